@@ -1,0 +1,46 @@
+# Needs Python 3.11 (or 3.12), make and git; the rest goes into .venv, from requirements.lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
+export UV_LINK_MODE ?= hardlink
+
+.PHONY: help setup demo test lint lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   run a real sweep on solar-cell photos"
+	@echo "make test   every check and test"
+	@echo "make setup  only install into $(VENV)"
+	@echo "make lint   ruff, mypy, import-linter"
+	@echo "make lock   resolve requirements.lock anew"
+	@echo "make clean  remove $(VENV) and caches"
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/meltpoint run examples/solar_cells.yaml
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest
+
+lock: setup
+	$(BIN)/uv pip compile --quiet --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

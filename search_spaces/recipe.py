@@ -1,0 +1,166 @@
+"""A recipe: every hyperparameter of one training, resolved and validated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Self
+
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
+
+from search_spaces.backbones import BACKBONES, resolve_freeze_depth
+from search_spaces.errors import MISSING, Problem, SpecError, did_you_mean
+from search_spaces.records import GROUPS, About, Adamw, Augment, Dropout, Mix, Optimizer, Record, record_name
+from search_spaces.schema_errors import rule_of
+
+Scalar = bool | int | float | str | list[float]
+
+_PTH_WITH_DIGEST: Final = re.compile(r".+\.pth#sha256=[0-9a-fA-F]{64}")
+
+
+class Recipe(Record):
+    """One point of a space. Equal recipes have equal identities, however they were written."""
+
+    model_config = ConfigDict(title="recipe")
+
+    backbone: Annotated[
+        str,
+        Field(description="the pretrained feature extractor"),
+        About(description="feature extractor", paper="He 2016; Tan & Le 2019", prefix="moves the boundary"),
+    ] = "timm/tf_efficientnet_lite0"
+    weights: Annotated[
+        str,
+        Field(description="pretrained, random, a .safetensors file, or FILE.pth#sha256=DIGEST"),
+        About(description="starting weights", paper="Yosinski et al. 2014", prefix="moves the boundary"),
+    ] = "pretrained"
+    freeze_depth: Annotated[
+        int,
+        Field(description="stages, counted from the image, that stay frozen; -1 is all but one"),
+        About(
+            description="how deep the backbone is thawed",
+            paper="Yosinski et al. 2014, https://arxiv.org/abs/1411.1792",
+            prefix="moves the boundary",
+        ),
+    ] = Field(default="all", validate_default=True)
+    optimizer: Optimizer = Adamw()
+    dropout: Dropout = Dropout()
+    augment: Augment = Augment()
+    mix: Mix = Mix()
+    batch_size: Annotated[
+        int,
+        Field(ge=1, le=4096, description="images in one step"),
+        About(description="images in one step", paper="Goyal et al. 2017", prefix="invariant"),
+    ] = 32
+
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, name: str) -> str:
+        if name not in BACKBONES:
+            raise ValueError(f"unknown backbone{did_you_mean(name, BACKBONES)}")
+        return name
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_source(cls, source: str) -> str:
+        return check_weights_source(source)
+
+    @field_validator("freeze_depth", mode="before")
+    @classmethod
+    def _resolved_depth(cls, depth: Any, info: ValidationInfo) -> int:
+        backbone = info.data.get("backbone")
+        return 0 if backbone is None else resolve_freeze_depth(depth, backbone=backbone)
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, object]) -> Self:
+        """The recipe with these dotted names (`optimizer.lr`), every other name at its default.
+
+        Raises SpecError with one problem for each unknown, unused or refused value.
+        """
+        problems = list(_misnamed(values))
+        wrong = {problem.path for problem in problems}
+        nested: dict[str, Any] = {"optimizer": {"name": Recipe.model_fields["optimizer"].default.name}}
+        for name, value in values.items():
+            group, _, field = name.partition(".")
+            if name in wrong:
+                continue
+            if field:
+                nested.setdefault(group, {})[field] = value
+            else:
+                nested[name] = value
+        try:
+            recipe = cls(**nested)
+        except ValidationError as error:
+            problems += [_problem(detail) for detail in error.errors(include_url=False)]
+        if problems:
+            raise SpecError(problems)
+        return recipe
+
+    def flat(self) -> dict[str, Scalar]:
+        """The active values by dotted name, ready for JSON, always in the same order."""
+        flat: dict[str, Scalar] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Record):
+                for field, inner in value:
+                    flat[f"{name}.{field}"] = list(inner) if isinstance(inner, tuple) else inner
+            else:
+                flat[name] = value
+        return flat
+
+    @property
+    def identity(self) -> str:
+        """16 hex digits of the SHA-256 over the active, resolved values."""
+        text = json.dumps(self.flat(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def check_weights_source(source: str) -> str:
+    """`source` as it is kept (digests in lower case). Raises ValueError for what cannot be weights."""
+    if source in ("pretrained", "random") or source.endswith(".safetensors"):
+        return source
+    if _PTH_WITH_DIGEST.fullmatch(source):
+        path, _, digest = source.rpartition("=")
+        return f"{path}={digest.lower()}"
+    raise ValueError("must be pretrained, random, FILE.safetensors or FILE.pth#sha256= with 64 hex digits")
+
+
+def recipe_names() -> dict[str, frozenset[str | None]]:
+    """Every dotted name of the vocabulary, and the records (by `name`) that use it."""
+    names: dict[str, frozenset[str | None]] = {}
+    for field in Recipe.model_fields:
+        if field not in GROUPS:
+            names[field] = frozenset({None})
+            continue
+        for record in GROUPS[field]:
+            for inner in record.model_fields:
+                name = f"{field}.{inner}"
+                names[name] = names.get(name, frozenset()) | {record_name(record)}
+    return names
+
+
+def _misnamed(values: Mapping[str, object]) -> Iterator[Problem]:
+    known = recipe_names()
+    optimizer = str(values.get("optimizer.name", Recipe.model_fields["optimizer"].default.name))
+    for name in values:
+        if name in GROUPS:
+            names = ", ".join(other for other in known if other.startswith(f"{name}."))
+            yield Problem(path=name, rule=f"is a group; give its names: {names}")
+        elif name not in known:
+            yield Problem(path=name, rule=f"unknown name{did_you_mean(name, known)}")
+        elif name.startswith("optimizer.") and optimizer in known["optimizer.name"] - known[name]:
+            users = ", ".join(sorted(str(user) for user in known[name]))
+            yield Problem(path=name, rule=f"is not used by {optimizer}, only by {users}")
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    place = [part for part in detail["loc"] if isinstance(part, str)]
+    if detail["type"] == "union_tag_invalid":
+        choices = [str(record_name(record)) for record in GROUPS[place[0]]]
+        tag = str(detail["ctx"]["tag"])
+        return Problem(path=f"{place[0]}.name", rule=f"unknown {place[0]}{did_you_mean(tag, choices)}", value=tag)
+    name = place[0] if len(place) == 1 else f"{place[0]}.{place[-1]}"
+    value = MISSING if detail["type"] == "missing" else detail["input"]
+    return Problem(path=name, rule=rule_of(detail), value=value)

@@ -1,0 +1,78 @@
+"""From pydantic's errors to problems in this project's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from search_spaces.errors import MISSING, Problem, did_you_mean
+
+Location = tuple[int | str, ...]
+
+_RULES: Final[Mapping[str, str]] = {
+    "missing": "is required",
+    "greater_than": "must be > {gt}",
+    "greater_than_equal": "must be >= {ge}",
+    "less_than": "must be < {lt}",
+    "less_than_equal": "must be <= {le}",
+    "finite_number": "must be a finite number",
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+    "float_type": "must be a number",
+    "string_type": "must be text",
+    "literal_error": "must be {expected}",
+    "value_error": "{error}",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+}
+
+
+def join_path(*parts: int | str) -> str:
+    """Path of a place in a document: `("space", "one_of", 1, "lr")` gives `space.one_of[1].lr`."""
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part:
+            text += f".{part}" if text else part
+    return text
+
+
+def rule_of(error: ErrorDetails) -> str:
+    """The broken rule of one pydantic error."""
+    template = _RULES.get(error["type"])
+    if template is None:
+        return error["msg"]
+    context: dict[str, Any] = dict(error.get("ctx", {}))
+    if error["type"] == "literal_error":
+        expected = str(context["expected"]).replace("'", "")
+        words = expected.replace(" or ", ", ").split(", ")
+        context["expected"] = "one of " + ", ".join(words) + _closest(error["input"], words)
+    return template.format(**context)
+
+
+def _closest(value: object, words: Iterable[str]) -> str:
+    hint = did_you_mean(str(value), words)
+    return "" if hint.startswith("; known") else hint
+
+
+def problems_from(
+    error: ValidationError,
+    path: str,
+    known: Callable[[Location], Iterable[str]],
+) -> list[Problem]:
+    """One problem per error, its path below `path`; `known` lists the names that are allowed at a place."""
+    problems = []
+    for detail in error.errors(include_url=False):
+        place = detail["loc"]
+        where = join_path(path, *place)
+        if detail["type"] == "extra_forbidden":
+            hint = did_you_mean(str(place[-1]), known(place[:-1]))
+            problems.append(Problem(path=where, rule=f"unknown key{hint}"))
+            continue
+        value = MISSING if detail["type"] == "missing" else detail["input"]
+        problems.append(Problem(path=where, rule=rule_of(detail), value=value))
+    return problems

@@ -1,0 +1,171 @@
+"""The sections of a sweep file, each a frozen record with its rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from search_spaces.recipe import Recipe
+from search_spaces.records import Fraction, Number
+
+Goal = Literal["maximize", "minimize"]
+MetricName = Literal["val/loss", "val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/auroc", "val/ece"]
+
+METRICS: Final[Mapping[str, Goal]] = MappingProxyType(
+    {
+        "val/loss": "minimize",
+        "val/accuracy": "maximize",
+        "val/balanced_accuracy": "maximize",
+        "val/macro_f1": "maximize",
+        "val/auroc": "maximize",
+        "val/ece": "minimize",
+    }
+)
+"""Every metric that a sweep can optimise, and which way is better."""
+
+_DURATION: Final = re.compile(r"(?=.)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
+_MODEL_NAME_LENGTH: Final = 256
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, no unknown keys, no silent conversions, finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class SplitSpec(Section):
+    """Shares of the images for validation, confirmation and test; the rest is trained on."""
+
+    val: Annotated[Fraction, Field(gt=0, description="share that trials are compared on")] = 0.2
+    confirm: Annotated[Fraction, Field(description="share the search never reads; 0 gives it up")] = 0.1
+    test: Annotated[Fraction, Field(description="share kept for the final number")] = 0.2
+    seed: Annotated[Seed, Field(description="which images go where")] = 0
+    group: Annotated[str | None, Field(min_length=1, description="manifest column kept whole")] = None
+
+    @model_validator(mode="after")
+    def _leaves_some_to_train_on(self) -> Self:
+        total = self.val + self.confirm + self.test
+        if total >= 1 - 1e-9:
+            raise ValueError(f"val + confirm + test must be < 1, they add up to {total:g}")
+        return self
+
+
+class DataSpec(Section):
+    """Which images, how they are split, and at which size (pixels, square) they are read."""
+
+    source: Annotated[str, Field(description="registered data set, image folder, or manifest .csv")]
+    split: SplitSpec = SplitSpec()
+    image_size: Annotated[int, Field(ge=8, le=1024, description="height and width, pixels")] = 224
+
+    @field_validator("source")
+    @classmethod
+    def _names_something(cls, source: str) -> str:
+        if not source.strip() or "\0" in source:
+            raise ValueError("must name a data set, a folder or a manifest")
+        return source
+
+
+class MetricSpec(Section):
+    """What a sweep optimises; `goal` follows from the metric and may only repeat it."""
+
+    name: MetricName = "val/accuracy"
+    goal: Annotated[Goal, Field(validate_default=True)] = "maximize"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _goal_of_the_metric(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "goal" not in values:
+            name = values.get("name", "val/accuracy")
+            return values | {"goal": METRICS.get(name, "maximize") if isinstance(name, str) else "maximize"}
+        return values
+
+    @field_validator("goal")
+    @classmethod
+    def _agrees_with_the_metric(cls, goal: Goal, info: ValidationInfo) -> Goal:
+        name = info.data.get("name")
+        if name is not None and goal != METRICS[name]:
+            better = "lower" if METRICS[name] == "minimize" else "higher"
+            raise ValueError(f"must be {METRICS[name]}: {better} is better for {name}")
+        return goal
+
+
+class SearchSpec(Section):
+    """How recipes are chosen: at random, from an explicit list, or by TPE (Bergstra et al. 2011)."""
+
+    algorithm: Literal["random", "points", "tpe"] = "tpe"
+    seed: Annotated[Seed, Field(description="of the search and of every trial's training")] = 0
+    points: Annotated[tuple[Recipe, ...], Field(description="recipes to run, in order")] = ()
+
+
+class SchedulerSpec(Section):
+    """Which trials end early: none, or all but the best at each rung (ASHA, Li et al. 2020)."""
+
+    type: Literal["none", "asha"] = "none"
+    grace_epochs: Annotated[int, Field(ge=1, description="epochs before a trial may be stopped")] = 1
+    reduction_factor: Annotated[int, Field(ge=2, description="one in so many goes on at each rung")] = 3
+
+
+class BudgetSpec(Section):
+    """When a sweep ends. `wall` is given as text such as 1h30m and kept in seconds."""
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000, description="trials in the sweep")] = 16
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="epochs of a trial that is not stopped")] = 5
+    wall: Annotated[float | None, Field(description="seconds after which no more trials train")] = None
+    gpu_hours: Annotated[Number, Field(gt=0, description="hours of all GPUs together")] | None = None
+    max_failed: Annotated[int, Field(ge=0, description="failed trials that a sweep bears")] | None = None
+
+    @field_validator("wall", mode="before")
+    @classmethod
+    def _seconds(cls, wall: Any) -> float | None:
+        return None if wall is None else parse_duration(wall)
+
+
+class ResourcesSpec(Section):
+    """What one trial occupies: CPU cores, and GPUs as a share of one, a whole number, or `auto`."""
+
+    cpu: Annotated[Number, Field(gt=0, le=1024, description="cores")] = 1.0
+    gpu: Annotated[float | Literal["auto"], Field(description="GPUs; auto is a share where there is one")] = "auto"
+
+    @field_validator("gpu", mode="plain")
+    @classmethod
+    def _share_or_whole(cls, gpu: Any) -> float | Literal["auto"]:
+        if gpu == "auto":
+            return "auto"
+        if isinstance(gpu, bool) or not isinstance(gpu, int | float) or not 0 <= gpu <= 1024:
+            raise ValueError("must be auto, a share of a GPU such as 0.25, or a whole number of GPUs")
+        if gpu > 1 and gpu != int(gpu):
+            raise ValueError("must be a whole number where it is more than one GPU")
+        return float(gpu)
+
+
+class RegisterSpec(Section):
+    """The registered model that the best trial becomes a version of."""
+
+    model: str
+
+    @field_validator("model")
+    @classmethod
+    def _registrable(cls, model: str) -> str:
+        if not model.strip() or not model.isprintable() or len(model) > _MODEL_NAME_LENGTH:
+            raise ValueError(f"must be 1 to {_MODEL_NAME_LENGTH} printable characters")
+        if set(model) & set("/:") or model in (".", ".."):
+            raise ValueError("must contain neither / nor :")
+        return model
+
+
+def parse_duration(text: object) -> float:
+    """Seconds in `90s`, `30m`, `2h` or `1h30m`. Raises ValueError for anything else, and for zero."""
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError("must be a duration such as 90s, 30m, 2h or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    total = hours * 3600 + minutes * 60 + seconds
+    if total == 0:
+        raise ValueError("must be longer than nothing")
+    return float(total)

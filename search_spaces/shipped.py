@@ -1,0 +1,30 @@
+"""The spaces that come with the package, as data files that `extends` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Final
+
+from search_spaces.documents import load_document
+
+SHIPPED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "lecture7": "the six optimizers of the lecture, dropout, five augmentations, freeze depth",
+        "head_only": "a linear probe: optimizers, dropout, label smoothing, augmentation",
+        "fine_tune": "thawed from the last stage to all, with low learning rates and weight decay",
+    }
+)
+"""Name and what it is for."""
+
+
+@cache
+def shipped_document(name: str) -> dict[str, Any]:
+    """The document of a shipped space. Raises KeyError for an unknown name."""
+    if name not in SHIPPED:
+        raise KeyError(name)
+    file = files("search_spaces") / "shipped" / f"{name}.yaml"
+    document: dict[str, Any] = load_document(file.read_text(encoding="utf-8"), file.name).data
+    return document

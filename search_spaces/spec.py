@@ -1,0 +1,234 @@
+"""A sweep file: what it may say, and everything that is wrong with one that says something else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PrivateAttr, ValidationError, field_validator
+
+from search_spaces.documents import load_document
+from search_spaces.errors import Problem, SpecError, did_you_mean
+from search_spaces.points import read_points
+from search_spaces.recipe import Recipe
+from search_spaces.schema_errors import Location, problems_from
+from search_spaces.sections import (
+    BudgetSpec,
+    DataSpec,
+    MetricSpec,
+    RegisterSpec,
+    ResourcesSpec,
+    SchedulerSpec,
+    SearchSpec,
+    Section,
+)
+from search_spaces.space import Space
+from search_spaces.space_parser import read_space
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class SweepSpec(Section):
+    """One sweep. Made by `parse_spec` and `load_spec`, which also check what sections say of each other."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str
+    data: DataSpec
+    metric: MetricSpec = MetricSpec()
+    space: Annotated[InstanceOf[Space], Field(exclude=True, description="empty where only points are given")]
+    search: SearchSpec = SearchSpec()
+    scheduler: SchedulerSpec = SchedulerSpec()
+    budget: BudgetSpec = BudgetSpec()
+    resources: ResourcesSpec = ResourcesSpec()
+    registration: Annotated[RegisterSpec | None, Field(alias="register")] = None
+
+    _document: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _text: str = PrivateAttr(default="")
+    _file: str = PrivateAttr(default="")
+
+    @field_validator("name")
+    @classmethod
+    def _usable_as_a_file_name(cls, name: str) -> str:
+        return check_name(name)
+
+    @property
+    def seed(self) -> int:
+        """The seed of the search and of every trial's training."""
+        return self.search.seed
+
+    @property
+    def points(self) -> tuple[Recipe, ...]:
+        """The recipes to run, in order, where the algorithm is `points`; else empty."""
+        return self.search.points
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The file as plain, JSON-able data, as written."""
+        return self._document
+
+    @property
+    def text(self) -> str:
+        """The file's text."""
+        return self._text
+
+    @property
+    def file(self) -> str:
+        """The file's name, as it was given."""
+        return self._file
+
+
+_SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
+    {
+        "data": DataSpec,
+        "metric": MetricSpec,
+        "search": SearchSpec,
+        "scheduler": SchedulerSpec,
+        "budget": BudgetSpec,
+        "resources": ResourcesSpec,
+        "register": RegisterSpec,
+    }
+)
+_KEYS: Final = (
+    "name",
+    "data",
+    "metric",
+    "space",
+    *(key for key in _SECTIONS if key not in ("data", "metric")),
+)
+
+
+def load_spec(path: Path) -> SweepSpec:
+    """The sweep that a file describes. Raises SpecError with all problems, also for a missing file."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SpecError([Problem(path="", rule=f"cannot be read: {error.strerror}", file=str(path))]) from None
+    except UnicodeDecodeError as error:
+        rule = f"cannot be read: byte {error.start} is not UTF-8"
+        raise SpecError([Problem(path="", rule=rule, file=str(path))]) from None
+    return parse_spec(text, file=str(path))
+
+
+def parse_spec(text: str, *, file: str) -> SweepSpec:
+    """The sweep that `text` describes. Raises SpecError with all problems, each with its line in `file`."""
+    document = load_document(text, file)
+    if not isinstance(document.data, dict):
+        raise SpecError(document.locate([Problem(path="", rule="must be a mapping with name, data and space")]))
+    reader = _Reader(document.data)
+    values = reader.read()
+    if reader.problems:
+        raise SpecError(document.locate(reader.problems))
+    spec = SweepSpec(**values)
+    spec._document, spec._text, spec._file = document.data, text, file
+    return spec
+
+
+def check_name(name: object) -> str:
+    """A sweep's name. Raises ValueError for what could not also name a file."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError("must be 1 to 64 letters, digits, or ._- after the first")
+    return name
+
+
+class _Reader:
+    """Reads one document section by section, collecting what is wrong with it in `problems`."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.raw = raw
+        self.problems: list[Problem] = []
+
+    def read(self) -> dict[str, Any]:
+        """The validated sections by key; complete where nothing is wrong."""
+        for key in self.raw:
+            if key not in _KEYS:
+                self.problems.append(Problem(path=key, rule=f"unknown key{did_you_mean(key, _KEYS)}"))
+        values: dict[str, Any] = {}
+        for key in ("name", "data"):
+            if key not in self.raw:
+                self.problems.append(Problem(path=key, rule="is required"))
+        if "name" in self.raw:
+            self._name(values)
+        for key, model in _SECTIONS.items():
+            if key in self.raw:
+                self._section(key, model, values)
+        self._space(values)
+        self._points(values)
+        self._grace(values)
+        return values
+
+    def _name(self, values: dict[str, Any]) -> None:
+        try:
+            values["name"] = check_name(self.raw["name"])
+        except ValueError as error:
+            self.problems.append(Problem(path="name", rule=str(error), value=self.raw["name"]))
+
+    def _section(self, key: str, model: type[Section], values: dict[str, Any]) -> None:
+        raw = self.raw[key]
+        if key == "search" and isinstance(raw, Mapping):
+            raw = {inner: value for inner, value in raw.items() if inner != "points"}
+        try:
+            values[key] = model.model_validate(raw)
+        except ValidationError as error:
+            self.problems += problems_from(error, key, _known_below(model))
+
+    def _space(self, values: dict[str, Any]) -> None:
+        if "space" in self.raw:
+            values["space"], problems = read_space(self.raw["space"])
+            self.problems += problems
+            if problems:
+                del values["space"]
+        elif self._has_points() or getattr(values.get("search"), "algorithm", None) == "points":
+            values["space"] = Space()
+        else:
+            self.problems.append(Problem(path="space", rule="is required"))
+
+    def _has_points(self) -> bool:
+        return isinstance(self.raw.get("search"), Mapping) and "points" in self.raw["search"]
+
+    def _points(self, values: dict[str, Any]) -> None:
+        """Recipes belong to the algorithm `points`; their number is the number of trials."""
+        search, budget = values.get("search"), values.get("budget", BudgetSpec())
+        listed = search is not None and search.algorithm == "points"
+        if listed and not self._has_points():
+            self.problems.append(Problem(path="search.points", rule="is required where algorithm is points"))
+        if not self._has_points():
+            return
+        if search is not None and not listed:
+            rule = "belongs to algorithm: points"
+            self.problems.append(Problem(path="search.points", rule=rule))
+        if "space" not in values:
+            return
+        space = values["space"] if "space" in self.raw else None
+        recipes, problems = read_points(self.raw["search"]["points"], "search.points", space)
+        self.problems += problems
+        if search is not None:
+            values["search"] = search.model_copy(update={"points": recipes})
+        limit = budget.trials if "trials" in budget.model_fields_set else len(recipes)
+        values["budget"] = budget.model_copy(update={"trials": min(limit, len(recipes))})
+
+    def _grace(self, values: dict[str, Any]) -> None:
+        if {"scheduler", "budget"} & (set(self.raw) - set(values)):
+            return
+        scheduler, epochs = (
+            values.get("scheduler", SchedulerSpec()),
+            values.get("budget", BudgetSpec()).epochs,
+        )
+        if scheduler.type == "asha" and scheduler.grace_epochs > epochs:
+            rule = f"must be <= budget.epochs, which is {epochs}"
+            value = scheduler.grace_epochs
+            self.problems.append(Problem(path="scheduler.grace_epochs", rule=rule, value=value))
+
+
+def _known_below(model: type[BaseModel]) -> Callable[[Location], Iterable[str]]:
+    def known(place: Location) -> Iterable[str]:
+        here: Any = model
+        for part in place:
+            annotation = here.model_fields[part].annotation
+            here = next((one for one in get_args(annotation) if hasattr(one, "model_fields")), annotation)
+        return list(here.model_fields)
+
+    return known

@@ -1,0 +1,10 @@
+"""The one place that reads the clock."""
+
+from __future__ import annotations
+
+import time
+
+
+def now_ms() -> int:
+    """UTC milliseconds since 1970."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,49 @@
+"""Ray on this machine for the length of one sweep, or the cluster that `RAY_ADDRESS` names."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+
+OBJECT_STORE_BYTES = 128 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What Ray says there is."""
+
+    cpus: float
+    gpus: float
+
+
+@contextmanager
+def connect() -> Iterator[Cluster]:
+    """Start Ray on loopback (or join `RAY_ADDRESS`), and leave it again; a Ray that runs already is used as it is."""
+    ours = not ray.is_initialized()
+    if ours:
+        _start()
+    try:
+        there = ray.cluster_resources()
+        yield Cluster(cpus=there.get("CPU", 0.0), gpus=there.get("GPU", 0.0))
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _start() -> None:
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        return
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )

@@ -1,0 +1,1 @@
+"""What each command does; `service.cli` imports them one at a time."""

@@ -1,0 +1,102 @@
+"""`meltpoint ui`: MLflow's own server on loopback, opened on a sweep's prepared view."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+
+from rich.console import Console
+
+from service.clocks import now_ms
+from service.errors import TrackingError
+from service.homes import Home
+from service.ledgers import Ledger
+from service.records import Sweep
+from service.shared_views import view_address
+
+HOST = "127.0.0.1"
+READY_SECONDS = 90.0
+
+
+def ui(reference: str | None, *, port: int, browser: bool, home: Home, console: Console) -> int:
+    """Serve until Ctrl-C; returns the exit code.
+
+    Raises:
+        SweepNotFoundError: no sweep goes by `reference`.
+        TrackingError: the port is taken, or MLflow did not come up.
+    """
+    sweep = _find(reference, home)
+    if home.tracking_uri != home.local_tracking_uri:
+        _point(home.tracking_uri.rstrip("/"), sweep, browser=browser, console=console)
+        return 0
+    port = _free_port(port)
+    server = subprocess.Popen(_command(home, port), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        base = f"http://{HOST}:{port}"
+        with console.status("starting MLflow"):
+            _await(base, server)
+        _point(base, sweep, browser=browser, console=console)
+        console.print("Ctrl-C ends it")
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _find(reference: str | None, home: Home) -> Sweep | None:
+    ledger = Ledger.at(home.create().ledger, clock=now_ms)
+    try:
+        if reference is not None:
+            return ledger.find_sweep(reference)
+        return next(iter(ledger.sweeps()), None)
+    finally:
+        ledger.close()
+
+
+def _point(base: str, sweep: Sweep | None, *, browser: bool, console: Console) -> None:
+    address = base
+    if sweep is not None and sweep.mlflow is not None:
+        address = view_address(base, sweep.mlflow["experiment_id"], sweep.id)
+    console.print(f"MLflow: {address}", soft_wrap=True, markup=False)
+    if browser:
+        webbrowser.open(address)
+
+
+def _free_port(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise TrackingError(f"port {port} is taken; choose another with --port, or 0 for any") from error
+        return int(probe.getsockname()[1])
+
+
+def _command(home: Home, port: int) -> list[str]:
+    return [
+        sys.executable,
+        *("-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", home.local_tracking_uri),
+        *("--artifacts-destination", home.mlflow_artifacts.as_uri(), "--serve-artifacts"),
+    ]
+
+
+def _await(base: str, server: subprocess.Popen[str]) -> None:
+    patience = time.monotonic() + READY_SECONDS
+    while time.monotonic() < patience:
+        if server.poll() is not None:
+            said = (server.stderr.read() if server.stderr else "").strip().splitlines()
+            raise TrackingError(f"MLflow's server ended at once: {said[-1] if said else 'no message'}")
+        try:
+            with urllib.request.urlopen(f"{base}/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise TrackingError(f"MLflow's server was not ready within {READY_SECONDS:.0f} s")

@@ -1,0 +1,25 @@
+"""`meltpoint validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search_spaces import SweepSpec, load_spec
+from service.outputs import Format, print_data, stdout
+
+
+def validate(path: Path, form: Format) -> None:
+    """Say that a sweep file is valid, or raise SpecError with every problem."""
+    spec = load_spec(path)
+    if form is not Format.TABLE:
+        print_data({"file": str(path), "name": spec.name, "valid": True, "trials": spec.budget.trials}, form)
+        return
+    stdout().print(f"{path} is valid: {_summary(spec)}", soft_wrap=True, markup=False)
+
+
+def _summary(spec: SweepSpec) -> str:
+    size = None if spec.search.algorithm == "points" else spec.space.size()
+    recipes = (
+        "" if spec.search.algorithm == "points" else f" of {size if size is not None else 'a continuum of'} recipes"
+    )
+    return f"{spec.name}, {spec.budget.trials} trials{recipes} by {spec.search.algorithm}, {spec.budget.epochs} epochs"

@@ -1,0 +1,72 @@
+"""Opens the ledger's database: connection settings and schema version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from service.errors import LedgerError
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+VERSION_TABLE = "meltpoint_schema"
+
+
+def open_database(url: str) -> Engine:
+    """An engine on a database whose schema is this version's; an older one is upgraded.
+
+    Raises:
+        LedgerError: it cannot be opened, or was written by a newer version.
+    """
+    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    try:
+        _upgrade(engine)
+    except DBAPIError as error:
+        engine.dispose()
+        raise LedgerError(f"ledger {engine.url.render_as_string()}: {error.orig}") from error
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.close()
+
+
+def _upgrade(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        revision = context.get_current_revision()
+    if revision == scripts.get_current_head():
+        return
+    if revision is not None and not _knows(scripts, revision):
+        raise LedgerError(
+            f"ledger {engine.url.render_as_string()}: its schema ({revision}) is newer than this version of "
+            "Meltpoint; upgrade Meltpoint to open it"
+        )
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _knows(scripts: ScriptDirectory, revision: str) -> bool:
+    try:
+        return scripts.get_revision(revision) is not None
+    except CommandError:
+        return False

@@ -1,0 +1,33 @@
+"""Errors of the service; each message is complete and meant for a user."""
+
+from __future__ import annotations
+
+from search_spaces import MeltpointError
+
+
+class HomeError(MeltpointError):
+    """The home folder cannot be used."""
+
+
+class LedgerError(MeltpointError):
+    """The ledger cannot be read or written, or has a newer schema."""
+
+
+class SweepNotFoundError(MeltpointError):
+    """No sweep, or more than one, goes by that reference."""
+
+
+class StaleAttemptError(MeltpointError):
+    """A result arrived from an attempt that is no longer the trial's current one."""
+
+
+class TransitionError(MeltpointError):
+    """A state may not follow the present one."""
+
+
+class ResourcesError(MeltpointError):
+    """The machine does not have what a trial asks for."""
+
+
+class TrackingError(MeltpointError):
+    """MLflow refused or could not be reached."""

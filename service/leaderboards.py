@@ -1,0 +1,151 @@
+"""The trials of a sweep, best first, as data and as text."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from service.ledgers import Ledger
+from service.records import EpochRow, Json, Sweep, Trial
+from service.states import TrialState
+
+RECIPE_COLUMNS = ("freeze_depth", "optimizer.name", "optimizer.lr", "dropout.rate", "augment.policy")
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """A sweep's trials, best first: failed ones and those without a value last, ties by number."""
+
+    sweep: Sweep
+    trials: tuple[Trial, ...]
+    _last: dict[str, EpochRow]
+    _best: dict[str, EpochRow]
+    _seconds: dict[str, float]
+
+    @classmethod
+    def read(cls, ledger: Ledger, sweep: Sweep) -> Leaderboard:
+        trials = ledger.trials(sweep.id)
+        rows = ledger.epochs_of(trial.id for trial in trials)
+        last = {trial_id: of[-1] for trial_id, of in rows.items()}
+        best = {t.id: row for t in trials for row in rows.get(t.id, ()) if row.epoch == t.best_epoch}
+        ranked = sorted(trials, key=lambda trial: _rank(trial, maximize=sweep.maximizes))
+        seconds = {trial_id: sum(row.seconds for row in of) for trial_id, of in rows.items()}
+        return cls(sweep, tuple(ranked), last, best, seconds)
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial that stands first, if any has a value and did not fail."""
+        first = self.trials[0] if self.trials else None
+        return first if first is not None and _ranks(first) else None
+
+    def counts(self) -> dict[str, int]:
+        """Finished trials by state; the states of scripts' interest are always there."""
+        found = Counter(trial.state.value for trial in self.trials)
+        return {state: found.pop(state, 0) for state in ("completed", "pruned", "failed")} | dict(found)
+
+    def metrics(self, trial: Trial) -> Json:
+        """The last epoch's readings, the best epoch's under `best/`, and those of test if the model was tried on it.
+
+        A value that is not a number is None.
+        """
+        last, best = self._last.get(trial.id), self._best.get(trial.id)
+        found = dict(last.metrics()) if last else {}
+        if best:
+            found |= best.best_metrics() | best.metrics("test")
+        return {name: value if math.isfinite(value) else None for name, value in found.items()}
+
+    def seconds(self, trial: Trial) -> float:
+        """Time in training and evaluation, without waiting for a worker."""
+        return self._seconds.get(trial.id, 0.0)
+
+    def best_metrics(self) -> Json | None:
+        return self.metrics(self.best) if self.best else None
+
+    def as_json(self, top: int | None = None) -> list[Json]:
+        """One object a trial: the contract of `trials -o json`."""
+        return [
+            {
+                "trial_id": trial.id,
+                "state": trial.state.value,
+                "recipe": trial.recipe,
+                "metrics": self.metrics(trial),
+                "epochs": trial.epochs,
+                "seconds": round(self.seconds(trial), 3),
+                "mlflow_run_id": trial.mlflow_run_id,
+                "error": trial.error,
+            }
+            for trial in self.trials[:top]
+        ]
+
+    def header(self) -> list[str]:
+        return ["trial", "state", self.sweep.metric, "epoch", *RECIPE_COLUMNS, "seconds"]
+
+    def cells(self, top: int | None = None) -> list[list[str]]:
+        """The short table, a row a trial: best value and epoch, what was chosen, how long it took."""
+        return [
+            [
+                trial.id,
+                trial.state.value,
+                "" if trial.best_value is None else f"{trial.best_value:.4f}",
+                f"{trial.best_epoch or '-'}/{trial.epochs}",
+                *(_short(trial.recipe.get(name, "")) for name in RECIPE_COLUMNS),
+                f"{self.seconds(trial):.1f}",
+            ]
+            for trial in self.trials[:top]
+        ]
+
+    def as_csv(self) -> str:
+        """Every trial with every recipe value and metric, a column each."""
+        rows = self.as_json()
+        recipe = sorted({name for row in rows for name in row["recipe"]})
+        metrics = sorted({name for row in rows for name in row["metrics"]})
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        fixed = ["trial_id", "state", "epochs", "seconds", "mlflow_run_id", "error"]
+        writer.writerow([*fixed, *recipe, *metrics])
+        for row in rows:
+            values = [row["recipe"].get(n, "") for n in recipe] + [row["metrics"].get(n, "") for n in metrics]
+            writer.writerow([*(row[name] for name in fixed), *values])
+        return out.getvalue()
+
+    def as_markdown(self, top: int = 10) -> str:
+        lines = [" | ".join(self.header()), " | ".join("---" for _ in self.header())]
+        lines += [" | ".join(row) for row in self.cells(top)]
+        return "\n".join(f"| {line} |" for line in lines)
+
+    def as_html(self) -> str:
+        """A page that needs nothing else."""
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.header())
+        body = "\n".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.cells()
+        )
+        title = html.escape(f"{self.sweep.name} {self.sweep.id}")
+        return _PAGE.format(title=title, head=head, body=body)
+
+
+_PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title>
+<style>body{{font:14px sans-serif;margin:2em}}td,th{{padding:.3em .8em;text-align:left;border-bottom:1px solid #ddd}}
+td:nth-child(3){{font-weight:bold}}</style>
+<h1>{title}</h1><table><thead><tr>{head}</tr></thead><tbody>
+{body}
+</tbody></table>
+"""
+
+
+def _ranks(trial: Trial) -> bool:
+    return trial.best_value is not None and trial.state is not TrialState.FAILED
+
+
+def _rank(trial: Trial, *, maximize: bool) -> tuple[bool, float, int]:
+    if trial.best_value is None or not _ranks(trial):
+        return True, 0.0, trial.number
+    return False, -trial.best_value if maximize else trial.best_value, trial.number
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,121 @@
+"""The best trial's model: rebuilt from its checkpoint, exported as pt2, registered under the alias `candidate`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import numpy as np
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
+from mlflow.tracking import MlflowClient
+from mlflow.types.schema import Schema, TensorSpec
+
+from search_spaces import Recipe
+from service.records import Json, Sweep, Trial
+from trainables.checkpoints import load_checkpoint
+from trainables.evaluation import Evaluation
+from trainables.export import export_module
+from trainables.prepared import PreparedData
+from trainables.training import Trainer
+
+CANDIDATE = "candidate"
+SERVING_PACKAGES = ("torch", "numpy", "mlflow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestModel:
+    """Where the best trial's weights are, and the data it was trained on."""
+
+    trial: Trial
+    data: PreparedData
+
+    def trainer(self) -> Trainer:
+        """The trial's trainer as it stood after its best epoch.
+
+        Raises:
+            CheckpointError: the checkpoint is gone or damaged.
+        """
+        assert self.trial.checkpoint is not None, self.trial
+        trainer = Trainer(self.data, Recipe.from_flat(self.trial.recipe), seed=self.trial.seed)
+        trainer.load_state_dict(load_checkpoint(Path(self.trial.checkpoint)).tensors)
+        return trainer
+
+    def test(self) -> Evaluation | None:
+        """Its reading on the test images, which no choice of the sweep has seen; None where the split has none."""
+        return self.trainer().evaluate("test") if len(self.data.splits["test"]) else None
+
+
+def candidate_payload(best: BestModel, test: Evaluation | None) -> Json:
+    """What the outbox must remember to register the model later."""
+    metrics = {} if test is None else test.metrics
+    return {
+        "data": str(best.data.folder),
+        "split_key": best.data.split_key,
+        "test": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
+    }
+
+
+def log_candidate(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json, tracking_uri: str) -> Json:
+    """Log and register the model, once: a version that already carries this trial's tag is left as it is."""
+    name = str(sweep.plan["register.model"])
+    version = _version_of(client, name, trial.id)
+    if version is None:
+        data = PreparedData.open(Path(payload["data"]), payload["split_key"])
+        model = _log(sweep, trial, data, tracking_uri=tracking_uri)
+        version = _register(client, name, model, trial)
+    client.set_registered_model_alias(name, CANDIDATE, version)
+    return {"model": name, "version": version, "alias": CANDIDATE, "uri": f"models:/{name}@{CANDIDATE}"}
+
+
+def _register(client: MlflowClient, name: str, model: ModelInfo, trial: Trial) -> str:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {
+        "meltpoint.trial_id": trial.id,
+        "meltpoint.sweep_id": trial.sweep_id,
+        "meltpoint.identity": trial.identity,
+    }
+    made = client.create_model_version(
+        name, source=model.model_uri, run_id=trial.mlflow_run_id, model_id=model.model_id, tags=tags
+    )
+    return str(made.version)
+
+
+def _version_of(client: MlflowClient, name: str, trial_id: str) -> str | None:
+    found = client.search_model_versions(f"name = '{name}'")
+    return next((str(v.version) for v in found if v.tags.get("meltpoint.trial_id") == trial_id), None)
+
+
+def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -> ModelInfo:
+    size = int(data.images.shape[1])
+    module = export_module(BestModel(trial=trial, data=data).trainer().model, size)
+    example = np.ascontiguousarray(data.images[data.splits["val"][:2]])
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
+        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(data.classes)))]),
+    )
+    mlflow.set_tracking_uri(tracking_uri)
+    with mlflow.start_run(run_id=trial.mlflow_run_id):
+        model: ModelInfo = mlflow.pytorch.log_model(
+            module,
+            name="model",
+            input_example=example,
+            signature=signature,
+            serialization_format="pt2",
+            pip_requirements=[f"{p}=={importlib.metadata.version(p)}" for p in SERVING_PACKAGES],
+            metadata={
+                "classes": list(data.classes),
+                "image_size": size,
+                "recipe": trial.recipe,
+                "sweep": sweep.id,
+            },
+        )
+    return model

@@ -1,0 +1,106 @@
+"""Rows of the ledger as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.states import SweepState, TrialState
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One sweep. Times are UTC milliseconds."""
+
+    id: str
+    name: str
+    state: SweepState
+    spec_text: str
+    spec_file: str
+    metric: str
+    goal: str
+    seed: int
+    data: Json
+    plan: Json
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    best_trial_id: str | None = None
+    error: str | None = None
+    mlflow: Json | None = None
+    registered: Json | None = None
+
+    @property
+    def maximizes(self) -> bool:
+        return self.goal == "maximize"
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time from start to end; None while it runs or before it started."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at) / 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One recipe with one training seed. `point` is the searcher's spelling, `recipe` the resolved values."""
+
+    id: str
+    sweep_id: str
+    number: int
+    point: Json
+    recipe: Json
+    identity: str
+    seed: int
+    state: TrialState
+    attempt: int
+    epochs: int
+    created_at: int
+    best_epoch: int | None = None
+    best_value: float | None = None
+    checkpoint: str | None = None
+    error: str | None = None
+    trace: str | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    mlflow_run_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRow:
+    """What one finished epoch measured: metrics by split, without the split's name in front."""
+
+    epoch: int
+    seconds: float
+    recorded_at: int
+    readings: Mapping[str, Mapping[str, float]]
+
+    def metrics(self, *splits: str) -> dict[str, float]:
+        """Readings under their published names, such as `val/accuracy`; of train and val unless told otherwise."""
+        return {
+            f"{split}/{name}": value
+            for split, of in self.readings.items()
+            if split in (splits or ("train", "val"))
+            for name, value in of.items()
+        }
+
+    def best_metrics(self) -> dict[str, float]:
+        """The same under `best/`, for the epoch at which the trial was best."""
+        return {f"best/{name}": value for name, value in self.metrics().items()} | {"best/epoch": float(self.epoch)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One thing MLflow has still to be told."""
+
+    id: int
+    sweep_id: str
+    trial_id: str | None
+    kind: str
+    payload: Json
+    created_at: int
+    tries: int

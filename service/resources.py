@@ -1,0 +1,61 @@
+"""How many trials run at once, and on what share of the machine each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search_spaces import ResourcesSpec
+from service.errors import ResourcesError
+
+TRIALS_A_GPU = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allotment:
+    """`slots` trials at once, each with `cpu` cores and `gpu` GPUs (a fraction shares one)."""
+
+    cpu: float
+    gpu: float
+    slots: int
+
+    @property
+    def threads(self) -> int:
+        return max(1, int(self.cpu))
+
+    @property
+    def device(self) -> str:
+        return "cuda" if self.gpu > 0 else "cpu"
+
+
+def allot(asked: ResourcesSpec, *, cpus: float, gpus: float, trials: int) -> Allotment:
+    """Share out `cpus` cores and `gpus` GPUs among at most `trials` trials.
+
+    `gpu: auto` is nothing where there is no GPU, else a share such that the cores are used, with at most
+    `TRIALS_A_GPU` trials on one GPU.
+
+    Raises:
+        ResourcesError: one trial asks for more than there is; says how much there is.
+    """
+    if asked.cpu > cpus:
+        raise ResourcesError(f"resources.cpu: a trial asks for {asked.cpu:g} cores, there are {cpus:g}")
+    by_cpu = int(cpus / asked.cpu)
+    if asked.gpu == "auto":
+        gpu = _share(gpus, by_cpu)
+    elif asked.gpu > gpus:
+        raise ResourcesError(f"resources.gpu: a trial asks for {asked.gpu:g} GPUs, there are {gpus:g}")
+    else:
+        gpu = float(asked.gpu)
+    by_gpu = _fit(gpus, gpu) if gpu else by_cpu
+    return Allotment(cpu=asked.cpu, gpu=gpu, slots=max(1, min(by_cpu, by_gpu, trials)))
+
+
+def _share(gpus: float, by_cpu: int) -> float:
+    if not gpus:
+        return 0.0
+    a_gpu = min(TRIALS_A_GPU, max(1, round(by_cpu / gpus)))
+    return 1.0 / a_gpu
+
+
+def _fit(gpus: float, gpu: float) -> int:
+    """Ray gives a fraction from one GPU, or whole GPUs."""
+    return int(gpus * int(1 / gpu + 1e-9)) if gpu <= 1 else int(gpus // gpu)

@@ -1,0 +1,187 @@
+"""Which recipe to try next. A searcher proposes points of a space and is told how they ended."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState as OptunaState
+
+from search_spaces import Choice, Domain, Entry, Fixed, Point, Recipe, Space, SweepSpec, sample
+from service.states import TrialState
+
+DRAWS_BEFORE_GIVING_UP = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A point in the searcher's spelling and the recipe it resolves to."""
+
+    point: Mapping[str, object]
+    recipe: Recipe
+
+
+class Searcher(ABC):
+    """Proposes recipes one at a time.
+
+    Contract: `propose(number)` is called once for each trial number, in order from 0, and None means that the
+    search is exhausted. `tell` is called once for each proposed number, when its trial has ended. One thread calls
+    both. The same calls in the same order give the same proposals. No recipe is proposed twice.
+    """
+
+    @abstractmethod
+    def propose(self, number: int) -> Proposal | None: ...
+
+    @abstractmethod
+    def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
+        """`values`: the metric after each epoch, possibly empty."""
+
+
+class PointsSearcher(Searcher):
+    """The recipes of an explicit list, in order."""
+
+    def __init__(self, recipes: Sequence[Recipe]) -> None:
+        self._recipes = tuple(recipes)
+
+    def propose(self, number: int) -> Proposal | None:
+        if number >= len(self._recipes):
+            return None
+        recipe = self._recipes[number]
+        return Proposal(point=dict(recipe.flat()), recipe=recipe)
+
+    def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
+        """A fixed list learns nothing."""
+
+
+class SpaceSearcher(Searcher):
+    """Trial 0 is the default recipe; after it each draw that was not proposed before."""
+
+    def __init__(self, space: Space, *, seed: int) -> None:
+        self._space = space
+        self._seed = seed
+        self._proposed: set[str] = set()
+
+    def propose(self, number: int) -> Proposal | None:
+        draws: Iterable[Point] = [self._space.default()] if number == 0 else self._draws(number)
+        for point in draws:
+            recipe = self._space.recipe(point)
+            if recipe.identity not in self._proposed:
+                self._proposed.add(recipe.identity)
+                self._accepted(number, point)
+                return Proposal(point=point, recipe=recipe)
+        return None
+
+    def _draws(self, number: int) -> Iterator[Point]:
+        """Points to try in turn, at most `DRAWS_BEFORE_GIVING_UP`."""
+        rng = random.Random(_subseed(self._seed, number))
+        return (sample(self._space, rng) for _ in range(DRAWS_BEFORE_GIVING_UP))
+
+    def _accepted(self, number: int, point: Point) -> None:
+        """Called with the point that becomes trial `number`."""
+
+
+class RandomSearcher(SpaceSearcher):
+    """Independent draws (Bergstra & Bengio, JMLR 2012), each from the sweep's seed and the trial's number."""
+
+    def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
+        """Independent draws learn nothing."""
+
+
+class TpeSearcher(SpaceSearcher):
+    """Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), joint within each branch.
+
+    The sampler of each trial is seeded from the sweep's seed and the trial's number, so that a proposal depends
+    only on what was proposed and told before it.
+    """
+
+    def __init__(self, space: Space, *, seed: int, maximize: bool, startup: int = 8) -> None:
+        super().__init__(space, seed=seed)
+        self._startup = startup
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._study = optuna.create_study(direction="maximize" if maximize else "minimize")
+        self._open: dict[int, optuna.Trial] = {}
+        self._maximize = maximize
+        self._drawn: tuple[Point, optuna.Trial] | None = None
+
+    def _draws(self, number: int) -> Iterator[Point]:
+        self._study.sampler = self._sampler(number)
+        trial = self._study.ask()
+        self._drawn = self._space.walk(lambda entry: _suggest(trial, entry)), trial
+        yield self._drawn[0]
+        yield from super()._draws(number)
+
+    def _accepted(self, number: int, point: Point) -> None:
+        drawn, self._drawn = self._drawn, None
+        if drawn is not None and drawn[0] is point:
+            self._open[number] = drawn[1]
+            return
+        if drawn is not None:
+            self._study.tell(drawn[1], state=OptunaState.FAIL)
+        self._open[number] = self._enqueue(point)
+
+    def _enqueue(self, point: Point) -> optuna.Trial:
+        """Let Optuna know a point that it did not draw itself."""
+        active = [e for e in self._space.entries if e.key in point and not isinstance(e.domain, Fixed)]
+        self._study.enqueue_trial({entry.key: _outward(entry.domain, point[entry.key]) for entry in active})
+        trial = self._study.ask()
+        for entry in active:
+            _suggest(trial, entry)
+        return trial
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.TPESampler(
+                seed=_subseed(self._seed, number) % 2**32,
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+                n_startup_trials=self._startup,
+            )
+
+    def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
+        trial = self._open.pop(number)
+        for step, value in enumerate(values, start=1):
+            trial.report(value, step)
+        if state is TrialState.COMPLETED and values:
+            self._study.tell(trial, max(values) if self._maximize else min(values))
+        elif state is TrialState.PRUNED and values:
+            self._study.tell(trial, state=OptunaState.PRUNED)
+        else:
+            self._study.tell(trial, state=OptunaState.FAIL)
+
+
+def build_searcher(spec: SweepSpec) -> Searcher:
+    """The searcher that a sweep file asks for."""
+    seed, maximize = spec.search.seed, spec.metric.goal == "maximize"
+    if spec.search.algorithm == "points":
+        return PointsSearcher(spec.points)
+    if spec.search.algorithm == "random":
+        return RandomSearcher(spec.space, seed=seed)
+    return TpeSearcher(spec.space, seed=seed, maximize=maximize)
+
+
+def _subseed(seed: int, number: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"search/{seed}/{number}".encode()).digest()[:8], "big")
+
+
+def _suggest(trial: optuna.Trial, entry: Entry) -> Any:
+    """A value from Optuna; lists go by index, so that any value may stand in them."""
+    key, domain = entry.key, entry.domain
+    if isinstance(domain, Fixed):
+        return domain.value
+    if isinstance(domain, Choice):
+        return domain.values[trial.suggest_categorical(key, range(len(domain.values)))]
+    if domain.integer:
+        return trial.suggest_int(key, int(domain.min), int(domain.max), log=domain.log, step=int(domain.step or 1))
+    return trial.suggest_float(key, domain.min, domain.max, log=domain.log, step=domain.step)
+
+
+def _outward(domain: Domain, value: Any) -> Any:
+    return domain.values.index(value) if isinstance(domain, Choice) else value

@@ -1,0 +1,223 @@
+"""One sweep while it runs: which trial comes next, what a result means, when to stop. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from search_spaces import SweepSpec
+from service.ledgers import Ledger
+from service.records import EpochRow, Json, Sweep, Trial
+from service.searchers import Searcher
+from service.states import TrialState
+from service.stoppers import Report, Stopper
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a worker reports: every epoch since its last report, and how the trial ended if it did."""
+
+    rows: tuple[EpochRow, ...]
+    done: bool
+    checkpoint: str | None = None
+    error: str | None = None
+    trace: str | None = None
+
+    @classmethod
+    def parse(cls, report: Json) -> Result:
+        """From the worker's plain dictionary."""
+        rows = tuple(EpochRow(**row) for row in report["history"])
+        return cls(
+            rows=rows,
+            done=report["done_training"],
+            checkpoint=report.get("best_checkpoint"),
+            error=report.get("error"),
+            trace=report.get("trace"),
+        )
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Counters that the live view reads; each is written by the session alone."""
+
+    states: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
+    epochs: int = 0
+    best: Trial | None = None
+    worker_seconds: float = 0.0
+
+
+class Session:
+    """Asks the searcher, records results in the ledger, asks the stopper, keeps the budget.
+
+    Ownership: borrows the ledger. Thread safety: one lock; Ray's event loop and the live view may both call.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: SweepSpec,
+        sweep: Sweep,
+        ledger: Ledger,
+        searcher: Searcher,
+        stopper: Stopper,
+        clock: Callable[[], float],
+        gpu_share: float = 0.0,
+    ) -> None:
+        self.spec, self.sweep, self.ledger = spec, sweep, ledger
+        self._searcher, self._stopper = searcher, stopper
+        self._clock = clock
+        self._gpu_share = gpu_share
+        self._started = clock()
+        self._reports: list[Report] = []
+        self._attempts: dict[str, Trial] = {}
+        self._asked = 0
+        self._closing: str | None = None
+        self._exhausted = False
+        self._lock = threading.RLock()
+        self.progress = Progress()
+
+    @property
+    def closing(self) -> str | None:
+        """Why no further trial starts and running ones end at their next report; None while the sweep is open."""
+        if self._closing is None:
+            self._closing = self._budget_spent()
+        return self._closing
+
+    def close(self, reason: str) -> None:
+        """Start no further trial; end the running ones at their next report."""
+        self._closing = self._closing or reason
+
+    @property
+    def failed_too_often(self) -> bool:
+        limit = self.spec.budget.max_failed
+        return limit is not None and self.progress.states[TrialState.FAILED] > limit
+
+    @property
+    def running(self) -> list[Trial]:
+        with self._lock:
+            return list(self._attempts.values())
+
+    @property
+    def planned(self) -> int:
+        """How many trials the sweep may still come to have in all."""
+        return self._asked if self._exhausted else self.spec.budget.trials
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the session began."""
+        return self._clock() - self._started
+
+    def milestones(self) -> tuple[int, ...]:
+        return self._stopper.milestones(self.spec.budget.epochs)
+
+    def next_trial(self) -> Trial | None:
+        """A trial that has just begun its first attempt; None when there will be no more."""
+        with self._lock:
+            if self.closing or self._exhausted or self._asked >= self.spec.budget.trials:
+                self._exhausted = True
+                return None
+            proposal = self._searcher.propose(self._asked)
+            if proposal is None:
+                self._exhausted = True
+                return None
+            trial = self.ledger.create_trial(
+                self.sweep.id,
+                number=self._asked,
+                point=dict(proposal.point),
+                recipe=proposal.recipe.flat(),
+                identity=proposal.recipe.identity,
+                seed=self.spec.seed,
+            )
+            self._asked += 1
+            self.ledger.start_attempt(trial.id)
+            trial = self.ledger.trial(trial.id)
+            self._attempts[trial.id] = trial
+            self.progress.states[TrialState.RUNNING] += 1
+            return trial
+
+    def record(self, trial_id: str, result: Result) -> bool:
+        """Take a worker's report; True when the trial must end here (or has)."""
+        with self._lock:
+            trial = self._attempts.get(trial_id)
+            if trial is None:
+                return True
+            if result.rows:
+                trial = self._record_rows(trial, result)
+            if result.error is not None:
+                self._finish(trial, TrialState.FAILED, error=result.error, trace=result.trace)
+            elif result.done:
+                self._finish(trial, TrialState.COMPLETED)
+            elif self._stops(trial, result):
+                self._finish(trial, TrialState.PRUNED)
+            elif self.closing:
+                self._finish(trial, TrialState.CANCELLED, error=self.closing)
+            else:
+                return False
+            return True
+
+    def crashed(self, trial_id: str, reason: str, trace: str | None = None) -> None:
+        """The trial's process is gone, or Ray could not start it."""
+        with self._lock:
+            trial = self._attempts.get(trial_id)
+            if trial is not None:
+                self._finish(trial, TrialState.FAILED, error=reason, trace=trace)
+
+    def abandon(self, reason: str) -> None:
+        """Cancel whatever still runs."""
+        with self._lock:
+            for trial in list(self._attempts.values()):
+                self._finish(trial, TrialState.CANCELLED, error=reason)
+
+    def _record_rows(self, trial: Trial, result: Result) -> Trial:
+        trial = self.ledger.record_epochs(
+            trial.id,
+            attempt=trial.attempt,
+            rows=result.rows,
+            metric=self.sweep.metric,
+            maximize=self.sweep.maximizes,
+            checkpoint=result.checkpoint,
+        )
+        self._attempts[trial.id] = trial
+        self.progress.epochs += len(result.rows)
+        self.progress.worker_seconds += sum(row.seconds for row in result.rows)
+        self._note_best(trial)
+        return trial
+
+    def _stops(self, trial: Trial, result: Result) -> bool:
+        for row in result.rows:
+            value = row.metrics().get(self.sweep.metric, math.nan)
+            report = Report(trial_id=trial.id, epoch=row.epoch, value=value)
+            earlier = tuple(self._reports)
+            self._reports.append(report)
+            if self._stopper.stops(earlier, report):
+                return True
+        return False
+
+    def _note_best(self, trial: Trial) -> None:
+        if trial.best_value is None:
+            return
+        best = self.progress.best
+        sign = 1 if self.sweep.maximizes else -1
+        if best is None or best.best_value is None or sign * trial.best_value > sign * best.best_value:
+            self.progress.best = trial
+
+    def _finish(self, trial: Trial, state: TrialState, **why: Any) -> None:
+        self.ledger.finish_trial(trial.id, attempt=trial.attempt, state=state, **why)
+        del self._attempts[trial.id]
+        self.progress.states[TrialState.RUNNING] -= 1
+        self.progress.states[state] += 1
+        values = [row.metrics().get(self.sweep.metric, math.nan) for row in self.ledger.epochs(trial.id)]
+        self._searcher.tell(trial.number, values=[v for v in values if math.isfinite(v)], state=state)
+
+    def _budget_spent(self) -> str | None:
+        budget, elapsed = self.spec.budget, self.elapsed
+        if budget.wall is not None and elapsed >= budget.wall:
+            return f"budget.wall of {budget.wall:g} s is spent"
+        if budget.gpu_hours is not None and self.progress.worker_seconds * self._gpu_share >= budget.gpu_hours * 3600:
+            return f"budget.gpu_hours of {budget.gpu_hours:g} is spent"
+        if self.failed_too_often:
+            return f"{self.progress.states[TrialState.FAILED]} trials failed, budget.max_failed is {budget.max_failed}"
+        return None

@@ -1,0 +1,75 @@
+"""States of sweeps and trials, and which may follow which."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class SweepState(StrEnum):
+    VALIDATING = "validating"
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+    @property
+    def is_finished(self) -> bool:
+        return self in _FINISHED_SWEEPS
+
+    def may_become(self, following: SweepState) -> bool:
+        return following in _SWEEP_TRANSITIONS[self]
+
+
+class TrialState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RETRYING = "retrying"
+    COMPLETED = "completed"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_finished(self) -> bool:
+        return self in _FINISHED_TRIALS
+
+    def may_become(self, following: TrialState) -> bool:
+        return following in _TRIAL_TRANSITIONS[self]
+
+
+_S, _T = SweepState, TrialState
+
+_FINISHED_SWEEPS = frozenset({_S.COMPLETED, _S.STOPPED, _S.CANCELLED, _S.FAILED})
+_FINISHED_TRIALS = frozenset({_T.COMPLETED, _T.PRUNED, _T.FAILED, _T.CANCELLED})
+
+_ABORTS = frozenset({_S.CANCELLING, _S.CANCELLED, _S.INTERRUPTED, _S.FAILED})
+
+_SWEEP_TRANSITIONS: dict[SweepState, frozenset[SweepState]] = {
+    _S.VALIDATING: frozenset({_S.QUEUED, _S.RUNNING}) | _ABORTS,
+    _S.QUEUED: frozenset({_S.RUNNING}) | _ABORTS,
+    _S.RUNNING: frozenset({_S.PAUSING, _S.STOPPING, _S.COMPLETED}) | _ABORTS,
+    _S.PAUSING: frozenset({_S.PAUSED, _S.COMPLETED}) | _ABORTS,
+    _S.PAUSED: frozenset({_S.QUEUED, _S.RUNNING, _S.STOPPED}) | _ABORTS,
+    _S.STOPPING: frozenset({_S.STOPPED}) | _ABORTS,
+    _S.CANCELLING: frozenset({_S.CANCELLED, _S.FAILED}),
+    _S.INTERRUPTED: frozenset({_S.QUEUED, _S.RUNNING}) | _ABORTS,
+    **{state: frozenset() for state in _FINISHED_SWEEPS},
+}
+
+_TRIAL_ENDS = _FINISHED_TRIALS
+
+_TRIAL_TRANSITIONS: dict[TrialState, frozenset[TrialState]] = {
+    _T.PENDING: frozenset({_T.RUNNING, _T.FAILED, _T.CANCELLED}),
+    _T.RUNNING: frozenset({_T.PAUSED, _T.RETRYING}) | _TRIAL_ENDS,
+    _T.PAUSED: frozenset({_T.RUNNING, _T.RETRYING}) | _TRIAL_ENDS,
+    _T.RETRYING: frozenset({_T.RUNNING, _T.FAILED, _T.CANCELLED}),
+    **{state: frozenset() for state in _FINISHED_TRIALS},
+}

@@ -1,0 +1,245 @@
+"""Says in MLflow's words what the ledger knows: experiment, parent run, one child run a trial, metrics, data set."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from service.homes import Home
+from service.leaderboards import Leaderboard
+from service.ledgers import Ledger
+from service.models import log_candidate
+from service.records import Json, Message, Sweep, Trial
+from service.shared_views import prepared_view
+from service.states import SweepState, TrialState
+
+METRICS_A_BATCH = 1000
+
+_RUN_STATUS = {
+    TrialState.COMPLETED: "FINISHED",
+    TrialState.PRUNED: "FINISHED",
+    TrialState.FAILED: "FAILED",
+    TrialState.CANCELLED: "KILLED",
+    SweepState.COMPLETED: "FINISHED",
+    SweepState.STOPPED: "FINISHED",
+    SweepState.CANCELLED: "KILLED",
+    SweepState.INTERRUPTED: "KILLED",
+    SweepState.FAILED: "FAILED",
+}
+
+
+class Tracker:
+    """Delivers outbox messages to one MLflow.
+
+    Ownership: borrows the ledger. Thread safety: one thread at a time. Every delivery may be repeated: runs are
+    looked up by their tags before they are created, and points carry the ledger's timestamps, so that MLflow stores
+    each once. Raises MlflowException, or what the network raises, when MLflow does not take a message.
+    """
+
+    def __init__(self, ledger: Ledger, home: Home) -> None:
+        self._ledger = ledger
+        self._home = home
+        if home.tracking_uri == home.local_tracking_uri:
+            use_write_ahead_log(home.mlflow_store)
+        self._client = MlflowClient(tracking_uri=home.tracking_uri)
+        self._handlers: Mapping[str, Callable[[Message], None]] = {
+            "sweep_running": self._sweep_running,
+            "trial_started": self._trial_started,
+            "epochs": self._epochs,
+            "trial_finished": self._trial_finished,
+            "candidate": self._candidate,
+            "sweep_completed": self._sweep_ended,
+            "sweep_stopped": self._sweep_ended,
+            "sweep_cancelled": self._sweep_ended,
+            "sweep_failed": self._sweep_ended,
+        }
+
+    def deliver(self, message: Message) -> None:
+        """Tell MLflow one thing."""
+        self._handlers[message.kind](message)
+
+    def _sweep_running(self, message: Message) -> None:
+        sweep = self._ledger.sweep(message.sweep_id)
+        experiment_id = self._experiment(sweep)
+        view = prepared_view(sweep)
+        self._client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
+        self._client.set_experiment_tag(experiment_id, view.tag, view.state)
+        run_id = self._run(experiment_id, "meltpoint.sweep_id", sweep.id, _sweep_tags(sweep), sweep.started_at)
+        self._ledger.note_sweep(
+            sweep.id,
+            mlflow={
+                "tracking_uri": self._home.tracking_uri,
+                "experiment_id": experiment_id,
+                "run_id": run_id,
+            },
+        )
+        self._client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in sweep.plan.items()])
+        self._client.log_inputs(run_id, datasets=[_dataset(sweep.data)])
+        self._client.log_text(run_id, sweep.spec_text, f"spec/{Path(sweep.spec_file).name}")
+
+    def _trial_started(self, message: Message) -> None:
+        sweep, trial = self._both(message)
+        place = self._place(sweep)
+        tags = _trial_tags(sweep, trial, parent=place["run_id"])
+        run_id = self._run(place["experiment_id"], "meltpoint.trial_id", trial.id, tags, trial.started_at)
+        self._ledger.note_run(trial.id, run_id)
+        self._client.log_batch(run_id, params=_params(trial.recipe))
+        self._client.log_inputs(run_id, datasets=[_dataset(sweep.data)])
+
+    def _epochs(self, message: Message) -> None:
+        _, trial = self._both(message)
+        first, last = message.payload["first"], message.payload["last"]
+        rows = [row for row in self._ledger.epochs(trial.id) if first <= row.epoch <= last]
+        points = [
+            Metric(name, value, row.recorded_at, row.epoch)
+            for row in rows
+            for name, value in (row.metrics() | {"time/epoch_seconds": row.seconds}).items()
+            if math.isfinite(value)
+        ]
+        for start in range(0, len(points), METRICS_A_BATCH):
+            self._client.log_batch(_run_of(trial), metrics=points[start : start + METRICS_A_BATCH])
+
+    def _trial_finished(self, message: Message) -> None:
+        _, trial = self._both(message)
+        run_id = _run_of(trial)
+        best = [row.best_metrics() for row in self._ledger.epochs(trial.id) if row.epoch == trial.best_epoch]
+        at = trial.finished_at or message.created_at
+        points = [Metric(k, v, at, trial.epochs) for row in best for k, v in row.items() if math.isfinite(v)]
+        tags = {"meltpoint.state": trial.state.value}
+        if trial.error:
+            tags |= {"meltpoint.error": trial.error[:5000]}
+        self._client.log_batch(run_id, metrics=points, tags=[RunTag(k, v) for k, v in tags.items()])
+        self._client.set_terminated(run_id, status=_RUN_STATUS[trial.state], end_time=at)
+
+    def _candidate(self, message: Message) -> None:
+        sweep, trial = self._both(message)
+        registered = log_candidate(
+            self._client,
+            sweep=sweep,
+            trial=trial,
+            payload=message.payload,
+            tracking_uri=self._home.tracking_uri,
+        )
+        test = {f"test/{k}": v for k, v in message.payload["test"].items() if v is not None}
+        at = trial.finished_at or message.created_at
+        points = [Metric(name, value, at, trial.best_epoch or 0) for name, value in test.items()]
+        self._client.log_batch(_run_of(trial), metrics=points, tags=[RunTag("meltpoint.candidate", "true")])
+        self._ledger.note_sweep(sweep.id, registered=registered)
+
+    def _sweep_ended(self, message: Message) -> None:
+        sweep = self._ledger.sweep(message.sweep_id)
+        run_id = self._place(sweep)["run_id"]
+        board = Leaderboard.read(self._ledger, sweep)
+        self._client.log_text(run_id, json.dumps(board.as_json(), indent=2), "leaderboard/leaderboard.json")
+        self._client.log_text(run_id, board.as_csv(), "leaderboard/leaderboard.csv")
+        self._client.log_text(run_id, board.as_html(), "leaderboard/leaderboard.html")
+        at = sweep.finished_at or message.created_at
+        counts = {f"trials/{state}": float(n) for state, n in board.counts().items()}
+        best = {k: v for k, v in (board.best_metrics() or {}).items() if k.startswith("best/") and v is not None}
+        points = [Metric(name, value, at, 0) for name, value in (counts | best).items()]
+        tags = [
+            RunTag("meltpoint.state", sweep.state.value),
+            RunTag("mlflow.note.content", board.as_markdown()),
+        ]
+        self._client.log_batch(run_id, metrics=points, tags=tags)
+        self._client.set_terminated(run_id, status=_RUN_STATUS[sweep.state], end_time=at)
+
+    def _both(self, message: Message) -> tuple[Sweep, Trial]:
+        assert message.trial_id is not None, message
+        return self._ledger.sweep(message.sweep_id), self._ledger.trial(message.trial_id)
+
+    def _place(self, sweep: Sweep) -> Json:
+        assert sweep.mlflow is not None, f"messages of {sweep.id} out of order"
+        return sweep.mlflow
+
+    def _experiment(self, sweep: Sweep) -> str:
+        """The experiment of the sweep's name, made if need be, brought back if it was deleted."""
+        found = self._client.get_experiment_by_name(sweep.name)
+        if found is not None:
+            if found.lifecycle_stage == "deleted":
+                self._client.restore_experiment(found.experiment_id)
+            return str(found.experiment_id)
+        local = self._home.tracking_uri == self._home.local_tracking_uri
+        place = (self._home.mlflow_artifacts / sweep.name).as_uri() if local else None
+        try:
+            return str(self._client.create_experiment(sweep.name, artifact_location=place))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return self._experiment(sweep)
+
+    def _run(self, experiment_id: str, key: str, value: str, tags: Mapping[str, str], started: int | None) -> str:
+        """The run that carries these tags; found before it is made."""
+        kind = tags["meltpoint.kind"]
+        query = f"tags.`{key}` = '{value}' and tags.`meltpoint.kind` = '{kind}'"
+        found = self._client.search_runs([experiment_id], filter_string=query, max_results=1)
+        if found:
+            return str(found[0].info.run_id)
+        name = tags["mlflow.runName"]
+        run = self._client.create_run(experiment_id, start_time=started, tags=dict(tags), run_name=name)
+        return str(run.info.run_id)
+
+
+def use_write_ahead_log(store: Path) -> None:
+    """Readers and the writer of MLflow's SQLite file no longer wait for each other; the setting stays in the file."""
+    with sqlite3.connect(store) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()
+
+
+def _sweep_tags(sweep: Sweep) -> dict[str, str]:
+    return {
+        "mlflow.runName": f"{sweep.name} {sweep.id}",
+        "mlflow.source.name": Path(sweep.spec_file).name,
+        "meltpoint.kind": "sweep",
+        "meltpoint.sweep_id": sweep.id,
+        "meltpoint.state": SweepState.RUNNING.value,
+    }
+
+
+def _trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
+    return {
+        "mlflow.runName": trial.id,
+        "mlflow.parentRunId": parent,
+        "mlflow.source.name": Path(sweep.spec_file).name,
+        "meltpoint.kind": "trial",
+        "meltpoint.sweep_id": sweep.id,
+        "meltpoint.trial_id": trial.id,
+        "meltpoint.identity": trial.identity,
+        "meltpoint.state": TrialState.RUNNING.value,
+    }
+
+
+def _params(recipe: Json) -> list[Param]:
+    """The recipe's values; rates also as a power of ten, since parallel coordinates have no log axis."""
+    params = {name: str(value) for name, value in recipe.items()}
+    rate = recipe.get("optimizer.lr")
+    if rate:
+        params["optimizer.log10_lr"] = f"{math.log10(rate):.4f}"
+    return [Param(name, value) for name, value in params.items()]
+
+
+def _dataset(data: Mapping[str, Any]) -> DatasetInput:
+    source = {"source": data["source"], "split": data["split"]}
+    profile = {"images": data["images"], "image_size": data["image_size"], "classes": data["classes"]}
+    dataset = Dataset(
+        name=data["name"][:500],
+        digest=data["digest"][:36],
+        source_type="local",
+        source=json.dumps(source),
+        profile=json.dumps(profile)[:16_000_000],
+    )
+    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
+
+
+def _run_of(trial: Trial) -> str:
+    assert trial.mlflow_run_id is not None, f"messages of {trial.id} out of order"
+    return trial.mlflow_run_id

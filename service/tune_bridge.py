@@ -1,0 +1,134 @@
+"""Ray Tune's interfaces over a session: a Searcher that asks it, a TrialScheduler that records with it.
+
+Tune pickles and deep-copies both; the copies must be the original, since one session owns one ledger. They therefore
+reduce to a look-up by sweep id among the sessions of this process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from service.records import Json, Trial
+from service.sessions import Result, Session
+
+log = logging.getLogger(__name__)
+
+MakeConfig = Callable[[Trial], Json]
+
+_BRIDGES: dict[str, TuneBridge] = {}
+
+
+class TuneBridge:
+    """Names one session to Tune, for as long as it runs (`with`)."""
+
+    def __init__(self, session: Session, make_config: MakeConfig, *, when_exhausted: Callable[[], None]) -> None:
+        self.session = session
+        self.make_config = make_config
+        self.when_exhausted = when_exhausted
+        self.failure: BaseException | None = None
+        self.searcher = SessionSearcher(self)
+        self.scheduler = SessionScheduler(self)
+
+    def __enter__(self) -> TuneBridge:
+        _BRIDGES[self.session.sweep.id] = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del _BRIDGES[self.session.sweep.id]
+
+    def guard(self, failure: BaseException) -> None:
+        """An error of ours must end the sweep in order, not inside Tune's loop: keep the first, close the session."""
+        log.debug("failed inside Tune's loop", exc_info=failure)
+        self.failure = self.failure or failure
+        self.session.close(f"{type(failure).__name__}: {failure}")
+
+
+def _searcher_of(sweep_id: str) -> SessionSearcher:
+    return _BRIDGES[sweep_id].searcher
+
+
+def _scheduler_of(sweep_id: str) -> SessionScheduler:
+    return _BRIDGES[sweep_id].scheduler
+
+
+class SessionSearcher(Searcher):
+    """Hands out the session's trials."""
+
+    def __init__(self, bridge: TuneBridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def __reduce__(self) -> Any:
+        return _searcher_of, (self._bridge.session.sweep.id,)
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: Json, **spec: Any) -> bool:
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        try:
+            trial = self._bridge.session.next_trial()
+            if trial is not None:
+                return self._bridge.make_config(trial)
+            self._bridge.when_exhausted()
+        except Exception as error:
+            self._bridge.guard(error)
+        return Searcher.FINISHED
+
+    def on_trial_complete(self, trial_id: str, result: Json | None = None, error: bool = False) -> None:
+        """The session has told its searcher already."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """The ledger holds the state; Tune's file of it stays empty."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing was saved there."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """As `save`."""
+
+
+class SessionScheduler(FIFOScheduler):
+    """Records each report and stops what the session says has ended."""
+
+    def __init__(self, bridge: TuneBridge) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._bridge = bridge
+
+    def __reduce__(self) -> Any:
+        return _scheduler_of, (self._bridge.session.sweep.id,)
+
+    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Json) -> str:
+        try:
+            ends = self._bridge.session.record(_our_id(trial), Result.parse(result))
+        except Exception as error:
+            self._bridge.guard(error)
+            ends = True
+        return str(TrialScheduler.STOP if ends else TrialScheduler.CONTINUE)
+
+    def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
+        try:
+            cause = str(trial.get_pickled_error() or trial.get_error() or "no cause is known")
+            self._bridge.session.crashed(_our_id(trial), _reason(cause), cause)
+        except Exception as error:
+            self._bridge.guard(error)
+
+
+def _reason(cause: str) -> str:
+    """Ray's report of a lost worker in one line."""
+    lines = [line.strip() for line in cause.splitlines() if line.strip()]
+    detail = next((line for line in lines if "Worker exit detail" in line), None)
+    said = detail.partition("Worker exit detail: ")[2] if detail else lines[0]
+    return f"the trial's process ended: {said}"
+
+
+def _our_id(trial: TuneTrial) -> str:
+    return str(trial.config["trial_id"])
+
+
+__all__ = ["SessionScheduler", "SessionSearcher", "TuneBridge"]

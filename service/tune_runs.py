@@ -1,0 +1,69 @@
+"""One Ray Tune run over a session: long-lived workers, nothing of Tune's own checkpointing, retries or logging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ray import tune
+from ray.exceptions import RayError
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune.execution.placement_groups import PlacementGroupFactory
+
+from service.records import Json, Trial
+from service.resources import Allotment
+from service.sessions import Session
+from service.tune_bridge import TuneBridge
+from trainables.ray_adapter import TrialWorker, draw_start_line
+from trainables.trials import TrialPlan
+
+MakePlan = Callable[[Trial], TrialPlan]
+
+
+def tune_session(session: Session, *, allotment: Allotment, make_plan: MakePlan, folder: Path) -> None:
+    """Train until the session hands out no more trials; every trial has ended when this returns.
+
+    Raises:
+        Exception: the first error of our own inside Tune's loop, after all trials were closed.
+    """
+    start_line = f"start-line-{session.sweep.id}"
+    line = draw_start_line(start_line, allotment.slots)
+
+    def make_config(trial: Trial) -> Json:
+        plan = vars(make_plan(trial))
+        return {"trial_id": trial.id, "trial": plan, "threads": allotment.threads, "start_line": start_line}
+
+    with TuneBridge(session, make_config, when_exhausted=line.open.remote) as bridge:
+        try:
+            _tuner(bridge, allotment, folder).fit()
+        except (RayError, tune.TuneError) as error:
+            session.abandon(f"Ray Tune ended: {error}")
+            raise
+        finally:
+            session.abandon(session.closing or "the sweep ended before the trial did")
+            del line
+    if bridge.failure is not None:
+        raise bridge.failure
+
+
+def _tuner(bridge: TuneBridge, allotment: Allotment, folder: Path) -> Tuner:
+    bundle = {"CPU": allotment.cpu} | ({"GPU": allotment.gpu} if allotment.gpu else {})
+    return Tuner(
+        tune.with_resources(TrialWorker, PlacementGroupFactory([bundle])),
+        tune_config=TuneConfig(
+            search_alg=bridge.searcher,
+            scheduler=bridge.scheduler,
+            num_samples=-1,
+            max_concurrent_trials=allotment.slots,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: str(trial.config["trial_id"]),
+            trial_dirname_creator=lambda trial: str(trial.config["trial_id"]),
+        ),
+        run_config=RunConfig(
+            name="tune",
+            storage_path=str(folder),
+            verbose=0,
+            failure_config=FailureConfig(max_failures=0),
+            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )

@@ -1,0 +1,107 @@
+"""What all tests share: a home of its own, one Ray, and one finished sweep for the whole session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from search_spaces import load_spec
+from service.environments import prepare_environment
+from service.homes import Home
+from service.outputs import stderr
+
+if TYPE_CHECKING:
+    from service.runners import Outcome
+
+DIGITS = ("zero", "one", "two")
+DIGITS_PER_CLASS = 40
+
+SWEEP = """\
+name: tiny-digits
+data: {source: photos, image_size: 32, split: {val: 0.2, confirm: 0.1, test: 0.2, seed: 0}}
+space:
+  backbone: torchvision/resnet18
+  weights: random
+  batch_size: 16
+  freeze_depth: {values: [0, 3], default: 3}
+  dropout.rate: {min: 0.0, max: 0.5}
+  optimizer:
+    one_of:
+      - {name: adamw, lr: {min: 1.0e-4, max: 1.0e-2, log: true}}
+      - {name: adamw, lr: 100.0, weight_decay: 1.0}
+search: {algorithm: random, seed: 5}
+scheduler: {type: asha}
+budget: {trials: 7, epochs: 2}
+register: {model: tiny}
+"""
+
+
+HOME = pytest.StashKey[Home]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Ray and MLflow read their environment when test modules import them: it is made before."""
+    home = Home(Path(tempfile.mkdtemp(prefix="meltpoint-"))).create()
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    os.environ.pop("RAY_ADDRESS", None)
+    os.environ["MELTPOINT_HOME"] = str(home.root)
+    prepare_environment(home)
+    config.stash[HOME] = home
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[HOME].root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Several threads for such small tensors only wait for each other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def home(pytestconfig: pytest.Config) -> Home:
+    """The session's home, fresh."""
+    return pytestconfig.stash[HOME]
+
+
+@pytest.fixture(scope="session")
+def ray_once(home: Home) -> Iterator[None]:
+    """Ray, started once; sweeps inside the session find it running and leave it so."""
+    from service.clusters import connect
+
+    with connect():
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 digits of three classes as PNG files of 32 px in class folders. Read it, never write to it."""
+    root = tmp_path_factory.mktemp("tiny") / "photos"
+    bunch = load_digits()
+    for code, name in enumerate(DIGITS):
+        (root / name).mkdir(parents=True)
+        for row, pixels in enumerate(bunch.images[bunch.target == code][:DIGITS_PER_CLASS]):
+            image = Image.fromarray((pixels * (255 / 16)).astype("uint8"))
+            image.resize((32, 32), Image.Resampling.BICUBIC).save(root / name / f"{row:03d}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(home: Home, ray_once: None, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A real sweep: six recipes drawn, some of which diverge; its data comes from a folder beside its file."""
+    from service.runners import run_sweep
+
+    folder = tmp_path_factory.mktemp("sweep")
+    shutil.copytree(tiny_folder, folder / "photos")
+    (folder / "tiny.yaml").write_text(SWEEP)
+    return run_sweep(load_spec(folder / "tiny.yaml"), home=home, console=stderr())

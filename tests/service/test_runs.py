@@ -1,0 +1,172 @@
+"""A whole sweep, on real Ray, a real ledger and a real MLflow store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from search_spaces import MeltpointError, load_spec, parse_spec
+from service.homes import Home
+from service.outputs import stderr
+from service.runners import Outcome, run_sweep
+from service.states import SweepState, TrialState
+from trainables.checkpoints import load_checkpoint
+from trainables.prepared import PreparedData, prepare
+
+
+@pytest.fixture(scope="module")
+def client(home: Home) -> MlflowClient:
+    return MlflowClient(tracking_uri=home.tracking_uri)
+
+
+@pytest.fixture(scope="module")
+def runs(client: MlflowClient, finished_sweep: Outcome) -> dict[str, Run]:
+    """The sweep's child runs by trial id."""
+    assert finished_sweep.sweep.mlflow is not None
+    found = client.search_runs(
+        [finished_sweep.sweep.mlflow["experiment_id"]],
+        filter_string=f"tags.`meltpoint.sweep_id` = '{finished_sweep.sweep.id}' and tags.`meltpoint.kind` = 'trial'",
+    )
+    return {run.data.tags["meltpoint.trial_id"]: run for run in found}
+
+
+def test_the_sweep_completes_although_trials_fail(finished_sweep: Outcome) -> None:
+    assert finished_sweep.sweep.state is SweepState.COMPLETED
+    counts = finished_sweep.board.counts()
+    assert counts["failed"] >= 1
+    assert counts["completed"] >= 1
+    assert sum(counts.values()) == 7
+    for trial in finished_sweep.board.trials:
+        if trial.state is TrialState.FAILED:
+            assert trial.recipe["optimizer.lr"] == 100.0
+            assert trial.error is not None
+            assert "epoch 1" in trial.error
+            assert trial.identity in trial.error
+
+
+def test_the_json_of_a_run_keeps_its_contract(finished_sweep: Outcome) -> None:
+    told = json.loads(json.dumps(finished_sweep.as_json(), allow_nan=False))
+    assert {"sweep_id", "state", "counts", "best", "seconds", "mlflow"} <= told.keys()
+    assert {"completed", "pruned", "failed"} <= told["counts"].keys()
+    assert {"trial_id", "metrics", "recipe"} == told["best"].keys()
+    assert {"tracking_uri", "experiment_id", "run_id"} == told["mlflow"].keys()
+    assert told["seconds"] > 0
+
+
+def test_the_json_of_the_trials_keeps_its_contract(finished_sweep: Outcome) -> None:
+    told = json.loads(json.dumps(finished_sweep.board.as_json(), allow_nan=False))
+    assert len(told) == 7
+    for trial in told:
+        assert trial.keys() == {
+            "trial_id",
+            "state",
+            "recipe",
+            "metrics",
+            "epochs",
+            "seconds",
+            "mlflow_run_id",
+            "error",
+        }
+        assert "optimizer.lr" in trial["recipe"]
+    best = told[0]["metrics"]
+    assert {"val/accuracy", "train/loss", "best/val/accuracy", "best/epoch", "test/accuracy"} <= best.keys()
+    assert best["best/val/accuracy"] == max(trial["metrics"].get("best/val/accuracy", 0) for trial in told)
+
+
+def test_only_the_best_model_was_read_on_the_test_images(finished_sweep: Outcome) -> None:
+    tested = [t["trial_id"] for t in finished_sweep.board.as_json() if "test/accuracy" in t["metrics"]]
+    assert tested == [finished_sweep.board.trials[0].id]
+
+
+def test_mlflow_has_each_trial_once_with_its_recipe_and_curves(
+    finished_sweep: Outcome, runs: dict[str, Run], client: MlflowClient
+) -> None:
+    assert runs.keys() == {trial.id for trial in finished_sweep.board.trials}
+    for trial in finished_sweep.board.trials:
+        run = runs[trial.id]
+        assert run.info.run_id == trial.mlflow_run_id
+        assert run.data.params["optimizer.lr"] == str(trial.recipe["optimizer.lr"])
+        assert run.data.tags["meltpoint.state"] == trial.state.value
+        assert run.info.status == ("FAILED" if trial.state is TrialState.FAILED else "FINISHED")
+        points = client.get_metric_history(run.info.run_id, "val/accuracy") if trial.epochs else []
+        assert [point.step for point in points] == list(range(1, trial.epochs + 1))
+        if trial.best_value is not None:
+            assert run.data.metrics["best/val/accuracy"] == trial.best_value
+
+
+def test_the_parent_run_has_spec_data_and_leaderboard(
+    finished_sweep: Outcome, runs: dict[str, Run], client: MlflowClient, tmp_path: Path
+) -> None:
+    assert finished_sweep.sweep.mlflow is not None
+    parent = client.get_run(finished_sweep.sweep.mlflow["run_id"])
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent.info.run_id}
+    assert parent.info.status == "FINISHED"
+    (data,) = parent.inputs.dataset_inputs
+    assert data.dataset.digest == finished_sweep.sweep.data["digest"][:36]
+    spec = client.download_artifacts(parent.info.run_id, "spec/tiny.yaml", str(tmp_path))
+    assert Path(spec).read_text() == finished_sweep.sweep.spec_text
+    board = client.download_artifacts(parent.info.run_id, "leaderboard/leaderboard.json", str(tmp_path))
+    assert [row["trial_id"] for row in json.loads(Path(board).read_text())] == [
+        trial.id for trial in finished_sweep.board.trials
+    ]
+
+
+def test_the_candidate_serves_without_meltpoint_and_without_pickle(
+    finished_sweep: Outcome, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = finished_sweep.board.best
+    assert best is not None
+    assert finished_sweep.sweep.registered is not None
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    mlflow.set_tracking_uri(home.tracking_uri)
+    model = mlflow.pyfunc.load_model(finished_sweep.sweep.registered["uri"])
+    data = _data_of(finished_sweep, home)
+    images = np.ascontiguousarray(data.images[data.splits["val"]])
+    probabilities = np.asarray(model.predict(images))
+    accuracy = float((probabilities.argmax(1) == data.labels[data.splits["val"]]).mean())
+    assert accuracy == pytest.approx(best.best_value)
+    assert np.asarray(model.predict(images[:3, :20, :31])).shape == (3, 3)
+    assert model.metadata.metadata["classes"] == ["one", "two", "zero"]
+
+
+def _data_of(outcome: Outcome, home: Home) -> PreparedData:
+    spec = parse_spec(outcome.sweep.spec_text, file=outcome.sweep.spec_file)
+    return prepare(spec.data, base_dir=Path(spec.file).parent, root=home.data)
+
+
+def test_the_best_checkpoint_and_predictions_are_kept(finished_sweep: Outcome, home: Home) -> None:
+    best = finished_sweep.board.best
+    assert best is not None
+    assert best.checkpoint is not None
+    assert load_checkpoint(Path(best.checkpoint)).epoch == best.best_epoch
+    kept = np.load(home.sweep(best.sweep_id) / best.id / "predictions.npz")
+    assert float((kept["probabilities"].argmax(1) == kept["labels"]).mean()) == pytest.approx(best.best_value)
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_anything_starts(
+    home: Home, ray_once: None, finished_sweep: Outcome, tmp_path: Path
+) -> None:
+    text = finished_sweep.sweep.spec_text.replace("photos", str(Path(finished_sweep.sweep.spec_file).parent / "photos"))
+    (tmp_path / "s.yaml").write_text(text + "resources: {gpu: 3}\n")
+    with pytest.raises(MeltpointError, match=r"a trial asks for 3 GPUs, there are 0"):
+        run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
+
+
+def test_a_sweep_in_which_every_trial_fails_has_failed(
+    home: Home, ray_once: None, finished_sweep: Outcome, tmp_path: Path
+) -> None:
+    photos = Path(finished_sweep.sweep.spec_file).parent / "photos"
+    (tmp_path / "s.yaml").write_text(
+        f"name: hopeless\ndata: {{source: {photos}, image_size: 32}}\nbudget: {{epochs: 1}}\n"
+        "search: {algorithm: points, points: [{backbone: torchvision/resnet18, weights: random, freeze_depth: all, batch_size: 2, "
+        "optimizer: {name: adamw, lr: 100, weight_decay: 1}}]}\n"
+    )
+    outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
+    assert (outcome.sweep.state, outcome.sweep.error) == (SweepState.FAILED, "no trial gave a value")
+    assert outcome.as_json()["best"] is None

@@ -1,0 +1,219 @@
+"""A sweep without Ray: what is asked, recorded, stopped and budgeted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from search_spaces import SweepSpec, parse_spec
+from service.ledgers import Ledger
+from service.records import EpochRow, Trial
+from service.searchers import build_searcher
+from service.sessions import Result, Session
+from service.states import SweepState, TrialState
+from service.stoppers import build_stopper
+
+SPEC = """
+name: cells
+data: {source: digits, image_size: 16}
+space:
+  freeze_depth: {values: [all, -1, 0]}
+  dropout.rate: {min: 0.0, max: 0.5}
+search: {algorithm: random, seed: 3}
+budget: {trials: 6, epochs: 3}
+"""
+
+
+class Watch:
+    """Seconds that tests move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def open_session(tmp_path: Path, watch: Watch) -> Iterator[Callable[..., Session]]:
+    ledger = Ledger.at(tmp_path / "ledger.db", clock=lambda: int(watch.now * 1000))
+
+    def make(text: str = SPEC, gpu_share: float = 0.0) -> Session:
+        spec: SweepSpec = parse_spec(text, file="sweep.yaml")
+        sweep = ledger.create_sweep(
+            name=spec.name,
+            spec_text=spec.text,
+            spec_file=spec.file,
+            metric=spec.metric.name,
+            goal=spec.metric.goal,
+            seed=spec.seed,
+            data={},
+            plan={},
+        )
+        sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
+        return Session(
+            spec=spec,
+            sweep=sweep,
+            ledger=ledger,
+            searcher=build_searcher(spec),
+            stopper=build_stopper(spec),
+            clock=watch,
+            gpu_share=gpu_share,
+        )
+
+    yield make
+    ledger.close()
+
+
+def rows(*accuracies: float, first: int = 1) -> tuple[EpochRow, ...]:
+    return tuple(
+        EpochRow(epoch=epoch, seconds=10.0, recorded_at=epoch, readings={"val": {"accuracy": accuracy}})
+        for epoch, accuracy in enumerate(accuracies, start=first)
+    )
+
+
+def finish(session: Session, trial: Trial, accuracy: float) -> None:
+    assert session.record(trial.id, Result(rows=rows(accuracy, accuracy, accuracy), done=True))
+
+
+def drain(session: Session) -> list[Trial]:
+    """Run every trial of the session, one after the other."""
+    ran = []
+    while (trial := session.next_trial()) is not None:
+        finish(session, trial, 0.5 + trial.number / 100)
+        ran.append(trial)
+    return ran
+
+
+def test_the_first_trial_is_the_default_recipe_and_no_recipe_comes_twice(
+    open_session: Callable[..., Session],
+) -> None:
+    session = open_session()
+    ran = drain(session)
+    assert len(ran) == 6
+    assert (ran[0].recipe["freeze_depth"], ran[0].recipe["dropout.rate"]) == (9, 0.0)
+    assert len({trial.identity for trial in ran}) == 6
+    assert {trial.seed for trial in ran} == {3}
+
+
+@pytest.mark.parametrize("algorithm", ["random", "tpe"])
+def test_the_same_seed_asks_for_the_same_recipes(open_session: Callable[..., Session], algorithm: str) -> None:
+    text = SPEC.replace("random", algorithm).replace("trials: 6", "trials: 14")
+    first, again = drain(open_session(text)), drain(open_session(text))
+    other = drain(open_session(text.replace("seed: 3", "seed: 4")))
+    assert [t.recipe for t in first] == [t.recipe for t in again]
+    assert [t.recipe for t in first] != [t.recipe for t in other]
+
+
+@pytest.mark.parametrize("algorithm", ["random", "tpe"])
+def test_a_small_space_is_searched_once_and_then_the_sweep_ends(
+    open_session: Callable[..., Session], algorithm: str
+) -> None:
+    text = SPEC.replace("random", algorithm).replace("{min: 0.0, max: 0.5}", "{values: [0.0, 0.2]}")
+    session = open_session(text.replace("trials: 6", "trials: 50"))
+    ran = drain(session)
+    assert {(t.recipe["freeze_depth"], t.recipe["dropout.rate"]) for t in ran} == {
+        (depth, rate) for depth in (9, 8, 0) for rate in (0.0, 0.2)
+    }
+    assert len(ran) == session.planned == 6
+
+
+def test_tpe_learns_where_the_good_recipes_are(open_session: Callable[..., Session]) -> None:
+    session = open_session(SPEC.replace("random", "tpe").replace("trials: 6", "trials: 40"))
+    rates = []
+    while (trial := session.next_trial()) is not None:
+        rate = trial.recipe["dropout.rate"]
+        finish(session, trial, 1 - abs(rate - 0.4))
+        rates.append(rate)
+    late = sorted(abs(rate - 0.4) for rate in rates[20:])
+    assert late[len(late) // 2] < 0.05
+
+
+def test_asha_prunes_the_worst_and_keeps_the_best(open_session: Callable[..., Session]) -> None:
+    session = open_session(SPEC + "scheduler: {type: asha, grace_epochs: 1, reduction_factor: 3}\n")
+    trials = [session.next_trial() for _ in range(4)]
+    ended = [
+        session.record(trial.id, Result(rows=rows(accuracy), done=False))
+        for trial, accuracy in zip(trials, (0.9, 0.8, 0.1, 0.95), strict=True)
+        if trial is not None
+    ]
+    assert ended == [False, False, True, False]
+    assert session.progress.states[TrialState.PRUNED] == 1
+    assert session.progress.best is not None
+    assert session.progress.best.best_value == 0.95
+
+
+def test_a_failing_trial_keeps_its_reason_and_the_sweep_goes_on(open_session: Callable[..., Session]) -> None:
+    session = open_session()
+    trial = session.next_trial()
+    assert trial is not None
+    assert session.record(trial.id, Result(rows=rows(0.4), done=True, error="loss is nan in epoch 2", trace="..."))
+    failed = session.ledger.trial(trial.id)
+    assert (failed.state, failed.error, failed.epochs) == (TrialState.FAILED, "loss is nan in epoch 2", 1)
+    assert session.next_trial() is not None
+
+
+def test_a_lost_process_fails_its_trial_alone(open_session: Callable[..., Session]) -> None:
+    session = open_session()
+    lost, alive = session.next_trial(), session.next_trial()
+    assert lost is not None
+    assert alive is not None
+    session.crashed(lost.id, "the trial's process ended: SIGKILL")
+    assert session.record(lost.id, Result(rows=rows(0.4), done=False)) is True
+    assert session.ledger.trial(lost.id).epochs == 0
+    assert [trial.id for trial in session.running] == [alive.id]
+
+
+def test_when_the_wall_budget_is_spent_running_trials_end_at_their_next_report(
+    open_session: Callable[..., Session], watch: Watch
+) -> None:
+    session = open_session(SPEC.replace("epochs: 3", "epochs: 3, wall: 2m"))
+    trial = session.next_trial()
+    assert trial is not None
+    watch.now = 119.0
+    assert not session.record(trial.id, Result(rows=rows(0.4), done=False))
+    watch.now = 120.0
+    assert session.next_trial() is None
+    assert session.record(trial.id, Result(rows=rows(0.5, first=2), done=False))
+    ended = session.ledger.trial(trial.id)
+    assert (ended.state, ended.error) == (TrialState.CANCELLED, "budget.wall of 120 s is spent")
+    assert ended.epochs == 2
+
+
+def test_gpu_hours_count_the_share_of_the_gpu(open_session: Callable[..., Session]) -> None:
+    text = SPEC.replace("epochs: 3", "epochs: 3, gpu_hours: 0.004")
+    session = open_session(text, gpu_share=0.5)
+    first, second = session.next_trial(), session.next_trial()
+    assert first is not None
+    assert second is not None
+    session.record(first.id, Result(rows=rows(0.5, 0.5), done=False))
+    assert session.closing is None
+    finish(session, second, 0.5)
+    assert session.next_trial() is None
+    assert session.closing == "budget.gpu_hours of 0.004 is spent"
+
+
+def test_too_many_failures_end_the_sweep(open_session: Callable[..., Session]) -> None:
+    session = open_session(SPEC.replace("epochs: 3", "epochs: 3, max_failed: 1"))
+    for _ in range(2):
+        trial = session.next_trial()
+        assert trial is not None
+        session.crashed(trial.id, "gone")
+    assert session.next_trial() is None
+    assert session.failed_too_often
+    assert session.closing == "2 trials failed, budget.max_failed is 1"
+
+
+def test_points_run_in_order(open_session: Callable[..., Session]) -> None:
+    session = open_session(
+        "name: p\ndata: {source: digits}\n"
+        "search: {algorithm: points, points: [{freeze_depth: 0}, {freeze_depth: all, optimizer.lr: 0.01}]}\n"
+    )
+    assert [trial.recipe["freeze_depth"] for trial in drain(session)] == [0, 9]

@@ -1,0 +1,27 @@
+"""What goes wrong while one trial prepares, trains or saves: one line each, one root."""
+
+from __future__ import annotations
+
+from search_spaces.errors import MeltpointError
+
+__all__ = ["CheckpointError", "DataError", "DeviceError", "DivergedError", "WeightsError"]
+
+
+class DataError(MeltpointError):
+    """The images, labels or splits cannot be used as given."""
+
+
+class WeightsError(MeltpointError):
+    """A backbone's weights are missing, damaged or do not fit."""
+
+
+class CheckpointError(MeltpointError):
+    """A checkpoint is missing, torn, altered or belongs to another recipe."""
+
+
+class DivergedError(MeltpointError):
+    """Training left the finite numbers: the loss is NaN or infinite."""
+
+
+class DeviceError(MeltpointError):
+    """A device was asked for that this machine does not have."""

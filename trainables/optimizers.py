@@ -1,0 +1,77 @@
+"""The optimizers of the vocabulary, each built from its record alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from pydantic import BaseModel
+from torch import nn
+
+__all__ = ["OPTIMIZERS", "OptimizerInfo", "build_optimizer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerInfo:
+    """What an optimizer is and how to make one: `build(parameters, **fields of its record)`."""
+
+    name: str
+    description: str
+    paper: str
+    build: Callable[..., torch.optim.Optimizer]
+
+
+_INFOS = (
+    OptimizerInfo(
+        name="sgd",
+        description="x -= lr g",
+        paper="Robbins & Monro 1951",
+        build=torch.optim.SGD,
+    ),
+    OptimizerInfo(
+        name="momentum",
+        description="v = momentum v + g; x -= lr v",
+        paper="Polyak 1964",
+        build=torch.optim.SGD,
+    ),
+    OptimizerInfo(
+        name="nesterov",
+        description="v = momentum v + g; x -= lr (g + momentum v)",
+        paper="Nesterov 1983; Sutskever et al. 2013",
+        build=partial(torch.optim.SGD, nesterov=True),
+    ),
+    OptimizerInfo(
+        name="adagrad",
+        description="s += g^2; x -= lr g / (sqrt(s) + eps)",
+        paper="Duchi, Hazan & Singer 2011",
+        build=torch.optim.Adagrad,
+    ),
+    OptimizerInfo(
+        name="rmsprop",
+        description="s = alpha s + (1 - alpha) g^2; x -= lr g / (sqrt(s) + eps)",
+        paper="Tieleman & Hinton 2012",
+        build=torch.optim.RMSprop,
+    ),
+    OptimizerInfo(
+        name="adam",
+        description="bias-corrected running means of g and g^2; x -= lr m / (sqrt(v) + eps)",
+        paper="Kingma & Ba 2015",
+        build=torch.optim.Adam,
+    ),
+    OptimizerInfo(
+        name="adamw",
+        description="adam, with x *= 1 - lr weight_decay apart from the gradient",
+        paper="Loshchilov & Hutter 2019",
+        build=torch.optim.AdamW,
+    ),
+)
+
+OPTIMIZERS: dict[str, OptimizerInfo] = {info.name: info for info in _INFOS}
+
+
+def build_optimizer(record: BaseModel, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """An optimizer for `parameters` from its record: `name` chooses it, the other fields are its settings."""
+    fields = record.model_dump()
+    return OPTIMIZERS[fields.pop("name")].build(parameters, **fields)

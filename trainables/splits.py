@@ -1,0 +1,163 @@
+"""Who is trained on, and who is asked: stratified splits that follow from names and a seed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from search_spaces import SplitSpec
+from trainables.errors import DataError
+
+__all__ = ["SPLITS", "assign_splits", "check_splits"]
+
+SPLITS = ("train", "val", "confirm", "test")
+_GROUP_ORDERS = 8
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Strings = npt.NDArray[np.str_]
+
+
+def assign_splits(
+    labels: Ints,
+    *,
+    classes: Sequence[str],
+    split: SplitSpec,
+    groups: Strings | None = None,
+    names: Sequence[str] | None = None,
+) -> Strings:
+    """The split of each image: (N,) of "train", "val", "confirm" or "test".
+
+    Each class keeps its share in every split, as closely as whole images (or whole groups) allow. Images, or
+    groups, are ordered by a hash of (seed, name), so the rows' order plays no part where `names` (unique,
+    (N,)) or `groups` ((N,)) are given; without both, an image's name is its row number.
+    Raises DataError naming the class where one is too small to appear in train and in every split whose
+    fraction is above 0.
+    """
+    fractions = np.array([1 - split.val - split.confirm - split.test, split.val, split.confirm, split.test])
+    if groups is not None:
+        codes = _assign_groups(labels, groups, classes=classes, fractions=fractions, seed=split.seed)
+    else:
+        keys = names if names is not None else [str(row) for row in range(len(labels))]
+        codes = _assign_images(labels, keys, classes=classes, fractions=fractions, seed=split.seed)
+    return np.array(SPLITS)[codes]
+
+
+def check_splits(splits: Strings, labels: Ints, *, classes: Sequence[str], groups: Strings | None) -> None:
+    """Raises DataError where a manifest's own splits leave a class out of train or val, or tear a group."""
+    for needed in ("train", "val"):
+        present = set(labels[splits == needed].tolist())
+        missing = [name for code, name in enumerate(classes) if code not in present]
+        if missing:
+            raise DataError(
+                f"the split column must give `{needed}` at least one image of every class "
+                f"(none of {', '.join(map(repr, missing[:5]))})"
+            )
+    if groups is None:
+        return
+    places: dict[str, set[str]] = {}
+    for group, place in zip(groups.tolist(), splits.tolist(), strict=True):
+        places.setdefault(group, set()).add(place)
+    for group, found in places.items():
+        if len(found) > 1:
+            torn = ", ".join(sorted(found))
+            raise DataError(f"the split column must keep group {group!r} whole (it is in {torn})")
+
+
+def _assign_images(labels: Ints, keys: Sequence[str], *, classes: Sequence[str], fractions: Floats, seed: int) -> Ints:
+    codes = np.zeros(len(labels), dtype=np.int64)
+    order = _shuffled(keys, seed=seed)
+    needed = int(np.count_nonzero(fractions > 0))
+    for code, name in enumerate(classes):
+        rows = order[labels[order] == code]
+        if len(rows) < needed:
+            raise DataError(_too_small(name, len(rows), "image", fractions))
+        codes[rows] = np.repeat(np.arange(len(SPLITS)), _quotas(len(rows), fractions))
+    return codes
+
+
+def _quotas(count: int, fractions: Floats) -> Ints:
+    """(4,) whole numbers near count * fractions, summing to `count`, at least 1 where used."""
+    targets = count * fractions
+    used = fractions > 0
+    quotas = np.where(used, np.maximum(1, np.floor(targets + 1e-9)), 0).astype(np.int64)
+    while quotas.sum() < count:
+        quotas[np.argmax(np.where(used, targets - quotas, -np.inf))] += 1
+    while quotas.sum() > count:
+        quotas[np.argmax(np.where(quotas > 1, quotas - targets, -np.inf))] -= 1
+    return quotas
+
+
+def _assign_groups(labels: Ints, groups: Strings, *, classes: Sequence[str], fractions: Floats, seed: int) -> Ints:
+    """Several hashed orders of the groups, each group put where it is missed most; the best fit stands."""
+    group_names, member = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(group_names), len(classes)))
+    np.add.at(counts, (member, labels), 1)
+    needed = int(np.count_nonzero(fractions > 0))
+    for code, name in enumerate(classes):
+        holding = int(np.count_nonzero(counts[:, code]))
+        if holding < needed:
+            raise DataError(_too_small(name, holding, "group", fractions))
+    shares = counts / counts.sum(axis=0)
+    keys = [str(name) for name in group_names]
+    orders = [_shuffled(keys, seed=seed, salt=f"/{attempt}") for attempt in range(_GROUP_ORDERS)]
+    candidates = [_place(shares, order, fractions) for order in orders]
+    best = min(candidates, key=lambda codes: _misfit(shares, codes, fractions))
+    held = _held(shares, best)
+    for code, name in enumerate(classes):
+        empty = [SPLITS[s] for s in range(len(SPLITS)) if fractions[s] > 0 and held[s, code] == 0]
+        if empty:
+            raise DataError(
+                f"class {name!r}: its groups are too uneven to reach {', '.join(empty)}: "
+                f"give the class more groups, change data.split.seed, or set that fraction to 0"
+            )
+    return best[member]
+
+
+def _place(shares: Floats, order: Ints, fractions: Floats) -> Ints:
+    """Rare classes first reach every split with one group each; the rest goes where it is missed most."""
+    codes = np.full(len(shares), -1)
+    held = np.zeros((len(SPLITS), shares.shape[1]))
+    for label in np.argsort(np.count_nonzero(shares, axis=0), kind="stable"):
+        for code in np.flatnonzero((fractions > 0) & (held[:, label] == 0)):
+            holding = order[(codes[order] < 0) & (shares[order, label] > 0)]
+            if len(holding) > 0:
+                codes[holding[0]] = code
+                held[code] += shares[holding[0]]
+    for group in order[codes[order] < 0]:
+        missed = (fractions[:, None] - held) @ shares[group]
+        codes[group] = np.argmax(np.where(fractions > 0, missed, -np.inf))
+        held[codes[group]] += shares[group]
+    return codes
+
+
+def _misfit(shares: Floats, codes: Ints, fractions: Floats) -> tuple[int, float]:
+    """(how many (split, class) pairs are empty but should not be, squared distance to the fractions)."""
+    held = _held(shares, codes)
+    empty = int(np.count_nonzero((held == 0) & (fractions[:, None] > 0)))
+    return empty, float(((held - fractions[:, None]) ** 2).sum())
+
+
+def _held(shares: Floats, codes: Ints) -> Floats:
+    held = np.zeros((len(SPLITS), shares.shape[1]))
+    np.add.at(held, codes, shares)
+    return held
+
+
+def _shuffled(keys: Sequence[str], *, seed: int, salt: str = "") -> Ints:
+    """Positions of `keys` in the order of a hash of (seed, salt, key)."""
+    prefix = f"{seed}{salt}\0"
+    names = [(prefix + key).encode(errors="surrogateescape") for key in keys]
+    ranks = [hashlib.blake2b(name, digest_size=8).digest() for name in names]
+    return np.array(sorted(range(len(keys)), key=ranks.__getitem__), dtype=np.int64)
+
+
+def _too_small(name: str, count: int, unit: str, fractions: Floats) -> str:
+    used = [split for split, fraction in zip(SPLITS, fractions, strict=True) if fraction > 0]
+    return (
+        f"class {name!r}: must have at least {len(used)} {unit}s, one for each of {', '.join(used)} "
+        f"({count}): add {unit}s, drop the class, or set a fraction of data.split to 0"
+    )

@@ -1,0 +1,190 @@
+"""One trial's training, an epoch at a time, the same on every run of the same recipe, seed and data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from search_spaces.recipe import Recipe
+from trainables.backbones import build_classifier
+from trainables.checkpoints import NestedTensors
+from trainables.devices import resolve_device
+from trainables.errors import CheckpointError, DataError, DivergedError
+from trainables.evaluation import Evaluation, score
+from trainables.optimizers import build_optimizer
+from trainables.prepared import PreparedData
+from trainables.training_state import read_model, read_optimizer, write_model, write_optimizer
+from trainables.views import draw
+
+__all__ = ["EpochResult", "Trainer"]
+
+_EVALUATION_BATCH = 32
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EpochResult:
+    """A finished epoch: number from 1, wall time, loss and accuracy as seen while training, and val."""
+
+    epoch: int
+    seconds: float
+    train: dict[str, float]
+    val: Evaluation
+
+
+class Trainer:
+    """Trains one recipe on prepared data.
+
+    Batch order and dropout are drawn from (seed, epoch), views from (seed, policy, image, epoch), never from
+    torch's global generator. So on a CPU, with the same number of threads, a training that goes on from its
+    saved state gives the same bits as one that was never interrupted.
+
+    Raises DeviceError for a device that is not there, WeightsError for weights that do not fit.
+    """
+
+    def __init__(self, data: PreparedData, recipe: Recipe, *, seed: int, device: str = "cpu") -> None:
+        self.data = data
+        self.recipe = recipe
+        self.seed = seed
+        self.device = resolve_device(device)
+        self.epoch = 0
+        model = build_classifier(
+            recipe.backbone,
+            classes=len(data.classes),
+            weights=recipe.weights,
+            dropout=recipe.dropout.rate,
+            seed=seed,
+        )
+        model.freeze(recipe.freeze_depth)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = build_optimizer(recipe.optimizer, trained)
+
+    def run_epoch(self) -> EpochResult:
+        """Train on each image of the train split once, then evaluate on val. Raises DivergedError."""
+        started = time.perf_counter()
+        with self._own_random_numbers():
+            train = self._train()
+        val = self.evaluate("val")
+        self.epoch += 1
+        seconds = time.perf_counter() - started
+        return EpochResult(epoch=self.epoch, seconds=seconds, train=train, val=val)
+
+    def evaluate(self, split: str) -> Evaluation:
+        """Score the model on a split. Raises DataError if that is empty, DivergedError if it gives NaN."""
+        chosen = self.data.splits[split]
+        if len(chosen) == 0:
+            raise DataError(f"split {split} of {self.data.name} must hold images (0)")
+        self.model.eval()
+        probabilities = []
+        with torch.no_grad():
+            for start in range(0, len(chosen), _EVALUATION_BATCH):
+                logits = self.model(self._images(chosen[start : start + _EVALUATION_BATCH]))
+                probabilities.append(torch.softmax(logits.double(), dim=1).cpu())
+        gathered = torch.cat(probabilities).numpy()
+        if not np.isfinite(gathered).all():
+            raise self._diverged(f"predictions on {split} are not finite")
+        return score(gathered, self.data.labels[chosen])
+
+    def state_dict(self) -> NestedTensors:
+        """Copies of all that training changes, and the finished epochs.
+
+        Frozen stages are left out, since the recipe brings them back.
+        """
+        return {
+            "epoch": torch.tensor(self.epoch),
+            "training": self._fingerprint(),
+            "model": read_model(self.model),
+            "optimizer": read_optimizer(self.model, self.optimizer),
+        }
+
+    def load_state_dict(self, state: NestedTensors) -> None:
+        """Go on from `state`. Raises CheckpointError if it is of another recipe, seed or data set."""
+        epoch, training = state.get("epoch"), state.get("training")
+        if not isinstance(epoch, Tensor) or not isinstance(training, Tensor):
+            raise CheckpointError("checkpoint must hold a training's state")
+        if not torch.equal(training, self._fingerprint()):
+            ours = f"recipe {self.recipe.identity}, seed {self.seed} and data {self.data.digest}"
+            raise CheckpointError(f"checkpoint must be of {ours}, and is of another training")
+        write_model(self.model, state.get("model", {}))
+        write_optimizer(self.model, self.optimizer, state.get("optimizer", {}))
+        self.epoch = int(epoch)
+
+    def _fingerprint(self) -> Tensor:
+        """SHA-256 of what makes this training differ from others, as 32 bytes."""
+        identity = json.dumps([self.recipe.identity, self.seed, self.data.digest])
+        return torch.tensor(list(hashlib.sha256(identity.encode()).digest()), dtype=torch.uint8)
+
+    def _train(self) -> dict[str, float]:
+        self.model.train()
+        total_loss, correct = 0.0, 0
+        order = _epoch_generator(self.seed, self.epoch).permutation(self.data.splits["train"])
+        for batch in _batches(order, self.recipe.batch_size):
+            labels = torch.from_numpy(self.data.labels[batch]).to(self.device)
+            with torch.no_grad():
+                features = self.model.prefix(self._views(batch))
+            logits = self.model.suffix(features)
+            loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.mix.label_smoothing)
+            value = loss.item()
+            if not math.isfinite(value):
+                raise self._diverged(f"the loss is {value}")
+            self.optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            self.optimizer.step()
+            total_loss += value * len(batch)
+            correct += int((logits.argmax(dim=1) == labels).sum())
+        return {"loss": total_loss / len(order), "accuracy": correct / len(order)}
+
+    def _images(self, chosen: Indices) -> Tensor:
+        """uint8 (B, 3, H, W) on the device; the array's own layout is torch's channels_last."""
+        return torch.from_numpy(self.data.images[chosen]).permute(0, 3, 1, 2).to(self.device)
+
+    def _views(self, chosen: Indices) -> Tensor:
+        views = draw(
+            torch.from_numpy(self.data.images[chosen]).permute(0, 3, 1, 2),
+            self.data.digests[chosen],
+            seed=self.seed,
+            policy=self.recipe.augment.policy,
+            view=self.epoch,
+        )
+        return views.to(device=self.device, memory_format=torch.channels_last)
+
+    @contextmanager
+    def _own_random_numbers(self) -> Iterator[None]:
+        """What torch draws inside depends on (seed, epoch) alone, and the caller's generators do not move."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(int(_epoch_generator(self.seed, self.epoch).integers(2**63)))
+            yield
+
+    def _diverged(self, reason: str) -> DivergedError:
+        settings = ", ".join(f"{name}={value}" for name, value in self.recipe.flat().items())
+        epoch, recipe = self.epoch + 1, self.recipe.identity
+        return DivergedError(f"training diverged in epoch {epoch}: {reason} (recipe {recipe}: {settings})")
+
+
+def _epoch_generator(seed: int, epoch: int) -> np.random.Generator:
+    return np.random.default_rng([seed, epoch])
+
+
+def _batches(order: Indices, size: int) -> list[Indices]:
+    """`order` in batches of `size`; one left-over image joins the batch before it.
+
+    BatchNorm cannot train on a single image whose feature map is a single pixel.
+    """
+    cuts = list(range(size, len(order), size))
+    if size > 1 and cuts and len(order) - cuts[-1] == 1:
+        cuts.pop()
+    return np.split(order, cuts)

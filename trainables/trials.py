@@ -1,0 +1,118 @@
+"""One trial as a worker runs it: train to the next report, keep the best epoch's weights and predictions."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search_spaces import Recipe
+from trainables.checkpoints import save_checkpoint
+from trainables.evaluation import Evaluation
+from trainables.prepared import PreparedData
+from trainables.training import EpochResult, Trainer
+
+Json = dict[str, Any]
+
+REPORT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPlan:
+    """All that a worker needs to know, as plain values that travel.
+
+    Args:
+        recipe: dotted names and values.
+        epochs: how many to train in all.
+        report_at: epochs (from 1) after which to report at once.
+        data, split_key: where the prepared images are, and which split of them.
+        folder: where this trial keeps its best checkpoint and predictions.
+        metric, maximize: what "best" means.
+        device: `cpu` or `cuda`.
+    """
+
+    recipe: Json
+    seed: int
+    epochs: int
+    report_at: tuple[int, ...]
+    data: str
+    split_key: str
+    folder: str
+    metric: str
+    maximize: bool
+    device: str = "cpu"
+
+
+@dataclass
+class TrialRun:
+    """A trial under way. Raises whatever training raises; `unreported` then has the epochs that did finish."""
+
+    plan: TrialPlan
+    _best: float = field(default=math.nan, init=False)
+    _checkpoint: Path | None = field(default=None, init=False)
+    _history: list[Json] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        data = PreparedData.open(Path(self.plan.data), self.plan.split_key)
+        recipe = Recipe.from_flat(self.plan.recipe)
+        self._trainer = Trainer(data, recipe, seed=self.plan.seed, device=self.plan.device)
+
+    def advance(self) -> Json:
+        """Train until an epoch of `report_at` or `REPORT_SECONDS` have passed; the report covers all since the last."""
+        started = time.monotonic()
+        while self._trainer.epoch < self.plan.epochs:
+            result = self._trainer.run_epoch()
+            self._history.append(_row(result))
+            self._keep_if_best(result)
+            if result.epoch in self.plan.report_at or time.monotonic() - started >= REPORT_SECONDS:
+                break
+        return {
+            "history": self.unreported(),
+            "done_training": self._trainer.epoch >= self.plan.epochs,
+            "best_checkpoint": str(self._checkpoint) if self._checkpoint else None,
+        }
+
+    def unreported(self) -> list[Json]:
+        """Finished epochs that no report has covered yet; each is handed out once."""
+        rows, self._history = self._history, []
+        return rows
+
+    def _keep_if_best(self, result: EpochResult) -> None:
+        value = result.val.metrics[self.plan.metric.removeprefix("val/")]
+        if not math.isfinite(value):
+            return
+        better = value > self._best if self.plan.maximize else value < self._best
+        if math.isnan(self._best) or better:
+            self._best = value
+            self._keep(result)
+
+    def _keep(self, result: EpochResult) -> None:
+        folder, before = Path(self.plan.folder), self._checkpoint
+        folder.mkdir(parents=True, exist_ok=True)
+        state = self._trainer.state_dict()
+        self._checkpoint = save_checkpoint(folder, epoch=result.epoch, tensors=state, meta={"recipe": self.plan.recipe})
+        _save_predictions(folder, result.val)
+        if before is not None and before != self._checkpoint:
+            before.unlink(missing_ok=True)
+
+
+def _row(result: EpochResult) -> Json:
+    return {
+        "epoch": result.epoch,
+        "seconds": result.seconds,
+        "recorded_at": time.time_ns() // 1_000_000,
+        "readings": {"train": dict(result.train), "val": dict(result.val.metrics)},
+    }
+
+
+def _save_predictions(folder: Path, evaluation: Evaluation) -> None:
+    """Validation probabilities in half precision (N, classes), beside-then-renamed."""
+    beside = folder / "predictions.tmp.npz"
+    np.savez_compressed(
+        beside, probabilities=evaluation.probabilities.astype(np.float16), labels=evaluation.labels.astype(np.int32)
+    )
+    beside.replace(folder / "predictions.npz")

@@ -1,0 +1,170 @@
+"""Views: one augmentation draw of one image, keyed by (seed, policy, image, view number).
+
+A view depends on nothing else: not on the batch an image stands in, not on the trial, not on torch's global
+random state. Trials that share a seed and a policy therefore see the same pixels and are paired.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+from trainables.threads import one_thread
+
+__all__ = ["POLICIES", "PolicyInfo", "draw"]
+
+Draws = npt.NDArray[np.float64]
+
+FLIP_PROBABILITY = 0.5
+CROP_AREA = (0.5, 1.0)
+CROP_LOG_RATIO = math.log(4 / 3)
+JITTER = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyInfo:
+    """One augmentation policy.
+
+    apply: (image uint8 (3, H, W), draws float64 (draws,) uniform in [0, 1)) -> uint8 (3, H, W); pure.
+        None leaves images as they are.
+    draws: how many uniform numbers one view of one image consumes.
+    """
+
+    name: str
+    description: str
+    paper: str
+    apply: Callable[[Tensor, Draws], Tensor] | None
+    draws: int
+
+
+def draw(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int) -> Tensor:
+    """One view of each image.
+
+    images: uint8 (B, 3, H, W), any memory layout; digests: uint64 (B,), the images' content digests.
+    Returns uint8 (B, 3, H, W): contiguous and new, or `images` itself where the policy changes nothing.
+    Raises ValueError for an unknown policy and for images and digests that do not match.
+    """
+    info = POLICIES.get(policy)
+    if info is None:
+        raise ValueError(f"augment.policy: must be one of {', '.join(POLICIES)} ({policy!r})")
+    if images.ndim != 4 or images.dtype != torch.uint8 or len(digests) != len(images):
+        raise ValueError(
+            f"images must be uint8 (B, 3, H, W) with one digest each: "
+            f"got {images.dtype} {tuple(images.shape)} and {len(digests)} digests"
+        )
+    if info.apply is None or len(images) == 0:
+        return images
+    draws = _uniforms(digests, seed=seed, policy=policy, view=view, count=info.draws)
+    # A contrast is a sum over pixels: one fixed layout keeps its rounding, hence the view, the same.
+    source = images.contiguous()
+    result = torch.empty_like(source)
+    with one_thread():
+        for row, image in enumerate(source):
+            result[row] = info.apply(image, draws[row])
+    return result
+
+
+def _uniforms(digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int, count: int) -> Draws:
+    """float64 (B, count), uniform in [0, 1): the first outputs of one SplitMix64 stream per image.
+
+    SplitMix64: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".
+    """
+    key = hashlib.blake2b(f"{seed}/{policy}/{view}".encode(), digest_size=8).digest()
+    start = _mix(digests.astype(np.uint64) ^ np.uint64(int.from_bytes(key, "little")))
+    steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    bits = _mix(start[:, None] + steps[None, :])
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mix(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def _flip(image: Tensor, draws: Draws) -> Tensor:
+    flipped: Tensor = functional.horizontal_flip(image) if draws[0] < FLIP_PROBABILITY else image
+    return flipped
+
+
+def _crop(image: Tensor, draws: Draws) -> Tensor:
+    """50 to 100 % of the area at an aspect of 3:4 to 4:3 (less where that would not fit), resized back."""
+    height, width = image.shape[-2:]
+    area = CROP_AREA[0] + (CROP_AREA[1] - CROP_AREA[0]) * draws[0]
+    widest = min(CROP_LOG_RATIO, -math.log(area))
+    stretch = math.exp(widest * (2 * draws[1] - 1) / 2)
+    crop_height = max(1, round(height * math.sqrt(area) / stretch))
+    crop_width = max(1, round(width * math.sqrt(area) * stretch))
+    top = int(draws[2] * (height - crop_height + 1))
+    left = int(draws[3] * (width - crop_width + 1))
+    cropped: Tensor = functional.resized_crop(
+        image, top, left, crop_height, crop_width, [height, width], antialias=True
+    )
+    return cropped
+
+
+_JITTERS: tuple[Callable[[Tensor, float], Tensor], ...] = (
+    functional.adjust_brightness,
+    functional.adjust_contrast,
+    functional.adjust_saturation,
+)
+
+
+def _color(image: Tensor, draws: Draws) -> Tensor:
+    """Brightness, contrast and saturation, each by a factor in [0.6, 1.4), in a drawn order."""
+    factors = 1 + JITTER * (2 * draws[:3] - 1)
+    for index in np.argsort(draws[3:6]):
+        image = _JITTERS[index](image, float(factors[index]))
+    return image
+
+
+def _flip_crop(image: Tensor, draws: Draws) -> Tensor:
+    return _crop(_flip(image, draws[:1]), draws[1:5])
+
+
+def _lecture7(image: Tensor, draws: Draws) -> Tensor:
+    return _color(_flip_crop(image, draws[:5]), draws[5:11])
+
+
+POLICIES: Mapping[str, PolicyInfo] = {
+    info.name: info
+    for info in (
+        PolicyInfo(name="none", description="images as they are", paper="", apply=None, draws=0),
+        PolicyInfo(
+            name="flip",
+            description="mirrored left to right, every second image",
+            paper="Krizhevsky, Sutskever & Hinton 2012, ImageNet Classification with Deep CNNs",
+            apply=_flip,
+            draws=1,
+        ),
+        PolicyInfo(
+            name="flip_crop",
+            description="flip, then a crop of 50 to 100 % of the area, resized back",
+            paper="Szegedy et al. 2015, Going Deeper with Convolutions (section 6)",
+            apply=_flip_crop,
+            draws=5,
+        ),
+        PolicyInfo(
+            name="color",
+            description="brightness, contrast and saturation, each by up to 40 %, in a drawn order",
+            paper="Howard 2013, Some Improvements on Deep CNN Based Image Classification",
+            apply=_color,
+            draws=6,
+        ),
+        PolicyInfo(
+            name="lecture7",
+            description="flip_crop, then color",
+            paper="CS231n, lecture 7: Training Neural Networks, part 2",
+            apply=_lecture7,
+            draws=11,
+        ),
+    )
+}
