@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -109,6 +110,12 @@ class Recipe(Record):
             else:
                 flat[name] = value
         return flat
+
+    def anchored(self, folder: Path) -> Self:
+        """The same recipe, a relative path of a weights file starting at `folder`."""
+        if self.weights in ("pretrained", "random"):
+            return self
+        return self.model_copy(update={"weights": str(folder / self.weights)})
 
     @property
     def identity(self) -> str:

@@ -80,6 +80,11 @@ class SweepSpec(Section):
         """The file's name, as it was given."""
         return self._file
 
+    @property
+    def folder(self) -> Path:
+        """Where the file's relative paths start: the folder that it lies in."""
+        return Path(self._file).absolute().parent
+
 
 _SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
     {

@@ -14,7 +14,7 @@ from service.ledgers import Ledger
 from service.records import EpochRow, Json, Sweep, Trial
 from service.states import TrialState
 
-RECIPE_COLUMNS = ("freeze_depth", "optimizer.name", "optimizer.lr", "dropout.rate", "augment.policy")
+MOST_RECIPE_COLUMNS = 6
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,10 @@ class Leaderboard:
         ]
 
     def header(self) -> list[str]:
-        return ["trial", "state", self.sweep.metric, "epoch", *RECIPE_COLUMNS, "seconds"]
+        return ["trial", "state", self.sweep.metric, "epoch", *self._columns(), "seconds"]
+
+    def _columns(self) -> list[str]:
+        return self.sweep.drawn[:MOST_RECIPE_COLUMNS]
 
     def cells(self, top: int | None = None) -> list[list[str]]:
         """The short table, a row a trial: best value and epoch, what was chosen, how long it took."""
@@ -93,7 +96,7 @@ class Leaderboard:
                 trial.state.value,
                 "" if trial.best_value is None else f"{trial.best_value:.4f}",
                 f"{trial.best_epoch or '-'}/{trial.epochs}",
-                *(_short(trial.recipe.get(name, "")) for name in RECIPE_COLUMNS),
+                *(_short(trial.recipe.get(name, "")) for name in self._columns()),
                 f"{self.seconds(trial):.1f}",
             ]
             for trial in self.trials[:top]

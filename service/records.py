@@ -38,6 +38,11 @@ class Sweep:
         return self.goal == "maximize"
 
     @property
+    def drawn(self) -> list[str]:
+        """The recipe names that may differ between its trials."""
+        return list(self.plan.get("space.drawn", ()))
+
+    @property
     def seconds(self) -> float | None:
         """Wall time from start to end; None while it runs or before it started."""
         if self.started_at is None or self.finished_at is None:
@@ -89,8 +94,8 @@ class EpochRow:
         }
 
     def best_metrics(self) -> dict[str, float]:
-        """The same under `best/`, for the epoch at which the trial was best."""
-        return {f"best/{name}": value for name, value in self.metrics().items()} | {"best/epoch": float(self.epoch)}
+        """The validation readings under `best/`, for the epoch at which the trial was best."""
+        return {f"best/{name}": of for name, of in self.metrics("val").items()} | {"best/epoch": float(self.epoch)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search_spaces import Choice, Fixed, SweepSpec
+from search_spaces import PARAMETERS, Choice, Domain, Fixed, Recipe, SweepSpec
 from service.clocks import now_ms
 from service.clusters import connect
 from service.homes import Home
@@ -162,12 +161,12 @@ class _Run:
             self._offer(best)
         if stopped:
             self.ledger.move_sweep(self.sweep.id, SweepState.STOPPING)
-            self.sweep = self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=session.closing, tell={})
+            self.sweep = self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=session.cut_short, tell={})
         elif best is None or session.failed_too_often:
-            why = session.closing if session.failed_too_often else "no trial gave a value"
+            why = session.cut_short or "no trial gave a value"
             self.sweep = self.ledger.move_sweep(self.sweep.id, SweepState.FAILED, error=why, tell={})
         else:
-            self.sweep = self.ledger.move_sweep(self.sweep.id, SweepState.COMPLETED, error=session.closing, tell={})
+            self.sweep = self.ledger.move_sweep(self.sweep.id, SweepState.COMPLETED, error=session.cut_short, tell={})
 
     def _offer(self, best: Trial) -> None:
         """Read the best model on the test images, once, and have it registered."""
@@ -186,7 +185,7 @@ def _prepare(spec: SweepSpec, home: Home, console: Console) -> PreparedData:
         task = progress.add_task("decoding images", total=None)
         data = prepare(
             spec.data,
-            base_dir=Path(spec.file).absolute().parent,
+            base_dir=spec.folder,
             root=home.data,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
@@ -197,15 +196,43 @@ def _prepare(spec: SweepSpec, home: Home, console: Console) -> PreparedData:
 
 def _weights(spec: SweepSpec) -> list[tuple[str, str]]:
     """Every pair of backbone and weights that the sweep can draw, each once."""
+    recipes = spec.points or tuple(
+        Recipe(backbone=backbone, weights=weights)
+        for backbone in _drawn(spec, "backbone")
+        for weights in _drawn(spec, "weights")
+    )
+    anchored = (recipe.anchored(spec.folder) for recipe in recipes)
+    return list(dict.fromkeys((recipe.backbone, recipe.weights) for recipe in anchored))
+
+
+def _drawn(spec: SweepSpec, name: str) -> list[str]:
+    """What a name that is not a number can be in the space: its listed values, else the default recipe's."""
+    domains = [entry.domain for entry in spec.space.entries if entry.name == name]
+    listed = [str(value) for domain in domains for value in _values(domain)]
+    return listed or [str(spec.space.recipe(spec.space.default()).flat()[name])]
+
+
+def _values(domain: Domain) -> Sequence[object]:
+    if isinstance(domain, Fixed):
+        return [domain.value]
+    return domain.values if isinstance(domain, Choice) else []
+
+
+def drawn_names(spec: SweepSpec) -> list[str]:
+    """The recipe names that may differ between two trials of the sweep, in the vocabulary's order."""
     if spec.search.algorithm == "points":
-        return list(dict.fromkeys((recipe.backbone, recipe.weights) for recipe in spec.points))
-    default = spec.space.recipe(spec.space.default())
-    drawn = {"backbone": [default.backbone], "weights": [default.weights]}
+        flats = [recipe.flat() for recipe in spec.points]
+        return [name for name in PARAMETERS if len({repr(flat.get(name)) for flat in flats}) > 1]
+    domains: dict[str, list[Domain]] = {}
     for entry in spec.space.entries:
-        if entry.name in drawn and isinstance(entry.domain, Fixed | Choice):
-            values = [entry.domain.value] if isinstance(entry.domain, Fixed) else list(entry.domain.values)
-            drawn[entry.name] = list(dict.fromkeys(drawn[entry.name] + [str(value) for value in values]))
-    return [(backbone, weights) for backbone in drawn["backbone"] for weights in drawn["weights"]]
+        if entry.name is not None:
+            domains.setdefault(entry.name, []).append(entry.domain)
+    return [name for name in PARAMETERS if _varies(domains.get(name, []))]
+
+
+def _varies(domains: list[Domain]) -> bool:
+    values = {repr(domain.value) for domain in domains if isinstance(domain, Fixed)}
+    return len(values) > 1 or any(not isinstance(domain, Fixed) for domain in domains)
 
 
 def _plan(spec: SweepSpec) -> Json:
@@ -218,6 +245,8 @@ def _plan(spec: SweepSpec) -> Json:
         "metric": spec.metric.model_dump(),
     }
     flat = {f"{section}.{name}": value for section, of in sections.items() for name, value in of.items()}
+    flat["space.drawn"] = drawn_names(spec)
+    flat = {name: value for name, value in flat.items() if value is not None}
     return flat | {"register.model": spec.registration.model if spec.registration else spec.name}
 
 

@@ -52,6 +52,8 @@ class Progress:
 class Session:
     """Asks the searcher, records results in the ledger, asks the stopper, keeps the budget.
 
+    `cut_short` says why trials were left out or ended before their time, if any were.
+
     Ownership: borrows the ledger. Thread safety: one lock; Ray's event loop and the live view may both call.
     """
 
@@ -75,6 +77,7 @@ class Session:
         self._attempts: dict[str, Trial] = {}
         self._asked = 0
         self._closing: str | None = None
+        self.cut_short: str | None = None
         self._exhausted = False
         self._lock = threading.RLock()
         self.progress = Progress()
@@ -116,19 +119,23 @@ class Session:
     def next_trial(self) -> Trial | None:
         """A trial that has just begun its first attempt; None when there will be no more."""
         with self._lock:
-            if self.closing or self._exhausted or self._asked >= self.spec.budget.trials:
+            if self._exhausted or self._asked >= self.spec.budget.trials:
                 self._exhausted = True
+                return None
+            if self.closing:
+                self.cut_short, self._exhausted = self.closing, True
                 return None
             proposal = self._searcher.propose(self._asked)
             if proposal is None:
                 self._exhausted = True
                 return None
+            recipe = proposal.recipe.anchored(self.spec.folder)
             trial = self.ledger.create_trial(
                 self.sweep.id,
                 number=self._asked,
                 point=dict(proposal.point),
-                recipe=proposal.recipe.flat(),
-                identity=proposal.recipe.identity,
+                recipe=recipe.flat(),
+                identity=recipe.identity,
                 seed=self.spec.seed,
             )
             self._asked += 1
@@ -153,6 +160,7 @@ class Session:
             elif self._stops(trial, result):
                 self._finish(trial, TrialState.PRUNED)
             elif self.closing:
+                self.cut_short = self.closing
                 self._finish(trial, TrialState.CANCELLED, error=self.closing)
             else:
                 return False

@@ -23,19 +23,21 @@ class PreparedView:
 def prepared_view(sweep: Sweep) -> PreparedView:
     """The tag that holds the sweep's view, and its content."""
     best = f"best/{sweep.metric}"
+    params = ["optimizer.log10_lr" if name == "optimizer.lr" else name for name in sweep.drawn]
     state = {
         "searchFilter": f"tags.`meltpoint.sweep_id` = '{sweep.id}' and tags.`meltpoint.kind` = 'trial'",
         "orderByKey": f"metrics.`{best}`",
         "orderByAsc": not sweep.maximizes,
         "runsHiddenMode": "SHOWALL",
-        "selectedColumns": [f"metrics.`{best}`", *(f"params.`{name}`" for name in _COLUMNS)],
+        "selectedColumns": [f"metrics.`{best}`", *(f"params.`{name}`" for name in sweep.drawn)],
+        "isAccordionReordered": True,
         "compareRunSections": [
-            {"uuid": "recipes", "name": "Recipes", "display": True, "isReordered": False},
-            {"uuid": "curves", "name": "Curves", "display": True, "isReordered": False},
+            *(_section(name, display=True) for name in ("Recipes", "Curves")),
+            *(_section(name, display=False) for name in _MLFLOWS_OWN),
         ],
         "compareRunCharts": [
-            _parallel(best),
-            *_scatters(best),
+            _parallel(params, best),
+            *_scatters(params, best),
             *(_curve(name) for name in _curves(sweep.metric)),
         ],
     }
@@ -48,13 +50,12 @@ def view_address(base: str, experiment_id: str, sweep_id: str) -> str:
     return f"{base}/#/experiments/{experiment_id}/runs?{query}"
 
 
-_COLUMNS = (
-    "freeze_depth",
-    "optimizer.name",
-    "optimizer.lr",
-    "dropout.rate",
-    "augment.policy",
-)
+_MLFLOWS_OWN = ("best", "best/val", "val", "train", "test", "time")
+"""Sections that MLflow makes of metric names; they stay, folded, below ours."""
+
+
+def _section(name: str, *, display: bool) -> dict[str, Any]:
+    return {"uuid": name, "name": name, "display": display, "isReordered": False}
 
 
 def _curves(metric: str) -> list[str]:
@@ -73,21 +74,20 @@ def _chart(uuid: str, kind: str, section: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def _parallel(best: str) -> dict[str, Any]:
-    params = ["freeze_depth", "optimizer.name", "optimizer.log10_lr", "dropout.rate", "augment.policy"]
-    return _chart("parallel", "PARALLEL", "recipes", selectedParams=params, selectedMetrics=[best], showAllRuns=False)
+def _parallel(params: list[str], best: str) -> dict[str, Any]:
+    return _chart("parallel", "PARALLEL", "Recipes", selectedParams=params, selectedMetrics=[best], showAllRuns=False)
 
 
-def _scatters(best: str) -> list[dict[str, Any]]:
+def _scatters(params: list[str], best: str) -> list[dict[str, Any]]:
     return [
         _chart(
             f"scatter-{number}",
             "SCATTER",
-            "recipes",
+            "Recipes",
             xaxis={"key": name, "type": "PARAM"},
             yaxis={"key": best, "type": "METRIC"},
         )
-        for number, name in enumerate(("optimizer.log10_lr", "freeze_depth"))
+        for number, name in enumerate(params[:4])
     ]
 
 
@@ -95,7 +95,7 @@ def _curve(metric: str) -> dict[str, Any]:
     return _chart(
         f"curve-{metric.replace('/', '-')}",
         "LINE",
-        "curves",
+        "Curves",
         metricKey=metric,
         selectedMetricKeys=[metric],
         xAxisKey="step",

@@ -114,14 +114,13 @@ def _crop(image: Tensor, draws: Draws) -> Tensor:
 _JITTERS: tuple[Callable[[Tensor, float], Tensor], ...] = (
     functional.adjust_brightness,
     functional.adjust_contrast,
-    functional.adjust_saturation,
 )
 
 
 def _color(image: Tensor, draws: Draws) -> Tensor:
-    """Brightness, contrast and saturation, each by a factor in [0.6, 1.4), in a drawn order."""
-    factors = 1 + JITTER * (2 * draws[:3] - 1)
-    for index in np.argsort(draws[3:6]):
+    """Brightness and contrast, each by a factor in [0.6, 1.4), in a drawn order."""
+    factors = 1 + JITTER * (2 * draws[:2] - 1)
+    for index in np.argsort(draws[2:4]):
         image = _JITTERS[index](image, float(factors[index]))
     return image
 
@@ -131,7 +130,7 @@ def _flip_crop(image: Tensor, draws: Draws) -> Tensor:
 
 
 def _lecture7(image: Tensor, draws: Draws) -> Tensor:
-    return _color(_flip_crop(image, draws[:5]), draws[5:11])
+    return _color(_flip_crop(image, draws[:5]), draws[5:9])
 
 
 POLICIES: Mapping[str, PolicyInfo] = {
@@ -154,17 +153,17 @@ POLICIES: Mapping[str, PolicyInfo] = {
         ),
         PolicyInfo(
             name="color",
-            description="brightness, contrast and saturation, each by up to 40 %, in a drawn order",
+            description="brightness and contrast, each by up to 40 %, in a drawn order",
             paper="Howard 2013, Some Improvements on Deep CNN Based Image Classification",
             apply=_color,
-            draws=6,
+            draws=4,
         ),
         PolicyInfo(
             name="lecture7",
             description="flip_crop, then color",
             paper="CS231n, lecture 7: Training Neural Networks, part 2",
             apply=_lecture7,
-            draws=11,
+            draws=9,
         ),
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def ui(reference: str | None, *, port: int, browser: bool, home: Home, console: 
         _point(home.tracking_uri.rstrip("/"), sweep, browser=browser, console=console)
         return 0
     port = _free_port(port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen(_command(home, port), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         base = f"http://{HOST}:{port}"

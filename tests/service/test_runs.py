@@ -164,8 +164,8 @@ def test_a_sweep_in_which_every_trial_fails_has_failed(
     photos = Path(finished_sweep.sweep.spec_file).parent / "photos"
     (tmp_path / "s.yaml").write_text(
         f"name: hopeless\ndata: {{source: {photos}, image_size: 32}}\nbudget: {{epochs: 1}}\n"
-        "search: {algorithm: points, points: [{backbone: torchvision/resnet18, weights: random, freeze_depth: all, batch_size: 2, "
-        "optimizer: {name: adamw, lr: 100, weight_decay: 1}}]}\n"
+        "search: {algorithm: points, points: [{backbone: torchvision/resnet18, weights: random, freeze_depth: all, "
+        "batch_size: 2, optimizer: {name: adamw, lr: 100, weight_decay: 1}}]}\n"
     )
     outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
     assert (outcome.sweep.state, outcome.sweep.error) == (SweepState.FAILED, "no trial gave a value")

@@ -185,6 +185,17 @@ def test_when_the_wall_budget_is_spent_running_trials_end_at_their_next_report(
     ended = session.ledger.trial(trial.id)
     assert (ended.state, ended.error) == (TrialState.CANCELLED, "budget.wall of 120 s is spent")
     assert ended.epochs == 2
+    assert session.cut_short == "budget.wall of 120 s is spent"
+
+
+def test_a_budget_that_ends_with_the_last_trial_cuts_nothing_short(
+    open_session: Callable[..., Session], watch: Watch
+) -> None:
+    session = open_session(SPEC.replace("epochs: 3", "epochs: 3, wall: 2m"))
+    drain(session)
+    watch.now = 500.0
+    assert session.next_trial() is None
+    assert session.cut_short is None
 
 
 def test_gpu_hours_count_the_share_of_the_gpu(open_session: Callable[..., Session]) -> None:

@@ -1,0 +1,66 @@
+"""MLflow's own UI shows a sweep's prepared view: the trials, best first, with their charts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from service.runners import Outcome
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None and "CI" not in os.environ, reason="no Chromium on this machine; CI installs it"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser.new_page(viewport={"width": 1600, "height": 1000})
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(finished_sweep: Outcome) -> Iterator[str]:
+    """What `meltpoint ui SWEEP` prints, as long as its server runs."""
+    command = [
+        Path(sys.executable).with_name("meltpoint"),
+        "ui",
+        finished_sweep.sweep.id,
+        "--port",
+        "0",
+        "--no-browser",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as server:
+        assert server.stderr is not None
+        lines = (re.match(r"MLflow: (http://127\.0\.0\.1:\d+/#/\S+)", line) for line in server.stderr)
+        yield next(found.group(1) for found in lines if found)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 0
+
+
+def test_the_prepared_view_lists_the_trials_and_draws_the_charts(
+    page: Page, address: str, finished_sweep: Outcome
+) -> None:
+    page.goto(address)
+    best = finished_sweep.board.best
+    assert best is not None
+    expect(page.get_by_text("Parallel Coordinates").first).to_be_visible(timeout=60_000)
+    for trial in finished_sweep.board.trials:
+        expect(page.get_by_text(trial.id).first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("optimizer.log10_lr").first).to_be_visible()
