@@ -55,13 +55,15 @@ def validate(spec: Spec, output: Output = Format.TABLE) -> None:
 @app.command()
 def run(spec: Spec, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
     """Run a sweep here, with live progress, and print its leaderboard."""
+    from search_spaces import load_spec
+
     console = stderr()
+    loaded = load_spec(spec)
     place = _home(home)
-    _check(spec)
     _quieten()
     with console.status("loading torch, Ray and MLflow"):
         from service.commands import running
-    sys.exit(running.run(spec, output, place, console))
+    sys.exit(running.run(loaded, output, place, console))
 
 
 @app.command()
@@ -117,20 +119,15 @@ def _home(flag: Path | None) -> Home:
 
 def _quieten() -> None:
     """Ray, MLflow and alembic log in their own formats; what a user must know, we say. `--debug` lets them speak."""
-    if not _debugging():
+    if _debugging():
+        logging.basicConfig(level=logging.INFO)
+    else:
         for name in ("ray", "ray.tune", "mlflow", "alembic", "torch", "optuna"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _debugging() -> bool:
     return "--debug" in sys.argv[1:]
-
-
-def _check(spec: Path) -> None:
-    """Raise SpecError before anything slow is imported."""
-    from search_spaces import load_spec
-
-    load_spec(spec)
 
 
 def main() -> None:

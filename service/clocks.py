@@ -1,4 +1,4 @@
-"""The one place that reads the clock."""
+"""The clock of the ledger."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -29,40 +29,59 @@ def open_database(url: str) -> Engine:
     engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
     try:
         _upgrade(engine)
     except DBAPIError as error:
         engine.dispose()
         raise LedgerError(f"ledger {engine.url.render_as_string()}: {error.orig}") from error
+    except LedgerError:
+        engine.dispose()
+        raise
     return engine
 
 
+def read_only(engine: Engine) -> Engine:
+    """The same database for readers, who take no lock."""
+    return engine.execution_options(read_only=True)
+
+
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    # The driver would begin a transaction only at its first write: what was read before could be out of date by then.
+    connection.isolation_level = None
     cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=30000")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA busy_timeout=30000")
     cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    if not connection.get_execution_options().get("read_only"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _upgrade(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     scripts = ScriptDirectory.from_config(config)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        revision = context.get_current_revision()
-    if revision == scripts.get_current_head():
-        return
-    if revision is not None and not _knows(scripts, revision):
-        raise LedgerError(
-            f"ledger {engine.url.render_as_string()}: its schema ({revision}) is newer than this version of "
-            "Meltpoint; upgrade Meltpoint to open it"
-        )
+    with read_only(engine).connect() as connection:
+        if _revision(connection) == scripts.get_current_head():
+            return
     with engine.begin() as connection:
+        revision = _revision(connection)
+        if revision is not None and not _knows(scripts, revision):
+            raise LedgerError(
+                f"ledger {engine.url.render_as_string()}: its schema ({revision}) is newer than this version of "
+                "Meltpoint; upgrade Meltpoint to open it"
+            )
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
 def _knows(scripts: ScriptDirectory, revision: str) -> bool:

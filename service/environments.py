@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from service.homes import Home
@@ -23,6 +25,7 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
     "DO_NOT_TRACK": "1",
@@ -33,20 +36,27 @@ def prepare_environment(home: Home) -> None:
     """Usage reporting off, Ray's token in the home, quiet logs; what the user set stays."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if "RAY_ADDRESS" not in os.environ:
+        _prepare_local_ray(home)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def _prepare_local_ray(home: Home) -> None:
+    # Ray then listens on loopback only; the variable's name is older than that meaning.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(home.ray_token))
         _keep_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
-    if "RAY_ADDRESS" not in os.environ:
-        # Ray then listens on loopback only; the variable's name is older than that meaning.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def _keep_token(path: Path) -> None:
-    """A token of 256 bits, readable by its owner alone."""
+    """A token of 256 bits, readable by its owner alone; written beside and linked, so that the first one stays."""
     if path.exists():
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".ray-token-")
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_hex(32))
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(beside)
+    Path(beside).unlink()

@@ -44,6 +44,14 @@ class Home:
     def ray_token(self) -> Path:
         return self.root / "ray-token"
 
+    @property
+    def backlog_lock(self) -> Path:
+        return self.root / "mlflow-backlog.lock"
+
+    @property
+    def server_log(self) -> Path:
+        return self.root / "mlflow-server.log"
+
     def sweep(self, sweep_id: str) -> Path:
         return self.root / "sweeps" / sweep_id
 

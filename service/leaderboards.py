@@ -38,10 +38,21 @@ class Leaderboard:
         return cls(sweep, tuple(ranked), last, best, seconds)
 
     @property
+    def ranked(self) -> list[Trial]:
+        """The trials that have a value and did not fail, best first."""
+        return [trial for trial in self.trials if _ranks(trial)]
+
+    @property
     def best(self) -> Trial | None:
-        """The trial that stands first, if any has a value and did not fail."""
-        first = self.trials[0] if self.trials else None
-        return first if first is not None and _ranks(first) else None
+        """The trial that stands first."""
+        return next(iter(self.ranked), None)
+
+    def best_as_json(self) -> Json | None:
+        """The best trial as scripts see it."""
+        best = self.best
+        if best is None:
+            return None
+        return {"trial_id": best.id, "metrics": self.metrics(best), "recipe": best.recipe}
 
     def counts(self) -> dict[str, int]:
         """Finished trials by state; the states of scripts' interest are always there."""
@@ -62,9 +73,6 @@ class Leaderboard:
     def seconds(self, trial: Trial) -> float:
         """Time in training and evaluation, without waiting for a worker."""
         return self._seconds.get(trial.id, 0.0)
-
-    def best_metrics(self) -> Json | None:
-        return self.metrics(self.best) if self.best else None
 
     def as_json(self, top: int | None = None) -> list[Json]:
         """One object a trial: the contract of `trials -o json`."""

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, select, update
 
 from service import tables
-from service.databases import open_database
+from service.databases import open_database, read_only
 from service.errors import StaleAttemptError, SweepNotFoundError, TransitionError
-from service.records import EpochRow, Json, Message, Sweep, Trial
+from service.outboxes import Clock, Outbox
+from service.records import EpochRow, Json, Standing, Sweep, Trial
 from service.states import SweepState, TrialState
-
-Clock = Callable[[], int]
 
 
 class Ledger:
     """One store over SQLAlchemy.
 
-    Ownership: the ledger owns its engine; `close` releases it. Every method is one transaction: it happened or it
-    did not. What MLflow must be told about a change is written to the outbox in the change's own transaction.
-    Thread safety: methods may be called from several threads; each takes its own connection.
-    Finished rows never change: a finished trial takes no more epochs, a finished sweep no other state.
+    Ownership: the ledger owns its engine; `close` releases it. Every method that writes is one transaction, taken
+    before it reads: it happened or it did not, and nobody came between. What MLflow must be told about a change is
+    written to the `outbox` in the same transaction.
+    Thread safety: methods may be called from several threads and processes; each takes its own connection.
+    A finished trial takes no more epochs and no other state, a finished sweep no other state; what MLflow called
+    them, and the test reading of the best, are noted afterwards.
 
     Raises (any method): LedgerError when the database cannot be opened; SQLAlchemy's errors when it fails later.
     """
@@ -33,6 +34,7 @@ class Ledger:
     def __init__(self, url: str, *, clock: Clock) -> None:
         self._engine: Engine = open_database(url)
         self._clock = clock
+        self.outbox = Outbox(self._engine, clock)
 
     @classmethod
     def at(cls, path: Path, *, clock: Clock) -> Ledger:
@@ -72,7 +74,7 @@ class Ledger:
                     created_at=self._clock(),
                 )
             )
-        return self.sweep(sweep_id)
+            return self._sweep(connection, sweep_id)
 
     def sweep(self, sweep_id: str) -> Sweep:
         """The sweep of exactly this id.
@@ -80,11 +82,8 @@ class Ledger:
         Raises:
             SweepNotFoundError: there is none.
         """
-        with self._engine.connect() as connection:
-            row = connection.execute(select(tables.sweeps).where(tables.sweeps.c.id == sweep_id)).mappings().first()
-        if row is None:
-            raise SweepNotFoundError(f"no sweep {sweep_id}")
-        return _sweep(row)
+        with read_only(self._engine).connect() as connection:
+            return self._sweep(connection, sweep_id)
 
     def find_sweep(self, reference: str) -> Sweep:
         """The sweep by id, unique prefix of an id, name (its newest), or `last`.
@@ -110,32 +109,54 @@ class Ledger:
         query = select(tables.sweeps).order_by(tables.sweeps.c.created_at.desc(), tables.sweeps.c.id)
         return [_sweep(row) for row in self._rows(query)]
 
-    def move_sweep(
-        self, sweep_id: str, state: SweepState, *, error: str | None = None, tell: Json | None = None
-    ) -> Sweep:
-        """Enter another state; `tell`, where given, is put in the outbox as `sweep_<state>`.
+    def standings(self) -> dict[str, Standing]:
+        """How every sweep's trials stand, without their readings."""
+        t = tables.trials
+        query = select(t.c.sweep_id, t.c.state, func.count(), func.max(t.c.best_value), func.min(t.c.best_value))
+        found: dict[str, Standing] = {}
+        with read_only(self._engine).connect() as connection:
+            for sweep_id, state, count, highest, lowest in connection.execute(query.group_by(t.c.sweep_id, t.c.state)):
+                standing = found.get(sweep_id, Standing())
+                found[sweep_id] = standing.with_state(TrialState(state), count, highest, lowest)
+        return found
+
+    def move_sweep(self, sweep_id: str, state: SweepState, *, error: str | None = None) -> Sweep:
+        """Enter another state; MLflow is told of the start and of the end, as `sweep_<state>`.
 
         Raises:
+            SweepNotFoundError: there is no such sweep.
             TransitionError: that state may not follow the present one.
         """
         now = self._clock()
         with self._engine.begin() as connection:
-            present = SweepState(
-                connection.scalar(select(tables.sweeps.c.state).where(tables.sweeps.c.id == sweep_id)) or ""
-            )
+            present = self._sweep(connection, sweep_id).state
             if not present.may_become(state):
                 raise TransitionError(f"sweep {sweep_id} is {present}; it cannot become {state}")
             times = {"started_at": now} if state is SweepState.RUNNING else {}
-            if state.is_finished or state is SweepState.INTERRUPTED:
+            ends = state.is_finished or state is SweepState.INTERRUPTED
+            if ends:
                 times["finished_at"] = now
             connection.execute(
                 update(tables.sweeps)
                 .where(tables.sweeps.c.id == sweep_id)
                 .values(state=state.value, error=error, **times)
             )
-            if tell is not None:
-                self._enqueue(connection, sweep_id, None, f"sweep_{state}", tell)
-        return self.sweep(sweep_id)
+            if ends or state is SweepState.RUNNING:
+                self.outbox.add(connection, sweep_id=sweep_id, kind=f"sweep_{state}", payload={})
+            if state is SweepState.INTERRUPTED:
+                self._pause_trials(connection, sweep_id)
+            return self._sweep(connection, sweep_id)
+
+    @staticmethod
+    def _pause_trials(connection: Connection, sweep_id: str) -> None:
+        t, a = tables.trials, tables.attempts
+        running = select(t.c.id).where(t.c.sweep_id == sweep_id, t.c.state == TrialState.RUNNING.value)
+        connection.execute(
+            update(a)
+            .where(a.c.trial_id.in_(running), a.c.state == TrialState.RUNNING.value)
+            .values(state=TrialState.PAUSED.value)
+        )
+        connection.execute(update(t).where(t.c.id.in_(running)).values(state=TrialState.PAUSED.value))
 
     def note_sweep(self, sweep_id: str, **columns: Any) -> None:
         """Write facts that are not a state: `best_trial_id`, `mlflow`, `registered`."""
@@ -162,23 +183,22 @@ class Ledger:
                     created_at=self._clock(),
                 )
             )
-        return self.trial(trial_id)
+            return self._trial(connection, trial_id)
 
     def trial(self, trial_id: str) -> Trial:
-        with self._engine.connect() as connection:
-            row = connection.execute(select(tables.trials).where(tables.trials.c.id == trial_id)).mappings().one()
-        return _trial(row)
+        with read_only(self._engine).connect() as connection:
+            return self._trial(connection, trial_id)
 
     def trials(self, sweep_id: str) -> list[Trial]:
         """All trials of a sweep, by number."""
         query = select(tables.trials).where(tables.trials.c.sweep_id == sweep_id).order_by(tables.trials.c.number)
         return [_trial(row) for row in self._rows(query)]
 
-    def start_attempt(self, trial_id: str, *, worker: str | None = None) -> int:
-        """The next attempt's number (from 1); the trial is running from now on."""
+    def start_attempt(self, trial_id: str) -> Trial:
+        """The trial in its next attempt (counted from 1), running from now on."""
         now = self._clock()
         with self._engine.begin() as connection:
-            trial = self._current(connection, trial_id)
+            trial = self._trial(connection, trial_id)
             self._check_move(trial, TrialState.RUNNING)
             attempt = trial.attempt + 1
             connection.execute(
@@ -186,7 +206,6 @@ class Ledger:
                     trial_id=trial_id,
                     attempt=attempt,
                     state=TrialState.RUNNING.value,
-                    worker=worker,
                     started_at=now,
                 )
             )
@@ -197,8 +216,14 @@ class Ledger:
                 attempt=attempt,
                 started_at=trial.started_at or now,
             )
-            self._enqueue(connection, trial.sweep_id, trial_id, "trial_started", {"attempt": attempt})
-        return attempt
+            self.outbox.add(
+                connection,
+                sweep_id=trial.sweep_id,
+                trial_id=trial_id,
+                kind="trial_started",
+                payload={"attempt": attempt},
+            )
+            return self._trial(connection, trial_id)
 
     def record_epochs(
         self,
@@ -216,7 +241,7 @@ class Ledger:
             StaleAttemptError: `attempt` is not the trial's current one, or the trial has finished.
         """
         with self._engine.begin() as connection:
-            trial = self._current(connection, trial_id)
+            trial = self._trial(connection, trial_id)
             self._check_attempt(trial, attempt)
             fresh = [row for row in rows if row.epoch > trial.epochs]
             if fresh:
@@ -231,8 +256,8 @@ class Ledger:
                     checkpoint=checkpoint or trial.checkpoint,
                 )
                 span = {"first": fresh[0].epoch, "last": fresh[-1].epoch}
-                self._enqueue(connection, trial.sweep_id, trial_id, "epochs", span)
-        return self.trial(trial_id)
+                self.outbox.add(connection, sweep_id=trial.sweep_id, trial_id=trial_id, kind="epochs", payload=span)
+            return self._trial(connection, trial_id)
 
     def add_reading(self, trial_id: str, *, epoch: int, split: str, metrics: Mapping[str, float]) -> None:
         """A reading outside the training loop, such as the best model's on the test images."""
@@ -257,7 +282,7 @@ class Ledger:
         assert state.is_finished, state
         now = self._clock()
         with self._engine.begin() as connection:
-            trial = self._current(connection, trial_id)
+            trial = self._trial(connection, trial_id)
             self._check_attempt(trial, attempt)
             self._check_move(trial, state)
             self._change(connection, trial_id, state=state.value, error=error, trace=trace, finished_at=now)
@@ -267,8 +292,14 @@ class Ledger:
                 .values(state=state.value, finished_at=now, error=error)
             )
             if attempt:
-                self._enqueue(connection, trial.sweep_id, trial_id, "trial_finished", {"state": state.value})
-        return self.trial(trial_id)
+                self.outbox.add(
+                    connection,
+                    sweep_id=trial.sweep_id,
+                    trial_id=trial_id,
+                    kind="trial_finished",
+                    payload={"state": state.value},
+                )
+            return self._trial(connection, trial_id)
 
     def note_run(self, trial_id: str, mlflow_run_id: str) -> None:
         """The MLflow run that shows this trial."""
@@ -301,37 +332,20 @@ class Ledger:
             )
         return found
 
-    def tell(self, sweep_id: str, kind: str, payload: Json, *, trial_id: str | None = None) -> None:
-        """Put one message in the outbox."""
-        with self._engine.begin() as connection:
-            self._enqueue(connection, sweep_id, trial_id, kind, payload)
-
-    def waiting(self, *, limit: int = 100, sweep_id: str | None = None) -> list[Message]:
-        """Unsent messages, oldest first."""
-        o = tables.outbox
-        query = select(o).where(o.c.sent_at.is_(None)).order_by(o.c.id).limit(limit)
-        if sweep_id is not None:
-            query = query.where(o.c.sweep_id == sweep_id)
-        return [Message(**{k: v for k, v in row.items() if k not in {"sent_at", "error"}}) for row in self._rows(query)]
-
-    def sent(self, message_id: int) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(
-                update(tables.outbox).where(tables.outbox.c.id == message_id).values(sent_at=self._clock(), error=None)
-            )
-
-    def not_sent(self, message_id: int, error: str) -> None:
-        """Count a failed try; the message stays in the outbox."""
-        o = tables.outbox
-        with self._engine.begin() as connection:
-            connection.execute(update(o).where(o.c.id == message_id).values(tries=o.c.tries + 1, error=error))
-
     def _rows(self, query: Select[Any]) -> list[RowMapping]:
-        with self._engine.connect() as connection:
+        with read_only(self._engine).connect() as connection:
             return list(connection.execute(query).mappings())
 
-    def _current(self, connection: Connection, trial_id: str) -> Trial:
-        query = select(tables.trials).where(tables.trials.c.id == trial_id).with_for_update()
+    @staticmethod
+    def _sweep(connection: Connection, sweep_id: str) -> Sweep:
+        row = connection.execute(select(tables.sweeps).where(tables.sweeps.c.id == sweep_id)).mappings().first()
+        if row is None:
+            raise SweepNotFoundError(f"no sweep {sweep_id}")
+        return _sweep(row)
+
+    @staticmethod
+    def _trial(connection: Connection, trial_id: str) -> Trial:
+        query = select(tables.trials).where(tables.trials.c.id == trial_id)
         return _trial(connection.execute(query).mappings().one())
 
     @staticmethod
@@ -369,18 +383,6 @@ class Ledger:
         connection.execute(
             insert(tables.readings),
             [_reading(trial_id, row.epoch, split, of) for row in rows for split, of in row.readings.items()],
-        )
-
-    def _enqueue(self, connection: Connection, sweep_id: str, trial_id: str | None, kind: str, payload: Json) -> None:
-        connection.execute(
-            insert(tables.outbox).values(
-                sweep_id=sweep_id,
-                trial_id=trial_id,
-                kind=kind,
-                payload=payload,
-                created_at=self._clock(),
-                tries=0,
-            )
         )
 
 

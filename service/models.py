@@ -63,16 +63,16 @@ def candidate_payload(best: BestModel, test: Evaluation | None) -> Json:
 def log_candidate(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json, tracking_uri: str) -> Json:
     """Log and register the model, once: a version that already carries this trial's tag is left as it is."""
     name = str(sweep.plan["register.model"])
-    version = _version_of(client, name, trial.id)
+    version = _version_of(client, name, trial)
     if version is None:
         data = PreparedData.open(Path(payload["data"]), payload["split_key"])
-        model = _log(sweep, trial, data, tracking_uri=tracking_uri)
-        version = _register(client, name, model, trial)
+        model_id = _logged(client, sweep, trial) or _log(sweep, trial, data, tracking_uri=tracking_uri)
+        version = _register(client, name, model_id, trial)
     client.set_registered_model_alias(name, CANDIDATE, version)
     return {"model": name, "version": version, "alias": CANDIDATE, "uri": f"models:/{name}@{CANDIDATE}"}
 
 
-def _register(client: MlflowClient, name: str, model: ModelInfo, trial: Trial) -> str:
+def _register(client: MlflowClient, name: str, model_id: str, trial: Trial) -> str:
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -84,17 +84,26 @@ def _register(client: MlflowClient, name: str, model: ModelInfo, trial: Trial) -
         "meltpoint.identity": trial.identity,
     }
     made = client.create_model_version(
-        name, source=model.model_uri, run_id=trial.mlflow_run_id, model_id=model.model_id, tags=tags
+        name, source=f"models:/{model_id}", run_id=trial.mlflow_run_id, model_id=model_id, tags=tags
     )
     return str(made.version)
 
 
-def _version_of(client: MlflowClient, name: str, trial_id: str) -> str | None:
-    found = client.search_model_versions(f"name = '{name}'")
-    return next((str(v.version) for v in found if v.tags.get("meltpoint.trial_id") == trial_id), None)
+def _version_of(client: MlflowClient, name: str, trial: Trial) -> str | None:
+    """The version that this trial's model became already."""
+    found = client.search_model_versions(f"run_id = '{trial.mlflow_run_id}'")
+    return next((str(version.version) for version in found if version.name == name), None)
 
 
-def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -> ModelInfo:
+def _logged(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:
+    """The model that this trial's run has already, whole."""
+    assert sweep.mlflow is not None, sweep
+    query = f"source_run_id = '{trial.mlflow_run_id}' and status = 'READY'"
+    found = client.search_logged_models([sweep.mlflow["experiment_id"]], filter_string=query, max_results=1)
+    return str(found[0].model_id) if found else None
+
+
+def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -> str:
     size = int(data.images.shape[1])
     module = export_module(BestModel(trial=trial, data=data).trainer().model, size)
     example = np.ascontiguousarray(data.images[data.splits["val"][:2]])
@@ -118,4 +127,4 @@ def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -
                 "sweep": sweep.id,
             },
         )
-    return model
+    return str(model.model_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from service.states import SweepState, TrialState
@@ -76,6 +76,24 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A sweep's trials by state, and the extremes of their best values, failed trials apart."""
+
+    states: Mapping[str, int] = field(default_factory=dict)
+    highest: float | None = None
+    lowest: float | None = None
+
+    def with_state(self, state: TrialState, count: int, highest: float | None, lowest: float | None) -> Standing:
+        """The standing with `count` more trials in `state`, whose best values lie between these."""
+        states = {**self.states, state.value: count}
+        if state is TrialState.FAILED:
+            return replace(self, states=states)
+        highs = [value for value in (self.highest, highest) if value is not None]
+        lows = [value for value in (self.lowest, lowest) if value is not None]
+        return Standing(states=states, highest=max(highs, default=None), lowest=min(lows, default=None))
+
+
+@dataclass(frozen=True, kw_only=True)
 class EpochRow:
     """What one finished epoch measured: metrics by split, without the split's name in front."""
 
@@ -109,3 +127,13 @@ class Message:
     payload: Json
     created_at: int
     tries: int
+
+    @property
+    def lane(self) -> str:
+        """Messages of one lane must arrive in order; those of others need not wait for them."""
+        return self.kind if self.kind == "candidate" else self.trial_id or self.sweep_id
+
+    @property
+    def starts_sweep(self) -> bool:
+        """Whether every other message of the sweep builds on this one."""
+        return self.kind == "sweep_running"

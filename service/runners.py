@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search_spaces import PARAMETERS, Choice, Domain, Fixed, Recipe, SweepSpec
+from search_spaces import MeltpointError, SweepSpec, varying_names, weights_used
 from service.clocks import now_ms
 from service.clusters import connect
+from service.drivers import driving, mark_interrupted
 from service.homes import Home
 from service.interrupts import Interrupts
 from service.leaderboards import Leaderboard
@@ -21,16 +22,18 @@ from service.live_views import LiveView
 from service.models import BestModel, candidate_payload
 from service.records import Json, Sweep, Trial
 from service.resources import Allotment, allot
+from service.schedulers import build_scheduler
 from service.searchers import build_searcher
 from service.senders import Sender
 from service.sessions import Session
 from service.states import SweepState
-from service.stoppers import build_stopper
 from service.tracking import Tracker
-from service.tune_runs import tune_session
+from service.tuning import tune_session
 from trainables.prepared import PreparedData, prepare
 from trainables.trials import TrialPlan
 from trainables.weights import check_weights
+
+log = logging.getLogger(__name__)
 
 SENDING_PATIENCE_SECONDS = 60.0
 
@@ -46,12 +49,11 @@ class Outcome:
 
     def as_json(self) -> Json:
         """The contract of `run -o json`."""
-        best = self.board.best
         return {
             "sweep_id": self.sweep.id,
             "state": self.sweep.state.value,
             "counts": self.board.counts(),
-            "best": best and {"trial_id": best.id, "metrics": self.board.metrics(best), "recipe": best.recipe},
+            "best": self.board.best_as_json(),
             "seconds": self.sweep.seconds,
             "mlflow": self.sweep.mlflow or {"tracking_uri": None, "experiment_id": None, "run_id": None},
             "registered": self.sweep.registered,
@@ -63,68 +65,68 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
     """Run `spec` to its end; progress goes to `console`.
 
     Raises:
-        MeltpointError: the data, the weights or the machine do not fit the spec; nothing was started.
+        MeltpointError: the data, the weights or the machine do not fit the spec; no sweep was made.
     """
-    with _step(console, "checking weights"):
-        for backbone, weights in _weights(spec):
-            check_weights(backbone, weights)
-    data = _prepare(spec, home, console)
-    ledger = Ledger.at(home.ledger, clock=now_ms)
-    try:
-        with ExitStack() as stack:
-            with _step(console, "starting Ray"):
-                cluster = stack.enter_context(connect())
-            allotment = allot(spec.resources, cpus=cluster.cpus, gpus=cluster.gpus, trials=spec.budget.trials)
-            return _Run(spec, data, home=home, ledger=ledger, console=console).finish(allotment)
-    finally:
-        ledger.close()
+    with ExitStack() as stack:
+        ledger = Ledger.at(home.ledger, clock=now_ms)
+        stack.callback(ledger.close)
+        mark_interrupted(ledger, home)
+        with console.status("starting Ray"):
+            cluster = stack.enter_context(connect())
+        allotment = allot(spec.resources, cpus=cluster.cpus, gpus=cluster.gpus, trials=spec.budget.trials)
+        with console.status("checking weights"):
+            for backbone, weights in weights_used(spec):
+                check_weights(backbone, weights)
+        data = _prepare(spec, home, console)
+        sweep = _create(spec, data, ledger)
+        stack.enter_context(driving(home, sweep.id))
+        return _Driver(spec, data, sweep, home=home, ledger=ledger, console=console).drive(allotment)
 
 
-class _Run:
+class _Driver:
     """One sweep of this process, from its row in the ledger to its outcome."""
 
-    def __init__(self, spec: SweepSpec, data: PreparedData, *, home: Home, ledger: Ledger, console: Console) -> None:
+    def __init__(
+        self, spec: SweepSpec, data: PreparedData, sweep: Sweep, *, home: Home, ledger: Ledger, console: Console
+    ) -> None:
         self.spec, self.data, self.home, self.ledger, self.console = spec, data, home, ledger, console
-        self.sweep = ledger.create_sweep(
-            name=spec.name,
-            spec_text=spec.text,
-            spec_file=spec.file,
-            metric=spec.metric.name,
-            goal=spec.metric.goal,
-            seed=spec.seed,
-            data=data.summary() | {"source": spec.data.source, "split": spec.data.split.model_dump()},
-            plan=_plan(spec),
-        )
-        self.folder = home.sweep(self.sweep.id)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
+        self.folder = home.sweep(sweep.id)
 
-    def finish(self, allotment: Allotment) -> Outcome:
-        """Train, test and register, and tell MLflow."""
+    def drive(self, allotment: Allotment) -> Outcome:
+        """Train, test and register, and tell MLflow; whatever goes wrong in it is the outcome's error."""
+        sender = Sender(
+            self.ledger,
+            self.sweep.id,
+            lambda: Tracker(self.ledger, self.home),
+            backlog_lock=self.home.backlog_lock,
+        ).start()
         session = self._open_session(allotment)
-        sender = Sender(self.ledger, self.sweep.id, lambda: Tracker(self.ledger, self.home)).start()
         try:
             self._train(session, allotment)
         except KeyboardInterrupt:
-            session.abandon("cancelled by a second Ctrl-C")
-            self.sweep = self.ledger.move_sweep(self.sweep.id, SweepState.CANCELLED, error="cancelled", tell={})
+            self._end(session, SweepState.CANCELLED, "cancelled by a second Ctrl-C")
         except Exception as error:
-            session.abandon(str(error))
-            self.ledger.move_sweep(self.sweep.id, SweepState.FAILED, error=str(error), tell={})
-            raise
-        with _step(self.console, "writing MLflow"):
+            log.info("the sweep failed", exc_info=True)
+            self._end(session, SweepState.FAILED, f"{type(error).__name__}: {error}")
+        with self.console.status("writing MLflow"):
             unsent = sender.finish(SENDING_PATIENCE_SECONDS)
-        self.sweep = self.ledger.sweep(self.sweep.id)
-        board = Leaderboard.read(self.ledger, self.sweep)
-        return Outcome(sweep=self.sweep, board=board, unsent=unsent, tracking_error=sender.last_error)
+        sweep = self.ledger.sweep(self.sweep.id)
+        board = Leaderboard.read(self.ledger, sweep)
+        return Outcome(sweep=sweep, board=board, unsent=unsent, tracking_error=sender.last_error)
+
+    def _end(self, session: Session, state: SweepState, reason: str) -> None:
+        session.abandon(reason)
+        if not self.ledger.sweep(self.sweep.id).state.is_finished:
+            self.ledger.move_sweep(self.sweep.id, state, error=reason)
 
     def _open_session(self, allotment: Allotment) -> Session:
-        self.sweep = self.ledger.move_sweep(self.sweep.id, SweepState.RUNNING, tell={})
         return Session(
             spec=self.spec,
             sweep=self.sweep,
             ledger=self.ledger,
             searcher=build_searcher(self.spec),
-            stopper=build_stopper(self.spec),
+            scheduler=build_scheduler(self.spec),
             clock=time.monotonic,
             gpu_share=allotment.gpu,
         )
@@ -146,37 +148,63 @@ class _Run:
                 device=allotment.device,
             )
 
+        def interrupted(name: str) -> None:
+            session.close(f"stopped by {name}")
+            self.console.print(f"{name}: running trials end at their next report; once more ends them at once")
+
         self.console.print(
             f"sweep [bold]{self.sweep.id}[/bold] ({self.spec.name}): {self.spec.budget.trials} trials of up to "
             f"{self.spec.budget.epochs} epochs, {allotment.slots} at once on {allotment.device}"
         )
-        with Interrupts(lambda name: session.close(f"stopped by {name}")) as interrupts:
+        with Interrupts(interrupted) as interrupts:
             with LiveView(session, self.console):
                 tune_session(session, allotment=allotment, make_plan=make_plan, folder=self.folder)
             self._conclude(session, stopped=interrupts.count > 0)
 
     def _conclude(self, session: Session, *, stopped: bool) -> None:
-        best = Leaderboard.read(self.ledger, self.sweep).best
-        if best is not None and best.checkpoint is not None:
-            self._offer(best)
+        board = Leaderboard.read(self.ledger, self.sweep)
+        if board.best is None or session.failed_too_often:
+            why = session.closing if session.failed_too_often else session.cut_short
+            self.ledger.move_sweep(self.sweep.id, SweepState.FAILED, error=why or "no trial gave a value")
+            return
+        self._offer_first_that_works(board)
         if stopped:
             self.ledger.move_sweep(self.sweep.id, SweepState.STOPPING)
-            self.sweep = self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=session.cut_short, tell={})
-        elif best is None or session.failed_too_often:
-            why = session.cut_short or "no trial gave a value"
-            self.sweep = self.ledger.move_sweep(self.sweep.id, SweepState.FAILED, error=why, tell={})
+            self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=session.closing)
         else:
-            self.sweep = self.ledger.move_sweep(self.sweep.id, SweepState.COMPLETED, error=session.cut_short, tell={})
+            self.ledger.move_sweep(self.sweep.id, SweepState.COMPLETED, error=session.cut_short)
+
+    def _offer_first_that_works(self, board: Leaderboard) -> None:
+        """Offer the best model; if its checkpoint cannot be used, say so and take the next."""
+        for trial in board.ranked:
+            try:
+                return self._offer(trial)
+            except (MeltpointError, OSError) as error:
+                self.console.print(f"{trial.id} cannot be registered: {error}", style="yellow", markup=False)
+        return None
 
     def _offer(self, best: Trial) -> None:
-        """Read the best model on the test images, once, and have it registered."""
+        """Read a model on the test images, once, and have it registered."""
         model = BestModel(trial=best, data=self.data)
-        with _step(self.console, "reading the best model on the test images"):
+        with self.console.status("reading the best model on the test images"):
             test = model.test()
         if test is not None:
             self.ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=test.metrics)
         self.ledger.note_sweep(self.sweep.id, best_trial_id=best.id)
-        self.ledger.tell(self.sweep.id, "candidate", candidate_payload(model, test), trial_id=best.id)
+        self.ledger.outbox.tell(self.sweep.id, "candidate", candidate_payload(model, test), trial_id=best.id)
+
+
+def _create(spec: SweepSpec, data: PreparedData, ledger: Ledger) -> Sweep:
+    return ledger.create_sweep(
+        name=spec.name,
+        spec_text=spec.text,
+        spec_file=spec.file,
+        metric=spec.metric.name,
+        goal=spec.metric.goal,
+        seed=spec.seed,
+        data=data.summary() | {"source": spec.data.source, "split": spec.data.split.model_dump()},
+        plan=_plan(spec),
+    )
 
 
 def _prepare(spec: SweepSpec, home: Home, console: Console) -> PreparedData:
@@ -194,47 +222,6 @@ def _prepare(spec: SweepSpec, home: Home, console: Console) -> PreparedData:
     return data
 
 
-def _weights(spec: SweepSpec) -> list[tuple[str, str]]:
-    """Every pair of backbone and weights that the sweep can draw, each once."""
-    recipes = spec.points or tuple(
-        Recipe(backbone=backbone, weights=weights)
-        for backbone in _drawn(spec, "backbone")
-        for weights in _drawn(spec, "weights")
-    )
-    anchored = (recipe.anchored(spec.folder) for recipe in recipes)
-    return list(dict.fromkeys((recipe.backbone, recipe.weights) for recipe in anchored))
-
-
-def _drawn(spec: SweepSpec, name: str) -> list[str]:
-    """What a name that is not a number can be in the space: its listed values, else the default recipe's."""
-    domains = [entry.domain for entry in spec.space.entries if entry.name == name]
-    listed = [str(value) for domain in domains for value in _values(domain)]
-    return listed or [str(spec.space.recipe(spec.space.default()).flat()[name])]
-
-
-def _values(domain: Domain) -> Sequence[object]:
-    if isinstance(domain, Fixed):
-        return [domain.value]
-    return domain.values if isinstance(domain, Choice) else []
-
-
-def drawn_names(spec: SweepSpec) -> list[str]:
-    """The recipe names that may differ between two trials of the sweep, in the vocabulary's order."""
-    if spec.search.algorithm == "points":
-        flats = [recipe.flat() for recipe in spec.points]
-        return [name for name in PARAMETERS if len({repr(flat.get(name)) for flat in flats}) > 1]
-    domains: dict[str, list[Domain]] = {}
-    for entry in spec.space.entries:
-        if entry.name is not None:
-            domains.setdefault(entry.name, []).append(entry.domain)
-    return [name for name in PARAMETERS if _varies(domains.get(name, []))]
-
-
-def _varies(domains: list[Domain]) -> bool:
-    values = {repr(domain.value) for domain in domains if isinstance(domain, Fixed)}
-    return len(values) > 1 or any(not isinstance(domain, Fixed) for domain in domains)
-
-
 def _plan(spec: SweepSpec) -> Json:
     """What was asked for, flat, as the parent run shows it."""
     sections = {
@@ -245,15 +232,9 @@ def _plan(spec: SweepSpec) -> Json:
         "metric": spec.metric.model_dump(),
     }
     flat = {f"{section}.{name}": value for section, of in sections.items() for name, value in of.items()}
-    flat["space.drawn"] = drawn_names(spec)
-    flat = {name: value for name, value in flat.items() if value is not None}
-    return flat | {"register.model": spec.registration.model if spec.registration else spec.name}
-
-
-@contextmanager
-def _step(console: Console, what: str) -> Iterator[None]:
-    with console.status(what):
-        yield
+    flat["space.drawn"] = varying_names(spec)
+    flat["register.model"] = spec.registration.model if spec.registration else spec.name
+    return {name: value for name, value in flat.items() if value is not None}
 
 
 __all__ = ["Outcome", "run_sweep"]

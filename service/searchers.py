@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import warnings
 from abc import ABC, abstractmethod
@@ -32,8 +33,11 @@ class Searcher(ABC):
 
     Contract: `propose(number)` is called once for each trial number, in order from 0, and None means that the
     search is exhausted. `tell` is called once for each proposed number, when its trial has ended. One thread calls
-    both. The same calls in the same order give the same proposals. No recipe is proposed twice.
+    both. The same calls in the same order give the same proposals. A searcher of spaces proposes no recipe twice.
     """
+
+    exhausted: str | None = None
+    """Why there are fewer proposals than were asked for, where a user should know."""
 
     @abstractmethod
     def propose(self, number: int) -> Proposal | None: ...
@@ -75,6 +79,7 @@ class SpaceSearcher(Searcher):
                 self._proposed.add(recipe.identity)
                 self._accepted(number, point)
                 return Proposal(point=point, recipe=recipe)
+        self.exhausted = f"no new recipe among {DRAWS_BEFORE_GIVING_UP} draws: the space seems exhausted"
         return None
 
     def _draws(self, number: int) -> Iterator[Point]:
@@ -178,9 +183,11 @@ def _suggest(trial: optuna.Trial, entry: Entry) -> Any:
         return domain.value
     if isinstance(domain, Choice):
         return domain.values[trial.suggest_categorical(key, range(len(domain.values)))]
+    step = domain.step or (1 if domain.integer else None)
+    last = domain.max if step is None else domain.min + math.floor((domain.max - domain.min) / step + 1e-9) * step
     if domain.integer:
-        return trial.suggest_int(key, int(domain.min), int(domain.max), log=domain.log, step=int(domain.step or 1))
-    return trial.suggest_float(key, domain.min, domain.max, log=domain.log, step=domain.step)
+        return trial.suggest_int(key, int(domain.min), int(last), log=domain.log, step=int(step or 1))
+    return trial.suggest_float(key, domain.min, last, log=domain.log, step=step)
 
 
 def _outward(domain: Domain, value: Any) -> Any:

@@ -6,15 +6,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
+from service.file_locks import try_lock
 from service.ledgers import Ledger
 from service.records import Message
+from service.states import SweepState
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+GIVE_UP_SECONDS = 15.0
+
+_LEFT_BEHIND = {state.value for state in SweepState if state.is_finished or state is SweepState.INTERRUPTED}
 
 
 class Deliverer(Protocol):
@@ -22,18 +28,24 @@ class Deliverer(Protocol):
 
 
 class Sender:
-    """A thread that delivers a sweep's messages in order, each until it is taken.
+    """A thread that delivers messages in order: a sweep's own, and first those that ended sweeps left behind.
 
-    Ownership: borrows the ledger; makes its deliverer inside the thread, since that may be slow. A delivery that
-    fails is tried again after a pause that doubles up to `LONGEST_PAUSE_SECONDS`; training never waits for it.
+    Ownership: borrows the ledger; makes its deliverer inside the thread, since that may be slow. A message that is
+    not taken holds up the later ones of its trial (or of the whole sweep, if it is the sweep's start) and no others;
+    it is tried again after a pause that doubles up to `LONGEST_PAUSE_SECONDS`. Training never waits for it.
     """
 
-    def __init__(self, ledger: Ledger, sweep_id: str, make_deliverer: Callable[[], Deliverer]) -> None:
+    def __init__(
+        self, ledger: Ledger, sweep_id: str, make_deliverer: Callable[[], Deliverer], *, backlog_lock: Path
+    ) -> None:
         self._ledger = ledger
         self._sweep_id = sweep_id
         self._make = make_deliverer
+        self._backlog_lock = backlog_lock
+        self._deliverer: Deliverer | None = None
         self._finishing = threading.Event()
-        self._deadline = float("inf")
+        self._closed = threading.Event()
+        self._last_taken = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="mlflow-sender", daemon=True)
         self.last_error: str | None = None
 
@@ -42,41 +54,64 @@ class Sender:
         return self
 
     def finish(self, patience: float) -> int:
-        """Deliver what is left, for at most `patience` seconds; returns how many messages still wait."""
-        self._deadline = time.monotonic() + patience
+        """Deliver what is left; returns how many of the sweep's messages still wait.
+
+        Ends after `patience` seconds, or when nothing has been taken for `GIVE_UP_SECONDS` of them.
+        """
+        self._last_taken = max(self._last_taken, time.monotonic())
         self._finishing.set()
-        self._thread.join(patience)
-        return len(self._ledger.waiting(sweep_id=self._sweep_id, limit=10_000))
+        deadline = time.monotonic() + patience
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            self._thread.join(0.1)
+            if self.last_error and time.monotonic() - self._last_taken >= min(GIVE_UP_SECONDS, patience):
+                break
+        self._closed.set()
+        return self._ledger.outbox.count(self._sweep_id)
 
     def _work(self) -> None:
-        deliverer: Deliverer | None = None
         pause = POLL_SECONDS
-        while time.monotonic() < self._deadline:
-            try:
-                deliverer = deliverer or self._make()
-                idle = self._drain(deliverer)
-                pause, self.last_error = POLL_SECONDS, None
-            except Exception as error:  # whatever MLflow or the network raises, the message waits
-                self.last_error = f"{type(error).__name__}: {error}"
-                log.debug("MLflow did not take a message", exc_info=True)
-                idle = False
+        try:
+            self._deliver_backlog()
+        except Exception as error:  # what is left behind may wait; this sweep's messages go on
+            self._note(error)
+        while not self._closed.is_set():
+            last = self._finishing.is_set()
+            if self._deliver_all(self._sweep_id):
+                self.last_error = None
+                if last:
+                    return
+                pause = POLL_SECONDS
+            else:
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-            if idle and self._finishing.is_set():
-                return
-            self._finishing.wait(pause)
-            if self._finishing.is_set() and self.last_error:
-                time.sleep(min(pause, 1.0))
+            (self._closed if last else self._finishing).wait(min(pause, 2.0) if last else pause)
 
-    def _drain(self, deliverer: Deliverer) -> bool:
-        """Deliver all that waits; True when nothing does any more."""
-        while messages := self._ledger.waiting(sweep_id=self._sweep_id):
-            for message in messages:
-                if time.monotonic() >= self._deadline:
+    def _deliver_backlog(self) -> None:
+        with try_lock(self._backlog_lock) as ours:
+            for sweep_id in self._ledger.outbox.unfinished_business(_LEFT_BEHIND) if ours else ():
+                self._deliver_all(sweep_id)
+
+    def _deliver_all(self, sweep_id: str) -> bool:
+        """Deliver what waits, passing over the lanes in which something was not taken; True if all was."""
+        blocked: set[str | None] = set()
+        for message in self._ledger.outbox.waiting(sweep_id):
+            if self._closed.is_set():
+                return False
+            if message.lane in blocked:
+                continue
+            try:
+                self._deliverer = self._deliverer or self._make()
+                self._deliverer.deliver(message)
+            except Exception as error:  # whatever MLflow or the network raises, the message waits
+                self._note(error)
+                self._ledger.outbox.not_sent(message.id, self.last_error or "")
+                if message.starts_sweep or self._deliverer is None:
                     return False
-                try:
-                    deliverer.deliver(message)
-                except Exception as error:
-                    self._ledger.not_sent(message.id, f"{type(error).__name__}: {error}")
-                    raise
-                self._ledger.sent(message.id)
-        return True
+                blocked.add(message.lane)
+            else:
+                self._ledger.outbox.sent(message.id)
+                self._last_taken = time.monotonic()
+        return not blocked
+
+    def _note(self, error: Exception) -> None:
+        self.last_error = f"{type(error).__name__}: {error}"
+        log.info("MLflow did not take a message", exc_info=True)

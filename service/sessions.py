@@ -11,9 +11,9 @@ from typing import Any
 from search_spaces import SweepSpec
 from service.ledgers import Ledger
 from service.records import EpochRow, Json, Sweep, Trial
+from service.schedulers import Report, Scheduler
 from service.searchers import Searcher
 from service.states import TrialState
-from service.stoppers import Report, Stopper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Progress:
 
 
 class Session:
-    """Asks the searcher, records results in the ledger, asks the stopper, keeps the budget.
+    """Asks the searcher, records results in the ledger, asks the scheduler, keeps the budget.
 
     `cut_short` says why trials were left out or ended before their time, if any were.
 
@@ -64,15 +64,16 @@ class Session:
         sweep: Sweep,
         ledger: Ledger,
         searcher: Searcher,
-        stopper: Stopper,
+        scheduler: Scheduler,
         clock: Callable[[], float],
         gpu_share: float = 0.0,
     ) -> None:
         self.spec, self.sweep, self.ledger = spec, sweep, ledger
-        self._searcher, self._stopper = searcher, stopper
+        self._searcher, self._scheduler = searcher, scheduler
         self._clock = clock
         self._gpu_share = gpu_share
         self._started = clock()
+        self._milestones = frozenset(scheduler.milestones(spec.budget.epochs))
         self._reports: list[Report] = []
         self._attempts: dict[str, Trial] = {}
         self._asked = 0
@@ -114,7 +115,8 @@ class Session:
         return self._clock() - self._started
 
     def milestones(self) -> tuple[int, ...]:
-        return self._stopper.milestones(self.spec.budget.epochs)
+        """The epochs after which a trial must report at once."""
+        return self._scheduler.milestones(self.spec.budget.epochs)
 
     def next_trial(self) -> Trial | None:
         """A trial that has just begun its first attempt; None when there will be no more."""
@@ -128,6 +130,7 @@ class Session:
             proposal = self._searcher.propose(self._asked)
             if proposal is None:
                 self._exhausted = True
+                self.cut_short = self._searcher.exhausted
                 return None
             recipe = proposal.recipe.anchored(self.spec.folder)
             trial = self.ledger.create_trial(
@@ -139,8 +142,7 @@ class Session:
                 seed=self.spec.seed,
             )
             self._asked += 1
-            self.ledger.start_attempt(trial.id)
-            trial = self.ledger.trial(trial.id)
+            trial = self.ledger.start_attempt(trial.id)
             self._attempts[trial.id] = trial
             self.progress.states[TrialState.RUNNING] += 1
             return trial
@@ -153,11 +155,12 @@ class Session:
                 return True
             if result.rows:
                 trial = self._record_rows(trial, result)
+            pruned = self._judge(trial, result)
             if result.error is not None:
                 self._finish(trial, TrialState.FAILED, error=result.error, trace=result.trace)
             elif result.done:
                 self._finish(trial, TrialState.COMPLETED)
-            elif self._stops(trial, result):
+            elif pruned:
                 self._finish(trial, TrialState.PRUNED)
             elif self.closing:
                 self.cut_short = self.closing
@@ -194,15 +197,16 @@ class Session:
         self._note_best(trial)
         return trial
 
-    def _stops(self, trial: Trial, result: Result) -> bool:
+    def _judge(self, trial: Trial, result: Result) -> bool:
+        """Whether early stopping ends the trial; every epoch that counts for others is kept, however the trial ends."""
+        pruned = False
         for row in result.rows:
-            value = row.metrics().get(self.sweep.metric, math.nan)
-            report = Report(trial_id=trial.id, epoch=row.epoch, value=value)
-            earlier = tuple(self._reports)
-            self._reports.append(report)
-            if self._stopper.stops(earlier, report):
-                return True
-        return False
+            if row.epoch in self._milestones:
+                value = row.metrics().get(self.sweep.metric, math.nan)
+                report = Report(trial_id=trial.id, epoch=row.epoch, value=value)
+                pruned = pruned or self._scheduler.stops(self._reports, report)
+                self._reports.append(report)
+        return pruned
 
     def _note_best(self, trial: Trial) -> None:
         if trial.best_value is None:

@@ -79,7 +79,6 @@ attempts = Table(
     Column("trial_id", ForeignKey("trials.id"), primary_key=True),
     Column("attempt", Integer, primary_key=True),
     Column("state", String(16), nullable=False),
-    Column("worker", String(128)),
     Column("started_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
     Column("error", Text),

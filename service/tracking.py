@@ -60,6 +60,7 @@ class Tracker:
             "sweep_stopped": self._sweep_ended,
             "sweep_cancelled": self._sweep_ended,
             "sweep_failed": self._sweep_ended,
+            "sweep_interrupted": self._sweep_ended,
         }
 
     def deliver(self, message: Message) -> None:
@@ -117,6 +118,8 @@ class Tracker:
         if trial.error:
             tags |= {"meltpoint.error": trial.error[:5000]}
         self._client.log_batch(run_id, metrics=points, tags=[RunTag(k, v) for k, v in tags.items()])
+        if trial.trace:
+            self._client.log_text(run_id, trial.trace, "error.txt")
         self._client.set_terminated(run_id, status=_RUN_STATUS[trial.state], end_time=at)
 
     def _candidate(self, message: Message) -> None:
@@ -143,7 +146,8 @@ class Tracker:
         self._client.log_text(run_id, board.as_html(), "leaderboard/leaderboard.html")
         at = sweep.finished_at or message.created_at
         counts = {f"trials/{state}": float(n) for state, n in board.counts().items()}
-        best = {k: v for k, v in (board.best_metrics() or {}).items() if k.startswith("best/") and v is not None}
+        metrics = board.metrics(board.best) if board.best else {}
+        best = {name: value for name, value in metrics.items() if name.startswith("best/") and value is not None}
         points = [Metric(name, value, at, 0) for name, value in (counts | best).items()]
         tags = [
             RunTag("meltpoint.state", sweep.state.value),

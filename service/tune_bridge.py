@@ -14,6 +14,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from service.errors import StaleAttemptError
 from service.records import Json, Trial
 from service.sessions import Result, Session
 
@@ -106,6 +107,8 @@ class SessionScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Json) -> str:
         try:
             ends = self._bridge.session.record(_our_id(trial), Result.parse(result))
+        except StaleAttemptError:
+            ends = True
         except Exception as error:
             self._bridge.guard(error)
             ends = True
@@ -120,11 +123,11 @@ class SessionScheduler(FIFOScheduler):
 
 
 def _reason(cause: str) -> str:
-    """Ray's report of a lost worker in one line."""
-    lines = [line.strip() for line in cause.splitlines() if line.strip()]
+    """Ray's report of a lost or failing worker in one line: how its process ended, else what was raised last."""
+    lines = [line.strip() for line in cause.splitlines() if line.strip()] or ["no cause is known"]
     detail = next((line for line in lines if "Worker exit detail" in line), None)
-    said = detail.partition("Worker exit detail: ")[2] if detail else lines[0]
-    return f"the trial's process ended: {said}"
+    said = detail.partition("Worker exit detail: ")[2] if detail else lines[-1]
+    return f"the trial's worker ended: {said}"
 
 
 def _our_id(trial: TuneTrial) -> str:

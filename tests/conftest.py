@@ -41,6 +41,7 @@ space:
 search: {algorithm: random, seed: 5}
 scheduler: {type: asha}
 budget: {trials: 7, epochs: 2}
+resources: {gpu: 0}
 register: {model: tiny}
 """
 
@@ -98,7 +99,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished_sweep(home: Home, ray_once: None, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """A real sweep: six recipes drawn, some of which diverge; its data comes from a folder beside its file."""
+    """A real sweep: seven recipes drawn, some of which diverge; its data comes from a folder beside its file."""
     from service.runners import run_sweep
 
     folder = tmp_path_factory.mktemp("sweep")

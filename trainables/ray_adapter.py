@@ -11,7 +11,7 @@ import torch
 from ray import tune
 
 from search_spaces import MeltpointError
-from trainables.trials import TrialPlan, TrialRun
+from trainables.trials import TrialPlan, TrialTraining
 
 Json = dict[str, Any]
 
@@ -37,10 +37,10 @@ class StartLine:
 
 
 class TrialWorker(tune.Trainable):
-    """Trains the recipe in its config, then the next: imports and data stay, everything of the trial is made anew.
+    """Trains the recipe in its config, then the next: the process and its imports stay, all else is made anew.
 
-    A failing trial is a report with `error` set and never an exception, so that the actor lives on. `config` holds
-    `trial` (a `TrialPlan` as plain values), `threads`, and `start_line` (the name of a `StartLine`).
+    A failing trial is a report with `error` set, so that the actor lives on; on a GPU only errors of ours are.
+    `config` holds `trial` (a `TrialPlan` as plain values), `threads`, and `start_line` (the name of a `StartLine`).
     """
 
     def setup(self, config: Json) -> None:
@@ -54,7 +54,7 @@ class TrialWorker(tune.Trainable):
 
     def _take(self, config: Json) -> None:
         self._plan = TrialPlan(**config["trial"])
-        self._trial: TrialRun | None = None
+        self._trial: TrialTraining | None = None
 
     @staticmethod
     def _wait_for_all(name: str) -> None:
@@ -68,16 +68,21 @@ class TrialWorker(tune.Trainable):
         """Train up to the next report."""
         try:
             if self._trial is None:
-                self._trial = TrialRun(self._plan)
+                self._trial = TrialTraining(self._plan)
             return self._trial.advance()
         except MeltpointError as error:
             return self._failure(str(error))
-        except Exception as error:  # whatever a trial does, the sweep goes on
+        except Exception as error:
+            if self._plan.device != "cpu":
+                raise  # what went wrong on a GPU may have spoilt the process: the next trial gets a new one
             return self._failure(f"{type(error).__name__}: {error}")
 
     def _failure(self, message: str) -> Json:
-        finished = self._trial.unreported() if self._trial is not None else []
-        return {"history": finished, "done_training": True, "error": message, "trace": traceback.format_exc()}
+        report: Json = {"history": [], "done_training": True}
+        if self._trial is not None:
+            report = self._trial.report(done=True)
+            self._trial = None
+        return report | {"error": message, "trace": traceback.format_exc()}
 
     def cleanup(self) -> None:
         self._trial = None

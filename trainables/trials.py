@@ -48,12 +48,17 @@ class TrialPlan:
 
 
 @dataclass
-class TrialRun:
-    """A trial under way. Raises whatever training raises; `unreported` then has the epochs that did finish."""
+class TrialTraining:
+    """A trial under way. Raises whatever training raises; `report` then has the epochs that did finish.
+
+    A checkpoint that a report named is deleted only after a later report named its successor.
+    """
 
     plan: TrialPlan
     _best: float = field(default=math.nan, init=False)
     _checkpoint: Path | None = field(default=None, init=False)
+    _reported: Path | None = field(default=None, init=False)
+    _superseded: Path | None = field(default=None, init=False)
     _history: list[Json] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -63,6 +68,9 @@ class TrialRun:
 
     def advance(self) -> Json:
         """Train until an epoch of `report_at` or `REPORT_SECONDS` have passed; the report covers all since the last."""
+        if self._superseded is not None:
+            self._superseded.unlink(missing_ok=True)
+            self._superseded = None
         started = time.monotonic()
         while self._trainer.epoch < self.plan.epochs:
             result = self._trainer.run_epoch()
@@ -70,16 +78,18 @@ class TrialRun:
             self._keep_if_best(result)
             if result.epoch in self.plan.report_at or time.monotonic() - started >= REPORT_SECONDS:
                 break
+        return self.report(done=self._trainer.epoch >= self.plan.epochs)
+
+    def report(self, *, done: bool) -> Json:
+        """What has happened since the last report."""
+        rows, self._history = self._history, []
+        if self._reported != self._checkpoint:
+            self._superseded, self._reported = self._reported, self._checkpoint
         return {
-            "history": self.unreported(),
-            "done_training": self._trainer.epoch >= self.plan.epochs,
+            "history": rows,
+            "done_training": done,
             "best_checkpoint": str(self._checkpoint) if self._checkpoint else None,
         }
-
-    def unreported(self) -> list[Json]:
-        """Finished epochs that no report has covered yet; each is handed out once."""
-        rows, self._history = self._history, []
-        return rows
 
     def _keep_if_best(self, result: EpochResult) -> None:
         value = result.val.metrics[self.plan.metric.removeprefix("val/")]
@@ -96,7 +106,7 @@ class TrialRun:
         state = self._trainer.state_dict()
         self._checkpoint = save_checkpoint(folder, epoch=result.epoch, tensors=state, meta={"recipe": self.plan.recipe})
         _save_predictions(folder, result.val)
-        if before is not None and before != self._checkpoint:
+        if before is not None and before not in (self._checkpoint, self._reported):
             before.unlink(missing_ok=True)
 
 

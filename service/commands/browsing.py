@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
+from pathlib import Path
 
 from rich.console import Console
 
@@ -22,6 +23,7 @@ from service.shared_views import view_address
 
 HOST = "127.0.0.1"
 READY_SECONDS = 90.0
+END_SECONDS = 10.0
 
 
 def ui(reference: str | None, *, port: int, browser: bool, home: Home, console: Console) -> int:
@@ -32,23 +34,32 @@ def ui(reference: str | None, *, port: int, browser: bool, home: Home, console: 
         TrackingError: the port is taken, or MLflow did not come up.
     """
     sweep = _find(reference, home)
-    if home.tracking_uri != home.local_tracking_uri:
+    if home.tracking_uri.startswith(("http://", "https://")):
         _point(home.tracking_uri.rstrip("/"), sweep, browser=browser, console=console)
         return 0
     port = _free_port(port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server = subprocess.Popen(_command(home, port), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with home.server_log.open("wb") as log:
+        server = subprocess.Popen(_command(home, port), stdout=log, stderr=log)
     try:
         base = f"http://{HOST}:{port}"
         with console.status("starting MLflow"):
-            _await(base, server)
+            _await(base, server, home.server_log)
         _point(base, sweep, browser=browser, console=console)
         console.print("Ctrl-C ends it")
         return server.wait()
     except KeyboardInterrupt:
         return 0
     finally:
-        server.terminate()
+        _end(server)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
         server.wait()
 
 
@@ -85,20 +96,20 @@ def _command(home: Home, port: int) -> list[str]:
     return [
         sys.executable,
         *("-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", home.local_tracking_uri),
+        *("--backend-store-uri", home.tracking_uri),
         *("--artifacts-destination", home.mlflow_artifacts.as_uri(), "--serve-artifacts"),
     ]
 
 
-def _await(base: str, server: subprocess.Popen[str]) -> None:
+def _await(base: str, server: subprocess.Popen[bytes], log: Path) -> None:
     patience = time.monotonic() + READY_SECONDS
     while time.monotonic() < patience:
         if server.poll() is not None:
-            said = (server.stderr.read() if server.stderr else "").strip().splitlines()
-            raise TrackingError(f"MLflow's server ended at once: {said[-1] if said else 'no message'}")
+            said = log.read_text(errors="replace").strip().splitlines()
+            raise TrackingError(f"MLflow's server ended at once: {said[-1] if said else 'no message'} (see {log})")
         try:
             with urllib.request.urlopen(f"{base}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise TrackingError(f"MLflow's server was not ready within {READY_SECONDS:.0f} s")
+    raise TrackingError(f"MLflow's server was not ready within {READY_SECONDS:.0f} s (see {log})")

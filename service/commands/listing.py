@@ -7,17 +7,19 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from service.clocks import now_ms
+from service.drivers import mark_interrupted
 from service.homes import Home
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
 from service.outputs import Format, print_data, print_table, stderr
-from service.records import Json, Sweep
+from service.records import Json, Standing, Sweep
 
 
 def ls(form: Format, home: Home) -> None:
     """Every sweep, newest first."""
     with _open(home) as ledger:
-        rows = [_summary(ledger, sweep) for sweep in ledger.sweeps()]
+        standings = ledger.standings()
+        rows = [_summary(sweep, standings.get(sweep.id, Standing())) for sweep in ledger.sweeps()]
     if form is not Format.TABLE:
         print_data(rows, form)
     elif rows:
@@ -31,46 +33,44 @@ def status(reference: str, form: Format, home: Home) -> None:
     """One sweep: state, counts, best trial, where MLflow shows it."""
     with _open(home) as ledger:
         sweep = ledger.find_sweep(reference)
+        standing = ledger.standings().get(sweep.id, Standing())
         board = Leaderboard.read(ledger, sweep)
-        summary = _summary(ledger, sweep) | {
+        unsent = ledger.outbox.count(sweep.id)
+    if form is not Format.TABLE:
+        more = {
             "counts": board.counts(),
-            "best": board.best
-            and {
-                "trial_id": board.best.id,
-                "metrics": board.metrics(board.best),
-                "recipe": board.best.recipe,
-            },
+            "best": board.best_as_json(),
             "error": sweep.error,
             "mlflow": sweep.mlflow,
             "registered": sweep.registered,
-            "unsent": len(ledger.waiting(sweep_id=sweep.id, limit=10_000)),
+            "unsent": unsent,
             "data": sweep.data,
         }
-    if form is not Format.TABLE:
-        print_data(summary, form)
+        print_data(_summary(sweep, standing) | more, form)
         return
-    counts = ", ".join(f"{count} {state}" for state, count in summary["counts"].items() if count) or "none yet"
-    lines = [("sweep", sweep.id), ("name", sweep.name), ("state", sweep.state.value), ("trials", counts)]
-    lines += [("error", sweep.error)] if sweep.error else []
-    if board.best is not None:
-        lines += [("best", f"{board.best.id}  {sweep.metric} {board.best.best_value:.4f}")]
-        lines += [(f"  {name}", str(value)) for name, value in board.best.recipe.items()]
-    data = sweep.data
-    lines += [
-        (
-            "data",
-            f"{data['name']}, {data['images']} images at {data['image_size']} px, digest {data['digest'][:12]}",
-        )
-    ]
-    lines += [("registered", sweep.registered["uri"])] if sweep.registered else []
-    lines += (
-        [("mlflow", f"{sweep.mlflow['tracking_uri']} experiment {sweep.mlflow['experiment_id']}")]
-        if sweep.mlflow
-        else []
-    )
-    lines += [("unsent", f"{summary['unsent']} messages to MLflow wait")] if summary["unsent"] else []
-    print_table(["", ""], lines)
+    print_table(["", ""], [*_facts(sweep, board), *([("unsent", f"{unsent} messages to MLflow")] if unsent else [])])
     stderr().print(f"next: meltpoint trials {sweep.id}")
+
+
+def _facts(sweep: Sweep, board: Leaderboard) -> Iterator[tuple[str, str]]:
+    counts = ", ".join(f"{count} {state}" for state, count in board.counts().items() if count)
+    yield from (
+        ("sweep", sweep.id),
+        ("name", sweep.name),
+        ("state", sweep.state.value),
+        ("trials", counts or "none yet"),
+    )
+    if sweep.error:
+        yield "reason", sweep.error
+    if board.best is not None:
+        yield "best", f"{board.best.id}  {sweep.metric} {board.best.best_value:.4f}"
+        yield from ((f"  {name}", str(value)) for name, value in board.best.recipe.items())
+    data = sweep.data
+    yield "data", f"{data['name']}, {data['images']} images at {data['image_size']} px, digest {data['digest'][:12]}"
+    if sweep.registered:
+        yield "registered", sweep.registered["uri"]
+    if sweep.mlflow:
+        yield "mlflow", f"{sweep.mlflow['tracking_uri']} experiment {sweep.mlflow['experiment_id']}"
 
 
 def trials(reference: str, top: int | None, form: Format, home: Home) -> None:
@@ -88,20 +88,20 @@ def trials(reference: str, top: int | None, form: Format, home: Home) -> None:
 def _open(home: Home) -> Iterator[Ledger]:
     ledger = Ledger.at(home.create().ledger, clock=now_ms)
     try:
+        mark_interrupted(ledger, home)
         yield ledger
     finally:
         ledger.close()
 
 
-def _summary(ledger: Ledger, sweep: Sweep) -> Json:
-    board = Leaderboard.read(ledger, sweep)
+def _summary(sweep: Sweep, standing: Standing) -> Json:
     return {
         "sweep_id": sweep.id,
         "name": sweep.name,
         "state": sweep.state.value,
-        "trials": len(board.trials),
+        "trials": sum(standing.states.values()),
         "metric": sweep.metric,
-        "best_value": board.best.best_value if board.best else None,
+        "best_value": standing.highest if sweep.maximizes else standing.lowest,
         "started": _iso(sweep.started_at),
         "seconds": sweep.seconds,
     }

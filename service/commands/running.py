@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.console import Console
 
-from search_spaces import load_spec
+from search_spaces import SweepSpec
 from service.homes import Home
 from service.leaderboards import Leaderboard
 from service.outputs import Format, print_data, print_table
@@ -17,9 +15,9 @@ from service.states import SweepState
 TOP = 10
 
 
-def run(path: Path, form: Format, home: Home, console: Console) -> int:
+def run(spec: SweepSpec, form: Format, home: Home, console: Console) -> int:
     """Run the sweep; returns the exit code."""
-    outcome = run_sweep(load_spec(path), home=home, console=console)
+    outcome = run_sweep(spec, home=home, console=console)
     if form is Format.TABLE:
         print_table(outcome.board.header(), outcome.board.cells(TOP))
     else:
@@ -41,7 +39,8 @@ def epilogue(outcome: Outcome) -> list[str]:
     if sweep.registered:
         lines.append(f"registered {sweep.registered['uri']} (version {sweep.registered['version']}, unconfirmed)")
     if outcome.unsent:
-        lines.append(f"MLflow has not taken {outcome.unsent} messages yet ({outcome.tracking_error}); they are kept")
+        why = f" ({outcome.tracking_error})" if outcome.tracking_error else ""
+        lines.append(f"MLflow has not taken {outcome.unsent} messages yet{why}; the next run with this home sends them")
     if sweep.mlflow:
         lines.append(f"MLflow: {sweep.mlflow['tracking_uri']}, experiment {sweep.mlflow['experiment_id']}")
     return [*lines, f"next: meltpoint ui {sweep.id}"]

@@ -2,9 +2,8 @@
 
 from alembic import context
 
+from service.databases import VERSION_TABLE
 from service.tables import metadata
-
-VERSION_TABLE = "meltpoint_schema"
 
 context.configure(
     connection=context.config.attributes["connection"],

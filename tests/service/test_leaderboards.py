@@ -34,7 +34,7 @@ def new_sweep(ledger: Ledger, goal: str = "maximize") -> Sweep:
 def add(ledger: Ledger, sweep: Sweep, number: int, state: TrialState, *values: float) -> str:
     recipe = {"optimizer.name": "sgd", "optimizer.lr": 0.01 * (number + 1)}
     trial = ledger.create_trial(sweep.id, number=number, point={}, recipe=recipe, identity=str(number), seed=0)
-    attempt = ledger.start_attempt(trial.id)
+    attempt = ledger.start_attempt(trial.id).attempt
     rows = [
         EpochRow(epoch=e, seconds=2.0, recorded_at=e, readings={"val": {sweep.metric.removeprefix("val/"): value}})
         for e, value in enumerate(values, start=1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,8 +44,7 @@ def new_sweep(ledger: Ledger, name: str = "cells") -> Sweep:
 
 def running_trial(ledger: Ledger, sweep: Sweep, number: int = 0) -> Trial:
     trial = ledger.create_trial(sweep.id, number=number, point={}, recipe={}, identity=str(number), seed=0)
-    ledger.start_attempt(trial.id)
-    return ledger.trial(trial.id)
+    return ledger.start_attempt(trial.id)
 
 
 def row(epoch: int, accuracy: float) -> EpochRow:
@@ -115,16 +116,17 @@ def test_a_finished_sweep_takes_no_other_state(ledger: Ledger) -> None:
 
 def test_the_outbox_keeps_order_until_sent(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
-    ledger.move_sweep(sweep.id, SweepState.RUNNING, tell={})
+    ledger.move_sweep(sweep.id, SweepState.RUNNING)
     trial = running_trial(ledger, sweep)
     record(ledger, trial, row(1, 0.5), row(2, 0.6))
     ledger.finish_trial(trial.id, attempt=1, state=TrialState.PRUNED)
-    waiting = ledger.waiting()
+    waiting = ledger.outbox.waiting(sweep.id)
     assert [m.kind for m in waiting] == ["sweep_running", "trial_started", "epochs", "trial_finished"]
     assert waiting[2].payload == {"first": 1, "last": 2}
-    ledger.sent(waiting[0].id)
-    ledger.not_sent(waiting[1].id, "no answer")
-    assert [(m.kind, m.tries) for m in ledger.waiting(limit=1)] == [("trial_started", 1)]
+    ledger.outbox.sent(waiting[0].id)
+    ledger.outbox.not_sent(waiting[1].id, "no answer")
+    first = ledger.outbox.waiting(sweep.id)[0]
+    assert (first.kind, first.tries) == ("trial_started", 1)
 
 
 def test_several_threads_may_record_at_once(ledger: Ledger) -> None:
@@ -141,6 +143,45 @@ def test_several_threads_may_record_at_once(ledger: Ledger) -> None:
     for thread in threads:
         thread.join()
     assert [t.epochs for t in ledger.trials(sweep.id)] == [10, 10, 10, 10]
+
+
+@pytest.mark.parametrize("turn", range(10))
+def test_of_two_that_finish_a_trial_at_once_one_is_refused(ledger: Ledger, turn: int) -> None:
+    trial = running_trial(ledger, new_sweep(ledger))
+    outcomes: list[str] = []
+    together = threading.Barrier(2)
+
+    def finish(state: TrialState) -> None:
+        together.wait()
+        try:
+            outcomes.append(ledger.finish_trial(trial.id, attempt=1, state=state).state)
+        except StaleAttemptError:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=finish, args=(s,)) for s in (TrialState.COMPLETED, TrialState.FAILED)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes.count("refused") == 1
+    assert ledger.trial(trial.id).state in outcomes
+
+
+def test_an_interrupted_sweep_pauses_its_running_trials(ledger: Ledger) -> None:
+    sweep = new_sweep(ledger)
+    ledger.move_sweep(sweep.id, SweepState.RUNNING)
+    running, done = running_trial(ledger, sweep, 0), running_trial(ledger, sweep, 1)
+    ledger.finish_trial(done.id, attempt=1, state=TrialState.COMPLETED)
+    ledger.move_sweep(sweep.id, SweepState.INTERRUPTED, error="gone")
+    assert ledger.trial(running.id).state is TrialState.PAUSED
+    assert ledger.trial(done.id).state is TrialState.COMPLETED
+
+
+def test_several_processes_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
+    code = "import sys; from service.ledgers import Ledger; Ledger(sys.argv[1], clock=int).close()"
+    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path / 'ledger.db'}"]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(3)]
+    assert [(process.communicate()[1].decode(), process.returncode) for process in started] == [("", 0)] * 3
 
 
 def test_the_file_is_in_write_ahead_mode_and_opens_again(tmp_path: Path) -> None:

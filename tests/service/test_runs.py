@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import threading
+import time
 from pathlib import Path
 
 import mlflow
 import numpy as np
+import psutil
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from search_spaces import MeltpointError, load_spec, parse_spec
+from service.clocks import now_ms
 from service.homes import Home
+from service.ledgers import Ledger
 from service.outputs import stderr
 from service.runners import Outcome, run_sweep
 from service.states import SweepState, TrialState
+from service.tracking import Tracker
 from trainables.checkpoints import load_checkpoint
 from trainables.prepared import PreparedData, prepare
 
@@ -153,9 +161,76 @@ def test_a_gpu_that_is_not_there_is_refused_before_anything_starts(
     home: Home, ray_once: None, finished_sweep: Outcome, tmp_path: Path
 ) -> None:
     text = finished_sweep.sweep.spec_text.replace("photos", str(Path(finished_sweep.sweep.spec_file).parent / "photos"))
-    (tmp_path / "s.yaml").write_text(text + "resources: {gpu: 3}\n")
-    with pytest.raises(MeltpointError, match=r"a trial asks for 3 GPUs, there are 0"):
+    (tmp_path / "s.yaml").write_text(text.replace("gpu: 0", "gpu: 900"))
+    with pytest.raises(MeltpointError, match=r"a trial asks for 900 GPUs, there are \d"):
         run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
+
+
+def test_every_message_may_be_delivered_twice(
+    finished_sweep: Outcome, home: Home, runs: dict[str, Run], client: MlflowClient
+) -> None:
+    ledger = Ledger.at(home.ledger, clock=now_ms)
+    tracker = Tracker(ledger, home)
+    before = {trial_id: client.get_metric_history(run.info.run_id, "val/loss") for trial_id, run in runs.items()}
+    versions = client.search_model_versions("name = 'tiny'")
+    for trial in finished_sweep.board.trials:
+        for kind, payload in (
+            ("trial_started", {}),
+            ("epochs", {"first": 1, "last": trial.epochs}),
+            ("trial_finished", {"state": trial.state.value}),
+        ):
+            ledger.outbox.tell(trial.sweep_id, kind, payload, trial_id=trial.id)
+    best = finished_sweep.board.trials[0]
+    data = _data_of(finished_sweep, home)
+    again = {"data": str(data.folder), "split_key": data.split_key, "test": {}}
+    ledger.outbox.tell(best.sweep_id, "candidate", again, trial_id=best.id)
+    ledger.outbox.tell(best.sweep_id, "sweep_completed", {})
+    for message in ledger.outbox.waiting(best.sweep_id):
+        tracker.deliver(message)
+        ledger.outbox.sent(message.id)
+    ledger.close()
+    experiment = client.get_run(best.mlflow_run_id or "").info.experiment_id
+    found = client.search_runs([experiment], filter_string=f"tags.`meltpoint.sweep_id` = '{best.sweep_id}'")
+    assert len(found) == len(runs) + 1
+    for trial_id, run in runs.items():
+        assert client.get_metric_history(run.info.run_id, "val/loss") == before[trial_id]
+    assert [v.version for v in client.search_model_versions("name = 'tiny'")] == [v.version for v in versions]
+    ended = client.get_run(best.mlflow_run_id or "")
+    assert (ended.info.status, ended.info.end_time) == ("FINISHED", best.finished_at)
+
+
+def test_a_trial_whose_process_is_killed_fails_alone(
+    home: Home, ray_once: None, finished_sweep: Outcome, tmp_path: Path
+) -> None:
+    """One of two workers is killed in its first trial; the sweep goes on with a new one."""
+    photos = Path(finished_sweep.sweep.spec_file).parent / "photos"
+    (tmp_path / "s.yaml").write_text(
+        f"name: hunted\ndata: {{source: {photos}, image_size: 64}}\nbudget: {{trials: 3, epochs: 3}}\n"
+        "space: {backbone: torchvision/resnet18, weights: random, freeze_depth: 0, "
+        "dropout.rate: {min: 0.0, max: 0.5}}\n"
+        "search: {algorithm: random}\nresources: {gpu: 0}\n"
+    )
+    killed: list[int] = []
+
+    def hunt() -> None:
+        while not killed:
+            time.sleep(0.2)
+            with contextlib.suppress(psutil.Error):
+                for process in psutil.Process().children(recursive=True):
+                    if re.match(r"ray::(TrialWorker|ResourceTrainable)", " ".join(process.cmdline())):
+                        process.kill()
+                        killed.append(process.pid)
+                        return
+
+    hunter = threading.Thread(target=hunt, daemon=True)
+    hunter.start()
+    outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
+    hunter.join(1)
+    assert outcome.sweep.state is SweepState.COMPLETED
+    assert outcome.board.counts() == {"completed": 2, "pruned": 0, "failed": 1}
+    failed = next(trial for trial in outcome.board.trials if trial.state is TrialState.FAILED)
+    assert failed.error is not None
+    assert failed.error.startswith("the trial's worker ended:")
 
 
 def test_a_sweep_in_which_every_trial_fails_has_failed(

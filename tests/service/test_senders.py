@@ -10,6 +10,7 @@ import pytest
 from service.ledgers import Ledger
 from service.records import Message, Sweep
 from service.senders import Sender
+from service.states import SweepState
 
 
 class Network:
@@ -35,44 +36,79 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger.close()
 
 
-@pytest.fixture
-def sweep(ledger: Ledger) -> Sweep:
+def new_sweep(ledger: Ledger) -> Sweep:
     return ledger.create_sweep(
         name="x", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
     )
 
 
-def test_every_message_arrives_once_and_in_order(ledger: Ledger, sweep: Sweep) -> None:
+@pytest.fixture
+def sweep(ledger: Ledger) -> Sweep:
+    return new_sweep(ledger)
+
+
+def test_every_message_arrives_once_and_in_order(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
     network = Network(failures=0)
     for n in range(250):
-        ledger.tell(sweep.id, "epochs", {"n": n})
-    sender = Sender(ledger, sweep.id, lambda: network).start()
+        ledger.outbox.tell(sweep.id, "epochs", {"n": n})
+    sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
     assert sender.finish(patience=30) == 0
     assert network.taken == list(range(250))
-    assert ledger.waiting(sweep_id=sweep.id) == []
+    assert ledger.outbox.waiting(sweep.id) == []
 
 
-def test_a_broken_line_delays_and_loses_nothing(ledger: Ledger, sweep: Sweep) -> None:
+def test_a_broken_line_delays_and_loses_nothing(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
     network = Network(failures=1)
     for n in range(2):
-        ledger.tell(sweep.id, "epochs", {"n": n})
-    sender = Sender(ledger, sweep.id, lambda: network).start()
+        ledger.outbox.tell(sweep.id, "epochs", {"n": n})
+    sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
     assert sender.finish(patience=30) == 0
     assert network.taken == [0, 1]
 
 
-def test_what_could_not_be_sent_is_kept_and_the_reason_is_known(ledger: Ledger, sweep: Sweep) -> None:
-    ledger.tell(sweep.id, "epochs", {"n": 0})
-    sender = Sender(ledger, sweep.id, lambda: Network(failures=1000)).start()
+def test_what_could_not_be_sent_is_kept_and_the_reason_is_known(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
+    ledger.outbox.tell(sweep.id, "epochs", {"n": 0})
+    sender = Sender(ledger, sweep.id, lambda: Network(failures=1000), backlog_lock=tmp_path / "lock").start()
     assert sender.finish(patience=0.5) == 1
     assert sender.last_error == "ConnectionError: connection refused"
-    assert ledger.waiting(sweep_id=sweep.id)[0].tries >= 1
+    assert ledger.outbox.waiting(sweep.id)[0].tries >= 1
 
 
-def test_messages_of_other_sweeps_are_left_alone(ledger: Ledger, sweep: Sweep) -> None:
-    other = ledger.create_sweep(
-        name="y", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
-    )
-    ledger.tell(other.id, "epochs", {"n": 1})
-    assert Sender(ledger, sweep.id, lambda: Network(failures=0)).start().finish(patience=30) == 0
-    assert len(ledger.waiting()) == 1
+def test_a_message_that_is_never_taken_holds_up_its_own_trial_alone(
+    ledger: Ledger, sweep: Sweep, tmp_path: Path
+) -> None:
+    class Poisoned(Network):
+        def deliver(self, message: Message) -> None:
+            if message.payload["n"] == 0:
+                raise ValueError("this one is never taken")
+            super().deliver(message)
+
+    network = Poisoned(failures=0)
+    for n, trial in enumerate(["t-0", "t-0", "t-1", None]):
+        ledger.outbox.tell(sweep.id, "epochs", {"n": n}, trial_id=trial)
+    sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
+    assert sender.finish(patience=2) == 2
+    assert network.taken == [2, 3]
+
+
+def test_what_an_ended_sweep_left_behind_is_sent_first(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
+    other = new_sweep(ledger)
+    ledger.move_sweep(other.id, SweepState.FAILED)
+    for message in ledger.outbox.waiting(other.id):
+        ledger.outbox.sent(message.id)
+    ledger.outbox.tell(other.id, "epochs", {"n": 0})
+    ledger.outbox.tell(sweep.id, "epochs", {"n": 1})
+    network = Network(failures=0)
+    assert Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start().finish(patience=30) == 0
+    assert network.taken == [0, 1]
+
+
+def test_messages_of_sweeps_under_way_are_left_to_their_own_drivers(
+    ledger: Ledger, sweep: Sweep, tmp_path: Path
+) -> None:
+    other = new_sweep(ledger)
+    ledger.outbox.tell(other.id, "epochs", {"n": 1})
+    network = Network(failures=0)
+    assert Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start().finish(patience=30) == 0
+    assert network.taken == []
+    assert ledger.outbox.count(other.id) == 1

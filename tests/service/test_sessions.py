@@ -10,10 +10,10 @@ import pytest
 from search_spaces import SweepSpec, parse_spec
 from service.ledgers import Ledger
 from service.records import EpochRow, Trial
+from service.schedulers import build_scheduler
 from service.searchers import build_searcher
 from service.sessions import Result, Session
 from service.states import SweepState, TrialState
-from service.stoppers import build_stopper
 
 SPEC = """
 name: cells
@@ -63,7 +63,7 @@ def open_session(tmp_path: Path, watch: Watch) -> Iterator[Callable[..., Session
             sweep=sweep,
             ledger=ledger,
             searcher=build_searcher(spec),
-            stopper=build_stopper(spec),
+            scheduler=build_scheduler(spec),
             clock=watch,
             gpu_share=gpu_share,
         )

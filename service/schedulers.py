@@ -20,7 +20,7 @@ class Report:
     value: float
 
 
-class Stopper(ABC):
+class Scheduler(ABC):
     """Decides from reports alone; keeps no state, so that a restart decides the same."""
 
     @abstractmethod
@@ -32,7 +32,7 @@ class Stopper(ABC):
         """Whether the trial of `report` ends here, given every report recorded before it."""
 
 
-class NeverStop(Stopper):
+class NoStopping(Scheduler):
     """Every trial runs to its last epoch."""
 
     def milestones(self, epochs: int) -> tuple[int, ...]:
@@ -43,7 +43,7 @@ class NeverStop(Stopper):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asha(Stopper):
+class Asha(Scheduler):
     """Asynchronous successive halving, stopping variant (Li et al., MLSys 2020).
 
     Rungs lie at `grace_epochs` x `reduction_factor`^k. A trial that reaches a rung goes on if it is in the best
@@ -78,7 +78,7 @@ class Asha(Stopper):
         return better >= keep or bool(np.isneginf(scores[-1]))
 
 
-def build_stopper(spec: SweepSpec) -> Stopper:
+def build_scheduler(spec: SweepSpec) -> Scheduler:
     """The early stopping that a sweep file asks for."""
     if spec.scheduler.type == "asha":
         return Asha(
@@ -86,4 +86,4 @@ def build_stopper(spec: SweepSpec) -> Stopper:
             reduction_factor=spec.scheduler.reduction_factor,
             maximize=spec.metric.goal == "maximize",
         )
-    return NeverStop()
+    return NoStopping()

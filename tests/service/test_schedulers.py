@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.stoppers import Asha, NeverStop, Report
+from service.schedulers import Asha, NoStopping, Report
 
 values = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 
@@ -25,7 +25,7 @@ def asha(*, grace: int = 1, factor: int = 3, maximize: bool = True) -> Asha:
 def test_milestones_are_the_rungs_and_the_last_epoch() -> None:
     assert asha().milestones(10) == (1, 3, 9, 10)
     assert asha(grace=2, factor=2).milestones(8) == (2, 4, 8)
-    assert NeverStop().milestones(8) == (8,)
+    assert NoStopping().milestones(8) == (8,)
 
 
 def test_it_waits_for_as_many_reports_as_the_factor() -> None:

@@ -1,0 +1,65 @@
+"""What a sweep may come to, seen from its file alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Final
+
+from search_spaces.domains import Choice, Fixed, Value
+from search_spaces.recipe import Recipe
+from search_spaces.space import Entry, Space, sample
+from search_spaces.spec import SweepSpec
+from search_spaces.vocabulary import PARAMETERS
+
+_DRAWS: Final = 256
+_MOST_POINTS: Final = 10_000
+
+
+def varying_names(spec: SweepSpec) -> list[str]:
+    """The recipe names that differ between trials of the sweep, in the vocabulary's order.
+
+    Of a space, as far as 256 draws show it. A name that only some recipes use differs if those that do differ.
+    """
+    flats = [recipe.flat() for recipe in spec.points or _drawn(spec.space)]
+    return [name for name in PARAMETERS if len({repr(flat[name]) for flat in flats if name in flat}) > 1]
+
+
+def weights_used(spec: SweepSpec) -> list[tuple[str, str]]:
+    """Every pair of backbone and weights that a trial of the sweep can start from, each once.
+
+    A relative path of a weights file starts at the sweep file's folder.
+    """
+    recipes = (recipe.anchored(spec.folder) for recipe in spec.points or _starts(spec.space))
+    return list(dict.fromkeys((recipe.backbone, recipe.weights) for recipe in recipes))
+
+
+def _drawn(space: Space) -> list[Recipe]:
+    rng = random.Random(0)
+    return [space.recipe(point) for point in (space.default(), *(sample(space, rng) for _ in range(_DRAWS)))]
+
+
+def _starts(space: Space) -> Iterator[Recipe]:
+    """A recipe for every choice of backbone and weights, and of what these depend on; the rest is immaterial."""
+    deciding = _deciding(space)
+
+    def offer(entry: Entry, _: Mapping[str, Value]) -> Iterable[Value]:
+        if isinstance(entry.domain, Fixed):
+            return [entry.domain.value]
+        if isinstance(entry.domain, Choice) and entry.key in deciding:
+            return entry.domain.values
+        return [entry.domain.from_unit(0.0)]
+
+    return (space.recipe(point) for point in islice(space.points(offer), _MOST_POINTS))
+
+
+def _deciding(space: Space) -> set[str]:
+    """Keys of the entries that give backbone and weights, and of those that they are conditional on."""
+    wanted = {"backbone", "weights"}
+    keys: set[str] = set()
+    for entry in reversed(space.entries):
+        if wanted & {entry.key, entry.name}:
+            keys.add(entry.key)
+            wanted |= {condition.key for condition in entry.conditions}
+    return keys

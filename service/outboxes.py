@@ -1,0 +1,81 @@
+"""The outbox: what MLflow has still to be told, in order, written in the transaction of what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, Engine, func, insert, select, update
+
+from service.databases import read_only
+from service.records import Json, Message
+from service.tables import outbox, sweeps
+
+Clock = Callable[[], int]
+
+
+class Outbox:
+    """Messages of the ledger's database.
+
+    Ownership: borrows the ledger's engine. Thread safety: as the ledger. A message that was sent stays, marked.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def add(
+        self, connection: Connection, *, sweep_id: str, kind: str, payload: Json, trial_id: str | None = None
+    ) -> None:
+        """Put a message in, as part of the transaction that `connection` is in."""
+        connection.execute(
+            insert(outbox).values(
+                sweep_id=sweep_id,
+                trial_id=trial_id,
+                kind=kind,
+                payload=payload,
+                created_at=self._clock(),
+                tries=0,
+            )
+        )
+
+    def tell(self, sweep_id: str, kind: str, payload: Json, *, trial_id: str | None = None) -> None:
+        """Put one message in."""
+        with self._engine.begin() as connection:
+            self.add(connection, sweep_id=sweep_id, kind=kind, payload=payload, trial_id=trial_id)
+
+    def waiting(self, sweep_id: str) -> list[Message]:
+        """The sweep's unsent messages, oldest first."""
+        query = select(outbox).where(outbox.c.sent_at.is_(None), outbox.c.sweep_id == sweep_id).order_by(outbox.c.id)
+        with read_only(self._engine).connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Message(**{name: row[name] for name in Message.__dataclass_fields__}) for row in rows]
+
+    def count(self, sweep_id: str) -> int:
+        """How many messages of the sweep wait."""
+        query = select(func.count()).where(outbox.c.sent_at.is_(None), outbox.c.sweep_id == sweep_id)
+        with read_only(self._engine).connect() as connection:
+            return connection.scalar(query) or 0
+
+    def unfinished_business(self, states: set[str]) -> list[str]:
+        """Sweeps in one of `states` that MLflow does not know to the end, oldest first."""
+        query = (
+            select(sweeps.c.id)
+            .where(sweeps.c.state.in_(states))
+            .where(sweeps.c.id.in_(select(outbox.c.sweep_id).where(outbox.c.sent_at.is_(None))))
+            .order_by(sweeps.c.created_at)
+        )
+        with read_only(self._engine).connect() as connection:
+            return list(connection.scalars(query))
+
+    def sent(self, message_id: int) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(outbox).where(outbox.c.id == message_id).values(sent_at=self._clock(), error=None)
+            )
+
+    def not_sent(self, message_id: int, error: str) -> None:
+        """Count a failed try and keep its reason; the message stays."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(outbox).where(outbox.c.id == message_id).values(tries=outbox.c.tries + 1, error=error)
+            )

@@ -1,0 +1,117 @@
+"""`meltpoint run` and what follows it, as processes of their own: what scripts read, and what stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+MELTPOINT = Path(sys.executable).with_name("meltpoint")
+
+SPEC = """\
+name: small
+data: {source: photos, image_size: 32}
+space: {backbone: torchvision/resnet18, weights: random, batch_size: 16, dropout.rate: {min: 0.0, max: 0.5}}
+search: {algorithm: random}
+budget: {trials: 3, epochs: EPOCHS}
+resources: {gpu: 0}
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def place(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder with photos, a short and an endless sweep file, and a home."""
+    place = tmp_path_factory.mktemp("place")
+    shutil.copytree(tiny_folder, place / "photos")
+    (place / "short.yaml").write_text(SPEC.replace("EPOCHS", "1"))
+    (place / "endless.yaml").write_text(SPEC.replace("EPOCHS", "100000"))
+    return place
+
+
+def environment(place: Path) -> dict[str, str]:
+    return {**os.environ, "MELTPOINT_HOME": str(place / "home"), "NO_COLOR": "1"}
+
+
+def meltpoint(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(MELTPOINT), *arguments]
+    return subprocess.run(command, cwd="/", env=environment(place), capture_output=True, text=True, timeout=180)
+
+
+def left_behind(place: Path) -> list[str]:
+    """Processes that still carry this home in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("MELTPOINT_HOME") == str(place / "home"):
+                found.append(" ".join(process.cmdline())[:80])
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_stdout_is_one_object_and_the_rest_agrees_with_it(place: Path) -> None:
+    told = meltpoint(place, "run", str(place / "short.yaml"), "-o", "json")
+    assert told.returncode == 0, told.stderr
+    outcome = json.loads(told.stdout)
+    assert (outcome["state"], outcome["counts"]["completed"]) == ("completed", 3)
+    assert "Traceback" not in told.stderr
+    assert f"next: meltpoint ui {outcome['sweep_id']}" in told.stderr
+    assert left_behind(place) == []
+
+    trials = json.loads(meltpoint(place, "trials", "last", "-o", "json").stdout)
+    assert trials[0]["trial_id"] == outcome["best"]["trial_id"]
+    assert len(json.loads(meltpoint(place, "trials", "small", "--top", "2", "-o", "json").stdout)) == 2
+    status = json.loads(meltpoint(place, "status", outcome["sweep_id"][2:5], "-o", "json").stdout)
+    assert (status["state"], status["unsent"], status["best"]) == ("completed", 0, outcome["best"])
+    (listed,) = json.loads(meltpoint(place, "ls", "-o", "json").stdout)
+    assert listed["best_value"] == outcome["best"]["metrics"]["best/val/accuracy"]
+    assert meltpoint(place, "trials", "last", "-o", "csv").stdout.count("\n") == 4
+    assert "optimizer.name: adamw" in meltpoint(place, "trials", "last", "-o", "yaml").stdout
+
+
+def test_the_ledger_knows_that_a_killed_driver_is_gone(place: Path) -> None:
+    with _started(place) as process:
+        process.kill()
+        process.wait(30)
+    (newest, *_) = json.loads(meltpoint(place, "ls", "-o", "json").stdout)
+    assert newest["state"] == "interrupted"
+
+
+def test_ctrl_c_twice_cancels_and_leaves_nothing_running(place: Path) -> None:
+    with _started(place) as process:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in told
+    (newest, *_) = json.loads(meltpoint(place, "ls", "-o", "json").stdout)
+    assert newest["state"] in ("cancelled", "stopped")
+    states = {trial["state"] for trial in json.loads(meltpoint(place, "trials", "last", "-o", "json").stdout)}
+    assert states == {"cancelled"}
+    assert left_behind(place) == []
+
+
+def _started(place: Path) -> subprocess.Popen[str]:
+    """A sweep without an end, in whose ledger a trial runs."""
+    command = [str(MELTPOINT), "run", str(place / "endless.yaml")]
+    process = subprocess.Popen(
+        command, cwd="/", env=environment(place), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(240):
+        time.sleep(0.5)
+        listed = json.loads(meltpoint(place, "ls", "-o", "json").stdout)
+        if any(sweep["state"] == "running" and sweep["trials"] for sweep in listed):
+            time.sleep(5)
+            return process
+    raise AssertionError("no trial began within two minutes")
