@@ -54,6 +54,7 @@ class Document:
     data: Any
     marks: Mapping[Place, Mark]
     file: str
+    problems: tuple[Problem, ...] = ()
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
         """`problems` with this file's name and the position of their path, or of the nearest place above."""
@@ -83,10 +84,18 @@ class _RefusedError(Exception):
 
 
 def load_document(text: str, file: str) -> Document:
-    """`text` as plain dicts, lists and scalars. Raises SpecError with the position of what is not allowed.
+    """As `read_document`, but raises SpecError for keys given twice, too."""
+    document = read_document(text, file)
+    if document.problems:
+        raise SpecError(document.problems)
+    return document
 
-    Not allowed: bad syntax, a key given twice, tags, several documents, more than MAX_BYTES, MAX_DEPTH or
-    MAX_NODES.
+
+def read_document(text: str, file: str) -> Document:
+    """`text` as plain dicts, lists and scalars; of a key given twice the first counts, and `problems` says so.
+
+    Raises SpecError with the position of what else is not allowed: bad syntax, tags, several documents, more than
+    MAX_BYTES, MAX_DEPTH or MAX_NODES.
     """
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise SpecError([Problem(path="", rule=f"must be at most {MAX_BYTES} bytes", file=file)])
@@ -102,9 +111,7 @@ def load_document(text: str, file: str) -> Document:
         raise SpecError([_problem(file, f"is not YAML: {str(error).splitlines()[0]}", (1, 1))]) from None
     plain = _Plain(file)
     data = plain.write_out(root, ())
-    if plain.problems:
-        raise SpecError(plain.problems)
-    return Document(data=data, marks=MappingProxyType(plain.marks), file=file)
+    return Document(data=data, marks=MappingProxyType(plain.marks), file=file, problems=tuple(plain.problems))
 
 
 def _problem(file: str, rule: str, mark: Mark, value: object = MISSING, path: str = "") -> Problem:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PrivateAttr, ValidationError, field_validator
 
-from search_spaces.documents import load_document
+from search_spaces.documents import read_document
 from search_spaces.errors import Problem, SpecError, did_you_mean
 from search_spaces.points import read_points
 from search_spaces.recipe import Recipe
@@ -120,13 +120,13 @@ def load_spec(path: Path) -> SweepSpec:
 
 def parse_spec(text: str, *, file: str) -> SweepSpec:
     """The sweep that `text` describes. Raises SpecError with all problems, each with its line in `file`."""
-    document = load_document(text, file)
+    document = read_document(text, file)
     if not isinstance(document.data, dict):
         raise SpecError(document.locate([Problem(path="", rule="must be a mapping with name, data and space")]))
     reader = _Reader(document.data)
     values = reader.read()
-    if reader.problems:
-        raise SpecError(document.locate(reader.problems))
+    if reader.problems or document.problems:
+        raise SpecError([*document.problems, *document.locate(reader.problems)])
     spec = SweepSpec(**values)
     spec._document, spec._text, spec._file = document.data, text, file
     return spec

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from service.homes import Home
-from service.outputs import Format, stderr
+from service.outputs import Format, stderr, working
 
 app = typer.Typer(
     name="meltpoint",
@@ -61,7 +61,7 @@ def run(spec: Spec, output: Output = Format.TABLE, home: HomeFlag = None) -> Non
     loaded = load_spec(spec)
     place = _home(home)
     _quieten()
-    with console.status("loading torch, Ray and MLflow"):
+    with working(console, "loading torch, Ray and MLflow"):
         from service.commands import running
     sys.exit(running.run(loaded, output, place, console))
 
@@ -71,7 +71,7 @@ def ls(output: Output = Format.TABLE, home: HomeFlag = None) -> None:
     """List the sweeps, newest first."""
     from service.commands import listing
 
-    listing.ls(output, _home(home))
+    listing.ls(output, Home.resolve(home))
 
 
 @app.command()
@@ -79,7 +79,7 @@ def status(sweep: SweepRef, output: Output = Format.TABLE, home: HomeFlag = None
     """Show how a sweep stands."""
     from service.commands import listing
 
-    listing.status(sweep, output, _home(home))
+    listing.status(sweep, output, Home.resolve(home))
 
 
 @app.command()
@@ -92,13 +92,13 @@ def trials(
     """Print a sweep's leaderboard."""
     from service.commands import listing
 
-    listing.trials(sweep, top, output, _home(home))
+    listing.trials(sweep, top, output, Home.resolve(home))
 
 
 @app.command()
 def ui(
     sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="Open this sweep's prepared view.")] = None,
-    port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 5000,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 5000,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
     home: HomeFlag = None,
 ) -> None:

@@ -71,8 +71,18 @@ class Leaderboard:
         return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
     def seconds(self, trial: Trial) -> float:
-        """Time in training and evaluation, without waiting for a worker."""
-        return self._seconds.get(trial.id, 0.0)
+        """Time in finished epochs, without waiting for a worker; of a trial without one, from its start to its end."""
+        if trial.id in self._seconds:
+            return self._seconds[trial.id]
+        return ((trial.finished_at or 0) - (trial.started_at or 0)) / 1000 if trial.finished_at else 0.0
+
+    def failures(self) -> list[str]:
+        """Why trials failed, a line for each reason, without the recipes, and the first trial that it befell."""
+        reasons: dict[str, list[str]] = {}
+        for trial in sorted(self.trials, key=lambda trial: trial.number):
+            if trial.state is TrialState.FAILED:
+                reasons.setdefault((trial.error or "no reason").partition(" (recipe ")[0], []).append(trial.id)
+        return [f"{len(ids)} x {reason} ({ids[0]}{', ...' if len(ids) > 1 else ''})" for reason, ids in reasons.items()]
 
     def as_json(self, top: int | None = None) -> list[Json]:
         """One object a trial: the contract of `trials -o json`."""
@@ -91,7 +101,7 @@ class Leaderboard:
         ]
 
     def header(self) -> list[str]:
-        return ["trial", "state", self.sweep.metric, "epoch", *self._columns(), "seconds"]
+        return ["trial", "state", self.sweep.metric, "epoch", *map(_heading, self._columns()), "seconds"]
 
     def _columns(self) -> list[str]:
         return self.sweep.drawn[:MOST_RECIPE_COLUMNS]
@@ -156,6 +166,12 @@ def _rank(trial: Trial, *, maximize: bool) -> tuple[bool, float, int]:
     if trial.best_value is None or not _ranks(trial):
         return True, 0.0, trial.number
     return False, -trial.best_value if maximize else trial.best_value, trial.number
+
+
+def _heading(name: str) -> str:
+    """`optimizer.lr` as `lr`, but `dropout.rate` as `dropout`: the part that tells columns apart."""
+    group, _, last = name.rpartition(".")
+    return group if last in ("name", "rate", "policy") else last
 
 
 def _short(value: Any) -> str:

@@ -97,7 +97,8 @@ class Ledger:
         if reference == "last":
             return known[0]
         exact = [s for s in known if s.id == reference] or [s for s in known if s.name == reference]
-        found = exact[:1] or [s for s in known if s.id.startswith(reference) or s.id.startswith(f"s-{reference}")]
+        prefixes = (reference, f"s-{reference}") if reference else ()
+        found = exact[:1] or [sweep for sweep in known if sweep.id.startswith(prefixes)]
         if len(found) == 1:
             return found[0]
         if found:

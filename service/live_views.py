@@ -33,6 +33,7 @@ class Snapshot:
     epochs_each: int
     metric: str
     closing: str | None
+    wall: float | None = None
 
     @classmethod
     def of(cls, session: Session) -> Snapshot:
@@ -46,6 +47,7 @@ class Snapshot:
             epochs_each=session.spec.budget.epochs,
             metric=session.sweep.metric,
             closing=session.closing,
+            wall=session.spec.budget.wall,
         )
 
     @property
@@ -59,13 +61,14 @@ class Snapshot:
 
     @property
     def seconds_left(self) -> float | None:
-        """From the epochs that a finished trial took on average; None until one has finished."""
+        """From the epochs that a finished trial took on average, and the wall budget; None until one has finished."""
         if not self.finished or not self.rate:
             return None
         underway = sum(trial.epochs for trial in self.running)
         each = (self.epochs - underway) / self.finished
         wanted = each * (self.planned - self.finished) - underway
-        return max(0.0, wanted / self.rate)
+        left = max(0.0, wanted / self.rate)
+        return left if self.wall is None else min(left, max(0.0, self.wall - self.elapsed))
 
     def summary(self) -> str:
         """The line for a log."""

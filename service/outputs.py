@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from ruamel.yaml import YAML
+
+_GAP = 2
 
 
 class Format(StrEnum):
@@ -41,17 +46,48 @@ def print_data(data: Any, form: Format) -> None:
         sys.stdout.write(_as_csv(data if isinstance(data, list) else [data]))
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
-    """Print a table; on a pipe every column keeps its full width."""
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, least: int = 4) -> None:
+    """Print a table, a row a line. On a terminal too narrow for it, columns from the right are left out, and said.
+
+    least: how many columns are shown however narrow the terminal is.
+    """
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    shown = len(header)
     console = stdout()
-    if not console.is_terminal:
-        console = Console(highlight=False, width=10_000)
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in header:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    if console.is_terminal:
+        while shown > least and sum(widths[:shown]) + _GAP * (shown - 1) > console.width:
+            shown -= 1
+    for number, row in enumerate((header, *rows)):
+        line = (" " * _GAP).join(cell.ljust(width) for cell, width in zip(row[:shown], widths, strict=False)).rstrip()
+        console.print(line, style="bold" if number == 0 and any(header) else None, markup=False, soft_wrap=True)
+    if shown < len(header):
+        stderr().print(f"left out for lack of width: {', '.join(header[shown:])}", style="dim", soft_wrap=True)
+
+
+@contextmanager
+def own_stdout() -> Iterator[None]:
+    """Stdout is for our data alone: what libraries print there is dropped, or goes to stderr with `--debug`."""
+    if logging.getLogger().isEnabledFor(logging.INFO):
+        with redirect_stdout(sys.stderr):
+            yield
+    else:
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            yield
+
+
+@contextmanager
+def working(console: Console, what: str) -> Iterator[None]:
+    """Say what takes a moment: a spinner on a terminal, nothing elsewhere."""
+    if console.is_terminal:
+        with console.status(what):
+            yield
+    else:
+        yield
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as `1 trial` and `2 trials`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -20,6 +20,7 @@ from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
 from service.live_views import LiveView
 from service.models import BestModel, candidate_payload
+from service.outputs import counted, working
 from service.records import Json, Sweep, Trial
 from service.resources import Allotment, allot
 from service.schedulers import build_scheduler
@@ -71,10 +72,10 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
         ledger = Ledger.at(home.ledger, clock=now_ms)
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
-        with console.status("starting Ray"):
+        with working(console, "starting Ray"):
             cluster = stack.enter_context(connect())
         allotment = allot(spec.resources, cpus=cluster.cpus, gpus=cluster.gpus, trials=spec.budget.trials)
-        with console.status("checking weights"):
+        with working(console, "checking weights"):
             for backbone, weights in weights_used(spec):
                 check_weights(backbone, weights)
         data = _prepare(spec, home, console)
@@ -109,7 +110,7 @@ class _Driver:
         except Exception as error:
             log.info("the sweep failed", exc_info=True)
             self._end(session, SweepState.FAILED, f"{type(error).__name__}: {error}")
-        with self.console.status("writing MLflow"):
+        with working(self.console, "writing MLflow"):
             unsent = sender.finish(SENDING_PATIENCE_SECONDS)
         sweep = self.ledger.sweep(self.sweep.id)
         board = Leaderboard.read(self.ledger, sweep)
@@ -152,9 +153,10 @@ class _Driver:
             session.close(f"stopped by {name}")
             self.console.print(f"{name}: running trials end at their next report; once more ends them at once")
 
+        trials, epochs = counted(self.spec.budget.trials, "trial"), counted(self.spec.budget.epochs, "epoch")
         self.console.print(
-            f"sweep [bold]{self.sweep.id}[/bold] ({self.spec.name}): {self.spec.budget.trials} trials of up to "
-            f"{self.spec.budget.epochs} epochs, {allotment.slots} at once on {allotment.device}"
+            f"sweep [bold]{self.sweep.id}[/bold] ({self.spec.name}): {trials} of up to {epochs}, "
+            f"{allotment.slots} at once on {allotment.device}"
         )
         with Interrupts(interrupted) as interrupts:
             with LiveView(session, self.console):
@@ -186,7 +188,7 @@ class _Driver:
     def _offer(self, best: Trial) -> None:
         """Read a model on the test images, once, and have it registered."""
         model = BestModel(trial=best, data=self.data)
-        with self.console.status("reading the best model on the test images"):
+        with working(self.console, "reading the best model on the test images"):
             test = model.test()
         if test is not None:
             self.ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=test.metrics)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial as TuneTrial
@@ -116,18 +117,26 @@ class SessionScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         try:
-            cause = str(trial.get_pickled_error() or trial.get_error() or "no cause is known")
+            cause = _cause(trial)
             self._bridge.session.crashed(_our_id(trial), _reason(cause), cause)
         except Exception as error:
             self._bridge.guard(error)
 
 
+def _cause(trial: TuneTrial) -> str:
+    """What Ray wrote of a lost or failing worker."""
+    file = trial.error_file
+    return Path(file).read_text(errors="replace") if file and Path(file).exists() else ""
+
+
 def _reason(cause: str) -> str:
-    """Ray's report of a lost or failing worker in one line: how its process ended, else what was raised last."""
-    lines = [line.strip() for line in cause.splitlines() if line.strip()] or ["no cause is known"]
-    detail = next((line for line in lines if "Worker exit detail" in line), None)
-    said = detail.partition("Worker exit detail: ")[2] if detail else lines[-1]
-    return f"the trial's worker ended: {said}"
+    """The same in one line: how the process ended, else what was raised last."""
+    lines = [line.strip() for line in cause.splitlines() if line.strip()]
+    detail = next((line for line in lines if "Worker exit detail: " in line), None)
+    if detail is not None:
+        said = detail.partition("Worker exit detail: ")[2].partition(" If the process was killed")[0]
+        return f"the trial's process died: {said}"
+    return f"the trial's worker failed: {lines[-1] if lines else 'no cause is known'}"
 
 
 def _our_id(trial: TuneTrial) -> str:

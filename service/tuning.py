@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from ray import tune
-from ray.exceptions import RayError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
@@ -33,15 +33,23 @@ def tune_session(session: Session, *, allotment: Allotment, make_plan: MakePlan,
         plan = vars(make_plan(trial))
         return {"trial_id": trial.id, "trial": plan, "threads": allotment.threads, "start_line": start_line}
 
+    ended = threading.Event()
+
+    def call_in() -> None:
+        while not ended.wait(0.5):
+            if session.closing:
+                line.call_in.remote()
+                return
+
+    watcher = threading.Thread(target=call_in, name="call-in", daemon=True)
     with TuneBridge(session, make_config, when_exhausted=line.open.remote) as bridge:
+        watcher.start()
         try:
             _tuner(bridge, allotment, folder).fit()
-        except (RayError, tune.TuneError) as error:
-            session.abandon(f"Ray Tune ended: {error}")
-            raise
         finally:
+            ended.set()
+            watcher.join()
             session.abandon(session.closing or "the sweep ended before the trial did")
-            del line
     if bridge.failure is not None:
         raise bridge.failure
 

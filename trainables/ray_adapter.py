@@ -20,16 +20,24 @@ BARRIER_SECONDS = 90.0
 
 @ray.remote(num_cpus=0)
 class StartLine:
-    """Counts the workers that are up, so that none starts its first trial before all are."""
+    """Counts the workers that are up, so that none starts its first trial before all are; later, calls them in."""
 
     def __init__(self, workers: int) -> None:
         self._missing = workers
+        self._called_in = False
 
     def arrive(self) -> None:
         self._missing -= 1
 
     def missing(self) -> int:
         return self._missing
+
+    def call_in(self) -> None:
+        """Every worker shall report after the epoch that it is in."""
+        self._called_in = True
+
+    def called_in(self) -> bool:
+        return self._called_in
 
     def open(self) -> None:
         """No more workers will come than have."""
@@ -45,7 +53,8 @@ class TrialWorker(tune.Trainable):
 
     def setup(self, config: Json) -> None:
         torch.set_num_threads(config["threads"])
-        self._wait_for_all(config["start_line"])
+        self._start_line: Any = ray.get_actor(config["start_line"])
+        self._wait_for_all()
         self._take(config)
 
     def reset_config(self, new_config: Json) -> bool:
@@ -56,20 +65,21 @@ class TrialWorker(tune.Trainable):
         self._plan = TrialPlan(**config["trial"])
         self._trial: TrialTraining | None = None
 
-    @staticmethod
-    def _wait_for_all(name: str) -> None:
-        start_line: Any = ray.get_actor(name)
-        ray.get(start_line.arrive.remote())
+    def _wait_for_all(self) -> None:
+        ray.get(self._start_line.arrive.remote())
         patience = time.monotonic() + BARRIER_SECONDS
-        while ray.get(start_line.missing.remote()) > 0 and time.monotonic() < patience:
+        while ray.get(self._start_line.missing.remote()) > 0 and time.monotonic() < patience:
             time.sleep(0.05)
+
+    def _called_in(self) -> bool:
+        return bool(ray.get(self._start_line.called_in.remote()))
 
     def step(self) -> Json:
         """Train up to the next report."""
         try:
             if self._trial is None:
                 self._trial = TrialTraining(self._plan)
-            return self._trial.advance()
+            return self._trial.advance(called_in=self._called_in)
         except MeltpointError as error:
             return self._failure(str(error))
         except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from trainables.training import EpochResult, Trainer
 
 Json = dict[str, Any]
 
-REPORT_SECONDS = 30.0
+REPORT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,11 @@ class TrialTraining:
         recipe = Recipe.from_flat(self.plan.recipe)
         self._trainer = Trainer(data, recipe, seed=self.plan.seed, device=self.plan.device)
 
-    def advance(self) -> Json:
-        """Train until an epoch of `report_at` or `REPORT_SECONDS` have passed; the report covers all since the last."""
+    def advance(self, *, called_in: Callable[[], bool] = lambda: False) -> Json:
+        """Train until an epoch of `report_at`, or until `REPORT_SECONDS` have passed, or `called_in` says so.
+
+        The report covers every epoch since the last one.
+        """
         if self._superseded is not None:
             self._superseded.unlink(missing_ok=True)
             self._superseded = None
@@ -76,7 +80,8 @@ class TrialTraining:
             result = self._trainer.run_epoch()
             self._history.append(_row(result))
             self._keep_if_best(result)
-            if result.epoch in self.plan.report_at or time.monotonic() - started >= REPORT_SECONDS:
+            late = time.monotonic() - started >= REPORT_SECONDS
+            if result.epoch in self.plan.report_at or late or called_in():
                 break
         return self.report(done=self._trainer.epoch >= self.plan.epochs)
 

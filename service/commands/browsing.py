@@ -18,6 +18,7 @@ from service.clocks import now_ms
 from service.errors import TrackingError
 from service.homes import Home
 from service.ledgers import Ledger
+from service.outputs import working
 from service.records import Sweep
 from service.shared_views import view_address
 
@@ -43,7 +44,7 @@ def ui(reference: str | None, *, port: int, browser: bool, home: Home, console: 
         server = subprocess.Popen(_command(home, port), stdout=log, stderr=log)
     try:
         base = f"http://{HOST}:{port}"
-        with console.status("starting MLflow"):
+        with working(console, "starting MLflow"):
             _await(base, server, home.server_log)
         _point(base, sweep, browser=browser, console=console)
         console.print("Ctrl-C ends it")
@@ -64,7 +65,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 
 def _find(reference: str | None, home: Home) -> Sweep | None:
-    ledger = Ledger.at(home.create().ledger, clock=now_ms)
+    ledger = Ledger.at(home.ledger, clock=now_ms)
     try:
         if reference is not None:
             return ledger.find_sweep(reference)

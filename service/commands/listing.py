@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from service.clocks import now_ms
 from service.drivers import mark_interrupted
+from service.errors import SweepNotFoundError
 from service.homes import Home
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
@@ -17,16 +18,26 @@ from service.records import Json, Standing, Sweep
 
 def ls(form: Format, home: Home) -> None:
     """Every sweep, newest first."""
+    if not home.ledger.exists():
+        _say_none(form)
+        return
     with _open(home) as ledger:
         standings = ledger.standings()
         rows = [_summary(sweep, standings.get(sweep.id, Standing())) for sweep in ledger.sweeps()]
-    if form is not Format.TABLE:
-        print_data(rows, form)
-    elif rows:
+    if not rows:
+        _say_none(form)
+    elif form is Format.TABLE:
         header = ["sweep", "name", "state", "trials", "metric", "best", "started", "seconds"]
         print_table(header, [_row(row) for row in rows])
     else:
+        print_data(rows, form)
+
+
+def _say_none(form: Format) -> None:
+    if form is Format.TABLE:
         stderr().print("no sweeps yet; start one with: meltpoint run SPEC")
+    else:
+        print_data([], form)
 
 
 def status(reference: str, form: Format, home: Home) -> None:
@@ -62,11 +73,13 @@ def _facts(sweep: Sweep, board: Leaderboard) -> Iterator[tuple[str, str]]:
     )
     if sweep.error:
         yield "reason", sweep.error
+    yield from (("failed", line) for line in board.failures())
     if board.best is not None:
         yield "best", f"{board.best.id}  {sweep.metric} {board.best.best_value:.4f}"
         yield from ((f"  {name}", str(value)) for name, value in board.best.recipe.items())
     data = sweep.data
     yield "data", f"{data['name']}, {data['images']} images at {data['image_size']} px, digest {data['digest'][:12]}"
+    yield from (("skipped", f"{name}: {reason}") for name, reason in data.get("skipped", {}).items())
     if sweep.registered:
         yield "registered", sweep.registered["uri"]
     if sweep.mlflow:
@@ -79,6 +92,8 @@ def trials(reference: str, top: int | None, form: Format, home: Home) -> None:
         board = Leaderboard.read(ledger, ledger.find_sweep(reference))
     if form is Format.TABLE:
         print_table(board.header(), board.cells(top))
+        for line in board.failures():
+            stderr().print(f"failed: {line}", markup=False, soft_wrap=True)
         stderr().print(f"next: meltpoint ui {board.sweep.id}")
     else:
         print_data(board.as_json(top), form)
@@ -86,7 +101,9 @@ def trials(reference: str, top: int | None, form: Format, home: Home) -> None:
 
 @contextmanager
 def _open(home: Home) -> Iterator[Ledger]:
-    ledger = Ledger.at(home.create().ledger, clock=now_ms)
+    if not home.ledger.exists():
+        raise SweepNotFoundError(f"no sweeps yet in {home.root}; start one with: meltpoint run SPEC")
+    ledger = Ledger.at(home.ledger, clock=now_ms)
     try:
         mark_interrupted(ledger, home)
         yield ledger

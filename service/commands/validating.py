@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from search_spaces import SweepSpec, load_spec
-from service.outputs import Format, print_data, stdout
+from service.outputs import Format, counted, print_data, stdout
 
 
 def validate(path: Path, form: Format) -> None:
@@ -19,7 +19,7 @@ def validate(path: Path, form: Format) -> None:
 
 def _summary(spec: SweepSpec) -> str:
     size = None if spec.search.algorithm == "points" else spec.space.size()
-    recipes = (
-        "" if spec.search.algorithm == "points" else f" of {size if size is not None else 'a continuum of'} recipes"
-    )
-    return f"{spec.name}, {spec.budget.trials} trials{recipes} by {spec.search.algorithm}, {spec.budget.epochs} epochs"
+    chosen = "of an explicit list" if spec.search.algorithm == "points" else f"by {spec.search.algorithm}"
+    of = "" if size is None else f" of {counted(size, 'recipe')}"
+    epochs = counted(spec.budget.epochs, "epoch")
+    return f"{spec.name}, {counted(spec.budget.trials, 'trial')} {chosen}{of}, up to {epochs}"

@@ -77,7 +77,8 @@ def test_a_missing_spec_is_one_line(tmp_path: Path) -> None:
 
 def test_a_home_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    told = meltpoint("ls", "--home", "file/home", cwd=tmp_path)
+    (tmp_path / "s.yaml").write_text("name: a\ndata: {source: digits}\nspace: {batch_size: 32}\n")
+    told = meltpoint("run", "s.yaml", "--home", "file/home", cwd=tmp_path)
     assert told.returncode == 1
     assert told.stderr.splitlines() == [
         f"home {tmp_path}/file/home: cannot be written (Not a directory); choose another with --home or MELTPOINT_HOME"
@@ -85,8 +86,7 @@ def test_a_home_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    told = meltpoint("--debug", "ls", "--home", "file/home", cwd=tmp_path)
+    told = meltpoint("--debug", "status", "last", cwd=tmp_path)
     assert "Traceback" in told.stderr
 
 
@@ -94,7 +94,8 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 def test_an_unknown_sweep_is_one_line(tmp_path: Path, command: str) -> None:
     told = meltpoint(command, "last", cwd=tmp_path)
     assert told.returncode == 1
-    assert told.stderr.splitlines() == ["no sweeps yet; start one with: meltpoint run SPEC"]
+    assert told.stderr.splitlines() == [f"no sweeps yet in {tmp_path}/home; start one with: meltpoint run SPEC"]
+    assert not (tmp_path / "home").exists()
 
 
 def test_ls_of_a_new_home_is_an_empty_list(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_a_trial_whose_process_is_killed_fails_alone(
     assert outcome.board.counts() == {"completed": 2, "pruned": 0, "failed": 1}
     failed = next(trial for trial in outcome.board.trials if trial.state is TrialState.FAILED)
     assert failed.error is not None
-    assert failed.error.startswith("the trial's worker ended:")
+    assert failed.error.startswith("the trial's process died: Worker unexpectedly exits")
 
 
 def test_a_sweep_in_which_every_trial_fails_has_failed(
