@@ -187,11 +187,29 @@ class Mix(Record):
     ] = 0.0
 
 
+class Balance(Record):
+    """What is done where some classes have many more images than others."""
+
+    about = About(
+        description="what is done where classes differ in size",
+        paper="Cui et al. 2019, https://arxiv.org/abs/1901.05555",
+        prefix="invariant",
+    )
+    class_weights: Annotated[
+        Literal["none", "inverse", "effective"],
+        Field(description="an image's share in the loss: alike, or by its class's (effective) number of images"),
+    ] = "none"
+    sampling: Annotated[
+        Literal["none", "balanced"],
+        Field(description="each image once an epoch, or each class equally often"),
+    ] = "none"
+
+
 _OPTIMIZERS: Final[tuple[type[Record], ...]] = (Sgd, Momentum, Nesterov, Adagrad, Rmsprop, Adam, Adamw)
 Optimizer = Annotated[Sgd | Momentum | Nesterov | Adagrad | Rmsprop | Adam | Adamw, Field(discriminator="name")]
 
 GROUPS: Final[Mapping[str, tuple[type[Record], ...]]] = MappingProxyType(
-    {"optimizer": _OPTIMIZERS, "dropout": (Dropout,), "augment": (Augment,), "mix": (Mix,)}
+    {"optimizer": _OPTIMIZERS, "dropout": (Dropout,), "augment": (Augment,), "mix": (Mix,), "balance": (Balance,)}
 )
 """The recipe's groups of names; a group of several records is a choice between them by `name`."""
 
