@@ -28,8 +28,11 @@ from service.states import SweepState
 from service.stoppers import build_stopper
 from service.tracking import Tracker
 from service.tune_runs import tune_session
+from trainables.own_code import importable_from, load_own
+from trainables.own_metrics import own_metrics
 from trainables.prepared import PreparedData, prepare
 from trainables.trials import TrialPlan
+from trainables.views import find_policy
 from trainables.weights import check_weights
 
 SENDING_PATIENCE_SECONDS = 60.0
@@ -63,8 +66,9 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
     """Run `spec` to its end; progress goes to `console`.
 
     Raises:
-        MeltpointError: the data, the weights or the machine do not fit the spec; nothing was started.
+        MeltpointError: own code, the data, the weights or the machine do not fit the spec; nothing was started.
     """
+    _check_own_code(spec)
     with _step(console, "checking weights"):
         for backbone, weights in _weights(spec):
             check_weights(backbone, weights)
@@ -144,6 +148,7 @@ class _Run:
                 metric=self.sweep.metric,
                 maximize=self.sweep.maximizes,
                 device=allotment.device,
+                code=str(self.spec.folder),
             )
 
         self.console.print(
@@ -192,6 +197,15 @@ def _prepare(spec: SweepSpec, home: Home, console: Console) -> PreparedData:
     for name, reason in data.skipped:
         console.print(f"[yellow]skipped[/yellow] {name}: {reason}", soft_wrap=True)
     return data
+
+
+def _check_own_code(spec: SweepSpec) -> None:
+    """Augmentations and the metric can be found by every trial that may need them."""
+    importable_from(spec.folder)
+    for name in own_metrics(spec.metric.name):
+        load_own(name, "metric")
+    for policy in {recipe.augment.policy for recipe in spec.points} or set(_drawn(spec, "augment.policy")):
+        find_policy(policy)
 
 
 def _weights(spec: SweepSpec) -> list[tuple[str, str]]:

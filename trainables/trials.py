@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 from search_spaces import Recipe
 from trainables.checkpoints import save_checkpoint
 from trainables.evaluation import Evaluation
+from trainables.own_code import importable_from
+from trainables.own_metrics import own_metrics, with_own_metrics
 from trainables.prepared import PreparedData
 from trainables.training import EpochResult, Trainer
 
@@ -33,6 +35,7 @@ class TrialPlan:
         folder: where this trial keeps its best checkpoint and predictions.
         metric, maximize: what "best" means.
         device: `cpu` or `cuda`.
+        code: folder that modules of the user's own may lie in, or "".
     """
 
     recipe: Json
@@ -45,6 +48,7 @@ class TrialPlan:
     metric: str
     maximize: bool
     device: str = "cpu"
+    code: str = ""
 
 
 @dataclass
@@ -57,6 +61,8 @@ class TrialRun:
     _history: list[Json] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
+        if self.plan.code:
+            importable_from(Path(self.plan.code))
         data = PreparedData.open(Path(self.plan.data), self.plan.split_key)
         recipe = Recipe.from_flat(self.plan.recipe)
         self._trainer = Trainer(data, recipe, seed=self.plan.seed, device=self.plan.device)
@@ -65,7 +71,7 @@ class TrialRun:
         """Train until an epoch of `report_at` or `REPORT_SECONDS` have passed; the report covers all since the last."""
         started = time.monotonic()
         while self._trainer.epoch < self.plan.epochs:
-            result = self._trainer.run_epoch()
+            result = self._measured(self._trainer.run_epoch())
             self._history.append(_row(result))
             self._keep_if_best(result)
             if result.epoch in self.plan.report_at or time.monotonic() - started >= REPORT_SECONDS:
@@ -75,6 +81,9 @@ class TrialRun:
             "done_training": self._trainer.epoch >= self.plan.epochs,
             "best_checkpoint": str(self._checkpoint) if self._checkpoint else None,
         }
+
+    def _measured(self, result: EpochResult) -> EpochResult:
+        return replace(result, val=with_own_metrics(result.val, own_metrics(self.plan.metric)))
 
     def unreported(self) -> list[Json]:
         """Finished epochs that no report has covered yet; each is handed out once."""
