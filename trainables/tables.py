@@ -45,9 +45,7 @@ def check_class_names(classes: Iterable[str], place: str) -> None:
     for name in classes:
         other = seen.setdefault(name.casefold(), name)
         if other != name:
-            raise DataError(
-                f"{place}: two classes differ only in case: {show(other)} and {show(name)}: name them alike"
-            )
+            raise DataError(f"{place}: classes must differ in more than case ({show(other)} and {show(name)})")
 
 
 def check_table(table: ImageTable, place: str) -> None:
