@@ -177,7 +177,7 @@ class _Run:
         """Read the best model on the test images, once, and have it registered."""
         model = BestModel(trial=best, data=self.data)
         with _step(self.console, "reading the best model on the test images"):
-            test = model.test()
+            test = model.test(own_metrics(self.spec.metric.name))
         if test is not None:
             self.ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=test.metrics)
         self.ledger.note_sweep(self.sweep.id, best_trial_id=best.id)
