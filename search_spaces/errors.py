@@ -78,3 +78,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]}?"
     return f"; known: {', '.join(words)}" if 0 < len(words) <= 12 else ""
+
+
+def one_of(value: object, known: Iterable[str]) -> str:
+    """`must be one of a, b, c`, and the closest where one is close."""
+    words = list(known)
+    hint = did_you_mean(str(value), words)
+    return f"must be one of {', '.join(words)}{'' if hint.startswith('; known') else hint}"

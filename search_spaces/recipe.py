@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from search_spaces.backbones import BACKBONES, resolve_freeze_depth
 from search_spaces.errors import MISSING, Problem, SpecError, did_you_mean
-from search_spaces.records import GROUPS, About, Adamw, Augment, Dropout, Mix, Optimizer, Record, record_name
+from search_spaces.records import GROUPS, About, Adamw, Augment, Balance, Dropout, Mix, Optimizer, Record, record_name
 from search_spaces.schema_errors import rule_of
 
 Scalar = bool | int | float | str | list[float]
@@ -50,6 +50,7 @@ class Recipe(Record):
     dropout: Dropout = Dropout()
     augment: Augment = Augment()
     mix: Mix = Mix()
+    balance: Balance = Balance()
     batch_size: Annotated[
         int,
         Field(ge=1, le=4096, description="images in one step"),

@@ -9,6 +9,9 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from search_spaces.errors import one_of
+from search_spaces.own_code import ExtensionKind, is_own
+
 Prefix = Literal["invariant", "per view", "per batch", "moves the boundary"]
 
 
@@ -19,6 +22,14 @@ class About:
     description: str
     paper: str
     prefix: Prefix
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenChoice:
+    """Marks a field that takes one of `known`, or the name of the user's own function."""
+
+    kind: ExtensionKind
+    known: tuple[str, ...]
 
 
 class Record(BaseModel):
@@ -157,7 +168,16 @@ class Dropout(Record):
     rate: Annotated[Fraction, Field(description="probability that a feature is dropped")] = 0.0
 
 
-AugmentPolicy = Literal["none", "flip", "flip_crop", "color", "lecture7"]
+AUGMENT_POLICIES: Final = ("none", "flip", "flip_crop", "color", "lecture7")
+
+
+def _known_policy(name: str) -> str:
+    if name not in AUGMENT_POLICIES and not is_own(name, "augmentation"):
+        raise ValueError(one_of(name, AUGMENT_POLICIES))
+    return name
+
+
+AugmentPolicy = Annotated[str, AfterValidator(_known_policy), OpenChoice(kind="augmentation", known=AUGMENT_POLICIES)]
 
 
 class Augment(Record):
@@ -170,7 +190,7 @@ class Augment(Record):
     )
     policy: Annotated[
         AugmentPolicy,
-        Field(description="which variations; lecture7 is flip, crop and colour jitter together"),
+        Field(description="which variations; lecture7 is flip, crop and colour jitter; or your own function"),
     ] = "none"
 
 
@@ -187,11 +207,29 @@ class Mix(Record):
     ] = 0.0
 
 
+class Balance(Record):
+    """What is done where some classes have many more images than others."""
+
+    about = About(
+        description="what is done where classes differ in size",
+        paper="Cui et al. 2019, https://arxiv.org/abs/1901.05555",
+        prefix="invariant",
+    )
+    class_weights: Annotated[
+        Literal["none", "inverse", "effective"],
+        Field(description="an image's share in the loss: alike, or by its class's (effective) number of images"),
+    ] = "none"
+    sampling: Annotated[
+        Literal["none", "balanced"],
+        Field(description="each image once an epoch, or each class equally often"),
+    ] = "none"
+
+
 _OPTIMIZERS: Final[tuple[type[Record], ...]] = (Sgd, Momentum, Nesterov, Adagrad, Rmsprop, Adam, Adamw)
 Optimizer = Annotated[Sgd | Momentum | Nesterov | Adagrad | Rmsprop | Adam | Adamw, Field(discriminator="name")]
 
 GROUPS: Final[Mapping[str, tuple[type[Record], ...]]] = MappingProxyType(
-    {"optimizer": _OPTIMIZERS, "dropout": (Dropout,), "augment": (Augment,), "mix": (Mix,)}
+    {"optimizer": _OPTIMIZERS, "dropout": (Dropout,), "augment": (Augment,), "mix": (Mix,), "balance": (Balance,)}
 )
 """The recipe's groups of names; a group of several records is a choice between them by `name`."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from search_spaces.errors import MISSING, Problem, did_you_mean
+from search_spaces.errors import MISSING, Problem, did_you_mean, one_of
 
 Location = tuple[int | str, ...]
 
@@ -23,7 +23,7 @@ _RULES: Final[Mapping[str, str]] = {
     "int_from_float": "must be an integer",
     "float_type": "must be a number",
     "string_type": "must be text",
-    "literal_error": "must be {expected}",
+    "literal_error": "{expected}",
     "value_error": "{error}",
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
@@ -50,13 +50,8 @@ def rule_of(error: ErrorDetails) -> str:
     if error["type"] == "literal_error":
         expected = str(context["expected"]).replace("'", "")
         words = expected.replace(" or ", ", ").split(", ")
-        context["expected"] = "one of " + ", ".join(words) + _closest(error["input"], words)
+        return one_of(error["input"], words)
     return template.format(**context)
-
-
-def _closest(value: object, words: Iterable[str]) -> str:
-    hint = did_you_mean(str(value), words)
-    return "" if hint.startswith("; known") else hint
 
 
 def problems_from(

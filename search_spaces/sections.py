@@ -9,12 +9,13 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from search_spaces.errors import one_of
+from search_spaces.own_code import is_own
 from search_spaces.recipe import Recipe
 from search_spaces.records import Fraction, Number
+from search_spaces.sizes import parse_size
 
 Goal = Literal["maximize", "minimize"]
-MetricName = Literal["val/loss", "val/accuracy", "val/balanced_accuracy", "val/macro_f1", "val/auroc", "val/ece"]
-
 METRICS: Final[Mapping[str, Goal]] = MappingProxyType(
     {
         "val/loss": "minimize",
@@ -57,11 +58,25 @@ class SplitSpec(Section):
 
 
 class DataSpec(Section):
-    """Which images, how they are split, and at which size (pixels, square) they are read."""
+    """Which images, how they are split, at which size (pixels, square) they are read, and what they may take.
 
-    source: Annotated[str, Field(description="registered data set, image folder, or manifest .csv")]
+    `disk` and `memory` are given as text such as 20G and kept in bytes.
+    """
+
+    source: Annotated[
+        str,
+        Field(description="registered set, image folder, manifest .csv or .parquet, torchvision:NAME, URI, or own"),
+    ]
+    root: Annotated[str | None, Field(min_length=1, description="where the source's paths start and must stay")] = None
     split: SplitSpec = SplitSpec()
     image_size: Annotated[int, Field(ge=8, le=1024, description="height and width, pixels")] = 224
+    disk: Annotated[int | None, Field(description="most bytes of decoded images on disk; more is streamed")] = None
+    memory: Annotated[int | None, Field(description="most bytes of images mapped to memory; more is streamed")] = None
+
+    @field_validator("disk", "memory", mode="before")
+    @classmethod
+    def _bytes(cls, size: Any) -> int | None:
+        return None if size is None else parse_size(size)
 
     @field_validator("source")
     @classmethod
@@ -72,9 +87,9 @@ class DataSpec(Section):
 
 
 class MetricSpec(Section):
-    """What a sweep optimises; `goal` follows from the metric and may only repeat it."""
+    """What a sweep optimises; `goal` follows from a known metric, which it may only repeat; your own needs it."""
 
-    name: MetricName = "val/accuracy"
+    name: Annotated[str, Field(json_schema_extra={"examples": list(METRICS)})] = "val/accuracy"
     goal: Annotated[Goal, Field(validate_default=True)] = "maximize"
 
     @model_validator(mode="before")
@@ -82,14 +97,24 @@ class MetricSpec(Section):
     def _goal_of_the_metric(cls, values: Any) -> Any:
         if isinstance(values, dict) and "goal" not in values:
             name = values.get("name", "val/accuracy")
+            if isinstance(name, str) and name not in METRICS and is_own(name.removeprefix("val/"), "metric"):
+                raise ValueError("goal must say whether to maximize or minimize a metric of your own")
             return values | {"goal": METRICS.get(name, "maximize") if isinstance(name, str) else "maximize"}
         return values
+
+    @field_validator("name")
+    @classmethod
+    def _known_or_own(cls, name: str) -> str:
+        own = name.removeprefix("val/")
+        if name not in METRICS and not is_own(own, "metric"):
+            raise ValueError(one_of(name, METRICS))
+        return name if name in METRICS else f"val/{own}"
 
     @field_validator("goal")
     @classmethod
     def _agrees_with_the_metric(cls, goal: Goal, info: ValidationInfo) -> Goal:
-        name = info.data.get("name")
-        if name is not None and goal != METRICS[name]:
+        name = info.data.get("name", "")
+        if name in METRICS and goal != METRICS[name]:
             better = "lower" if METRICS[name] == "minimize" else "higher"
             raise ValueError(f"must be {METRICS[name]}: {better} is better for {name}")
         return goal

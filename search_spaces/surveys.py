@@ -31,8 +31,14 @@ def weights_used(spec: SweepSpec) -> list[tuple[str, str]]:
 
     A relative path of a weights file starts at the sweep file's folder.
     """
-    recipes = (recipe.anchored(spec.folder) for recipe in spec.points or _starts(spec.space))
+    recipes = (recipe.anchored(spec.folder) for recipe in spec.points or _choices(spec.space, "backbone", "weights"))
     return list(dict.fromkeys((recipe.backbone, recipe.weights) for recipe in recipes))
+
+
+def policies_used(spec: SweepSpec) -> list[str]:
+    """Every augmentation policy that a trial of the sweep can draw, each once."""
+    recipes = spec.points or _choices(spec.space, "augment.policy")
+    return list(dict.fromkeys(recipe.augment.policy for recipe in recipes))
 
 
 def _drawn(space: Space) -> list[Recipe]:
@@ -40,9 +46,9 @@ def _drawn(space: Space) -> list[Recipe]:
     return [space.recipe(point) for point in (space.default(), *(sample(space, rng) for _ in range(_DRAWS)))]
 
 
-def _starts(space: Space) -> Iterator[Recipe]:
-    """A recipe for every choice of backbone and weights, and of what these depend on; the rest is immaterial."""
-    deciding = _deciding(space)
+def _choices(space: Space, *names: str) -> Iterator[Recipe]:
+    """A recipe for every choice of these names, and of what they depend on; the rest is immaterial."""
+    deciding = _deciding(space, names)
 
     def offer(entry: Entry, _: Mapping[str, Value]) -> Iterable[Value]:
         if isinstance(entry.domain, Fixed):
@@ -54,9 +60,9 @@ def _starts(space: Space) -> Iterator[Recipe]:
     return (space.recipe(point) for point in islice(space.points(offer), _MOST_POINTS))
 
 
-def _deciding(space: Space) -> set[str]:
-    """Keys of the entries that give backbone and weights, and of those that they are conditional on."""
-    wanted = {"backbone", "weights"}
+def _deciding(space: Space, names: Iterable[str]) -> set[str]:
+    """Keys of the entries that give these names, and of those that they are conditional on."""
+    wanted = set(names)
     keys: set[str] = set()
     for entry in reversed(space.entries):
         if wanted & {entry.key, entry.name}:

@@ -14,8 +14,9 @@ from pydantic.fields import FieldInfo
 from search_spaces.backbones import BACKBONES
 from search_spaces.domains import Value
 from search_spaces.errors import did_you_mean
+from search_spaces.own_code import ExtensionKind, is_own
 from search_spaces.recipe import Recipe, check_weights_source
-from search_spaces.records import GROUPS, About, Prefix, Record, record_name
+from search_spaces.records import GROUPS, About, OpenChoice, Prefix, Record, record_name
 from search_spaces.schema_errors import rule_of
 
 Kind = Literal["float", "int", "str", "pair", "depth", "choice"]
@@ -37,7 +38,7 @@ class Parameter:
 
     `active_for` names the choice that decides whether this name is used, and the values for which it is;
     None where it always is. `defaults` gives the default for each record of the group (by the record's
-    name), or under None where there is only one.
+    name), or under None where there is only one. `own` is set where the user's own function may be named.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Parameter:
     active_for: tuple[str, frozenset[str]] | None
     defaults: Mapping[str | None, Value]
     _adapter: TypeAdapter[Any] | None = field(repr=False, compare=False)
+    own: ExtensionKind | None = None
 
     @property
     def decided_by(self) -> str | None:
@@ -65,7 +67,8 @@ class Parameter:
     def check(self, value: object) -> Value:
         """`value` as the recipe keeps it (depths as written). Raises ValueError with the broken rule."""
         if self.kind == "choice":
-            if value not in self.choices:
+            own = self.own is not None and isinstance(value, str) and is_own(value, self.own)
+            if value not in self.choices and not own:
                 hint = did_you_mean(str(value), self.choices)
                 raise ValueError(f"unknown {self.name}{hint}")
             return str(value)
@@ -107,7 +110,7 @@ def _inner_metadata(annotation: Any) -> list[Any]:
 def _kind(name: str, info: FieldInfo) -> Kind:
     if name == "freeze_depth":
         return "depth"
-    if name == "backbone" or get_origin(info.annotation) is Literal:
+    if name == "backbone" or get_origin(info.annotation) is Literal or _open_choice(info) is not None:
         return "choice"
     if get_origin(info.annotation) is tuple:
         return "pair"
@@ -117,7 +120,9 @@ def _kind(name: str, info: FieldInfo) -> Kind:
 
 def _parameter(name: str, info: FieldInfo, about: About, defaults: Mapping[str | None, Value]) -> Parameter:
     kind = _kind(name, info)
+    open_choice = _open_choice(info)
     choices = tuple(BACKBONES) if name == "backbone" else tuple(map(str, get_args(info.annotation)))
+    choices = choices if open_choice is None else open_choice.known
     adapter: TypeAdapter[Any] | None = None
     if kind not in ("choice", "depth"):
         annotation: Any = Annotated[info.annotation, *info.metadata]
@@ -133,7 +138,12 @@ def _parameter(name: str, info: FieldInfo, about: About, defaults: Mapping[str |
         active_for=None,
         defaults=MappingProxyType(dict(defaults)),
         _adapter=adapter,
+        own=None if open_choice is None else open_choice.kind,
     )
+
+
+def _open_choice(info: FieldInfo) -> OpenChoice | None:
+    return next((item for item in info.metadata if isinstance(item, OpenChoice)), None)
 
 
 def _plain_parameter(name: str, info: FieldInfo) -> Parameter:

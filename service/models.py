@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from service.records import Json, Sweep, Trial
 from trainables.checkpoints import load_checkpoint
 from trainables.evaluation import Evaluation
 from trainables.export import export_module
+from trainables.own_metrics import with_own_metrics
 from trainables.prepared import PreparedData
 from trainables.training import Trainer
 
@@ -45,9 +47,14 @@ class BestModel:
         trainer.load_state_dict(load_checkpoint(Path(self.trial.checkpoint)).tensors)
         return trainer
 
-    def test(self) -> Evaluation | None:
-        """Its reading on the test images, which no choice of the sweep has seen; None where the split has none."""
-        return self.trainer().evaluate("test") if len(self.data.splits["test"]) else None
+    def test(self, metrics: Sequence[str] = ()) -> Evaluation | None:
+        """Its reading on the test images, which no choice of the sweep has seen; None where the split has none.
+
+        metrics: names of own code to be measured too.
+        """
+        if len(self.data.splits["test"]) == 0:
+            return None
+        return with_own_metrics(self.trainer().evaluate("test"), metrics)
 
 
 def candidate_payload(best: BestModel, test: Evaluation | None) -> Json:

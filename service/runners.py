@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search_spaces import MeltpointError, SweepSpec, varying_names, weights_used
+from search_spaces import MeltpointError, SweepSpec, policies_used, varying_names, weights_used
 from service.clocks import now_ms
 from service.clusters import connect
 from service.drivers import driving, mark_interrupted
@@ -30,8 +30,11 @@ from service.sessions import Session
 from service.states import SweepState
 from service.tracking import Tracker
 from service.tuning import tune_session
+from trainables.own_code import importable_from, load_own
+from trainables.own_metrics import own_metrics
 from trainables.prepared import PreparedData, prepare
 from trainables.trials import TrialPlan
+from trainables.views import find_policy
 from trainables.weights import check_weights
 
 log = logging.getLogger(__name__)
@@ -66,8 +69,9 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
     """Run `spec` to its end; progress goes to `console`.
 
     Raises:
-        MeltpointError: the data, the weights or the machine do not fit the spec; no sweep was made.
+        MeltpointError: own code, the data, the weights or the machine do not fit the spec; no sweep was made.
     """
+    _check_own_code(spec)
     with ExitStack() as stack:
         ledger = Ledger.at(home.ledger, clock=now_ms)
         stack.callback(ledger.close)
@@ -147,6 +151,7 @@ class _Driver:
                 metric=self.sweep.metric,
                 maximize=self.sweep.maximizes,
                 device=allotment.device,
+                code=str(self.spec.folder),
             )
 
         def interrupted(name: str) -> None:
@@ -189,7 +194,7 @@ class _Driver:
         """Read a model on the test images, once, and have it registered."""
         model = BestModel(trial=best, data=self.data)
         with working(self.console, "reading the best model on the test images"):
-            test = model.test()
+            test = model.test(own_metrics(self.spec.metric.name))
         if test is not None:
             self.ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=test.metrics)
         self.ledger.note_sweep(self.sweep.id, best_trial_id=best.id)
@@ -222,6 +227,15 @@ def _prepare(spec: SweepSpec, home: Home, console: Console) -> PreparedData:
     for name, reason in data.skipped:
         console.print(f"[yellow]skipped[/yellow] {name}: {reason}", soft_wrap=True)
     return data
+
+
+def _check_own_code(spec: SweepSpec) -> None:
+    """Augmentations and the metric can be found by every trial that may need them."""
+    importable_from(spec.folder)
+    for name in own_metrics(spec.metric.name):
+        load_own(name, "metric")
+    for policy in policies_used(spec):
+        find_policy(policy)
 
 
 def _plan(spec: SweepSpec) -> Json:

@@ -1,4 +1,4 @@
-"""Where labelled images come from: a registered data set, a folder of class folders, or a manifest."""
+"""Where labelled images come from: a registered data set, a folder, a manifest, torchvision, or own code."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from search_spaces.errors import did_you_mean, show
+from search_spaces.own_code import installed_names, is_own
 from trainables.errors import DataError
-from trainables.images import SUFFIXES
+from trainables.files import is_uri, local_or_uri
+from trainables.folders import load_folder
+from trainables.manifest_readers import MANIFEST_SUFFIXES
 from trainables.manifests import load_manifest
-from trainables.splits import SPLITS
-from trainables.tables import ImageTable
+from trainables.own_code import importable_from
+from trainables.own_datasets import load_own_dataset
+from trainables.tables import ImageTable, check_table
+from trainables.torchvision_sets import TORCHVISION_PREFIX, load_torchvision
 
 __all__ = ["DATASETS", "DatasetInfo", "ImageTable", "load_table"]
 
@@ -33,90 +38,68 @@ class DatasetInfo:
     load: Callable[[], ImageTable]
 
 
-def load_table(source: str, *, base_dir: Path, group: str | None = None) -> ImageTable:
+def load_table(
+    source: str,
+    *,
+    base_dir: Path,
+    group: str | None = None,
+    root: str | None = None,
+    downloads: Path | None = None,
+) -> ImageTable:
     """The labelled images that `source` names.
 
-    source: a name in DATASETS (which wins over a folder of that name: write ./digits for the folder), a
-        folder that holds one folder per class, or a manifest ending in .csv. Relative paths start at
+    source: a name in DATASETS (which wins over a folder of that name: write ./digits for the folder);
+        `torchvision:NAME`; own code, `module:function` or an entry point; or a path or URI of a folder that
+        holds one folder per class, or of a manifest ending in .csv or .parquet. Relative paths start at
         `base_dir`.
     group: the manifest's column whose equal values keep images in one split.
-    Raises DataError for a source that is missing, holds no images or one class, or is inconsistent.
+    root: path or URI where a manifest's paths start and must stay (else the manifest's folder), where own
+        code is told to look (else `base_dir`), where torchvision's files are (else `downloads`).
+    Raises DataError for a source that is missing, holds no images or one class, or is inconsistent, and
+    OwnCodeError for own code that cannot be used.
     """
-    info = DATASETS.get(source)
-    path = base_dir / Path(source).expanduser()
-    if info is None and path.suffix.lower() == ".csv" and not path.is_dir():
-        if not path.exists():
-            raise DataError(f"data.source: no such file: {path}")
-        return load_manifest(path, group=group)
+    place = local_or_uri(source, base_dir)
+    rooted = None if root is None else local_or_uri(root, base_dir)
+    if source not in DATASETS and not _is_folder(place) and str(place).lower().endswith(MANIFEST_SUFFIXES):
+        if isinstance(place, Path) and not place.exists():
+            raise DataError(f"data.source: no such file: {place}")
+        return load_manifest(place, group=group, root=rooted)
     if group is not None:
         raise DataError(f"data.split.group: only a manifest has columns, {show(source)} has none ({group})")
-    if info is not None:
-        return info.load()
-    if path.is_dir():
-        return _load_folder(path)
-    raise DataError(_no_source(source, path))
+    if source in DATASETS:
+        return DATASETS[source].load()
+    if source.startswith(TORCHVISION_PREFIX):
+        return load_torchvision(source, _local(rooted or downloads or base_dir))
+    if is_uri(source) or _is_folder(place):
+        return load_folder(place)
+    if is_own(source, "dataset"):
+        importable_from(base_dir)
+        table = load_own_dataset(source, _local(rooted or base_dir))
+        check_table(table, f"data.source: {source}")
+        return table
+    raise DataError(_no_source(source, base_dir / Path(source).expanduser()))
+
+
+def _is_folder(place: Path | str) -> bool:
+    return isinstance(place, Path) and place.is_dir()
+
+
+def _local(root: Path | str) -> Path:
+    if isinstance(root, str):
+        raise DataError(f"data.root: must be a folder of this machine for this source ({root})")
+    return root
 
 
 def _no_source(source: str, path: Path) -> str:
     if path.exists():
-        return f"data.source: must be a folder of class folders or a .csv manifest ({path})"
+        return f"data.source: must be a folder of class folders or a {' or '.join(MANIFEST_SUFFIXES)} manifest ({path})"
     if os.sep in source or source.startswith("."):
         return f"data.source: no such folder: {path}"
+    known = [*DATASETS, *installed_names("dataset")]
     return (
-        f"data.source: neither a data set ({', '.join(DATASETS)}) nor a folder ({path}): "
-        f"{show(source)}{did_you_mean(source, DATASETS)}"
+        f"data.source: neither a data set ({', '.join(known)}, torchvision:NAME, module:function) "
+        f"nor a folder ({path}): {show(source)}{did_you_mean(source, known)}"
     )
-
-
-def _load_folder(root: Path) -> ImageTable:
-    folders = [entry.name for entry in root.iterdir() if entry.is_dir() and not _is_hidden(entry.name)]
-    classes = tuple(sorted(folders))
-    found = {name: _images_below(root / name) for name in classes}
-    if not any(found.values()):
-        raise DataError(
-            f"data.source: no images: {root} must hold one folder per class with {', '.join(sorted(SUFFIXES))} files"
-        )
-    if len(classes) < 2:
-        raise DataError(f"data.source: {root} must hold at least two class folders (only {show(classes[0])})")
-    if set(classes) <= {*SPLITS, "valid", "validation"}:
-        raise DataError(
-            f"data.source: {root} holds splits ({', '.join(classes)}), not classes: "
-            f"list the images in a manifest with the columns image,label,split"
-        )
-    empty = [name for name in classes if not found[name]]
-    if empty:
-        raise DataError(f"data.source: class folders of {root} must hold images (none in {', '.join(empty)})")
-    images = [image for name in classes for image in found[name]]
-    return ImageTable(
-        name=root.resolve().name,
-        images=images,
-        names=tuple(image.relative_to(root).as_posix() for image in images),
-        labels=np.repeat(np.arange(len(classes)), [len(found[name]) for name in classes]).astype(np.int64),
-        classes=classes,
-    )
-
-
-def _images_below(folder: Path) -> list[Path]:
-    """Files with an image's suffix at any depth, links followed, each folder entered once, sorted by path."""
-    images: list[Path] = []
-    entered: set[str] = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
-        place = os.path.realpath(here)
-        if place in entered:
-            folders.clear()
-            continue
-        entered.add(place)
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        images += [Path(here, name) for name in files if _is_image(name)]
-    return sorted(images, key=lambda image: image.relative_to(folder).as_posix())
-
-
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES and not _is_hidden(name)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".")
 
 
 def _load_digits() -> ImageTable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search_spaces.errors import MeltpointError
 
-__all__ = ["CheckpointError", "DataError", "DeviceError", "DivergedError", "WeightsError"]
+__all__ = ["CheckpointError", "DataError", "DeviceError", "DivergedError", "OwnCodeError", "WeightsError"]
 
 
 class DataError(MeltpointError):
@@ -25,3 +25,7 @@ class DivergedError(MeltpointError):
 
 class DeviceError(MeltpointError):
     """A device was asked for that this machine does not have."""
+
+
+class OwnCodeError(MeltpointError):
+    """A function of the user's own is missing, raises, or returns what it must not."""

@@ -25,6 +25,14 @@ class Evaluation:
     probabilities: Floats
     labels: Ints
 
+    @property
+    def recalls(self) -> Floats:
+        """(C,) the share of each class's images that was recognised; NaN for a class that does not occur."""
+        occurring = self.confusion.sum(axis=1)
+        found = np.full(len(occurring), np.nan)
+        np.divide(self.confusion.diagonal(), occurring, out=found, where=occurring > 0)
+        return found
+
 
 def score(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Evaluation:
     """Score class probabilities (N, C), whose rows sum to 1, against labels (N,) in 0..C-1.

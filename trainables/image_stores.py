@@ -1,4 +1,4 @@
-"""A folder of decoded images: written once beside its place, renamed when whole, found again by its key."""
+"""A folder of decoded images, or of where they are: written beside its place, renamed when whole, found by its key."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ import hashlib
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trainables.errors import DataError
-from trainables.images import decode
-from trainables.tables import ImageTable
+from trainables.files import RemoteFile
+from trainables.images import decode, quiet_decoding
+from trainables.store_plans import StoreMode
+from trainables.streams import pixel_digest, write_sources
+from trainables.tables import ImageSource, ImageTable
 from trainables.threads import one_thread
 
 __all__ = ["Progress", "Skipped", "hex_digest", "store_key", "write_store"]
 
 Progress = Callable[[int, int], None]
 Skipped = tuple[tuple[str, str], ...]
+Pixels = np.memmap[Any, np.dtype[np.uint8]]
 
-_LAYOUT = "1"
+_LAYOUT = "2"
+_CHUNK = 1024
 _SKIPPED_SHARE = 0.01
 _SHOWN_SKIPPED = 10
 
@@ -36,8 +41,10 @@ def store_key(table: ImageTable, size: int) -> str:
     return hex_digest(about, list(table.names), table.labels, fingerprints)[:16]
 
 
-def _fingerprint(image: Path | npt.NDArray[np.uint8]) -> str:
-    if not isinstance(image, Path):
+def _fingerprint(image: ImageSource) -> str:
+    if isinstance(image, RemoteFile):
+        return f"{image.uri} {image.stamp}"
+    if isinstance(image, np.ndarray):
         return hex_digest(str(image.shape), image)
     try:
         status = image.stat()
@@ -46,8 +53,11 @@ def _fingerprint(image: Path | npt.NDArray[np.uint8]) -> str:
     return f"{image.absolute()} {status.st_size} {status.st_mtime_ns}"
 
 
-def write_store(table: ImageTable, size: int, folder: Path, progress: Progress | None) -> None:
-    """Decode `table` into `folder`: images.npy, labels.npy, digests.npy, about.json (name, classes, skipped).
+def write_store(
+    table: ImageTable, size: int, folder: Path, progress: Progress | None, *, mode: StoreMode = "decoded"
+) -> None:
+    """Decode `table` into `folder`: labels.npy, digests.npy, about.json (name, classes, skipped, size, mode) and
+    images.npy, or where it is streamed the list of its sources. Every image is decoded once in either mode.
 
     One caller at a time; what lies at `folder` or beside it is taken for a torn leftover and removed.
     Raises DataError for more than 1 % unreadable images or too little room, OSError where it cannot write.
@@ -57,15 +67,17 @@ def write_store(table: ImageTable, size: int, folder: Path, progress: Progress |
     shutil.rmtree(folder, ignore_errors=True)
     partial.mkdir()
     try:
-        _check_space(partial, len(table.images) * size * size * 3)
-        digests, failures = _decode_all(table, size, partial / "images.npy", progress)
+        pixels = _mapped(partial / "images.npy", len(table.images), size) if mode == "decoded" else None
+        digests, failures = _decode_all(table, size, pixels, progress)
         skipped = _accept(failures, table)
         kept = np.array([row for row in range(len(table.images)) if row not in failures], dtype=np.int64)
-        if failures:
+        if mode == "streamed":
+            write_sources([table.images[row] for row in kept], partial)
+        elif failures:
             _keep_rows(partial / "images.npy", kept)
         np.save(partial / "labels.npy", table.labels[kept])
         np.save(partial / "digests.npy", digests[kept])
-        about = {"name": table.name, "classes": table.classes, "skipped": skipped}
+        about = {"name": table.name, "classes": table.classes, "skipped": skipped, "size": size, "mode": mode}
         (partial / "about.json").write_text(json.dumps(about), encoding="utf-8")
         partial.rename(folder)
     except BaseException:
@@ -73,12 +85,16 @@ def write_store(table: ImageTable, size: int, folder: Path, progress: Progress |
         raise
 
 
+def _mapped(target: Path, total: int, size: int) -> Pixels:
+    _check_space(target.parent, total * size * size * 3)
+    return np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=(total, size, size, 3))
+
+
 def _decode_all(
-    table: ImageTable, size: int, target: Path, progress: Progress | None
+    table: ImageTable, size: int, pixels: Pixels | None, progress: Progress | None
 ) -> tuple[npt.NDArray[np.uint64], dict[int, str]]:
-    """Fill `target` (N, size, size, 3); returns the digests (N,) and the reason for each row that failed."""
+    """Fill `pixels` (N, size, size, 3), if any; returns the digests (N,) and the reason for each row that failed."""
     total = len(table.images)
-    pixels = np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=(total, size, size, 3))
     digests = np.zeros(total, dtype=np.uint64)
     failures: dict[int, str] = {}
 
@@ -88,23 +104,25 @@ def _decode_all(
             image = decode(source, size)
         except DataError as error:
             return str(error).removeprefix(f"{source}: ")
-        pixels[row] = image
-        digests[row] = int.from_bytes(hashlib.blake2b(image.data, digest_size=8).digest(), "little")
+        if pixels is not None:
+            pixels[row] = image
+        digests[row] = pixel_digest(image)
         return None
 
     pool = ThreadPoolExecutor(_workers())
     try:
-        # What Pillow warns of is either decoded all the same or reported as a failure.
-        with one_thread(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            for row, failure in enumerate(pool.map(work, range(total))):
-                if failure is not None:
-                    failures[row] = failure
-                if progress is not None:
-                    progress(row + 1, total)
+        with one_thread(), quiet_decoding():
+            for start in range(0, total, _CHUNK):
+                rows = range(start, min(start + _CHUNK, total))
+                for row, failure in zip(rows, pool.map(work, rows), strict=True):
+                    if failure is not None:
+                        failures[row] = failure
+                    if progress is not None:
+                        progress(row + 1, total)
     finally:
         pool.shutdown(cancel_futures=True)
-    pixels.flush()
+    if pixels is not None:
+        pixels.flush()
     return digests, failures
 
 

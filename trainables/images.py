@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +15,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms.v2 import InterpolationMode, functional
 
 from trainables.errors import DataError
+from trainables.files import RemoteFile
+from trainables.tables import ImageSource
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "decode"]
+__all__ = ["MAX_PIXELS", "SUFFIXES", "decode", "quiet_decoding"]
 
 MAX_PIXELS = 100_000_000
 SUFFIXES = frozenset(
@@ -21,29 +27,38 @@ SUFFIXES = frozenset(
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
-def decode(image: Path | npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+def decode(image: ImageSource, size: int) -> npt.NDArray[np.uint8]:
     """The image as uint8 (size, size, 3) RGB: upright, over white where transparent, stretched to the square.
 
-    image: a file, or uint8 pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). The resize is torchvision's
-    antialiased bilinear one on uint8, the operation that an exported model repeats.
+    image: a file here or behind a URI, or uint8 pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). The resize is
+    torchvision's antialiased bilinear one on uint8, the operation that an exported model repeats.
     Raises DataError naming the file for anything that is not a whole image of at most MAX_PIXELS pixels.
     """
-    rgb = _read(image) if isinstance(image, Path) else _to_rgb(_from_array(image))
+    rgb = _to_rgb(_from_array(image)) if isinstance(image, np.ndarray) else _read(image)
     channels_first = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
     resized = functional.resize(channels_first, [size, size], InterpolationMode.BILINEAR, antialias=True)
     return np.ascontiguousarray(resized.permute(1, 2, 0).numpy())
 
 
-def _read(path: Path) -> Image.Image:
+@contextmanager
+def quiet_decoding() -> Iterator[None]:
+    """What Pillow warns of is either decoded all the same or reported as a failure."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+def _read(path: Path | RemoteFile) -> Image.Image:
+    content = path if isinstance(path, Path) else io.BytesIO(path.read())
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(content, formats=_FORMATS) as image:
             _check_pixels(image)
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     except UnidentifiedImageError:
-        reason = "the file is empty" if _is_empty(path) else "not an image in a known format"
+        reason = "the file is empty" if _is_empty(content) else "not an image in a known format"
         raise DataError(f"{path}: {reason}") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
@@ -57,9 +72,11 @@ def _check_pixels(image: Image.Image) -> None:
         raise DataError(f"must have at most {MAX_PIXELS:,} pixels ({width} x {height})")
 
 
-def _is_empty(path: Path) -> bool:
+def _is_empty(content: Path | io.BytesIO) -> bool:
+    if isinstance(content, io.BytesIO):
+        return content.getbuffer().nbytes == 0
     try:
-        return path.stat().st_size == 0
+        return content.stat().st_size == 0
     except OSError:
         return False
 

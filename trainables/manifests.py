@@ -1,16 +1,19 @@
-"""Manifests: a CSV file that names images, labels and, if wanted, splits and groups."""
+"""Manifests: a CSV or Parquet file that names images, labels and, if wanted, splits and groups."""
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from search_spaces.errors import did_you_mean, show
 from trainables.errors import DataError
+from trainables.files import parent_uri
+from trainables.manifest_readers import Cells, Sheet, read_sheet
+from trainables.roots import Root, open_root
 from trainables.splits import SPLITS
-from trainables.tables import ImageTable
+from trainables.tables import ImageSource, ImageTable, check_class_names
 
 __all__ = ["load_manifest"]
 
@@ -18,40 +21,60 @@ _SHOWN_PROBLEMS = 10
 _SPECIAL = ("image", "label", "split")
 
 
-def load_manifest(path: Path, *, group: str | None) -> ImageTable:
+def load_manifest(place: Path | str, *, group: str | None, root: Path | str | None = None) -> ImageTable:
     """The images of a manifest: columns image and label, where present split, where asked the group's.
 
-    Image paths are relative to the manifest's folder. Rows keep the file's order; classes are sorted.
+    place, root: a path or a URI. Image paths start at `root` and must lie below it; without it, at the
+    manifest's folder. Rows keep the file's order; classes are sorted.
     Raises DataError naming file, line and column for everything that is wrong (the first ten).
     """
-    header, rows = _read(path)
-    _check_header(path, header, group=group)
-    files: dict[str, int] = {}
+    sheet = read_sheet(place, [*_SPECIAL, *([group] if group else [])])
+    _check_header(sheet, group=group)
+    images = open_root(root if root is not None else place.parent if isinstance(place, Path) else parent_uri(place))
+    columns = [column for column in (*_SPECIAL, group) if column in sheet.header]
+    found: dict[str, tuple[str, ImageSource]] = {}
     problems: list[str] = []
-    columns = [column for column in (*_SPECIAL, group) if column in header]
-    for line, row in rows:
-        problems += [f"{path}:{line}: {problem}" for problem in _row_problems(path, row, columns)]
-        first = files.setdefault(str(Path(row["image"])), line)
-        if row["image"] and first != line:
-            problems.append(f"{path}:{line}: image: each image must be listed once (also on line {first})")
+    for where, cells in sheet.rows:
+        problems += [f"{where}: {problem}" for problem in _row_problems(cells, columns)]
+        problems += [f"{where}: image: {problem}" for problem in _take_image(cells["image"], where, images, found)]
     if problems:
         more = len(problems) - _SHOWN_PROBLEMS
         tail = [f"... and {more} more"] if more > 0 else []
         raise DataError("\n".join(problems[:_SHOWN_PROBLEMS] + tail))
-    if not rows:
-        raise DataError(f"{path}: must list images (no rows below the header)")
-    return _table(path, [row for _, row in rows], group=group)
+    if not sheet.rows:
+        raise DataError(f"{place}: must list images (no rows below the header)")
+    rows = [cells for _, cells in sheet.rows]
+    return _table(place, rows, {name: image for name, (_, image) in found.items()}, group=group)
 
 
-def _table(path: Path, rows: list[dict[str, str]], *, group: str | None) -> ImageTable:
+def _take_image(cell: str, where: str, root: Root, found: dict[str, tuple[str, ImageSource]]) -> list[str]:
+    """Add the image that `cell` names to `found`: name -> (its row's place, file). Returns what is wrong."""
+    if not cell:
+        return []
+    try:
+        name, image = root.locate(cell)
+    except DataError as error:
+        return [str(error)]
+    first, _ = found.setdefault(name, (where, image))
+    if first != where:
+        line = first.rpartition(": row ")[2] if ": row " in first else first.rpartition(":")[2]
+        unit = "in row" if ": row " in first else "on line"
+        return [f"each image must be listed once (also {unit} {line})"]
+    return []
+
+
+def _table(
+    place: Path | str, rows: Sequence[Cells], images: dict[str, ImageSource], *, group: str | None
+) -> ImageTable:
     classes = tuple(sorted({row["label"] for row in rows}))
     if len(classes) < 2:
-        raise DataError(f"{path}: label: must hold at least two classes (only {show(classes[0])})")
+        raise DataError(f"{place}: label: must hold at least two classes (only {show(classes[0])})")
+    check_class_names(classes, f"{place}: label")
     code = {name: position for position, name in enumerate(classes)}
     return ImageTable(
-        name=path.stem,
-        images=[path.parent / row["image"] for row in rows],
-        names=tuple(Path(row["image"]).as_posix() for row in rows),
+        name=Path(str(place)).stem,
+        images=list(images.values()),
+        names=tuple(images),
         labels=np.array([code[row["label"]] for row in rows], dtype=np.int64),
         classes=classes,
         groups=None if group is None else np.array([row[group] for row in rows]),
@@ -59,43 +82,23 @@ def _table(path: Path, rows: list[dict[str, str]], *, group: str | None) -> Imag
     )
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The header, and (line, cells by column) of every row that is not blank."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = [cell.strip() for cell in next(reader, [])]
-            rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cells)]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: must be UTF-8 text ({error.reason} at byte {error.start})") from None
-    except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: must be comma-separated values ({error})") from None
-    for line, cells in rows:
-        if len(cells) != len(header):
-            raise DataError(f"{path}:{line}: must have {len(header)} cells, as the header has ({len(cells)})")
-    return header, [(line, dict(zip(header, cells, strict=True))) for line, cells in rows]
-
-
-def _check_header(path: Path, header: list[str], *, group: str | None) -> None:
-    shown = show(",".join(header))
+def _check_header(sheet: Sheet, *, group: str | None) -> None:
+    header, shown = sheet.header, show(",".join(sheet.header))
     for column in ("image", "label"):
         if column not in header:
-            raise DataError(f"{path}:1: the header must have a column `{column}` ({shown})")
+            raise DataError(f"{sheet.head}: the header must have a column `{column}` ({shown})")
     if len(set(header)) != len(header):
-        raise DataError(f"{path}:1: the header must name each column once ({shown})")
+        raise DataError(f"{sheet.head}: the header must name each column once ({shown})")
     if group is not None and group not in header:
         hint = did_you_mean(group, [column for column in header if column not in _SPECIAL])
-        raise DataError(f"{path}:1: the header must have data.split.group's column `{group}` ({shown}){hint}")
+        raise DataError(f"{sheet.head}: the header must have data.split.group's column `{group}` ({shown}){hint}")
 
 
-def _row_problems(path: Path, row: dict[str, str], columns: list[str]) -> list[str]:
-    problems = [f"{column}: must not be empty" for column in columns if not row[column]]
-    if row["image"] and not (path.parent / row["image"]).is_file():
-        problems.append(f"image: no such file ({show(row['image'])})")
+def _row_problems(row: Cells, columns: Sequence[str | None]) -> list[str]:
+    cells = [(column, row[column]) for column in columns if column is not None]
+    problems = [f"{column}: must not be empty" for column, cell in cells if not cell]
+    problems += [f"{column}: must not be NaN" for column, cell in cells if cell.lower() == "nan"]
     split = row.get("split")
-    if split and split not in SPLITS:
-        hint = did_you_mean(split, SPLITS)
-        problems.append(f"split: must be one of {', '.join(SPLITS)} ({show(split)}){hint}")
+    if split and split.lower() != "nan" and split not in SPLITS:
+        problems.append(f"split: must be one of {', '.join(SPLITS)} ({show(split)}){did_you_mean(split, SPLITS)}")
     return problems

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +18,18 @@ from trainables.datasets import load_table
 from trainables.errors import DataError
 from trainables.image_stores import Progress, Skipped, hex_digest, store_key, write_store
 from trainables.splits import SPLITS, assign_splits, check_splits
+from trainables.store_plans import Machine, StoreMode, StorePlan, plan_store
+from trainables.streams import StreamedImages, read_sources
 from trainables.tables import ImageTable
 
-__all__ = ["PreparedData", "Progress", "prepare"]
+__all__ = ["PreparedData", "Progress", "plan_data", "prepare"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PreparedData:
-    """N decoded images with labels and splits, mapped read-only from `folder`.
+    """N images with labels and splits, mapped read-only from `folder`, or streamed: decoded where they are read.
 
-    images: uint8 (N, H, W, 3), copied where indexed by an array; labels: int64 (N,).
+    images: uint8 (N, H, W, 3), copied where indexed by an array, in both modes; labels: int64 (N,).
     digests: uint64 (N,), of each image's pixels; digest: 32 hex digits, of everything a trial reads.
     splits: train, val, confirm, test -> int64 row numbers, sorted, possibly empty.
     skipped: (name, reason) of the images that could not be read.
@@ -36,7 +39,7 @@ class PreparedData:
     split_key: str
     name: str
     classes: tuple[str, ...]
-    images: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.uint8] | StreamedImages
     labels: npt.NDArray[np.int64]
     digests: npt.NDArray[np.uint64]
     splits: dict[str, npt.NDArray[np.int64]]
@@ -48,11 +51,11 @@ class PreparedData:
         """What a worker calls: maps what `prepare` wrote. Raises DataError where it is missing or damaged."""
         try:
             about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-            images = np.load(folder / "images.npy", mmap_mode="r")
             labels = np.load(folder / "labels.npy")
             digests = np.load(folder / "digests.npy")
+            images = _open_images(folder, about, digests)
             codes = np.load(_split_file(folder, split_key))
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, KeyError) as error:
             raise DataError(
                 f"prepared data is missing or damaged: {folder} ({error}): delete it and prepare again"
             ) from None
@@ -69,13 +72,19 @@ class PreparedData:
             digest=hex_digest(about["classes"], str(images.shape), digests, labels, codes),
         )
 
+    @property
+    def mode(self) -> StoreMode:
+        """Whether decoded images are kept, or made anew at each reading."""
+        return "streamed" if isinstance(self.images, StreamedImages) else "decoded"
+
     def summary(self) -> dict[str, object]:
-        """JSON-able: name, digest, images, image_size, classes (split -> count), skipped (name -> reason)."""
+        """JSON-able: name, digest, images, image_size, mode, classes (split -> count), skipped (name -> reason)."""
         return {
             "name": self.name,
             "digest": self.digest,
             "images": len(self.labels),
             "image_size": int(self.images.shape[1]),
+            "mode": self.mode,
             "classes": {
                 name: {split: int(np.sum(self.labels[rows] == code)) for split, rows in self.splits.items()}
                 for code, name in enumerate(self.classes)
@@ -87,23 +96,61 @@ class PreparedData:
 def prepare(data: DataSpec, *, base_dir: Path, root: Path, progress: Progress | None = None) -> PreparedData:
     """Decode the images that `data` names into `root`, or find them there, and assign the splits.
 
-    Other splits of the same images share the decoded ones. Processes that prepare the same images wait for
-    each other. progress: called with (done, total) images from the calling thread, and only while decoding.
+    Images that would take more than data.disk or data.memory are only decoded to be checked, and again at each
+    reading; what is trained on is the same. Other splits of the same images share the prepared ones. Processes
+    that prepare the same images wait for each other. progress: called with (done, total) images from the calling
+    thread, and only while decoding. torchvision's files go to `root`/torchvision unless data.root names a folder.
     Raises DataError for a source that cannot be used, for more than 1 % unreadable images, for classes too
-    small to split, and for a root that cannot be written.
+    small to split, and for a root that cannot be written; OwnCodeError for own code that cannot be used.
     """
-    table = load_table(data.source, base_dir=base_dir, group=data.split.group)
+    table = _load(data, base_dir=base_dir, root=root)
     _assign(table, data)  # before minutes of decoding: what cannot be split is refused at once
-    folder = root / store_key(table, data.image_size)
+    key = store_key(table, data.image_size)
+    mode = _plan(table, data, root / key).mode
+    folder = root / (key if mode == "decoded" else f"{key}-streamed")
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(folder.with_suffix(".lock")):
             if not (folder / "about.json").exists():
-                write_store(table, data.image_size, folder, progress)
+                write_store(table, data.image_size, folder, progress, mode=mode)
             split_key = _write_split(_assign(_without_skipped(table, folder), data), folder)
     except OSError as error:
         raise DataError(f"cannot write prepared images below {root}: {error.strerror or error}") from error
     return PreparedData.open(folder, split_key)
+
+
+def plan_data(data: DataSpec, *, base_dir: Path, root: Path) -> StorePlan:
+    """What `prepare` would do with the same arguments, and why; decodes nothing."""
+    table = _load(data, base_dir=base_dir, root=root)
+    return _plan(table, data, root / store_key(table, data.image_size))
+
+
+def _load(data: DataSpec, *, base_dir: Path, root: Path) -> ImageTable:
+    return load_table(
+        data.source, base_dir=base_dir, group=data.split.group, root=data.root, downloads=root / "torchvision"
+    )
+
+
+def _plan(table: ImageTable, data: DataSpec, decoded: Path) -> StorePlan:
+    """decoded: the folder of the decoded store, which takes no further room where it lies already."""
+    machine = Machine.of(decoded.parent)  # half of what is free counts, hence twice what lies there already
+    taken = (decoded / "images.npy").stat().st_size if (decoded / "about.json").exists() else 0
+    return plan_store(
+        images=len(table.images),
+        image_size=data.image_size,
+        machine=replace(machine, free_disk=machine.free_disk + 2 * taken),
+        disk=data.disk,
+        memory=data.memory,
+    )
+
+
+def _open_images(
+    folder: Path, about: dict[str, Any], digests: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint8] | StreamedImages:
+    if about["mode"] == "streamed":
+        return StreamedImages(read_sources(folder), digests, about["size"])
+    mapped: npt.NDArray[np.uint8] = np.load(folder / "images.npy", mmap_mode="r")
+    return mapped
 
 
 @contextmanager
@@ -130,10 +177,22 @@ def _without_skipped(table: ImageTable, folder: Path) -> ImageTable:
 
 
 def _assign(table: ImageTable, data: DataSpec) -> npt.NDArray[np.str_]:
+    """(N,) of SPLITS: the source's own where it says so, the rest by data.split among the splits it left out."""
+    said = np.full(len(table.labels), "") if table.split is None else table.split
+    undecided = np.flatnonzero(said == "")
+    splits = said.astype("<U7")
+    if len(undecided):
+        fixed = {name: 0.0 for name in ("val", "confirm", "test") if np.any(said == name)}
+        splits[undecided] = assign_splits(
+            table.labels[undecided],
+            classes=table.classes,
+            split=data.split.model_copy(update=fixed),
+            groups=None if table.groups is None else table.groups[undecided],
+            names=[table.names[row] for row in undecided],
+        )
     if table.split is not None:
-        check_splits(table.split, table.labels, classes=table.classes, groups=table.groups)
-        return table.split
-    return assign_splits(table.labels, classes=table.classes, split=data.split, groups=table.groups, names=table.names)
+        check_splits(splits, table.labels, classes=table.classes, groups=table.groups)
+    return splits
 
 
 def _write_split(splits: npt.NDArray[np.str_], folder: Path) -> str:

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from search_spaces.recipe import Recipe
 from trainables.backbones import build_classifier
+from trainables.balance import class_weights, epoch_order, mean_loss
 from trainables.checkpoints import NestedTensors
 from trainables.devices import resolve_device
 from trainables.errors import CheckpointError, DataError, DivergedError
@@ -71,6 +71,8 @@ class Trainer:
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(recipe.optimizer, trained)
+        weights = class_weights(data.labels[data.splits["train"]], len(data.classes), recipe.balance.class_weights)
+        self._class_weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
 
     def run_epoch(self) -> EpochResult:
         """Train on each image of the train split once, then evaluate on val. Raises DivergedError."""
@@ -130,13 +132,18 @@ class Trainer:
     def _train(self) -> dict[str, float]:
         self.model.train()
         total_loss, correct = 0.0, 0
-        order = _epoch_generator(self.seed, self.epoch).permutation(self.data.splits["train"])
+        order = epoch_order(
+            self.data.splits["train"],
+            self.data.labels,
+            sampling=self.recipe.balance.sampling,
+            generator=_epoch_generator(self.seed, self.epoch),
+        )
         for batch in _batches(order, self.recipe.batch_size):
             labels = torch.from_numpy(self.data.labels[batch]).to(self.device)
             with torch.no_grad():
                 features = self.model.prefix(self._views(batch))
             logits = self.model.suffix(features)
-            loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.mix.label_smoothing)
+            loss = mean_loss(logits, labels, self._class_weights, label_smoothing=self.recipe.mix.label_smoothing)
             value = loss.item()
             if not math.isfinite(value):
                 raise self._diverged(f"the loss is {value}")

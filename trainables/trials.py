@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 from search_spaces import Recipe
 from trainables.checkpoints import save_checkpoint
 from trainables.evaluation import Evaluation
+from trainables.own_code import importable_from
+from trainables.own_metrics import own_metrics, with_own_metrics
 from trainables.prepared import PreparedData
 from trainables.training import EpochResult, Trainer
 
@@ -34,6 +36,7 @@ class TrialPlan:
         folder: where this trial keeps its best checkpoint and predictions.
         metric, maximize: what "best" means.
         device: `cpu` or `cuda`.
+        code: folder that modules of the user's own may lie in, or "".
     """
 
     recipe: Json
@@ -46,6 +49,7 @@ class TrialPlan:
     metric: str
     maximize: bool
     device: str = "cpu"
+    code: str = ""
 
 
 @dataclass
@@ -63,6 +67,8 @@ class TrialTraining:
     _history: list[Json] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
+        if self.plan.code:
+            importable_from(Path(self.plan.code))
         data = PreparedData.open(Path(self.plan.data), self.plan.split_key)
         recipe = Recipe.from_flat(self.plan.recipe)
         self._trainer = Trainer(data, recipe, seed=self.plan.seed, device=self.plan.device)
@@ -77,7 +83,7 @@ class TrialTraining:
             self._superseded = None
         started = time.monotonic()
         while self._trainer.epoch < self.plan.epochs:
-            result = self._trainer.run_epoch()
+            result = self._measured(self._trainer.run_epoch())
             self._history.append(_row(result))
             self._keep_if_best(result)
             late = time.monotonic() - started >= REPORT_SECONDS
@@ -95,6 +101,9 @@ class TrialTraining:
             "done_training": done,
             "best_checkpoint": str(self._checkpoint) if self._checkpoint else None,
         }
+
+    def _measured(self, result: EpochResult) -> EpochResult:
+        return replace(result, val=with_own_metrics(result.val, own_metrics(self.plan.metric)))
 
     def _keep_if_best(self, result: EpochResult) -> None:
         value = result.val.metrics[self.plan.metric.removeprefix("val/")]

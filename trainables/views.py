@@ -17,9 +17,11 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from search_spaces.own_code import is_own
+from trainables.own_policies import OWN_DRAWS, own_policy
 from trainables.threads import one_thread
 
-__all__ = ["POLICIES", "PolicyInfo", "draw"]
+__all__ = ["POLICIES", "PolicyInfo", "draw", "find_policy"]
 
 Draws = npt.NDArray[np.float64]
 
@@ -50,9 +52,10 @@ def draw(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, policy: 
 
     images: uint8 (B, 3, H, W), any memory layout; digests: uint64 (B,), the images' content digests.
     Returns uint8 (B, 3, H, W): contiguous and new, or `images` itself where the policy changes nothing.
-    Raises ValueError for an unknown policy and for images and digests that do not match.
+    Raises ValueError for an unknown policy and for images and digests that do not match, OwnCodeError where
+    the policy is the user's own function and fails.
     """
-    info = POLICIES.get(policy)
+    info = find_policy(policy)
     if info is None:
         raise ValueError(f"augment.policy: must be one of {', '.join(POLICIES)} ({policy!r})")
     if images.ndim != 4 or images.dtype != torch.uint8 or len(digests) != len(images):
@@ -70,6 +73,15 @@ def draw(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, policy: 
         for row, image in enumerate(source):
             result[row] = info.apply(image, draws[row])
     return result
+
+
+def find_policy(name: str) -> PolicyInfo | None:
+    """The policy of that name, known or the user's own; None where it is neither. Raises OwnCodeError."""
+    if name in POLICIES:
+        return POLICIES[name]
+    if not is_own(name, "augmentation"):
+        return None
+    return PolicyInfo(name=name, description="own code", paper="", apply=own_policy(name), draws=OWN_DRAWS)
 
 
 def _uniforms(digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int, count: int) -> Draws:

@@ -28,6 +28,8 @@ def flat_recipes(draw: st.DrawFn) -> dict[str, Any]:
         "optimizer.lr": st.sampled_from([1, 0.1, 1e-3]),
         "dropout.rate": st.floats(0, 0.9),
         "augment.policy": st.sampled_from(PARAMETERS["augment.policy"].choices),
+        "balance.class_weights": st.sampled_from(PARAMETERS["balance.class_weights"].choices),
+        "balance.sampling": st.sampled_from(PARAMETERS["balance.sampling"].choices),
         "mix.label_smoothing": st.sampled_from([0, 0.0, -0.0, 0.1]),
         "batch_size": st.integers(1, 4096),
         "optimizer.momentum": st.floats(0.1, 0.9),
@@ -139,4 +141,4 @@ def test_an_unknown_optimizer_lists_the_known_ones() -> None:
 
 
 def test_the_identity_is_golden() -> None:
-    assert Recipe().identity == "fedbbce417cbd221"
+    assert Recipe().identity == "e4b1da7f42f16c88"

@@ -113,7 +113,7 @@ def test_a_folder_may_share_its_name_with_a_registered_set(photos: Path) -> None
         ("single", "at least two class folders .only cat"),
         ("hollow", "must hold images .none in dog"),
         ("presplit", "holds splits .* not classes"),
-        ("flat/1.png", "folder of class folders or a .csv manifest"),
+        ("flat/1.png", "folder of class folders or a .csv or .parquet manifest"),
     ],
 )
 def test_sources_that_cannot_be_used(tmp_path: Path, source: str, message: str) -> None:

@@ -221,9 +221,10 @@ def test_a_root_that_cannot_be_written(photos: Path) -> None:
         ready(photos)
 
 
-def test_images_that_do_not_fit_on_the_disk(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_do_not_fit_on_the_disk_are_streamed(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = ready(photos, size=24)
     usage = shutil.disk_usage(photos)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
 
-    with pytest.raises(DataError, match=r"make room or lower data\.image_size"):
-        ready(photos)
+    assert ready(photos).mode == "streamed"
+    assert ready(photos, size=24).folder == kept.folder  # decoded already: takes no more room

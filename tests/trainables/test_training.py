@@ -64,6 +64,14 @@ def test_training_leaves_torchs_global_generator_alone(tiny: PreparedData) -> No
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.fixture(scope="module")
+def uneven(tiny: PreparedData) -> PreparedData:
+    """`tiny`, with a third of the first class's training images."""
+    train = tiny.splits["train"]
+    few = np.concatenate([train[tiny.labels[train] == 0][:8], train[tiny.labels[train] > 0]])
+    return dataclasses.replace(tiny, splits={**tiny.splits, "train": few})
+
+
 CHANGES = {
     "backbone": "torchvision/resnet18",
     "freeze_depth": -3,
@@ -75,18 +83,36 @@ CHANGES = {
     "dropout.rate": 0.5,
     "augment.policy": "flip_crop",
     "mix.label_smoothing": 0.2,
+    "balance.class_weights": "inverse",
+    "balance.sampling": "balanced",
     "batch_size": 5,
 }
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_each_name_of_a_recipe_changes_the_training(name: str, tiny: PreparedData) -> None:
+def test_each_name_of_a_recipe_changes_the_training(name: str, uneven: PreparedData) -> None:
     def trained(chosen: Recipe) -> tuple[object, ...]:
-        trainer = Trainer(tiny, chosen, seed=0)
+        trainer = Trainer(uneven, chosen, seed=0)
         return tuple(sorted(trainer.run_epoch().train.items())), flat(trainer.state_dict()["model"])
 
     base = {**BASE, "optimizer.lr": 0.01}
     assert trained(Recipe.from_flat({**base, name: CHANGES[name]})) != trained(Recipe.from_flat(base))
+
+
+@pytest.mark.parametrize("weights", ["inverse", "effective"])
+def test_balanced_training_goes_on_from_its_checkpoint(weights: str, uneven: PreparedData, tmp_path: Path) -> None:
+    chosen = recipe(balance__class_weights=weights, balance__sampling="balanced", augment__policy="flip")
+    straight = Trainer(uneven, chosen, seed=4)
+    expected = [straight.run_epoch() for _ in range(3)]
+    first = Trainer(uneven, chosen, seed=4)
+    found = [first.run_epoch()]
+    path = save_checkpoint(tmp_path, epoch=1, tensors=first.state_dict(), meta={})
+    second = Trainer(uneven, chosen, seed=4)
+    second.load_state_dict(load_checkpoint(path).tensors)
+    found += [second.run_epoch(), second.run_epoch()]
+
+    assert readings(found) == readings(expected)
+    assert flat(second.state_dict()) == flat(straight.state_dict())
 
 
 def test_seeds_differ(tiny: PreparedData) -> None:

@@ -1,0 +1,52 @@
+"""Names of the user's own functions: `module:function`, or what an installed package offers as an entry point.
+
+Only names are judged here; nothing is imported. Workers resolve them (trainables.own_code).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Final, Literal
+
+__all__ = ["EXTENSIONS", "Extension", "ExtensionKind", "installed_names", "is_function_name", "is_own"]
+
+ExtensionKind = Literal["dataset", "augmentation", "metric"]
+
+_FUNCTION: Final = re.compile(r"(?!torchvision:)[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extension:
+    """A place where own code may stand: the setting that names it, and the entry points' group."""
+
+    what: str
+    setting: str
+    group: str
+
+
+EXTENSIONS: Final[Mapping[ExtensionKind, Extension]] = MappingProxyType(
+    {
+        "dataset": Extension(what="data set", setting="data.source", group="meltpoint.datasets"),
+        "augmentation": Extension(what="augmentation", setting="augment.policy", group="meltpoint.augmentations"),
+        "metric": Extension(what="metric", setting="metric.name", group="meltpoint.metrics"),
+    }
+)
+
+
+def is_function_name(name: str) -> bool:
+    """Whether `name` has the form `package.module:function`."""
+    return _FUNCTION.fullmatch(name) is not None
+
+
+def installed_names(kind: ExtensionKind) -> tuple[str, ...]:
+    """What installed packages offer as entry points, sorted."""
+    return tuple(sorted(entry_points(group=EXTENSIONS[kind].group).names))
+
+
+def is_own(name: str, kind: ExtensionKind) -> bool:
+    """Whether `name` can be the user's own: a function's name, or an installed entry point."""
+    return is_function_name(name) or name in installed_names(kind)

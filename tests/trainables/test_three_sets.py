@@ -1,0 +1,179 @@
+"""Three data sets made from files that installed packages ship, each prepared and trained for an epoch; and odd files.
+
+- folder: tiles of china.jpg and flower.jpg, scikit-learn's two sample photos;
+- CSV: tiles of grace_hopper.jpg, Minduka_Present_Blue_Pack.png (transparent) and logo2.png, matplotlib's samples;
+- Parquet: letters in DejaVu Sans, Serif and Sans Mono, matplotlib's fonts; a letter stays in one split.
+"""
+
+from __future__ import annotations
+
+import string
+import struct
+import zlib
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from sklearn.datasets import load_sample_images
+
+from search_spaces import DataSpec, Recipe, SplitSpec
+from trainables.images import decode
+from trainables.prepared import PreparedData, prepare
+from trainables.training import EpochResult, Trainer
+
+TILE = 48
+MATPLOTLIB = Path(mpl.get_data_path())
+
+
+def tiles(image: Image.Image, count: int) -> list[Image.Image]:
+    """The first `count` squares of an image, row by row, the image enlarged to hold them."""
+    columns = int(np.ceil(np.sqrt(count)))
+    large = image.resize((columns * TILE, columns * TILE))
+    corners = [(column * TILE, row * TILE) for row in range(columns) for column in range(columns)]
+    return [large.crop((x, y, x + TILE, y + TILE)) for x, y in corners[:count]]
+
+
+def photos_in_folders(root: Path) -> DataSpec:
+    bunch = load_sample_images()
+    for pixels, name in zip(bunch.images, ("china", "flower"), strict=True):
+        (root / name).mkdir(parents=True)
+        for number, tile in enumerate(tiles(Image.fromarray(pixels), 60)):
+            tile.save(root / name / f"{number:02d}.jpg")
+    return DataSpec(source=root.name, image_size=32)
+
+
+def pictures_in_csv(root: Path) -> DataSpec:
+    root.mkdir()
+    rows = ["image,label,split"]
+    files = {"portrait": "grace_hopper.jpg", "present": "Minduka_Present_Blue_Pack.png", "logo": "logo2.png"}
+    for label, file in files.items():
+        with Image.open(MATPLOTLIB / "sample_data" / file) as image:
+            for number, tile in enumerate(tiles(image, 40)):
+                tile.save(root / f"{label}-{number}.png")
+                rows.append(f"{label}-{number}.png,{label},{('train', 'val', 'train', 'test')[number % 4]}")
+    (root / "list.csv").write_text("\n".join(rows))
+    return DataSpec(source=f"{root.name}/list.csv", image_size=32)
+
+
+def letters_in_parquet(root: Path) -> DataSpec:
+    root.mkdir()
+    images, labels, letters = [], [], []
+    for face in ("Sans", "Serif", "SansMono"):
+        font = ImageFont.truetype(MATPLOTLIB / "fonts" / "ttf" / f"DejaVu{face}.ttf", 32)
+        for letter in string.ascii_letters:
+            canvas = Image.new("L", (TILE, TILE), 255)
+            ImageDraw.Draw(canvas).text((TILE / 2, TILE / 2), letter, font=font, anchor="mm")
+            images.append(f"{face}-{ord(letter)}.png")
+            canvas.save(root / images[-1])
+            labels.append(face)
+            letters.append(letter)
+    table = pyarrow.table({"image": images, "label": labels, "letter": letters})
+    pyarrow.parquet.write_table(table, root / "list.parquet")
+    return DataSpec(source=f"{root.name}/list.parquet", image_size=32, split=SplitSpec(group="letter"))
+
+
+def trained(data: PreparedData) -> EpochResult:
+    recipe = Recipe.from_flat(
+        {
+            "backbone": "torchvision/resnet18",
+            "weights": "random",
+            "freeze_depth": 0,
+            "batch_size": 16,
+            "optimizer.lr": 2e-3,
+            "augment.policy": "flip",
+            "balance.class_weights": "effective",
+        }
+    )
+    return Trainer(data, recipe, seed=0).run_epoch()
+
+
+@pytest.mark.parametrize(
+    ("make", "images", "classes"),
+    [
+        (photos_in_folders, 120, ("china", "flower")),
+        (pictures_in_csv, 120, ("logo", "portrait", "present")),
+        (letters_in_parquet, 156, ("Sans", "SansMono", "Serif")),
+    ],
+    ids=["folder", "csv", "parquet"],
+)
+def test_a_set_is_prepared_and_trained(make: object, images: int, classes: tuple[str, ...], tmp_path: Path) -> None:
+    assert callable(make)
+    spec = make(tmp_path / "set")
+    data = prepare(spec, base_dir=tmp_path, root=tmp_path / "prepared")
+    result = trained(data)
+
+    assert (len(data.labels), data.classes, data.skipped) == (images, classes, ())
+    assert np.isfinite(result.train["loss"])
+    assert len(result.val.labels) == len(data.splits["val"]) > 0
+    assert np.isfinite(result.val.recalls).all()
+
+
+def png_16_bit(path: Path, pixels: np.ndarray) -> None:
+    """Pillow writes no 16-bit colour: RGB, (H, W, 3) uint16."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    height, width = pixels.shape[:2]
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in pixels)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+
+
+def odd_files(folder: Path, photo: Image.Image) -> None:
+    """One photo, in every odd way that an image file can hold it."""
+    folder.mkdir(parents=True)
+    pixels = np.asarray(photo)
+    grey = np.asarray(photo.convert("L")).astype(np.uint16) * 257
+    Image.fromarray(grey).save(folder / "16-bit-grey.png")
+    Image.fromarray(grey).save(folder / "16-bit-grey.tiff")
+    Image.fromarray(grey.astype(np.int32)).save(folder / "32-bit-grey.tiff")
+    png_16_bit(folder / "16-bit-rgb.png", pixels.astype(np.uint16) * 257)
+    photo.quantize(256).save(folder / "palette.png")
+    photo.quantize(256).save(folder / "palette.gif")
+    photo.convert("CMYK").save(folder / "cmyk.jpg", quality=98)
+    photo.convert("CMYK").save(folder / "cmyk.tiff")
+    photo.convert("LA").save(folder / "grey-alpha.png")
+    photo.convert("RGBA").save(folder / "rgba.webp", lossless=True)
+    photo.convert("1").save(folder / "bilevel.png")
+    photo.save(folder / "jpeg2000.jp2")
+    photo.save(folder / "upper.BMP")
+    turns = {1: [], 2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}
+    for orientation, undo in turns.items():
+        turned = photo
+        for method in undo:
+            turned = turned.transpose(Image.Transpose(method))
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        for suffix in ("jpg", "png", "webp", "tiff"):
+            options = {"quality": 98} if suffix == "jpg" else {"lossless": True} if suffix == "webp" else {}
+            turned.save(folder / f"exif-{orientation}.{suffix}", exif=exif, **options)
+
+
+def test_odd_files_show_what_the_plain_one_shows(tmp_path: Path) -> None:
+    photo = Image.fromarray(load_sample_images().images[1]).resize((64, 48))
+    odd_files(tmp_path / "odd", photo)
+    plain = decode(np.asarray(photo), 32).astype(int)
+    grey = decode(np.asarray(photo.convert("L")), 32).astype(int)
+
+    for file in sorted((tmp_path / "odd").iterdir()):
+        expected = grey if any(word in file.name for word in ("grey", "bilevel")) else plain
+        shown = decode(file, 32).astype(int)
+        allowed = 30 if "bilevel" in file.name else 6
+        assert np.abs(shown - expected).mean() < allowed, file.name
+        if file.suffix in (".png", ".tiff", ".webp", ".BMP") and not file.name.startswith(("palette", "cmyk", "bi")):
+            assert np.abs(shown - expected).max() <= 1, file.name
+
+
+def test_a_folder_of_odd_files_trains(tmp_path: Path) -> None:
+    for photo, name in zip(load_sample_images().images, ("china", "flower"), strict=True):
+        odd_files(tmp_path / "odd" / name, Image.fromarray(photo).resize((64, 48)))
+    data = prepare(DataSpec(source="odd", image_size=32), base_dir=tmp_path, root=tmp_path / "prepared")
+
+    assert (len(data.labels), data.skipped) == (2 * 45, ())
+    assert np.isfinite(trained(data).train["loss"])
