@@ -17,7 +17,7 @@ from trainables.own_code import load_own
 from trainables.own_metrics import own_metrics, with_own_metrics
 from trainables.prepared import PreparedData, prepare
 from trainables.training import Trainer
-from trainables.trials import TrialPlan, TrialRun
+from trainables.trials import TrialPlan, TrialTraining
 from trainables.views import draw
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_code" / "stripes.yaml"
@@ -56,7 +56,7 @@ def test_the_example_trains_end_to_end(tmp_path: Path, monkeypatch: pytest.Monke
         maximize=spec.metric.goal == "maximize",
         code=str(spec.folder),
     )
-    report = TrialRun(plan).advance()
+    report = TrialTraining(plan).advance()
 
     assert (data.name, data.classes, len(data.labels)) == ("load", ("across", "down"), 80)
     assert plan.recipe["augment.policy"] == "stripes:darken"
