@@ -148,7 +148,7 @@ class _Run:
                 metric=self.sweep.metric,
                 maximize=self.sweep.maximizes,
                 device=allotment.device,
-                code=str(self.spec.folder),
+                code=str(self.spec.folder.absolute()),
             )
 
         self.console.print(
