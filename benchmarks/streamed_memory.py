@@ -4,8 +4,9 @@
 
 Writes small JPEG files whose decoded form takes `--factor` times the budget, prepares them with data.memory set to
 it, reads every image as an epoch does (in a drawn order, in batches, a view of each), trains one epoch on one image in
-twenty, and prints by how much the process' peak memory grew over the same on a warm-up set of 256 images. Exit code 1
-where that is more than the budget. With `--decoded` the set is kept decoded and mapped instead: what streaming saves.
+twenty, and prints by how much the process' peak memory grew over the same on a streamed warm-up set of 512 images.
+Exit code 1 where that is more than the budget. With `--decoded` the set is kept decoded and mapped instead: what
+streaming saves.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from trainables.training import Trainer
 from trainables.views import draw
 
 SOURCE_PIXELS = 48
-WARM_UP_IMAGES = 256
+WARM_UP_IMAGES = 512
+WARM_UP_TRAIN_EVERY, TRAIN_EVERY, VAL_EVERY = 4, 20, 100
 BATCH = 32
-TRAIN_EVERY, VAL_EVERY = 20, 100
 
 
 def main() -> int:
@@ -40,12 +41,15 @@ def main() -> int:
     images = -(-options.factor * budget // (size * size * 3))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        warm_up = DataSpec(source=str(_write_set(folder / "warm", WARM_UP_IMAGES)), image_size=size)
+        warm = _write_set(folder / "warm", WARM_UP_IMAGES, train_every=WARM_UP_TRAIN_EVERY)
+        warm_up = DataSpec(source=str(warm), image_size=size, memory=1)
         _use(prepare(warm_up, base_dir=folder, root=folder / "prepared"))
         before = _peak_bytes()
         memory = None if options.decoded else budget
         started = time.perf_counter()
-        spec = DataSpec(source=str(_write_set(folder / "large", images)), image_size=size, memory=memory)
+        spec = DataSpec(
+            source=str(_write_set(folder / "large", images, train_every=TRAIN_EVERY)), image_size=size, memory=memory
+        )
         written = time.perf_counter()
         data = prepare(spec, base_dir=folder, root=folder / "prepared")
         prepared = time.perf_counter()
@@ -69,7 +73,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _write_set(folder: Path, images: int) -> Path:
+def _write_set(folder: Path, images: int, *, train_every: int) -> Path:
     """A manifest of `images` photos of noise, two classes by brightness; most are in the test split."""
     folder.mkdir(parents=True)
     generator = np.random.default_rng(0)
@@ -77,7 +81,7 @@ def _write_set(folder: Path, images: int) -> Path:
     for row in range(images):
         noise = generator.integers(0, 128, (SOURCE_PIXELS, SOURCE_PIXELS, 3), dtype=np.uint8)
         Image.fromarray(noise + np.uint8(127 * (row % 2))).save(folder / f"{row:06d}.jpg")
-        split = "val" if row // 2 % VAL_EVERY == 1 else "train" if row // 2 % TRAIN_EVERY == 0 else "test"
+        split = "val" if row // 2 % VAL_EVERY == 1 else "train" if row // 2 % train_every == 0 else "test"
         rows.append(f"{row:06d}.jpg,{('dark', 'bright')[row % 2]},{split}")
     (folder / "list.csv").write_text("\n".join(rows))
     return folder / "list.csv"

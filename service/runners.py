@@ -151,7 +151,7 @@ class _Driver:
                 metric=self.sweep.metric,
                 maximize=self.sweep.maximizes,
                 device=allotment.device,
-                code=str(self.spec.folder),
+                code=str(self.spec.folder.absolute()),
             )
 
         def interrupted(name: str) -> None:
