@@ -58,8 +58,10 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, least: 
         while shown > least and sum(widths[:shown]) + _GAP * (shown - 1) > console.width:
             shown -= 1
     for number, row in enumerate((header, *rows)):
+        if not any(row):
+            continue
         line = (" " * _GAP).join(cell.ljust(width) for cell, width in zip(row[:shown], widths, strict=False)).rstrip()
-        console.print(line, style="bold" if number == 0 and any(header) else None, markup=False, soft_wrap=True)
+        console.print(line, style="bold" if number == 0 else None, markup=False, soft_wrap=True)
     if shown < len(header):
         stderr().print(f"left out for lack of width: {', '.join(header[shown:])}", style="dim", soft_wrap=True)
 
