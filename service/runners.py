@@ -67,7 +67,7 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
     """
     with _step(console, "checking weights"):
         for backbone, weights in _weights(spec):
-            check_weights(backbone, weights)
+            check_weights(backbone, weights, image_size=spec.data.image_size)
     data = _prepare(spec, home, console)
     ledger = Ledger.at(home.ledger, clock=now_ms)
     try:

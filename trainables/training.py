@@ -65,6 +65,7 @@ class Trainer:
             classes=len(data.classes),
             weights=recipe.weights,
             dropout=recipe.dropout.rate,
+            image_size=int(data.images.shape[1]),
             seed=seed,
         )
         model.freeze(recipe.freeze_depth)
