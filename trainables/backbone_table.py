@@ -22,6 +22,7 @@ import search_spaces.backbones
 from search_spaces.backbones import COLUMNS, BackboneInfo, Sizing
 from search_spaces.errors import MeltpointError
 from trainables.architectures import architecture
+from trainables.cuts import ShapesOnly
 from trainables.image_sizes import refusal
 from trainables.torchvision_cuts import family_of
 
@@ -89,7 +90,7 @@ def main() -> None:
 
 
 def _cell(value: object) -> str:
-    return ",".join(f"{one:g}" for one in value) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _of_timm(name: str) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def _package(backbone: str) -> dict[str, str]:
 
 
 def _followed(whole: nn.Module, size: int) -> Tensor:
-    with torch.no_grad():
+    with torch.no_grad(), ShapesOnly():
         features: Tensor = whole(torch.empty(1, 3, size, size, device="meta"))
     return features
 

@@ -10,6 +10,7 @@ import torch
 from search_spaces.backbones import BACKBONES
 from search_spaces.errors import MeltpointError
 from trainables.architectures import architecture
+from trainables.cuts import ShapesOnly
 
 __all__ = ["check_image_size", "refusal"]
 
@@ -31,7 +32,7 @@ def refusal(backbone: str, image_size: int) -> str | None:
     model = copy.deepcopy(arch.skeleton)
     try:
         arch.resize(model, image_size)
-        with torch.no_grad():
+        with torch.no_grad(), ShapesOnly():
             arch.cut(model).whole()(torch.empty(2, 3, image_size, image_size, device="meta"))
     except (RuntimeError, AssertionError, ValueError, TypeError) as error:
         return (str(error).splitlines() or [type(error).__name__])[0]

@@ -20,7 +20,7 @@ from timm.layers import ClassifierHead, SelectAdaptivePool2d
 from torch import Tensor, nn
 
 from search_spaces.errors import MeltpointError
-from trainables.cuts import Cut, spliced
+from trainables.cuts import Cut, ShapesOnly, spliced
 
 __all__ = ["Plan", "UncutError", "cut", "plan"]
 
@@ -246,7 +246,7 @@ def _follow(
     hooks = [model.get_submodule(name).register_forward_hook(record(name), with_kwargs=True) for name in units]
     run = cast(Any, model)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), ShapesOnly():
             maps = run.forward_features(images)
             body = len(calls)
             _refuse_unless(body > 0 and maps is last[0], "its feature maps are not what its last module gives")
