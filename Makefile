@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: help setup demo test lint lock clean
+.PHONY: help setup demo test lint lock backbones clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make setup  only install into $(VENV)"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make lock   resolve requirements.lock anew"
+	@echo "make backbones  write the table of backbones anew from timm and torchvision (minutes)"
 	@echo "make clean  remove $(VENV) and caches"
 
 setup: $(STAMP)
@@ -43,6 +44,9 @@ test: lint
 lock: setup
 	$(BIN)/uv pip compile --quiet --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
+
+backbones: setup
+	$(BIN)/python -m trainables.backbone_table
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

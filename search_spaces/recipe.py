@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
@@ -56,6 +56,15 @@ class Recipe(Record):
         Field(ge=1, le=4096, description="images in one step"),
         About(description="images in one step", paper="Goyal et al. 2017", prefix="invariant"),
     ] = 32
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"],
+        Field(description="number format of the forward pass; fp16 needs a GPU, bf16 works on a CPU too"),
+        About(
+            description="number format of the forward pass",
+            paper="Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740",
+            prefix="moves the boundary",
+        ),
+    ] = "fp32"
 
     @field_validator("backbone")
     @classmethod

@@ -81,7 +81,7 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
         allotment = allot(spec.resources, cpus=cluster.cpus, gpus=cluster.gpus, trials=spec.budget.trials)
         with working(console, "checking weights"):
             for backbone, weights in weights_used(spec):
-                check_weights(backbone, weights)
+                check_weights(backbone, weights, image_size=spec.data.image_size)
         data = _prepare(spec, home, console)
         sweep = _create(spec, data, ledger)
         stack.enter_context(driving(home, sweep.id))

@@ -1,75 +1,119 @@
-"""How each known backbone is built and cut into its ordered stages, from the image to the features."""
+"""How a backbone of torchvision or timm is built, cut into stages and given another image size."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, cast
 
 import timm
+import torch
 from torch import nn
-from torchvision.models import resnet18
+from torchvision.models import get_model, get_model_weights
 
-from search_spaces.backbones import BACKBONES
 from search_spaces.errors import MeltpointError
+from trainables import timm_cuts
+from trainables.cuts import Cut
+from trainables.torchvision_cuts import FAMILIES, family_of, resize_vit
 
-__all__ = ["ARCHITECTURES", "Architecture", "architecture"]
+__all__ = ["Architecture", "architecture"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A backbone without its classifier head.
+    """A backbone without its classifier.
 
-    `build` draws fresh weights from torch's global generator. `cut` shares the modules it is given: the
-    stages one after another compute the backbone's own feature map (B, `features`, H', W').
-    `head` are the tensors that weight files hold for the classifier we replace, in the library's names.
+    build: a model for images of its native size, with fresh weights from torch's global generator.
+    resize: lets a built model take images of another size (px), keeping what its weights mean.
+    cut: shares the modules of the model it is given.
+    head: the tensors that weight files hold for the classifier we replace, in the library's names.
+    skeleton: a built model with shapes only, on the meta device; never change it.
     """
 
+    family: str
     build: Callable[[], nn.Module]
-    cut: Callable[[nn.Module], list[nn.Sequential]]
-    features: int
+    resize: Callable[[nn.Module, int], None]
+    cut: Callable[[nn.Module], Cut]
     head: tuple[str, ...]
+    skeleton: nn.Module
 
 
-def _build_lite0() -> nn.Module:
-    model: nn.Module = timm.create_model("tf_efficientnet_lite0", num_classes=0)
-    return model
-
-
-def _cut_efficientnet(model: nn.Module) -> list[nn.Sequential]:
-    part = dict(model.named_children())
-    stem = nn.Sequential(part["conv_stem"], part["bn1"])
-    blocks = [nn.Sequential(*block.children()) for block in part["blocks"].children()]
-    return [stem, *blocks, nn.Sequential(part["conv_head"], part["bn2"])]
-
-
-def _build_resnet18() -> nn.Module:
-    model: nn.Module = resnet18(weights=None)
-    model.fc = nn.Identity()
-    return model
-
-
-def _cut_resnet(model: nn.Module) -> list[nn.Sequential]:
-    part = dict(model.named_children())
-    stem = nn.Sequential(part["conv1"], part["bn1"], part["relu"], part["maxpool"])
-    layers = [nn.Sequential(*part[name].children()) for name in ("layer1", "layer2", "layer3", "layer4")]
-    return [stem, *layers]
-
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "timm/tf_efficientnet_lite0": Architecture(
-        build=_build_lite0,
-        cut=_cut_efficientnet,
-        features=1280,
-        head=("classifier.weight", "classifier.bias"),
-    ),
-    "torchvision/resnet18": Architecture(
-        build=_build_resnet18, cut=_cut_resnet, features=512, head=("fc.weight", "fc.bias")
-    ),
-}
-
-
+@cache
 def architecture(backbone: str) -> Architecture:
-    """The table's entry. Raises MeltpointError listing the known names."""
-    if backbone not in ARCHITECTURES:
-        raise MeltpointError(f"backbone must be one of {', '.join(sorted(BACKBONES))} ({backbone!r})")
-    return ARCHITECTURES[backbone]
+    """The backbone of that name. Raises MeltpointError where there is none, or saying why it cannot be cut."""
+    library, _, name = backbone.partition("/")
+    if library == "torchvision" and (family := family_of(name)) is not None:
+        return _of_torchvision(name, family)
+    if library == "timm" and timm.is_model(name):
+        return _of_timm(name)
+    raise MeltpointError(
+        f"backbone must be timm/<model>, or torchvision/<model> of {', '.join(FAMILIES)} ({backbone!r})"
+    )
+
+
+def _skeleton(build: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            return build().eval()
+    except (NotImplementedError, RuntimeError):  # some constructors compute with tensors
+        with torch.random.fork_rng(devices=[]):
+            return build().to("meta").eval()
+
+
+def _of_torchvision(name: str, family: str) -> Architecture:
+    info = FAMILIES[family]
+
+    weights = cast(Any, get_model_weights(name)).DEFAULT
+    native = {"image_size": weights.transforms().crop_size[0]} if family == "vit" else {}
+
+    def build() -> nn.Module:
+        model: nn.Module = get_model(name, weights=None, **native)
+        model.set_submodule(info.classifier, nn.Identity())
+        return model
+
+    return Architecture(
+        family=family,
+        build=build,
+        resize=resize_vit if family == "vit" else _as_it_is,
+        cut=info.cut,
+        head=_weight_and_bias(info.classifier),
+        skeleton=_skeleton(build),
+    )
+
+
+def _of_timm(name: str) -> Architecture:
+    build = partial(_build_timm, name)
+    model = _skeleton(build)
+    config = cast(dict[str, Any], model.pretrained_cfg)
+    try:
+        plan = timm_cuts.plan(model, config["input_size"][-1])
+    except timm_cuts.UncutError as error:
+        raise MeltpointError(f"backbone timm/{name} cannot be cut into stages: {error}") from error
+    classifiers = config.get("classifier") or ()
+    return Architecture(
+        family=type(model).__module__.rpartition(".")[2],
+        build=build,
+        resize=_resize_timm,
+        cut=partial(timm_cuts.cut, how=plan),
+        head=sum(map(_weight_and_bias, [classifiers] if isinstance(classifiers, str) else classifiers), ()),
+        skeleton=model,
+    )
+
+
+def _build_timm(name: str) -> nn.Module:
+    model: nn.Module = timm.create_model(name, num_classes=0)
+    return model
+
+
+def _resize_timm(model: nn.Module, image_size: int) -> None:
+    if hasattr(model, "set_input_size"):
+        cast(Any, model).set_input_size(img_size=(image_size, image_size))
+
+
+def _as_it_is(model: nn.Module, image_size: int) -> None:
+    """Convolutions take any size."""
+
+
+def _weight_and_bias(layer: str) -> tuple[str, ...]:
+    return f"{layer}.weight", f"{layer}.bias"

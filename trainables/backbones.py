@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from itertools import islice
 
 import torch
@@ -11,6 +10,8 @@ from torch import Tensor, nn
 
 from search_spaces.backbones import BACKBONES
 from trainables.architectures import architecture
+from trainables.cuts import Cut
+from trainables.image_sizes import check_image_size
 from trainables.weights import load_weights
 
 __all__ = ["Classifier", "build_classifier"]
@@ -25,7 +26,7 @@ class Classifier(nn.Module):
 
     def __init__(
         self,
-        stages: Sequence[nn.Sequential],
+        cut: Cut,
         *,
         features: int,
         classes: int,
@@ -34,10 +35,10 @@ class Classifier(nn.Module):
         std: tuple[float, float, float],
     ) -> None:
         super().__init__()
-        self.stages = nn.Sequential(*stages)
+        self.stages = nn.Sequential(*cut.stages)
         self.head = nn.Sequential(
             OrderedDict(
-                pool=nn.AdaptiveAvgPool2d(1),
+                pool=cut.pool,
                 flatten=nn.Flatten(),
                 dropout=nn.Dropout(dropout),
                 linear=nn.Linear(features, classes),
@@ -88,14 +89,25 @@ class Classifier(nn.Module):
 
 
 def build_classifier(
-    backbone: str, *, classes: int, weights: str = "pretrained", dropout: float = 0.0, seed: int
+    backbone: str,
+    *,
+    classes: int,
+    weights: str = "pretrained",
+    dropout: float = 0.0,
+    image_size: int | None = None,
+    seed: int,
 ) -> Classifier:
     """A classifier whose head, and random weights if asked for, depend on `seed` alone.
 
-    Torch's global generator is left as it was. Raises MeltpointError for an unknown backbone and WeightsError
-    for weights that are missing or do not fit.
+    image_size: height and width (px) of the images to come, by default those the backbone was trained on. Where
+    its weights hold positions of patches, they are interpolated to it.
+
+    Torch's global generator is left as it was. Raises MeltpointError for an unknown backbone or a size that it
+    does not take, and WeightsError for weights that are missing or do not fit.
     """
     arch = architecture(backbone)
+    if image_size is not None:
+        check_image_size(backbone, image_size)
     info = BACKBONES[backbone]
     tensors = None if weights == "random" else load_weights(backbone, weights)
     with torch.random.fork_rng(devices=[]):
@@ -103,10 +115,12 @@ def build_classifier(
         model = arch.build()
         if tensors is not None:
             model.load_state_dict(tensors)
+        if image_size is not None and image_size != info.input_size:
+            arch.resize(model, image_size)
         torch.manual_seed(seed)
         return Classifier(
             arch.cut(model),
-            features=arch.features,
+            features=info.features,
             classes=classes,
             dropout=dropout,
             mean=info.mean,

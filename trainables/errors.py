@@ -23,6 +23,10 @@ class DivergedError(MeltpointError):
     """Training left the finite numbers: the loss is NaN or infinite."""
 
 
+class DeviceMemoryError(MeltpointError):
+    """A device's memory does not hold even one image's training step."""
+
+
 class DeviceError(MeltpointError):
     """A device was asked for that this machine does not have."""
 

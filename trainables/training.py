@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,7 +23,9 @@ from trainables.checkpoints import NestedTensors
 from trainables.devices import resolve_device
 from trainables.errors import CheckpointError, DataError, DivergedError
 from trainables.evaluation import Evaluation, score
+from trainables.micro_batches import MicroBatches
 from trainables.optimizers import build_optimizer
+from trainables.precision import autocast, build_scaler, check_precision, read_scaler, write_scaler
 from trainables.prepared import PreparedData
 from trainables.training_state import read_model, read_optimizer, write_model, write_optimizer
 from trainables.views import draw
@@ -51,20 +54,34 @@ class Trainer:
     torch's global generator. So on a CPU, with the same number of threads, a training that goes on from its
     saved state gives the same bits as one that was never interrupted.
 
-    Raises DeviceError for a device that is not there, WeightsError for weights that do not fit.
+    micro_batch: at most so many images at once (gradients add up over a batch); halves by itself where the
+    device's memory runs out, see MicroBatches.
+
+    Raises DeviceError for a device that is not there or a precision that it lacks, WeightsError for weights that
+    do not fit, MeltpointError for a backbone that does not take images of this size.
     """
 
-    def __init__(self, data: PreparedData, recipe: Recipe, *, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        data: PreparedData,
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: str = "cpu",
+        micro_batch: int | None = None,
+    ) -> None:
         self.data = data
         self.recipe = recipe
         self.seed = seed
         self.device = resolve_device(device)
+        check_precision(recipe.precision, self.device)
         self.epoch = 0
         model = build_classifier(
             recipe.backbone,
             classes=len(data.classes),
             weights=recipe.weights,
             dropout=recipe.dropout.rate,
+            image_size=int(data.images.shape[1]),
             seed=seed,
         )
         model.freeze(recipe.freeze_depth)
@@ -73,6 +90,8 @@ class Trainer:
         self.optimizer = build_optimizer(recipe.optimizer, trained)
         weights = class_weights(data.labels[data.splits["train"]], len(data.classes), recipe.balance.class_weights)
         self._class_weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
+        self.scaler = build_scaler(recipe.precision, self.device)
+        self.micro_batches = MicroBatches(self.model, self.device, micro_batch)
 
     def run_epoch(self) -> EpochResult:
         """Train on each image of the train split once, then evaluate on val. Raises DivergedError."""
@@ -93,8 +112,8 @@ class Trainer:
         probabilities = []
         with torch.no_grad():
             for start in range(0, len(chosen), _EVALUATION_BATCH):
-                logits = self.model(self._images(chosen[start : start + _EVALUATION_BATCH]))
-                probabilities.append(torch.softmax(logits.double(), dim=1).cpu())
+                images = self._images(chosen[start : start + _EVALUATION_BATCH])
+                probabilities += self.micro_batches.run(len(images), partial(self._predict, images))
         gathered = torch.cat(probabilities).numpy()
         if not np.isfinite(gathered).all():
             raise self._diverged(f"predictions on {split} are not finite")
@@ -110,6 +129,7 @@ class Trainer:
             "training": self._fingerprint(),
             "model": read_model(self.model),
             "optimizer": read_optimizer(self.model, self.optimizer),
+            "scaler": read_scaler(self.scaler),
         }
 
     def load_state_dict(self, state: NestedTensors) -> None:
@@ -122,6 +142,7 @@ class Trainer:
             raise CheckpointError(f"checkpoint must be of {ours}, and is of another training")
         write_model(self.model, state.get("model", {}))
         write_optimizer(self.model, self.optimizer, state.get("optimizer", {}))
+        write_scaler(self.scaler, state.get("scaler", {}))
         self.epoch = int(epoch)
 
     def _fingerprint(self) -> Tensor:
@@ -140,19 +161,33 @@ class Trainer:
         )
         for batch in _batches(order, self.recipe.batch_size):
             labels = torch.from_numpy(self.data.labels[batch]).to(self.device)
-            with torch.no_grad():
-                features = self.model.prefix(self._views(batch))
-            logits = self.model.suffix(features)
-            loss = mean_loss(logits, labels, self._class_weights, label_smoothing=self.recipe.mix.label_smoothing)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise self._diverged(f"the loss is {value}")
             self.optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            self.optimizer.step()
-            total_loss += value * len(batch)
-            correct += int((logits.argmax(dim=1) == labels).sum())
+            shares = self.micro_batches.run(len(batch), partial(self._add_gradients, self._views(batch), labels))
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            total_loss += sum(loss for loss, _ in shares) * len(batch)
+            correct += sum(right for _, right in shares)
         return {"loss": total_loss / len(order), "accuracy": correct / len(order)}
+
+    def _add_gradients(self, views: Tensor, labels: Tensor, rows: slice) -> tuple[float, int]:
+        """Gradients of these rows' part of the batch's mean loss; that part, and how many were right."""
+        with autocast(self.recipe.precision, self.device):
+            with torch.no_grad():
+                features = self.model.prefix(views[rows])
+            logits = self.model.suffix(features)
+            smoothing = self.recipe.mix.label_smoothing
+            mean = mean_loss(logits.float(), labels[rows], self._class_weights, label_smoothing=smoothing)
+            loss = mean * (len(logits) / len(labels))
+        value = loss.item()
+        if not math.isfinite(value):
+            raise self._diverged(f"the loss is {value}")
+        torch.autograd.backward(self.scaler.scale(loss))
+        return value, int((logits.argmax(dim=1) == labels[rows]).sum())
+
+    def _predict(self, images: Tensor, rows: slice) -> Tensor:
+        with autocast(self.recipe.precision, self.device):
+            logits = self.model(images[rows])
+        return torch.softmax(logits.double(), dim=1).cpu()
 
     def _images(self, chosen: Indices) -> Tensor:
         """uint8 (B, 3, H, W) on the device; the array's own layout is torch's channels_last."""

@@ -1,0 +1,80 @@
+"""A step in shares that fit the memory, with the result of one step over the whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from trainables.backbones import Classifier
+from trainables.errors import DeviceMemoryError
+
+__all__ = ["MicroBatches"]
+
+Result = TypeVar("Result")
+
+
+class MicroBatches:
+    """Runs work over rows of a batch: all at once, or in shares where that needs more memory than there is.
+
+    After torch runs out of memory the share halves, down to one image, and stays so; gradients, statistics
+    and random numbers go back to where the batch began, and it is repeated. Where each share's loss is weighted
+    by its part of the batch, the gradients add up to those of the whole, up to rounding. Two things differ: a
+    thawed BatchNorm normalises each share by itself (and needs more than one value for each channel), and on a
+    GPU dropout draws other masks.
+    """
+
+    def __init__(self, model: Classifier, device: torch.device, size: int | None = None) -> None:
+        self.model = model
+        self.device = device
+        self.size = size
+
+    def run(self, images: int, work: Callable[[slice], Result]) -> list[Result]:
+        """What `work` returns for each share of `images` rows, in order.
+
+        Raises DeviceMemoryError where one image alone is too much.
+        """
+        buffers = {name: buffer.clone() for name, buffer in self._statistics()}
+        numbers = self._random_state()
+        while True:
+            try:
+                return [work(rows) for rows in self._shares(images)]
+            except torch.OutOfMemoryError as error:
+                self._halve(images, error)
+            # Outside the handler: the error holds the tensors of the failed attempt.
+            self._restore(buffers, numbers)
+
+    def _shares(self, images: int) -> Iterator[slice]:
+        size = min(self.size or images, images)
+        return (slice(start, min(start + size, images)) for start in range(0, images, size))
+
+    def _halve(self, images: int, error: torch.OutOfMemoryError) -> None:
+        size = min(self.size or images, images)
+        if size == 1:
+            reason = str(error).splitlines()[0]
+            raise DeviceMemoryError(
+                f"{self.device} has too little memory for one image at a time: take a smaller backbone or "
+                f"image_size, or freeze more ({reason})"
+            ) from None
+        self.size = size // 2
+
+    def _restore(self, buffers: dict[str, Tensor], numbers: list[Tensor]) -> None:
+        self.model.zero_grad()
+        for name, buffer in self._statistics():
+            buffer.copy_(buffers[name])
+        torch.set_rng_state(numbers[0])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(numbers[1], self.device)
+            torch.cuda.empty_cache()
+
+    def _random_state(self) -> list[Tensor]:
+        cuda = [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else []
+        return [torch.get_rng_state(), *cuda]
+
+    def _statistics(self) -> Iterator[tuple[str, Tensor]]:
+        """The buffers that a training step changes."""
+        for number, stage in enumerate(self.model.stages):
+            if number >= self.model.freeze_depth:
+                yield from stage.named_buffers(prefix=str(number))

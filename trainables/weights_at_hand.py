@@ -1,0 +1,38 @@
+"""Whether a backbone's pretrained weights are on this machine, without loading torch or asking a network."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from search_spaces.backbones import BACKBONES
+
+__all__ = ["weights_at_hand"]
+
+
+def weights_at_hand(backbone: str) -> bool:
+    """Whether `weights: pretrained` needs no download: installed, or kept by torch's or Hugging Face's cache."""
+    kind, _, place = BACKBONES[backbone].weights_source.partition(":")
+    if kind == "package":
+        return importlib.util.find_spec(place.replace("-", "_")) is not None
+    if kind == "url":
+        return (_torch_home() / "hub" / "checkpoints" / Path(urlsplit(place).path).name).is_file()
+    if kind == "hub":
+        snapshots = _hugging_face_cache() / f"models--{place.replace('/', '--')}" / "snapshots"
+        return any(any(snapshots.glob(f"*/*.{suffix}")) for suffix in ("safetensors", "bin", "pth"))
+    return False
+
+
+def _cache_home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _torch_home() -> Path:
+    return Path(os.environ.get("TORCH_HOME") or _cache_home() / "torch")
+
+
+def _hugging_face_cache() -> Path:
+    home = Path(os.environ.get("HF_HOME") or _cache_home() / "huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
