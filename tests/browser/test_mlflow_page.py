@@ -63,4 +63,4 @@ def test_the_prepared_view_lists_the_trials_and_draws_the_charts(
     expect(page.get_by_text("Parallel Coordinates").first).to_be_visible(timeout=60_000)
     for trial in finished_sweep.board.trials:
         expect(page.get_by_text(trial.id).first).to_be_visible(timeout=30_000)
-    expect(page.get_by_text("optimizer.log10_lr").first).to_be_visible()
+    expect(page.get_by_text("optimizer.log10_lr").first).to_be_visible(timeout=30_000)
