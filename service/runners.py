@@ -28,6 +28,8 @@ from service.states import SweepState
 from service.stoppers import build_stopper
 from service.tracking import Tracker
 from service.tune_runs import tune_session
+from trainables.devices import resolve_device
+from trainables.precision import check_precision
 from trainables.prepared import PreparedData, prepare
 from trainables.trials import TrialPlan
 from trainables.weights import check_weights
@@ -75,6 +77,8 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
             with _step(console, "starting Ray"):
                 cluster = stack.enter_context(connect())
             allotment = allot(spec.resources, cpus=cluster.cpus, gpus=cluster.gpus, trials=spec.budget.trials)
+            for precision in _precisions(spec):
+                check_precision(precision, resolve_device(allotment.device))
             return _Run(spec, data, home=home, ledger=ledger, console=console).finish(allotment)
     finally:
         ledger.close()
@@ -203,6 +207,11 @@ def _weights(spec: SweepSpec) -> list[tuple[str, str]]:
     )
     anchored = (recipe.anchored(spec.folder) for recipe in recipes)
     return list(dict.fromkeys((recipe.backbone, recipe.weights) for recipe in anchored))
+
+
+def _precisions(spec: SweepSpec) -> set[str]:
+    """Every number format that the sweep can draw."""
+    return {recipe.precision for recipe in spec.points} if spec.points else set(_drawn(spec, "precision"))
 
 
 def _drawn(spec: SweepSpec, name: str) -> list[str]:
