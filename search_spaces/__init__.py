@@ -21,7 +21,7 @@ from search_spaces.shipped import SHIPPED, shipped_document
 from search_spaces.space import Condition, Entry, Point, Space, sample
 from search_spaces.space_parser import parse_space
 from search_spaces.spec import SweepSpec, load_spec, parse_spec
-from search_spaces.surveys import policies_used, varying_names, weights_used
+from search_spaces.surveys import values_used, varying_names, weights_used
 from search_spaces.vocabulary import PARAMETERS, Parameter
 
 __all__ = [
@@ -62,10 +62,10 @@ __all__ = [
     "load_spec",
     "parse_space",
     "parse_spec",
-    "policies_used",
     "resolve_freeze_depth",
     "sample",
     "shipped_document",
+    "values_used",
     "varying_names",
     "weights_used",
 ]

@@ -35,10 +35,10 @@ def weights_used(spec: SweepSpec) -> list[tuple[str, str]]:
     return list(dict.fromkeys((recipe.backbone, recipe.weights) for recipe in recipes))
 
 
-def policies_used(spec: SweepSpec) -> list[str]:
-    """Every augmentation policy that a trial of the sweep can draw, each once."""
-    recipes = spec.points or _choices(spec.space, "augment.policy")
-    return list(dict.fromkeys(recipe.augment.policy for recipe in recipes))
+def values_used(spec: SweepSpec, name: str) -> list[object]:
+    """Every value of a listed name, such as `augment.policy`, that a trial of the sweep can draw, each once."""
+    flats = (recipe.flat() for recipe in spec.points or _choices(spec.space, name))
+    return list(dict.fromkeys(flat[name] for flat in flats if name in flat))
 
 
 def _drawn(space: Space) -> list[Recipe]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search_spaces import MeltpointError, SweepSpec, policies_used, varying_names, weights_used
+from search_spaces import MeltpointError, SweepSpec, values_used, varying_names, weights_used
 from service.clocks import now_ms
 from service.clusters import connect
 from service.drivers import driving, mark_interrupted
@@ -30,8 +30,10 @@ from service.sessions import Session
 from service.states import SweepState
 from service.tracking import Tracker
 from service.tuning import tune_session
+from trainables.devices import resolve_device
 from trainables.own_code import importable_from, load_own
 from trainables.own_metrics import own_metrics
+from trainables.precision import check_precision
 from trainables.prepared import PreparedData, prepare
 from trainables.trials import TrialPlan
 from trainables.views import find_policy
@@ -79,6 +81,8 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
         with working(console, "starting Ray"):
             cluster = stack.enter_context(connect())
         allotment = allot(spec.resources, cpus=cluster.cpus, gpus=cluster.gpus, trials=spec.budget.trials)
+        for precision in values_used(spec, "precision"):
+            check_precision(str(precision), resolve_device(allotment.device))
         with working(console, "checking weights"):
             for backbone, weights in weights_used(spec):
                 check_weights(backbone, weights, image_size=spec.data.image_size)
@@ -234,8 +238,8 @@ def _check_own_code(spec: SweepSpec) -> None:
     importable_from(spec.folder)
     for name in own_metrics(spec.metric.name):
         load_own(name, "metric")
-    for policy in policies_used(spec):
-        find_policy(policy)
+    for policy in values_used(spec, "augment.policy"):
+        find_policy(str(policy))
 
 
 def _plan(spec: SweepSpec) -> Json:

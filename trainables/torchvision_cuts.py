@@ -122,8 +122,13 @@ def _swin(model: nn.Module) -> Cut:
 
 
 def resize_vit(model: nn.Module, image_size: int) -> None:
-    """Let a ViT take images of `image_size` px: its position embeddings are interpolated (bicubic)."""
+    """Let a ViT take images of `image_size` px: its position embeddings are interpolated (bicubic).
+
+    Raises ValueError where its patches do not fill them.
+    """
     assert isinstance(model, VisionTransformer)
+    if image_size % model.patch_size:
+        raise ValueError(f"its patches need a multiple of {model.patch_size}")
     state = OrderedDict({"encoder.pos_embedding": model.encoder.pos_embedding.detach()})
     resized = interpolate_embeddings(image_size, model.patch_size, state)["encoder.pos_embedding"]
     model.encoder.pos_embedding = nn.Parameter(resized.to(torch.float32))

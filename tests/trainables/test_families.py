@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from torch.nn import functional
 from torchvision.models import get_model
 
 from search_spaces import BACKBONES, resolve_freeze_depth
+from search_spaces.errors import MeltpointError
 from trainables.architectures import architecture
 from trainables.backbone_table import describe
 from trainables.backbones import Classifier, build_classifier
 from trainables.checkpoints import load_checkpoint, save_checkpoint
 from trainables.export import export_module
 from trainables.training_state import read_model, write_model
+from trainables.weights import check_weights
 
 SIZES = {
     "torchvision/resnet18": 48,
@@ -42,12 +45,12 @@ SIZES = {
     "timm/densenet121": 48,
     "timm/resnet18": 48,
 }
+VGG = "torchvision/vgg11"  # 129 M parameters in its smallest
 SMALL = [
     "torchvision/resnet18",
     "torchvision/mobilenet_v3_small",
     "torchvision/efficientnet_b0",
     "torchvision/densenet121",
-    "torchvision/vgg11",
     "torchvision/regnet_y_400mf",
     "torchvision/swin_t",
     "timm/convnext_atto",
@@ -109,19 +112,20 @@ def test_the_table_s_row_is_what_the_model_is(backbone: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [0, -1, "all"])
-@pytest.mark.parametrize("backbone", SMALL)
+@pytest.mark.parametrize("backbone", [*SMALL, pytest.param(VGG, marks=pytest.mark.slow)])
 def test_a_step_changes_what_is_thawed_and_nothing_that_is_frozen(
     backbone: str, depth: int | str, tmp_path: Path
 ) -> None:
-    model = classifier(backbone, depth)
+    fresh = classifier(backbone, depth)
+    model = copy.deepcopy(fresh)
     before = as_bytes(model.state_dict())
     frozen = {name for name in before if name.startswith("stages.") and int(name.split(".")[1]) < model.freeze_depth}
     assert {name for name, parameter in model.named_parameters() if not parameter.requires_grad} <= frozen
     assert not frozen & {name for name, parameter in model.named_parameters() if parameter.requires_grad}
 
     model.train()
-    optimizer = torch.optim.SGD([one for one in model.parameters() if one.requires_grad], lr=1e-3)
-    functional.cross_entropy(model(photos(SIZES[backbone])), torch.tensor([0, 1])).backward()
+    optimizer = torch.optim.SGD([one for one in model.parameters() if one.requires_grad], lr=1e-5)
+    functional.cross_entropy(model(photos(SIZES[backbone], count=4)), torch.tensor([0, 1, 2, 0])).backward()
     optimizer.step()
 
     after = as_bytes(model.state_dict())
@@ -132,13 +136,15 @@ def test_a_step_changes_what_is_thawed_and_nothing_that_is_frozen(
     assert bool(changed & thawed) == bool(thawed)
     model.eval()
     path = save_checkpoint(tmp_path, epoch=1, tensors={"model": read_model(model)}, meta={})
-    again = classifier(backbone, depth).eval()
+    again = copy.deepcopy(fresh).eval()
     write_model(again, load_checkpoint(path).tensors["model"])
     with torch.no_grad():
-        assert torch.equal(again(photos(SIZES[backbone])), model(photos(SIZES[backbone])))
+        logits = model(photos(SIZES[backbone]))
+        assert torch.isfinite(logits).all()
+        assert torch.equal(again(photos(SIZES[backbone])), logits)
 
 
-@pytest.mark.parametrize("backbone", SMALL)
+@pytest.mark.parametrize("backbone", [*SMALL, pytest.param(VGG, marks=pytest.mark.slow)])
 def test_the_exported_program_gives_equal_probabilities(backbone: str, tmp_path: Path) -> None:
     size = SIZES[backbone]
     served = export_module(classifier(backbone), size)
@@ -161,3 +167,38 @@ def test_prefix_and_suffix_make_the_whole_at_every_boundary(backbone: str) -> No
         for depth in range(len(model.stages) + 1):
             model.freeze(depth)
             assert torch.equal(model.suffix(model.prefix(images)), whole)
+
+
+def test_what_a_backbone_cannot_take_is_refused_before_weights_are_read() -> None:
+    with pytest.raises(MeltpointError, match=r"image_size must be one that timm/mixer_b16_224 takes, .*224 \(64\)"):
+        check_weights("timm/mixer_b16_224", "pretrained", image_size=64)
+    with pytest.raises(MeltpointError, match=r"image_size must be one that torchvision/vit_b_16 takes, .*224 \(100\)"):
+        check_weights("torchvision/vit_b_16", "pretrained", image_size=100)
+
+
+def smallest_of_each_family() -> list[str]:
+    smallest: dict[str, str] = {}
+    for name, info in BACKBONES.items():
+        known = smallest.get(info.family)
+        if name.startswith("timm/") and (known is None or info.multiply_adds < BACKBONES[known].multiply_adds):
+            smallest[info.family] = name
+    return sorted(smallest.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", smallest_of_each_family())
+def test_the_stages_of_every_timm_family_are_the_whole_model(backbone: str) -> None:
+    """Same features in eval mode, and every parameter is in exactly one stage, with a place in their order."""
+    info = BACKBONES[backbone]
+    torch.manual_seed(0)
+    model = architecture(backbone).build().eval()
+    images = torch.randn(1, 3, info.input_size, info.input_size)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    with torch.no_grad():
+        expected = model(images)
+        cut = architecture(backbone).cut(model)
+        torch.testing.assert_close(cut.whole()(images), expected, rtol=1e-4, atol=1e-4)
+    held = [names[id(parameter)] for stage in cut.stages for parameter in stage.parameters()]
+    assert sorted(held) == sorted(names.values())
+    assert len(cut.stages) == info.stages
+    assert not list(cut.pool.parameters())
