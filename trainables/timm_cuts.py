@@ -9,8 +9,6 @@ before the first such module (tokens, positions) is kept as the model's own code
 from __future__ import annotations
 
 import copy
-import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -19,18 +17,12 @@ import torch
 from timm.layers import ClassifierHead, SelectAdaptivePool2d
 from torch import Tensor, nn
 
-from search_spaces.errors import MeltpointError
 from trainables.cuts import Cut, ShapesOnly, spliced
+from trainables.timm_groups import UncutError, parameter_stages, refuse_unless
 
 __all__ = ["Plan", "UncutError", "cut", "plan"]
 
-_UNMATCHED: Final = (float("inf"),)
 _HARMLESS: Final = (nn.Identity, nn.Dropout, nn.Flatten, nn.AdaptiveAvgPool2d, ClassifierHead)
-_WITH_THE_GROUP_BEFORE: Final = (99999.0, float("inf"))  # timm's MATCH_PREV_GROUP; unmatched names
-
-
-class UncutError(MeltpointError):
-    """A model cannot be cut into stages; the message says why, without its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +104,10 @@ def plan(model: nn.Module, image_size: int) -> Plan:
     if tail is not None:
         stages.setdefault(tail, [])
     before = {stage for call in body[:first] for stage in units[call.name]}
-    _refuse_unless(before <= {0}, "modules behind its first stage hand on more than one tensor")
-    _refuse_unless(loose <= ({0} if shelled else set()), "parameters outside its modules are used late")
-    _refuse_unless(tail is None or tail == max(stages), "its head has parameters of an early stage")
-    _refuse_unless(sorted(stages) == list(range(max(stage_of.values()) + 1)), "not every stage has modules of its own")
+    refuse_unless(before <= {0}, "modules behind its first stage hand on more than one tensor")
+    refuse_unless(loose <= ({0} if shelled else set()), "parameters outside its modules are used late")
+    refuse_unless(tail is None or tail == max(stages), "its head has parameters of an early stage")
+    refuse_unless(sorted(stages) == list(range(max(stage_of.values()) + 1)), "not every stage has modules of its own")
     plain = tail is None and shape[1] == features and len(shape) == 4 and _is_mean(model, head)
     return Plan(
         stages=tuple(tuple(stages[number]) for number in sorted(stages)),
@@ -157,60 +149,6 @@ def _and_parents(name: str) -> list[str]:
     return [".".join(parts[: count + 1]) for count in range(len(parts))]
 
 
-def parameter_stages(model: nn.Module) -> dict[str, int]:
-    """The stage of each parameter by name, from the groups that the model declares.
-
-    Norms that timm adds to the group before them stay with it; a convolution or linear layer there (the head
-    convolution of EfficientNet) makes a stage of its own.
-    """
-    groups: dict[tuple[float, ...], list[str]] = defaultdict(list)
-    weighty: set[tuple[float, ...]] = set()
-    rules = _rules(model)
-    for name, parameter in model.named_parameters():
-        key = next((key for rule in rules if (key := rule.key(name)) is not None), _UNMATCHED)
-        groups[key].append(name)
-        if parameter.squeeze().ndim > 1:
-            weighty.add(key)
-    stages: dict[str, int] = {}
-    stage = -1
-    for key in sorted(groups):
-        if stage < 0 or key in weighty or key[-1] not in _WITH_THE_GROUP_BEFORE:
-            stage += 1
-        stages.update(dict.fromkeys(groups[key], stage))
-    return stages
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Rule:
-    """One pattern of a `group_matcher`; its group's place in the order is (ordinal, numbers matched, suffix)."""
-
-    pattern: re.Pattern[str]
-    ordinal: int
-    suffix: tuple[int, ...]
-
-    def key(self, name: str) -> tuple[float, ...] | None:
-        found = self.pattern.match(name)
-        if found is None:
-            return None
-        return tuple(
-            map(float, (self.ordinal, *(group for group in found.groups() if group is not None), *self.suffix))
-        )
-
-
-def _rules(model: nn.Module) -> list[_Rule]:
-    _refuse_unless(hasattr(model, "group_matcher"), "it declares no groups")
-    try:
-        declared = cast(Any, model).group_matcher(coarse=True)
-    except (AssertionError, NotImplementedError, TypeError):
-        declared = None
-    _refuse_unless(isinstance(declared, Mapping), "it declares no coarse groups by name")
-    rules = []
-    for ordinal, spec in enumerate(declared.values()):
-        for pattern, suffix in [(spec, None)] if isinstance(spec, str) else (spec or ()):
-            rules.append(_Rule(pattern=re.compile(pattern), ordinal=ordinal, suffix=tuple(suffix or ())))
-    return rules
-
-
 def _units(model: nn.Module, stage_of: Mapping[str, int], prefix: str = "") -> dict[str, frozenset[int]]:
     """The largest modules that hold parameters of at most one stage, and that stage."""
     units: dict[str, frozenset[int]] = {}
@@ -249,7 +187,7 @@ def _follow(
         with torch.no_grad(), ShapesOnly():
             maps = run.forward_features(images)
             body = len(calls)
-            _refuse_unless(body > 0 and maps is last[0], "its feature maps are not what its last module gives")
+            refuse_unless(body > 0 and maps is last[0], "its feature maps are not what its last module gives")
             features = run.forward_head(maps, pre_logits=True)
     except (AttributeError, TypeError, NotImplementedError) as error:
         raise UncutError(f"its forward pass cannot be followed ({str(error).splitlines()[0]})") from error
@@ -257,8 +195,8 @@ def _follow(
         for hook in hooks:
             hook.remove()
     names = [call.name for call in calls]
-    _refuse_unless(len(set(names)) == len(names), "a module is used twice")
-    _refuse_unless(isinstance(features, Tensor) and features.ndim == 2, "its features are not one vector an image")
+    refuse_unless(len(set(names)) == len(names), "a module is used twice")
+    refuse_unless(isinstance(features, Tensor) and features.ndim == 2, "its features are not one vector an image")
     return calls[:body], calls[body:], maps.shape, int(features.shape[1])
 
 
@@ -277,7 +215,7 @@ def _staged(chain: Iterable[_Call], units: Mapping[str, frozenset[int]]) -> dict
     stage = 0
     for call in chain:
         here = next(iter(units[call.name]), stage)
-        _refuse_unless(here >= stage, "its stages do not follow one another")
+        refuse_unless(here >= stage, "its stages do not follow one another")
         stage = here
         stages.setdefault(stage, []).append(call.name)
     return stages
@@ -310,8 +248,3 @@ def _shell(model: nn.Module, gone: Iterable[str], *, bare: bool = False) -> nn.M
         else:
             shell._modules[name] = _shell(child, inner, bare=bare) if inner else child
     return shell
-
-
-def _refuse_unless(fine: bool, reason: str) -> None:
-    if not fine:
-        raise UncutError(reason)
