@@ -39,7 +39,6 @@ def test_digits() -> None:
 
 
 def test_solar_cells_are_defective_above_one_half() -> None:
-    pytest.importorskip("elpv_dataset")
     table = load_table("elpv", base_dir=Path())
 
     assert len(table.images) == 2624

