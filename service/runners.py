@@ -141,21 +141,19 @@ class _Driver:
         )
 
     def _train(self, session: Session, allotment: Allotment) -> None:
-        milestones = session.milestones()
-
         def make_plan(trial: Trial) -> TrialPlan:
             return TrialPlan(
                 recipe=trial.recipe,
                 seed=trial.seed,
                 epochs=self.spec.budget.epochs,
-                report_at=milestones,
+                report_at=session.milestones,
                 data=str(self.data.folder),
                 split_key=self.data.split_key,
                 folder=str(self.folder / trial.id),
                 metric=self.sweep.metric,
                 maximize=self.sweep.maximizes,
                 device=allotment.device,
-                code=str(self.spec.folder.absolute()),
+                code=str(self.spec.folder),
             )
 
         def interrupted(name: str) -> None:

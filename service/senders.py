@@ -58,7 +58,7 @@ class Sender:
 
         Ends after `patience` seconds, or when nothing has been taken for `GIVE_UP_SECONDS` of them.
         """
-        self._last_taken = max(self._last_taken, time.monotonic())
+        self._last_taken = time.monotonic()
         self._finishing.set()
         deadline = time.monotonic() + patience
         while self._thread.is_alive() and time.monotonic() < deadline:

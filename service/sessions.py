@@ -52,7 +52,8 @@ class Progress:
 class Session:
     """Asks the searcher, records results in the ledger, asks the scheduler, keeps the budget.
 
-    `cut_short` says why trials were left out or ended before their time, if any were.
+    `cut_short` says why trials were left out or ended before their time, if any were; `milestones` are the epochs
+    after which a trial must report at once.
 
     Ownership: borrows the ledger. Thread safety: one lock; Ray's event loop and the live view may both call.
     """
@@ -73,7 +74,7 @@ class Session:
         self._clock = clock
         self._gpu_share = gpu_share
         self._started = clock()
-        self._milestones = frozenset(scheduler.milestones(spec.budget.epochs))
+        self.milestones = scheduler.milestones(spec.budget.epochs)
         self._reports: list[Report] = []
         self._attempts: dict[str, Trial] = {}
         self._asked = 0
@@ -113,10 +114,6 @@ class Session:
     def elapsed(self) -> float:
         """Seconds since the session began."""
         return self._clock() - self._started
-
-    def milestones(self) -> tuple[int, ...]:
-        """The epochs after which a trial must report at once."""
-        return self._scheduler.milestones(self.spec.budget.epochs)
 
     def next_trial(self) -> Trial | None:
         """A trial that has just begun its first attempt; None when there will be no more."""
@@ -201,7 +198,7 @@ class Session:
         """Whether early stopping ends the trial; every epoch that counts for others is kept, however the trial ends."""
         pruned = False
         for row in result.rows:
-            if row.epoch in self._milestones:
+            if row.epoch in self.milestones:
                 value = row.metrics().get(self.sweep.metric, math.nan)
                 report = Report(trial_id=trial.id, epoch=row.epoch, value=value)
                 pruned = pruned or self._scheduler.stops(self._reports, report)
