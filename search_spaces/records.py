@@ -192,6 +192,10 @@ class Augment(Record):
         AugmentPolicy,
         Field(description="which variations; lecture7 is flip, crop and colour jitter; or your own function"),
     ] = "none"
+    views: Annotated[
+        int,
+        Field(ge=0, le=100_000, description="different views of an image, used by turns; 0 is a new one each epoch"),
+    ] = 0
 
 
 class Mix(Record):

@@ -60,7 +60,7 @@ class SplitSpec(Section):
 class DataSpec(Section):
     """Which images, how they are split, at which size (pixels, square) they are read, and what they may take.
 
-    `disk` and `memory` are given as text such as 20G and kept in bytes.
+    `disk`, `memory` and `cache` are given as text such as 20G and kept in bytes.
     """
 
     source: Annotated[
@@ -72,6 +72,13 @@ class DataSpec(Section):
     image_size: Annotated[int, Field(ge=8, le=1024, description="height and width, pixels")] = 224
     disk: Annotated[int | None, Field(description="most bytes of decoded images on disk; more is streamed")] = None
     memory: Annotated[int | None, Field(description="most bytes of images mapped to memory; more is streamed")] = None
+
+    cache: Annotated[int | None, Field(description="most bytes of activations kept on disk; off keeps none")] = None
+
+    @field_validator("cache", mode="before")
+    @classmethod
+    def _bytes_or_off(cls, size: Any) -> int | None:
+        return 0 if size == "off" else None if size is None else parse_size(size)
 
     @field_validator("disk", "memory", mode="before")
     @classmethod

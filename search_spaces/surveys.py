@@ -41,6 +41,12 @@ def values_used(spec: SweepSpec, name: str) -> list[object]:
     return list(dict.fromkeys(flat[name] for flat in flats if name in flat))
 
 
+def expected_recipes(spec: SweepSpec) -> list[tuple[Recipe, float]]:
+    """Recipes and how often each is expected among the sweep's trials: its points, or 256 draws of its space."""
+    recipes = list(spec.points) or _drawn(spec.space)
+    return [(recipe, spec.budget.trials / len(recipes)) for recipe in recipes]
+
+
 def _drawn(space: Space) -> list[Recipe]:
     rng = random.Random(0)
     return [space.recipe(point) for point in (space.default(), *(sample(space, rng) for _ in range(_DRAWS)))]

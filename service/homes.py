@@ -41,6 +41,10 @@ class Home:
         return self.root / "data"
 
     @property
+    def activations(self) -> Path:
+        return self.root / "activations"
+
+    @property
     def ray_token(self) -> Path:
         return self.root / "ray-token"
 

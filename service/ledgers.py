@@ -235,8 +235,11 @@ class Ledger:
         metric: str,
         maximize: bool,
         checkpoint: str | None = None,
+        sharing: Json | None = None,
     ) -> Trial:
         """Add finished epochs, in order, and keep the trial's best epoch by `metric`. An epoch already there stays.
+
+        sharing: what the trial computed itself and what it had from the node's cache, so far.
 
         Raises:
             StaleAttemptError: `attempt` is not the trial's current one, or the trial has finished.
@@ -255,6 +258,7 @@ class Ledger:
                     best_epoch=best_epoch,
                     best_value=best_value,
                     checkpoint=checkpoint or trial.checkpoint,
+                    sharing=sharing or trial.sharing,
                 )
                 span = {"first": fresh[0].epoch, "last": fresh[-1].epoch}
                 self.outbox.add(connection, sweep_id=trial.sweep_id, trial_id=trial_id, kind="epochs", payload=span)

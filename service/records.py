@@ -68,6 +68,7 @@ class Trial:
     best_epoch: int | None = None
     best_value: float | None = None
     checkpoint: str | None = None
+    sharing: Json | None = None
     error: str | None = None
     trace: str | None = None
     started_at: int | None = None

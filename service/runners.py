@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search_spaces import MeltpointError, SweepSpec, values_used, varying_names, weights_used
+from search_spaces import MeltpointError, Recipe, SweepSpec, values_used, varying_names, weights_used
 from service.clocks import now_ms
 from service.clusters import connect
 from service.drivers import driving, mark_interrupted
@@ -27,6 +27,7 @@ from service.schedulers import build_scheduler
 from service.searchers import build_searcher
 from service.senders import Sender
 from service.sessions import Session
+from service.sharing_plans import SharingSurvey
 from service.states import SweepState
 from service.tracking import Tracker
 from service.tuning import tune_session
@@ -138,9 +139,12 @@ class _Driver:
             scheduler=build_scheduler(self.spec),
             clock=time.monotonic,
             gpu_share=allotment.gpu,
+            notice=lambda text: self.console.print(text, style="yellow", markup=False, soft_wrap=True),
         )
 
     def _train(self, session: Session, allotment: Allotment) -> None:
+        survey = SharingSurvey.of(self.spec, self.home, self.sweep.id)
+
         def make_plan(trial: Trial) -> TrialPlan:
             return TrialPlan(
                 recipe=trial.recipe,
@@ -154,6 +158,7 @@ class _Driver:
                 maximize=self.sweep.maximizes,
                 device=allotment.device,
                 code=str(self.spec.folder),
+                sharing=survey.plain(Recipe.from_flat(trial.recipe)),
             )
 
         def interrupted(name: str) -> None:

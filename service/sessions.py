@@ -23,6 +23,7 @@ class Result:
     rows: tuple[EpochRow, ...]
     done: bool
     checkpoint: str | None = None
+    sharing: Json | None = None
     error: str | None = None
     trace: str | None = None
 
@@ -34,6 +35,7 @@ class Result:
             rows=rows,
             done=report["done_training"],
             checkpoint=report.get("best_checkpoint"),
+            sharing=report.get("sharing"),
             error=report.get("error"),
             trace=report.get("trace"),
         )
@@ -53,7 +55,7 @@ class Session:
     """Asks the searcher, records results in the ledger, asks the scheduler, keeps the budget.
 
     `cut_short` says why trials were left out or ended before their time, if any were; `milestones` are the epochs
-    after which a trial must report at once.
+    after which a trial must report at once. `notice` is called with what a user should know meanwhile.
 
     Ownership: borrows the ledger. Thread safety: one lock; Ray's event loop and the live view may both call.
     """
@@ -68,11 +70,13 @@ class Session:
         scheduler: Scheduler,
         clock: Callable[[], float],
         gpu_share: float = 0.0,
+        notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.spec, self.sweep, self.ledger = spec, sweep, ledger
         self._searcher, self._scheduler = searcher, scheduler
         self._clock = clock
         self._gpu_share = gpu_share
+        self._notice, self._noticed = notice, set[str]()
         self._started = clock()
         self.milestones = scheduler.milestones(spec.budget.epochs)
         self._reports: list[Report] = []
@@ -150,6 +154,7 @@ class Session:
             trial = self._attempts.get(trial_id)
             if trial is None:
                 return True
+            self._note_trouble(result)
             if result.rows:
                 trial = self._record_rows(trial, result)
             pruned = self._judge(trial, result)
@@ -187,12 +192,20 @@ class Session:
             metric=self.sweep.metric,
             maximize=self.sweep.maximizes,
             checkpoint=result.checkpoint,
+            sharing=result.sharing,
         )
         self._attempts[trial.id] = trial
         self.progress.epochs += len(result.rows)
         self.progress.worker_seconds += sum(row.seconds for row in result.rows)
         self._note_best(trial)
         return trial
+
+    def _note_trouble(self, result: Result) -> None:
+        """What hinders workers without failing them is said once."""
+        trouble = (result.sharing or {}).get("trouble")
+        if trouble and trouble not in self._noticed:
+            self._noticed.add(trouble)
+            self._notice(trouble)
 
     def _judge(self, trial: Trial, result: Result) -> bool:
         """Whether early stopping ends the trial; every epoch that counts for others is kept, however the trial ends."""

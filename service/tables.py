@@ -70,6 +70,7 @@ trials = Table(
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
     Column("mlflow_run_id", String(64)),
+    Column("sharing", JSON),
     UniqueConstraint("sweep_id", "number"),
 )
 

@@ -114,7 +114,7 @@ class Tracker:
         best = [row.best_metrics() for row in self._ledger.epochs(trial.id) if row.epoch == trial.best_epoch]
         at = trial.finished_at or message.created_at
         points = [Metric(k, v, at, trial.epochs) for row in best for k, v in row.items() if math.isfinite(v)]
-        tags = {"meltpoint.state": trial.state.value}
+        tags = {"meltpoint.state": trial.state.value} | _sharing_tags(trial)
         if trial.error:
             tags |= {"meltpoint.error": trial.error[:5000]}
         self._client.log_batch(run_id, metrics=points, tags=[RunTag(k, v) for k, v in tags.items()])
@@ -220,6 +220,15 @@ def _trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
         "meltpoint.identity": trial.identity,
         "meltpoint.state": TrialState.RUNNING.value,
     }
+
+
+def _sharing_tags(trial: Trial) -> dict[str, str]:
+    """How the trial's frozen part was computed, and why so."""
+    if trial.sharing is None:
+        return {}
+    shared = trial.sharing
+    said = f"{shared['computed']} images computed, {shared['read']} read; {shared['trouble'] or shared['reason']}"
+    return {"meltpoint.prefix": shared["training"], "meltpoint.prefix.note": said}
 
 
 def _params(recipe: Json) -> list[Param]:

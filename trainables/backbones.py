@@ -2,61 +2,87 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
+from collections.abc import Iterable
+from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from search_spaces.backbones import BACKBONES
 from trainables.architectures import architecture
-from trainables.cuts import Cut
 from trainables.image_sizes import check_image_size
 from trainables.weights import load_weights
 
-__all__ = ["Classifier", "build_classifier"]
+__all__ = ["Body", "Classifier", "build_classifier", "pretrained_body"]
+
+_BODIES_KEPT = 2
 
 
-class Classifier(nn.Module):
-    """Stages from the image to the features, then pool, dropout and one linear layer.
+class Body(nn.Module):
+    """A backbone without a classifier: stages from the image to the features, then pooling to one vector.
 
-    `freeze(depth)` sets the boundary between `prefix` (frozen) and `suffix` (trained); `forward` is one after
-    the other. The head is never frozen.
+    mean, std: of RGB values in 0..1, as the weights were trained with.
     """
 
     def __init__(
         self,
-        cut: Cut,
+        stages: Iterable[nn.Module],
+        pool: nn.Module,
+        *,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        super().__init__()
+        self.stages = nn.Sequential(*stages)
+        self.pool = nn.Sequential(pool, nn.Flatten())
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W), uint8 or float in 0..255, as the first stage takes them."""
+        return (images.float() / 255 - self.mean) / self.std
+
+
+class Classifier(Body):
+    """Stages from the image to the features, then pool, dropout and one linear layer.
+
+    `freeze(depth)` sets the boundary between `prefix` (frozen) and `suffix` (trained); `forward` is one after
+    the other. The pool has no parameters: where all stages are frozen it belongs to the prefix. The head is never
+    frozen. shared: the first so many stages are other classifiers' too, and stay frozen.
+    """
+
+    def __init__(
+        self,
+        stages: Iterable[nn.Module],
+        pool: nn.Module,
         *,
         features: int,
         classes: int,
         dropout: float,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
+        shared: int = 0,
     ) -> None:
-        super().__init__()
-        self.stages = nn.Sequential(*cut.stages)
-        self.head = nn.Sequential(
-            OrderedDict(
-                pool=cut.pool,
-                flatten=nn.Flatten(),
-                dropout=nn.Dropout(dropout),
-                linear=nn.Linear(features, classes),
-            )
-        )
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-        self.freeze_depth = 0
+        super().__init__(stages, pool, mean=mean, std=std)
+        self.head = nn.Sequential(OrderedDict(dropout=nn.Dropout(dropout), linear=nn.Linear(features, classes)))
+        self._shared = shared
+        self.freeze_depth = shared
+        self.freeze(shared)
 
     def freeze(self, depth: int) -> None:
         """Freeze the first `depth` stages: no gradients, eval mode whatever `train()` says.
 
-        So their BatchNorm statistics stay as they were. Raises ValueError outside 0..stages.
+        So their BatchNorm statistics stay as they were. Raises ValueError outside 0..stages, and for less than what
+        is shared.
         """
-        if not 0 <= depth <= len(self.stages):
-            raise ValueError(f"freeze depth must be 0..{len(self.stages)} ({depth})")
+        if not self._shared <= depth <= len(self.stages):
+            raise ValueError(f"freeze depth must be {self._shared}..{len(self.stages)} ({depth})")
         self.freeze_depth = depth
         for number, stage in enumerate(self.stages):
             stage.requires_grad_(number >= depth)
@@ -67,19 +93,25 @@ class Classifier(nn.Module):
         super().train(mode)
         for stage in islice(self.stages, self.freeze_depth):
             stage.eval()
+        if self.freeze_depth == len(self.stages):
+            self.pool.eval()
         return self
 
     def prefix(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W), uint8 or float in 0..255, to what the last frozen stage gives."""
-        features = (images.float() / 255 - self.mean) / self.std
+        """Images (B, 3, H, W), uint8 or float in 0..255, to what is handed over the freeze boundary."""
+        features = self.normalised(images)
         for stage in islice(self.stages, self.freeze_depth):
             features = stage(features)
+        if self.freeze_depth == len(self.stages):
+            features = self.pool(features)
         return features
 
     def suffix(self, features: Tensor) -> Tensor:
         """What `prefix` gave, to logits (B, classes)."""
         for stage in islice(self.stages, self.freeze_depth, None):
             features = stage(features)
+        if self.freeze_depth < len(self.stages):
+            features = self.pool(features)
         logits: Tensor = self.head(features)
         return logits
 
@@ -95,19 +127,49 @@ def build_classifier(
     weights: str = "pretrained",
     dropout: float = 0.0,
     image_size: int | None = None,
+    freeze_depth: int = 0,
     seed: int,
 ) -> Classifier:
     """A classifier whose head, and random weights if asked for, depend on `seed` alone.
 
     image_size: height and width (px) of the images to come, by default those the backbone was trained on. Where
     its weights hold positions of patches, they are interpolated to it.
+    freeze_depth: the first so many stages are frozen, and shared with other classifiers of this process.
 
     Torch's global generator is left as it was. Raises MeltpointError for an unknown backbone or a size that it
     does not take, and WeightsError for weights that are missing or do not fit.
     """
-    arch = architecture(backbone)
+    body = pretrained_body(backbone, weights=weights, image_size=image_size, seed=seed)
+    info = BACKBONES[backbone]
+    stages = [stage if number < freeze_depth else copy.deepcopy(stage) for number, stage in enumerate(body.stages)]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Classifier(
+            stages,
+            copy.deepcopy(body.pool[0]),
+            features=info.features,
+            classes=classes,
+            dropout=dropout,
+            mean=info.mean,
+            std=info.std,
+            shared=freeze_depth,
+        )
+
+
+def pretrained_body(backbone: str, *, weights: str, image_size: int | None, seed: int) -> Body:
+    """The backbone with its starting weights, kept for the trials to come: never train or change it.
+
+    `seed` counts for random weights only. Raises as `build_classifier`.
+    """
     if image_size is not None:
         check_image_size(backbone, image_size)
+    return _body(backbone, weights, image_size, seed if weights == "random" else 0, _stamp(weights))
+
+
+@lru_cache(maxsize=_BODIES_KEPT)
+def _body(backbone: str, weights: str, image_size: int | None, seed: int, stamp: object) -> Body:
+    """stamp: another one means that the weights' file has changed."""
+    arch = architecture(backbone)
     info = BACKBONES[backbone]
     tensors = None if weights == "random" else load_weights(backbone, weights)
     with torch.random.fork_rng(devices=[]):
@@ -117,12 +179,14 @@ def build_classifier(
             model.load_state_dict(tensors)
         if image_size is not None and image_size != info.input_size:
             arch.resize(model, image_size)
-        torch.manual_seed(seed)
-        return Classifier(
-            arch.cut(model),
-            features=info.features,
-            classes=classes,
-            dropout=dropout,
-            mean=info.mean,
-            std=info.std,
-        )
+        cut = arch.cut(model)
+    body = Body(cut.stages, cut.pool, mean=info.mean, std=info.std)
+    return body.eval().requires_grad_(False)
+
+
+def _stamp(weights: str) -> object:
+    try:
+        status = Path(weights.partition("#")[0]).stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -18,37 +18,11 @@ Json = dict[str, Any]
 BARRIER_SECONDS = 90.0
 
 
-@ray.remote(num_cpus=0)
-class StartLine:
-    """Counts the workers that are up, so that none starts its first trial before all are; later, calls them in."""
-
-    def __init__(self, workers: int) -> None:
-        self._missing = workers
-        self._called_in = False
-
-    def arrive(self) -> None:
-        self._missing -= 1
-
-    def missing(self) -> int:
-        return self._missing
-
-    def call_in(self) -> None:
-        """Every worker shall report after the epoch that it is in."""
-        self._called_in = True
-
-    def called_in(self) -> bool:
-        return self._called_in
-
-    def open(self) -> None:
-        """No more workers will come than have."""
-        self._missing = 0
-
-
 class TrialWorker(tune.Trainable):
     """Trains the recipe in its config, then the next: the process and its imports stay, all else is made anew.
 
     A failing trial is a report with `error` set, so that the actor lives on; on a GPU only errors of ours are.
-    `config` holds `trial` (a `TrialPlan` as plain values), `threads`, and `start_line` (the name of a `StartLine`).
+    `config` holds `trial` (a `TrialPlan` as plain values), `threads`, and `start_line` (the name of a start line).
     """
 
     def setup(self, config: Json) -> None:
@@ -99,6 +73,33 @@ class TrialWorker(tune.Trainable):
 
 
 def draw_start_line(name: str, workers: int) -> Any:
-    """A `StartLine` for so many workers, found by its name; it goes when the handle that this returns does."""
-    remote: Any = StartLine
+    """A start line for so many workers, found by its name; it goes when the handle that this returns does.
+
+    None of them starts its first trial before all are up; later it calls them in.
+    """
+
+    # A class in here travels as code: its process need not import this module, and torch with it.
+    class StartLine:
+        def __init__(self, workers: int) -> None:
+            self._missing = workers
+            self._called_in = False
+
+        def arrive(self) -> None:
+            self._missing -= 1
+
+        def missing(self) -> int:
+            return self._missing
+
+        def call_in(self) -> None:
+            """Every worker shall report after the epoch that it is in."""
+            self._called_in = True
+
+        def called_in(self) -> bool:
+            return self._called_in
+
+        def open(self) -> None:
+            """No more workers will come than have."""
+            self._missing = 0
+
+    remote: Any = ray.remote(num_cpus=0)(StartLine)
     return remote.options(name=name).remote(workers)

@@ -23,12 +23,13 @@ from trainables.checkpoints import NestedTensors
 from trainables.devices import resolve_device
 from trainables.errors import CheckpointError, DataError, DivergedError
 from trainables.evaluation import Evaluation, score
+from trainables.features import Features
 from trainables.micro_batches import MicroBatches
 from trainables.optimizers import build_optimizer
 from trainables.precision import autocast, build_scaler, check_precision, read_scaler, write_scaler
 from trainables.prepared import PreparedData
+from trainables.sharing import SharingPlan
 from trainables.training_state import read_model, read_optimizer, write_model, write_optimizer
-from trainables.views import draw
 
 __all__ = ["EpochResult", "Trainer"]
 
@@ -56,6 +57,8 @@ class Trainer:
 
     micro_batch: at most so many images at once (gradients add up over a batch); halves by itself where the
     device's memory runs out, see MicroBatches.
+    epochs, sharing: how many epochs are expected, and what the node's cache of activations is told, see Features;
+    neither changes a result.
 
     Raises DeviceError for a device that is not there or a precision that it lacks, WeightsError for weights that
     do not fit, MeltpointError for a backbone that does not take images of this size.
@@ -69,6 +72,8 @@ class Trainer:
         seed: int,
         device: str = "cpu",
         micro_batch: int | None = None,
+        epochs: int = 1,
+        sharing: SharingPlan | None = None,
     ) -> None:
         self.data = data
         self.recipe = recipe
@@ -82,9 +87,9 @@ class Trainer:
             weights=recipe.weights,
             dropout=recipe.dropout.rate,
             image_size=int(data.images.shape[1]),
+            freeze_depth=recipe.freeze_depth,
             seed=seed,
         )
-        model.freeze(recipe.freeze_depth)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(recipe.optimizer, trained)
@@ -92,6 +97,7 @@ class Trainer:
         self._class_weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         self.scaler = build_scaler(recipe.precision, self.device)
         self.micro_batches = MicroBatches(self.model, self.device, micro_batch)
+        self.features = Features(data, recipe, seed=seed, device=self.device, epochs=epochs, sharing=sharing)
 
     def run_epoch(self) -> EpochResult:
         """Train on each image of the train split once, then evaluate on val. Raises DivergedError."""
@@ -109,11 +115,12 @@ class Trainer:
         if len(chosen) == 0:
             raise DataError(f"split {split} of {self.data.name} must hold images (0)")
         self.model.eval()
+        self.features.prepare_split(chosen)
         probabilities = []
         with torch.no_grad():
             for start in range(0, len(chosen), _EVALUATION_BATCH):
-                images = self._images(chosen[start : start + _EVALUATION_BATCH])
-                probabilities += self.micro_batches.run(len(images), partial(self._predict, images))
+                features = self.features.of_images(chosen[start : start + _EVALUATION_BATCH])
+                probabilities += self.micro_batches.run(len(features), partial(self._predict, features))
         gathered = torch.cat(probabilities).numpy()
         if not np.isfinite(gathered).all():
             raise self._diverged(f"predictions on {split} are not finite")
@@ -159,22 +166,22 @@ class Trainer:
             sampling=self.recipe.balance.sampling,
             generator=_epoch_generator(self.seed, self.epoch),
         )
+        self.features.prepare_epoch(self.data.splits["train"], self.epoch)
         for batch in _batches(order, self.recipe.batch_size):
+            features = self.features.of_views(batch, self.epoch)
             labels = torch.from_numpy(self.data.labels[batch]).to(self.device)
             self.optimizer.zero_grad()
-            shares = self.micro_batches.run(len(batch), partial(self._add_gradients, self._views(batch), labels))
+            shares = self.micro_batches.run(len(batch), partial(self._add_gradients, features, labels))
             self.scaler.step(self.optimizer)
             self.scaler.update()
             total_loss += sum(loss for loss, _ in shares) * len(batch)
             correct += sum(right for _, right in shares)
         return {"loss": total_loss / len(order), "accuracy": correct / len(order)}
 
-    def _add_gradients(self, views: Tensor, labels: Tensor, rows: slice) -> tuple[float, int]:
+    def _add_gradients(self, features: Tensor, labels: Tensor, rows: slice) -> tuple[float, int]:
         """Gradients of these rows' part of the batch's mean loss; that part, and how many were right."""
         with autocast(self.recipe.precision, self.device):
-            with torch.no_grad():
-                features = self.model.prefix(views[rows])
-            logits = self.model.suffix(features)
+            logits = self._logits(features[rows])
             smoothing = self.recipe.mix.label_smoothing
             mean = mean_loss(logits.float(), labels[rows], self._class_weights, label_smoothing=smoothing)
             loss = mean * (len(logits) / len(labels))
@@ -184,24 +191,15 @@ class Trainer:
         torch.autograd.backward(self.scaler.scale(loss))
         return value, int((logits.argmax(dim=1) == labels[rows]).sum())
 
-    def _predict(self, images: Tensor, rows: slice) -> Tensor:
+    def _predict(self, features: Tensor, rows: slice) -> Tensor:
         with autocast(self.recipe.precision, self.device):
-            logits = self.model(images[rows])
+            logits = self._logits(features[rows])
         return torch.softmax(logits.double(), dim=1).cpu()
 
-    def _images(self, chosen: Indices) -> Tensor:
-        """uint8 (B, 3, H, W) on the device; the array's own layout is torch's channels_last."""
-        return torch.from_numpy(self.data.images[chosen]).permute(0, 3, 1, 2).to(self.device)
-
-    def _views(self, chosen: Indices) -> Tensor:
-        views = draw(
-            torch.from_numpy(self.data.images[chosen]).permute(0, 3, 1, 2),
-            self.data.digests[chosen],
-            seed=self.seed,
-            policy=self.recipe.augment.policy,
-            view=self.epoch,
-        )
-        return views.to(device=self.device, memory_format=torch.channels_last)
+    def _logits(self, features: Tensor) -> Tensor:
+        """Of what `Features` gives, which is pixels where nothing is frozen."""
+        logits: Tensor = self.model.suffix(features if self.recipe.freeze_depth else self.model.normalised(features))
+        return logits
 
     @contextmanager
     def _own_random_numbers(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from trainables.evaluation import Evaluation
 from trainables.own_code import importable_from
 from trainables.own_metrics import own_metrics, with_own_metrics
 from trainables.prepared import PreparedData
+from trainables.sharing import SharingPlan
 from trainables.training import EpochResult, Trainer
 
 Json = dict[str, Any]
@@ -37,6 +39,7 @@ class TrialPlan:
         metric, maximize: what "best" means.
         device: `cpu` or `cuda`.
         code: folder that modules of the user's own may lie in, or "".
+        sharing: fields of a `SharingPlan`; None computes every activation anew.
     """
 
     recipe: Json
@@ -50,6 +53,7 @@ class TrialPlan:
     maximize: bool
     device: str = "cpu"
     code: str = ""
+    sharing: Json | None = None
 
 
 @dataclass
@@ -69,9 +73,14 @@ class TrialTraining:
     def __post_init__(self) -> None:
         if self.plan.code:
             importable_from(Path(self.plan.code))
-        data = PreparedData.open(Path(self.plan.data), self.plan.split_key)
-        recipe = Recipe.from_flat(self.plan.recipe)
-        self._trainer = Trainer(data, recipe, seed=self.plan.seed, device=self.plan.device)
+        self._trainer = Trainer(
+            _opened(self.plan.data, self.plan.split_key),
+            Recipe.from_flat(self.plan.recipe),
+            seed=self.plan.seed,
+            device=self.plan.device,
+            epochs=self.plan.epochs,
+            sharing=SharingPlan(**self.plan.sharing) if self.plan.sharing else None,
+        )
 
     def advance(self, *, called_in: Callable[[], bool] = lambda: False) -> Json:
         """Train until an epoch of `report_at`, or until `REPORT_SECONDS` have passed, or `called_in` says so.
@@ -100,6 +109,7 @@ class TrialTraining:
             "history": rows,
             "done_training": done,
             "best_checkpoint": str(self._checkpoint) if self._checkpoint else None,
+            "sharing": self._trainer.features.summary(),
         }
 
     def _measured(self, result: EpochResult) -> EpochResult:
@@ -122,6 +132,12 @@ class TrialTraining:
         _save_predictions(folder, result.val)
         if before is not None and before not in (self._checkpoint, self._reported):
             before.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=2)
+def _opened(folder: str, split_key: str) -> PreparedData:
+    """Mapped once a process: what lies there does not change."""
+    return PreparedData.open(Path(folder), split_key)
 
 
 def _row(result: EpochResult) -> Json:

@@ -21,7 +21,7 @@ from search_spaces.own_code import is_own
 from trainables.own_policies import OWN_DRAWS, own_policy
 from trainables.threads import one_thread
 
-__all__ = ["POLICIES", "PolicyInfo", "draw", "find_policy"]
+__all__ = ["OUTCOMES", "POLICIES", "PolicyInfo", "distinct_views", "draw", "find_policy", "view_kinds"]
 
 Draws = npt.NDArray[np.float64]
 
@@ -29,6 +29,12 @@ FLIP_PROBABILITY = 0.5
 CROP_AREA = (0.5, 1.0)
 CROP_LOG_RATIO = math.log(4 / 3)
 JITTER = 0.4
+
+OUTCOMES = ("plain", "mirrored")
+"""Kinds of views that several policies can give."""
+
+_VERSION = "1"
+"""To be changed where a policy below is: what was computed from its old views is then not found any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +44,7 @@ class PolicyInfo:
     apply: (image uint8 (3, H, W), draws float64 (draws,) uniform in [0, 1)) -> uint8 (3, H, W); pure.
         None leaves images as they are.
     draws: how many uniform numbers one view of one image consumes.
+    outcomes: where few different views are possible, from draws (B, draws) to positions (B,) in OUTCOMES.
     """
 
     name: str
@@ -45,6 +52,7 @@ class PolicyInfo:
     paper: str
     apply: Callable[[Tensor, Draws], Tensor] | None
     draws: int
+    outcomes: Callable[[Draws], npt.NDArray[np.int64]] | None = None
 
 
 def draw(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int) -> Tensor:
@@ -75,6 +83,36 @@ def draw(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, policy: 
     return result
 
 
+def view_kinds(
+    digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int, scope: str = ""
+) -> list[tuple[str, npt.NDArray[np.int64]]]:
+    """Which images have which kind of view: name of the kind, positions in `digests`.
+
+    An image's view of one kind has the same pixels whatever policy, seed and view number it was drawn by: a flip that
+    leaves an image as it is gives the kind of the image itself. scope: tells apart what the user's own function of
+    one name may have done at different times.
+    """
+    info = find_policy(policy)
+    assert info is not None, policy
+    if info.apply is None:
+        return [(OUTCOMES[0], np.arange(len(digests)))]
+    if info.outcomes is None:
+        own = f"/{scope}" if policy not in POLICIES else ""
+        key = hashlib.blake2b(f"{_VERSION}/{policy}/{seed}/{view}{own}".encode(), digest_size=8).hexdigest()
+        return [(key, np.arange(len(digests)))]
+    outcomes = info.outcomes(_uniforms(digests, seed=seed, policy=policy, view=view, count=info.draws))
+    return [(OUTCOMES[one], np.flatnonzero(outcomes == one)) for one in np.unique(outcomes).tolist()]
+
+
+def distinct_views(policy: str, views: int) -> int:
+    """How many different views of an image `views` drawings can give at most."""
+    info = find_policy(policy)
+    assert info is not None, policy
+    if info.apply is None:
+        return 1
+    return views if info.outcomes is None else min(views, len(OUTCOMES))
+
+
 def find_policy(name: str) -> PolicyInfo | None:
     """The policy of that name, known or the user's own; None where it is neither. Raises OwnCodeError."""
     if name in POLICIES:
@@ -100,6 +138,10 @@ def _mix(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))
+
+
+def _flipped(draws: Draws) -> npt.NDArray[np.int64]:
+    return (draws[:, 0] < FLIP_PROBABILITY).astype(np.int64)
 
 
 def _flip(image: Tensor, draws: Draws) -> Tensor:
@@ -155,6 +197,7 @@ POLICIES: Mapping[str, PolicyInfo] = {
             paper="Krizhevsky, Sutskever & Hinton 2012, ImageNet Classification with Deep CNNs",
             apply=_flip,
             draws=1,
+            outcomes=_flipped,
         ),
         PolicyInfo(
             name="flip_crop",

@@ -222,6 +222,19 @@ def test_too_many_failures_end_the_sweep(open_session: Callable[..., Session]) -
     assert session.closing == "2 trials failed, budget.max_failed is 1"
 
 
+def test_trouble_with_the_cache_is_said_once(open_session: Callable[..., Session]) -> None:
+    said: list[str] = []
+    session = open_session()
+    session._notice = said.append
+    trial = session.next_trial()
+    assert trial is not None
+    for epoch in (1, 2):
+        shared = {"trouble": "the disk is full", "training": "computed"}
+        session.record(trial.id, Result(rows=rows(0.5, first=epoch), done=False, sharing=shared))
+    assert said == ["the disk is full"]
+    assert session.ledger.trial(trial.id).sharing == shared
+
+
 def test_points_run_in_order(open_session: Callable[..., Session]) -> None:
     session = open_session(
         "name: p\ndata: {source: digits}\n"

@@ -1,0 +1,223 @@
+"""What the trained part of a classifier sees: activations at its freeze boundary, computed once for all trials."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from search_spaces.recipe import Recipe
+from trainables.activation_cache import ActivationCache, EntryKey
+from trainables.activation_entries import Rows
+from trainables.prefixes import FrozenPrefix, frozen_prefix
+from trainables.prepared import PreparedData
+from trainables.sharing import Costs, SharingPlan, Verdict, disk_speed, judge
+from trainables.views import distinct_views, draw, view_kinds
+
+__all__ = ["Features"]
+
+_FILLED_AT_ONCE = 16
+_WAIT_SECONDS = 0.01
+
+Indices = npt.NDArray[np.int64]
+
+
+class Features:
+    """Activations of one recipe's frozen stages, of training views and of images as they are.
+
+    They are computed by the same folded prefix whether they come from the node's cache or not, so that a trial's
+    results do not depend on the cache. Without frozen stages they are the pixels themselves, uint8 (B, 3, H, W).
+
+    sharing: where the cache is and how often its rows are expected to be used; None computes all.
+    epochs: how many times each image is expected to be seen.
+    """
+
+    def __init__(
+        self,
+        data: PreparedData,
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: torch.device,
+        epochs: int = 1,
+        sharing: SharingPlan | None = None,
+    ) -> None:
+        self._data, self._recipe, self._seed, self._device = data, recipe, seed, device
+        self._depth = recipe.freeze_depth
+        self._prefix = self._frozen() if self._depth else None
+        self._scope = sharing.scope if sharing else ""
+        self._cache = _cache(sharing) if sharing and sharing.limit and self._depth else None
+        self.counts: Counter[str] = Counter()
+        self.reason = "nothing is frozen" if not self._depth else "the cache is off"
+        self._training: dict[int, Verdict] = {}
+        self._reading: dict[int, Verdict] = {}
+        if self._cache is not None and sharing is not None:
+            self._judge(self._cache, sharing, epochs)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the cache is not used although it was to be."""
+        return None if self._cache is None else self._cache.trouble
+
+    def summary(self) -> dict[str, object]:
+        """JSON-able: what was decided and why, rows computed and read, and trouble with the cache if there was."""
+        return {
+            "boundary": self._depth,
+            "training": self._training.get(self._depth, "computed"),
+            "evaluation": self._reading.get(self._depth, "computed"),
+            "reason": self.reason,
+            "computed": self.counts["computed"],
+            "read": self.counts["read"],
+            "trouble": self.trouble,
+        }
+
+    def view(self, epoch: int) -> int:
+        """The number of the view that an epoch (from 0) trains on."""
+        views = self._recipe.augment.views
+        return epoch % views if views else epoch
+
+    def prepare_epoch(self, rows: Indices, epoch: int) -> None:
+        """Have the views of an epoch in the cache, sharing the work with whoever needs them too."""
+        self._fill(rows, self._recipe.augment.policy, self.view(epoch), self._training)
+
+    def prepare_split(self, rows: Indices) -> None:
+        """Have these images as they are in the cache."""
+        self._fill(rows, "none", 0, self._reading)
+
+    def of_views(self, rows: Indices, epoch: int) -> Tensor:
+        """Activations (B, ...) of the epoch's views of images `rows` (B,), on the device."""
+        return self._batch(rows, self._recipe.augment.policy, self.view(epoch), self._training)
+
+    def of_images(self, rows: Indices) -> Tensor:
+        """Activations (B, ...) of images `rows` (B,) as they are, on the device."""
+        return self._batch(rows, "none", 0, self._reading)
+
+    def _frozen(self) -> FrozenPrefix:
+        recipe = self._recipe
+        return frozen_prefix(
+            recipe.backbone,
+            recipe.weights,
+            image_size=int(self._data.images.shape[1]),
+            precision=recipe.precision,
+            device=self._device,
+            seed=self._seed if recipe.weights == "random" else 0,
+        )
+
+    def _judge(self, cache: ActivationCache, sharing: SharingPlan, epochs: int) -> None:
+        assert self._prefix is not None
+        try:
+            speed = disk_speed(cache.root)
+        except OSError as error:
+            cache.give_up(error)
+            return
+        views = distinct_views(self._recipe.augment.policy, self._recipe.augment.views or epochs)
+        for verdicts, expected, passes in (
+            (self._training, sharing.trials, epochs / min(views, epochs)),
+            (self._reading, sharing.readers, float(epochs)),
+        ):
+            for depth in sorted({self._depth, *expected}):
+                size = self._prefix.row_bytes(depth)
+                costs = Costs(compute=self._prefix.seconds[depth], keep=size * speed.write, read=size * speed.read)
+                others = expected.get(depth, 0.0)
+                uses = (max(1.0, others) if depth == self._depth else others) * passes
+                verdicts[depth], reason = judge(costs, uses)
+                if depth == self._depth and verdicts is self._training:
+                    self.reason = reason
+
+    def _key(self, kind: str, depth: int) -> EntryKey:
+        assert self._prefix is not None
+        return EntryKey(
+            body=self._prefix.digest,
+            view=kind,
+            depth=depth,
+            row_bytes=self._prefix.row_bytes(depth),
+            seconds=self._prefix.seconds[depth],
+        )
+
+    def _pixels(self, rows: Indices, policy: str, view: int) -> Tensor:
+        """uint8 (B, 3, H, W), in the layout of the array that they come from."""
+        images = torch.from_numpy(self._data.images[rows]).permute(0, 3, 1, 2)
+        return draw(images, self._data.digests[rows], seed=self._seed, policy=policy, view=view)
+
+    def _kinds(self, rows: Indices, policy: str, view: int) -> list[tuple[str, Indices]]:
+        return view_kinds(self._data.digests[rows], seed=self._seed, policy=policy, view=view, scope=self._scope)
+
+    def _batch(self, rows: Indices, policy: str, view: int, verdicts: Mapping[int, Verdict]) -> Tensor:
+        if self._prefix is None:
+            pixels = self._pixels(rows, policy, view).to(self._device)
+            return pixels.contiguous(memory_format=torch.channels_last)
+        if verdicts.get(self._depth, "computed") == "computed":
+            self.counts["computed"] += len(rows)
+            return self._prefix.compute(self._pixels(rows, policy, view), self._depth)
+        found = np.empty((len(rows), self._prefix.row_bytes(self._depth)), dtype=np.uint8)
+        for kind, positions in self._kinds(rows, policy, view):
+            found[positions] = self._read_or_compute(rows[positions], kind, policy, view)
+        return self._prefix.unpack(found, self._depth)
+
+    def _read_or_compute(self, rows: Indices, kind: str, policy: str, view: int) -> Rows:
+        assert self._cache is not None
+        assert self._prefix is not None
+        kept = self._cache.read(self._key(kind, self._depth), self._data.digests[rows])
+        if kept is not None:
+            self.counts["read"] += len(rows)
+            return kept
+        self.counts["computed"] += len(rows)
+        return self._prefix.rows(self._pixels(rows, policy, view), [self._depth])[self._depth]
+
+    def _fill(self, rows: Indices, policy: str, view: int, verdicts: Mapping[int, Verdict]) -> None:
+        if self._cache is None or verdicts.get(self._depth) in (None, "computed"):
+            return
+        wanted = [depth for depth, verdict in verdicts.items() if verdict == "kept"]
+        unique = rows[np.unique(self._data.digests[rows], return_index=True)[1]]
+        for kind, positions in self._kinds(unique, policy, view):
+            if self._depth in wanted:
+                self._fill_kind(unique[positions], kind, policy, view, wanted)
+            self._cache.used(self._key(kind, self._depth))
+
+    def _fill_kind(self, rows: Indices, kind: str, policy: str, view: int, depths: list[int]) -> None:
+        """Compute what nobody has, in turns with whoever else does, at all boundaries that others will ask for."""
+        assert self._cache is not None
+        assert self._prefix is not None
+        for claimed in self._claimed(rows, kind):
+            computed = self._prefix.rows(self._pixels(claimed, policy, view), depths)
+            self.counts["computed"] += len(claimed)
+            digests = self._data.digests[claimed]
+            if not self._cache.append(self._key(kind, self._depth), digests, computed[self._depth]):
+                return
+            for depth in depths:
+                if depth != self._depth:
+                    self._cache.append(self._key(kind, depth), digests, computed[depth])
+
+    def _claimed(self, rows: Indices, kind: str) -> Iterator[Indices]:
+        """Images that are missing and that nobody else computes, a few at a time, until none is missing."""
+        assert self._cache is not None
+        key = self._key(kind, self._depth)
+        while True:
+            missing = self._cache.missing(key, self._data.digests[rows])
+            claims = self._cache.claims(key)
+            if claims is None or not len(missing):
+                return
+            rows = rows[missing]
+            with claims.taking(self._data.digests[rows], most=_FILLED_AT_ONCE) as taken:
+                still = self._cache.missing(key, self._data.digests[rows[taken]])
+                if len(still):
+                    yield rows[taken[still]]
+            if not len(taken):
+                time.sleep(_WAIT_SECONDS)
+
+
+@lru_cache(maxsize=1)
+def _open_cache(folder: str, limit: int, memory: int) -> ActivationCache:
+    return ActivationCache(Path(folder), limit=limit, memory=memory)
+
+
+def _cache(sharing: SharingPlan) -> ActivationCache:
+    """This process's handle on the node's cache, kept for the trials to come."""
+    return _open_cache(sharing.folder, sharing.limit, sharing.memory)

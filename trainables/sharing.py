@@ -1,0 +1,91 @@
+"""Whether activations are worth keeping: what computing, writing and reading them costs on this machine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["Costs", "DiskSpeed", "SharingPlan", "Verdict", "disk_speed", "judge"]
+
+Verdict = Literal["kept", "read", "computed"]
+
+_PROBE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharingPlan:
+    """What a trial is told of the trials around it, as plain values that travel.
+
+    Args:
+        folder: the cache of this node.
+        limit: most bytes that it may take on disk; 0 keeps nothing.
+        memory: most bytes of it that one worker holds in memory.
+        trials: freeze depth -> how many trials of the sweep are expected with this one's backbone, weights,
+            precision and augmentation.
+        readers: freeze depth -> how many with this one's backbone, weights and precision; they see the same
+            validation images.
+        scope: tells what own code drew in this sweep from what it draws in others.
+    """
+
+    folder: str
+    limit: int
+    memory: int
+    trials: Mapping[int, float] = field(default_factory=dict)
+    readers: Mapping[int, float] = field(default_factory=dict)
+    scope: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskSpeed:
+    """Seconds a byte, checksums included: written and read back, as far as the system's own cache lets one see."""
+
+    write: float
+    read: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Seconds that one image's activations take: computed, kept (written), read."""
+
+    compute: float
+    keep: float
+    read: float
+
+
+def judge(costs: Costs, uses: float) -> tuple[Verdict, str]:
+    """What is done with activations that are expected to be used so often, and why.
+
+    `kept`: computed once, then read; `read`: used where they lie there already, but not written; `computed`: reading
+    would take longer than computing them.
+    """
+    figures = (
+        f"{costs.compute * 1e3:.2f} ms to compute, {costs.keep * 1e3:.2f} ms to keep, {costs.read * 1e3:.2f} ms to read"
+    )
+    if costs.read >= costs.compute:
+        return "computed", f"an image takes {figures}"
+    saved = (uses - 1) * costs.compute - costs.keep - uses * costs.read
+    verdict: Verdict = "kept" if saved > 0 else "read"
+    return verdict, f"an image takes {figures}, for about {uses:.3g} uses"
+
+
+@cache
+def disk_speed(folder: Path) -> DiskSpeed:
+    """Measured once a process with a few megabytes below `folder`. Raises OSError where that cannot be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = os.urandom(_PROBE_BYTES)
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        started = time.perf_counter()
+        zlib.crc32(content)
+        file.write(content)
+        written = time.perf_counter()
+        file.seek(0)
+        zlib.crc32(file.read(_PROBE_BYTES))
+        read = time.perf_counter()
+    return DiskSpeed(write=(written - started) / _PROBE_BYTES, read=(read - written) / _PROBE_BYTES)
