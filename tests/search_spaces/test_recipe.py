@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from search_spaces import BACKBONES, PARAMETERS, Recipe, SpecError, resolve_freeze_depth
 from search_spaces.space import depth_spellings
 
+FEWEST_STAGES = min(info.stages for info in BACKBONES.values())
+
 
 def refused(values: dict[str, object]) -> dict[str, str]:
     with pytest.raises(SpecError) as caught:
@@ -23,7 +25,7 @@ def flat_recipes(draw: st.DrawFn) -> dict[str, Any]:
     values: dict[str, Any] = {"optimizer.name": optimizer}
     pool: dict[str, st.SearchStrategy[Any]] = {
         "backbone": st.sampled_from(sorted(BACKBONES)),
-        "freeze_depth": st.integers(-5, 5) | st.just("all"),
+        "freeze_depth": st.integers(-FEWEST_STAGES, FEWEST_STAGES) | st.just("all"),
         "weights": st.sampled_from(["pretrained", "random", "a/b.safetensors"]),
         "optimizer.lr": st.sampled_from([1, 0.1, 1e-3]),
         "dropout.rate": st.floats(0, 0.9),
