@@ -143,4 +143,4 @@ def test_an_unknown_optimizer_lists_the_known_ones() -> None:
 
 
 def test_the_identity_is_golden() -> None:
-    assert Recipe().identity == "6e6667318db8620b"
+    assert Recipe().identity == "ca899d3bc41dba04"
