@@ -95,6 +95,7 @@ class Leaderboard:
                 "epochs": trial.epochs,
                 "seconds": round(self.seconds(trial), 3),
                 "mlflow_run_id": trial.mlflow_run_id,
+                "sharing": trial.sharing,
                 "error": trial.error,
             }
             for trial in self.trials[:top]

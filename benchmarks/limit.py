@@ -1,0 +1,206 @@
+"""How far is a sweep from the least that its recipes need on this machine?
+
+    python benchmarks/limit.py [head|uniform|MIX.yaml]
+
+Runs a mix cold and warm, then times each kind of unique work alone, at its best of several repetitions: decoding an
+image, computing its frozen part, a training step behind each boundary, an evaluation. T* is the sum over the list's
+unique work, over the cores. rho is the time from the first epoch's start to the last epoch's end over T*, split into
+
+    redundancy  what was computed over what had to be
+    idleness    cores x time over the time that workers spent in epochs
+    kernel      the rest: work in a sweep against the same work alone
+
+Start-up is what the process took beyond that time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import machines
+import torch
+from sides import MELTPOINT, run_json
+
+from search_spaces import Recipe, SweepSpec, load_spec
+from service.clocks import now_ms
+from service.homes import Home
+from service.ledgers import Ledger
+from trainables.datasets import load_table
+from trainables.evaluation import score
+from trainables.images import decode
+from trainables.prefixes import frozen_prefix
+from trainables.prepared import PreparedData, prepare
+from trainables.training import Trainer
+from trainables.views import view_kinds
+
+CPU = torch.device("cpu")
+REPETITIONS = 15
+CORES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unique:
+    """Seconds of one core for the unique work of a list, by kind."""
+
+    decode: float
+    prefix: float
+    steps: float
+    evaluations: float
+
+    def total(self, *, warm: bool) -> float:
+        return self.steps + self.evaluations + (0.0 if warm else self.decode + self.prefix)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """One run: seconds of the process, of training from first to last epoch, of workers in epochs; images computed."""
+
+    wall: float
+    window: float
+    busy: float
+    computed: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mix", nargs="?", default="head")
+    chosen = parser.parse_args().mix
+    here = Path(__file__).parent / "mixes" / f"{chosen}.yaml"
+    mix = here if here.exists() else Path(chosen)
+    spec = load_spec(mix)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="meltpoint-limit-") as scratch:
+        home = Path(scratch) / "home"
+        runs = {name: _run(mix, home) for name in ("cold", "warm")}
+        data = prepare(spec.data, base_dir=spec.folder, root=home / "data")
+        print("measuring unique work", file=sys.stderr, flush=True)
+        rows, unique = _unique(spec, data)
+    about = machines.describe()
+    print(f"{spec.name}, {about['date']}, {about['machine']}, commit {about['commit']}\n")
+    print(
+        f"unique work, one core: decode {unique.decode:.1f} s, frozen part {unique.prefix:.1f} s ({rows} images), "
+        f"steps {unique.steps:.1f} s, evaluations {unique.evaluations:.1f} s\n"
+    )
+    print("| run | process | start-up and end | training | T* | rho | redundancy | kernel | idleness |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name, taken in runs.items():
+        print(_row(name, taken, unique, rows))
+
+
+def _row(name: str, taken: Taken, unique: Unique, rows: int) -> str:
+    warm = name == "warm"
+    need = unique.total(warm=warm)
+    rho = taken.window * CORES / need
+    extra = max(0, taken.computed - (0 if warm else rows)) * unique.prefix / rows
+    redundancy = (need + extra) / need
+    idleness = taken.window * CORES / taken.busy
+    cells = [
+        *(f"{seconds:.1f} s" for seconds in (taken.wall, taken.wall - taken.window, taken.window, need / CORES)),
+        *(f"{factor:.2f}" for factor in (rho, redundancy, rho / redundancy / idleness, idleness)),
+    ]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _run(mix: Path, home: Path) -> Taken:
+    print(f"running {mix.name}", file=sys.stderr, flush=True)
+    wall, outcome = run_json([*MELTPOINT, "run", str(mix), "-o", "json"], home)
+    ledger = Ledger.at(Home(home).ledger, clock=now_ms)
+    try:
+        trials = ledger.trials(outcome["sweep_id"])
+        epochs = [row for of in ledger.epochs_of(trial.id for trial in trials).values() for row in of]
+    finally:
+        ledger.close()
+    start = min(row.recorded_at / 1000 - row.seconds for row in epochs)
+    end = max(row.recorded_at / 1000 for row in epochs)
+    shared: list[dict[str, Any]] = [trial.sharing or {} for trial in trials]
+    kept = [one for one in shared if one.get("boundary")]
+    return Taken(
+        wall=wall,
+        window=end - start,
+        busy=sum(row.seconds for row in epochs),
+        computed=sum(one.get("computed", 0) for one in kept),
+    )
+
+
+def _unique(spec: SweepSpec, data: PreparedData) -> tuple[int, Unique]:
+    """How many images' frozen parts the list needs, and what all its unique work takes."""
+    rows, prefix = _prefix_work(spec, data)
+    steps = evaluations = 0.0
+    for recipe in spec.points:
+        trainer = Trainer(data, recipe, seed=spec.seed, epochs=spec.budget.epochs)
+        step, evaluation = _suffix(trainer, data, recipe)
+        batches = math.ceil(len(data.splits["train"]) / recipe.batch_size)
+        steps += spec.budget.epochs * batches * step
+        evaluations += spec.budget.epochs * evaluation
+    table = load_table(spec.data.source, base_dir=spec.folder, root=spec.data.root)
+    images = table.images[:: max(1, len(table.images) // REPETITIONS)]
+    one = sum(_best(lambda image=image: decode(image, spec.data.image_size), 3) for image in images) / len(images)
+    return rows, Unique(decode=one * len(table.images), prefix=prefix, steps=steps, evaluations=evaluations)
+
+
+def _prefix_work(spec: SweepSpec, data: PreparedData) -> tuple[int, float]:
+    deepest: dict[tuple[str, int], int] = {}
+    train, val = data.splits["train"], data.splits["val"]
+    for recipe in spec.points:
+        if recipe.freeze_depth == 0:
+            continue
+        wanted = [("none", 0, val)]
+        for epoch in range(spec.budget.epochs):
+            view = epoch % recipe.augment.views if recipe.augment.views else epoch
+            wanted.append((recipe.augment.policy, view, train))
+        for policy, view, rows in wanted:
+            for kind, places in view_kinds(data.digests[rows], seed=spec.seed, policy=policy, view=view):
+                for digest in data.digests[rows[places]].tolist():
+                    key = (kind, digest)
+                    deepest[key] = max(deepest.get(key, 0), recipe.freeze_depth)
+    size = int(data.images.shape[1])
+    first = spec.points[0]
+    prefix = frozen_prefix(first.backbone, first.weights, image_size=size, precision="fp32", device=CPU, seed=0)
+    images = torch.from_numpy(data.images[:16]).permute(0, 3, 1, 2)
+    cost = {depth: _best(lambda depth=depth: prefix.compute(images, depth)) / 16 for depth in set(deepest.values())}
+    return len(deepest), sum(cost[depth] for depth in deepest.values())
+
+
+def _suffix(trainer: Trainer, data: PreparedData, recipe: Recipe) -> tuple[float, float]:
+    """Best seconds of a training step on features at hand, and of an evaluation on val."""
+    batch, val = data.splits["train"][: recipe.batch_size], data.splits["val"]
+    features, seen = trainer.features.of_images(batch), trainer.features.of_images(val[:32])
+    labels = torch.from_numpy(data.labels[batch])
+    trainer.model.train()
+
+    def step() -> None:
+        trainer.optimizer.zero_grad()
+        trainer._add_gradients(features, labels, slice(None))
+        trainer.optimizer.step()
+
+    heavy = recipe.freeze_depth < 7
+    training = _best(step, 3 if heavy else REPETITIONS)
+    trainer.model.eval()
+    with torch.no_grad():
+        forward = _best(lambda: trainer._predict(seen, slice(None)), 3 if heavy else REPETITIONS)
+        chances = trainer._predict(seen, slice(None)).numpy()
+    truth = data.labels[val]
+    repeated = chances[[row % len(chances) for row in range(len(val))]]
+    return training, forward * math.ceil(len(val) / 32) + _best(lambda: score(repeated, truth))
+
+
+def _best(work: Callable[[], object], repetitions: int = REPETITIONS) -> float:
+    found = []
+    work()
+    for _ in range(repetitions):
+        started = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - started)
+    return min(found)
+
+
+if __name__ == "__main__":
+    main()
