@@ -4,10 +4,13 @@ from search_spaces.backbones import BACKBONES, BackboneInfo, resolve_freeze_dept
 from search_spaces.documents import Document, load_document
 from search_spaces.domains import Choice, Domain, Fixed, Range, Value
 from search_spaces.errors import MISSING, MeltpointError, Problem, SpecError, did_you_mean
+from search_spaces.grids import grid_points, grid_size
 from search_spaces.recipe import Recipe
 from search_spaces.records import GROUPS, Record
+from search_spaces.schedulers import rungs_below
 from search_spaces.sections import (
     METRICS,
+    SCHEDULER_KEYS,
     BudgetSpec,
     DataSpec,
     MetricSpec,
@@ -30,6 +33,7 @@ __all__ = [
     "METRICS",
     "MISSING",
     "PARAMETERS",
+    "SCHEDULER_KEYS",
     "SHIPPED",
     "BackboneInfo",
     "BudgetSpec",
@@ -58,11 +62,14 @@ __all__ = [
     "SweepSpec",
     "Value",
     "did_you_mean",
+    "grid_points",
+    "grid_size",
     "load_document",
     "load_spec",
     "parse_space",
     "parse_spec",
     "resolve_freeze_depth",
+    "rungs_below",
     "sample",
     "shipped_document",
     "values_used",

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -144,7 +145,8 @@ def check_weights_source(source: str) -> str:
     raise ValueError("must be pretrained, random, FILE.safetensors or FILE.pth#sha256= with 64 hex digits")
 
 
-def recipe_names() -> dict[str, frozenset[str | None]]:
+@cache
+def recipe_names() -> Mapping[str, frozenset[str | None]]:
     """Every dotted name of the vocabulary, and the records (by `name`) that use it."""
     names: dict[str, frozenset[str | None]] = {}
     for field in Recipe.model_fields:

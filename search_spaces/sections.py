@@ -28,6 +28,17 @@ METRICS: Final[Mapping[str, Goal]] = MappingProxyType(
 )
 """Every metric that a sweep can optimise, and which way is better."""
 
+SCHEDULER_KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "none": (),
+        "asha": ("grace_epochs", "reduction_factor", "brackets"),
+        "median": ("grace_epochs", "min_trials"),
+    }
+)
+"""Which keys each type of scheduler uses."""
+
+MOST_TRIALS: Final = 1_000_000
+
 _DURATION: Final = re.compile(r"(?=.)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
 _MODEL_NAME_LENGTH: Final = 256
 
@@ -121,25 +132,29 @@ class MetricSpec(Section):
 
 
 class SearchSpec(Section):
-    """How recipes are chosen: at random, from an explicit list, or by TPE (Bergstra et al. 2011)."""
+    """How recipes are chosen: at random, all of a grid, from an explicit list, or by TPE (Bergstra et al. 2011)."""
 
-    algorithm: Literal["random", "points", "tpe"] = "tpe"
+    algorithm: Literal["random", "grid", "points", "tpe"] = "tpe"
     seed: Annotated[Seed, Field(description="of the search and of every trial's training")] = 0
     points: Annotated[tuple[Recipe, ...], Field(description="recipes to run, in order")] = ()
 
 
 class SchedulerSpec(Section):
-    """Which trials end early: none, or all but the best at each rung (ASHA, Li et al. 2020)."""
+    """Which trials end early: none, all but the best at each rung (ASHA, Li et al. 2020), or those whose best is worse
+    than the median trial's average (Golovin et al. 2017). Each type has keys of its own, see `SCHEDULER_KEYS`.
+    """
 
-    type: Literal["none", "asha"] = "none"
+    type: Literal["none", "asha", "median"] = "none"
     grace_epochs: Annotated[int, Field(ge=1, description="epochs before a trial may be stopped")] = 1
     reduction_factor: Annotated[int, Field(ge=2, description="one in so many goes on at each rung")] = 3
+    brackets: Annotated[int, Field(ge=1, description="groups of trials, each with one rung fewer")] = 1
+    min_trials: Annotated[int, Field(ge=1, description="other trials that a median is taken over, at least")] = 3
 
 
 class BudgetSpec(Section):
     """When a sweep ends. `wall` is given as text such as 1h30m and kept in seconds."""
 
-    trials: Annotated[int, Field(ge=1, le=1_000_000, description="trials in the sweep")] = 16
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS, description="trials in the sweep")] = 16
     epochs: Annotated[int, Field(ge=1, le=100_000, description="epochs of a trial that is not stopped")] = 5
     wall: Annotated[float | None, Field(description="seconds after which no more trials train")] = None
     gpu_hours: Annotated[Number, Field(gt=0, description="hours of all GPUs together")] | None = None

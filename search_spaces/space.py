@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -122,7 +122,22 @@ class Space:
         """The number of points; None where a continuous range makes it infinite."""
         if any(entry.domain.size is None for entry in self.entries):
             return None
-        return math.prod(_count(part, 0, {}) for part in _independent(self.entries))
+        return _total(self.entries, {})
+
+    def at(self, index: int) -> Point:
+        """The point number `index`, from 0 to below `size`: the first entry varies slowest, each in its domain's order.
+
+        Only of a space whose `size` is not None.
+        """
+        assert 0 <= index < (self.size() or 0), index
+        point: Point = {}
+        drawn: dict[str, Value] = {}
+        for place, entry in enumerate(self.entries):
+            if entry.active(drawn):
+                value, index = _located(entry, self.entries[place + 1 :], drawn, index)
+                point[entry.key] = value
+                drawn |= _drawn(entry, value)
+        return point
 
 
 def sample(space: Space, rng: random.Random) -> Point:
@@ -192,6 +207,26 @@ def _plain(value: object) -> Value:
     return value
 
 
+def _total(entries: tuple[Entry, ...], drawn: Mapping[str, object]) -> int:
+    """Points of `entries` after the values drawn before them."""
+    return math.prod(_count(part, 0, drawn) for part in _independent(entries))
+
+
+def _located(entry: Entry, later: tuple[Entry, ...], drawn: Mapping[str, object], index: int) -> tuple[Value, int]:
+    """The value of `entry` in the point number `index`, and that point's number among those that share the value."""
+    mentioned = _mentioned(entry, later)
+    others = _total(later, {**drawn, **_keys(entry, _OTHERS)})
+    if not mentioned:
+        return entry.domain.at(index // others), index % others
+    for value in map(entry.domain.at, range(entry.domain.size or 0)):
+        told_apart = any(same(value, one) for one in mentioned)
+        count = _total(later, {**drawn, **_keys(entry, value)}) if told_apart else others
+        if index < count:
+            return value, index
+        index -= count
+    raise AssertionError("a point's number lies below the size")
+
+
 def _independent(entries: tuple[Entry, ...]) -> list[list[Entry]]:
     """The entries in parts that do not ask about each other, each part in order."""
     parts: list[list[Entry]] = []
@@ -227,7 +262,7 @@ def _keys(entry: Entry, value: object) -> dict[str, object]:
     return {entry.key: value} if entry.name is None else {entry.key: value, entry.name: value}
 
 
-def _mentioned(entry: Entry, later: list[Entry]) -> list[Value]:
+def _mentioned(entry: Entry, later: Sequence[Entry]) -> list[Value]:
     found: list[Value] = []
     for condition in (one for other in later for one in other.conditions):
         if condition.key in (entry.key, entry.name):

@@ -12,10 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PrivateAttr, Vali
 
 from search_spaces.documents import read_document
 from search_spaces.errors import Problem, SpecError, did_you_mean
+from search_spaces.grids import grid_size
 from search_spaces.points import read_points
 from search_spaces.recipe import Recipe
+from search_spaces.schedulers import misfits, unused_keys
 from search_spaces.schema_errors import Location, problems_from
 from search_spaces.sections import (
+    MOST_TRIALS,
     BudgetSpec,
     DataSpec,
     MetricSpec,
@@ -162,7 +165,8 @@ class _Reader:
                 self._section(key, model, values)
         self._space(values)
         self._points(values)
-        self._grace(values)
+        self._grid(values)
+        self._scheduler(values)
         return values
 
     def _name(self, values: dict[str, Any]) -> None:
@@ -182,7 +186,7 @@ class _Reader:
 
     def _space(self, values: dict[str, Any]) -> None:
         if "space" in self.raw:
-            values["space"], problems = read_space(self.raw["space"])
+            values["space"], problems = read_space(self.raw["space"], grid=self._is_grid())
             self.problems += problems
             if problems:
                 del values["space"]
@@ -190,6 +194,10 @@ class _Reader:
             values["space"] = Space()
         else:
             self.problems.append(Problem(path="space", rule="is required"))
+
+    def _is_grid(self) -> bool:
+        search = self.raw.get("search")
+        return isinstance(search, Mapping) and search.get("algorithm") == "grid"
 
     def _has_points(self) -> bool:
         return isinstance(self.raw.get("search"), Mapping) and "points" in self.raw["search"]
@@ -215,17 +223,23 @@ class _Reader:
         limit = budget.trials if "trials" in budget.model_fields_set else len(recipes)
         values["budget"] = budget.model_copy(update={"trials": min(limit, len(recipes))})
 
-    def _grace(self, values: dict[str, Any]) -> None:
-        if {"scheduler", "budget"} & (set(self.raw) - set(values)):
+    def _grid(self, values: dict[str, Any]) -> None:
+        """A grid has as many trials as its space has recipes, or fewer where the budget says so."""
+        if not self._is_grid() or "space" not in values or ("budget" in self.raw and "budget" not in values):
             return
-        scheduler, epochs = (
-            values.get("scheduler", SchedulerSpec()),
-            values.get("budget", BudgetSpec()).epochs,
-        )
-        if scheduler.type == "asha" and scheduler.grace_epochs > epochs:
-            rule = f"must be <= budget.epochs, which is {epochs}"
-            value = scheduler.grace_epochs
-            self.problems.append(Problem(path="scheduler.grace_epochs", rule=rule, value=value))
+        budget = values.get("budget", BudgetSpec())
+        given, size = "trials" in budget.model_fields_set, grid_size(values["space"])
+        if size > MOST_TRIALS and not given:
+            rule = f"has {size:,} recipes here, more than {MOST_TRIALS:,}; give budget.trials to try some of them"
+            self.problems.append(Problem(path="search.algorithm", rule=rule, value="grid"))
+        trials = min(budget.trials, size) if given else size
+        values["budget"] = budget.model_copy(update={"trials": trials})
+
+    def _scheduler(self, values: dict[str, Any]) -> None:
+        self.problems += unused_keys(self.raw.get("scheduler"))
+        if not {"scheduler", "budget"} & (set(self.raw) - set(values)):
+            budget = values.get("budget", BudgetSpec())
+            self.problems += misfits(values.get("scheduler", SchedulerSpec()), budget.epochs)
 
 
 def _known_below(model: type[BaseModel]) -> Callable[[Location], Iterable[str]]:

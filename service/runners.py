@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search_spaces import MeltpointError, SweepSpec, values_used, varying_names, weights_used
+from search_spaces import SCHEDULER_KEYS, MeltpointError, SweepSpec, values_used, varying_names, weights_used
 from service.clocks import now_ms
 from service.clusters import connect
 from service.drivers import driving, mark_interrupted
@@ -244,7 +244,7 @@ def _plan(spec: SweepSpec) -> Json:
     """What was asked for, flat, as the parent run shows it."""
     sections = {
         "search": spec.search.model_dump(exclude={"points"}),
-        "scheduler": spec.scheduler.model_dump(),
+        "scheduler": spec.scheduler.model_dump(include={"type", *SCHEDULER_KEYS[spec.scheduler.type]}),
         "budget": spec.budget.model_dump(),
         "resources": spec.resources.model_dump(),
         "metric": spec.metric.model_dump(),

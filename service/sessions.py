@@ -11,7 +11,8 @@ from typing import Any
 from search_spaces import SweepSpec
 from service.ledgers import Ledger
 from service.records import EpochRow, Json, Sweep, Trial
-from service.schedulers import Report, Scheduler
+from service.reports import Report, Reports
+from service.schedulers import Scheduler
 from service.searchers import Searcher
 from service.states import TrialState
 
@@ -74,8 +75,8 @@ class Session:
         self._clock = clock
         self._gpu_share = gpu_share
         self._started = clock()
-        self.milestones = scheduler.milestones(spec.budget.epochs)
-        self._reports: list[Report] = []
+        self.milestones = scheduler.milestones
+        self._reports = Reports()
         self._attempts: dict[str, Trial] = {}
         self._asked = 0
         self._closing: str | None = None
@@ -195,14 +196,17 @@ class Session:
         return trial
 
     def _judge(self, trial: Trial, result: Result) -> bool:
-        """Whether early stopping ends the trial; every epoch that counts for others is kept, however the trial ends."""
+        """Whether early stopping ends the trial, judged epoch by epoch as if each had been reported by itself.
+
+        Every epoch that counts for others is kept, however the trial ends.
+        """
         pruned = False
         for row in result.rows:
             if row.epoch in self.milestones:
                 value = row.metrics().get(self.sweep.metric, math.nan)
-                report = Report(trial_id=trial.id, epoch=row.epoch, value=value)
+                report = Report(number=trial.number, epoch=row.epoch, value=value)
                 pruned = pruned or self._scheduler.stops(self._reports, report)
-                self._reports.append(report)
+                self._reports.add(report)
         return pruned
 
     def _note_best(self, trial: Trial) -> None:

@@ -13,6 +13,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from service.brackets import bracket_in
 from service.homes import Home
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
@@ -210,6 +211,7 @@ def _sweep_tags(sweep: Sweep) -> dict[str, str]:
 
 
 def _trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
+    bracket = bracket_in(sweep, trial.number)
     return {
         "mlflow.runName": trial.id,
         "mlflow.parentRunId": parent,
@@ -219,7 +221,7 @@ def _trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
         "meltpoint.trial_id": trial.id,
         "meltpoint.identity": trial.identity,
         "meltpoint.state": TrialState.RUNNING.value,
-    }
+    } | ({} if bracket is None else {"meltpoint.bracket": str(bracket)})
 
 
 def _params(recipe: Json) -> list[Param]:
