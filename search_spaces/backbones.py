@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 Sizing = Literal["any", "resized", "fixed"]
+Interpolation = Literal["bilinear", "bicubic"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class BackboneInfo:
         sizing: `any` image size; `resized`: its positions are interpolated to another; `fixed`: no other.
         features: length of the vector that a classifier sees.
         mean, std: normalise RGB values in 0..1.
+        interpolation: how the images it was trained on were resized, which counts as long as its weights do.
         weights_source: `package:NAME` on the package registry, `url:` of a file, `hub:NAME` on Hugging Face's
             hub; empty where no pretrained weights are known.
     """
@@ -40,7 +42,7 @@ class BackboneInfo:
     sizing: Sizing
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    interpolation: str
+    interpolation: Interpolation
     weights_source: str
 
     @property
@@ -112,7 +114,7 @@ def _parse(row: str) -> BackboneInfo:
         sizing=cast(Sizing, cells["sizing"]),
         mean=_triple(cells["mean"]),
         std=_triple(cells["std"]),
-        interpolation=cells["interpolation"],
+        interpolation=cast(Interpolation, cells["interpolation"]),
         weights_source=cells["weights_source"],
     )
 

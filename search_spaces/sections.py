@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from search_spaces.backbones import BACKBONES, Interpolation
 from search_spaces.errors import one_of
 from search_spaces.own_code import is_own
 from search_spaces.recipe import Recipe
@@ -81,8 +82,17 @@ class DataSpec(Section):
     root: Annotated[str | None, Field(min_length=1, description="where the source's paths start and must stay")] = None
     split: SplitSpec = SplitSpec()
     image_size: Annotated[int, Field(ge=8, le=1024, description="height and width, pixels")] = 224
+    interpolation: Annotated[
+        Interpolation | Literal["auto"], Field(description="how images are resized; auto is each backbone's own way")
+    ] = "auto"
     disk: Annotated[int | None, Field(description="most bytes of decoded images on disk; more is streamed")] = None
     memory: Annotated[int | None, Field(description="most bytes of images mapped to memory; more is streamed")] = None
+
+    def resized_for(self, backbone: str) -> DataSpec:
+        """The same with `interpolation` settled: `auto` becomes what `backbone` was trained with."""
+        if self.interpolation != "auto":
+            return self
+        return self.model_copy(update={"interpolation": BACKBONES[backbone].interpolation})
 
     @field_validator("disk", "memory", mode="before")
     @classmethod

@@ -112,7 +112,7 @@ def _logged(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:
 
 def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -> str:
     size = int(data.images.shape[1])
-    module = export_module(BestModel(trial=trial, data=data).trainer().model, size)
+    module = export_module(BestModel(trial=trial, data=data).trainer().model, size, data.interpolation)
     example = np.ascontiguousarray(data.images[data.splits["val"][:2]])
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
@@ -130,6 +130,7 @@ def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -
             metadata={
                 "classes": list(data.classes),
                 "image_size": size,
+                "interpolation": data.interpolation,
                 "recipe": trial.recipe,
                 "sweep": sweep.id,
             },

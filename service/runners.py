@@ -34,7 +34,7 @@ from trainables.devices import resolve_device
 from trainables.own_code import importable_from, load_own
 from trainables.own_metrics import own_metrics
 from trainables.precision import check_precision
-from trainables.prepared import PreparedData, prepare
+from trainables.prepared import PreparedData, prepare_for, summarize
 from trainables.trials import TrialPlan
 from trainables.views import find_policy
 from trainables.weights import check_weights
@@ -42,6 +42,9 @@ from trainables.weights import check_weights
 log = logging.getLogger(__name__)
 
 SENDING_PATIENCE_SECONDS = 60.0
+
+Images = dict[str, PreparedData]
+"""For each backbone of a sweep, the images as it wants them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,7 @@ class _Driver:
     """One sweep of this process, from its row in the ledger to its outcome."""
 
     def __init__(
-        self, spec: SweepSpec, data: PreparedData, sweep: Sweep, *, home: Home, ledger: Ledger, console: Console
+        self, spec: SweepSpec, data: Images, sweep: Sweep, *, home: Home, ledger: Ledger, console: Console
     ) -> None:
         self.spec, self.data, self.home, self.ledger, self.console = spec, data, home, ledger, console
         self.sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
@@ -142,13 +145,14 @@ class _Driver:
 
     def _train(self, session: Session, allotment: Allotment) -> None:
         def make_plan(trial: Trial) -> TrialPlan:
+            data = self._data_of(trial)
             return TrialPlan(
                 recipe=trial.recipe,
                 seed=trial.seed,
                 epochs=self.spec.budget.epochs,
                 report_at=session.milestones,
-                data=str(self.data.folder),
-                split_key=self.data.split_key,
+                data=str(data.folder),
+                split_key=data.split_key,
                 folder=str(self.folder / trial.id),
                 metric=self.sweep.metric,
                 maximize=self.sweep.maximizes,
@@ -194,7 +198,7 @@ class _Driver:
 
     def _offer(self, best: Trial) -> None:
         """Read a model on the test images, once, and have it registered."""
-        model = BestModel(trial=best, data=self.data)
+        model = BestModel(trial=best, data=self._data_of(best))
         with working(self.console, "reading the best model on the test images"):
             test = model.test(own_metrics(self.spec.metric.name))
         if test is not None:
@@ -202,8 +206,12 @@ class _Driver:
         self.ledger.note_sweep(self.sweep.id, best_trial_id=best.id)
         self.ledger.outbox.tell(self.sweep.id, "candidate", candidate_payload(model, test), trial_id=best.id)
 
+    def _data_of(self, trial: Trial) -> PreparedData:
+        """The images as the trial's backbone wants them."""
+        return self.data[trial.recipe["backbone"]]
 
-def _create(spec: SweepSpec, data: PreparedData, ledger: Ledger) -> Sweep:
+
+def _create(spec: SweepSpec, data: Images, ledger: Ledger) -> Sweep:
     return ledger.create_sweep(
         name=spec.name,
         spec_text=spec.text,
@@ -211,22 +219,24 @@ def _create(spec: SweepSpec, data: PreparedData, ledger: Ledger) -> Sweep:
         metric=spec.metric.name,
         goal=spec.metric.goal,
         seed=spec.seed,
-        data=data.summary() | {"source": spec.data.source, "split": spec.data.split.model_dump()},
+        data=summarize(data.values()) | {"source": spec.data.source, "split": spec.data.split.model_dump()},
         plan=_plan(spec),
     )
 
 
-def _prepare(spec: SweepSpec, home: Home, console: Console) -> PreparedData:
+def _prepare(spec: SweepSpec, home: Home, console: Console) -> Images:
+    backbones = dict.fromkeys(str(backbone) for backbone, _ in weights_used(spec))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("decoding images", total=None)
-        data = prepare(
+        data = prepare_for(
             spec.data,
+            backbones,
             base_dir=spec.folder,
             root=home.data,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    for name, reason in data.skipped:
+    for name, reason in next(iter(data.values())).skipped:
         console.print(f"[yellow]skipped[/yellow] {name}: {reason}", soft_wrap=True)
     return data
 

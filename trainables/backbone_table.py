@@ -9,7 +9,7 @@ import copy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import timm
 import torch
@@ -19,7 +19,7 @@ from torch.utils.flop_counter import flop_registry
 from torchvision import models
 
 import search_spaces.backbones
-from search_spaces.backbones import COLUMNS, BackboneInfo, Sizing
+from search_spaces.backbones import COLUMNS, BackboneInfo, Interpolation, Sizing
 from search_spaces.errors import MeltpointError
 from trainables.architectures import architecture
 from trainables.cuts import ShapesOnly
@@ -57,6 +57,7 @@ def describe(backbone: str) -> BackboneInfo:
     arch = architecture(backbone)
     library, _, name = backbone.partition("/")
     given = _of_torchvision(name) if library == "torchvision" else _of_timm(name)
+    _check_interpolation(backbone, given["interpolation"])
     size = given["input_size"]
     cut = arch.cut(copy.deepcopy(arch.skeleton))
     whole = cut.whole()
@@ -120,6 +121,11 @@ def _of_torchvision(name: str) -> dict[str, Any]:
         "interpolation": transform.interpolation.value,
         "weights_source": f"url:{weights.url}",
     }
+
+
+def _check_interpolation(backbone: str, name: str) -> None:
+    if name not in get_args(Interpolation):
+        raise MeltpointError(f"{backbone}: must resize by {' or '.join(get_args(Interpolation))} ({name})")
 
 
 def _package(backbone: str) -> dict[str, str]:

@@ -78,7 +78,8 @@ def _facts(sweep: Sweep, board: Leaderboard) -> Iterator[tuple[str, str]]:
         yield "best", f"{board.best.id}  {sweep.metric} {board.best.best_value:.4f}"
         yield from ((f"  {name}", str(value)) for name, value in board.best.recipe.items())
     data = sweep.data
-    yield "data", f"{data['name']}, {data['images']} images at {data['image_size']} px, digest {data['digest'][:12]}"
+    resized = f"{data['image_size']} px, {data.get('interpolation', 'bilinear')}"
+    yield "data", f"{data['name']}, {data['images']} images at {resized}, digest {data['digest'][:12]}"
     yield from (("skipped", f"{name}: {reason}") for name, reason in data.get("skipped", {}).items())
     if sweep.registered:
         yield "registered", sweep.registered["uri"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import timm
@@ -15,6 +16,7 @@ from torch.nn import functional
 from torchvision.models import get_model
 
 from search_spaces import BACKBONES, resolve_freeze_depth
+from search_spaces.backbones import Interpolation
 from search_spaces.errors import MeltpointError
 from trainables.architectures import architecture
 from trainables.backbone_table import describe
@@ -147,7 +149,7 @@ def test_a_step_changes_what_is_thawed_and_nothing_that_is_frozen(
 @pytest.mark.parametrize("backbone", [*SMALL, pytest.param(VGG, marks=pytest.mark.slow)])
 def test_the_exported_program_gives_equal_probabilities(backbone: str, tmp_path: Path) -> None:
     size = SIZES[backbone]
-    served = export_module(classifier(backbone), size)
+    served = export_module(classifier(backbone), size, BACKBONES[backbone].interpolation)
     example = photos(size).permute(0, 2, 3, 1).contiguous()
     program = torch.export.export(served, (example,), dynamic_shapes=({0: Dim.AUTO, 1: Dim.AUTO, 2: Dim.AUTO},))
     torch.export.save(program, tmp_path / "m.pt2")
@@ -174,6 +176,10 @@ def test_what_a_backbone_cannot_take_is_refused_before_weights_are_read() -> Non
         check_weights("timm/mixer_b16_224", "pretrained", image_size=64)
     with pytest.raises(MeltpointError, match=r"image_size must be one that torchvision/vit_b_16 takes, .*224 \(100\)"):
         check_weights("torchvision/vit_b_16", "pretrained", image_size=100)
+
+
+def test_every_backbone_wants_a_resize_that_images_can_go_through() -> None:
+    assert {info.interpolation for info in BACKBONES.values()} == set(get_args(Interpolation))
 
 
 def smallest_of_each_family() -> list[str]:
