@@ -4,10 +4,10 @@ from search_spaces.backbones import BACKBONES, BackboneInfo, resolve_freeze_dept
 from search_spaces.documents import Document, load_document
 from search_spaces.domains import Choice, Domain, Fixed, Range, Value
 from search_spaces.errors import MISSING, MeltpointError, Problem, SpecError, did_you_mean
+from search_spaces.metrics import METRICS
 from search_spaces.recipe import Recipe
 from search_spaces.records import GROUPS, Record
 from search_spaces.sections import (
-    METRICS,
     BudgetSpec,
     DataSpec,
     MetricSpec,

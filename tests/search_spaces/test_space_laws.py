@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import jsonschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,9 +24,11 @@ from search_spaces import (
     parse_space,
     sample,
 )
+from search_spaces.json_schema import sweep_schema
 from search_spaces.records import Record
 
 LAWS = settings(deadline=None, max_examples=80)
+SCHEMA = jsonschema.Draft7Validator(sweep_schema())
 SEEDS = st.integers(0, 2**32 - 1)
 
 FLOATS: dict[str, st.SearchStrategy[Any]] = {
@@ -198,6 +201,16 @@ def everything(domain: Domain) -> list[Value]:
     count = domain.size
     assert count is not None
     return [domain.from_unit((i + 0.5) / count) for i in range(count)]
+
+
+@given(document=documents(), data=st.data())
+@LAWS
+def test_the_json_schema_accepts_every_space_however_it_is_spelled(
+    document: dict[str, Any], data: st.DataObject
+) -> None:
+    spelled = data.draw(st.sampled_from([document, nested(document), dotted(nested(document))]))
+    parse_space(spelled)
+    SCHEMA.validate({"name": "a", "data": {"source": "digits"}, "space": spelled})
 
 
 def test_two_names_that_are_never_drawn_together_add_up_and_others_multiply() -> None:
