@@ -13,14 +13,14 @@ from search_spaces.documents import scalar_of
 
 __all__ = ["write_document"]
 
-_WIDTH = 120
+_WIDTH = 10_000
 
 
 class _Representer(SafeRepresenter):
-    """Quotes every text that would be read as something else."""
+    """Quotes every text that could be read as something else."""
 
     def represent_text(self, text: str) -> ScalarNode:
-        style = None if scalar_of(text) == text else '"'
+        style = None if text.isprintable() and scalar_of(text) == text else '"'
         node: ScalarNode = self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
         return node
 
@@ -37,7 +37,7 @@ def write_document(data: Any) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _Representer
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.representer.sort_base_mapping_type_on_output = False
     yaml.width = _WIDTH
     out = io.StringIO()
     yaml.dump(data, out)
