@@ -5,11 +5,11 @@ from search_spaces.documents import Document, load_document
 from search_spaces.domains import Choice, Domain, Fixed, Range, Value
 from search_spaces.errors import MISSING, MeltpointError, Problem, SpecError, did_you_mean
 from search_spaces.grids import grid_points, grid_size
+from search_spaces.metrics import METRICS
 from search_spaces.recipe import Recipe
 from search_spaces.records import GROUPS, Record
 from search_spaces.schedulers import rungs_below
 from search_spaces.sections import (
-    METRICS,
     SCHEDULER_KEYS,
     BudgetSpec,
     DataSpec,

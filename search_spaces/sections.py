@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from search_spaces.backbones import BACKBONES, Interpolation
 from search_spaces.errors import one_of
+from search_spaces.metrics import METRICS, Goal
 from search_spaces.own_code import is_own
 from search_spaces.recipe import Recipe
 from search_spaces.records import Fraction, Number
 from search_spaces.sizes import parse_size
-
-Goal = Literal["maximize", "minimize"]
-METRICS: Final[Mapping[str, Goal]] = MappingProxyType(
-    {
-        "val/loss": "minimize",
-        "val/accuracy": "maximize",
-        "val/balanced_accuracy": "maximize",
-        "val/macro_f1": "maximize",
-        "val/auroc": "maximize",
-        "val/ece": "minimize",
-    }
-)
-"""Every metric that a sweep can optimise, and which way is better."""
 
 SCHEDULER_KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -44,6 +30,15 @@ _DURATION: Final = re.compile(r"(?=.)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s
 _MODEL_NAME_LENGTH: Final = 256
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+# What may be written where a section keeps a number; for the schema.
+_Size = (
+    Annotated[str, Field(pattern=r"^\s*\d{1,15}(\.\d{1,6})?\s*[KMGTkmgt]?[iI]?[bB]?\s*$", examples=["20G", "16GiB"])]
+    | Annotated[int, Field(gt=0)]
+    | None
+)
+_Duration = Annotated[str, Field(pattern=r"^(?=.)(\d{1,6}h)?(\d{1,6}m)?(\d{1,6}s)?$", examples=["30m", "1h30m"])] | None
+_Gpus = Literal["auto"] | Annotated[float, Field(ge=0, le=1024)]
 
 
 class Section(BaseModel):
@@ -94,7 +89,7 @@ class DataSpec(Section):
             return self
         return self.model_copy(update={"interpolation": BACKBONES[backbone].interpolation})
 
-    @field_validator("disk", "memory", mode="before")
+    @field_validator("disk", "memory", mode="before", json_schema_input_type=_Size)
     @classmethod
     def _bytes(cls, size: Any) -> int | None:
         return None if size is None else parse_size(size)
@@ -170,7 +165,7 @@ class BudgetSpec(Section):
     gpu_hours: Annotated[Number, Field(gt=0, description="hours of all GPUs together")] | None = None
     max_failed: Annotated[int, Field(ge=0, description="failed trials that a sweep bears")] | None = None
 
-    @field_validator("wall", mode="before")
+    @field_validator("wall", mode="before", json_schema_input_type=_Duration)
     @classmethod
     def _seconds(cls, wall: Any) -> float | None:
         return None if wall is None else parse_duration(wall)
@@ -182,7 +177,7 @@ class ResourcesSpec(Section):
     cpu: Annotated[Number, Field(gt=0, le=1024, description="cores")] = 1.0
     gpu: Annotated[float | Literal["auto"], Field(description="GPUs; auto is a share where there is one")] = "auto"
 
-    @field_validator("gpu", mode="plain")
+    @field_validator("gpu", mode="plain", json_schema_input_type=_Gpus)
     @classmethod
     def _share_or_whole(cls, gpu: Any) -> float | Literal["auto"]:
         if gpu == "auto":

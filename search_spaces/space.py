@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from search_spaces.backbones import BACKBONES, resolve_freeze_depth
@@ -38,13 +38,15 @@ class Entry:
     """One choice of a space.
 
     `key` is unique and qualified by branch, such as `optimizer[adamw].lr`; `name` is the recipe's name for
-    it, None for the selector of a one_of. The entry is active where all `conditions` hold.
+    it, None for the selector of a one_of. The entry is active where all `conditions` hold. `inherited` tells
+    that it comes from the shipped space that a document extends; it makes no other entry of it.
     """
 
     key: str
     name: str | None
     domain: Domain
     conditions: tuple[Condition, ...] = ()
+    inherited: bool = field(default=False, compare=False)
 
     def active(self, drawn: Mapping[str, Value]) -> bool:
         return all(condition.holds(drawn) for condition in self.conditions)

@@ -152,7 +152,13 @@ def _checked(drafts: list[_Draft], reader: SpaceReader) -> list[Entry]:
         if candidate.domain is not None:
             conditions = candidate.conditions + settled.implied
             entries.append(
-                Entry(key=candidate.key, name=candidate.name, domain=candidate.domain, conditions=conditions)
+                Entry(
+                    key=candidate.key,
+                    name=candidate.name,
+                    domain=candidate.domain,
+                    conditions=conditions,
+                    inherited=draft.inherited,
+                )
             )
     return entries
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PrivateAttr, ValidationError, field_validator
 
-from search_spaces.documents import read_document
+from search_spaces import assignments
+from search_spaces.assignments import Assignment
+from search_spaces.documents import Document, read_document
 from search_spaces.errors import Problem, SpecError, did_you_mean
 from search_spaces.grids import grid_size
 from search_spaces.points import read_points
@@ -31,7 +33,7 @@ from search_spaces.sections import (
 from search_spaces.space import Space
 from search_spaces.space_parser import read_space
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class SweepSpec(Section):
@@ -70,12 +72,12 @@ class SweepSpec(Section):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The file as plain, JSON-able data, as written."""
+        """The file as plain, JSON-able data, as written, with what was assigned."""
         return self._document
 
     @property
     def text(self) -> str:
-        """The file's text."""
+        """The file's text; with assignments that of the sweep they make of it, the file's own below as a comment."""
         return self._text
 
     @property
@@ -89,7 +91,7 @@ class SweepSpec(Section):
         return Path(self._file).absolute().parent
 
 
-_SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
+SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
     {
         "data": DataSpec,
         "metric": MetricSpec,
@@ -100,17 +102,21 @@ _SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "register": RegisterSpec,
     }
 )
+"""The file's keys that hold a section, beside `name` and `space`."""
 _KEYS: Final = (
     "name",
     "data",
     "metric",
     "space",
-    *(key for key in _SECTIONS if key not in ("data", "metric")),
+    *(key for key in SECTIONS if key not in ("data", "metric")),
 )
 
 
-def load_spec(path: Path) -> SweepSpec:
-    """The sweep that a file describes. Raises SpecError with all problems, also for a missing file."""
+def load_spec(path: Path, assign: Sequence[str] = ()) -> SweepSpec:
+    """The sweep that a file describes, with values assigned as `budget.trials=64`.
+
+    Raises SpecError with all problems, also for a missing file.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -118,26 +124,41 @@ def load_spec(path: Path) -> SweepSpec:
     except UnicodeDecodeError as error:
         rule = f"cannot be read: byte {error.start} is not UTF-8"
         raise SpecError([Problem(path="", rule=rule, file=str(path))]) from None
-    return parse_spec(text, file=str(path))
+    return parse_spec(text, file=str(path), assign=assign)
 
 
-def parse_spec(text: str, *, file: str) -> SweepSpec:
-    """The sweep that `text` describes. Raises SpecError with all problems, each with its line in `file`."""
+def parse_spec(text: str, *, file: str, assign: Sequence[str] = ()) -> SweepSpec:
+    """The sweep that `text` describes, with values assigned as `budget.trials=64`.
+
+    Raises SpecError with all problems, each with its line in `file`, or with the assignment that causes it.
+    """
     document = read_document(text, file)
     if not isinstance(document.data, dict):
         raise SpecError(document.locate([Problem(path="", rule="must be a mapping with name, data and space")]))
-    reader = _Reader(document.data)
+    assigned = assignments.read_assignments(assign)
+    data = assignments.apply(document.data, assigned)
+    reader = _Reader(data)
     values = reader.read()
     if reader.problems or document.problems:
-        raise SpecError([*document.problems, *document.locate(reader.problems)])
+        raise SpecError([*document.problems, *_located(reader.problems, document, assigned)])
     spec = SweepSpec(**values)
-    spec._document, spec._text, spec._file = document.data, text, file
+    spec._document, spec._file = data, file
+    spec._text = assignments.text_as_run(text, data, assigned) if assigned else text
     return spec
+
+
+def _located(problems: list[Problem], document: Document, assigned: Sequence[Assignment]) -> list[Problem]:
+    """Problems that the file has without the assignments at their lines, the others under their assignment."""
+    alone = _Reader(document.data)
+    alone.read()
+    old = [problem for problem in problems if problem in alone.problems]
+    new = [problem for problem in problems if problem not in alone.problems]
+    return [*document.locate(old), *assignments.attribute(new, assigned)]
 
 
 def check_name(name: object) -> str:
     """A sweep's name. Raises ValueError for what could not also name a file."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
         raise ValueError("must be 1 to 64 letters, digits, or ._- after the first")
     return name
 
@@ -160,7 +181,7 @@ class _Reader:
                 self.problems.append(Problem(path=key, rule="is required"))
         if "name" in self.raw:
             self._name(values)
-        for key, model in _SECTIONS.items():
+        for key, model in SECTIONS.items():
             if key in self.raw:
                 self._section(key, model, values)
         self._space(values)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from search_spaces import SweepSpec, grid_size, load_spec
 from service.outputs import Format, counted, print_data, stdout
 
 
-def validate(path: Path, form: Format) -> None:
-    """Say that a sweep file is valid, or raise SpecError with every problem."""
-    spec = load_spec(path)
+def validate(path: Path, form: Format, *, assign: Sequence[str] = ()) -> None:
+    """Say that a sweep file, with these values assigned, is valid, or raise SpecError with every problem."""
+    spec = load_spec(path, assign)
     if form is not Format.TABLE:
         told = {"file": str(path), "name": spec.name, "valid": True, "trials": spec.budget.trials}
         print_data(told | {"recipes": _recipes(spec)}, form)
         return
-    stdout().print(f"{path} is valid: {_summary(spec)}", soft_wrap=True, markup=False)
+    changed = "".join(f" --set {one}" for one in assign)
+    stdout().print(f"{path}{changed} is valid: {_summary(spec)}", soft_wrap=True, markup=False)
 
 
 def _summary(spec: SweepSpec) -> str:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import jsonschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,9 +26,11 @@ from search_spaces import (
     parse_space,
     sample,
 )
+from search_spaces.json_schema import sweep_schema
 from search_spaces.records import Record
 
 LAWS = settings(deadline=None, max_examples=80)
+SCHEMA = jsonschema.Draft7Validator(sweep_schema())
 SEEDS = st.integers(0, 2**32 - 1)
 
 FLOATS: dict[str, st.SearchStrategy[Any]] = {
@@ -217,6 +220,16 @@ def test_a_grid_has_as_many_recipes_as_its_points_come_to(document: dict[str, An
     assert size is not None
     if size <= 100:
         assert grid_size(space) == len({space.recipe(space.at(number)) for number in range(size)})
+
+
+@given(document=documents(), data=st.data())
+@LAWS
+def test_the_json_schema_accepts_every_space_however_it_is_spelled(
+    document: dict[str, Any], data: st.DataObject
+) -> None:
+    spelled = data.draw(st.sampled_from([document, nested(document), dotted(nested(document))]))
+    parse_space(spelled)
+    SCHEMA.validate({"name": "a", "data": {"source": "digits"}, "space": spelled})
 
 
 def test_two_names_that_are_never_drawn_together_add_up_and_others_multiply() -> None:
