@@ -31,6 +31,9 @@ HomeFlag = Annotated[
     typer.Option("--home", metavar="DIR", help="Ledger, MLflow store, images. Else MELTPOINT_HOME, else ~/.meltpoint."),
 ]
 
+cache = typer.Typer(no_args_is_help=True, help="What the home keeps only to be quicker the next time.")
+app.add_typer(cache, name="cache")
+
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
@@ -67,6 +70,23 @@ def run(spec: Spec, output: Output = Format.TABLE, home: HomeFlag = None) -> Non
 
 
 @app.command()
+def plan(
+    spec: Spec,
+    recipes: Annotated[int, typer.Option("-n", min=1, max=64, help="So many sampled recipes.")] = 5,
+    output: Output = Format.TABLE,
+    home: HomeFlag = None,
+) -> None:
+    """Show what a sweep would do: recipes, data, and an estimate of time and memory. Trains nothing."""
+    from search_spaces import load_spec
+
+    loaded = load_spec(spec)
+    _quieten()
+    with working(stderr(), "loading torch"):
+        from service.commands import planning
+    planning.plan(loaded, recipes, output, Home.resolve(home), stderr())
+
+
+@app.command()
 def ls(output: Output = Format.TABLE, home: HomeFlag = None) -> None:
     """List the sweeps, newest first."""
     from service.commands import listing
@@ -93,6 +113,55 @@ def trials(
     from service.commands import listing
 
     listing.trials(sweep, top, output, Home.resolve(home))
+
+
+@app.command()
+def compare(one: SweepRef, other: SweepRef, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+    """Show what differs between two sweeps: spaces, settings, winners, cost."""
+    from service.commands import comparing
+
+    comparing.compare(one, other, output, Home.resolve(home))
+
+
+@cache.command("ls")
+def cache_ls(output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+    """List what is cached, the longest unused first."""
+    from service.commands import caching
+
+    caching.ls(output, Home.resolve(home))
+
+
+@cache.command("prune")
+def cache_prune(
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", metavar="AGE", help="What was not used for so long, such as 30d.")
+    ] = None,
+    most: Annotated[
+        str | None, typer.Option("--max", metavar="SIZE", help="The longest unused, until the rest fits, such as 10G.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    output: Output = Format.TABLE,
+    home: HomeFlag = None,
+) -> None:
+    """Remove what can be made again; all of it, unless told which. What a sweep uses stays."""
+    from service.commands import caching
+
+    sys.exit(
+        caching.prune(older_than=older_than, most=most, dry_run=dry_run, yes=yes, form=output, home=Home.resolve(home))
+    )
+
+
+@app.command()
+def doctor(
+    start: Annotated[bool, typer.Option("--start", help="Also start Ray, which takes some seconds.")] = False,
+    output: Output = Format.TABLE,
+    home: HomeFlag = None,
+) -> None:
+    """Check that this machine can run sweeps; exit code 1 where something prevents it."""
+    from service.commands import examining
+
+    sys.exit(examining.doctor(home, start=start, form=output, console=stderr()))
 
 
 @app.command()
