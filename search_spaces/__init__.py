@@ -24,7 +24,7 @@ from search_spaces.shipped import SHIPPED, shipped_document
 from search_spaces.space import Condition, Entry, Point, Space, sample
 from search_spaces.space_parser import parse_space
 from search_spaces.spec import SweepSpec, load_spec, parse_spec
-from search_spaces.surveys import values_used, varying_names, weights_used
+from search_spaces.surveys import recipes_drawn, values_used, varying_names, weights_used
 from search_spaces.vocabulary import PARAMETERS, Parameter
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "load_spec",
     "parse_space",
     "parse_spec",
+    "recipes_drawn",
     "resolve_freeze_depth",
     "rungs_below",
     "sample",

@@ -28,6 +28,9 @@ app = typer.Typer(
     help="How deep to thaw a pretrained image classifier, and with which optimizer, dropout and augmentation.",
 )
 
+cache = typer.Typer(no_args_is_help=True, help="What the home keeps only to be quicker the next time.")
+app.add_typer(cache, name="cache")
+
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
@@ -67,6 +70,25 @@ def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: 
 
 
 @app.command()
+def plan(
+    spec: Spec,
+    assign: Assign = None,
+    recipes: Annotated[int, typer.Option("-n", min=1, max=64, help="So many sampled recipes.")] = 5,
+    output: Output = Format.TABLE,
+    home: HomeFlag = None,
+) -> None:
+    """Show what a sweep would do: recipes, data, and an estimate of time and memory. Trains nothing."""
+    from search_spaces import load_spec
+    from service.homes import Home
+
+    loaded = load_spec(spec, assign or ())
+    _quieten()
+    with working(stderr(), "loading torch"):
+        from service.commands import planning
+    planning.plan(loaded, recipes, output, Home.resolve(home), stderr())
+
+
+@app.command()
 def ls(output: Output = Format.TABLE, home: HomeFlag = None) -> None:
     """List the sweeps, newest first."""
     from service.commands import listing
@@ -96,6 +118,58 @@ def trials(
     from service.homes import Home
 
     listing.trials(sweep, top, output, Home.resolve(home))
+
+
+@app.command()
+def compare(one: SweepRef, other: SweepRef, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+    """Show what differs between two sweeps: spaces, settings, winners, cost."""
+    from service.commands import comparing
+    from service.homes import Home
+
+    comparing.compare(one, other, output, Home.resolve(home))
+
+
+@cache.command("ls")
+def cache_ls(output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+    """List what is cached, the longest unused first."""
+    from service.commands import caching
+    from service.homes import Home
+
+    caching.ls(output, Home.resolve(home))
+
+
+@cache.command("prune")
+def cache_prune(
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", metavar="AGE", help="What was not used for so long, such as 30d.")
+    ] = None,
+    most: Annotated[
+        str | None, typer.Option("--max", metavar="SIZE", help="The longest unused, until the rest fits, such as 10G.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    output: Output = Format.TABLE,
+    home: HomeFlag = None,
+) -> None:
+    """Remove what can be made again; all of it, unless told which. What a sweep uses stays."""
+    from service.commands import caching
+    from service.homes import Home
+
+    sys.exit(
+        caching.prune(older_than=older_than, most=most, dry_run=dry_run, yes=yes, form=output, home=Home.resolve(home))
+    )
+
+
+@app.command()
+def doctor(
+    start: Annotated[bool, typer.Option("--start", help="Also start Ray, which takes some seconds.")] = False,
+    output: Output = Format.TABLE,
+    home: HomeFlag = None,
+) -> None:
+    """Check that this machine can run sweeps; exit code 1 where something prevents it."""
+    from service.commands import examining
+
+    sys.exit(examining.doctor(home, start=start, form=output, console=stderr()))
 
 
 @app.command()

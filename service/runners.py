@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search_spaces import SCHEDULER_KEYS, MeltpointError, SweepSpec, values_used, varying_names, weights_used
+from search_spaces import SCHEDULER_KEYS, MeltpointError, SweepSpec, varying_names, weights_used
+from service.admission import check_own_code, check_precisions
 from service.clocks import now_ms
 from service.clusters import connect
 from service.drivers import driving, mark_interrupted
@@ -19,10 +20,11 @@ from service.interrupts import Interrupts
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
 from service.live_views import LiveView
+from service.machines import workers_gpus
 from service.models import BestModel, candidate_payload
 from service.outputs import counted, working
 from service.records import Json, Sweep, Trial
-from service.resources import Allotment, allot
+from service.resources import Allotment, share_out
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
 from service.senders import Sender
@@ -30,13 +32,9 @@ from service.sessions import Session
 from service.states import SweepState
 from service.tracking import Tracker
 from service.tuning import tune_session
-from trainables.devices import resolve_device
-from trainables.own_code import importable_from, load_own
 from trainables.own_metrics import own_metrics
-from trainables.precision import check_precision
 from trainables.prepared import PreparedData, prepare_for, summarize
 from trainables.trials import TrialPlan
-from trainables.views import find_policy
 from trainables.weights import check_weights
 
 log = logging.getLogger(__name__)
@@ -76,16 +74,16 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
     Raises:
         MeltpointError: own code, the data, the weights or the machine do not fit the spec; no sweep was made.
     """
-    _check_own_code(spec)
+    check_own_code(spec)
     with ExitStack() as stack:
         ledger = Ledger.at(home.ledger, clock=now_ms)
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
         with working(console, "starting Ray"):
             cluster = stack.enter_context(connect())
-        allotment = allot(spec.resources, cpus=cluster.cpus, gpus=cluster.gpus, trials=spec.budget.trials)
-        for precision in values_used(spec, "precision"):
-            check_precision(str(precision), resolve_device(allotment.device))
+        listed = workers_gpus() if cluster.gpus else ()
+        allotment = share_out(spec, cpus=cluster.cpus, gpus=cluster.gpus, listed=listed)
+        check_precisions(spec, allotment.device)
         with working(console, "checking weights"):
             for backbone, weights in weights_used(spec):
                 check_weights(backbone, weights, image_size=spec.data.image_size)
@@ -219,7 +217,12 @@ def _create(spec: SweepSpec, data: Images, ledger: Ledger) -> Sweep:
         metric=spec.metric.name,
         goal=spec.metric.goal,
         seed=spec.seed,
-        data=summarize(data.values()) | {"source": spec.data.source, "split": spec.data.split.model_dump()},
+        data=summarize(data.values())
+        | {
+            "source": spec.data.source,
+            "split": spec.data.split.model_dump(),
+            "stores": sorted({each.folder.name for each in data.values()}),
+        },
         plan=_plan(spec),
     )
 
@@ -239,15 +242,6 @@ def _prepare(spec: SweepSpec, home: Home, console: Console) -> Images:
     for name, reason in next(iter(data.values())).skipped:
         console.print(f"[yellow]skipped[/yellow] {name}: {reason}", soft_wrap=True)
     return data
-
-
-def _check_own_code(spec: SweepSpec) -> None:
-    """Augmentations and the metric can be found by every trial that may need them."""
-    importable_from(spec.folder)
-    for name in own_metrics(spec.metric.name):
-        load_own(name, "metric")
-    for policy in values_used(spec, "augment.policy"):
-        find_policy(str(policy))
 
 
 def _plan(spec: SweepSpec) -> Json:

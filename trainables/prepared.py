@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,15 @@ from search_spaces import DataSpec
 from search_spaces.backbones import Interpolation
 from trainables.datasets import load_table
 from trainables.errors import DataError
+from trainables.holds import Hold
 from trainables.image_stores import Progress, Skipped, hex_digest, store_key, write_store
 from trainables.splits import SPLITS, assign_splits, check_splits
 from trainables.store_plans import Machine, StoreMode, StorePlan, plan_store
 from trainables.streams import StreamedImages, read_sources
 from trainables.tables import ImageTable
+from trainables.torchvision_sets import TORCHVISION_PREFIX
 
-__all__ = ["PreparedData", "Progress", "plan_data", "prepare", "prepare_for", "summarize"]
+__all__ = ["DataSurvey", "PreparedData", "Progress", "prepare", "prepare_for", "summarize", "survey_data"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +37,7 @@ class PreparedData:
     splits: train, val, confirm, test -> int64 row numbers, sorted, possibly empty.
     interpolation: how the images were resized.
     skipped: (name, reason) of the images that could not be read.
+    hold: keeps `cache prune` from removing the folder while this is in use.
     """
 
     folder: Path
@@ -48,11 +51,13 @@ class PreparedData:
     skipped: Skipped
     interpolation: Interpolation
     digest: str
+    hold: Hold
 
     @classmethod
     def open(cls, folder: Path, split_key: str) -> PreparedData:
         """What a worker calls: maps what `prepare` wrote. Raises DataError where it is missing or damaged."""
         try:
+            hold = Hold(folder)
             about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
             labels = np.load(folder / "labels.npy")
             digests = np.load(folder / "digests.npy")
@@ -74,6 +79,7 @@ class PreparedData:
             skipped=tuple((name, reason) for name, reason in about["skipped"]),
             interpolation=_interpolation(about),
             digest=hex_digest(about["classes"], str(images.shape), digests, labels, codes),
+            hold=hold,
         )
 
     @property
@@ -105,7 +111,7 @@ def prepare(data: DataSpec, *, base_dir: Path, root: Path, progress: Progress | 
     Images that would take more than data.disk or data.memory are only decoded to be checked, and again at each
     reading; what is trained on is the same. Other splits of the same images share the prepared ones. Processes
     that prepare the same images wait for each other. progress: called with (done, total) images from the calling
-    thread, and only while decoding. torchvision's files go to `root`/torchvision unless data.root names a folder.
+    thread, and only while decoding. torchvision's files go to `root`/torchvision/NAME unless data.root names a folder.
     Raises DataError for a source that cannot be used, for more than 1 % unreadable images, for classes too
     small to split, and for a root that cannot be written; OwnCodeError for own code that cannot be used.
     """
@@ -123,12 +129,6 @@ def prepare_for(
     wanted = {backbone: data.resized_for(backbone).interpolation for backbone in backbones}
     stores = _prepare_each(data, _ways(data, wanted), base_dir=base_dir, root=root, progress=progress)
     return {backbone: stores[way] for backbone, way in wanted.items() if way != "auto"}
-
-
-def plan_data(data: DataSpec, backbones: Iterable[str] = (), *, base_dir: Path, root: Path) -> StorePlan:
-    """What `prepare`, or with `backbones` `prepare_for`, would do, and why; decodes nothing."""
-    table, ways = _load(data, base_dir=base_dir, root=root), _ways(data, backbones)
-    return _plan(table, data, [root / store_key(table, data.image_size, way) for way in ways])
 
 
 def summarize(prepared: Iterable[PreparedData]) -> dict[str, object]:
@@ -153,27 +153,85 @@ def _prepare_each(
 ) -> dict[Interpolation, PreparedData]:
     table = _load(data, base_dir=base_dir, root=root)
     _assign(table, data)  # before minutes of decoding: what cannot be split is refused at once
-    folders = {way: root / store_key(table, data.image_size, way) for way in ways}
-    mode = _plan(table, data, list(folders.values())).mode
+    downloads = _downloads(data, root)
+    with Hold(downloads) if downloads is not None and downloads.exists() else nullcontext():
+        return _write_each(table, data, ways, root, progress)
+
+
+def _write_each(
+    table: ImageTable, data: DataSpec, ways: Sequence[Interpolation], root: Path, progress: Progress | None
+) -> dict[Interpolation, PreparedData]:
+    stores = {way: root / store_key(table, data.image_size, way) for way in ways}
+    mode = _plan(table, data, list(stores.values())).mode
     prepared = {}
     try:
         root.mkdir(parents=True, exist_ok=True)
-        for way, decoded in folders.items():
-            folder = decoded if mode == "decoded" else decoded.with_name(f"{decoded.name}-streamed")
+        for way, decoded in stores.items():
+            folder = _folder(decoded, mode)
             with _locked(folder.with_suffix(".lock")):
                 if not (folder / "about.json").exists():
                     write_store(table, data.image_size, way, folder, progress, mode=mode)
                 split_key = _write_split(_assign(_without_skipped(table, folder), data), folder)
-            prepared[way] = PreparedData.open(folder, split_key)
+                (folder / "about.json").touch()  # its time says when the store was last used
+                prepared[way] = PreparedData.open(folder, split_key)
     except OSError as error:
         raise DataError(f"cannot write prepared images below {root}: {error.strerror or error}") from error
     return prepared
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataSurvey:
+    """What `prepare` would do with the same arguments, before anything is decoded.
+
+    counts: class -> split -> images. prepared: whether that was done before, and is found rather than done again.
+    """
+
+    table: ImageTable
+    counts: dict[str, dict[str, int]]
+    plan: StorePlan
+    prepared: bool
+
+    def images(self, split: str) -> int:
+        """How many images of all classes a split has."""
+        return sum(of[split] for of in self.counts.values())
+
+
+def survey_data(data: DataSpec, backbones: Iterable[str] = (), *, base_dir: Path, root: Path) -> DataSurvey:
+    """List the images and split them, as `prepare`, or with `backbones` `prepare_for`, would.
+
+    Raises DataError and OwnCodeError where that does.
+
+    Images that cannot be read are only found by decoding them. torchvision's files are downloaded where missing.
+    """
+    table = _load(data, base_dir=base_dir, root=root)
+    splits = _assign(table, data)
+    stores = [root / store_key(table, data.image_size, way) for way in _ways(data, backbones)]
+    plan = _plan(table, data, stores)
+    counts = {
+        name: {split: int(np.sum((table.labels == code) & (splits == split))) for split in SPLITS}
+        for code, name in enumerate(table.classes)
+    }
+    done = all((_folder(store, plan.mode) / "about.json").exists() for store in stores)
+    return DataSurvey(table=table, counts=counts, plan=plan, prepared=done)
+
+
+def _folder(decoded: Path, mode: StoreMode) -> Path:
+    return decoded if mode == "decoded" else decoded.with_name(f"{decoded.name}-streamed")
+
+
 def _load(data: DataSpec, *, base_dir: Path, root: Path) -> ImageTable:
-    return load_table(
-        data.source, base_dir=base_dir, group=data.split.group, root=data.root, downloads=root / "torchvision"
-    )
+    downloads = _downloads(data, root)
+    table = load_table(data.source, base_dir=base_dir, group=data.split.group, root=data.root, downloads=downloads)
+    if downloads is not None and downloads.exists():
+        downloads.touch()  # its time says when the set was last used
+    return table
+
+
+def _downloads(data: DataSpec, root: Path) -> Path | None:
+    """Where a set of torchvision's is kept that the user has not put anywhere."""
+    if data.root is not None or not data.source.startswith(TORCHVISION_PREFIX):
+        return None
+    return root / "torchvision" / data.source.removeprefix(TORCHVISION_PREFIX)
 
 
 def _plan(table: ImageTable, data: DataSpec, decoded: Sequence[Path]) -> StorePlan:

@@ -13,7 +13,7 @@ from PIL import Image
 from search_spaces import DataSpec, SplitSpec
 from trainables.errors import DataError
 from trainables.images import decode
-from trainables.prepared import PreparedData, plan_data, prepare, prepare_for, summarize
+from trainables.prepared import PreparedData, prepare, prepare_for, summarize, survey_data
 
 
 @pytest.fixture
@@ -162,8 +162,8 @@ def test_images_kept_in_two_ways_take_twice_the_room(photos: Path) -> None:
     data, root = DataSpec(source="photos", image_size=16, disk=100_000), photos.parent / "prepared"
     backbones = ["timm/tf_efficientnet_lite0", "torchvision/resnet18"]
 
-    assert plan_data(data, base_dir=photos.parent, root=root).mode == "decoded"
-    plan = plan_data(data, backbones, base_dir=photos.parent, root=root)
+    assert survey_data(data, base_dir=photos.parent, root=root).plan.mode == "decoded"
+    plan = survey_data(data, backbones, base_dir=photos.parent, root=root).plan
     assert plan.reason == ("120 images at 16 px, resized in 2 ways, take 184 KB decoded, more than data.disk (100 KB)")
     streamed = prepare_for(data, backbones, base_dir=photos.parent, root=root)
     assert {one.mode for one in streamed.values()} == {plan.mode} == {"streamed"}
