@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search_spaces import Recipe
-from service.schedulers import Report, Scheduler
+from service.reports import Report, Reports
+from service.schedulers import Scheduler
 from trainables.measurements import DataCosts, StageCosts
 
 __all__ = ["Playthrough", "TrialCosts", "Workload", "play", "trial_costs"]
@@ -54,7 +55,7 @@ def trial_costs(recipe: Recipe, stages: StageCosts, data: DataCosts, work: Workl
     return TrialCosts(build=stages.build, epoch=epoch, memory=memory)
 
 
-def play(trials: Sequence[TrialCosts], *, epochs: int, slots: int, scheduler: Scheduler, seed: int = 0) -> Playthrough:
+def play(trials: Sequence[TrialCosts], *, slots: int, scheduler: Scheduler, seed: int = 0) -> Playthrough:
     """Run the trials on `slots` workers, each as soon as one is free, with early stopping by `scheduler`.
 
     How good a trial is, is drawn once and holds for all its epochs: which trials are stopped is chance, how many
@@ -62,8 +63,8 @@ def play(trials: Sequence[TrialCosts], *, epochs: int, slots: int, scheduler: Sc
     """
     rng = random.Random(seed)
     quality = [rng.random() for _ in trials]
-    milestones = scheduler.milestones(epochs)
-    reports: list[Report] = []
+    milestones = scheduler.milestones
+    reports = Reports()
     waiting = iter(range(len(trials)))
     events: list[tuple[float, int, int]] = []
     now, worked, trained, stopped = 0.0, 0.0, 0, 0
@@ -77,10 +78,10 @@ def play(trials: Sequence[TrialCosts], *, epochs: int, slots: int, scheduler: Sc
         begin(0.0)
     while events:
         now, number, rung = heapq.heappop(events)
-        report = Report(trial_id=str(number), epoch=milestones[rung], value=quality[number])
+        report = Report(number=number, epoch=milestones[rung], value=quality[number])
         last = rung == len(milestones) - 1
         stops = not last and scheduler.stops(reports, report)
-        reports.append(report)
+        reports.add(report)
         if not last and not stops:
             more = milestones[rung + 1] - milestones[rung]
             heapq.heappush(events, (now + trials[number].epoch * more, number, rung + 1))

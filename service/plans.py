@@ -119,7 +119,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say) -> SweepPlan:
     measured = _measure(spec, recipes, survey, weights, allotment, say)
     work = Workload(train=survey.images("train"), val=survey.images("val"), streamed=survey.plan.mode == "streamed")
     trials = tuple(trial_costs(recipe, _stages_of(recipe, measured), measured.data, work) for recipe in recipes)
-    played = {"epochs": spec.budget.epochs, "slots": allotment.slots}
+    slots = allotment.slots
     return SweepPlan(
         spec=spec,
         recipes=recipes,
@@ -129,8 +129,8 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say) -> SweepPlan:
         allotment=allotment,
         measured=measured,
         trials=trials,
-        most=play(trials, scheduler=NoStopping(), **played),
-        likely=play(trials, scheduler=build_scheduler(spec), seed=spec.seed, **played),
+        most=play(trials, slots=slots, scheduler=NoStopping(epochs=spec.budget.epochs)),
+        likely=play(trials, slots=slots, scheduler=build_scheduler(spec), seed=spec.seed),
         preparing=0.0 if survey.prepared else measured.data.decode * len(survey.table.images) / machine.cores,
     )
 
