@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 __all__ = ["EXTENSIONS", "Extension", "ExtensionKind", "installed_names", "is_function_name", "is_own"]
 
-ExtensionKind = Literal["dataset", "augmentation", "metric"]
+ExtensionKind = Literal["backbone", "dataset", "augmentation", "metric"]
 
 _FUNCTION: Final = re.compile(r"(?!torchvision:)[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
@@ -30,6 +30,7 @@ class Extension:
 
 EXTENSIONS: Final[Mapping[ExtensionKind, Extension]] = MappingProxyType(
     {
+        "backbone": Extension(what="backbone", setting="backbone", group="meltpoint.backbones"),
         "dataset": Extension(what="data set", setting="data.source", group="meltpoint.datasets"),
         "augmentation": Extension(what="augmentation", setting="augment.policy", group="meltpoint.augmentations"),
         "metric": Extension(what="metric", setting="metric.name", group="meltpoint.metrics"),

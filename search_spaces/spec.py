@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PrivateAttr, Vali
 
 from search_spaces.documents import read_document
 from search_spaces.errors import Problem, SpecError, did_you_mean
+from search_spaces.own_backbones import modules_in
 from search_spaces.points import read_points
 from search_spaces.recipe import Recipe
 from search_spaces.schema_errors import Location, problems_from
@@ -124,7 +125,8 @@ def parse_spec(text: str, *, file: str) -> SweepSpec:
     if not isinstance(document.data, dict):
         raise SpecError(document.locate([Problem(path="", rule="must be a mapping with name, data and space")]))
     reader = _Reader(document.data)
-    values = reader.read()
+    with modules_in(Path(file).absolute().parent):
+        values = reader.read()
     if reader.problems or document.problems:
         raise SpecError([*document.problems, *document.locate(reader.problems)])
     spec = SweepSpec(**values)

@@ -42,6 +42,9 @@ def top(
     if version:
         typer.echo(f"meltpoint {metadata.version('meltpoint')}")
         raise typer.Exit
+    from search_spaces.own_backbones import count_stages_by
+
+    count_stages_by(_count_stages)
 
 
 @app.command()
@@ -106,6 +109,13 @@ def ui(
     from service.commands import browsing
 
     sys.exit(browsing.ui(sweep, port=port, browser=browser, home=_home(home), console=stderr()))
+
+
+def _count_stages(backbone: str, folder: Path) -> int:
+    """Of the user's own backbone, which is imported, and torch with it, when a file names one."""
+    from trainables.own_backbones import count_stages
+
+    return count_stages(backbone, folder)
 
 
 def _home(flag: Path | None) -> Home:

@@ -31,6 +31,7 @@ from service.states import SweepState
 from service.tracking import Tracker
 from service.tuning import tune_session
 from trainables.devices import resolve_device
+from trainables.export import check_own_export
 from trainables.own_code import importable_from, load_own
 from trainables.own_metrics import own_metrics
 from trainables.precision import check_precision
@@ -200,7 +201,9 @@ class _Driver:
         if test is not None:
             self.ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=test.metrics)
         self.ledger.note_sweep(self.sweep.id, best_trial_id=best.id)
-        self.ledger.outbox.tell(self.sweep.id, "candidate", candidate_payload(model, test), trial_id=best.id)
+        self.ledger.outbox.tell(
+            self.sweep.id, "candidate", candidate_payload(model, test, code=self.spec.folder), trial_id=best.id
+        )
 
 
 def _create(spec: SweepSpec, data: PreparedData, ledger: Ledger) -> Sweep:
@@ -232,12 +235,14 @@ def _prepare(spec: SweepSpec, home: Home, console: Console) -> PreparedData:
 
 
 def _check_own_code(spec: SweepSpec) -> None:
-    """Augmentations and the metric can be found by every trial that may need them."""
+    """Backbones can be built and served, augmentations and the metric found, by every trial that may need them."""
     importable_from(spec.folder)
     for name in own_metrics(spec.metric.name):
         load_own(name, "metric")
     for policy in values_used(spec, "augment.policy"):
         find_policy(str(policy))
+    for backbone in values_used(spec, "backbone"):
+        check_own_export(str(backbone), spec.data.image_size)
 
 
 def _plan(spec: SweepSpec) -> Json:
