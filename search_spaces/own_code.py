@@ -22,7 +22,7 @@ __all__ = [
     "is_own",
 ]
 
-ExtensionKind = Literal["dataset", "augmentation", "metric"]
+ExtensionKind = Literal["backbone", "dataset", "augmentation", "metric"]
 
 FUNCTION_PATTERN: Final = r"(?!torchvision:)[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 _FUNCTION: Final = re.compile(FUNCTION_PATTERN, re.ASCII)
@@ -39,6 +39,7 @@ class Extension:
 
 EXTENSIONS: Final[Mapping[ExtensionKind, Extension]] = MappingProxyType(
     {
+        "backbone": Extension(what="backbone", setting="backbone", group="meltpoint.backbones"),
         "dataset": Extension(what="data set", setting="data.source", group="meltpoint.datasets"),
         "augmentation": Extension(what="augmentation", setting="augment.policy", group="meltpoint.augmentations"),
         "metric": Extension(what="metric", setting="metric.name", group="meltpoint.metrics"),

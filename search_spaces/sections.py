@@ -86,10 +86,14 @@ class DataSpec(Section):
     memory: Annotated[int | None, Field(description="most bytes of images mapped to memory; more is streamed")] = None
 
     def resized_for(self, backbone: str) -> DataSpec:
-        """The same with `interpolation` settled: `auto` becomes what `backbone` was trained with."""
+        """The same with `interpolation` settled: `auto` becomes what `backbone` was trained with.
+
+        An own backbone's images are resized bilinearly.
+        """
         if self.interpolation != "auto":
             return self
-        return self.model_copy(update={"interpolation": BACKBONES[backbone].interpolation})
+        way = BACKBONES[backbone].interpolation if backbone in BACKBONES else "bilinear"
+        return self.model_copy(update={"interpolation": way})
 
     @field_validator("disk", "memory", mode="before", json_schema_input_type=_Size)
     @classmethod

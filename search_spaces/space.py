@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from search_spaces.backbones import BACKBONES, resolve_freeze_depth
+from search_spaces.backbones import resolve_freeze_depth, stage_count
 from search_spaces.domains import Choice, Domain, Value, same
 from search_spaces.recipe import Recipe
 from search_spaces.vocabulary import PARAMETERS
@@ -176,7 +176,7 @@ def vocabulary_defaults(entry: Entry, drawn: Mapping[str, Value]) -> tuple[Value
 def depth_spellings(depth: Value, backbone: str) -> tuple[Value, ...]:
     """Every way to write one freeze depth of one backbone: from the image, from the features, or all."""
     assert isinstance(depth, int | str)
-    resolved, stages = resolve_freeze_depth(depth, backbone=backbone), BACKBONES[backbone].stages
+    resolved, stages = resolve_freeze_depth(depth, backbone=backbone), stage_count(backbone)
     if resolved == stages:
         return "all", stages
     return resolved, resolved - stages
@@ -197,8 +197,11 @@ def _agreeing(entry: Entry, flat: Mapping[str, object]) -> tuple[Value, ...]:
 
 
 def spelled_in(entry: Entry, value: Value, backbone: str) -> tuple[Value, ...]:
-    """The spellings of `value` that the domain of `entry` contains."""
-    spellings = depth_spellings(value, backbone) if entry.name == "freeze_depth" else (value,)
+    """The spellings of `value` that the domain of `entry` contains; none where it is no depth of this backbone."""
+    try:
+        spellings = depth_spellings(value, backbone) if entry.name == "freeze_depth" else (value,)
+    except ValueError:
+        return ()
     return tuple(one for one in spellings if entry.domain.contains(one))
 
 

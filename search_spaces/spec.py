@@ -15,6 +15,7 @@ from search_spaces.assignments import Assignment
 from search_spaces.documents import Document, read_document
 from search_spaces.errors import Problem, SpecError, did_you_mean
 from search_spaces.grids import grid_size
+from search_spaces.own_backbones import modules_in
 from search_spaces.points import read_points
 from search_spaces.recipe import Recipe
 from search_spaces.schedulers import misfits, unused_keys
@@ -138,7 +139,8 @@ def parse_spec(text: str, *, file: str, assign: Sequence[str] = ()) -> SweepSpec
     assigned = assignments.read_assignments(assign)
     data = assignments.apply(document.data, assigned)
     reader = _Reader(data)
-    values = reader.read()
+    with modules_in(Path(file).absolute().parent):
+        values = reader.read()
     if reader.problems or document.problems:
         raise SpecError([*document.problems, *_located(reader.problems, document, assigned)])
     spec = SweepSpec(**values)

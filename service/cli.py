@@ -43,6 +43,9 @@ def top(
     if version:
         typer.echo(f"meltpoint {metadata.version('meltpoint')}")
         raise typer.Exit
+    from search_spaces.own_backbones import count_stages_by
+
+    count_stages_by(_count_stages)
     if any_given() and not {"-h", "--help"} & set(sys.argv[1:]):
         ctx.default_map = _defaults_from_settings(ctx.command)
 
@@ -203,6 +206,13 @@ def _defaults_from_settings(command: Any) -> dict[str, Any]:
         return {name: mapped(inner) for name, inner in one.commands.items()} if hasattr(one, "commands") else values
 
     return mapped(command)
+
+
+def _count_stages(backbone: str, folder: Path) -> int:
+    """Of the user's own backbone, which is imported, and torch with it, when a file names one."""
+    from trainables.own_backbones import count_stages
+
+    return count_stages(backbone, folder)
 
 
 def _home(flag: Path | None) -> Home:

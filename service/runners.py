@@ -202,7 +202,9 @@ class _Driver:
         if test is not None:
             self.ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=test.metrics)
         self.ledger.note_sweep(self.sweep.id, best_trial_id=best.id)
-        self.ledger.outbox.tell(self.sweep.id, "candidate", candidate_payload(model, test), trial_id=best.id)
+        self.ledger.outbox.tell(
+            self.sweep.id, "candidate", candidate_payload(model, test, code=self.spec.folder), trial_id=best.id
+        )
 
     def _data_of(self, trial: Trial) -> PreparedData:
         """The images as the trial's backbone wants them."""

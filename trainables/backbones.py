@@ -12,9 +12,12 @@ from search_spaces.backbones import BACKBONES
 from trainables.architectures import architecture
 from trainables.cuts import Cut
 from trainables.image_sizes import check_image_size
+from trainables.own_features import own_info
 from trainables.weights import load_weights
 
 __all__ = ["Classifier", "build_classifier"]
+
+_OWN_SIZE = 224
 
 
 class Classifier(nn.Module):
@@ -108,7 +111,7 @@ def build_classifier(
     arch = architecture(backbone)
     if image_size is not None:
         check_image_size(backbone, image_size)
-    info = BACKBONES[backbone]
+    info = BACKBONES[backbone] if backbone in BACKBONES else own_info(backbone, image_size or _OWN_SIZE)
     tensors = None if weights == "random" else load_weights(backbone, weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -6,12 +6,14 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 from torch.nn import functional
 
-from search_spaces.backbones import Interpolation
-from trainables.backbones import Classifier
+from search_spaces.backbones import BACKBONES, Interpolation
+from trainables.backbones import Classifier, build_classifier
+from trainables.own_code import own_error
 
-__all__ = ["ServedClassifier", "export_module"]
+__all__ = ["ServedClassifier", "check_own_export", "export_module"]
 
 
 class ServedClassifier(nn.Module):
@@ -47,3 +49,23 @@ def export_module(classifier: Classifier, image_size: int, interpolation: Interp
     """
     plain = copy.deepcopy(classifier).cpu().to(memory_format=torch.contiguous_format)
     return ServedClassifier(plain, image_size, interpolation).eval().requires_grad_(False)
+
+
+def check_own_export(backbone: str, image_size: int) -> None:
+    """Raise OwnCodeError now where a model of an own backbone could not be exported after the search.
+
+    The backbones of the table can be, which the tests show.
+    """
+    if backbone in BACKBONES:
+        return
+    model = build_classifier(backbone, classes=2, weights="random", image_size=image_size, seed=0)
+    example = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
+    try:
+        torch.export.export(
+            export_module(model, image_size, "bilinear"),
+            (example,),
+            dynamic_shapes=({0: Dim.AUTO, 1: Dim.AUTO, 2: Dim.AUTO},),
+        )
+    except Exception as error:  # torch.export raises whatever the user's code leads it to
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise own_error(backbone, "backbone", f"cannot be exported as pt2: {reason}") from error
