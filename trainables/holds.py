@@ -1,4 +1,4 @@
-"""Who uses a folder of prepared or downloaded images: whoever has it open holds it for as long as their process lives."""
+"""Who uses a folder of prepared or downloaded images: whoever has it open holds it, while their process lives."""
 
 from __future__ import annotations
 
