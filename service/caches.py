@@ -75,7 +75,7 @@ def _describe_store(path: Path) -> tuple[str, str]:
         about = json.loads((path / "about.json").read_text(encoding="utf-8"))
         size, mode = about["size"], about["mode"]
         header = (path / "labels.npy").stat().st_size
-        return about["name"], f"{(header - 128) // 8} images at {size} px, {mode}"
+        return about["name"], f"{(header - 128) // 8:,} images at {size} px, {mode}"
     except (OSError, ValueError, KeyError, TypeError):
         return path.name, "damaged"
 

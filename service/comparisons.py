@@ -13,6 +13,13 @@ from service.records import Json, Sweep
 
 __all__ = ["Comparison", "Difference", "describe_entry"]
 
+SECTIONS = ("data", "space", "settings", "winner", "recipe", "cost")
+_SPELLED = {
+    "name": "another set",
+    "image_size": "another size",
+    "images": "another number",
+    "split": "another split",
+}
 _DATA = ("name", "source", "image_size", "images", "mode", "digest")
 
 
@@ -72,11 +79,17 @@ class Comparison:
     def _cost(self) -> Iterator[Difference]:
         yield from _differing("cost", *(_cost_of(board) for board in (self.one, self.other)), keep=True)
 
+    @property
+    def gap(self) -> float:
+        """By how much the first winner is better, whichever way better is; only where nothing is an obstacle."""
+        one, other = (board.best.best_value if board.best else None for board in (self.one, self.other))
+        assert one is not None, self.one.sweep
+        assert other is not None, self.other.sweep
+        return one - other if self.one.sweep.maximizes else other - one
+
     def as_json(self) -> Json:
         """The contract of `compare -o json`."""
-        sections: dict[str, list[Json]] = {
-            name: [] for name in ("data", "space", "settings", "winner", "recipe", "cost")
-        }
+        sections: dict[str, list[Json]] = {name: [] for name in SECTIONS}
         for found in self.differences():
             sections[found.section].append({"name": found.name, "one": found.one, "other": found.other})
         ids = {"one": self.one.sweep.id, "other": self.other.sweep.id}
@@ -154,11 +167,5 @@ def _cost_of(board: Leaderboard) -> Json:
 
 
 def _why_other_images(one: Sweep, other: Sweep) -> str:
-    names = [name for name in ("name", "image_size", "images", "split") if one.data.get(name) != other.data.get(name)]
-    spelled = {
-        "name": "another set",
-        "image_size": "another size",
-        "images": "another number",
-        "split": "another split",
-    }
-    return ", ".join(spelled[name] for name in names) or "their content changed"
+    found = [what for name, what in _SPELLED.items() if one.data.get(name) != other.data.get(name)]
+    return ", ".join(found) or "their content changed"

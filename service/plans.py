@@ -100,8 +100,8 @@ class SweepPlan:
         return round(played.epochs * self.trials_planned / len(self.recipes))
 
 
-def plan_sweep(spec: SweepSpec, *, home: Home, say: Say) -> SweepPlan:
-    """Look at everything that `run` would look at, and measure for about ten seconds. `say` hears what is done.
+def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASURING_SECONDS) -> SweepPlan:
+    """Look at everything that `run` would look at, and measure for about `seconds`. `say` hears what is done.
 
     Raises MeltpointError wherever `run` would refuse the spec.
     """
@@ -116,7 +116,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say) -> SweepPlan:
     survey = survey_data(spec.data, backbones, base_dir=spec.folder, root=home.data)
     say("drawing recipes")
     recipes = tuple(_drawn(spec))
-    measured = _measure(spec, recipes, survey, weights, allotment, say)
+    measured = _measure(spec, recipes, survey, weights, allotment, say, seconds)
     work = Workload(train=survey.images("train"), val=survey.images("val"), streamed=survey.plan.mode == "streamed")
     trials = tuple(trial_costs(recipe, _stages_of(recipe, measured), measured.data, work) for recipe in recipes)
     slots = allotment.slots
@@ -161,6 +161,7 @@ def _measure(
     weights: tuple[WeightsNeed, ...],
     allotment: Allotment,
     say: Say,
+    seconds: float,
 ) -> Measured:
     started = time.perf_counter()
     device = resolve_device(allotment.device)
@@ -187,7 +188,7 @@ def _measure(
                 classes=len(survey.table.classes),
                 precision=precision,
                 device=device,
-                seconds=MEASURING_SECONDS / len(groups),
+                seconds=seconds / len(groups),
             )
         )
     return Measured(stages=tuple(stages), data=data, process=process, seconds=time.perf_counter() - started)

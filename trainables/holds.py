@@ -1,4 +1,4 @@
-"""Who uses a folder of prepared or downloaded images: who has it open holds it while the process lives."""
+"""Who uses a folder of prepared or downloaded images: whoever has it open holds it, while their process lives."""
 
 from __future__ import annotations
 

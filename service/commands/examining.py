@@ -38,9 +38,8 @@ def _verdict(found: list[Finding], console: Console) -> int:
     problems = [one for one in found if one.level is Level.PROBLEM]
     warnings = [one for one in found if one.level is Level.WARNING]
     for one in (*problems, *warnings):
-        console.print(
-            f"{one.level.value}: {one.name}: {one.advice or one.text}", style=_STYLES[one.level], markup=False
-        )
+        text = f"{one.level.value}: {one.name}: {one.advice or one.text}"
+        console.print(text, style=_STYLES[one.level], markup=False, soft_wrap=True)
     if not problems:
         console.print("sweeps can run here", style=_STYLES[Level.OK])
         console.print("next: meltpoint run SPEC")
