@@ -186,7 +186,7 @@ def test_every_message_may_be_delivered_twice(
     ledger.outbox.tell(best.sweep_id, "candidate", again, trial_id=best.id)
     ledger.outbox.tell(best.sweep_id, "sweep_completed", {})
     for message in ledger.outbox.waiting(best.sweep_id):
-        tracker.deliver(message)
+        tracker.deliver([message])
         ledger.outbox.sent(message.id)
     ledger.close()
     experiment = client.get_run(best.mlflow_run_id or "").info.experiment_id
