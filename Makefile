@@ -15,7 +15,7 @@ help:
 	@echo "make setup  only install into $(VENV)"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make lock   resolve requirements.lock anew"
-	@echo "make backbones  write the table of backbones anew from timm and torchvision (minutes)"
+	@echo "make backbones  examine the models of timm and torchvision that the tables of backbones lack (minutes)"
 	@echo "make clean  remove $(VENV) and caches"
 
 setup: $(STAMP)

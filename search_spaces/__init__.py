@@ -4,10 +4,13 @@ from search_spaces.backbones import BACKBONES, BackboneInfo, resolve_freeze_dept
 from search_spaces.documents import Document, load_document
 from search_spaces.domains import Choice, Domain, Fixed, Range, Value
 from search_spaces.errors import MISSING, MeltpointError, Problem, SpecError, did_you_mean
+from search_spaces.grids import grid_points, grid_size
+from search_spaces.metrics import METRICS
 from search_spaces.recipe import Recipe
 from search_spaces.records import GROUPS, Record
+from search_spaces.schedulers import rungs_below
 from search_spaces.sections import (
-    METRICS,
+    SCHEDULER_KEYS,
     BudgetSpec,
     DataSpec,
     MetricSpec,
@@ -21,7 +24,7 @@ from search_spaces.shipped import SHIPPED, shipped_document
 from search_spaces.space import Condition, Entry, Point, Space, sample
 from search_spaces.space_parser import parse_space
 from search_spaces.spec import SweepSpec, load_spec, parse_spec
-from search_spaces.surveys import expected_recipes, values_used, varying_names, weights_used
+from search_spaces.surveys import expected_recipes, recipes_drawn, values_used, varying_names, weights_used
 from search_spaces.vocabulary import PARAMETERS, Parameter
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "METRICS",
     "MISSING",
     "PARAMETERS",
+    "SCHEDULER_KEYS",
     "SHIPPED",
     "BackboneInfo",
     "BudgetSpec",
@@ -59,11 +63,15 @@ __all__ = [
     "Value",
     "did_you_mean",
     "expected_recipes",
+    "grid_points",
+    "grid_size",
     "load_document",
     "load_spec",
     "parse_space",
     "parse_spec",
+    "recipes_drawn",
     "resolve_freeze_depth",
+    "rungs_below",
     "sample",
     "shipped_document",
     "values_used",

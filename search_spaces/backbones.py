@@ -1,17 +1,22 @@
 """The backbones a recipe may name, and what has to be known of them without loading torch.
 
-`backbones.tsv` has a row for each; `make backbones` writes it from the models themselves.
+`backbones.tsv` has a row for each, `refused.tsv` the models that were examined and cannot be used; `make backbones`
+writes both from the models themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final, Literal, cast
 
+from search_spaces.errors import MeltpointError, did_you_mean
+from search_spaces.own_backbones import own_stages
+
 Sizing = Literal["any", "resized", "fixed"]
+Interpolation = Literal["bilinear", "bicubic"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,7 @@ class BackboneInfo:
         sizing: `any` image size; `resized`: its positions are interpolated to another; `fixed`: no other.
         features: length of the vector that a classifier sees.
         mean, std: normalise RGB values in 0..1.
+        interpolation: how the images it was trained on were resized, which counts as long as its weights do.
         weights_source: `package:NAME` on the package registry, `url:` of a file, `hub:NAME` on Hugging Face's
             hub; empty where no pretrained weights are known.
     """
@@ -40,7 +46,7 @@ class BackboneInfo:
     sizing: Sizing
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    interpolation: str
+    interpolation: Interpolation
     weights_source: str
 
     @property
@@ -75,6 +81,8 @@ _PAPERS: Final[Mapping[str, str]] = {
     "swin_transformer": "Liu et al. 2021, https://arxiv.org/abs/2103.14030",
 }
 
+TABLE: Final = Path(__file__).with_name("backbones.tsv")
+REFUSED_TABLE: Final = Path(__file__).with_name("refused.tsv")
 COLUMNS: Final = tuple(field.name for field in fields(BackboneInfo))
 
 
@@ -83,7 +91,7 @@ class _Table(Mapping[str, BackboneInfo]):
 
     @cached_property
     def _rows(self) -> dict[str, str]:
-        text = Path(__file__).with_name("backbones.tsv").read_text(encoding="utf-8")
+        text = TABLE.read_text(encoding="utf-8")
         return {row.partition("\t")[0]: row for row in text.splitlines()[1:]}
 
     def __getitem__(self, name: str) -> BackboneInfo:
@@ -112,7 +120,7 @@ def _parse(row: str) -> BackboneInfo:
         sizing=cast(Sizing, cells["sizing"]),
         mean=_triple(cells["mean"]),
         std=_triple(cells["std"]),
-        interpolation=cells["interpolation"],
+        interpolation=cast(Interpolation, cells["interpolation"]),
         weights_source=cells["weights_source"],
     )
 
@@ -125,6 +133,21 @@ def _triple(cell: str) -> tuple[float, float, float]:
 BACKBONES: Final[Mapping[str, BackboneInfo]] = _Table()
 
 
+@cache
+def refused() -> Mapping[str, str]:
+    """Why models of the libraries that are not in the table cannot be used, by name."""
+    rows = (row.partition("\t") for row in REFUSED_TABLE.read_text(encoding="utf-8").splitlines())
+    return {name: reason for name, _, reason in rows}
+
+
+def why_unknown(name: str) -> str:
+    """What to say of a backbone that is not in the table."""
+    reason = refused().get(name)
+    return (
+        f"unknown backbone{did_you_mean(name, BACKBONES)}" if reason is None else f"cannot be cut into stages: {reason}"
+    )
+
+
 def check_image_size(image_size: int, *, backbone: str) -> None:
     """Raise ValueError where `backbone` takes images of one size only, and `image_size` is another."""
     info = BACKBONES[backbone]
@@ -132,12 +155,25 @@ def check_image_size(image_size: int, *, backbone: str) -> None:
         raise ValueError(f"must be {info.input_size}: {backbone} takes no images of another size")
 
 
+def stage_count(backbone: str) -> int:
+    """How many stages a backbone has, one of the table or the user's own.
+
+    Raises ValueError for an own one that is broken, MeltpointError in a program that has no way to count its stages.
+    """
+    if backbone in BACKBONES:
+        return BACKBONES[backbone].stages
+    stages = own_stages(backbone)
+    if stages is None:
+        raise MeltpointError(f"the stages of backbone {backbone} can be counted only by a program that imports it")
+    return stages
+
+
 def resolve_freeze_depth(depth: int | str, *, backbone: str) -> int:
     """How many stages, counted from the image, `depth` leaves frozen: `all` every one, -k all but the last k.
 
-    Raises ValueError where the backbone has fewer stages than `depth` asks for.
+    Raises ValueError where the backbone has fewer stages than `depth` asks for, and as `stage_count` does.
     """
-    stages = BACKBONES[backbone].stages
+    stages = stage_count(backbone)
     if depth == "all":
         return stages
     if isinstance(depth, str | bool) or not isinstance(depth, int):

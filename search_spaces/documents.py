@@ -171,15 +171,20 @@ def _scalar(event: ScalarEvent, mark: Mark) -> object:
     text = str(event.value)
     if event.style is not None:
         return text
-    if text in _WORDS:
-        return _WORDS[text]
     try:
-        if _INTEGER.fullmatch(text):
-            return int(text)
-        if _BASED_INTEGER.fullmatch(text):
-            return int(text, 0)
+        return scalar_of(text)
     except ValueError:
         raise _RefusedError("is too long a number", mark) from None
+
+
+def scalar_of(text: str) -> object:
+    """What `text` means where it stands without quotes. Raises ValueError for a number of too many digits."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _BASED_INTEGER.fullmatch(text):
+        return int(text, 0)
     return float(text) if _FLOAT.fullmatch(text) else text
 
 

@@ -50,6 +50,9 @@ class Fixed:
     def size(self) -> int | None:
         return 1
 
+    def at(self, index: int) -> Value:
+        return self.value
+
     def contains(self, value: object) -> bool:
         return same(self.value, value)
 
@@ -80,6 +83,9 @@ class Choice:
     def size(self) -> int | None:
         return len(self.values)
 
+    def at(self, index: int) -> Value:
+        return self.values[index]
+
     def contains(self, value: object) -> bool:
         return any(same(value, one) for one in self.values)
 
@@ -96,7 +102,8 @@ class Choice:
 class Range:
     """Numbers from `min` to `max`, both included: uniform, or uniform in the logarithm where `log`.
 
-    With `integer` only whole numbers, with `step` only `min`, `min + step`, ... are drawn.
+    With `integer` only whole numbers, with `step` only `min`, `min + step`, ... are drawn; a default is kept as the
+    one of these that it is closest to.
     """
 
     min: float
@@ -113,6 +120,9 @@ class Range:
         if self.step is not None:
             self._check_step()
         _check_default(self)
+        if self.default is not None and self.size is not None:
+            assert isinstance(self.default, int | float)
+            object.__setattr__(self, "default", self.at(self._index_of(self.default)))
 
     def _check_bounds(self) -> None:
         for field, bound in (("min", self.min), ("max", self.max)):
@@ -142,7 +152,8 @@ class Range:
         # Decimal, as written: 0.3 is three steps of 0.1.
         return int((_decimal(self.max) - _decimal(self.min)) / _decimal(self._step)) + 1
 
-    def _at(self, index: int) -> Value:
+    def at(self, index: int) -> Value:
+        """The value number `index`, from 0, where there are `size` of them."""
         value = _decimal(self.min) + index * _decimal(self._step)
         return int(value) if self.integer else float(value)
 
@@ -160,7 +171,7 @@ class Range:
         index = self._index_of(value)
         if not 0 <= index < count:
             return False
-        nearest = self._at(index)
+        nearest = self.at(index)
         assert isinstance(nearest, int | float)
         return value == nearest if self.integer else math.isclose(value, nearest, rel_tol=1e-9, abs_tol=1e-12)
 
@@ -169,7 +180,7 @@ class Range:
         if count is None:
             return self._continuous(unit)
         if not self.log:
-            return self._at(_index(unit, count))
+            return self.at(_index(unit, count))
         # Each integer owns the stretch from half below it to half above it.
         low, high = math.log(self.min - 0.5), math.log(self.max + 0.5)
         return min(max(round(math.exp(low + unit * (high - low))), int(self.min)), int(self.max))

@@ -12,11 +12,20 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Final, Literal
 
-__all__ = ["EXTENSIONS", "Extension", "ExtensionKind", "installed_names", "is_function_name", "is_own"]
+__all__ = [
+    "EXTENSIONS",
+    "FUNCTION_PATTERN",
+    "Extension",
+    "ExtensionKind",
+    "installed_names",
+    "is_function_name",
+    "is_own",
+]
 
-ExtensionKind = Literal["dataset", "augmentation", "metric"]
+ExtensionKind = Literal["backbone", "dataset", "augmentation", "metric"]
 
-_FUNCTION: Final = re.compile(r"(?!torchvision:)[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+FUNCTION_PATTERN: Final = r"(?!torchvision:)[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
+_FUNCTION: Final = re.compile(FUNCTION_PATTERN, re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +39,7 @@ class Extension:
 
 EXTENSIONS: Final[Mapping[ExtensionKind, Extension]] = MappingProxyType(
     {
+        "backbone": Extension(what="backbone", setting="backbone", group="meltpoint.backbones"),
         "dataset": Extension(what="data set", setting="data.source", group="meltpoint.datasets"),
         "augmentation": Extension(what="augmentation", setting="augment.policy", group="meltpoint.augmentations"),
         "metric": Extension(what="metric", setting="metric.name", group="meltpoint.metrics"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from search_spaces.backbones import resolve_freeze_depth
 from search_spaces.domains import Choice, Value, same
 from search_spaces.errors import Problem, SpecError, did_you_mean
 from search_spaces.recipe import Recipe
@@ -42,9 +43,15 @@ def _recipe(raw: object, path: str, space: Space | None) -> Recipe:
         raise SpecError(problems)
     values = given if space is None else {**_completed(given, path, space), **given}
     try:
-        return Recipe.from_flat(values)
+        recipe = Recipe.from_flat(values)
     except SpecError as error:
         raise SpecError(_below(path, error.problems)) from None
+    try:
+        resolve_freeze_depth(recipe.freeze_depth, backbone=recipe.backbone)
+    except ValueError as error:  # a recipe takes an own backbone's resolved depth as it is
+        where = join_path(path, "freeze_depth")
+        raise SpecError([Problem(path=where, rule=str(error), value=recipe.freeze_depth)]) from None
+    return recipe
 
 
 def _below(path: str, problems: tuple[Problem, ...]) -> list[Problem]:

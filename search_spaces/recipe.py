@@ -6,15 +6,29 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
-from search_spaces.backbones import BACKBONES, resolve_freeze_depth
+from search_spaces.backbones import BACKBONES, resolve_freeze_depth, why_unknown
 from search_spaces.errors import MISSING, Problem, SpecError, did_you_mean
-from search_spaces.records import GROUPS, About, Adamw, Augment, Balance, Dropout, Mix, Optimizer, Record, record_name
+from search_spaces.own_code import is_own
+from search_spaces.records import (
+    GROUPS,
+    About,
+    Adamw,
+    Augment,
+    Balance,
+    Dropout,
+    Mix,
+    OpenChoice,
+    Optimizer,
+    Record,
+    record_name,
+)
 from search_spaces.schema_errors import rule_of
 
 Scalar = bool | int | float | str | list[float]
@@ -29,8 +43,9 @@ class Recipe(Record):
 
     backbone: Annotated[
         str,
-        Field(description="the pretrained feature extractor"),
+        Field(description="the pretrained feature extractor, or your own function"),
         About(description="feature extractor", paper="He 2016; Tan & Le 2019", prefix="moves the boundary"),
+        OpenChoice(kind="backbone", known=tuple(BACKBONES)),
     ] = "timm/tf_efficientnet_lite0"
     weights: Annotated[
         str,
@@ -69,8 +84,8 @@ class Recipe(Record):
     @field_validator("backbone")
     @classmethod
     def _known_backbone(cls, name: str) -> str:
-        if name not in BACKBONES:
-            raise ValueError(f"unknown backbone{did_you_mean(name, BACKBONES)}")
+        if name not in BACKBONES and not is_own(name, "backbone"):
+            raise ValueError(why_unknown(name))
         return name
 
     @field_validator("weights")
@@ -81,8 +96,13 @@ class Recipe(Record):
     @field_validator("freeze_depth", mode="before")
     @classmethod
     def _resolved_depth(cls, depth: Any, info: ValidationInfo) -> int:
+        """An own backbone's depth that is resolved already is taken as it is: its module may be gone by now."""
         backbone = info.data.get("backbone")
-        return 0 if backbone is None else resolve_freeze_depth(depth, backbone=backbone)
+        if backbone is None:
+            return 0
+        if backbone not in BACKBONES and type(depth) is int and depth >= 0:
+            return depth
+        return resolve_freeze_depth(depth, backbone=backbone)
 
     @classmethod
     def from_flat(cls, values: Mapping[str, object]) -> Self:
@@ -144,7 +164,8 @@ def check_weights_source(source: str) -> str:
     raise ValueError("must be pretrained, random, FILE.safetensors or FILE.pth#sha256= with 64 hex digits")
 
 
-def recipe_names() -> dict[str, frozenset[str | None]]:
+@cache
+def recipe_names() -> Mapping[str, frozenset[str | None]]:
     """Every dotted name of the vocabulary, and the records (by `name`) that use it."""
     names: dict[str, frozenset[str | None]] = {}
     for field in Recipe.model_fields:

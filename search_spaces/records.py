@@ -168,7 +168,32 @@ class Dropout(Record):
     rate: Annotated[Fraction, Field(description="probability that a feature is dropped")] = 0.0
 
 
-AUGMENT_POLICIES: Final = ("none", "flip", "flip_crop", "color", "lecture7")
+AUGMENT_POLICIES: Final[Mapping[str, About]] = MappingProxyType(
+    {
+        "none": About(description="images as they are", paper="", prefix="invariant"),
+        "flip": About(
+            description="mirrored left to right, every second image",
+            paper="Krizhevsky, Sutskever & Hinton 2012, ImageNet Classification with Deep CNNs",
+            prefix="per view",
+        ),
+        "flip_crop": About(
+            description="flip, then a crop of 50 to 100 % of the area, resized back",
+            paper="Szegedy et al. 2015, Going Deeper with Convolutions (section 6)",
+            prefix="per view",
+        ),
+        "color": About(
+            description="brightness and contrast, each by up to 40 %, in a drawn order",
+            paper="Howard 2013, Some Improvements on Deep CNN Based Image Classification",
+            prefix="per view",
+        ),
+        "lecture7": About(
+            description="flip_crop, then color",
+            paper="CS231n, lecture 7: Training Neural Networks, part 2",
+            prefix="per view",
+        ),
+    }
+)
+"""Every augmentation that comes with the package; how each is made is in trainables.views."""
 
 
 def _known_policy(name: str) -> str:
@@ -177,7 +202,9 @@ def _known_policy(name: str) -> str:
     return name
 
 
-AugmentPolicy = Annotated[str, AfterValidator(_known_policy), OpenChoice(kind="augmentation", known=AUGMENT_POLICIES)]
+AugmentPolicy = Annotated[
+    str, AfterValidator(_known_policy), OpenChoice(kind="augmentation", known=tuple(AUGMENT_POLICIES))
+]
 
 
 class Augment(Record):

@@ -21,6 +21,11 @@ _RULES: Final[Mapping[str, str]] = {
     "finite_number": "must be a finite number",
     "int_type": "must be an integer",
     "int_from_float": "must be an integer",
+    "int_parsing": "must be an integer",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "path_type": "must be a path",
+    "enum": "{expected}",
     "float_type": "must be a number",
     "string_type": "must be text",
     "literal_error": "{expected}",
@@ -47,7 +52,7 @@ def rule_of(error: ErrorDetails) -> str:
     if template is None:
         return error["msg"]
     context: dict[str, Any] = dict(error.get("ctx", {}))
-    if error["type"] == "literal_error":
+    if error["type"] in ("literal_error", "enum"):
         expected = str(context["expected"]).replace("'", "")
         words = expected.replace(" or ", ", ").split(", ")
         return one_of(error["input"], words)

@@ -9,29 +9,38 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from search_spaces.backbones import BACKBONES, Interpolation
 from search_spaces.errors import one_of
+from search_spaces.metrics import METRICS, Goal
 from search_spaces.own_code import is_own
 from search_spaces.recipe import Recipe
 from search_spaces.records import Fraction, Number
 from search_spaces.sizes import parse_size
 
-Goal = Literal["maximize", "minimize"]
-METRICS: Final[Mapping[str, Goal]] = MappingProxyType(
+SCHEDULER_KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "val/loss": "minimize",
-        "val/accuracy": "maximize",
-        "val/balanced_accuracy": "maximize",
-        "val/macro_f1": "maximize",
-        "val/auroc": "maximize",
-        "val/ece": "minimize",
+        "none": (),
+        "asha": ("grace_epochs", "reduction_factor", "brackets"),
+        "median": ("grace_epochs", "min_trials"),
     }
 )
-"""Every metric that a sweep can optimise, and which way is better."""
+"""Which keys each type of scheduler uses."""
+
+MOST_TRIALS: Final = 1_000_000
 
 _DURATION: Final = re.compile(r"(?=.)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?")
 _MODEL_NAME_LENGTH: Final = 256
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+# What may be written where a section keeps a number; for the schema.
+_Size = (
+    Annotated[str, Field(pattern=r"^\s*\d{1,15}(\.\d{1,6})?\s*[KMGTkmgt]?[iI]?[bB]?\s*$", examples=["20G", "16GiB"])]
+    | Annotated[int, Field(gt=0)]
+    | None
+)
+_Duration = Annotated[str, Field(pattern=r"^(?=.)(\d{1,6}h)?(\d{1,6}m)?(\d{1,6}s)?$", examples=["30m", "1h30m"])] | None
+_Gpus = Literal["auto"] | Annotated[float, Field(ge=0, le=1024)]
 
 
 class Section(BaseModel):
@@ -70,17 +79,30 @@ class DataSpec(Section):
     root: Annotated[str | None, Field(min_length=1, description="where the source's paths start and must stay")] = None
     split: SplitSpec = SplitSpec()
     image_size: Annotated[int, Field(ge=8, le=1024, description="height and width, pixels")] = 224
+    interpolation: Annotated[
+        Interpolation | Literal["auto"], Field(description="how images are resized; auto is each backbone's own way")
+    ] = "auto"
     disk: Annotated[int | None, Field(description="most bytes of decoded images on disk; more is streamed")] = None
     memory: Annotated[int | None, Field(description="most bytes of images mapped to memory; more is streamed")] = None
 
     cache: Annotated[int | None, Field(description="most bytes of activations kept on disk; off keeps none")] = None
 
-    @field_validator("cache", mode="before")
+    @field_validator("cache", mode="before", json_schema_input_type=_Size)
     @classmethod
     def _bytes_or_off(cls, size: Any) -> int | None:
         return 0 if size == "off" else None if size is None else parse_size(size)
 
-    @field_validator("disk", "memory", mode="before")
+    def resized_for(self, backbone: str) -> DataSpec:
+        """The same with `interpolation` settled: `auto` becomes what `backbone` was trained with.
+
+        An own backbone's images are resized bilinearly.
+        """
+        if self.interpolation != "auto":
+            return self
+        way = BACKBONES[backbone].interpolation if backbone in BACKBONES else "bilinear"
+        return self.model_copy(update={"interpolation": way})
+
+    @field_validator("disk", "memory", mode="before", json_schema_input_type=_Size)
     @classmethod
     def _bytes(cls, size: Any) -> int | None:
         return None if size is None else parse_size(size)
@@ -128,31 +150,35 @@ class MetricSpec(Section):
 
 
 class SearchSpec(Section):
-    """How recipes are chosen: at random, from an explicit list, or by TPE (Bergstra et al. 2011)."""
+    """How recipes are chosen: at random, all of a grid, from an explicit list, or by TPE (Bergstra et al. 2011)."""
 
-    algorithm: Literal["random", "points", "tpe"] = "tpe"
+    algorithm: Literal["random", "grid", "points", "tpe"] = "tpe"
     seed: Annotated[Seed, Field(description="of the search and of every trial's training")] = 0
     points: Annotated[tuple[Recipe, ...], Field(description="recipes to run, in order")] = ()
 
 
 class SchedulerSpec(Section):
-    """Which trials end early: none, or all but the best at each rung (ASHA, Li et al. 2020)."""
+    """Which trials end early: none, all but the best at each rung (ASHA, Li et al. 2020), or those whose best is worse
+    than the median trial's average (Golovin et al. 2017). Each type has keys of its own, see `SCHEDULER_KEYS`.
+    """
 
-    type: Literal["none", "asha"] = "none"
+    type: Literal["none", "asha", "median"] = "none"
     grace_epochs: Annotated[int, Field(ge=1, description="epochs before a trial may be stopped")] = 1
     reduction_factor: Annotated[int, Field(ge=2, description="one in so many goes on at each rung")] = 3
+    brackets: Annotated[int, Field(ge=1, description="groups of trials, each with one rung fewer")] = 1
+    min_trials: Annotated[int, Field(ge=1, description="other trials that a median is taken over, at least")] = 3
 
 
 class BudgetSpec(Section):
     """When a sweep ends. `wall` is given as text such as 1h30m and kept in seconds."""
 
-    trials: Annotated[int, Field(ge=1, le=1_000_000, description="trials in the sweep")] = 16
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS, description="trials in the sweep")] = 16
     epochs: Annotated[int, Field(ge=1, le=100_000, description="epochs of a trial that is not stopped")] = 5
     wall: Annotated[float | None, Field(description="seconds after which no more trials train")] = None
     gpu_hours: Annotated[Number, Field(gt=0, description="hours of all GPUs together")] | None = None
     max_failed: Annotated[int, Field(ge=0, description="failed trials that a sweep bears")] | None = None
 
-    @field_validator("wall", mode="before")
+    @field_validator("wall", mode="before", json_schema_input_type=_Duration)
     @classmethod
     def _seconds(cls, wall: Any) -> float | None:
         return None if wall is None else parse_duration(wall)
@@ -164,7 +190,7 @@ class ResourcesSpec(Section):
     cpu: Annotated[Number, Field(gt=0, le=1024, description="cores")] = 1.0
     gpu: Annotated[float | Literal["auto"], Field(description="GPUs; auto is a share where there is one")] = "auto"
 
-    @field_validator("gpu", mode="plain")
+    @field_validator("gpu", mode="plain", json_schema_input_type=_Gpus)
     @classmethod
     def _share_or_whole(cls, gpu: Any) -> float | Literal["auto"]:
         if gpu == "auto":

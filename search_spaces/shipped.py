@@ -20,11 +20,15 @@ SHIPPED: Final[Mapping[str, str]] = MappingProxyType(
 """Name and what it is for."""
 
 
+def shipped_text(name: str) -> str:
+    """The file of a shipped space. Raises KeyError for an unknown name."""
+    if name not in SHIPPED:
+        raise KeyError(name)
+    return (files("search_spaces") / "shipped" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
 @cache
 def shipped_document(name: str) -> dict[str, Any]:
     """The document of a shipped space. Raises KeyError for an unknown name."""
-    if name not in SHIPPED:
-        raise KeyError(name)
-    file = files("search_spaces") / "shipped" / f"{name}.yaml"
-    document: dict[str, Any] = load_document(file.read_text(encoding="utf-8"), file.name).data
+    document: dict[str, Any] = load_document(shipped_text(name), f"{name}.yaml").data
     return document

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from search_spaces.backbones import BACKBONES, resolve_freeze_depth
+from search_spaces.backbones import resolve_freeze_depth, stage_count
 from search_spaces.domains import Choice, Domain, Value, same
 from search_spaces.recipe import Recipe
 from search_spaces.vocabulary import PARAMETERS
@@ -38,13 +38,15 @@ class Entry:
     """One choice of a space.
 
     `key` is unique and qualified by branch, such as `optimizer[adamw].lr`; `name` is the recipe's name for
-    it, None for the selector of a one_of. The entry is active where all `conditions` hold.
+    it, None for the selector of a one_of. The entry is active where all `conditions` hold. `inherited` tells
+    that it comes from the shipped space that a document extends; it makes no other entry of it.
     """
 
     key: str
     name: str | None
     domain: Domain
     conditions: tuple[Condition, ...] = ()
+    inherited: bool = field(default=False, compare=False)
 
     def active(self, drawn: Mapping[str, Value]) -> bool:
         return all(condition.holds(drawn) for condition in self.conditions)
@@ -122,7 +124,22 @@ class Space:
         """The number of points; None where a continuous range makes it infinite."""
         if any(entry.domain.size is None for entry in self.entries):
             return None
-        return math.prod(_count(part, 0, {}) for part in _independent(self.entries))
+        return _total(self.entries, {})
+
+    def at(self, index: int) -> Point:
+        """The point number `index`, from 0 to below `size`: the first entry varies slowest, each in its domain's order.
+
+        Only of a space whose `size` is not None.
+        """
+        assert 0 <= index < (self.size() or 0), index
+        point: Point = {}
+        drawn: dict[str, Value] = {}
+        for place, entry in enumerate(self.entries):
+            if entry.active(drawn):
+                value, index = _located(entry, self.entries[place + 1 :], drawn, index)
+                point[entry.key] = value
+                drawn |= _drawn(entry, value)
+        return point
 
 
 def sample(space: Space, rng: random.Random) -> Point:
@@ -159,7 +176,7 @@ def vocabulary_defaults(entry: Entry, drawn: Mapping[str, Value]) -> tuple[Value
 def depth_spellings(depth: Value, backbone: str) -> tuple[Value, ...]:
     """Every way to write one freeze depth of one backbone: from the image, from the features, or all."""
     assert isinstance(depth, int | str)
-    resolved, stages = resolve_freeze_depth(depth, backbone=backbone), BACKBONES[backbone].stages
+    resolved, stages = resolve_freeze_depth(depth, backbone=backbone), stage_count(backbone)
     if resolved == stages:
         return "all", stages
     return resolved, resolved - stages
@@ -180,8 +197,11 @@ def _agreeing(entry: Entry, flat: Mapping[str, object]) -> tuple[Value, ...]:
 
 
 def spelled_in(entry: Entry, value: Value, backbone: str) -> tuple[Value, ...]:
-    """The spellings of `value` that the domain of `entry` contains."""
-    spellings = depth_spellings(value, backbone) if entry.name == "freeze_depth" else (value,)
+    """The spellings of `value` that the domain of `entry` contains; none where it is no depth of this backbone."""
+    try:
+        spellings = depth_spellings(value, backbone) if entry.name == "freeze_depth" else (value,)
+    except ValueError:
+        return ()
     return tuple(one for one in spellings if entry.domain.contains(one))
 
 
@@ -190,6 +210,26 @@ def _plain(value: object) -> Value:
         return tuple(float(number) for number in value)
     assert isinstance(value, bool | int | float | str)
     return value
+
+
+def _total(entries: tuple[Entry, ...], drawn: Mapping[str, object]) -> int:
+    """Points of `entries` after the values drawn before them."""
+    return math.prod(_count(part, 0, drawn) for part in _independent(entries))
+
+
+def _located(entry: Entry, later: tuple[Entry, ...], drawn: Mapping[str, object], index: int) -> tuple[Value, int]:
+    """The value of `entry` in the point number `index`, and that point's number among those that share the value."""
+    mentioned = _mentioned(entry, later)
+    others = _total(later, {**drawn, **_keys(entry, _OTHERS)})
+    if not mentioned:
+        return entry.domain.at(index // others), index % others
+    for value in map(entry.domain.at, range(entry.domain.size or 0)):
+        told_apart = any(same(value, one) for one in mentioned)
+        count = _total(later, {**drawn, **_keys(entry, value)}) if told_apart else others
+        if index < count:
+            return value, index
+        index -= count
+    raise AssertionError("a point's number lies below the size")
 
 
 def _independent(entries: tuple[Entry, ...]) -> list[list[Entry]]:
@@ -227,7 +267,7 @@ def _keys(entry: Entry, value: object) -> dict[str, object]:
     return {entry.key: value} if entry.name is None else {entry.key: value, entry.name: value}
 
 
-def _mentioned(entry: Entry, later: list[Entry]) -> list[Value]:
+def _mentioned(entry: Entry, later: Sequence[Entry]) -> list[Value]:
     found: list[Value] = []
     for condition in (one for other in later for one in other.conditions):
         if condition.key in (entry.key, entry.name):

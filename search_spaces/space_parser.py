@@ -24,12 +24,19 @@ def parse_space(document: object, path: str = "space") -> Space:
     return space
 
 
-def read_space(document: object, path: str = "space") -> tuple[Space, list[Problem]]:
-    """The space of a document, and what is wrong with it; the space is only sound where nothing is."""
+def read_space(document: object, path: str = "space", *, grid: bool = False) -> tuple[Space, list[Problem]]:
+    """The space of a document, and what is wrong with it; the space is only sound where nothing is.
+
+    Of a `grid`, every domain must be finite.
+    """
     reader = SpaceReader()
     items = _items(document, path, reader)
-    entries = _ordered(_draft(items), reader)
-    return Space(tuple(_checked(entries, reader))), reader.problems
+    drafts = _ordered(_draft(items), reader)
+    entries = _checked(drafts, reader)
+    if grid:
+        keys = {entry.key for entry in entries}
+        reader.problems += _continuous((draft for draft in drafts if draft.candidate.key in keys), document, path)
+    return Space(tuple(entries)), reader.problems
 
 
 def _items(document: object, path: str, reader: SpaceReader) -> list[Item]:
@@ -145,7 +152,13 @@ def _checked(drafts: list[_Draft], reader: SpaceReader) -> list[Entry]:
         if candidate.domain is not None:
             conditions = candidate.conditions + settled.implied
             entries.append(
-                Entry(key=candidate.key, name=candidate.name, domain=candidate.domain, conditions=conditions)
+                Entry(
+                    key=candidate.key,
+                    name=candidate.name,
+                    domain=candidate.domain,
+                    conditions=conditions,
+                    inherited=draft.inherited,
+                )
             )
     return entries
 
@@ -187,6 +200,21 @@ def _check_whens(draft: _Draft, reachable: Reachable, reader: SpaceReader) -> bo
                 found = True
                 always = "" if asked else f"; it is always {default}"
                 reader.refuse(when.path, f"is a value that {when.name} never has here{always}", value)
+    return found
+
+
+def _continuous(drafts: Iterable[_Draft], document: object, path: str) -> Iterable[Problem]:
+    """A problem for each continuous range, of which there is no grid; one a name where the shipped space gives it."""
+    found: dict[Problem, None] = {}
+    for draft in drafts:
+        domain, where, whose = draft.candidate.domain, draft.path, ""
+        if not isinstance(domain, Range) or domain.size is not None:
+            continue
+        if draft.inherited:
+            assert isinstance(document, Mapping)
+            where, whose = f"{path}.extends", f"{draft.candidate.name} of {document['extends']} "
+        step = "" if domain.log else " or have a step"
+        found[Problem(path=where, rule=f"{whose}must be listed (values){step} where search.algorithm is grid")] = None
     return found
 
 

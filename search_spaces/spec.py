@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PrivateAttr, ValidationError, field_validator
 
-from search_spaces.documents import read_document
+from search_spaces import assignments
+from search_spaces.assignments import Assignment
+from search_spaces.documents import Document, read_document
 from search_spaces.errors import Problem, SpecError, did_you_mean
+from search_spaces.grids import grid_size
+from search_spaces.own_backbones import modules_in
 from search_spaces.points import read_points
 from search_spaces.recipe import Recipe
+from search_spaces.schedulers import misfits, unused_keys
 from search_spaces.schema_errors import Location, problems_from
 from search_spaces.sections import (
+    MOST_TRIALS,
     BudgetSpec,
     DataSpec,
     MetricSpec,
@@ -28,7 +34,7 @@ from search_spaces.sections import (
 from search_spaces.space import Space
 from search_spaces.space_parser import read_space
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class SweepSpec(Section):
@@ -67,12 +73,12 @@ class SweepSpec(Section):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The file as plain, JSON-able data, as written."""
+        """The file as plain, JSON-able data, as written, with what was assigned."""
         return self._document
 
     @property
     def text(self) -> str:
-        """The file's text."""
+        """The file's text; with assignments that of the sweep they make of it, the file's own below as a comment."""
         return self._text
 
     @property
@@ -86,7 +92,7 @@ class SweepSpec(Section):
         return Path(self._file).absolute().parent
 
 
-_SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
+SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
     {
         "data": DataSpec,
         "metric": MetricSpec,
@@ -97,17 +103,21 @@ _SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "register": RegisterSpec,
     }
 )
+"""The file's keys that hold a section, beside `name` and `space`."""
 _KEYS: Final = (
     "name",
     "data",
     "metric",
     "space",
-    *(key for key in _SECTIONS if key not in ("data", "metric")),
+    *(key for key in SECTIONS if key not in ("data", "metric")),
 )
 
 
-def load_spec(path: Path) -> SweepSpec:
-    """The sweep that a file describes. Raises SpecError with all problems, also for a missing file."""
+def load_spec(path: Path, assign: Sequence[str] = ()) -> SweepSpec:
+    """The sweep that a file describes, with values assigned as `budget.trials=64`.
+
+    Raises SpecError with all problems, also for a missing file.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -115,26 +125,42 @@ def load_spec(path: Path) -> SweepSpec:
     except UnicodeDecodeError as error:
         rule = f"cannot be read: byte {error.start} is not UTF-8"
         raise SpecError([Problem(path="", rule=rule, file=str(path))]) from None
-    return parse_spec(text, file=str(path))
+    return parse_spec(text, file=str(path), assign=assign)
 
 
-def parse_spec(text: str, *, file: str) -> SweepSpec:
-    """The sweep that `text` describes. Raises SpecError with all problems, each with its line in `file`."""
+def parse_spec(text: str, *, file: str, assign: Sequence[str] = ()) -> SweepSpec:
+    """The sweep that `text` describes, with values assigned as `budget.trials=64`.
+
+    Raises SpecError with all problems, each with its line in `file`, or with the assignment that causes it.
+    """
     document = read_document(text, file)
     if not isinstance(document.data, dict):
         raise SpecError(document.locate([Problem(path="", rule="must be a mapping with name, data and space")]))
-    reader = _Reader(document.data)
-    values = reader.read()
+    assigned = assignments.read_assignments(assign)
+    data = assignments.apply(document.data, assigned)
+    reader = _Reader(data)
+    with modules_in(Path(file).absolute().parent):
+        values = reader.read()
     if reader.problems or document.problems:
-        raise SpecError([*document.problems, *document.locate(reader.problems)])
+        raise SpecError([*document.problems, *_located(reader.problems, document, assigned)])
     spec = SweepSpec(**values)
-    spec._document, spec._text, spec._file = document.data, text, file
+    spec._document, spec._file = data, file
+    spec._text = assignments.text_as_run(text, data, assigned) if assigned else text
     return spec
+
+
+def _located(problems: list[Problem], document: Document, assigned: Sequence[Assignment]) -> list[Problem]:
+    """Problems that the file has without the assignments at their lines, the others under their assignment."""
+    alone = _Reader(document.data)
+    alone.read()
+    old = [problem for problem in problems if problem in alone.problems]
+    new = [problem for problem in problems if problem not in alone.problems]
+    return [*document.locate(old), *assignments.attribute(new, assigned)]
 
 
 def check_name(name: object) -> str:
     """A sweep's name. Raises ValueError for what could not also name a file."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
         raise ValueError("must be 1 to 64 letters, digits, or ._- after the first")
     return name
 
@@ -157,12 +183,13 @@ class _Reader:
                 self.problems.append(Problem(path=key, rule="is required"))
         if "name" in self.raw:
             self._name(values)
-        for key, model in _SECTIONS.items():
+        for key, model in SECTIONS.items():
             if key in self.raw:
                 self._section(key, model, values)
         self._space(values)
         self._points(values)
-        self._grace(values)
+        self._grid(values)
+        self._scheduler(values)
         return values
 
     def _name(self, values: dict[str, Any]) -> None:
@@ -182,7 +209,7 @@ class _Reader:
 
     def _space(self, values: dict[str, Any]) -> None:
         if "space" in self.raw:
-            values["space"], problems = read_space(self.raw["space"])
+            values["space"], problems = read_space(self.raw["space"], grid=self._is_grid())
             self.problems += problems
             if problems:
                 del values["space"]
@@ -190,6 +217,10 @@ class _Reader:
             values["space"] = Space()
         else:
             self.problems.append(Problem(path="space", rule="is required"))
+
+    def _is_grid(self) -> bool:
+        search = self.raw.get("search")
+        return isinstance(search, Mapping) and search.get("algorithm") == "grid"
 
     def _has_points(self) -> bool:
         return isinstance(self.raw.get("search"), Mapping) and "points" in self.raw["search"]
@@ -215,17 +246,23 @@ class _Reader:
         limit = budget.trials if "trials" in budget.model_fields_set else len(recipes)
         values["budget"] = budget.model_copy(update={"trials": min(limit, len(recipes))})
 
-    def _grace(self, values: dict[str, Any]) -> None:
-        if {"scheduler", "budget"} & (set(self.raw) - set(values)):
+    def _grid(self, values: dict[str, Any]) -> None:
+        """A grid has as many trials as its space has recipes, or fewer where the budget says so."""
+        if not self._is_grid() or "space" not in values or ("budget" in self.raw and "budget" not in values):
             return
-        scheduler, epochs = (
-            values.get("scheduler", SchedulerSpec()),
-            values.get("budget", BudgetSpec()).epochs,
-        )
-        if scheduler.type == "asha" and scheduler.grace_epochs > epochs:
-            rule = f"must be <= budget.epochs, which is {epochs}"
-            value = scheduler.grace_epochs
-            self.problems.append(Problem(path="scheduler.grace_epochs", rule=rule, value=value))
+        budget = values.get("budget", BudgetSpec())
+        given, size = "trials" in budget.model_fields_set, grid_size(values["space"])
+        if size > MOST_TRIALS and not given:
+            rule = f"has {size:,} recipes here, more than {MOST_TRIALS:,}; give budget.trials to try some of them"
+            self.problems.append(Problem(path="search.algorithm", rule=rule, value="grid"))
+        trials = min(budget.trials, size) if given else size
+        values["budget"] = budget.model_copy(update={"trials": trials})
+
+    def _scheduler(self, values: dict[str, Any]) -> None:
+        self.problems += unused_keys(self.raw.get("scheduler"))
+        if not {"scheduler", "budget"} & (set(self.raw) - set(values)):
+            budget = values.get("budget", BudgetSpec())
+            self.problems += misfits(values.get("scheduler", SchedulerSpec()), budget.epochs)
 
 
 def _known_below(model: type[BaseModel]) -> Callable[[Location], Iterable[str]]:

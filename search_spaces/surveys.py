@@ -22,8 +22,13 @@ def varying_names(spec: SweepSpec) -> list[str]:
 
     Of a space, as far as 256 draws show it. A name that only some recipes use differs if those that do differ.
     """
-    flats = [recipe.flat() for recipe in spec.points or _drawn(spec.space)]
+    flats = [recipe.flat() for recipe in recipes_drawn(spec)]
     return [name for name in PARAMETERS if len({repr(flat[name]) for flat in flats if name in flat}) > 1]
+
+
+def recipes_drawn(spec: SweepSpec) -> list[Recipe]:
+    """What the sweep's trials may look like: its points, else the default recipe and 256 draws, always the same."""
+    return list(spec.points) or _drawn(spec.space)
 
 
 def weights_used(spec: SweepSpec) -> list[tuple[str, str]]:

@@ -11,9 +11,10 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from search_spaces.backbones import BACKBONES
+from search_spaces.backbones import why_unknown
 from search_spaces.domains import Value
 from search_spaces.errors import did_you_mean
+from search_spaces.own_backbones import own_stages
 from search_spaces.own_code import ExtensionKind, is_own
 from search_spaces.recipe import Recipe, check_weights_source
 from search_spaces.records import GROUPS, About, OpenChoice, Prefix, Record, record_name
@@ -67,11 +68,7 @@ class Parameter:
     def check(self, value: object) -> Value:
         """`value` as the recipe keeps it (depths as written). Raises ValueError with the broken rule."""
         if self.kind == "choice":
-            own = self.own is not None and isinstance(value, str) and is_own(value, self.own)
-            if value not in self.choices and not own:
-                hint = did_you_mean(str(value), self.choices)
-                raise ValueError(f"unknown {self.name}{hint}")
-            return str(value)
+            return self._check_choice(value)
         if self.kind == "depth":
             return _written_depth(value)
         assert self._adapter is not None
@@ -80,6 +77,16 @@ class Parameter:
         except ValidationError as error:
             raise ValueError(rule_of(error.errors(include_url=False)[0])) from None
         return check_weights_source(str(checked)) if self.name == "weights" else checked
+
+    def _check_choice(self, value: object) -> Value:
+        if value in self.choices:
+            return str(value)
+        if self.own is None or not isinstance(value, str) or not is_own(value, self.own):
+            hint = did_you_mean(str(value), self.choices)
+            raise ValueError(why_unknown(str(value)) if self.own == "backbone" else f"unknown {self.name}{hint}")
+        if self.own == "backbone":
+            own_stages(value)  # a broken one is refused where it is named
+        return value
 
 
 def _written_depth(value: object) -> Value:
@@ -110,7 +117,7 @@ def _inner_metadata(annotation: Any) -> list[Any]:
 def _kind(name: str, info: FieldInfo) -> Kind:
     if name == "freeze_depth":
         return "depth"
-    if name == "backbone" or get_origin(info.annotation) is Literal or _open_choice(info) is not None:
+    if get_origin(info.annotation) is Literal or _open_choice(info) is not None:
         return "choice"
     if get_origin(info.annotation) is tuple:
         return "pair"
@@ -121,8 +128,7 @@ def _kind(name: str, info: FieldInfo) -> Kind:
 def _parameter(name: str, info: FieldInfo, about: About, defaults: Mapping[str | None, Value]) -> Parameter:
     kind = _kind(name, info)
     open_choice = _open_choice(info)
-    choices = tuple(BACKBONES) if name == "backbone" else tuple(map(str, get_args(info.annotation)))
-    choices = choices if open_choice is None else open_choice.known
+    choices = tuple(map(str, get_args(info.annotation))) if open_choice is None else open_choice.known
     adapter: TypeAdapter[Any] | None = None
     if kind not in ("choice", "depth"):
         annotation: Any = Annotated[info.annotation, *info.metadata]

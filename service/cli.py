@@ -7,12 +7,17 @@ import os
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.homes import Home
+from service import completions, reference
+from service.options import Assign, HomeFlag, Output, Spec, SweepRef
 from service.outputs import Format, stderr, working
+from service.setting_places import any_given
+
+if TYPE_CHECKING:
+    from service.homes import Home
 
 app = typer.Typer(
     name="meltpoint",
@@ -23,42 +28,43 @@ app = typer.Typer(
     help="How deep to thaw a pretrained image classifier, and with which optimizer, dropout and augmentation.",
 )
 
-Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The sweep file (YAML).")]
-SweepRef = Annotated[str, typer.Argument(metavar="SWEEP", help="An id, a unique prefix, a name, or `last`.")]
-Output = Annotated[Format, typer.Option("-o", "--output", help="Format of what is printed on stdout.")]
-HomeFlag = Annotated[
-    Path | None,
-    typer.Option("--home", metavar="DIR", help="Ledger, MLflow store, images. Else MELTPOINT_HOME, else ~/.meltpoint."),
-]
+cache = typer.Typer(no_args_is_help=True, help="What the home keeps only to be quicker the next time.")
+app.add_typer(cache, name="cache")
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
 @app.callback(invoke_without_command=True)
 def top(
+    ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     if version:
         typer.echo(f"meltpoint {metadata.version('meltpoint')}")
         raise typer.Exit
+    from search_spaces.own_backbones import count_stages_by
+
+    count_stages_by(_count_stages)
+    if any_given() and not {"-h", "--help"} & set(sys.argv[1:]):
+        ctx.default_map = _defaults_from_settings(ctx.command)
 
 
 @app.command()
-def validate(spec: Spec, output: Output = Format.TABLE) -> None:
+def validate(spec: Spec, assign: Assign = None, output: Output = Format.TABLE) -> None:
     """Check a sweep file: every error at once."""
     from service.commands import validating
 
-    validating.validate(spec, output)
+    validating.validate(spec, output, assign=assign or ())
 
 
 @app.command()
-def run(spec: Spec, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
     """Run a sweep here, with live progress, and print its leaderboard."""
     from search_spaces import load_spec
 
     console = stderr()
-    loaded = load_spec(spec)
+    loaded = load_spec(spec, assign or ())
     place = _home(home)
     _quieten()
     with working(console, "loading torch, Ray and MLflow"):
@@ -67,9 +73,29 @@ def run(spec: Spec, output: Output = Format.TABLE, home: HomeFlag = None) -> Non
 
 
 @app.command()
+def plan(
+    spec: Spec,
+    assign: Assign = None,
+    recipes: Annotated[int, typer.Option("-n", min=1, max=64, help="So many sampled recipes.")] = 5,
+    output: Output = Format.TABLE,
+    home: HomeFlag = None,
+) -> None:
+    """Show what a sweep would do: recipes, data, and an estimate of time and memory. Trains nothing."""
+    from search_spaces import load_spec
+    from service.homes import Home
+
+    loaded = load_spec(spec, assign or ())
+    _quieten()
+    with working(stderr(), "loading torch"):
+        from service.commands import planning
+    planning.plan(loaded, recipes, output, Home.resolve(home), stderr())
+
+
+@app.command()
 def ls(output: Output = Format.TABLE, home: HomeFlag = None) -> None:
     """List the sweeps, newest first."""
     from service.commands import listing
+    from service.homes import Home
 
     listing.ls(output, Home.resolve(home))
 
@@ -78,6 +104,7 @@ def ls(output: Output = Format.TABLE, home: HomeFlag = None) -> None:
 def status(sweep: SweepRef, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
     """Show how a sweep stands."""
     from service.commands import listing
+    from service.homes import Home
 
     listing.status(sweep, output, Home.resolve(home))
 
@@ -91,13 +118,69 @@ def trials(
 ) -> None:
     """Print a sweep's leaderboard."""
     from service.commands import listing
+    from service.homes import Home
 
     listing.trials(sweep, top, output, Home.resolve(home))
 
 
 @app.command()
+def compare(one: SweepRef, other: SweepRef, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+    """Show what differs between two sweeps: spaces, settings, winners, cost."""
+    from service.commands import comparing
+    from service.homes import Home
+
+    comparing.compare(one, other, output, Home.resolve(home))
+
+
+@cache.command("ls")
+def cache_ls(output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+    """List what is cached, the longest unused first."""
+    from service.commands import caching
+    from service.homes import Home
+
+    caching.ls(output, Home.resolve(home))
+
+
+@cache.command("prune")
+def cache_prune(
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", metavar="AGE", help="What was not used for so long, such as 30d.")
+    ] = None,
+    most: Annotated[
+        str | None, typer.Option("--max", metavar="SIZE", help="The longest unused, until the rest fits, such as 10G.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    output: Output = Format.TABLE,
+    home: HomeFlag = None,
+) -> None:
+    """Remove what can be made again; all of it, unless told which. What a sweep uses stays."""
+    from service.commands import caching
+    from service.homes import Home
+
+    sys.exit(
+        caching.prune(older_than=older_than, most=most, dry_run=dry_run, yes=yes, form=output, home=Home.resolve(home))
+    )
+
+
+@app.command()
+def doctor(
+    start: Annotated[bool, typer.Option("--start", help="Also start Ray, which takes some seconds.")] = False,
+    output: Output = Format.TABLE,
+    home: HomeFlag = None,
+) -> None:
+    """Check that this machine can run sweeps; exit code 1 where something prevents it."""
+    from service.commands import examining
+
+    sys.exit(examining.doctor(home, start=start, form=output, console=stderr()))
+
+
+@app.command()
 def ui(
-    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="Open this sweep's prepared view.")] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Argument(metavar="[SWEEP]", help="Open this sweep's prepared view.", autocompletion=completions.sweeps),
+    ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 5000,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
     home: HomeFlag = None,
@@ -108,9 +191,34 @@ def ui(
     sys.exit(browsing.ui(sweep, port=port, browser=browser, home=_home(home), console=stderr()))
 
 
+app.add_typer(reference.app)
+
+
+def _defaults_from_settings(command: Any) -> dict[str, Any]:
+    """What the settings give as defaults to the options of every command, as click's `default_map` takes it."""
+    from service import settings
+
+    for sentence in settings.unknown_variables():
+        stderr().print(sentence, style="yellow", markup=False, soft_wrap=True)
+    values = {name: str(setting.value) for name, setting in settings.given().items()}
+
+    def mapped(one: Any) -> dict[str, Any]:
+        return {name: mapped(inner) for name, inner in one.commands.items()} if hasattr(one, "commands") else values
+
+    return mapped(command)
+
+
+def _count_stages(backbone: str, folder: Path) -> int:
+    """Of the user's own backbone, which is imported, and torch with it, when a file names one."""
+    from trainables.own_backbones import count_stages
+
+    return count_stages(backbone, folder)
+
+
 def _home(flag: Path | None) -> Home:
     """The home, usable, with the environment that Ray and MLflow read when they are imported."""
     from service.environments import prepare_environment
+    from service.homes import Home
 
     home = Home.resolve(flag).create()
     prepare_environment(home)
@@ -134,6 +242,10 @@ def main() -> None:
     """Entry point: one clear message for what went wrong, a traceback only with `--debug`."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    if completions.VARIABLE in os.environ:
+        from service.commands import completing
+
+        completing.register_shells()
     try:
         app(args=arguments, prog_name="meltpoint")
     except Exception as error:
@@ -145,11 +257,12 @@ def main() -> None:
 def report(error: Exception) -> int:
     """Print the error for a user; returns the exit code."""
     from search_spaces import MeltpointError, SpecError
+    from service.errors import UsageError
 
     console = stderr()
     if isinstance(error, MeltpointError):
         console.print(str(error), style="red", markup=False, soft_wrap=True)
-        return EXIT_USAGE if isinstance(error, SpecError) else EXIT_FAILED
+        return EXIT_USAGE if isinstance(error, SpecError | UsageError) else EXIT_FAILED
     text = f"unexpected {type(error).__name__}: {error}\nrun again with --debug for the traceback"
     console.print(text, style="red", markup=False, soft_wrap=True)
     return EXIT_FAILED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command
@@ -41,6 +43,31 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """The revision that a database has (None before its first) and the one that this version wants."""
+
+    found: str | None
+    wanted: str
+    newer: bool
+
+
+def schema_of(opened: sqlite3.Connection) -> Schema:
+    """Look without upgrading. Raises sqlite3.Error where the file is no database."""
+    scripts = ScriptDirectory.from_config(_config())
+    named = opened.execute("SELECT name FROM sqlite_master WHERE name = ?", (VERSION_TABLE,)).fetchone()
+    row = opened.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone() if named else None
+    found = None if row is None else str(row[0])
+    newer = found is not None and not _knows(scripts, found)
+    return Schema(found=found, wanted=str(scripts.get_current_head()), newer=newer)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
 def read_only(engine: Engine) -> Engine:
     """The same database for readers, who take no lock."""
     return engine.execution_options(read_only=True)
@@ -63,8 +90,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _upgrade(engine: Engine) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config = _config()
     scripts = ScriptDirectory.from_config(config)
     with read_only(engine).connect() as connection:
         if _revision(connection) == scripts.get_current_head():

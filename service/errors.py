@@ -5,6 +5,10 @@ from __future__ import annotations
 from search_spaces import MeltpointError
 
 
+class UsageError(MeltpointError):
+    """What was typed names nothing, or would destroy something."""
+
+
 class HomeError(MeltpointError):
     """The home folder cannot be used."""
 

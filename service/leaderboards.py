@@ -8,9 +8,9 @@ import io
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from service.ledgers import Ledger
+from service.recipe_columns import heading, short
 from service.records import EpochRow, Json, Sweep, Trial
 from service.states import TrialState
 
@@ -102,7 +102,7 @@ class Leaderboard:
         ]
 
     def header(self) -> list[str]:
-        return ["trial", "state", self.sweep.metric, "epoch", *map(_heading, self._columns()), "seconds"]
+        return ["trial", "state", self.sweep.metric, "epoch", *map(heading, self._columns()), "seconds"]
 
     def _columns(self) -> list[str]:
         return self.sweep.drawn[:MOST_RECIPE_COLUMNS]
@@ -115,7 +115,7 @@ class Leaderboard:
                 trial.state.value,
                 "" if trial.best_value is None else f"{trial.best_value:.4f}",
                 f"{trial.best_epoch or '-'}/{trial.epochs}",
-                *(_short(trial.recipe.get(name, "")) for name in self._columns()),
+                *(short(trial.recipe.get(name, "")) for name in self._columns()),
                 f"{self.seconds(trial):.1f}",
             ]
             for trial in self.trials[:top]
@@ -167,13 +167,3 @@ def _rank(trial: Trial, *, maximize: bool) -> tuple[bool, float, int]:
     if trial.best_value is None or not _ranks(trial):
         return True, 0.0, trial.number
     return False, -trial.best_value if maximize else trial.best_value, trial.number
-
-
-def _heading(name: str) -> str:
-    """`optimizer.lr` as `lr`, but `dropout.rate` as `dropout`: the part that tells columns apart."""
-    group, _, last = name.rpartition(".")
-    return group if last in ("name", "rate", "policy") else last
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from service import tables
 from service.databases import open_database, read_only
 from service.errors import StaleAttemptError, SweepNotFoundError, TransitionError
 from service.outboxes import Clock, Outbox
-from service.records import EpochRow, Json, Standing, Sweep, Trial
+from service.readings import insert_epochs, read_epochs, reading
+from service.records import Ending, EpochRow, Json, Standing, Sweep, Trial
 from service.states import SweepState, TrialState
 
 
@@ -143,7 +145,7 @@ class Ledger:
                 .values(state=state.value, error=error, **times)
             )
             if ends or state is SweepState.RUNNING:
-                self.outbox.add(connection, sweep_id=sweep_id, kind=f"sweep_{state}", payload={})
+                self.outbox.add(connection, [(f"sweep_{state}", {})], sweep_id=sweep_id)
             if state is SweepState.INTERRUPTED:
                 self._pause_trials(connection, sweep_id)
             return self._sweep(connection, sweep_id)
@@ -165,26 +167,38 @@ class Ledger:
         with self._engine.begin() as connection:
             connection.execute(update(tables.sweeps).where(tables.sweeps.c.id == sweep_id).values(**columns))
 
-    def create_trial(self, sweep_id: str, *, number: int, point: Json, recipe: Json, identity: str, seed: int) -> Trial:
-        """A pending trial; its id is the sweep's with the number behind it."""
-        trial_id = f"{sweep_id}-{number:04d}"
+    def create_trial(
+        self,
+        sweep_id: str,
+        *,
+        number: int,
+        point: Json,
+        recipe: Json,
+        identity: str,
+        seed: int,
+        started: bool = False,
+    ) -> Trial:
+        """A pending trial, or `started` at once in its first attempt; its id is the sweep's with the number behind."""
+        now = self._clock()
+        trial = Trial(
+            id=f"{sweep_id}-{number:04d}",
+            sweep_id=sweep_id,
+            number=number,
+            point=point,
+            recipe=recipe,
+            identity=identity,
+            seed=seed,
+            state=TrialState.RUNNING if started else TrialState.PENDING,
+            attempt=1 if started else 0,
+            epochs=0,
+            created_at=now,
+            started_at=now if started else None,
+        )
         with self._engine.begin() as connection:
-            connection.execute(
-                insert(tables.trials).values(
-                    id=trial_id,
-                    sweep_id=sweep_id,
-                    number=number,
-                    point=point,
-                    recipe=recipe,
-                    identity=identity,
-                    seed=seed,
-                    state=TrialState.PENDING.value,
-                    attempt=0,
-                    epochs=0,
-                    created_at=self._clock(),
-                )
-            )
-            return self._trial(connection, trial_id)
+            connection.execute(insert(tables.trials), _columns(trial))
+            if started:
+                self._begin_attempt(connection, trial, now)
+        return trial
 
     def trial(self, trial_id: str) -> Trial:
         with read_only(self._engine).connect() as connection:
@@ -202,29 +216,10 @@ class Ledger:
             trial = self._trial(connection, trial_id)
             self._check_move(trial, TrialState.RUNNING)
             attempt = trial.attempt + 1
-            connection.execute(
-                insert(tables.attempts).values(
-                    trial_id=trial_id,
-                    attempt=attempt,
-                    state=TrialState.RUNNING.value,
-                    started_at=now,
-                )
-            )
-            self._change(
-                connection,
-                trial_id,
-                state=TrialState.RUNNING.value,
-                attempt=attempt,
-                started_at=trial.started_at or now,
-            )
-            self.outbox.add(
-                connection,
-                sweep_id=trial.sweep_id,
-                trial_id=trial_id,
-                kind="trial_started",
-                payload={"attempt": attempt},
-            )
-            return self._trial(connection, trial_id)
+            begun = replace(trial, state=TrialState.RUNNING, attempt=attempt, started_at=trial.started_at or now)
+            self._change(connection, trial, begun)
+            self._begin_attempt(connection, begun, now)
+        return begun
 
     def record_epochs(
         self,
@@ -236,80 +231,69 @@ class Ledger:
         maximize: bool,
         checkpoint: str | None = None,
         sharing: Json | None = None,
+        ending: Ending | None = None,
     ) -> Trial:
         """Add finished epochs, in order, and keep the trial's best epoch by `metric`. An epoch already there stays.
 
         sharing: what the trial computed itself and what it had from the node's cache, so far.
+        ending: closes the trial in the same transaction.
 
         Raises:
             StaleAttemptError: `attempt` is not the trial's current one, or the trial has finished.
+            TransitionError: the trial may not end so.
         """
         with self._engine.begin() as connection:
             trial = self._trial(connection, trial_id)
             self._check_attempt(trial, attempt)
             fresh = [row for row in rows if row.epoch > trial.epochs]
+            now, messages = trial, []
             if fresh:
-                self._insert_epochs(connection, trial_id, attempt, fresh)
+                insert_epochs(connection, trial_id, attempt, fresh)
                 best_epoch, best_value = _best(trial, fresh, metric, maximize)
-                self._change(
-                    connection,
-                    trial_id,
+                now = replace(
+                    trial,
                     epochs=fresh[-1].epoch,
                     best_epoch=best_epoch,
                     best_value=best_value,
                     checkpoint=checkpoint or trial.checkpoint,
                     sharing=sharing or trial.sharing,
                 )
-                span = {"first": fresh[0].epoch, "last": fresh[-1].epoch}
-                self.outbox.add(connection, sweep_id=trial.sweep_id, trial_id=trial_id, kind="epochs", payload=span)
-            return self._trial(connection, trial_id)
+                messages.append(("epochs", {"first": fresh[0].epoch, "last": fresh[-1].epoch}))
+            if ending is not None:
+                now = self._close(connection, now, ending)
+                messages.append(("trial_finished", {"state": ending.state.value}))
+            self._change(connection, trial, now)
+            self.outbox.add(connection, messages, sweep_id=trial.sweep_id, trial_id=trial_id)
+        return now
 
     def add_reading(self, trial_id: str, *, epoch: int, split: str, metrics: Mapping[str, float]) -> None:
         """A reading outside the training loop, such as the best model's on the test images."""
         with self._engine.begin() as connection:
-            connection.execute(insert(tables.readings).values(_reading(trial_id, epoch, split, metrics)))
+            connection.execute(insert(tables.readings), [reading(trial_id, epoch, split, metrics)])
 
-    def finish_trial(
-        self,
-        trial_id: str,
-        *,
-        attempt: int,
-        state: TrialState,
-        error: str | None = None,
-        trace: str | None = None,
-    ) -> Trial:
+    def finish_trial(self, trial_id: str, *, attempt: int, ending: Ending) -> Trial:
         """Close the trial and its attempt for good.
 
         Raises:
             StaleAttemptError: `attempt` is not the trial's current one, or the trial has finished.
             TransitionError: the state may not follow the present one.
         """
-        assert state.is_finished, state
-        now = self._clock()
         with self._engine.begin() as connection:
             trial = self._trial(connection, trial_id)
             self._check_attempt(trial, attempt)
-            self._check_move(trial, state)
-            self._change(connection, trial_id, state=state.value, error=error, trace=trace, finished_at=now)
-            connection.execute(
-                update(tables.attempts)
-                .where(tables.attempts.c.trial_id == trial_id, tables.attempts.c.attempt == attempt)
-                .values(state=state.value, finished_at=now, error=error)
-            )
+            closed = self._close(connection, trial, ending)
+            self._change(connection, trial, closed)
             if attempt:
-                self.outbox.add(
-                    connection,
-                    sweep_id=trial.sweep_id,
-                    trial_id=trial_id,
-                    kind="trial_finished",
-                    payload={"state": state.value},
-                )
-            return self._trial(connection, trial_id)
+                told = [("trial_finished", {"state": ending.state.value})]
+                self.outbox.add(connection, told, sweep_id=trial.sweep_id, trial_id=trial_id)
+        return closed
 
     def note_run(self, trial_id: str, mlflow_run_id: str) -> None:
         """The MLflow run that shows this trial."""
         with self._engine.begin() as connection:
-            self._change(connection, trial_id, mlflow_run_id=mlflow_run_id)
+            connection.execute(
+                update(tables.trials).where(tables.trials.c.id == trial_id).values(mlflow_run_id=mlflow_run_id)
+            )
 
     def epochs(self, trial_id: str) -> list[EpochRow]:
         """Every epoch's readings, in order."""
@@ -317,25 +301,8 @@ class Ledger:
 
     def epochs_of(self, trial_ids: Iterable[str]) -> dict[str, list[EpochRow]]:
         """Every epoch's readings of several trials, in order."""
-        ids = list(trial_ids)
-        e, r = tables.epochs, tables.readings
-        marks = self._rows(select(e).where(e.c.trial_id.in_(ids)).order_by(e.c.trial_id, e.c.epoch))
-        by_epoch: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
-        for row in self._rows(select(r).where(r.c.trial_id.in_(ids))):
-            by_epoch.setdefault((row["trial_id"], row["epoch"]), {})[row["split"]] = {
-                name: math.nan if value is None else value for name, value in row["metrics"].items()
-            }
-        found: dict[str, list[EpochRow]] = {}
-        for mark in marks:
-            found.setdefault(mark["trial_id"], []).append(
-                EpochRow(
-                    epoch=mark["epoch"],
-                    seconds=mark["seconds"],
-                    recorded_at=mark["recorded_at"],
-                    readings=by_epoch.get((mark["trial_id"], mark["epoch"]), {}),
-                )
-            )
-        return found
+        with read_only(self._engine).connect() as connection:
+            return read_epochs(connection, list(trial_ids))
 
     def _rows(self, query: Select[Any]) -> list[RowMapping]:
         with read_only(self._engine).connect() as connection:
@@ -367,28 +334,27 @@ class Ledger:
             raise TransitionError(f"trial {trial.id} is {trial.state}; it cannot become {state}")
 
     @staticmethod
-    def _change(connection: Connection, trial_id: str, **columns: Any) -> None:
-        connection.execute(update(tables.trials).where(tables.trials.c.id == trial_id).values(**columns))
+    def _change(connection: Connection, before: Trial, after: Trial) -> None:
+        """Write the columns that differ."""
+        was = _columns(before)
+        changed = {name: value for name, value in _columns(after).items() if value != was[name]}
+        if changed:
+            connection.execute(update(tables.trials).where(tables.trials.c.id == before.id), changed)
 
-    @staticmethod
-    def _insert_epochs(connection: Connection, trial_id: str, attempt: int, rows: Sequence[EpochRow]) -> None:
+    def _begin_attempt(self, connection: Connection, trial: Trial, now: int) -> None:
+        attempt = {"trial_id": trial.id, "attempt": trial.attempt, "state": trial.state.value, "started_at": now}
+        connection.execute(insert(tables.attempts), attempt)
+        told = [("trial_started", {"attempt": trial.attempt})]
+        self.outbox.add(connection, told, sweep_id=trial.sweep_id, trial_id=trial.id)
+
+    def _close(self, connection: Connection, trial: Trial, ending: Ending) -> Trial:
+        self._check_move(trial, ending.state)
+        a, now = tables.attempts, self._clock()
         connection.execute(
-            insert(tables.epochs),
-            [
-                {
-                    "trial_id": trial_id,
-                    "epoch": row.epoch,
-                    "attempt": attempt,
-                    "seconds": row.seconds,
-                    "recorded_at": row.recorded_at,
-                }
-                for row in rows
-            ],
+            update(a).where(a.c.trial_id == trial.id, a.c.attempt == trial.attempt),
+            {"state": ending.state.value, "finished_at": now, "error": ending.error},
         )
-        connection.execute(
-            insert(tables.readings),
-            [_reading(trial_id, row.epoch, split, of) for row in rows for split, of in row.readings.items()],
-        )
+        return replace(trial, state=ending.state, error=ending.error, trace=ending.trace, finished_at=now)
 
 
 def _best(trial: Trial, rows: Sequence[EpochRow], metric: str, maximize: bool) -> tuple[int | None, float | None]:
@@ -401,13 +367,12 @@ def _best(trial: Trial, rows: Sequence[EpochRow], metric: str, maximize: bool) -
     return epoch, best
 
 
-def _reading(trial_id: str, epoch: int, split: str, metrics: Mapping[str, float]) -> Json:
-    finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-    return {"trial_id": trial_id, "epoch": epoch, "split": split, "metrics": finite}
-
-
 def _sweep(row: RowMapping) -> Sweep:
     return Sweep(**{**row, "state": SweepState(row["state"])})
+
+
+def _columns(trial: Trial) -> Json:
+    return {**vars(trial), "state": trial.state.value}
 
 
 def _trial(row: RowMapping) -> Trial:

@@ -21,6 +21,7 @@ from service.records import Json, Sweep, Trial
 from trainables.checkpoints import load_checkpoint
 from trainables.evaluation import Evaluation
 from trainables.export import export_module
+from trainables.own_code import importable_from
 from trainables.own_metrics import with_own_metrics
 from trainables.prepared import PreparedData
 from trainables.training import Trainer
@@ -57,12 +58,13 @@ class BestModel:
         return with_own_metrics(self.trainer().evaluate("test"), metrics)
 
 
-def candidate_payload(best: BestModel, test: Evaluation | None) -> Json:
-    """What the outbox must remember to register the model later."""
+def candidate_payload(best: BestModel, test: Evaluation | None, *, code: Path) -> Json:
+    """What the outbox must remember to register the model later; modules of own code may lie in the folder `code`."""
     metrics = {} if test is None else test.metrics
     return {
         "data": str(best.data.folder),
         "split_key": best.data.split_key,
+        "code": str(code),
         "test": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
     }
 
@@ -72,6 +74,7 @@ def log_candidate(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: 
     name = str(sweep.plan["register.model"])
     version = _version_of(client, name, trial)
     if version is None:
+        importable_from(Path(payload["code"]))
         data = PreparedData.open(Path(payload["data"]), payload["split_key"])
         model_id = _logged(client, sweep, trial) or _log(sweep, trial, data, tracking_uri=tracking_uri)
         version = _register(client, name, model_id, trial)
@@ -112,7 +115,7 @@ def _logged(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:
 
 def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -> str:
     size = int(data.images.shape[1])
-    module = export_module(BestModel(trial=trial, data=data).trainer().model, size)
+    module = export_module(BestModel(trial=trial, data=data).trainer().model, size, data.interpolation)
     example = np.ascontiguousarray(data.images[data.splits["val"][:2]])
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
@@ -130,6 +133,7 @@ def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -
             metadata={
                 "classes": list(data.classes),
                 "image_size": size,
+                "interpolation": data.interpolation,
                 "recipe": trial.recipe,
                 "sweep": sweep.id,
             },

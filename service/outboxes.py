@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
@@ -24,24 +24,24 @@ class Outbox:
         self._clock = clock
 
     def add(
-        self, connection: Connection, *, sweep_id: str, kind: str, payload: Json, trial_id: str | None = None
+        self,
+        connection: Connection,
+        messages: Sequence[tuple[str, Json]],
+        *,
+        sweep_id: str,
+        trial_id: str | None = None,
     ) -> None:
-        """Put a message in, as part of the transaction that `connection` is in."""
-        connection.execute(
-            insert(outbox).values(
-                sweep_id=sweep_id,
-                trial_id=trial_id,
-                kind=kind,
-                payload=payload,
-                created_at=self._clock(),
-                tries=0,
-            )
-        )
+        """Put messages (kind and payload) in, as part of the transaction that `connection` is in."""
+        now = self._clock()
+        common = {"sweep_id": sweep_id, "trial_id": trial_id, "created_at": now, "tries": 0}
+        if messages:
+            rows = [common | {"kind": kind, "payload": payload} for kind, payload in messages]
+            connection.execute(insert(outbox), rows)
 
     def tell(self, sweep_id: str, kind: str, payload: Json, *, trial_id: str | None = None) -> None:
         """Put one message in."""
         with self._engine.begin() as connection:
-            self.add(connection, sweep_id=sweep_id, kind=kind, payload=payload, trial_id=trial_id)
+            self.add(connection, [(kind, payload)], sweep_id=sweep_id, trial_id=trial_id)
 
     def waiting(self, sweep_id: str) -> list[Message]:
         """The sweep's unsent messages, oldest first."""
@@ -67,15 +67,14 @@ class Outbox:
         with read_only(self._engine).connect() as connection:
             return list(connection.scalars(query))
 
-    def sent(self, message_id: int) -> None:
+    def sent(self, *message_ids: int) -> None:
+        """MLflow has these."""
+        query = update(outbox).where(outbox.c.id.in_(message_ids))
         with self._engine.begin() as connection:
-            connection.execute(
-                update(outbox).where(outbox.c.id == message_id).values(sent_at=self._clock(), error=None)
-            )
+            connection.execute(query, {"sent_at": self._clock(), "error": None})
 
-    def not_sent(self, message_id: int, error: str) -> None:
-        """Count a failed try and keep its reason; the message stays."""
+    def not_sent(self, *message_ids: int, error: str) -> None:
+        """Count a failed try and keep its reason; the messages stay."""
+        query = update(outbox).where(outbox.c.id.in_(message_ids)).values(tries=outbox.c.tries + 1, error=error)
         with self._engine.begin() as connection:
-            connection.execute(
-                update(outbox).where(outbox.c.id == message_id).values(tries=outbox.c.tries + 1, error=error)
-            )
+            connection.execute(query)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from ruamel.yaml import YAML
 
 _GAP = 2
 
@@ -41,6 +40,8 @@ def print_data(data: Any, form: Format) -> None:
     if form is Format.JSON:
         sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
     elif form is Format.YAML:
+        from ruamel.yaml import YAML
+
         YAML(typ="safe", pure=True).dump(data, sys.stdout)
     else:
         sys.stdout.write(_as_csv(data if isinstance(data, list) else [data]))
@@ -57,11 +58,16 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, least: 
     if console.is_terminal:
         while shown > least and sum(widths[:shown]) + _GAP * (shown - 1) > console.width:
             shown -= 1
-    for number, row in enumerate((header, *rows)):
-        if not any(row):
-            continue
-        line = (" " * _GAP).join(cell.ljust(width) for cell, width in zip(row[:shown], widths, strict=False)).rstrip()
-        console.print(line, style="bold" if number == 0 else None, markup=False, soft_wrap=True)
+    lines = [
+        (" " * _GAP).join(cell.ljust(width) for cell, width in zip(row[:shown], widths, strict=False)).rstrip()
+        for row in (header, *rows)
+        if any(row)
+    ]
+    if any(header):
+        console.print(lines.pop(0), style="bold", markup=False, soft_wrap=True)
+    # All at once and unstyled: rich takes its time over each `print`, which a thousand rows would add up.
+    if lines:
+        console.out("\n".join(lines), highlight=False)
     if shown < len(header):
         stderr().print(f"left out for lack of width: {', '.join(header[shown:])}", style="dim", soft_wrap=True)
 

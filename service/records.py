@@ -77,6 +77,18 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a trial ends: a finished state, and the reason (with its traceback) where it did not complete."""
+
+    state: TrialState
+    error: str | None = None
+    trace: str | None = None
+
+    def __post_init__(self) -> None:
+        assert self.state.is_finished, self.state
+
+
+@dataclass(frozen=True, kw_only=True)
 class Standing:
     """A sweep's trials by state, and the extremes of their best values, failed trials apart."""
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search_spaces import MeltpointError, Recipe, SweepSpec, values_used, varying_names, weights_used
+from search_spaces import SCHEDULER_KEYS, MeltpointError, Recipe, SweepSpec, varying_names, weights_used
+from service.admission import check_own_code, check_precisions
 from service.clocks import now_ms
 from service.clusters import connect
 from service.drivers import driving, mark_interrupted
@@ -19,10 +20,11 @@ from service.interrupts import Interrupts
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
 from service.live_views import LiveView
+from service.machines import workers_gpus
 from service.models import BestModel, candidate_payload
 from service.outputs import counted, working
 from service.records import Json, Sweep, Trial
-from service.resources import Allotment, allot
+from service.resources import Allotment, share_out
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
 from service.senders import Sender
@@ -31,18 +33,17 @@ from service.sharing_plans import SharingSurvey
 from service.states import SweepState
 from service.tracking import Tracker
 from service.tuning import tune_session
-from trainables.devices import resolve_device
-from trainables.own_code import importable_from, load_own
 from trainables.own_metrics import own_metrics
-from trainables.precision import check_precision
-from trainables.prepared import PreparedData, prepare
+from trainables.prepared import PreparedData, prepare_for, summarize
 from trainables.trials import TrialPlan
-from trainables.views import find_policy
 from trainables.weights import check_weights
 
 log = logging.getLogger(__name__)
 
 SENDING_PATIENCE_SECONDS = 60.0
+
+Images = dict[str, PreparedData]
+"""For each backbone of a sweep, the images as it wants them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +75,16 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
     Raises:
         MeltpointError: own code, the data, the weights or the machine do not fit the spec; no sweep was made.
     """
-    _check_own_code(spec)
+    check_own_code(spec)
     with ExitStack() as stack:
         ledger = Ledger.at(home.ledger, clock=now_ms)
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
         with working(console, "starting Ray"):
             cluster = stack.enter_context(connect())
-        allotment = allot(spec.resources, cpus=cluster.cpus, gpus=cluster.gpus, trials=spec.budget.trials)
-        for precision in values_used(spec, "precision"):
-            check_precision(str(precision), resolve_device(allotment.device))
+        listed = workers_gpus() if cluster.gpus else ()
+        allotment = share_out(spec, cpus=cluster.cpus, gpus=cluster.gpus, listed=listed)
+        check_precisions(spec, allotment.device)
         with working(console, "checking weights"):
             for backbone, weights in weights_used(spec):
                 check_weights(backbone, weights, image_size=spec.data.image_size)
@@ -97,7 +98,7 @@ class _Driver:
     """One sweep of this process, from its row in the ledger to its outcome."""
 
     def __init__(
-        self, spec: SweepSpec, data: PreparedData, sweep: Sweep, *, home: Home, ledger: Ledger, console: Console
+        self, spec: SweepSpec, data: Images, sweep: Sweep, *, home: Home, ledger: Ledger, console: Console
     ) -> None:
         self.spec, self.data, self.home, self.ledger, self.console = spec, data, home, ledger, console
         self.sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
@@ -146,13 +147,14 @@ class _Driver:
         survey = SharingSurvey.of(self.spec, self.home, self.sweep.id)
 
         def make_plan(trial: Trial) -> TrialPlan:
+            data = self._data_of(trial)
             return TrialPlan(
                 recipe=trial.recipe,
                 seed=trial.seed,
                 epochs=self.spec.budget.epochs,
                 report_at=session.milestones,
-                data=str(self.data.folder),
-                split_key=self.data.split_key,
+                data=str(data.folder),
+                split_key=data.split_key,
                 folder=str(self.folder / trial.id),
                 metric=self.sweep.metric,
                 maximize=self.sweep.maximizes,
@@ -199,16 +201,22 @@ class _Driver:
 
     def _offer(self, best: Trial) -> None:
         """Read a model on the test images, once, and have it registered."""
-        model = BestModel(trial=best, data=self.data)
+        model = BestModel(trial=best, data=self._data_of(best))
         with working(self.console, "reading the best model on the test images"):
             test = model.test(own_metrics(self.spec.metric.name))
         if test is not None:
             self.ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=test.metrics)
         self.ledger.note_sweep(self.sweep.id, best_trial_id=best.id)
-        self.ledger.outbox.tell(self.sweep.id, "candidate", candidate_payload(model, test), trial_id=best.id)
+        self.ledger.outbox.tell(
+            self.sweep.id, "candidate", candidate_payload(model, test, code=self.spec.folder), trial_id=best.id
+        )
+
+    def _data_of(self, trial: Trial) -> PreparedData:
+        """The images as the trial's backbone wants them."""
+        return self.data[trial.recipe["backbone"]]
 
 
-def _create(spec: SweepSpec, data: PreparedData, ledger: Ledger) -> Sweep:
+def _create(spec: SweepSpec, data: Images, ledger: Ledger) -> Sweep:
     return ledger.create_sweep(
         name=spec.name,
         spec_text=spec.text,
@@ -216,40 +224,38 @@ def _create(spec: SweepSpec, data: PreparedData, ledger: Ledger) -> Sweep:
         metric=spec.metric.name,
         goal=spec.metric.goal,
         seed=spec.seed,
-        data=data.summary() | {"source": spec.data.source, "split": spec.data.split.model_dump()},
+        data=summarize(data.values())
+        | {
+            "source": spec.data.source,
+            "split": spec.data.split.model_dump(),
+            "stores": sorted({each.folder.name for each in data.values()}),
+        },
         plan=_plan(spec),
     )
 
 
-def _prepare(spec: SweepSpec, home: Home, console: Console) -> PreparedData:
+def _prepare(spec: SweepSpec, home: Home, console: Console) -> Images:
+    backbones = dict.fromkeys(str(backbone) for backbone, _ in weights_used(spec))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("decoding images", total=None)
-        data = prepare(
+        data = prepare_for(
             spec.data,
+            backbones,
             base_dir=spec.folder,
             root=home.data,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    for name, reason in data.skipped:
+    for name, reason in next(iter(data.values())).skipped:
         console.print(f"[yellow]skipped[/yellow] {name}: {reason}", soft_wrap=True)
     return data
-
-
-def _check_own_code(spec: SweepSpec) -> None:
-    """Augmentations and the metric can be found by every trial that may need them."""
-    importable_from(spec.folder)
-    for name in own_metrics(spec.metric.name):
-        load_own(name, "metric")
-    for policy in values_used(spec, "augment.policy"):
-        find_policy(str(policy))
 
 
 def _plan(spec: SweepSpec) -> Json:
     """What was asked for, flat, as the parent run shows it."""
     sections = {
         "search": spec.search.model_dump(exclude={"points"}),
-        "scheduler": spec.scheduler.model_dump(),
+        "scheduler": spec.scheduler.model_dump(include={"type", *SCHEDULER_KEYS[spec.scheduler.type]}),
         "budget": spec.budget.model_dump(),
         "resources": spec.resources.model_dump(),
         "metric": spec.metric.model_dump(),

@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState as OptunaState
 
-from search_spaces import Choice, Domain, Entry, Fixed, Point, Recipe, Space, SweepSpec, sample
+from search_spaces import Choice, Domain, Entry, Fixed, Point, Recipe, Space, SweepSpec, grid_points, grid_size, sample
 from service.states import TrialState
 
 DRAWS_BEFORE_GIVING_UP = 200
@@ -66,6 +66,9 @@ class PointsSearcher(Searcher):
 class SpaceSearcher(Searcher):
     """Trial 0 is the default recipe; after it each draw that was not proposed before."""
 
+    used_up: str | None = f"no new recipe among {DRAWS_BEFORE_GIVING_UP} draws: the space seems exhausted"
+    """What is said when there are no further draws."""
+
     def __init__(self, space: Space, *, seed: int) -> None:
         self._space = space
         self._seed = seed
@@ -79,7 +82,7 @@ class SpaceSearcher(Searcher):
                 self._proposed.add(recipe.identity)
                 self._accepted(number, point)
                 return Proposal(point=point, recipe=recipe)
-        self.exhausted = f"no new recipe among {DRAWS_BEFORE_GIVING_UP} draws: the space seems exhausted"
+        self.exhausted = self.used_up
         return None
 
     def _draws(self, number: int) -> Iterator[Point]:
@@ -96,6 +99,30 @@ class RandomSearcher(SpaceSearcher):
 
     def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
         """Independent draws learn nothing."""
+
+
+class GridSearcher(SpaceSearcher):
+    """Every recipe of a space without continuous ranges: the default one, then the rest in the space's order.
+
+    Where there are to be fewer trials than recipes, those that they come to are drawn evenly from the whole grid by
+    the seed, so that no value of the first names is favoured.
+    """
+
+    used_up = None
+
+    def __init__(self, space: Space, *, seed: int, trials: int) -> None:
+        super().__init__(space, seed=seed)
+        size = space.size()
+        assert size is not None, "a continuous range has no grid"
+        sampled = trials < grid_size(space)
+        self._left = map(space.at, _permuted(size, _subseed(seed, 0))) if sampled else grid_points(space)
+
+    def _draws(self, number: int) -> Iterator[Point]:
+        """The points that are left, whichever number asks."""
+        return self._left
+
+    def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
+        """A fixed list learns nothing."""
 
 
 class TpeSearcher(SpaceSearcher):
@@ -169,11 +196,23 @@ def build_searcher(spec: SweepSpec) -> Searcher:
         return PointsSearcher(spec.points)
     if spec.search.algorithm == "random":
         return RandomSearcher(spec.space, seed=seed)
+    if spec.search.algorithm == "grid":
+        return GridSearcher(spec.space, seed=seed, trials=spec.budget.trials)
     return TpeSearcher(spec.space, seed=seed, maximize=maximize)
 
 
 def _subseed(seed: int, number: int) -> int:
     return int.from_bytes(hashlib.sha256(f"search/{seed}/{number}".encode()).digest()[:8], "big")
+
+
+def _permuted(size: int, seed: int) -> Iterator[int]:
+    """The numbers below `size` in a random order, without a list of them all."""
+    rng, drawn = random.Random(seed), set[int]()
+    while len(drawn) < size:
+        index = rng.randrange(size)
+        if index not in drawn:
+            drawn.add(index)
+            yield index
 
 
 def _suggest(trial: optuna.Trial, entry: Entry) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -24,15 +25,17 @@ _LEFT_BEHIND = {state.value for state in SweepState if state.is_finished or stat
 
 
 class Deliverer(Protocol):
-    def deliver(self, message: Message) -> None: ...
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Pass on messages of one lane, in order; where this raises, all of them will come again."""
 
 
 class Sender:
     """A thread that delivers messages in order: a sweep's own, and first those that ended sweeps left behind.
 
-    Ownership: borrows the ledger; makes its deliverer inside the thread, since that may be slow. A message that is
-    not taken holds up the later ones of its trial (or of the whole sweep, if it is the sweep's start) and no others;
-    it is tried again after a pause that doubles up to `LONGEST_PAUSE_SECONDS`. Training never waits for it.
+    Ownership: borrows the ledger; makes its deliverer inside the thread, since that may be slow. What waits for one
+    trial is delivered together. A message that is not taken holds up the other ones of its trial (or of the whole
+    sweep, if it is the sweep's start) and no others; it is tried again after a pause that doubles up to
+    `LONGEST_PAUSE_SECONDS`. Training never waits for it.
     """
 
     def __init__(
@@ -93,25 +96,38 @@ class Sender:
     def _deliver_all(self, sweep_id: str) -> bool:
         """Deliver what waits, passing over the lanes in which something was not taken; True if all was."""
         blocked: set[str | None] = set()
-        for message in self._ledger.outbox.waiting(sweep_id):
+        for messages in _together(self._ledger.outbox.waiting(sweep_id)):
+            ids = [message.id for message in messages]
             if self._closed.is_set():
                 return False
-            if message.lane in blocked:
+            if messages[0].lane in blocked:
                 continue
             try:
                 self._deliverer = self._deliverer or self._make()
-                self._deliverer.deliver(message)
-            except Exception as error:  # whatever MLflow or the network raises, the message waits
+                self._deliverer.deliver(messages)
+            except Exception as error:  # whatever MLflow or the network raises, the messages wait
                 self._note(error)
-                self._ledger.outbox.not_sent(message.id, self.last_error or "")
-                if message.starts_sweep or self._deliverer is None:
+                self._ledger.outbox.not_sent(*ids, error=self.last_error or "")
+                if messages[0].starts_sweep or self._deliverer is None:
                     return False
-                blocked.add(message.lane)
+                blocked.add(messages[0].lane)
             else:
-                self._ledger.outbox.sent(message.id)
+                self._ledger.outbox.sent(*ids)
                 self._last_taken = time.monotonic()
         return not blocked
 
     def _note(self, error: Exception) -> None:
         self.last_error = f"{type(error).__name__}: {error}"
         log.info("MLflow did not take a message", exc_info=True)
+
+
+def _together(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """Each trial's messages between two of the sweep's own as one list; the sweep's own and candidates alone."""
+    for of_trials, group in groupby(messages, key=lambda message: message.lane == message.trial_id):
+        if of_trials:
+            lanes: dict[str, list[Message]] = {}
+            for message in group:
+                lanes.setdefault(message.lane, []).append(message)
+            yield from lanes.values()
+        else:
+            yield from ([message] for message in group)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from search_spaces import SweepSpec
 from service.ledgers import Ledger
-from service.records import EpochRow, Json, Sweep, Trial
-from service.schedulers import Report, Scheduler
+from service.records import Ending, EpochRow, Json, Sweep, Trial
+from service.reports import Report, Reports
+from service.schedulers import Scheduler
 from service.searchers import Searcher
 from service.states import TrialState
 
@@ -78,9 +79,10 @@ class Session:
         self._gpu_share = gpu_share
         self._notice, self._noticed = notice, set[str]()
         self._started = clock()
-        self.milestones = scheduler.milestones(spec.budget.epochs)
-        self._reports: list[Report] = []
+        self.milestones = scheduler.milestones
+        self._reports = Reports()
         self._attempts: dict[str, Trial] = {}
+        self._values: defaultdict[str, dict[int, float]] = defaultdict(dict)
         self._asked = 0
         self._closing: str | None = None
         self.cut_short: str | None = None
@@ -141,9 +143,9 @@ class Session:
                 recipe=recipe.flat(),
                 identity=recipe.identity,
                 seed=self.spec.seed,
+                started=True,
             )
             self._asked += 1
-            trial = self.ledger.start_attempt(trial.id)
             self._attempts[trial.id] = trial
             self.progress.states[TrialState.RUNNING] += 1
             return trial
@@ -155,50 +157,51 @@ class Session:
             if trial is None:
                 return True
             self._note_trouble(result)
-            if result.rows:
-                trial = self._record_rows(trial, result)
-            pruned = self._judge(trial, result)
-            if result.error is not None:
-                self._finish(trial, TrialState.FAILED, error=result.error, trace=result.trace)
-            elif result.done:
-                self._finish(trial, TrialState.COMPLETED)
-            elif pruned:
-                self._finish(trial, TrialState.PRUNED)
-            elif self.closing:
-                self.cut_short = self.closing
-                self._finish(trial, TrialState.CANCELLED, error=self.closing)
-            else:
-                return False
-            return True
+            self.progress.epochs += len(result.rows)
+            self.progress.worker_seconds += sum(row.seconds for row in result.rows)
+            ending = self._ending(result, pruned=self._judge(trial, result))
+            self._values[trial_id] |= {row.epoch: self._value(row) for row in result.rows}
+            trial = self.ledger.record_epochs(
+                trial.id,
+                attempt=trial.attempt,
+                rows=result.rows,
+                metric=self.sweep.metric,
+                maximize=self.sweep.maximizes,
+                checkpoint=result.checkpoint,
+                sharing=result.sharing,
+                ending=ending,
+            )
+            self._attempts[trial.id] = trial
+            self._note_best(trial)
+            if ending is not None:
+                self._ended(trial)
+            return ending is not None
 
     def crashed(self, trial_id: str, reason: str, trace: str | None = None) -> None:
         """The trial's process is gone, or Ray could not start it."""
         with self._lock:
             trial = self._attempts.get(trial_id)
             if trial is not None:
-                self._finish(trial, TrialState.FAILED, error=reason, trace=trace)
+                self._finish(trial, Ending(state=TrialState.FAILED, error=reason, trace=trace))
 
     def abandon(self, reason: str) -> None:
         """Cancel whatever still runs."""
         with self._lock:
             for trial in list(self._attempts.values()):
-                self._finish(trial, TrialState.CANCELLED, error=reason)
+                self._finish(trial, Ending(state=TrialState.CANCELLED, error=reason))
 
-    def _record_rows(self, trial: Trial, result: Result) -> Trial:
-        trial = self.ledger.record_epochs(
-            trial.id,
-            attempt=trial.attempt,
-            rows=result.rows,
-            metric=self.sweep.metric,
-            maximize=self.sweep.maximizes,
-            checkpoint=result.checkpoint,
-            sharing=result.sharing,
-        )
-        self._attempts[trial.id] = trial
-        self.progress.epochs += len(result.rows)
-        self.progress.worker_seconds += sum(row.seconds for row in result.rows)
-        self._note_best(trial)
-        return trial
+    def _ending(self, result: Result, *, pruned: bool) -> Ending | None:
+        """How this report ends its trial; None where it goes on."""
+        if result.error is not None:
+            return Ending(state=TrialState.FAILED, error=result.error, trace=result.trace)
+        if result.done:
+            return Ending(state=TrialState.COMPLETED)
+        if pruned:
+            return Ending(state=TrialState.PRUNED)
+        if self.closing:
+            self.cut_short = self.closing
+            return Ending(state=TrialState.CANCELLED, error=self.closing)
+        return None
 
     def _note_trouble(self, result: Result) -> None:
         """What hinders workers without failing them is said once."""
@@ -208,15 +211,20 @@ class Session:
             self._notice(trouble)
 
     def _judge(self, trial: Trial, result: Result) -> bool:
-        """Whether early stopping ends the trial; every epoch that counts for others is kept, however the trial ends."""
+        """Whether early stopping ends the trial, judged epoch by epoch as if each had been reported by itself.
+
+        Every epoch that counts for others is kept, however the trial ends.
+        """
         pruned = False
         for row in result.rows:
             if row.epoch in self.milestones:
-                value = row.metrics().get(self.sweep.metric, math.nan)
-                report = Report(trial_id=trial.id, epoch=row.epoch, value=value)
+                report = Report(number=trial.number, epoch=row.epoch, value=self._value(row))
                 pruned = pruned or self._scheduler.stops(self._reports, report)
-                self._reports.append(report)
+                self._reports.add(report)
         return pruned
+
+    def _value(self, row: EpochRow) -> float:
+        return row.metrics().get(self.sweep.metric, math.nan)
 
     def _note_best(self, trial: Trial) -> None:
         if trial.best_value is None:
@@ -226,13 +234,16 @@ class Session:
         if best is None or best.best_value is None or sign * trial.best_value > sign * best.best_value:
             self.progress.best = trial
 
-    def _finish(self, trial: Trial, state: TrialState, **why: Any) -> None:
-        self.ledger.finish_trial(trial.id, attempt=trial.attempt, state=state, **why)
+    def _finish(self, trial: Trial, ending: Ending) -> None:
+        self._ended(self.ledger.finish_trial(trial.id, attempt=trial.attempt, ending=ending))
+
+    def _ended(self, trial: Trial) -> None:
+        """Tell the searcher of a trial that the ledger has closed."""
         del self._attempts[trial.id]
         self.progress.states[TrialState.RUNNING] -= 1
-        self.progress.states[state] += 1
-        values = [row.metrics().get(self.sweep.metric, math.nan) for row in self.ledger.epochs(trial.id)]
-        self._searcher.tell(trial.number, values=[v for v in values if math.isfinite(v)], state=state)
+        self.progress.states[trial.state] += 1
+        values = [value for value in self._values.pop(trial.id, {}).values() if math.isfinite(value)]
+        self._searcher.tell(trial.number, values=values, state=trial.state)
 
     def _budget_spent(self) -> str | None:
         budget, elapsed = self.spec.budget, self.elapsed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from service.brackets import bracket_in
 from service.homes import Home
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
 from service.models import log_candidate
-from service.records import Json, Message, Sweep, Trial
+from service.records import EpochRow, Json, Message, Sweep, Trial
 from service.shared_views import prepared_view
 from service.states import SweepState, TrialState
 
@@ -50,11 +51,9 @@ class Tracker:
         if home.tracking_uri == home.local_tracking_uri:
             use_write_ahead_log(home.mlflow_store)
         self._client = MlflowClient(tracking_uri=home.tracking_uri)
+        self._begun: set[str] = set()
         self._handlers: Mapping[str, Callable[[Message], None]] = {
             "sweep_running": self._sweep_running,
-            "trial_started": self._trial_started,
-            "epochs": self._epochs,
-            "trial_finished": self._trial_finished,
             "candidate": self._candidate,
             "sweep_completed": self._sweep_ended,
             "sweep_stopped": self._sweep_ended,
@@ -63,9 +62,13 @@ class Tracker:
             "sweep_interrupted": self._sweep_ended,
         }
 
-    def deliver(self, message: Message) -> None:
-        """Tell MLflow one thing."""
-        self._handlers[message.kind](message)
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Tell MLflow what `messages` say, which are in order and of one trial, or one of another kind."""
+        if messages[0].kind in self._handlers:
+            for message in messages:
+                self._handlers[message.kind](message)
+        else:
+            self._trial(messages)
 
     def _sweep_running(self, message: Message) -> None:
         sweep = self._ledger.sweep(message.sweep_id)
@@ -73,7 +76,7 @@ class Tracker:
         view = prepared_view(sweep)
         self._client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
         self._client.set_experiment_tag(experiment_id, view.tag, view.state)
-        run_id = self._run(experiment_id, "meltpoint.sweep_id", sweep.id, _sweep_tags(sweep), sweep.started_at)
+        run_id = self._run(experiment_id, _sweep_tags(sweep), sweep.started_at)
         self._ledger.note_sweep(
             sweep.id,
             mlflow={
@@ -86,41 +89,49 @@ class Tracker:
         self._client.log_inputs(run_id, datasets=[_dataset(sweep.data)])
         self._client.log_text(run_id, sweep.spec_text, f"spec/{Path(sweep.spec_file).name}")
 
-    def _trial_started(self, message: Message) -> None:
-        sweep, trial = self._both(message)
-        place = self._place(sweep)
-        tags = _trial_tags(sweep, trial, parent=place["run_id"])
-        run_id = self._run(place["experiment_id"], "meltpoint.trial_id", trial.id, tags, trial.started_at)
-        self._ledger.note_run(trial.id, run_id)
-        self._client.log_batch(run_id, params=_params(trial.recipe))
-        self._client.log_inputs(run_id, datasets=[_dataset(sweep.data)])
-
-    def _epochs(self, message: Message) -> None:
-        _, trial = self._both(message)
-        first, last = message.payload["first"], message.payload["last"]
-        rows = [row for row in self._ledger.epochs(trial.id) if first <= row.epoch <= last]
+    def _trial(self, messages: Sequence[Message]) -> None:
+        """All that waits about one trial: its run if it has none yet, then everything in one batch, then its end."""
+        sweep, trial = self._both(messages[0])
+        kinds = {message.kind for message in messages}
+        run_id = self._trial_started(sweep, trial, messages[0]) if "trial_started" in kinds else _run_of(trial)
+        spans = [message.payload for message in messages if message.kind == "epochs"]
+        ended = "trial_finished" in kinds
+        rows = self._ledger.epochs(trial.id) if spans or ended else []
         points = [
             Metric(name, value, row.recorded_at, row.epoch)
             for row in rows
+            if any(span["first"] <= row.epoch <= span["last"] for span in spans)
             for name, value in (row.metrics() | {"time/epoch_seconds": row.seconds}).items()
             if math.isfinite(value)
         ]
-        for start in range(0, len(points), METRICS_A_BATCH):
-            self._client.log_batch(_run_of(trial), metrics=points[start : start + METRICS_A_BATCH])
+        params = _params(trial.recipe) if "trial_started" in kinds else []
+        tags = []
+        at = trial.finished_at or messages[-1].created_at
+        if ended:
+            points += _best_points(trial, rows, at)
+            tags = _end_tags(trial)
+        self._log(run_id, points, params, tags)
+        if ended:
+            if trial.trace:
+                self._client.log_text(run_id, trial.trace, "error.txt")
+            self._client.set_terminated(run_id, status=_RUN_STATUS[trial.state], end_time=at)
 
-    def _trial_finished(self, message: Message) -> None:
-        _, trial = self._both(message)
-        run_id = _run_of(trial)
-        best = [row.best_metrics() for row in self._ledger.epochs(trial.id) if row.epoch == trial.best_epoch]
-        at = trial.finished_at or message.created_at
-        points = [Metric(k, v, at, trial.epochs) for row in best for k, v in row.items() if math.isfinite(v)]
-        tags = {"meltpoint.state": trial.state.value} | _sharing_tags(trial)
-        if trial.error:
-            tags |= {"meltpoint.error": trial.error[:5000]}
-        self._client.log_batch(run_id, metrics=points, tags=[RunTag(k, v) for k, v in tags.items()])
-        if trial.trace:
-            self._client.log_text(run_id, trial.trace, "error.txt")
-        self._client.set_terminated(run_id, status=_RUN_STATUS[trial.state], end_time=at)
+    def _trial_started(self, sweep: Sweep, trial: Trial, message: Message) -> str:
+        place = self._place(sweep)
+        tags = _trial_tags(sweep, trial, parent=place["run_id"])
+        # A trial of a sweep whose own run was made just now has none, unless the answer to an earlier try was lost.
+        new = sweep.id in self._begun and not message.tries and trial.attempt == 1
+        find = self._create_run if new else self._run
+        run_id = find(place["experiment_id"], tags, trial.started_at)
+        self._ledger.note_run(trial.id, run_id)
+        self._client.log_inputs(run_id, datasets=[_dataset(sweep.data)])
+        return run_id
+
+    def _log(self, run_id: str, points: Sequence[Metric], params: Sequence[Param], tags: Sequence[RunTag]) -> None:
+        """One batch, or as many as MLflow's limit on metrics asks for; params and tags go with the first."""
+        self._client.log_batch(run_id, metrics=points[:METRICS_A_BATCH], params=params, tags=tags)
+        for start in range(METRICS_A_BATCH, len(points), METRICS_A_BATCH):
+            self._client.log_batch(run_id, metrics=points[start : start + METRICS_A_BATCH])
 
     def _candidate(self, message: Message) -> None:
         sweep, trial = self._both(message)
@@ -180,15 +191,18 @@ class Tracker:
                 raise
             return self._experiment(sweep)
 
-    def _run(self, experiment_id: str, key: str, value: str, tags: Mapping[str, str], started: int | None) -> str:
+    def _run(self, experiment_id: str, tags: Mapping[str, str], started: int | None) -> str:
         """The run that carries these tags; found before it is made."""
-        kind = tags["meltpoint.kind"]
-        query = f"tags.`{key}` = '{value}' and tags.`meltpoint.kind` = '{kind}'"
+        keys = ("meltpoint.kind", "meltpoint.sweep_id", "meltpoint.trial_id")
+        query = " and ".join(f"tags.`{key}` = '{tags[key]}'" for key in keys if key in tags)
         found = self._client.search_runs([experiment_id], filter_string=query, max_results=1)
-        if found:
-            return str(found[0].info.run_id)
+        return str(found[0].info.run_id) if found else self._create_run(experiment_id, tags, started)
+
+    def _create_run(self, experiment_id: str, tags: Mapping[str, str], started: int | None) -> str:
         name = tags["mlflow.runName"]
         run = self._client.create_run(experiment_id, start_time=started, tags=dict(tags), run_name=name)
+        if tags["meltpoint.kind"] == "sweep":
+            self._begun.add(tags["meltpoint.sweep_id"])
         return str(run.info.run_id)
 
 
@@ -210,6 +224,7 @@ def _sweep_tags(sweep: Sweep) -> dict[str, str]:
 
 
 def _trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
+    bracket = bracket_in(sweep, trial.number)
     return {
         "mlflow.runName": trial.id,
         "mlflow.parentRunId": parent,
@@ -219,7 +234,7 @@ def _trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
         "meltpoint.trial_id": trial.id,
         "meltpoint.identity": trial.identity,
         "meltpoint.state": TrialState.RUNNING.value,
-    }
+    } | ({} if bracket is None else {"meltpoint.bracket": str(bracket)})
 
 
 def _sharing_tags(trial: Trial) -> dict[str, str]:
@@ -256,3 +271,15 @@ def _dataset(data: Mapping[str, Any]) -> DatasetInput:
 def _run_of(trial: Trial) -> str:
     assert trial.mlflow_run_id is not None, f"messages of {trial.id} out of order"
     return trial.mlflow_run_id
+
+
+def _best_points(trial: Trial, rows: Sequence[EpochRow], at: int) -> list[Metric]:
+    best = [row.best_metrics() for row in rows if row.epoch == trial.best_epoch]
+    return [Metric(k, v, at, trial.epochs) for row in best for k, v in row.items() if math.isfinite(v)]
+
+
+def _end_tags(trial: Trial) -> list[RunTag]:
+    tags = {"meltpoint.state": trial.state.value} | _sharing_tags(trial)
+    if trial.error:
+        tags |= {"meltpoint.error": trial.error[:5000]}
+    return [RunTag(k, v) for k, v in tags.items()]

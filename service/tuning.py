@@ -20,8 +20,17 @@ from trainables.trials import TrialPlan
 MakePlan = Callable[[Trial], TrialPlan]
 
 
-def tune_session(session: Session, *, allotment: Allotment, make_plan: MakePlan, folder: Path) -> None:
+def tune_session(
+    session: Session,
+    *,
+    allotment: Allotment,
+    make_plan: MakePlan,
+    folder: Path,
+    worker: type[TrialWorker] = TrialWorker,
+) -> None:
     """Train until the session hands out no more trials; every trial has ended when this returns.
+
+    worker: what trains the recipes.
 
     Raises:
         Exception: the first error of our own inside Tune's loop, after all trials were closed.
@@ -45,7 +54,7 @@ def tune_session(session: Session, *, allotment: Allotment, make_plan: MakePlan,
     with TuneBridge(session, make_config, when_exhausted=line.open.remote) as bridge:
         watcher.start()
         try:
-            _tuner(bridge, allotment, folder).fit()
+            _tuner(bridge, allotment, folder, worker).fit()
         finally:
             ended.set()
             watcher.join()
@@ -54,10 +63,10 @@ def tune_session(session: Session, *, allotment: Allotment, make_plan: MakePlan,
         raise bridge.failure
 
 
-def _tuner(bridge: TuneBridge, allotment: Allotment, folder: Path) -> Tuner:
+def _tuner(bridge: TuneBridge, allotment: Allotment, folder: Path, worker: type[TrialWorker]) -> Tuner:
     bundle = {"CPU": allotment.cpu} | ({"GPU": allotment.gpu} if allotment.gpu else {})
     return Tuner(
-        tune.with_resources(TrialWorker, PlacementGroupFactory([bundle])),
+        tune.with_resources(worker, PlacementGroupFactory([bundle])),
         tune_config=TuneConfig(
             search_alg=bridge.searcher,
             scheduler=bridge.scheduler,

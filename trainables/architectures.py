@@ -1,4 +1,4 @@
-"""How a backbone of torchvision or timm is built, cut into stages and given another image size."""
+"""How a backbone of torchvision, timm or the user is built, cut into stages and given another image size."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 from search_spaces.errors import MeltpointError
+from search_spaces.own_code import is_own
 from trainables import timm_cuts
 from trainables.cuts import Cut
+from trainables.own_backbones import build_own, cut_own, own_skeleton
+from trainables.shapes import Unfilled
 from trainables.torchvision_cuts import FAMILIES, family_of, resize_vit
 
 __all__ = ["Architecture", "architecture"]
@@ -47,14 +50,16 @@ def architecture(backbone: str) -> Architecture:
         return _of_torchvision(name, family)
     if library == "timm" and timm.is_model(name):
         return _of_timm(name)
+    if is_own(backbone, "backbone"):
+        return _of_own(backbone)
     raise MeltpointError(
-        f"backbone must be timm/<model>, or torchvision/<model> of {', '.join(FAMILIES)} ({backbone!r})"
+        f"backbone must be timm/<model>, torchvision/<model> of {', '.join(FAMILIES)}, or own code ({backbone!r})"
     )
 
 
 def _skeleton(build: Callable[[], nn.Module]) -> nn.Module:
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), Unfilled():
             return build().eval()
     except (NotImplementedError, RuntimeError):  # some constructors compute with tensors
         with torch.random.fork_rng(devices=[]):
@@ -98,6 +103,17 @@ def _of_timm(name: str) -> Architecture:
         cut=partial(timm_cuts.cut, how=plan),
         head=sum(map(_weight_and_bias, [classifiers] if isinstance(classifiers, str) else classifiers), ()),
         skeleton=model,
+    )
+
+
+def _of_own(name: str) -> Architecture:
+    return Architecture(
+        family=name.partition(":")[0],
+        build=partial(build_own, name),
+        resize=_as_it_is,
+        cut=cut_own,
+        head=(),
+        skeleton=own_skeleton(name),
     )
 
 

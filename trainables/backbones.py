@@ -12,14 +12,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from search_spaces.backbones import BACKBONES
+from search_spaces.backbones import BACKBONES, BackboneInfo
 from trainables.architectures import architecture
 from trainables.image_sizes import check_image_size
+from trainables.own_features import own_info
 from trainables.weights import load_weights
 
 __all__ = ["Body", "Classifier", "build_classifier", "pretrained_body"]
 
 _BODIES_KEPT = 2
+
+_OWN_SIZE = 224
 
 
 class Body(nn.Module):
@@ -140,7 +143,7 @@ def build_classifier(
     does not take, and WeightsError for weights that are missing or do not fit.
     """
     body = pretrained_body(backbone, weights=weights, image_size=image_size, seed=seed)
-    info = BACKBONES[backbone]
+    info = _info(backbone, image_size)
     stages = [stage if number < freeze_depth else copy.deepcopy(stage) for number, stage in enumerate(body.stages)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -170,7 +173,7 @@ def pretrained_body(backbone: str, *, weights: str, image_size: int | None, seed
 def _body(backbone: str, weights: str, image_size: int | None, seed: int, stamp: object) -> Body:
     """stamp: another one means that the weights' file has changed."""
     arch = architecture(backbone)
-    info = BACKBONES[backbone]
+    info = _info(backbone, image_size)
     tensors = None if weights == "random" else load_weights(backbone, weights)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -182,6 +185,10 @@ def _body(backbone: str, weights: str, image_size: int | None, seed: int, stamp:
         cut = arch.cut(model)
     body = Body(cut.stages, cut.pool, mean=info.mean, std=info.std)
     return body.eval().requires_grad_(False)
+
+
+def _info(backbone: str, image_size: int | None) -> BackboneInfo:
+    return BACKBONES[backbone] if backbone in BACKBONES else own_info(backbone, image_size or _OWN_SIZE)
 
 
 def _stamp(weights: str) -> object:

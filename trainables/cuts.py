@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
-__all__ = ["Channels", "Cut", "FirstToken", "PatchTokens", "ShapesOnly", "spliced"]
-
-
-_NORMS: Final = (functional.batch_norm, functional.layer_norm, functional.group_norm, torch.batch_norm)
+__all__ = ["Channels", "Cut", "FirstToken", "PatchTokens", "spliced"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,15 +25,6 @@ class Cut:
     def whole(self) -> nn.Sequential:
         """Images (B, 3, H, W), normalised, to features (B, F)."""
         return nn.Sequential(*self.stages, self.pool, nn.Flatten())
-
-
-class ShapesOnly(TorchFunctionMode):
-    """On the meta device norms take nine tenths of a forward pass, in Python; only the shape is of interest."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _NORMS:
-            return torch.empty_like(args[0])
-        return func(*args, **(kwargs or {}))
 
 
 class Channels(nn.Module):

@@ -32,4 +32,11 @@ class DeviceError(MeltpointError):
 
 
 class OwnCodeError(MeltpointError):
-    """A function of the user's own is missing, raises, or returns what it must not."""
+    """A function of the user's own is missing, raises, or returns what it must not: `problem`, without its name."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(place, problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)

@@ -6,20 +6,27 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 from torch.nn import functional
 
-from trainables.backbones import Classifier
+from search_spaces.backbones import BACKBONES, Interpolation
+from trainables.backbones import Classifier, build_classifier
+from trainables.own_code import own_error
 
-__all__ = ["ServedClassifier", "export_module"]
+__all__ = ["ServedClassifier", "check_own_export", "export_module"]
 
 
 class ServedClassifier(nn.Module):
-    """uint8 images (N, H, W, 3), RGB, of any height and width, to float32 probabilities (N, classes)."""
+    """uint8 images (N, H, W, 3), RGB, of any height and width, to float32 probabilities (N, classes).
 
-    def __init__(self, classifier: Classifier, image_size: int) -> None:
+    They are resized to `image_size` px as the training images were.
+    """
+
+    def __init__(self, classifier: Classifier, image_size: int, interpolation: Interpolation) -> None:
         super().__init__()
         self.classifier = classifier
         self.image_size = image_size
+        self.interpolation: Interpolation = interpolation
 
     def forward(self, images: Tensor) -> Tensor:
         # The operation behind torchvision's resize, which the training images went through. Called directly:
@@ -27,18 +34,38 @@ class ServedClassifier(nn.Module):
         resized = functional.interpolate(
             images.permute(0, 3, 1, 2),
             size=[self.image_size, self.image_size],
-            mode="bilinear",
+            mode=self.interpolation,
             align_corners=False,
             antialias=True,
         )
         return torch.softmax(self.classifier(resized), dim=1)
 
 
-def export_module(classifier: Classifier, image_size: int) -> ServedClassifier:
+def export_module(classifier: Classifier, image_size: int, interpolation: Interpolation) -> ServedClassifier:
     """A copy of `classifier` on the CPU, in eval mode, without gradients, for images in uint8.
 
     `torch.export.export` takes it with N, H and W dynamic. The weights are in torch's plain memory layout:
     saving a program with any other warns.
     """
     plain = copy.deepcopy(classifier).cpu().to(memory_format=torch.contiguous_format)
-    return ServedClassifier(plain, image_size).eval().requires_grad_(False)
+    return ServedClassifier(plain, image_size, interpolation).eval().requires_grad_(False)
+
+
+def check_own_export(backbone: str, image_size: int) -> None:
+    """Raise OwnCodeError now where a model of an own backbone could not be exported after the search.
+
+    The backbones of the table can be, which the tests show.
+    """
+    if backbone in BACKBONES:
+        return
+    model = build_classifier(backbone, classes=2, weights="random", image_size=image_size, seed=0)
+    example = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
+    try:
+        torch.export.export(
+            export_module(model, image_size, "bilinear"),
+            (example,),
+            dynamic_shapes=({0: Dim.AUTO, 1: Dim.AUTO, 2: Dim.AUTO},),
+        )
+    except Exception as error:  # torch.export raises whatever the user's code leads it to
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise own_error(backbone, "backbone", f"cannot be exported as pt2: {reason}") from error

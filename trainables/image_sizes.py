@@ -10,13 +10,20 @@ import torch
 from search_spaces.backbones import BACKBONES
 from search_spaces.errors import MeltpointError
 from trainables.architectures import architecture
-from trainables.cuts import ShapesOnly
+from trainables.own_features import own_info
+from trainables.shapes import ShapesOnly
 
 __all__ = ["check_image_size", "refusal"]
 
 
 def check_image_size(backbone: str, image_size: int) -> None:
-    """Raise MeltpointError, saying why, where `backbone` cannot take images of `image_size` px."""
+    """Raise MeltpointError, saying why, where `backbone` cannot take images of `image_size` px.
+
+    Of the user's own, also where its stages do not lead to features.
+    """
+    if backbone not in BACKBONES:
+        own_info(backbone, image_size)
+        return
     reason = refusal(backbone, image_size)
     if reason is not None:
         native = BACKBONES[backbone].input_size

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from search_spaces.backbones import Interpolation
 from trainables.errors import DataError
 from trainables.files import RemoteFile
 from trainables.images import decode, quiet_decoding
@@ -34,9 +35,10 @@ _SKIPPED_SHARE = 0.01
 _SHOWN_SKIPPED = 10
 
 
-def store_key(table: ImageTable, size: int) -> str:
-    """16 hex digits over what decides a store: files (path, size, time) or arrays, labels, image size."""
-    about = [_LAYOUT, str(size), table.name, *table.classes]
+def store_key(table: ImageTable, size: int, interpolation: Interpolation) -> str:
+    """16 hex digits over what decides a store: files (path, size, time) or arrays, labels, how they are resized."""
+    resized = str(size) if interpolation == "bilinear" else f"{size} {interpolation}"
+    about = [_LAYOUT, resized, table.name, *table.classes]
     fingerprints = [_fingerprint(image) for image in table.images]
     return hex_digest(about, list(table.names), table.labels, fingerprints)[:16]
 
@@ -54,10 +56,16 @@ def _fingerprint(image: ImageSource) -> str:
 
 
 def write_store(
-    table: ImageTable, size: int, folder: Path, progress: Progress | None, *, mode: StoreMode = "decoded"
+    table: ImageTable,
+    size: int,
+    interpolation: Interpolation,
+    folder: Path,
+    progress: Progress | None,
+    *,
+    mode: StoreMode = "decoded",
 ) -> None:
-    """Decode `table` into `folder`: labels.npy, digests.npy, about.json (name, classes, skipped, size, mode) and
-    images.npy, or where it is streamed the list of its sources. Every image is decoded once in either mode.
+    """Decode `table` into `folder`: labels.npy, digests.npy, about.json (name, classes, skipped, size, interpolation,
+    mode) and images.npy, or where it is streamed the list of its sources. Every image is decoded once in either mode.
 
     One caller at a time; what lies at `folder` or beside it is taken for a torn leftover and removed.
     Raises DataError for more than 1 % unreadable images or too little room, OSError where it cannot write.
@@ -68,7 +76,7 @@ def write_store(
     partial.mkdir()
     try:
         pixels = _mapped(partial / "images.npy", len(table.images), size) if mode == "decoded" else None
-        digests, failures = _decode_all(table, size, pixels, progress)
+        digests, failures = _decode_all(table, size, interpolation, pixels, progress)
         skipped = _accept(failures, table)
         kept = np.array([row for row in range(len(table.images)) if row not in failures], dtype=np.int64)
         if mode == "streamed":
@@ -77,7 +85,14 @@ def write_store(
             _keep_rows(partial / "images.npy", kept)
         np.save(partial / "labels.npy", table.labels[kept])
         np.save(partial / "digests.npy", digests[kept])
-        about = {"name": table.name, "classes": table.classes, "skipped": skipped, "size": size, "mode": mode}
+        about = {
+            "name": table.name,
+            "classes": table.classes,
+            "skipped": skipped,
+            "size": size,
+            "interpolation": interpolation,
+            "mode": mode,
+        }
         (partial / "about.json").write_text(json.dumps(about), encoding="utf-8")
         partial.rename(folder)
     except BaseException:
@@ -91,7 +106,7 @@ def _mapped(target: Path, total: int, size: int) -> Pixels:
 
 
 def _decode_all(
-    table: ImageTable, size: int, pixels: Pixels | None, progress: Progress | None
+    table: ImageTable, size: int, interpolation: Interpolation, pixels: Pixels | None, progress: Progress | None
 ) -> tuple[npt.NDArray[np.uint64], dict[int, str]]:
     """Fill `pixels` (N, size, size, 3), if any; returns the digests (N,) and the reason for each row that failed."""
     total = len(table.images)
@@ -101,7 +116,7 @@ def _decode_all(
     def work(row: int) -> str | None:
         source = table.images[row]
         try:
-            image = decode(source, size)
+            image = decode(source, size, interpolation)
         except DataError as error:
             return str(error).removeprefix(f"{source}: ")
         if pixels is not None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms.v2 import InterpolationMode, functional
 
+from search_spaces.backbones import Interpolation
 from trainables.errors import DataError
 from trainables.files import RemoteFile
 from trainables.tables import ImageSource
@@ -24,19 +27,22 @@ MAX_PIXELS = 100_000_000
 SUFFIXES = frozenset(
     (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
+_MODES: Final[Mapping[Interpolation, InterpolationMode]] = MappingProxyType(
+    {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
+)
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
-def decode(image: ImageSource, size: int) -> npt.NDArray[np.uint8]:
+def decode(image: ImageSource, size: int, interpolation: Interpolation = "bilinear") -> npt.NDArray[np.uint8]:
     """The image as uint8 (size, size, 3) RGB: upright, over white where transparent, stretched to the square.
 
     image: a file here or behind a URI, or uint8 pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). The resize is
-    torchvision's antialiased bilinear one on uint8, the operation that an exported model repeats.
+    torchvision's antialiased one on uint8, the operation that an exported model repeats.
     Raises DataError naming the file for anything that is not a whole image of at most MAX_PIXELS pixels.
     """
     rgb = _to_rgb(_from_array(image)) if isinstance(image, np.ndarray) else _read(image)
     channels_first = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
-    resized = functional.resize(channels_first, [size, size], InterpolationMode.BILINEAR, antialias=True)
+    resized = functional.resize(channels_first, [size, size], _MODES[interpolation], antialias=True)
     return np.ascontiguousarray(resized.permute(1, 2, 0).numpy())
 
 

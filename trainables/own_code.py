@@ -14,7 +14,7 @@ from search_spaces.errors import did_you_mean
 from search_spaces.own_code import EXTENSIONS, ExtensionKind, is_function_name
 from trainables.errors import OwnCodeError
 
-__all__ = ["call_own", "importable_from", "load_own", "wrong_result"]
+__all__ = ["call_own", "importable_from", "load_own", "own_error", "wrong_result"]
 
 Function = Callable[..., Any]
 
@@ -35,7 +35,7 @@ def load_own(name: str, kind: ExtensionKind) -> Function:
     """
     function = _function(name, kind) if is_function_name(name) else _entry_point(name, kind)
     if not callable(function):
-        raise _error(name, kind, f"must name a function, not a {type(function).__name__}")
+        raise own_error(name, kind, f"must name a function, not a {type(function).__name__}")
     found: Function = function
     return found
 
@@ -45,12 +45,12 @@ def call_own(name: str, kind: ExtensionKind, function: Function, *arguments: obj
     try:
         return function(*arguments)
     except Exception as error:  # the user's code may raise anything
-        raise _error(name, kind, f"raised {type(error).__name__}: {error}") from error
+        raise own_error(name, kind, f"raised {type(error).__name__}: {error}") from error
 
 
 def wrong_result(name: str, kind: ExtensionKind, needed: str, found: object) -> OwnCodeError:
     """The error of a function that returned `found` where it must return `needed`."""
-    return _error(name, kind, f"must return {needed}, and returned {found}")
+    return own_error(name, kind, f"must return {needed}, and returned {found}")
 
 
 def _function(name: str, kind: ExtensionKind) -> object:
@@ -61,7 +61,7 @@ def _function(name: str, kind: ExtensionKind) -> object:
     except AttributeError:
         offered = [other for other, value in vars(module).items() if callable(value) and not other.startswith("_")]
         hint = did_you_mean(attribute, offered)
-        raise _error(name, kind, f"module {path} has no function {attribute}{hint}") from None
+        raise own_error(name, kind, f"module {path} has no function {attribute}{hint}") from None
 
 
 def _imported(path: str, name: str, kind: ExtensionKind) -> object:
@@ -70,25 +70,26 @@ def _imported(path: str, name: str, kind: ExtensionKind) -> object:
     except ModuleNotFoundError as error:
         if error.name is not None and (path == error.name or path.startswith(f"{error.name}.")):
             where = "install it, or put it beside the sweep file or on PYTHONPATH"
-            raise _error(name, kind, f"no module {error.name} can be imported: {where}") from None
-        raise _error(name, kind, f"importing {path} raised ModuleNotFoundError: {error}") from error
+            raise own_error(name, kind, f"no module {error.name} can be imported: {where}") from None
+        raise own_error(name, kind, f"importing {path} raised ModuleNotFoundError: {error}") from error
     except Exception as error:  # the user's module may raise anything
-        raise _error(name, kind, f"importing {path} raised {type(error).__name__}: {error}") from error
+        raise own_error(name, kind, f"importing {path} raised {type(error).__name__}: {error}") from error
 
 
 def _entry_point(name: str, kind: ExtensionKind) -> object:
     group = EXTENSIONS[kind].group
     found = {point.value: point for point in entry_points(group=group, name=name)}
     if not found:
-        raise _error(name, kind, f"no installed package offers it as an entry point of {group}")
+        raise own_error(name, kind, f"no installed package offers it as an entry point of {group}")
     if len(found) > 1:
-        raise _error(name, kind, f"several installed packages offer it ({', '.join(sorted(found))})")
+        raise own_error(name, kind, f"several installed packages offer it ({', '.join(sorted(found))})")
     (point,) = found.values()
     try:
         return point.load()
     except Exception as error:  # the user's module may raise anything
-        raise _error(name, kind, f"importing {point.value} raised {type(error).__name__}: {error}") from error
+        raise own_error(name, kind, f"importing {point.value} raised {type(error).__name__}: {error}") from error
 
 
-def _error(name: str, kind: ExtensionKind, problem: str) -> OwnCodeError:
-    return OwnCodeError(f"{EXTENSIONS[kind].setting}: {name}: {problem}")
+def own_error(name: str, kind: ExtensionKind, problem: str) -> OwnCodeError:
+    """The error of the user's own `name`, which has this problem."""
+    return OwnCodeError(f"{EXTENSIONS[kind].setting}: {name}", problem)

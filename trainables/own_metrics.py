@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from numbers import Real
 
-from search_spaces.sections import METRICS
+from search_spaces.metrics import METRICS
 from trainables.evaluation import Evaluation
 from trainables.own_code import call_own, load_own, wrong_result
 

@@ -17,6 +17,7 @@ import torch
 from search_spaces.backbones import BACKBONES
 from trainables.architectures import architecture
 from trainables.errors import WeightsError
+from trainables.own_backbones import own_pretrained
 from trainables.weight_files import Tensors, read_pth
 
 __all__ = ["read_pretrained"]
@@ -32,10 +33,12 @@ _PACKAGE_DIGESTS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def read_pretrained(backbone: str) -> Tensors:
-    """The pretrained tensors by the library's own names, perhaps with a classifier's.
+    """The pretrained tensors by the library's or the user's own names, perhaps with a classifier's.
 
     Raises WeightsError where there are none, or where they cannot be had.
     """
+    if backbone not in BACKBONES:
+        return own_pretrained(backbone)
     kind, _, place = BACKBONES[backbone].weights_source.partition(":")
     read = _READERS.get(kind)
     if read is None:

@@ -42,15 +42,23 @@ class StorePlan:
 
 
 def plan_store(
-    *, images: int, image_size: int, machine: Machine, disk: int | None = None, memory: int | None = None
+    *,
+    images: int,
+    image_size: int,
+    machine: Machine,
+    disk: int | None = None,
+    memory: int | None = None,
+    resizings: int = 1,
 ) -> StorePlan:
     """Decoded images are kept where they fit on the disk and in memory, else decoded anew at each reading.
 
+    resizings: in how many ways each image is resized, and kept, for backbones that differ in it.
     disk, memory: data.disk and data.memory in bytes; without them, half of the free disk and all memory.
     A pure function of its arguments. Both modes give the same pixels, hence the same training.
     """
-    needed = images * image_size * image_size * 3
-    what = f"{images:,} images at {image_size} px take {format_size(needed)} decoded"
+    needed = images * image_size * image_size * 3 * resizings
+    resized = "" if resizings == 1 else f", resized in {resizings} ways,"
+    what = f"{images:,} images at {image_size} px{resized} take {format_size(needed)} decoded"
     budgets = (_disk_budget(machine, disk), _memory_budget(machine, memory))
     for limit, name in budgets:
         if needed > limit:

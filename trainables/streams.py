@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from search_spaces.backbones import Interpolation
 from trainables.errors import DataError
 from trainables.files import RemoteFile
 from trainables.images import decode, quiet_decoding
@@ -40,9 +41,16 @@ class StreamedImages:
     dtype = np.dtype(np.uint8)
     ndim = 4
 
-    def __init__(self, sources: Sequence[ImageSource], digests: npt.NDArray[np.uint64], size: int) -> None:
+    def __init__(
+        self,
+        sources: Sequence[ImageSource],
+        digests: npt.NDArray[np.uint64],
+        size: int,
+        interpolation: Interpolation,
+    ) -> None:
         self._sources = sources
         self._digests = digests
+        self._interpolation: Interpolation = interpolation
         self.shape = (len(sources), size, size, 3)
 
     def __len__(self) -> int:
@@ -62,7 +70,7 @@ class StreamedImages:
 
     def _decode(self, row: int) -> npt.NDArray[np.uint8]:
         source = self._sources[row]
-        image = decode(source, self.shape[1])
+        image = decode(source, self.shape[1], self._interpolation)
         if pixel_digest(image) != int(self._digests[row]):
             named = f"image {row}" if isinstance(source, np.ndarray) else str(source)
             raise DataError(f"{named}: changed since the images were prepared: run the sweep anew")

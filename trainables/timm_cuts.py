@@ -17,7 +17,8 @@ import torch
 from timm.layers import ClassifierHead, SelectAdaptivePool2d
 from torch import Tensor, nn
 
-from trainables.cuts import Cut, ShapesOnly, spliced
+from trainables.cuts import Cut, spliced
+from trainables.shapes import ShapesOnly
 from trainables.timm_groups import UncutError, parameter_stages, refuse_unless
 
 __all__ = ["Plan", "UncutError", "cut", "plan"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -45,7 +45,7 @@ class TrialPlan:
     recipe: Json
     seed: int
     epochs: int
-    report_at: tuple[int, ...]
+    report_at: Sequence[int]
     data: str
     split_key: str
     folder: str

@@ -48,8 +48,6 @@ class PolicyInfo:
     """
 
     name: str
-    description: str
-    paper: str
     apply: Callable[[Tensor, Draws], Tensor] | None
     draws: int
     outcomes: Callable[[Draws], npt.NDArray[np.int64]] | None = None
@@ -119,7 +117,7 @@ def find_policy(name: str) -> PolicyInfo | None:
         return POLICIES[name]
     if not is_own(name, "augmentation"):
         return None
-    return PolicyInfo(name=name, description="own code", paper="", apply=own_policy(name), draws=OWN_DRAWS)
+    return PolicyInfo(name=name, apply=own_policy(name), draws=OWN_DRAWS)
 
 
 def _uniforms(digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int, count: int) -> Draws:
@@ -190,35 +188,11 @@ def _lecture7(image: Tensor, draws: Draws) -> Tensor:
 POLICIES: Mapping[str, PolicyInfo] = {
     info.name: info
     for info in (
-        PolicyInfo(name="none", description="images as they are", paper="", apply=None, draws=0),
-        PolicyInfo(
-            name="flip",
-            description="mirrored left to right, every second image",
-            paper="Krizhevsky, Sutskever & Hinton 2012, ImageNet Classification with Deep CNNs",
-            apply=_flip,
-            draws=1,
-            outcomes=_flipped,
-        ),
-        PolicyInfo(
-            name="flip_crop",
-            description="flip, then a crop of 50 to 100 % of the area, resized back",
-            paper="Szegedy et al. 2015, Going Deeper with Convolutions (section 6)",
-            apply=_flip_crop,
-            draws=5,
-        ),
-        PolicyInfo(
-            name="color",
-            description="brightness and contrast, each by up to 40 %, in a drawn order",
-            paper="Howard 2013, Some Improvements on Deep CNN Based Image Classification",
-            apply=_color,
-            draws=4,
-        ),
-        PolicyInfo(
-            name="lecture7",
-            description="flip_crop, then color",
-            paper="CS231n, lecture 7: Training Neural Networks, part 2",
-            apply=_lecture7,
-            draws=9,
-        ),
+        PolicyInfo(name="none", apply=None, draws=0),
+        PolicyInfo(name="flip", apply=_flip, draws=1),
+        PolicyInfo(name="flip_crop", apply=_flip_crop, draws=5),
+        PolicyInfo(name="color", apply=_color, draws=4),
+        PolicyInfo(name="lecture7", apply=_lecture7, draws=9),
     )
 }
+"""Where each comes from is said in search_spaces.records.AUGMENT_POLICIES."""

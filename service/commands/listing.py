@@ -21,7 +21,7 @@ def ls(form: Format, home: Home) -> None:
     if not home.ledger.exists():
         _say_none(form)
         return
-    with _open(home) as ledger:
+    with open_ledger(home) as ledger:
         standings = ledger.standings()
         rows = [_summary(sweep, standings.get(sweep.id, Standing())) for sweep in ledger.sweeps()]
     if not rows:
@@ -42,7 +42,7 @@ def _say_none(form: Format) -> None:
 
 def status(reference: str, form: Format, home: Home) -> None:
     """One sweep: state, counts, best trial, where MLflow shows it."""
-    with _open(home) as ledger:
+    with open_ledger(home) as ledger:
         sweep = ledger.find_sweep(reference)
         standing = ledger.standings().get(sweep.id, Standing())
         board = Leaderboard.read(ledger, sweep)
@@ -78,7 +78,8 @@ def _facts(sweep: Sweep, board: Leaderboard) -> Iterator[tuple[str, str]]:
         yield "best", f"{board.best.id}  {sweep.metric} {board.best.best_value:.4f}"
         yield from ((f"  {name}", str(value)) for name, value in board.best.recipe.items())
     data = sweep.data
-    yield "data", f"{data['name']}, {data['images']} images at {data['image_size']} px, digest {data['digest'][:12]}"
+    resized = f"{data['image_size']} px, {data.get('interpolation', 'bilinear')}"
+    yield "data", f"{data['name']}, {data['images']} images at {resized}, digest {data['digest'][:12]}"
     yield from (("skipped", f"{name}: {reason}") for name, reason in data.get("skipped", {}).items())
     if sweep.registered:
         yield "registered", sweep.registered["uri"]
@@ -88,7 +89,7 @@ def _facts(sweep: Sweep, board: Leaderboard) -> Iterator[tuple[str, str]]:
 
 def trials(reference: str, top: int | None, form: Format, home: Home) -> None:
     """The leaderboard."""
-    with _open(home) as ledger:
+    with open_ledger(home) as ledger:
         board = Leaderboard.read(ledger, ledger.find_sweep(reference))
     if form is Format.TABLE:
         print_table(board.header(), board.cells(top))
@@ -100,7 +101,8 @@ def trials(reference: str, top: int | None, form: Format, home: Home) -> None:
 
 
 @contextmanager
-def _open(home: Home) -> Iterator[Ledger]:
+def open_ledger(home: Home) -> Iterator[Ledger]:
+    """The ledger, which must be there; sweeps whose process ended are marked so."""
     if not home.ledger.exists():
         raise SweepNotFoundError(f"no sweeps yet in {home.root}; start one with: meltpoint run SPEC")
     ledger = Ledger.at(home.ledger, clock=now_ms)

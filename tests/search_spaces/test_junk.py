@@ -13,7 +13,9 @@ SCALARS = (
     | st.booleans()
     | st.integers(-3, 70)
     | st.floats()
-    | st.sampled_from(["all", "adam", "nesterov", "flip", "points", "tpe", "asha", "lecture7", "", "1h", "é\n"])
+    | st.sampled_from(
+        ["all", "adam", "nesterov", "flip", "points", "grid", "tpe", "asha", "median", "lecture7", "", "1h", "é\n"]
+    )
 )
 KEYS = st.sampled_from(
     [
@@ -66,8 +68,12 @@ def test_any_file_is_read_or_refused(document: Any) -> None:
     checked(document)
 
 
-@given(space=st.dictionaries(KEYS, JUNK, max_size=6), points=st.none() | st.lists(JUNK, max_size=2))
+@given(
+    space=st.dictionaries(KEYS, JUNK, max_size=6),
+    points=st.none() | st.lists(JUNK, max_size=2),
+    algorithm=st.sampled_from(["tpe", "grid"]),
+)
 @settings(deadline=None, max_examples=250)
-def test_any_space_is_read_or_refused(space: dict[str, Any], points: list[Any] | None) -> None:
-    search = {} if points is None else {"algorithm": "points", "points": points}
+def test_any_space_is_read_or_refused(space: dict[str, Any], points: list[Any] | None, algorithm: str) -> None:
+    search = {"algorithm": algorithm} if points is None else {"algorithm": "points", "points": points}
     checked({"name": "a", "data": {"source": "x"}, "space": space, "search": search})

@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import jsonschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,12 +21,16 @@ from search_spaces import (
     Recipe,
     Space,
     Value,
+    grid_points,
+    grid_size,
     parse_space,
     sample,
 )
+from search_spaces.json_schema import sweep_schema
 from search_spaces.records import Record
 
 LAWS = settings(deadline=None, max_examples=80)
+SCHEMA = jsonschema.Draft7Validator(sweep_schema())
 SEEDS = st.integers(0, 2**32 - 1)
 
 FLOATS: dict[str, st.SearchStrategy[Any]] = {
@@ -189,15 +194,42 @@ def test_the_size_is_the_number_of_points(document: dict[str, Any]) -> None:
     size = space.size()
     assert size is not None
     if size <= 3000:
-        points = list(itertools.islice(space.points(lambda entry, _: everything(entry.domain)), 3001))
+        points = list(itertools.islice(grid_points(space), 3001))
         assert len(points) == size
         assert all(a != b for a, b in itertools.pairwise(points))
 
 
-def everything(domain: Domain) -> list[Value]:
-    count = domain.size
-    assert count is not None
-    return [domain.from_unit((i + 0.5) / count) for i in range(count)]
+@given(document=documents(discrete=True), data=st.data())
+@settings(LAWS, max_examples=40)
+def test_every_point_has_a_number_in_the_order_of_points(document: dict[str, Any], data: st.DataObject) -> None:
+    space = parse_space(document)
+    size = space.size()
+    assert size is not None
+    for number, point in enumerate(itertools.islice(grid_points(space), 40)):
+        assert space.at(number) == point
+    number = data.draw(st.integers(0, size - 1))
+    assert space.contains(space.recipe(space.at(number)))
+    assert number == size - 1 or space.at(number) != space.at(number + 1)
+
+
+@given(document=documents(discrete=True))
+@settings(LAWS, max_examples=40)
+def test_a_grid_has_as_many_recipes_as_its_points_come_to(document: dict[str, Any]) -> None:
+    space = parse_space(document)
+    size = space.size()
+    assert size is not None
+    if size <= 100:
+        assert grid_size(space) == len({space.recipe(space.at(number)) for number in range(size)})
+
+
+@given(document=documents(), data=st.data())
+@LAWS
+def test_the_json_schema_accepts_every_space_however_it_is_spelled(
+    document: dict[str, Any], data: st.DataObject
+) -> None:
+    spelled = data.draw(st.sampled_from([document, nested(document), dotted(nested(document))]))
+    parse_space(spelled)
+    SCHEMA.validate({"name": "a", "data": {"source": "digits"}, "space": spelled})
 
 
 def test_two_names_that_are_never_drawn_together_add_up_and_others_multiply() -> None:

@@ -143,6 +143,25 @@ def test_every_error_is_said_at_once_with_its_place(tmp_path: Path) -> None:
             "s.yaml:4:1 search.points: is required where algorithm is points",
         ),
         (HEAD + "space: {}\nsearch: {points: [{}]}\n", "search.points: belongs to algorithm: points"),
+        (HEAD + "space: {}\nscheduler: {type: median, min_trials: 0}\n", "scheduler.min_trials: must be >= 1 (0)"),
+        (
+            HEAD + "space: {}\nscheduler: {type: median, grace_epochs: 6}\n",
+            "s.yaml:4:27 scheduler.grace_epochs: must be <= budget.epochs, which is 5 (6)",
+        ),
+        (
+            HEAD + "space: {}\nscheduler: {type: asha, brackets: 3}\nbudget: {epochs: 9}\n",
+            "s.yaml:4:25 scheduler.brackets: must be <= 2, the number of rungs before the last epoch, 9: 1, 3 (3)",
+        ),
+        (
+            HEAD + "space: {}\nscheduler: {type: asha, brackets: 2, grace_epochs: 5}\n",
+            "scheduler.brackets: must be 1 where no rung comes before the last epoch, 5 (2)",
+        ),
+        (
+            HEAD + "space: {batch_size: {min: 1, max: 2000}, dropout.rate: {min: 0, max: 0.9, step: 1e-3}}\n"
+            "search: {algorithm: grid}\n",
+            "s.yaml:4:10 search.algorithm: has 1,802,000 recipes here, more than 1,000,000; "
+            "give budget.trials to try some of them (grid)",
+        ),
     ],
 )
 def test_a_broken_rule_is_said_with_its_place(text: str, line: str) -> None:
@@ -207,6 +226,52 @@ def test_a_wrong_point_says_which_name() -> None:
         "s.yaml:7:7 search.points[1].optimizer.nme: unknown name; did you mean name?",
         "s.yaml:8:18 search.points[2].dropout.rate: must be < 1 (2)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rules"),
+    [
+        ("{grace_epochs: 2}", ["scheduler.grace_epochs: is not used by type none, only by asha, median"]),
+        ("{type: asha, min_trials: 2}", ["scheduler.min_trials: is not used by type asha, only by median"]),
+        (
+            "{type: median, brackets: 2, reduction_factor: 3}",
+            [
+                "scheduler.brackets: is not used by type median, only by asha",
+                "scheduler.reduction_factor: is not used by type median, only by asha",
+            ],
+        ),
+    ],
+)
+def test_a_key_that_the_scheduler_would_not_look_at_is_refused(settings: str, rules: list[str]) -> None:
+    told = refused(HEAD + f"space: {{}}\nscheduler: {settings}\n")
+    assert [line.partition(" ")[2] for line in told] == rules
+
+
+def test_a_grid_has_a_trial_for_each_recipe_unless_the_budget_says_fewer() -> None:
+    text = HEAD + "space: {freeze_depth: {values: [all, 9, -1, 0]}, dropout.rate: {min: 0, max: 0.2, step: 0.1}}\n"
+    assert parse_spec(text + "search: {algorithm: grid}\n", file="s.yaml").budget.trials == 9
+    for trials, run in ((4, 4), (40, 9)):
+        spec = parse_spec(text + f"search: {{algorithm: grid}}\nbudget: {{trials: {trials}}}\n", file="s.yaml")
+        assert spec.budget.trials == run
+
+
+def test_every_continuous_range_of_a_grid_is_refused_by_its_name() -> None:
+    assert refused(
+        HEAD + "space:\n"
+        "  extends: lecture7\n"
+        "  batch_size: {min: 8, max: 64}\n"
+        "  mix:\n"
+        "    label_smoothing: {min: 0, max: 0.1}\n"
+        "search: {algorithm: grid}\n"
+    ) == [
+        "s.yaml:4:3 space.extends: optimizer.lr of lecture7 must be listed (values) where search.algorithm is grid",
+        "s.yaml:4:3 space.extends: dropout.rate of lecture7 must be listed (values) or have a step "
+        "where search.algorithm is grid",
+        "s.yaml:7:5 space.mix.label_smoothing: must be listed (values) or have a step where search.algorithm is grid",
+    ]
+    given = "optimizer.lr: {values: [1e-3, 1e-2]}, dropout.rate: {min: 0, max: 0.6, step: 0.3}"
+    text = HEAD + f"space: {{extends: lecture7, {given}}}\nsearch: {{algorithm: grid}}\n"
+    assert parse_spec(text, file="s.yaml").budget.trials == 5 * 6 * 2 * 3 * 5
 
 
 def test_a_file_that_cannot_be_read_is_an_error_like_the_others(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
-from service.records import EpochRow, Sweep
+from service.records import Ending, EpochRow, Sweep
 from service.states import TrialState
 
 
@@ -40,7 +40,8 @@ def add(ledger: Ledger, sweep: Sweep, number: int, state: TrialState, *values: f
         for e, value in enumerate(values, start=1)
     ]
     ledger.record_epochs(trial.id, attempt=attempt, rows=rows, metric=sweep.metric, maximize=sweep.maximizes)
-    ledger.finish_trial(trial.id, attempt=attempt, state=state, error="nan" if state is TrialState.FAILED else None)
+    ending = Ending(state=state, error="nan" if state is TrialState.FAILED else None)
+    ledger.finish_trial(trial.id, attempt=attempt, ending=ending)
     return trial.id
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from service.errors import LedgerError, StaleAttemptError, SweepNotFoundError, TransitionError
 from service.ledgers import Ledger
-from service.records import EpochRow, Sweep, Trial
+from service.records import Ending, EpochRow, Sweep, Trial
 from service.states import SweepState, TrialState
 
 
@@ -98,11 +98,11 @@ def test_an_older_attempt_is_refused(ledger: Ledger) -> None:
 
 def test_a_finished_trial_never_changes(ledger: Ledger) -> None:
     trial = running_trial(ledger, new_sweep(ledger))
-    done = ledger.finish_trial(trial.id, attempt=1, state=TrialState.COMPLETED)
+    done = ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
     with pytest.raises(StaleAttemptError):
         record(ledger, trial, row(1, 0.5))
     with pytest.raises(StaleAttemptError):
-        ledger.finish_trial(trial.id, attempt=1, state=TrialState.FAILED)
+        ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=TrialState.FAILED))
     assert ledger.trial(trial.id) == done
 
 
@@ -119,12 +119,12 @@ def test_the_outbox_keeps_order_until_sent(ledger: Ledger) -> None:
     ledger.move_sweep(sweep.id, SweepState.RUNNING)
     trial = running_trial(ledger, sweep)
     record(ledger, trial, row(1, 0.5), row(2, 0.6))
-    ledger.finish_trial(trial.id, attempt=1, state=TrialState.PRUNED)
+    ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=TrialState.PRUNED))
     waiting = ledger.outbox.waiting(sweep.id)
     assert [m.kind for m in waiting] == ["sweep_running", "trial_started", "epochs", "trial_finished"]
     assert waiting[2].payload == {"first": 1, "last": 2}
     ledger.outbox.sent(waiting[0].id)
-    ledger.outbox.not_sent(waiting[1].id, "no answer")
+    ledger.outbox.not_sent(waiting[1].id, error="no answer")
     first = ledger.outbox.waiting(sweep.id)[0]
     assert (first.kind, first.tries) == ("trial_started", 1)
 
@@ -154,7 +154,7 @@ def test_of_two_that_finish_a_trial_at_once_one_is_refused(ledger: Ledger, turn:
     def finish(state: TrialState) -> None:
         together.wait()
         try:
-            outcomes.append(ledger.finish_trial(trial.id, attempt=1, state=state).state)
+            outcomes.append(ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=state)).state)
         except StaleAttemptError:
             outcomes.append("refused")
 
@@ -171,7 +171,7 @@ def test_an_interrupted_sweep_pauses_its_running_trials(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
     ledger.move_sweep(sweep.id, SweepState.RUNNING)
     running, done = running_trial(ledger, sweep, 0), running_trial(ledger, sweep, 1)
-    ledger.finish_trial(done.id, attempt=1, state=TrialState.COMPLETED)
+    ledger.finish_trial(done.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
     ledger.move_sweep(sweep.id, SweepState.INTERRUPTED, error="gone")
     assert ledger.trial(running.id).state is TrialState.PAUSED
     assert ledger.trial(done.id).state is TrialState.COMPLETED

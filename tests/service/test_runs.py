@@ -182,11 +182,11 @@ def test_every_message_may_be_delivered_twice(
             ledger.outbox.tell(trial.sweep_id, kind, payload, trial_id=trial.id)
     best = finished_sweep.board.trials[0]
     data = _data_of(finished_sweep, home)
-    again = {"data": str(data.folder), "split_key": data.split_key, "test": {}}
+    again = {"data": str(data.folder), "split_key": data.split_key, "code": ".", "test": {}}
     ledger.outbox.tell(best.sweep_id, "candidate", again, trial_id=best.id)
     ledger.outbox.tell(best.sweep_id, "sweep_completed", {})
     for message in ledger.outbox.waiting(best.sweep_id):
-        tracker.deliver(message)
+        tracker.deliver([message])
         ledger.outbox.sent(message.id)
     ledger.close()
     experiment = client.get_run(best.mlflow_run_id or "").info.experiment_id

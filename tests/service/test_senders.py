@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,11 @@ class Network:
         self._failures = failures
         self._tries: dict[int, int] = {}
 
-    def deliver(self, message: Message) -> None:
+    def deliver(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
         tries = self._tries.get(message.id, 0)
         self._tries[message.id] = tries + 1
         if tries < self._failures:
@@ -78,10 +82,10 @@ def test_a_message_that_is_never_taken_holds_up_its_own_trial_alone(
     ledger: Ledger, sweep: Sweep, tmp_path: Path
 ) -> None:
     class Poisoned(Network):
-        def deliver(self, message: Message) -> None:
-            if message.payload["n"] == 0:
+        def deliver(self, messages: Sequence[Message]) -> None:
+            if messages[0].payload["n"] == 0:
                 raise ValueError("this one is never taken")
-            super().deliver(message)
+            super().deliver(messages)
 
     network = Poisoned(failures=0)
     for n, trial in enumerate(["t-0", "t-0", "t-1", None]):

@@ -150,6 +150,67 @@ def test_asha_prunes_the_worst_and_keeps_the_best(open_session: Callable[..., Se
     assert session.progress.best.best_value == 0.95
 
 
+def step(session: Session, trial: Trial, epoch: int, accuracy: float, *, last: int) -> bool:
+    """One epoch of a trial; whether it has ended."""
+    return session.record(trial.id, Result(rows=rows(accuracy, first=epoch), done=epoch == last))
+
+
+def test_the_median_rule_ends_a_trial_below_the_others_averages_and_says_so_to_workers(
+    open_session: Callable[..., Session],
+) -> None:
+    session = open_session(SPEC + "scheduler: {type: median, grace_epochs: 2, min_trials: 2}\n")
+    assert list(session.milestones) == [1, 2, 3]
+    first, second, third = (session.next_trial() for _ in range(3))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert session.record(first.id, Result(rows=rows(0.6, 0.8, 0.9), done=True))
+    assert not session.record(second.id, Result(rows=rows(0.1, 0.3), done=False))
+    assert not step(session, third, 1, 0.4, last=3)
+    assert step(session, third, 2, 0.44, last=3)
+    assert session.ledger.trial(third.id).state is TrialState.PRUNED
+
+
+def test_epochs_that_arrive_together_are_judged_as_if_they_came_one_by_one(
+    open_session: Callable[..., Session],
+) -> None:
+    session = open_session(SPEC + "scheduler: {type: median, min_trials: 1}\n")
+    good, late = session.next_trial(), session.next_trial()
+    assert good is not None
+    assert late is not None
+    assert not session.record(good.id, Result(rows=rows(0.5, 0.6), done=False))
+    assert session.record(late.id, Result(rows=rows(0.4, 0.7), done=False))
+    ended = session.ledger.trial(late.id)
+    assert (ended.state, ended.epochs) == (TrialState.PRUNED, 2)
+
+
+def test_tpe_learns_from_trials_that_the_median_rule_ended(open_session: Callable[..., Session]) -> None:
+    text = SPEC.replace("random", "tpe").replace("trials: 6, epochs: 3", "trials: 45, epochs: 2")
+    session = open_session(text + "scheduler: {type: median}\n")
+    rates = []
+    while (trial := session.next_trial()) is not None:
+        rate = trial.recipe["dropout.rate"]
+        for epoch in (1, 2):
+            if step(session, trial, epoch, (1 - abs(rate - 0.4)) * (1 - 0.5**epoch), last=2):
+                break
+        rates.append(rate)
+    assert session.progress.states[TrialState.PRUNED] > 10
+    late = sorted(abs(rate - 0.4) for rate in rates[25:])
+    assert late[len(late) // 2] < 0.05
+
+
+def test_a_grid_ends_with_its_last_recipe_and_nothing_was_cut_short(open_session: Callable[..., Session]) -> None:
+    text = SPEC.replace("random", "grid").replace("{min: 0.0, max: 0.5}", "{min: 0.0, max: 0.2, step: 0.1}")
+    session = open_session(text.replace("trials: 6, ", ""))
+    assert session.planned == 9
+    ran = drain(session)
+    assert [(t.recipe["freeze_depth"], t.recipe["dropout.rate"]) for t in ran] == [
+        (depth, rate) for depth in (9, 8, 0) for rate in (0.0, 0.1, 0.2)
+    ]
+    assert session.next_trial() is None
+    assert (session.planned, session.cut_short) == (9, None)
+
+
 def test_a_failing_trial_keeps_its_reason_and_the_sweep_goes_on(open_session: Callable[..., Session]) -> None:
     session = open_session()
     trial = session.next_trial()

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.export import Dim
+from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
+from search_spaces.backbones import Interpolation
 from search_spaces.recipe import Recipe
 from trainables.backbones import Classifier, build_classifier
 from trainables.export import export_module
@@ -29,10 +31,14 @@ def classifier(request: pytest.FixtureRequest) -> Classifier:
     return model.to(memory_format=torch.channels_last).train()
 
 
+INTERPOLATIONS = ["bilinear", "bicubic"]
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_the_exported_graph_gives_the_same_for_any_batch_height_and_width(
-    classifier: Classifier, tmp_path: Path
+    classifier: Classifier, interpolation: Interpolation, tmp_path: Path
 ) -> None:
-    served = export_module(classifier, SIZE)
+    served = export_module(classifier, SIZE, interpolation)
     dynamic = {0: Dim.AUTO, 1: Dim.AUTO, 2: Dim.AUTO}
     program = torch.export.export(served, (photos((2, SIZE, SIZE, 3)),), dynamic_shapes=(dynamic,))
     torch.export.save(program, tmp_path / "model.pt2")
@@ -44,18 +50,23 @@ def test_the_exported_graph_gives_the_same_for_any_batch_height_and_width(
         torch.testing.assert_close(found, served(photos(shape)), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_images_meet_the_resize_they_were_trained_with(classifier: Classifier, shape: tuple[int, ...]) -> None:
+def test_images_meet_the_resize_they_were_trained_with(
+    classifier: Classifier, shape: tuple[int, ...], interpolation: Interpolation
+) -> None:
+    mode = InterpolationMode(interpolation)
     resized = [
-        transforms.resize(photo.permute(2, 0, 1).contiguous(), [SIZE, SIZE], antialias=True) for photo in photos(shape)
+        transforms.resize(photo.permute(2, 0, 1).contiguous(), [SIZE, SIZE], mode, antialias=True)
+        for photo in photos(shape)
     ]
-    served = export_module(classifier, SIZE)
+    served = export_module(classifier, SIZE, interpolation)
     expected = torch.softmax(served.classifier(torch.stack(resized)), dim=1)
     torch.testing.assert_close(served(photos(shape)), expected, rtol=0, atol=1e-6)
 
 
 def test_serving_leaves_the_classifier_as_it_was(classifier: Classifier) -> None:
-    export_module(classifier, SIZE)
+    export_module(classifier, SIZE, "bilinear")
     assert classifier.training
     assert classifier.head.linear.weight.requires_grad
 
@@ -64,6 +75,6 @@ def test_a_trained_model_serves_what_its_evaluation_said(tiny: PreparedData) -> 
     recipe = Recipe.from_flat({"weights": "random", "freeze_depth": -1, "batch_size": 8})
     trainer = Trainer(tiny, recipe, seed=0)
     expected = trainer.run_epoch().val.probabilities
-    served = export_module(trainer.model, tiny.images.shape[1])
+    served = export_module(trainer.model, tiny.images.shape[1], tiny.interpolation)
     found = served(torch.from_numpy(tiny.images[tiny.splits["val"]]))
     torch.testing.assert_close(found.double(), torch.from_numpy(expected), rtol=0, atol=1e-6)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms.v2 import functional
+from torchvision.transforms.v2 import InterpolationMode, functional
 
+from search_spaces.backbones import Interpolation
 from trainables.errors import DataError
 from trainables.images import decode
 
@@ -83,13 +84,15 @@ def test_photos_are_turned_upright(tmp_path: Path) -> None:
     assert np.array_equal(decode(path, 8), pixels[::-1])
 
 
-def test_the_resize_is_torchvisions_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_the_resize_is_torchvisions_own(tmp_path: Path, interpolation: Interpolation) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 37, 3), dtype=np.uint8)
     path = save(Image.fromarray(pixels), tmp_path / "noise.png")
-    expected = functional.resize(torch.from_numpy(pixels).permute(2, 0, 1), [24, 24], antialias=True)
+    channels_first = torch.from_numpy(pixels).permute(2, 0, 1)
+    expected = functional.resize(channels_first, [24, 24], InterpolationMode(interpolation), antialias=True)
 
-    assert np.array_equal(decode(path, 24), expected.permute(1, 2, 0).numpy())
-    assert np.array_equal(decode(pixels, 24), expected.permute(1, 2, 0).numpy())
+    assert np.array_equal(decode(path, 24, interpolation), expected.permute(1, 2, 0).numpy())
+    assert np.array_equal(decode(pixels, 24, interpolation), expected.permute(1, 2, 0).numpy())
 
 
 def test_grey_arrays_are_read_like_grey_files(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from search_spaces import DataSpec, Recipe, load_spec
+from search_spaces.own_backbones import count_stages_by
 from trainables.datasets import load_table
 from trainables.errors import DataError, OwnCodeError
 from trainables.evaluation import score
+from trainables.own_backbones import count_stages
 from trainables.own_code import load_own
 from trainables.own_metrics import own_metrics, with_own_metrics
 from trainables.prepared import PreparedData, prepare
@@ -42,6 +44,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 def test_the_example_trains_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
+    count_stages_by(count_stages)
     spec = load_spec(EXAMPLE)
     data = prepare(spec.data, base_dir=spec.folder, root=tmp_path)
     plan = TrialPlan(
@@ -59,7 +62,7 @@ def test_the_example_trains_end_to_end(tmp_path: Path, monkeypatch: pytest.Monke
     report = TrialTraining(plan).advance()
 
     assert (data.name, data.classes, len(data.labels)) == ("load", ("across", "down"), 80)
-    assert plan.recipe["augment.policy"] == "stripes:darken"
+    assert (plan.recipe["backbone"], plan.recipe["augment.policy"]) == ("stripes:small", "stripes:darken")
     assert 0 <= report["history"][0]["readings"]["val"]["stripes:cost"] <= 5
     assert report["best_checkpoint"] is not None
 

@@ -13,7 +13,7 @@ from PIL import Image
 from search_spaces import DataSpec, SplitSpec
 from trainables.errors import DataError
 from trainables.images import decode
-from trainables.prepared import PreparedData, prepare
+from trainables.prepared import PreparedData, prepare, prepare_for, summarize, survey_data
 
 
 @pytest.fixture
@@ -112,6 +112,62 @@ def test_the_split_survives_a_move_and_another_size(photos: Path, tmp_path: Path
     after = ready(moved, size=24)
 
     assert after.split_key == before.split_key
+
+
+def test_each_backbone_gets_the_images_resized_its_way(photos: Path) -> None:
+    """The store of bilinear ones is that of sweeps from before there was a choice; splits are the same in all."""
+    bicubic, bilinear = "timm/tf_efficientnet_lite0", "torchvision/resnet18"
+    backbones = [bicubic, bilinear, "torchvision/resnet50"]
+    before, root = ready(photos), photos.parent / "prepared"
+    data = prepare_for(DataSpec(source="photos", image_size=16), backbones, base_dir=photos.parent, root=root)
+
+    assert {name: one.interpolation for name, one in data.items()} == {
+        bicubic: "bicubic",
+        bilinear: "bilinear",
+        "torchvision/resnet50": "bilinear",
+    }
+    assert data[bilinear].digest == before.digest
+    assert data[bilinear].folder == data["torchvision/resnet50"].folder == before.folder
+    assert np.array_equal(data[bicubic].images[7], decode(photos / "one" / "007.png", 16, "bicubic"))
+    assert not np.array_equal(data[bicubic].images, before.images)
+    assert data[bicubic].split_key == before.split_key
+    assert np.array_equal(data[bicubic].labels, before.labels)
+
+    summary = summarize(data.values())
+    assert summary["interpolation"] == "bicubic, bilinear"
+    assert summary["digest"] not in (data[bicubic].digest, before.digest)
+    assert summarize([before]) == before.summary()
+
+
+def test_a_way_of_resizing_that_is_named_holds_for_every_backbone(photos: Path) -> None:
+    backbones = ["timm/tf_efficientnet_lite0", "torchvision/resnet18"]
+    spec = DataSpec(source="photos", image_size=16, interpolation="bicubic")
+    data = prepare_for(spec, backbones, base_dir=photos.parent, root=photos.parent / "prepared")
+
+    assert {one.interpolation for one in data.values()} == {"bicubic"}
+    assert prepare(spec, base_dir=photos.parent, root=photos.parent / "prepared").digest == data[backbones[0]].digest
+
+
+def test_a_store_that_does_not_say_how_it_was_resized_is_bilinear(photos: Path) -> None:
+    before = ready(photos)
+    about = json.loads((before.folder / "about.json").read_text())
+    del about["interpolation"]
+    (before.folder / "about.json").write_text(json.dumps(about))
+
+    assert PreparedData.open(before.folder, before.split_key).interpolation == "bilinear"
+    assert ready(photos).folder == before.folder
+
+
+def test_images_kept_in_two_ways_take_twice_the_room(photos: Path) -> None:
+    data, root = DataSpec(source="photos", image_size=16, disk=100_000), photos.parent / "prepared"
+    backbones = ["timm/tf_efficientnet_lite0", "torchvision/resnet18"]
+
+    assert survey_data(data, base_dir=photos.parent, root=root).plan.mode == "decoded"
+    plan = survey_data(data, backbones, base_dir=photos.parent, root=root).plan
+    assert plan.reason == ("120 images at 16 px, resized in 2 ways, take 184 KB decoded, more than data.disk (100 KB)")
+    streamed = prepare_for(data, backbones, base_dir=photos.parent, root=root)
+    assert {one.mode for one in streamed.values()} == {plan.mode} == {"streamed"}
+    assert np.array_equal(streamed[backbones[0]].images[0], decode(photos / "one" / "000.png", 16, "bicubic"))
 
 
 def test_a_label_or_class_that_changes_is_another_data_set(photos: Path) -> None:

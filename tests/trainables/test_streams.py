@@ -12,7 +12,7 @@ from PIL import Image
 
 from search_spaces import DataSpec, Recipe
 from trainables.errors import DataError
-from trainables.prepared import PreparedData, plan_data, prepare
+from trainables.prepared import PreparedData, prepare, survey_data
 from trainables.store_plans import Machine, plan_store
 from trainables.streams import StreamedImages
 from trainables.training import Trainer
@@ -171,7 +171,7 @@ def test_the_plan_says_what_and_why(
 def test_the_plan_is_what_is_done_and_decodes_nothing(photos: Path) -> None:
     root = photos.parent / "prepared"
     data = DataSpec(source="photos", image_size=24, memory=200_000)
-    plan = plan_data(data, base_dir=photos.parent, root=root)
+    plan = survey_data(data, base_dir=photos.parent, root=root).plan
 
     assert plan.mode == "streamed"
     assert "120 images at 24 px take 207 KB decoded, more than data.memory (200 KB)" in plan.reason

@@ -1,0 +1,58 @@
+"""What a side is given: the recipes of a mix, and the photos of its data, split as Meltpoint splits them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces import SweepSpec
+from search_spaces.backbones import BACKBONES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One mix as plain values, so that the sides without Meltpoint need nothing of it.
+
+    stages: of the backbone; recipes: dotted names and values; photos: split -> (file, class number) of each photo.
+    """
+
+    name: str
+    image_size: int
+    classes: int
+    stages: int
+    epochs: int
+    seed: int
+    recipes: list[dict[str, Any]]
+    photos: dict[str, list[tuple[str, int]]]
+
+    @classmethod
+    def of(cls, spec: SweepSpec, *, scratch: Path) -> Job:
+        """The job of a sweep file whose algorithm is `points` and whose images are files."""
+        from trainables.datasets import load_table
+        from trainables.prepared import prepare
+
+        table = load_table(spec.data.source, base_dir=spec.folder, root=spec.data.root)
+        data = prepare(spec.data, base_dir=spec.folder, root=scratch)
+        assert not data.skipped, data.skipped
+        return cls(
+            name=spec.name,
+            image_size=spec.data.image_size,
+            classes=len(data.classes),
+            stages=BACKBONES[spec.points[0].backbone].stages,
+            epochs=spec.budget.epochs,
+            seed=spec.seed,
+            recipes=[recipe.flat() for recipe in spec.points],
+            photos={
+                split: [(str(table.images[row]), int(data.labels[row])) for row in data.splits[split]]
+                for split in ("train", "val")
+            },
+        )
+
+    @classmethod
+    def read(cls, file: Path) -> Job:
+        return cls(**json.loads(file.read_text()))
+
+    def write(self, file: Path) -> None:
+        file.write_text(json.dumps(asdict(self)))

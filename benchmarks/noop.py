@@ -1,0 +1,91 @@
+"""What a trial and a report cost where training costs nothing: all in, recorded and written to MLflow.
+
+    python benchmarks/noop.py [--rounds N] [--plain-trials N]
+
+500 trials x 20 epochs x 12 metrics, on sides that alternate: a plain Tune function trainable with MLflowLoggerCallback
+(fewer trials, scaled), and Meltpoint's machinery with a report an epoch and with all epochs in one report, as a sweep
+without early stopping has it. What starts once a sweep (Ray, workers) is left out on all sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import machines
+from sides import HERE, run_json
+
+TRIALS, EPOCHS, METRICS = 500, 20, 12
+PLAIN = "(a) plain function trainable, a report an epoch"
+EACH = "Meltpoint, a report an epoch"
+DESIGNED = "Meltpoint, all epochs in one report"
+SIDES: dict[str, list[str]] = {
+    PLAIN: ["noop_plain.py"],
+    EACH: ["noop_meltpoint.py", "--each-epoch"],
+    DESIGNED: ["noop_meltpoint.py"],
+}
+
+
+def compare(*, rounds: int, plain_trials: int, tiny: bool) -> dict[str, Any]:
+    """Milliseconds a trial of every side, the median of `rounds`."""
+    trials = dict.fromkeys(SIDES, TRIALS) | {PLAIN: plain_trials}
+    if tiny:
+        trials = dict.fromkeys(SIDES, 6)
+    seconds: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+    for number in range(1, rounds + 1):
+        for side, (script, *flags) in SIDES.items():
+            print(f"noop, round {number}/{rounds}, {side}, {trials[side]} trials", file=sys.stderr, flush=True)
+            shape = ["--trials", str(trials[side]), "--epochs", str(EPOCHS), "--metrics", str(METRICS)]
+            seconds[side].append(run_json([sys.executable, str(HERE / script), *shape, *flags])[1])
+    return {
+        "epochs": EPOCHS,
+        "metrics": METRICS,
+        "trials": trials,
+        "seconds": seconds,
+        "milliseconds": {side: _milliseconds(of, trials[side]) for side, of in seconds.items()},
+    }
+
+
+def _milliseconds(runs: list[dict[str, float]], trials: int) -> dict[str, float]:
+    return {name: 1000 * statistics.median(run[name] for run in runs) / trials for name in runs[0]}
+
+
+def as_markdown(result: Mapping[str, Any], about: Mapping[str, str]) -> str:
+    """One table: all in, and until the last trial had ended while MLflow's sender was still at work."""
+    epochs, found = result["epochs"], result["milliseconds"]
+    shapes = {
+        trials: f"{trials} trials x {epochs} epochs x {result['metrics']} metrics"
+        for trials in result["trials"].values()
+    }
+    lines = [
+        "### no-op trials",
+        "",
+        f"{about['date']}; {about['machine']}; commit {about['commit']}",
+        "",
+        "| side | ran | ms a trial, all in | ms an epoch, all in | of (a) | ms a trial until trained |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for side, of in found.items():
+        share = f"1/{found[PLAIN]['sent'] / of['sent']:.1f}"
+        trained = f"{of['trained']:.1f}" if "trained" in of else "the same"
+        ran = shapes[result["trials"][side]]
+        lines.append(f"| {side} | {ran} | {of['sent']:.1f} | {of['sent'] / epochs:.2f} | {share} | {trained} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--plain-trials", type=int, default=50)
+    parser.add_argument("--tiny", action="store_true", help="6 trials a side: only to see that all work")
+    options = parser.parse_args()
+    found = compare(rounds=options.rounds, plain_trials=options.plain_trials, tiny=options.tiny)
+    print(as_markdown(found, machines.describe()))
+
+
+if __name__ == "__main__":
+    main()

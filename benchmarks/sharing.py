@@ -1,0 +1,117 @@
+"""How much sooner is a sweep that pays once for what its trials share?
+
+    python benchmarks/sharing.py [head|uniform|noop|all] [--rounds N] [--sides a,b,c,d] [--noise N] [--out FILE]
+
+The sides run one after another, round by round (a b c d, a b c d, ...), each a fresh process timed as a whole, over
+the same explicit list of recipes (`mixes/`), split, epochs and seed:
+
+    a  plain_tune.py: what a competent user writes with Ray Tune, timm, torchvision and MLflow
+    b  careful_loop.py: frozen features by hand, then a loop over heads; for mixes of linear probes alone
+    c  `meltpoint run` with an empty home
+    d  the same again with the home that c left
+
+`noop` compares trials that do nothing, see noop.py. Prints Markdown tables; progress goes to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import machines
+import mix_tables
+import noop
+from jobs import Job
+from sides import TITLES, Run, run_seed, run_side
+from tiny import write_tiny
+
+from search_spaces import load_spec
+
+MIXES = ("head", "uniform")
+
+
+def main() -> None:
+    """Run what was asked for and print its tables."""
+    options = _options()
+    about = machines.describe()
+    results: dict[str, Any] = {"about": about}
+    for what in (*MIXES, "noop") if options.what == "all" else (options.what,):
+        with tempfile.TemporaryDirectory(prefix="meltpoint-sharing-") as scratch:
+            if what == "noop":
+                found = noop.compare(rounds=options.rounds, plain_trials=options.plain_trials, tiny=options.tiny)
+                text = noop.as_markdown(found, about)
+            else:
+                found = compare(what, options, Path(scratch))
+                text = mix_tables.as_markdown(found, about)
+        results[what] = found
+        print(text, end="\n\n", flush=True)
+        if options.out:
+            options.out.write_text(json.dumps(results, indent=2))
+
+
+def compare(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """One mix on its sides."""
+    mix = Path(__file__).parent / "mixes" / f"{name}.yaml"
+    if options.tiny:
+        mix = write_tiny(load_spec(mix), scratch)
+    job_file = scratch / "job.json"
+    say(f"{name}: splitting the photos")
+    job = Job.of(load_spec(mix), scratch=scratch / "prepared")
+    job.write(job_file)
+    probes = all(recipe["freeze_depth"] == job.stages for recipe in job.recipes)
+    sides = [side for side in options.sides if side != "b" or probes]
+    rounds: dict[str, list[Run]] = {side: [] for side in sides}
+    for number in range(1, options.rounds + 1):
+        home = scratch / f"home-{number}"
+        for side in sides:
+            say(f"{name}, round {number}/{options.rounds}, ({side}) {TITLES[side]}")
+            folder = scratch / f"{side}-{number}"
+            folder.mkdir()
+            run = run_side(side, mix=mix, job=job_file, folder=folder, home=home)
+            say(f"  {run.seconds:.1f} s, best accuracy {max(run.accuracies):.4f}")
+            rounds[side].append(run)
+    noise = _noise(options.noise, job, job_file, scratch) if "a" in sides else {}
+    return mix_tables.summarise(job, rounds, noise)
+
+
+def _noise(count: int, job: Job, job_file: Path, scratch: Path) -> dict[int, list[float]]:
+    """`count` recipes, evenly spaced in the list, once more with the next seed."""
+    if not count:
+        return {}
+    numbers = list(range(0, len(job.recipes), -(-len(job.recipes) // count)))
+    say(f"{job.name}: {len(numbers)} recipes of (a) with another seed")
+    folder = scratch / "noise"
+    folder.mkdir()
+    values = run_seed(job_file, folder=folder, seed=job.seed + 1, recipes=numbers)
+    return {number: [value] for number, value in zip(numbers, values, strict=True)}
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=(*MIXES, "noop", "all"), default="all")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each side runs; medians are shown")
+    parser.add_argument("--sides", type=_sides, default="a,b,c,d", help="such as a,c; d needs c before it")
+    parser.add_argument("--noise", type=int, default=0, metavar="N", help="run N recipes of (a) with a second seed")
+    parser.add_argument("--plain-trials", type=int, default=50, help="no-op trials of (a), scaled to 500")
+    parser.add_argument("--tiny", action="store_true", help="two recipes, 64 photos, one epoch: only to see all work")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results as JSON")
+    return parser.parse_args()
+
+
+def _sides(text: str) -> list[str]:
+    sides = text.split(",")
+    if not set(sides) <= set(TITLES) or ("d" in sides and "c" not in sides[: sides.index("d")]):
+        raise argparse.ArgumentTypeError(f"must be of {','.join(TITLES)}, d after c ({text})")
+    return sides
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Runs one side of a comparison as a fresh process and times it, start-up included."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+MELTPOINT = [sys.executable, "-c", "from service.cli import main; main()"]
+TITLES = {
+    "a": "plain Ray Tune function trainable",
+    "b": "careful loop over hand-made features",
+    "c": "Meltpoint, cold",
+    "d": "Meltpoint, warm",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Wall seconds of a whole process, and the final validation accuracy of each recipe, in the mix's order."""
+
+    seconds: float
+    accuracies: list[float]
+
+
+def run_side(side: str, *, mix: Path, job: Path, folder: Path, home: Path) -> Run:
+    """Run side a, b, c or d.
+
+    folder: fresh, for what (a) and (b) write; home: of (c), fresh, and of (d), as (c) left it.
+    """
+    if side == "a":
+        return _script("plain_tune.py", str(job), "--folder", str(folder))
+    if side == "b":
+        return _script("careful_loop.py", str(job), "--folder", str(folder))
+    return _meltpoint(mix, home)
+
+
+def run_seed(job: Path, *, folder: Path, seed: int, recipes: Sequence[int]) -> list[float]:
+    """Final accuracies of some recipes of side (a) with another seed: what seed noise is."""
+    numbers = ",".join(map(str, recipes))
+    run = _script("plain_tune.py", str(job), "--folder", str(folder), "--seed", str(seed), "--recipes", numbers)
+    return run.accuracies
+
+
+def run_json(command: Sequence[str], home: Path | None = None) -> tuple[float, Any]:
+    """Wall seconds of a command, and the JSON that it prints; its stderr goes to ours.
+
+    Raises:
+        RuntimeError: it failed; says how.
+    """
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent)} | ({"MELTPOINT_HOME": str(home)} if home else {})
+    # Otherwise Ray's workers would compile all they import each time, on every side.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    started = time.perf_counter()
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed with code {done.returncode}")
+    return seconds, json.loads(_last_json(done.stdout.decode()))
+
+
+def _last_json(text: str) -> str:
+    """What was printed last; libraries may have said something before it."""
+    lines = text.splitlines()
+    start = max(number for number, line in enumerate(lines) if line.startswith(("{", "[")))
+    return "\n".join(lines[start:])
+
+
+def _script(name: str, *arguments: str) -> Run:
+    seconds, printed = run_json([sys.executable, str(HERE / name), *arguments])
+    return Run(seconds=seconds, accuracies=printed["accuracies"])
+
+
+def _meltpoint(mix: Path, home: Path) -> Run:
+    seconds, outcome = run_json([*MELTPOINT, "run", str(mix), "-o", "json"], home)
+    _, trials = run_json([*MELTPOINT, "trials", outcome["sweep_id"], "-o", "json"], home)
+    assert all(trial["state"] == "completed" for trial in trials), trials
+    by_number = sorted(trials, key=lambda trial: int(trial["trial_id"].rpartition("-")[2]))
+    return Run(seconds=seconds, accuracies=[trial["metrics"]["val/accuracy"] for trial in by_number])

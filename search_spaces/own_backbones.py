@@ -1,0 +1,46 @@
+"""How many stages a backbone of the user's own has, which decides what freeze depths such as -1 and all mean.
+
+No table can tell: the backbone has to be built. This package neither imports torch nor the user's module, so a program
+that may do both says once how to count (`count_stages_by`); what is counted is remembered under the backbone's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+__all__ = ["StageCounter", "count_stages_by", "modules_in", "own_stages"]
+
+StageCounter = Callable[[str, Path], int]
+"""From a backbone's name, and a folder that its module may lie in. Raises ValueError saying what is wrong with it."""
+
+_folder: ContextVar[Path | None] = ContextVar("_folder", default=None)
+_counted: dict[str, int] = {}
+_counters: list[StageCounter] = []
+
+
+def count_stages_by(counter: StageCounter) -> None:
+    """From now on this process counts the stages of own backbones by `counter`, called when one is first named."""
+    _counters[:] = [counter]
+
+
+@contextmanager
+def modules_in(folder: Path) -> Iterator[None]:
+    """Inside, modules of own backbones may lie in `folder`; elsewhere, in the working folder."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def own_stages(name: str) -> int | None:
+    """The number of stages of the own backbone `name`; None where this process has no way to count.
+
+    Raises ValueError saying what is wrong with the backbone.
+    """
+    if name not in _counted and _counters:
+        _counted[name] = _counters[0](name, _folder.get() or Path.cwd())
+    return _counted.get(name)

@@ -1,0 +1,207 @@
+"""What a sweep would do: recipes, data, weights, machine, time and memory; nothing is trained, nothing written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+
+import numpy as np
+import torch
+
+from search_spaces import BACKBONES, Recipe, SweepSpec, weights_used
+from service.admission import check_own_code, check_precisions
+from service.estimates import Playthrough, TrialCosts, Workload, play, trial_costs
+from service.homes import Home
+from service.machines import Machine
+from service.resources import Allotment, share_out
+from service.schedulers import NoStopping, build_scheduler
+from service.searchers import build_searcher
+from trainables.devices import resolve_device
+from trainables.measurements import DataCosts, StageCosts, measure_data, measure_stages
+from trainables.peaks import resident_bytes
+from trainables.prepared import DataSurvey, survey_data
+from trainables.weights import check_weights
+from trainables.weights_at_hand import weights_at_hand
+
+__all__ = ["Measured", "SweepPlan", "WeightsNeed", "plan_sweep"]
+
+MEASURING_SECONDS = 10.0
+MOST_PLAYED = 64
+_IMAGES_MEASURED = 8
+_BYTES_A_WEIGHT = 4
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsNeed:
+    """Starting weights of one backbone. download: bytes that the first trial will have to fetch, 0 if none."""
+
+    backbone: str
+    weights: str
+    download: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the short measurement found, and how long it took. process: bytes of a process with torch loaded."""
+
+    stages: tuple[StageCosts, ...]
+    data: DataCosts
+    process: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPlan:
+    """Everything that `plan` shows.
+
+    recipes: those played, the default first; trials: what each costs, in the same order.
+    most, likely: the sweep without early stopping and with it; they are one where nothing stops trials.
+    preparing: seconds of decoding all images first, 0 where that is done or not needed.
+    """
+
+    spec: SweepSpec
+    recipes: tuple[Recipe, ...]
+    size: int | None
+    survey: DataSurvey
+    weights: tuple[WeightsNeed, ...]
+    allotment: Allotment
+    measured: Measured
+    trials: tuple[TrialCosts, ...]
+    most: Playthrough
+    likely: Playthrough
+    preparing: float
+
+    @property
+    def trials_planned(self) -> int:
+        """How many trials there will be: the budget's, or all recipes where the space has fewer."""
+        asked = self.spec.budget.trials
+        return asked if len(self.recipes) == min(asked, MOST_PLAYED) else len(self.recipes)
+
+    @property
+    def process_bytes(self) -> int:
+        """Of a worker before it trains: on a GPU that is not the GPU's memory, and not counted."""
+        return self.measured.process if self.allotment.device == "cpu" else 0
+
+    @property
+    def trial_bytes(self) -> int:
+        """Of the hungriest trial, at its highest."""
+        return self.process_bytes + max(costs.memory for costs in self.trials)
+
+    def seconds(self, played: Playthrough) -> float:
+        """Wall seconds of the whole sweep's training, where only so many of its trials were played."""
+        return played.seconds * self.trials_planned / len(self.recipes)
+
+    def epochs(self, played: Playthrough) -> int:
+        """Epochs of the whole sweep, where only so many of its trials were played."""
+        return round(played.epochs * self.trials_planned / len(self.recipes))
+
+
+def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASURING_SECONDS) -> SweepPlan:
+    """Look at everything that `run` would look at, and measure for about `seconds`. `say` hears what is done.
+
+    Raises MeltpointError wherever `run` would refuse the spec.
+    """
+    check_own_code(spec)
+    machine = Machine.here()
+    allotment = share_out(spec, cpus=machine.cores, gpus=machine.gpus_seen, listed=machine.gpus)
+    check_precisions(spec, allotment.device)
+    say("checking weights")
+    weights = tuple(_need(backbone, kind, spec.data.image_size) for backbone, kind in weights_used(spec))
+    say("listing images")
+    backbones = {backbone for backbone, _ in weights_used(spec)}
+    survey = survey_data(spec.data, backbones, base_dir=spec.folder, root=home.data)
+    say("drawing recipes")
+    recipes = tuple(_drawn(spec))
+    measured = _measure(spec, recipes, survey, weights, allotment, say, seconds)
+    work = Workload(train=survey.images("train"), val=survey.images("val"), streamed=survey.plan.mode == "streamed")
+    trials = tuple(trial_costs(recipe, _stages_of(recipe, measured), measured.data, work) for recipe in recipes)
+    slots = allotment.slots
+    return SweepPlan(
+        spec=spec,
+        recipes=recipes,
+        size=None if spec.points else spec.space.size(),
+        survey=survey,
+        weights=weights,
+        allotment=allotment,
+        measured=measured,
+        trials=trials,
+        most=play(trials, slots=slots, scheduler=NoStopping(epochs=spec.budget.epochs)),
+        likely=play(trials, slots=slots, scheduler=build_scheduler(spec), seed=spec.seed),
+        preparing=0.0 if survey.prepared else measured.data.decode * len(survey.table.images) / machine.cores,
+    )
+
+
+def _need(backbone: str, weights: str, image_size: int) -> WeightsNeed:
+    """Raises MeltpointError where the weights cannot be used; those that must be fetched first are not fetched."""
+    info = BACKBONES.get(backbone)
+    elsewhere = info is not None and info.weights_source.startswith(("url:", "hub:"))
+    if weights != "pretrained" or info is None or not elsewhere or weights_at_hand(backbone):
+        check_weights(backbone, weights, image_size=image_size)
+        return WeightsNeed(backbone=backbone, weights=weights, download=0)
+    check_weights(backbone, "random", image_size=image_size)
+    return WeightsNeed(backbone=backbone, weights=weights, download=info.parameters * _BYTES_A_WEIGHT)
+
+
+def _drawn(spec: SweepSpec) -> Iterator[Recipe]:
+    """What the sweep's searcher proposes before it has been told anything."""
+    searcher = build_searcher(spec)
+    numbers = range(min(spec.budget.trials, MOST_PLAYED))
+    proposals = takewhile(lambda proposal: proposal is not None, map(searcher.propose, numbers))
+    return (proposal.recipe for proposal in proposals if proposal is not None)
+
+
+def _measure(
+    spec: SweepSpec,
+    recipes: tuple[Recipe, ...],
+    survey: DataSurvey,
+    weights: tuple[WeightsNeed, ...],
+    allotment: Allotment,
+    say: Say,
+    seconds: float,
+) -> Measured:
+    started = time.perf_counter()
+    device = resolve_device(allotment.device)
+    torch.set_num_threads(allotment.threads)
+    say("measuring: decoding and augmentation")
+    total = len(survey.table.images)
+    rows = np.linspace(0, total - 1, min(total, _IMAGES_MEASURED)).astype(int)
+    sources = [survey.table.images[row] for row in rows]
+    policies = dict.fromkeys(recipe.augment.policy for recipe in recipes)
+    data, images = measure_data(sources, spec.data.image_size, policies)
+    process = resident_bytes(torch.device("cpu"))
+    groups = _groups(recipes)
+    fetched = {need.backbone for need in weights if need.download}
+    stages = []
+    for (backbone, precision), of in groups.items():
+        say(f"measuring: {backbone} in {precision}, {allotment.threads} thread" + "s" * (allotment.threads > 1))
+        batch = max(recipe.batch_size for recipe in of)
+        stages.append(
+            measure_stages(
+                backbone,
+                np.resize(images, (batch, *images.shape[1:])),
+                depths={recipe.freeze_depth for recipe in of},
+                weights="random" if backbone in fetched else of[0].anchored(spec.folder).weights,
+                classes=len(survey.table.classes),
+                precision=precision,
+                device=device,
+                seconds=seconds / len(groups),
+            )
+        )
+    return Measured(stages=tuple(stages), data=data, process=process, seconds=time.perf_counter() - started)
+
+
+def _groups(recipes: tuple[Recipe, ...]) -> dict[tuple[str, str], list[Recipe]]:
+    groups: dict[tuple[str, str], list[Recipe]] = {}
+    for recipe in recipes:
+        groups.setdefault((recipe.backbone, recipe.precision), []).append(recipe)
+    return groups
+
+
+def _stages_of(recipe: Recipe, measured: Measured) -> StageCosts:
+    return next(
+        costs for costs in measured.stages if (costs.backbone, costs.precision) == (recipe.backbone, recipe.precision)
+    )

@@ -1,0 +1,70 @@
+"""What the trials of one sweep have reported so far, as early stopping looks at it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+__all__ = ["Course", "Report", "Reports"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The metric of one trial, known by its number in the sweep, after one epoch."""
+
+    number: int
+    epoch: int
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """One trial from its first epoch up to one: its latest value, and what the finite ones (`count`) come to."""
+
+    number: int
+    value: float = math.nan
+    count: int = 0
+    total: float = 0.0
+    lowest: float = math.inf
+    highest: float = -math.inf
+
+    @property
+    def mean(self) -> float:
+        """The running average; nan where no value is finite."""
+        return self.total / self.count if self.count else math.nan
+
+    def then(self, value: float) -> Course:
+        """The course one epoch further on."""
+        if not math.isfinite(value):
+            return replace(self, value=value)
+        return Course(
+            number=self.number,
+            value=value,
+            count=self.count + 1,
+            total=self.total + value,
+            lowest=min(self.lowest, value),
+            highest=max(self.highest, value),
+        )
+
+
+class Reports:
+    """Reports in the order of recording. Where a trial reports an epoch again, the last counts."""
+
+    def __init__(self, reports: Iterable[Report] = ()) -> None:
+        self._courses: dict[int, dict[int, Course]] = {}
+        for report in reports:
+            self.add(report)
+
+    def add(self, report: Report) -> None:
+        self._courses.setdefault(report.epoch, {})[report.number] = self.course(report)
+
+    def course(self, report: Report) -> Course:
+        """The course of the report's trial, the report included, whether or not it was added."""
+        before = self._courses.get(report.epoch - 1, {}).get(report.number, Course(number=report.number))
+        return before.then(report.value)
+
+    def others(self, report: Report) -> list[Course]:
+        """The courses up to the report's epoch of all other trials that have reported it, in order."""
+        reached = self._courses.get(report.epoch, {})
+        return [course for number, course in reached.items() if number != report.number]
