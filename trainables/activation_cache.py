@@ -58,7 +58,8 @@ class StoredEntry:
 
 def benefit(count: int, seconds: float, row_bytes: int, idle: float = 0.0) -> float:
     """Seconds that `count` uses of a row save per byte, halved for each day of `idle` seconds."""
-    return count * seconds / row_bytes * 0.5 ** (idle / _HALF_LIFE_SECONDS)
+    fading: float = 0.5 ** (idle / _HALF_LIFE_SECONDS)
+    return count * seconds / row_bytes * fading
 
 
 def stored_entries(root: Path) -> Iterator[StoredEntry]:

@@ -109,7 +109,7 @@ class ActivationEntry:
     def append(self, keys: Keys, rows: Rows) -> None:
         """Add rows (n, row_bytes) for `keys`; the last row appended for a key counts."""
         assert rows.shape == (len(keys), self.row_bytes), (rows.shape, len(keys), self.row_bytes)
-        sums = [zlib.crc32(row) for row in rows]
+        sums = [zlib.crc32(row.data) for row in rows]
         with _locked(self._index):
             first = os.fstat(self._index).st_size // _RECORD.itemsize
             os.ftruncate(self._index, first * _RECORD.itemsize)
@@ -145,13 +145,13 @@ class ActivationEntry:
         memory = np.zeros((wanted, self.row_bytes), dtype=np.uint8)
         if self._memory is not None:
             memory[:have] = self._memory
-        fresh, offset = memoryview(memory[have:].reshape(-1)), have * self.row_bytes
+        fresh, offset = memory[have:].reshape(-1).data, have * self.row_bytes
         while fresh and (got := os.preadv(self._rows, [fresh], offset)):
             fresh, offset = fresh[got:], offset + got
         self._memory = memory
 
     def _sound(self, row: Rows, slot: int) -> bool:
-        return zlib.crc32(row) == int(self._sums[slot])
+        return zlib.crc32(row.data) == int(self._sums[slot])
 
 
 class Claims:
