@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def validate(path: Path, form: Format, *, assign: Sequence[str] = ()) -> None:
     if form is not Format.TABLE:
         print_data({"file": str(path), "name": spec.name, "valid": True, "trials": spec.budget.trials}, form)
         return
-    changed = "".join(f" --set {one}" for one in assign)
+    changed = "".join(f" --set {shlex.quote(one)}" for one in assign)
     stdout().print(f"{path}{changed} is valid: {_summary(spec)}", soft_wrap=True, markup=False)
 
 
