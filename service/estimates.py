@@ -12,7 +12,7 @@ from service.reports import Report, Reports
 from service.schedulers import Scheduler
 from trainables.measurements import DataCosts, StageCosts
 
-__all__ = ["Playthrough", "TrialCosts", "Workload", "play", "trial_costs"]
+__all__ = ["Frozen", "Playthrough", "TrialCosts", "Workload", "play", "trial_costs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +43,29 @@ class Playthrough:
     stopped: int
 
 
-def trial_costs(recipe: Recipe, stages: StageCosts, data: DataCosts, work: Workload) -> TrialCosts:
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """Seconds an image that a trial spends on its frozen stages, in training and in validation.
+
+    kept: nothing is decoded or drawn for it, since activations are read.
+    """
+
+    training: float
+    evaluation: float
+    kept: bool
+
+
+def trial_costs(recipe: Recipe, stages: StageCosts, data: DataCosts, work: Workload, frozen: Frozen) -> TrialCosts:
     """What an epoch of `recipe` comes to: views, frozen and trained stages, then the reading on val.
 
     Decoding of streamed images is spread over the threads that a trial computes with.
     """
-    decoding = data.decode / stages.threads if work.streamed else 0.0
-    training = decoding + data.views[recipe.augment.policy] + stages.training(recipe.freeze_depth)
-    epoch = work.train * training + work.val * (decoding + stages.evaluation())
+    depth = recipe.freeze_depth
+    decoding = data.decode / stages.threads if work.streamed and not frozen.kept else 0.0
+    drawing = 0.0 if frozen.kept else data.views[recipe.augment.policy]
+    training = decoding + drawing + frozen.training + stages.step(depth)
+    behind = stages.evaluation() - stages.prefix(depth)
+    epoch = work.train * training + work.val * (decoding + frozen.evaluation + behind)
     memory = stages.memory(recipe.freeze_depth, recipe.batch_size)
     return TrialCosts(build=stages.build, epoch=epoch, memory=memory)
 

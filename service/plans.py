@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from search_spaces import BACKBONES, Recipe, SweepSpec, weights_used
 from service.admission import check_own_code, check_precisions
-from service.estimates import Playthrough, TrialCosts, Workload, play, trial_costs
+from service.estimates import Frozen, Playthrough, TrialCosts, Workload, play, trial_costs
 from service.homes import Home
 from service.machines import Machine
 from service.resources import Allotment, share_out
 from service.schedulers import NoStopping, build_scheduler
 from service.searchers import build_searcher
+from service.shared_work import Sharing, share_work
+from service.sharing_plans import SharingSurvey
 from trainables.devices import resolve_device
 from trainables.measurements import DataCosts, StageCosts, measure_data, measure_stages
 from trainables.peaks import resident_bytes
 from trainables.prepared import DataSurvey, survey_data
+from trainables.sharing import disk_speed
 from trainables.weights import check_weights
 from trainables.weights_at_hand import weights_at_hand
 
@@ -59,6 +64,7 @@ class SweepPlan:
     """Everything that `plan` shows.
 
     recipes: those played, the default first; trials: what each costs, in the same order.
+    sharing: what the trials compute once for all.
     most, likely: the sweep without early stopping and with it; they are one where nothing stops trials.
     preparing: seconds of decoding all images first, 0 where that is done or not needed.
     """
@@ -71,6 +77,7 @@ class SweepPlan:
     allotment: Allotment
     measured: Measured
     trials: tuple[TrialCosts, ...]
+    sharing: Sharing
     most: Playthrough
     likely: Playthrough
     preparing: float
@@ -93,7 +100,8 @@ class SweepPlan:
 
     def seconds(self, played: Playthrough) -> float:
         """Wall seconds of the whole sweep's training, where only so many of its trials were played."""
-        return played.seconds * self.trials_planned / len(self.recipes)
+        once = self.sharing.once / self.allotment.slots
+        return once + played.seconds * self.trials_planned / len(self.recipes)
 
     def epochs(self, played: Playthrough) -> int:
         """Epochs of the whole sweep, where only so many of its trials were played."""
@@ -118,7 +126,10 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
     recipes = tuple(_drawn(spec))
     measured = _measure(spec, recipes, survey, weights, allotment, say, seconds)
     work = Workload(train=survey.images("train"), val=survey.images("val"), streamed=survey.plan.mode == "streamed")
-    trials = tuple(trial_costs(recipe, _stages_of(recipe, measured), measured.data, work) for recipe in recipes)
+    sharing = _sharing(spec, home, measured, work)
+    trials = tuple(
+        _trial_costs(recipe, _stages_of(recipe, measured), measured.data, work, sharing) for recipe in recipes
+    )
     slots = allotment.slots
     return SweepPlan(
         spec=spec,
@@ -129,10 +140,37 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
         allotment=allotment,
         measured=measured,
         trials=trials,
+        sharing=sharing,
         most=play(trials, slots=slots, scheduler=NoStopping(epochs=spec.budget.epochs)),
         likely=play(trials, slots=slots, scheduler=build_scheduler(spec), seed=spec.seed),
         preparing=0.0 if survey.prepared else measured.data.decode * len(survey.table.images) / machine.cores,
     )
+
+
+def _sharing(spec: SweepSpec, home: Home, measured: Measured, work: Workload) -> Sharing:
+    survey = SharingSurvey.of(spec, home, "plan")
+    with tempfile.TemporaryDirectory(prefix="meltpoint-") as elsewhere:
+        # Planning writes nothing below the home, which may not be there yet.
+        there = home.root if home.root.exists() else Path(elsewhere)
+        disk = disk_speed(there)
+    return share_work(
+        survey,
+        lambda recipe: _stages_of(recipe, measured),
+        measured.data,
+        work,
+        epochs=spec.budget.epochs,
+        disk=disk,
+    )
+
+
+def _costs(recipe: Recipe, stages: StageCosts, data: DataCosts, work: Workload, sharing: Sharing) -> TrialCosts:
+    seconds = sharing.frozen_seconds(recipe, stages, training=True)
+    frozen = Frozen(
+        training=seconds,
+        evaluation=sharing.frozen_seconds(recipe, stages, training=False),
+        kept=seconds < stages.prefix(recipe.freeze_depth),
+    )
+    return trial_costs(recipe, stages, data, work, frozen)
 
 
 def _need(backbone: str, weights: str, image_size: int) -> WeightsNeed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from search_spaces import Recipe, SweepSpec, expected_recipes
@@ -26,22 +26,24 @@ class SharingSurvey:
     folder: str
     limit: int
     scope: str
-    _trials: Mapping[tuple[_Body, str, int], float]
+    _examples: Mapping[tuple[_Body, str, int], tuple[Recipe, float]]
 
     @classmethod
     def of(cls, spec: SweepSpec, home: Home, sweep_id: str) -> SharingSurvey:
         """From the list of points, or from draws of the space."""
-        expected: defaultdict[tuple[_Body, str, int], float] = defaultdict(float)
-        for recipe, count in expected_recipes(spec):
-            recipe = recipe.anchored(spec.folder)
-            expected[_body(recipe), recipe.augment.policy, recipe.freeze_depth] += count
-        return cls(str(home.activations), cache_limit(spec, home), sweep_id, expected)
+        examples: dict[tuple[_Body, str, int], tuple[Recipe, float]] = {}
+        for drawn, count in expected_recipes(spec):
+            recipe = drawn.anchored(spec.folder)
+            key = (_body(recipe), recipe.augment.policy, recipe.freeze_depth)
+            first, others = examples.get(key, (recipe, 0.0))
+            examples[key] = first, others + count
+        return cls(str(home.activations), cache_limit(spec, home), sweep_id, examples)
 
     def plan(self, recipe: Recipe) -> SharingPlan:
         """What a trial of `recipe` is told."""
         trials: defaultdict[int, float] = defaultdict(float)
         readers: defaultdict[int, float] = defaultdict(float)
-        for (body, policy, depth), count in self._trials.items():
+        for (body, policy, depth), (_, count) in self._examples.items():
             if depth and body == _body(recipe):
                 readers[depth] += count
                 trials[depth] += count if policy == recipe.augment.policy else 0.0
@@ -54,6 +56,10 @@ class SharingSurvey:
             scope=self.scope,
         )
 
+    def groups(self) -> Iterator[tuple[Recipe, float]]:
+        """A recipe of each backbone, augmentation and freeze depth that trials share, and how many are expected."""
+        yield from self._examples.values()
+
     def plain(self, recipe: Recipe) -> Json:
         """`plan` as plain values."""
         return asdict(self.plan(recipe))
@@ -63,7 +69,8 @@ def cache_limit(spec: SweepSpec, home: Home) -> int:
     """`data.cache`, else a quarter of the free disk and at most 20 GB."""
     if spec.data.cache is not None:
         return spec.data.cache
-    return min(MOST_BYTES, int(shutil.disk_usage(home.root).free * FREE_SHARE))
+    there = next(place for place in (home.root, *home.root.parents) if place.exists())
+    return min(MOST_BYTES, int(shutil.disk_usage(there).free * FREE_SHARE))
 
 
 def _body(recipe: Recipe) -> _Body:

@@ -18,7 +18,7 @@ from trainables.activation_cache import ActivationCache, EntryKey
 from trainables.activation_entries import Rows
 from trainables.prefixes import FrozenPrefix, frozen_prefix
 from trainables.prepared import PreparedData
-from trainables.sharing import Costs, SharingPlan, Verdict, disk_speed, judge
+from trainables.sharing import Costs, SharingPlan, Verdict, disk_speed, judge, training_uses
 from trainables.views import distinct_views, draw, view_kinds
 
 __all__ = ["Features"]
@@ -118,15 +118,16 @@ class Features:
             cache.give_up(error)
             return
         views = distinct_views(self._recipe.augment.policy, self._recipe.augment.views or epochs)
-        for verdicts, expected, passes in (
-            (self._training, sharing.trials, epochs / min(views, epochs)),
-            (self._reading, sharing.readers, float(epochs)),
+        for verdicts, expected, different in (
+            (self._training, sharing.trials, views),
+            (self._reading, sharing.readers, 1),
         ):
             for depth in sorted({self._depth, *expected}):
                 size = self._prefix.row_bytes(depth)
                 costs = Costs(compute=self._prefix.seconds[depth], keep=size * speed.write, read=size * speed.read)
                 others = expected.get(depth, 0.0)
-                uses = (max(1.0, others) if depth == self._depth else others) * passes
+                trials = max(1.0, others) if depth == self._depth else others
+                uses = training_uses(trials, epochs=epochs, views=different)
                 verdicts[depth], reason = judge(costs, uses)
                 if depth == self._depth and verdicts is self._training:
                     self.reason = reason

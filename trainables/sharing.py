@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Costs", "DiskSpeed", "SharingPlan", "Verdict", "disk_speed", "judge"]
+__all__ = ["Costs", "DiskSpeed", "SharingPlan", "Verdict", "disk_speed", "judge", "training_uses"]
 
 Verdict = Literal["kept", "read", "computed"]
 
@@ -73,6 +73,11 @@ def judge(costs: Costs, uses: float) -> tuple[Verdict, str]:
     saved = (uses - 1) * costs.compute - costs.keep - uses * costs.read
     verdict: Verdict = "kept" if saved > 0 else "read"
     return verdict, f"an image takes {figures}, for about {uses:.3g} uses"
+
+
+def training_uses(trials: float, *, epochs: int, views: int) -> float:
+    """How often each of an image's `views` different views is used by so many trials of so many epochs."""
+    return trials * epochs / min(views, epochs)
 
 
 @cache

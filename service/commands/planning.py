@@ -61,6 +61,7 @@ def as_json(made: SweepPlan, recipes: int) -> Json:
             "data": dataclasses.asdict(made.measured.data),
             "stages": [dataclasses.asdict(costs) for costs in made.measured.stages],
         },
+        "sharing": [dataclasses.asdict(one) for one in made.sharing.work],
         "estimate": {
             "preparing_seconds": made.preparing,
             "most_seconds": made.seconds(made.most),
@@ -98,6 +99,8 @@ def _print(made: SweepPlan, recipes: int) -> None:
     title("data")
     print_table(["class", *SPLITS], list(_class_rows(made)))
     lines(_data(made))
+    title("what trials share")
+    lines(_shared(made))
     title("weights")
     lines(_weights(need) for need in made.weights)
     title("machine")
@@ -149,6 +152,22 @@ def _data(made: SweepPlan) -> Iterator[str]:
         yield "they are decoded already"
     else:
         yield f"they are decoded once, in about {seconds_text(made.preparing)}, and kept for later sweeps"
+
+
+def _shared(made: SweepPlan) -> Iterator[str]:
+    if not made.sharing.work:
+        yield "decoded images; nothing is frozen"
+    verbs = {
+        "kept": "computed once and kept",
+        "read": "computed each time, unless an earlier sweep kept them",
+        "computed": "computed each time",
+    }
+    for one in sorted(made.sharing.work, key=lambda one: (one.backbone, one.boundary, one.policy or "")):
+        views = f"views of {one.policy}" if one.policy else "validation images"
+        size = f", {format_size(one.size)}" if one.verdict == "kept" else ""
+        yield f"freeze_depth {one.boundary}, {views}: {verbs[one.verdict]}{size} ({one.reason})"
+    if made.sharing.once:
+        yield f"computing what is kept takes {seconds_text(made.sharing.once / made.allotment.slots)} in all"
 
 
 def _weights(need: WeightsNeed) -> str:

@@ -1,0 +1,116 @@
+"""What the trials of a planned sweep will share: what is computed once, what each trial then reads, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from search_spaces import Recipe
+from service.estimates import Workload
+from service.sharing_plans import SharingSurvey
+from trainables.measurements import DataCosts, StageCosts
+from trainables.sharing import Costs, DiskSpeed, Verdict, judge, training_uses
+from trainables.views import distinct_views
+
+__all__ = ["SharedWork", "Sharing", "share_work"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedWork:
+    """Activations at one boundary, of one augmentation's views, or (policy None) of images as they are.
+
+    trials: how many are expected to use them; once: seconds of one worker for computing them all; read: seconds an
+    image, each time it is used; size: bytes, of all images and views.
+    """
+
+    backbone: str
+    boundary: int
+    policy: str | None
+    trials: float
+    verdict: Verdict
+    reason: str
+    once: float
+    read: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """All that a sweep's trials share."""
+
+    work: tuple[SharedWork, ...]
+
+    def frozen_seconds(self, recipe: Recipe, stages: StageCosts, *, training: bool) -> float:
+        """Seconds an image that a trial spends on its frozen stages at each use, computing or reading them."""
+        policy = recipe.augment.policy if training else None
+        for one in self.work:
+            if (one.backbone, one.boundary, one.policy) == (recipe.backbone, recipe.freeze_depth, policy):
+                return one.read if one.verdict == "kept" else stages.prefix(recipe.freeze_depth)
+        return stages.prefix(recipe.freeze_depth)
+
+    @property
+    def once(self) -> float:
+        """Seconds of one worker for everything that is computed once: per view at the deepest boundary that is kept."""
+        deepest: dict[tuple[str, str | None], float] = {}
+        for one in self.work:
+            if one.verdict == "kept":
+                key = (one.backbone, one.policy)
+                deepest[key] = max(deepest.get(key, 0.0), one.once)
+        return sum(deepest.values())
+
+
+def share_work(
+    survey: SharingSurvey,
+    stages_of: Callable[[Recipe], StageCosts],
+    data: DataCosts,
+    work: Workload,
+    *,
+    epochs: int,
+    disk: DiskSpeed,
+) -> Sharing:
+    """Judge every boundary of the sweep as its workers will, by costs measured here."""
+    found = [
+        one
+        for recipe, trials in survey.groups()
+        if recipe.freeze_depth
+        for one in _of(recipe, trials, survey, stages_of(recipe), data, work, epochs=epochs, disk=disk)
+    ]
+    unique = {(one.backbone, one.boundary, one.policy): one for one in found}
+    if not survey.limit:
+        off = (replace(one, verdict="computed", reason="data.cache is off") for one in unique.values())
+        return Sharing(tuple(off))
+    return Sharing(tuple(unique.values()))
+
+
+def _of(
+    recipe: Recipe,
+    trials: float,
+    survey: SharingSurvey,
+    stages: StageCosts,
+    data: DataCosts,
+    work: Workload,
+    *,
+    epochs: int,
+    disk: DiskSpeed,
+) -> Iterator[SharedWork]:
+    depth = recipe.freeze_depth
+    size = stages.boundaries[depth]
+    costs = Costs(compute=stages.prefix(depth), keep=size * disk.write, read=size * disk.read)
+    readers = survey.plan(recipe).readers.get(depth, 1.0)
+    views = distinct_views(recipe.augment.policy, recipe.augment.views or epochs)
+    for policy, expected, different, images, drawing in (
+        (recipe.augment.policy, trials, views, work.train, data.views[recipe.augment.policy]),
+        (None, readers, 1, work.val, 0.0),
+    ):
+        verdict, reason = judge(costs, training_uses(max(1.0, expected), epochs=epochs, views=different))
+        yield SharedWork(
+            backbone=recipe.backbone,
+            boundary=depth,
+            policy=policy,
+            trials=expected,
+            verdict=verdict,
+            reason=reason,
+            once=images * different * (drawing + costs.compute + costs.keep),
+            read=costs.read,
+            size=images * different * size,
+        )
