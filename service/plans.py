@@ -127,9 +127,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
     measured = _measure(spec, recipes, survey, weights, allotment, say, seconds)
     work = Workload(train=survey.images("train"), val=survey.images("val"), streamed=survey.plan.mode == "streamed")
     sharing = _sharing(spec, home, measured, work)
-    trials = tuple(
-        _trial_costs(recipe, _stages_of(recipe, measured), measured.data, work, sharing) for recipe in recipes
-    )
+    trials = tuple(_costs(recipe, _stages_of(recipe, measured), measured.data, work, sharing) for recipe in recipes)
     slots = allotment.slots
     return SweepPlan(
         spec=spec,
