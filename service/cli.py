@@ -179,7 +179,7 @@ def doctor(
 def ui(
     sweep: Annotated[
         str | None,
-        typer.Argument(metavar="[SWEEP]", help="Open this sweep's prepared view.", autocompletion=completions.sweeps),
+        typer.Argument(metavar="SWEEP", help="Open this sweep's prepared view.", autocompletion=completions.sweeps),
     ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 5000,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,

@@ -26,7 +26,7 @@ class Shell(StrEnum):
 @app.command(rich_help_panel=PANEL)
 def init(
     file: Annotated[
-        Path, typer.Argument(metavar="[FILE]", help="Where to write it.", autocompletion=completions.sweep_files)
+        Path, typer.Argument(metavar="FILE", help="Where to write it.", autocompletion=completions.sweep_files)
     ] = Path("sweep.yaml"),
     data: Annotated[
         str | None, typer.Option("--data", metavar="PATH|NAME", help="An image folder, a manifest, or a data set.")
@@ -45,7 +45,7 @@ def spaces(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME|SPEC]", help="A shipped space, or a sweep file.", autocompletion=completions.spaces
+            metavar="NAME|SPEC", help="A shipped space, or a sweep file.", autocompletion=completions.spaces
         ),
     ] = None,
     assign: Assign = None,
@@ -61,7 +61,7 @@ def spaces(
 def backbones(
     pattern: Annotated[
         str | None,
-        typer.Argument(metavar="[PATTERN]", help="Part of a name, or a glob.", autocompletion=completions.backbones),
+        typer.Argument(metavar="PATTERN", help="Part of a name, or a glob.", autocompletion=completions.backbones),
     ] = None,
     family: Annotated[str | None, typer.Option("--family", help="Only of this family.")] = None,
     at_hand: Annotated[bool, typer.Option("--at-hand", help="Only those whose weights need no download.")] = False,
@@ -77,7 +77,7 @@ def backbones(
 def explain(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Without it every name is listed.", autocompletion=completions.topics),
+        typer.Argument(metavar="NAME", help="Without it every name is listed.", autocompletion=completions.topics),
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:

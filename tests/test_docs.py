@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from typer.main import get_command
 
 from search_spaces import PARAMETERS, SHIPPED, parse_spec
 from service.cli import app
+from service.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+SHARED: Final = ("-o", "--output", "--home", "-h", "--help")
+"""Options that mean the same wherever they are, explained once."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -35,9 +40,37 @@ def test_every_command_named_exists(page: Path) -> None:
     assert named <= commands
 
 
-def test_the_reference_names_every_command(request: pytest.FixtureRequest) -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert all(f"meltpoint {name}" in readme for name in getattr(get_command(app), "commands", {}))
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command by its words, those of groups too."""
+
+    def below(command: Any, words: str) -> Iterator[tuple[str, Any]]:
+        for name, inner in getattr(command, "commands", {}).items():
+            yield f"{words}{name}", inner
+            yield from below(inner, f"{words}{name} ")
+
+    return below(get_command(app), "")
+
+
+def test_the_commands_page_has_a_section_for_every_command_with_all_its_options() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    for name, command in commands():
+        section = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE)
+        assert section is not None, name
+        options = [one for param in command.params for one in (*param.opts, *param.secondary_opts) if one[0] == "-"]
+        missing = [one for one in options if f"`{one}" not in section[1] and f", {one}" not in section[1]]
+        assert [one for one in missing if one not in SHARED] == [], name
+    assert all(f"`{one}" in page for one in SHARED if one != "-h")
+
+
+def test_the_commands_page_has_every_setting_with_its_default_and_variable() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    for name in Settings.model_fields:
+        assert f"| `{name}` | `MELTPOINT_{name.upper()}` |" in page
+
+
+def test_the_commands_page_names_no_command_that_there_is_not() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    assert set(re.findall(r"^## ([a-z ]+)$", page, flags=re.MULTILINE)) == {name for name, _ in commands()}
 
 
 def test_the_sweep_file_page_names_the_whole_vocabulary_and_every_shipped_space() -> None:

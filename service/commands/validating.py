@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def validate(path: Path, form: Format, *, assign: Sequence[str] = ()) -> None:
         told = {"file": str(path), "name": spec.name, "valid": True, "trials": spec.budget.trials}
         print_data(told | {"recipes": _recipes(spec)}, form)
         return
-    changed = "".join(f" --set {one}" for one in assign)
+    changed = "".join(f" --set {shlex.quote(one)}" for one in assign)
     stdout().print(f"{path}{changed} is valid: {_summary(spec)}", soft_wrap=True, markup=False)
 
 
