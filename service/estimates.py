@@ -49,7 +49,7 @@ def trial_costs(recipe: Recipe, stages: StageCosts, data: DataCosts, work: Workl
     Decoding of streamed images is spread over the threads that a trial computes with.
     """
     decoding = data.decode / stages.threads if work.streamed else 0.0
-    training = decoding + data.views[recipe.augment.policy] + stages.training(recipe.freeze_depth)
+    training = decoding + data.views[recipe.augment.policy] + stages.training(recipe.freeze_depth, recipe.batch_size)
     epoch = work.train * training + work.val * (decoding + stages.evaluation())
     memory = stages.memory(recipe.freeze_depth, recipe.batch_size)
     return TrialCosts(build=stages.build, epoch=epoch, memory=memory)
