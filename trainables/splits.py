@@ -157,7 +157,7 @@ def _shuffled(keys: Sequence[str], *, seed: int, salt: str = "") -> Ints:
 
 def _too_small(classes: Sequence[str], counts: Ints, unit: str, fractions: Floats) -> str:
     used = [split for split, fraction in zip(SPLITS, fractions, strict=True) if fraction > 0]
-    first, *others = np.flatnonzero(counts < len(used))
+    first, *others = np.flatnonzero(counts < len(used)).tolist()
     more = f" (and {len(others):,} more)" if others else ""
     return (
         f"class {classes[first]!r}{more}: must have at least {len(used)} {unit}s, one for each of {', '.join(used)} "
