@@ -127,13 +127,6 @@ def _triple(cell: str) -> tuple[float, float, float]:
 BACKBONES: Final[Mapping[str, BackboneInfo]] = _Table()
 
 
-def check_image_size(image_size: int, *, backbone: str) -> None:
-    """Raise ValueError where `backbone` takes images of one size only, and `image_size` is another."""
-    info = BACKBONES[backbone]
-    if info.sizing == "fixed" and image_size != info.input_size:
-        raise ValueError(f"must be {info.input_size}: {backbone} takes no images of another size")
-
-
 def resolve_freeze_depth(depth: int | str, *, backbone: str) -> int:
     """How many stages, counted from the image, `depth` leaves frozen: `all` every one, -k all but the last k.
 
