@@ -158,3 +158,64 @@ COMMAND_LINE = Section(
         command("run", "absent.yaml"),
     ],
 )
+
+
+def assigned(setting: str, *lines: str) -> Case:
+    """`validate --set`, on a file that is right and ends with `lines`."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        folder.write("sweep.yaml", "\n".join(["name: cells", "data: {source: digits}", *lines]) + "\n")
+        return ["validate", "sweep.yaml", "--set", setting]
+
+    shown = "" if lines == (SPACE,) else f", where the file has {code(lines[0])}"
+    return Case(code(f"meltpoint validate sweep.yaml --set {setting}") + shown, make)
+
+
+def with_file(name: str, content: str, *arguments: str) -> Callable[[Folder], Sequence[str]]:
+    def make(folder: Folder) -> Sequence[str]:
+        folder.write(name, content)
+        return [*arguments]
+
+    return make
+
+
+SPACE = "space: {batch_size: 32}"
+POINTS = "search: {algorithm: points, points: [{batch_size: 16}]}"
+
+SETTINGS = Section(
+    "`--set`, and settings",
+    "`--set KEY=VALUE` beside a sweep file, and what a `meltpoint.toml` in the working folder says.",
+    2,
+    [
+        assigned("budget.trials", SPACE),
+        assigned("budget.trils=64", SPACE),
+        assigned("budget.trials=many", SPACE),
+        assigned("budget.trials.most=3", "budget: {trials: 12}", SPACE),
+        assigned("budget[0]=3", "budget: {trials: 12}", SPACE),
+        assigned("search.points.batch_size=8", POINTS),
+        assigned("search.points[3].batch_size=8", POINTS),
+        assigned("search.points[0].batch_size=8", SPACE),
+        Case("`meltpoint ls`, and `output = ` in `meltpoint.toml`", with_file("meltpoint.toml", "output = \n", "ls")),
+        Case('`meltpoint ls`, and `outpt = "json"`', with_file("meltpoint.toml", 'outpt = "json"\n', "ls")),
+        Case('`meltpoint ls`, and `output = "xml"`', with_file("meltpoint.toml", 'output = "xml"\n', "ls")),
+    ],
+)
+
+NAMES = Section(
+    "Names of backbones, spaces and files",
+    "As typed.",
+    2,
+    [
+        command("backbones", "resnt"),
+        command("backbones", "--family", "resnets"),
+        command("explain", "droput"),
+        command("spaces", "lectur7"),
+        command("spaces", "lecture7", "--set", "budget.trials=3"),
+        command("cache", "prune", "--older-than", "soon"),
+        Case("`meltpoint init`, where `sweep.yaml` is already", with_file("sweep.yaml", "mine", "init")),
+        Case(
+            "`meltpoint init`, where `meltpoint.schema.json` is something else",
+            with_file("meltpoint.schema.json", "mine", "init"),
+        ),
+    ],
+)

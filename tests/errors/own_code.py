@@ -151,3 +151,48 @@ OWN_CODE_IN_TRIALS = Section(
         measures("return labels"),
     ],
 )
+
+
+def network(body: str) -> Case:
+    """A backbone's function, all in a line, named in a file that is read."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        name = module(folder, f"from torch import nn\ndef net(): {body}")
+        folder.sweep("digits", f"space: {{backbone: '{name}:net', weights: random, freeze_depth: 0}}")
+        return ["validate", "sweep.yaml"]
+
+    return Case(f"`def net(): {body}`", make, LIKE)
+
+
+def network_at_start(body: str, *lines: str) -> Case:
+    """As `network`, with what is only found when a sweep starts."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        name = module(folder, f"from torch import nn\ndef net(): {body}")
+        return folder.sweep("digits", f"space: {{backbone: '{name}:net', weights: random, freeze_depth: 0}}", *lines)
+
+    return Case(f"`def net(): {body}`", make, LIKE)
+
+
+OWN_BACKBONES = Section(
+    "Own backbones, when a file names one",
+    "`meltpoint validate sweep.yaml`, and every command that reads one, where `backbone` is `mine:net`.",
+    2,
+    [
+        network("raise FileNotFoundError('no weights in March')"),
+        network("return nn.Conv2d(3, 8, 3)"),
+        network("return []"),
+        network("return [nn.Conv2d(3, 8, 3), 'relu']"),
+        network("return {'stem-1': nn.Conv2d(3, 8, 3)}"),
+        network("return [nn.LazyConv2d(8, 3)]"),
+    ],
+)
+OWN_BACKBONES_AT_START = Section(
+    "Own backbones, when a sweep starts",
+    "`meltpoint run sweep.yaml`, where `backbone` is `mine:net`.",
+    1,
+    [
+        network_at_start("return [nn.Conv2d(3, 8, 3), nn.Conv2d(4, 8, 3)]"),
+        network_at_start("return [nn.Conv2d(3, 8, 3), nn.Flatten(2)]"),
+    ],
+)

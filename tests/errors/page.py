@@ -14,8 +14,8 @@ from service.homes import Home
 from tests.errors.cases import FOLDER_SHOWN, HOME_SHOWN, Case, Section, run
 from tests.errors.data import IMAGES, MANIFESTS, SOURCES, SPLITS, STORES
 from tests.errors.folders import Folder
-from tests.errors.machines import COMMAND_LINE, HOME, MACHINE
-from tests.errors.own_code import OWN_CODE, OWN_CODE_IN_TRIALS
+from tests.errors.machines import COMMAND_LINE, HOME, MACHINE, NAMES, SETTINGS
+from tests.errors.own_code import OWN_BACKBONES, OWN_BACKBONES_AT_START, OWN_CODE, OWN_CODE_IN_TRIALS
 from tests.errors.spaces import RECIPES, SPACES
 from tests.errors.sweep_files import KEYS, TEXT
 from tests.errors.trials import TRIALS
@@ -26,8 +26,9 @@ Row = tuple[str, str]
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 SECTIONS = (
-    *(COMMAND_LINE, TEXT, KEYS, SPACES, RECIPES, WEIGHTS),
-    *(SOURCES, MANIFESTS, SPLITS, IMAGES, STORES, OWN_CODE, OWN_CODE_IN_TRIALS),
+    *(COMMAND_LINE, NAMES, TEXT, KEYS, SETTINGS, SPACES, RECIPES, WEIGHTS),
+    *(SOURCES, MANIFESTS, SPLITS, IMAGES, STORES),
+    *(OWN_CODE, OWN_CODE_IN_TRIALS, OWN_BACKBONES, OWN_BACKBONES_AT_START),
     *(TRIALS, MACHINE, HOME),
 )
 _COLUMNS = ("typed, or wrong", "printed")

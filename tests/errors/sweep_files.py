@@ -84,6 +84,16 @@ KEYS = Section(
         typed("search: {seed: 4294967296}"),
         typed("scheduler: {type: asha, grace_epochs: 0}"),
         typed("scheduler: {type: asha, grace_epochs: 8}\nbudget: {epochs: 5}"),
+        typed("scheduler: {type: median, reduction_factor: 3}"),
+        typed("scheduler: {type: asha, brackets: 3}\nbudget: {epochs: 9}"),
+        typed("scheduler: {type: asha, brackets: 2, grace_epochs: 5}\nbudget: {epochs: 5}"),
+        typed("search: {algorithm: grid}\nspace: {dropout.rate: {min: 0, max: 0.5}}"),
+        typed("search: {algorithm: grid}\nspace: {optimizer.lr: {min: 1.0e-4, max: 1.0e-2, log: true}}"),
+        typed("search: {algorithm: grid}\nspace: {extends: lecture7}"),
+        typed(
+            "search: {algorithm: grid}\n"
+            "space: {batch_size: {min: 1, max: 2000}, dropout.rate: {min: 0, max: 0.9, step: 1.0e-3}}"
+        ),
         typed("budget: {trials: 0}"),
         typed('budget: {trials: "12"}'),
         typed("budget: {wall: 30 minutes}"),
