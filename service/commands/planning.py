@@ -28,13 +28,18 @@ def plan(spec: SweepSpec, recipes: int, form: Format, home: Home, console: Conso
     """Print the sweep's plan, with so many of its recipes."""
     with own_stdout(), console.status("looking at the data") as status:
         made = plan_sweep(spec, home=home, say=status.update)
+    show(made, recipes, form)
+    console.print(f"next: meltpoint run {spec.file}", markup=False, soft_wrap=True)
+
+
+def show(made: SweepPlan, recipes: int, form: Format) -> None:
+    """Print a plan on stdout, with so many of its recipes."""
     if form is Format.CSV:
         print_data(_recipes(made, recipes), form)
     elif form is not Format.TABLE:
         print_data(as_json(made, recipes), form)
     else:
         _print(made, recipes)
-    console.print(f"next: meltpoint run {spec.file}", markup=False, soft_wrap=True)
 
 
 def as_json(made: SweepPlan, recipes: int) -> Json:
