@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: help setup demo test lint lock backbones clean
+.PHONY: help setup demo test lint lock backbones errors-doc clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make lock   resolve requirements.lock anew"
 	@echo "make backbones  examine the models of timm and torchvision that the tables of backbones lack (minutes)"
+	@echo "make errors-doc  write docs/errors.md anew from the cases in tests/errors"
 	@echo "make clean  remove $(VENV) and caches"
 
 setup: $(STAMP)
@@ -47,6 +48,9 @@ lock: setup
 
 backbones: setup
 	$(BIN)/python -m trainables.backbone_table
+
+errors-doc: setup
+	$(BIN)/python -m tests.errors.page
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

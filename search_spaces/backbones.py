@@ -148,13 +148,6 @@ def why_unknown(name: str) -> str:
     )
 
 
-def check_image_size(image_size: int, *, backbone: str) -> None:
-    """Raise ValueError where `backbone` takes images of one size only, and `image_size` is another."""
-    info = BACKBONES[backbone]
-    if info.sizing == "fixed" and image_size != info.input_size:
-        raise ValueError(f"must be {info.input_size}: {backbone} takes no images of another size")
-
-
 def stage_count(backbone: str) -> int:
     """How many stages a backbone has, one of the table or the user's own.
 

@@ -28,6 +28,7 @@ _RULES: Final[Mapping[str, str]] = {
     "enum": "{expected}",
     "float_type": "must be a number",
     "string_type": "must be text",
+    "string_too_short": "must not be empty",
     "literal_error": "{expected}",
     "value_error": "{error}",
     "model_type": "must be a mapping",

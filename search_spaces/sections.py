@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from search_spaces.backbones import BACKBONES, Interpolation
+from search_spaces.backbones import BACKBONES
 from search_spaces.errors import one_of
 from search_spaces.metrics import METRICS, Goal
 from search_spaces.own_code import is_own
@@ -80,7 +80,8 @@ class DataSpec(Section):
     split: SplitSpec = SplitSpec()
     image_size: Annotated[int, Field(ge=8, le=1024, description="height and width, pixels")] = 224
     interpolation: Annotated[
-        Interpolation | Literal["auto"], Field(description="how images are resized; auto is each backbone's own way")
+        Literal["auto", "bilinear", "bicubic"],
+        Field(description="how images are resized; auto is each backbone's own way"),
     ] = "auto"
     disk: Annotated[int | None, Field(description="most bytes of decoded images on disk; more is streamed")] = None
     memory: Annotated[int | None, Field(description="most bytes of images mapped to memory; more is streamed")] = None

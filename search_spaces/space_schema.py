@@ -29,7 +29,7 @@ def space_definitions() -> Schema:
     """What `space` and `points` refer to: each name's domain, each group, conditions, and a branch of names."""
     definitions = {name: _domain(parameter) for name, parameter in PARAMETERS.items()}
     definitions |= {group: _group(group) for group in GROUPS}
-    definitions |= {f"{name}.listed": {"enum": list(PARAMETERS[name].choices)} for name in PARAMETERS if _is_long(name)}
+    definitions |= {f"{name}.listed": _choice(PARAMETERS[name]) for name in PARAMETERS if _is_long(name)}
     definitions["when"] = {
         "description": "drawn only where each of these names has the value, or one of the values",
         **_names(_condition),
@@ -62,6 +62,11 @@ def open_choice(known: Iterable[str], kind: ExtensionKind, prefix: str = "") -> 
     return {"anyOf": [{"enum": list(known)}, *own]}
 
 
+def _choice(parameter: Parameter) -> Schema:
+    known = parameter.choices
+    return {"enum": list(known)} if parameter.own is None else open_choice(known, parameter.own)
+
+
 def _value(parameter: Parameter) -> Schema:
     bounds = {
         word: limit for bound, word in BOUND_WORDS.items() if (limit := getattr(parameter.bounds, bound)) is not None
@@ -69,8 +74,7 @@ def _value(parameter: Parameter) -> Schema:
     if _is_long(parameter.name):
         return {"anyOf": [_ref(f"{parameter.name}.listed")]}
     if parameter.kind == "choice":
-        known = parameter.choices
-        return {"enum": list(known)} if parameter.own is None else open_choice(known, parameter.own)
+        return _choice(parameter)
     if parameter.kind == "depth":
         return {"anyOf": [{"const": "all"}, {"type": "integer"}]}
     if parameter.kind == "pair":

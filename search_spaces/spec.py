@@ -234,7 +234,7 @@ class _Reader:
         if not self._has_points():
             return
         if search is not None and not listed:
-            rule = "belongs to algorithm: points"
+            rule = f"belongs to algorithm: points, not to {search.algorithm}"
             self.problems.append(Problem(path="search.points", rule=rule))
         if "space" not in values:
             return

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Final
 
 from search_spaces import rungs_below
@@ -37,7 +38,11 @@ class Brackets:
     def of(self, number: int) -> int:
         """The bracket of the trial with this number."""
         place = (_start(self.seed) + number * _GOLDEN) % 1.0
-        return next((s for s, end in enumerate(itertools.accumulate(self.shares())) if place < end), self.count - 1)
+        return min(bisect_right(self._ends, place), self.count - 1)
+
+    @cached_property
+    def _ends(self) -> list[float]:
+        return list(itertools.accumulate(self.shares()))
 
     def shares(self) -> list[float]:
         """Each bracket's share of the trials; together 1."""

@@ -116,6 +116,7 @@ def _memory(_: Surroundings) -> Iterator[Finding]:
 def _gpus(_: Surroundings) -> Iterator[Finding]:
     import torch
 
+    from service.resources import TRIALS_A_GPU
     from trainables.gpus import find_gpus
 
     listed, usable = find_gpus(), torch.cuda.device_count()
@@ -127,6 +128,9 @@ def _gpus(_: Surroundings) -> Iterator[Finding]:
         yield _problem("gpu", f"torch can use {usable} of these {len(listed)}", f"install {needs}")
     elif not usable:
         yield Finding(name="gpu", text="none: trials train on the CPU")
+    elif not listed:
+        text = f"torch can use {usable}, which nvidia-smi does not list: at most {TRIALS_A_GPU} trials share one"
+        yield Finding(name="gpu", text=text)
 
 
 def _home(where: Surroundings) -> Iterator[Finding]:

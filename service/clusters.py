@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import ray
 
+from service.errors import ClusterError
+
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 
 
@@ -23,7 +25,11 @@ class Cluster:
 
 @contextmanager
 def connect() -> Iterator[Cluster]:
-    """Start Ray on loopback (or join `RAY_ADDRESS`), and leave it again; a Ray that runs already is used as it is."""
+    """Start Ray on loopback (or join `RAY_ADDRESS`), and leave it again; a Ray that runs already is used as it is.
+
+    Raises:
+        ClusterError: Ray does not start, or the address leads to none.
+    """
     ours = not ray.is_initialized()
     if ours:
         _start()
@@ -37,6 +43,15 @@ def connect() -> Iterator[Cluster]:
 
 def _start() -> None:
     address = os.environ.get("RAY_ADDRESS")
+    try:
+        _init(address)
+    except Exception as error:  # Ray raises whatever stopped it
+        what = f"the Ray cluster of RAY_ADDRESS, {address}, cannot be joined" if address else "Ray did not start"
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ClusterError(f"{what}: {reason}") from error
+
+
+def _init(address: str | None) -> None:
     if address:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         return

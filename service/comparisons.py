@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces import Domain, Entry, Range, SpecError, SweepSpec, parse_spec
+from search_spaces import Condition, Domain, Entry, Range, SpecError, SweepSpec, parse_spec
 from search_spaces.domains import Choice, Fixed
 from service.leaderboards import Leaderboard
 from service.records import Json, Sweep
@@ -116,7 +116,8 @@ def _entries(sweep: Sweep) -> dict[str, str]:
         return {"(not readable by this version)": sweep.spec_file}
     if spec.points:
         return {"points": f"{len(spec.points)} recipes"}
-    return {entry.key: describe_entry(entry) for entry in spec.space.entries}
+    chosen = [entry for entry in spec.space.entries if not (entry.conditions and entry.key.endswith("].name"))]
+    return {entry.key: describe_entry(entry) for entry in chosen}
 
 
 def _spec_of(sweep: Sweep) -> SweepSpec | None:
@@ -131,9 +132,14 @@ def describe_entry(entry: Entry) -> str:
     text = _domain(entry.domain)
     if entry.domain.default is not None:
         text += f" (default {entry.domain.default})"
-    for condition in entry.conditions:
-        text += f" if {condition.key} is {' or '.join(map(str, condition.allowed))}"
-    return text
+    asked = [one for one in entry.conditions if not _said_by_key(entry, one)]
+    needed = " and ".join(f"{one.key} is {' or '.join(map(str, one.allowed))}" for one in asked)
+    return f"{text} if {needed}" if needed else text
+
+
+def _said_by_key(entry: Entry, condition: Condition) -> bool:
+    """`optimizer[adamw].lr` says already that the optimizer is adamw."""
+    return entry.key.startswith(f"{condition.key.removesuffix('.name')}[")
 
 
 def _domain(domain: Domain) -> str:

@@ -33,5 +33,9 @@ class ResourcesError(MeltpointError):
     """The machine does not have what a trial asks for."""
 
 
+class ClusterError(MeltpointError):
+    """Ray cannot be started, or the cluster cannot be joined."""
+
+
 class TrackingError(MeltpointError):
     """MLflow refused or could not be reached."""

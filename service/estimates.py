@@ -63,7 +63,7 @@ def trial_costs(recipe: Recipe, stages: StageCosts, data: DataCosts, work: Workl
     depth = recipe.freeze_depth
     decoding = data.decode / stages.threads if work.streamed and not frozen.kept else 0.0
     drawing = 0.0 if frozen.kept else data.views[recipe.augment.policy]
-    training = decoding + drawing + frozen.training + stages.step(depth)
+    training = decoding + drawing + frozen.training + stages.step(depth, recipe.batch_size)
     behind = stages.evaluation() - stages.prefix(depth)
     epoch = work.train * training + work.val * (decoding + frozen.evaluation + behind)
     memory = stages.memory(recipe.freeze_depth, recipe.batch_size)

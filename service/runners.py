@@ -34,7 +34,8 @@ from service.states import SweepState
 from service.tracking import Tracker
 from service.tuning import tune_session
 from trainables.own_metrics import own_metrics
-from trainables.prepared import PreparedData, prepare_for, summarize
+from trainables.prepared import PreparedData, prepare_for, read_table, summarize
+from trainables.tables import ImageTable
 from trainables.trials import TrialPlan
 from trainables.weights import check_weights
 
@@ -76,6 +77,7 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
         MeltpointError: own code, the data, the weights or the machine do not fit the spec; no sweep was made.
     """
     check_own_code(spec)
+    table = read_table(spec.data, base_dir=spec.folder, root=home.data)  # what is wrong here is said at once
     with ExitStack() as stack:
         ledger = Ledger.at(home.ledger, clock=now_ms)
         stack.callback(ledger.close)
@@ -88,7 +90,7 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
         with working(console, "checking weights"):
             for backbone, weights in weights_used(spec):
                 check_weights(backbone, weights, image_size=spec.data.image_size)
-        data = _prepare(spec, home, console)
+        data = _prepare(spec, table, home, console)
         sweep = _create(spec, data, ledger)
         stack.enter_context(driving(home, sweep.id))
         return _Driver(spec, data, sweep, home=home, ledger=ledger, console=console).drive(allotment)
@@ -234,15 +236,15 @@ def _create(spec: SweepSpec, data: Images, ledger: Ledger) -> Sweep:
     )
 
 
-def _prepare(spec: SweepSpec, home: Home, console: Console) -> Images:
+def _prepare(spec: SweepSpec, table: ImageTable, home: Home, console: Console) -> Images:
     backbones = dict.fromkeys(str(backbone) for backbone, _ in weights_used(spec))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("decoding images", total=None)
         data = prepare_for(
+            table,
             spec.data,
             backbones,
-            base_dir=spec.folder,
             root=home.data,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )

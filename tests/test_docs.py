@@ -33,7 +33,7 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
             assert (page.parent / target.partition("#")[0]).exists(), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "errors.md"], ids=lambda page: page.name)
 def test_every_command_named_exists(page: Path) -> None:
     commands = set(getattr(get_command(app), "commands", {}))
     named = set(re.findall(r"`(?:\.venv/bin/)?meltpoint ([a-z]+)", page.read_text()))
@@ -82,5 +82,5 @@ def test_the_sweep_file_page_names_the_whole_vocabulary_and_every_shipped_space(
 def test_make_targets_named_in_the_documents_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for page in PAGES:
-        for target in re.findall(r"`make ([a-z]+)`", page.read_text()):
+        for target in re.findall(r"`make ([a-z-]+)`", page.read_text()):
             assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target

@@ -61,6 +61,7 @@ class PatchTokens(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         patches = self.conv(images).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.class_token.expand(len(patches), -1, -1), patches], dim=1)
+        count = patches.shape[0]  # len() would fix the number of images in an exported program
+        tokens = torch.cat([self.class_token.expand(count, -1, -1), patches], dim=1)
         dropped: Tensor = self.drop(tokens + self.positions)
         return dropped

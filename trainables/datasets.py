@@ -55,9 +55,16 @@ def load_table(
     group: the manifest's column whose equal values keep images in one split.
     root: path or URI where a manifest's paths start and must stay (else the manifest's folder), where own
         code is told to look (else `base_dir`), where torchvision's files are (else `downloads`).
-    Raises DataError for a source that is missing, holds no images or one class, or is inconsistent, and
-    OwnCodeError for own code that cannot be used.
+    Raises DataError for a source that is missing, cannot be read, holds no images or one class, or is
+    inconsistent, and OwnCodeError for own code that cannot be used.
     """
+    try:
+        return _load(source, base_dir=base_dir, group=group, root=root, downloads=downloads)
+    except OSError as error:
+        raise DataError(f"data.source: {error.filename or source} cannot be read: {error.strerror or error}") from None
+
+
+def _load(source: str, *, base_dir: Path, group: str | None, root: str | None, downloads: Path | None) -> ImageTable:
     place = local_or_uri(source, base_dir)
     rooted = None if root is None else local_or_uri(root, base_dir)
     if source not in DATASETS and not _is_folder(place) and str(place).lower().endswith(MANIFEST_SUFFIXES):

@@ -61,7 +61,7 @@ def check_own_export(backbone: str, image_size: int) -> None:
     model = build_classifier(backbone, classes=2, weights="random", image_size=image_size, seed=0)
     example = torch.zeros(2, image_size, image_size, 3, dtype=torch.uint8)
     try:
-        torch.export.export(
+        program = torch.export.export(
             export_module(model, image_size, "bilinear"),
             (example,),
             dynamic_shapes=({0: Dim.AUTO, 1: Dim.AUTO, 2: Dim.AUTO},),
@@ -69,3 +69,8 @@ def check_own_export(backbone: str, image_size: int) -> None:
     except Exception as error:  # torch.export raises whatever the user's code leads it to
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise own_error(backbone, "backbone", f"cannot be exported as pt2: {reason}") from error
+    try:
+        program.module()(torch.zeros(3, image_size + 1, image_size + 2, 3, dtype=torch.uint8))
+    except Exception as error:
+        rule = "must take any number of images once exported: tensor.shape[0] gives it, len(tensor) fixes it"
+        raise own_error(backbone, "backbone", rule) from error

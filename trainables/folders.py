@@ -22,7 +22,7 @@ def load_folder(root: Path | str) -> ImageTable:
     """The images below each first folder of `root` (a path or a URI), that folder's name their class.
 
     Hidden files and folders are left out. Raises DataError for fewer than two classes, an empty one, classes
-    that are splits, and classes with the same name but for case.
+    that are splits, and classes with the same name but for case, and OSError for folders that cannot be read.
     """
     found = _found_here(root) if isinstance(root, Path) else _found_behind(root)
     classes = tuple(sorted(found))
@@ -67,7 +67,7 @@ def _images_below(folder: Path) -> list[Path]:
     """Files with an image's suffix at any depth, links followed, each folder entered once, sorted by path."""
     images: list[Path] = []
     entered: set[str] = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
+    for here, folders, files in os.walk(folder, followlinks=True, onerror=_raise):
         place = os.path.realpath(here)
         if place in entered:
             folders.clear()
@@ -76,6 +76,10 @@ def _images_below(folder: Path) -> list[Path]:
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
         images += [Path(here, name) for name in files if _is_image(name)]
     return sorted(images, key=lambda image: image.relative_to(folder).as_posix())
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _found_behind(uri: str) -> dict[str, dict[str, ImageSource]]:

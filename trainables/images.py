@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,6 +67,9 @@ def _read(path: Path | RemoteFile) -> Image.Image:
     except UnidentifiedImageError:
         reason = "the file is empty" if _is_empty(content) else "not an image in a known format"
         raise DataError(f"{path}: {reason}") from None
+    except Image.DecompressionBombError as error:
+        pixels = re.findall(r"\d+", str(error))
+        raise DataError(f"{path}: {_too_large(int(pixels[0]))}") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
     except Exception as error:  # damaged files make Pillow's parsers raise nearly anything
@@ -75,7 +79,11 @@ def _read(path: Path | RemoteFile) -> Image.Image:
 def _check_pixels(image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise DataError(f"must have at most {MAX_PIXELS:,} pixels ({width} x {height})")
+        raise DataError(_too_large(width * height))
+
+
+def _too_large(pixels: int) -> str:
+    return f"must have at most {MAX_PIXELS:,} pixels ({pixels:,})"
 
 
 def _is_empty(content: Path | io.BytesIO) -> bool:

@@ -48,9 +48,11 @@ class StageCosts:
 
     threads: that torch computed with; batch: images at once while measuring.
     entry: scaling pixels; forward: each stage in turn, without gradients; head: pool and classifier.
-    steps: freeze depth -> forward, backward and update behind it, given what the prefix computed.
+    steps: freeze depth -> forward and backward behind it, given what the prefix computed; updates: freeze depth ->
+        seconds of the optimizer in each step, whatever the batch.
     boundaries: bytes of what enters stage 0, 1, ..., and at the end the head, as it would have to be kept.
-    built, peaks: bytes by which memory grew when the model was built, and (freeze depth ->) at the height of a step.
+    built, peaks: bytes by which memory grew when the model was built, and (freeze depth ->) at the height of a step;
+        states: freeze depth -> those of them that gradients and the optimizer take, whatever the batch.
     build: seconds until a model is ready to train.
     """
 
@@ -64,22 +66,24 @@ class StageCosts:
     forward: tuple[float, ...]
     head: float
     steps: Mapping[int, float]
+    updates: Mapping[int, float]
     boundaries: tuple[int, ...]
     built: int
     peaks: Mapping[int, int]
+    states: Mapping[int, int]
     build: float
 
     def prefix(self, depth: int) -> float:
         """Seconds an image in the first `depth` stages: what a kept activation saves, each time it is read."""
         return self.entry + sum(self.forward[:depth])
 
-    def step(self, depth: int) -> float:
+    def step(self, depth: int, batch_size: int) -> float:
         """Seconds an image in a training step behind `depth` frozen stages, given what they computed."""
-        return self._between(self.steps, depth)
+        return self._between(self.steps, depth) + self._between(self.updates, depth) / batch_size
 
-    def training(self, depth: int) -> float:
+    def training(self, depth: int, batch_size: int) -> float:
         """Seconds an image in training, the frozen stages computed too."""
-        return self.prefix(depth) + self.step(depth)
+        return self.prefix(depth) + self.step(depth, batch_size)
 
     def evaluation(self) -> float:
         """Seconds an image from pixels to class probabilities."""
@@ -87,8 +91,9 @@ class StageCosts:
 
     def memory(self, depth: int, batch_size: int) -> int:
         """Bytes that a trial's training holds at its highest, beside the process itself."""
-        growth = self._between(self.peaks, depth) - self.built
-        return int(self.built + max(0.0, growth) * max(1.0, batch_size / self.batch))
+        fixed = self.built + self._between(self.states, depth)
+        growth = max(0.0, self._between(self.peaks, depth) - fixed)
+        return int(fixed + growth * max(1.0, batch_size / self.batch))
 
     def _between(self, known: Mapping[int, float], depth: int) -> float:
         """The value at `depth`, measured, or in between by how much of the forward pass lies behind it."""
@@ -169,7 +174,7 @@ def measure_stages(
     part = seconds / (1 + 3 * len(chosen))
     pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(place)
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
-        pixels = pixels[: probe.affordable(pixels, part)]
+        pixels = pixels[: probe.affordable(pixels, 3 * part)]
         passes = probe.forward(pixels, part)
         trained = {depth: probe.training(pixels, depth, 3 * part) for depth in reversed(chosen)}
     return StageCosts(
@@ -182,10 +187,12 @@ def measure_stages(
         entry=passes.entry,
         forward=passes.stages,
         head=passes.head,
-        steps={depth: taken for depth, (taken, _) in trained.items()},
+        steps={depth: times.image for depth, times in trained.items()},
+        updates={depth: times.update for depth, times in trained.items()},
         boundaries=passes.boundaries,
         built=built,
-        peaks={depth: max(0, peak - resident) for depth, (_, peak) in trained.items()},
+        peaks={depth: max(0, times.peak - resident) for depth, times in trained.items()},
+        states={depth: times.states for depth, times in trained.items()},
         build=build,
     )
 

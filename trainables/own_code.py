@@ -45,7 +45,7 @@ def call_own(name: str, kind: ExtensionKind, function: Function, *arguments: obj
     try:
         return function(*arguments)
     except Exception as error:  # the user's code may raise anything
-        raise own_error(name, kind, f"raised {type(error).__name__}: {error}") from error
+        raise own_error(name, kind, f"raised {_text(error)}") from error
 
 
 def wrong_result(name: str, kind: ExtensionKind, needed: str, found: object) -> OwnCodeError:
@@ -73,7 +73,7 @@ def _imported(path: str, name: str, kind: ExtensionKind) -> object:
             raise own_error(name, kind, f"no module {error.name} can be imported: {where}") from None
         raise own_error(name, kind, f"importing {path} raised ModuleNotFoundError: {error}") from error
     except Exception as error:  # the user's module may raise anything
-        raise own_error(name, kind, f"importing {path} raised {type(error).__name__}: {error}") from error
+        raise own_error(name, kind, f"importing {path} raised {_text(error)}") from error
 
 
 def _entry_point(name: str, kind: ExtensionKind) -> object:
@@ -87,7 +87,11 @@ def _entry_point(name: str, kind: ExtensionKind) -> object:
     try:
         return point.load()
     except Exception as error:  # the user's module may raise anything
-        raise own_error(name, kind, f"importing {point.value} raised {type(error).__name__}: {error}") from error
+        raise own_error(name, kind, f"importing {point.value} raised {_text(error)}") from error
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def own_error(name: str, kind: ExtensionKind, problem: str) -> OwnCodeError:

@@ -25,7 +25,16 @@ from trainables.streams import StreamedImages, read_sources
 from trainables.tables import ImageTable
 from trainables.torchvision_sets import TORCHVISION_PREFIX
 
-__all__ = ["DataSurvey", "PreparedData", "Progress", "prepare", "prepare_for", "summarize", "survey_data"]
+__all__ = [
+    "DataSurvey",
+    "PreparedData",
+    "Progress",
+    "prepare",
+    "prepare_for",
+    "read_table",
+    "summarize",
+    "survey_data",
+]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,7 +74,7 @@ class PreparedData:
             codes = np.load(_split_file(folder, split_key))
         except (OSError, ValueError, EOFError, KeyError) as error:
             raise DataError(
-                f"prepared data is missing or damaged: {folder} ({error}): delete it and prepare again"
+                f"prepared data is missing or damaged: {folder} ({error}): delete it and run again"
             ) from None
         return cls(
             folder=folder,
@@ -115,19 +124,27 @@ def prepare(data: DataSpec, *, base_dir: Path, root: Path, progress: Progress | 
     Raises DataError for a source that cannot be used, for more than 1 % unreadable images, for classes too
     small to split, and for a root that cannot be written; OwnCodeError for own code that cannot be used.
     """
-    (prepared,) = _prepare_each(data, _ways(data), base_dir=base_dir, root=root, progress=progress).values()
+    table = read_table(data, base_dir=base_dir, root=root)
+    (prepared,) = _prepare_each(table, data, _ways(data), root=root, progress=progress).values()
     return prepared
 
 
+def read_table(data: DataSpec, *, base_dir: Path, root: Path) -> ImageTable:
+    """The images that `data` names, as `prepare` would find them: refused where it would refuse them undecoded."""
+    table = _load(data, base_dir=base_dir, root=root)
+    _assign(table, data)
+    return table
+
+
 def prepare_for(
-    data: DataSpec, backbones: Iterable[str], *, base_dir: Path, root: Path, progress: Progress | None = None
+    table: ImageTable, data: DataSpec, backbones: Iterable[str], *, root: Path, progress: Progress | None = None
 ) -> dict[str, PreparedData]:
-    """As `prepare`, for each of `backbones` by its name: the images resized as it wants them.
+    """As `prepare`, for each of `backbones` by its name: the images of `read_table`, resized as it wants them.
 
     Those that want the same share one store; splits are the same in all. progress: starts anew for each store.
     """
     wanted = {backbone: data.resized_for(backbone).interpolation for backbone in backbones}
-    stores = _prepare_each(data, _ways(data, wanted), base_dir=base_dir, root=root, progress=progress)
+    stores = _prepare_each(table, data, _ways(data, wanted), root=root, progress=progress)
     return {backbone: stores[way] for backbone, way in wanted.items() if way != "auto"}
 
 
@@ -149,10 +166,8 @@ def _ways(data: DataSpec, backbones: Iterable[str] = ()) -> tuple[Interpolation,
 
 
 def _prepare_each(
-    data: DataSpec, ways: Sequence[Interpolation], *, base_dir: Path, root: Path, progress: Progress | None
+    table: ImageTable, data: DataSpec, ways: Sequence[Interpolation], *, root: Path, progress: Progress | None
 ) -> dict[Interpolation, PreparedData]:
-    table = _load(data, base_dir=base_dir, root=root)
-    _assign(table, data)  # before minutes of decoding: what cannot be split is refused at once
     downloads = _downloads(data, root)
     with Hold(downloads) if downloads is not None and downloads.exists() else nullcontext():
         return _write_each(table, data, ways, root, progress)

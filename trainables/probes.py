@@ -19,10 +19,12 @@ from trainables.optimizers import build_optimizer
 from trainables.peaks import peak_memory
 from trainables.precision import autocast
 
-__all__ = ["ForwardTimes", "Probe"]
+__all__ = ["ForwardTimes", "Probe", "StepTimes"]
 
 _MOST_REPEATS = 10
 _FEWEST_IMAGES = 2
+_STEP_IN_PASSES = 3
+_ADAM_STATES = 2
 
 Result = TypeVar("Result")
 
@@ -38,6 +40,20 @@ class ForwardTimes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepTimes:
+    """A training step behind one freeze depth.
+
+    image: seconds an image, forward and backward; update: seconds a step, of the optimizer; peak: bytes held at the
+    highest; states: those of them that gradients and the optimizer's averages take, whatever the batch.
+    """
+
+    image: float
+    update: float
+    peak: int
+    states: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Probe:
     """Medians of repeated passes; the device is waited for before each reading of the clock."""
 
@@ -46,13 +62,20 @@ class Probe:
     precision: str
 
     def affordable(self, pixels: Tensor, seconds: float) -> int:
-        """How many of `pixels`, uint8 (B, 3, H, W), one pass may take for two passes to fit `seconds`."""
-        few = pixels[:_FEWEST_IMAGES]
+        """How many of `pixels`, uint8 (B, 3, H, W), to take at once for a training step to fit `seconds`.
+
+        As many as may be: what a pass costs whatever its size, such as laying out weights, weighs less then.
+        """
         self.model.eval()
+        images = _FEWEST_IMAGES
         with torch.no_grad(), self._autocast():
-            self.model(few)
-            taken, _ = self._timed(lambda: self.model(few))
-        return max(_FEWEST_IMAGES, min(len(pixels), int(seconds / 2 * len(few) / taken)))
+            self.model(pixels[:images])
+            while images < len(pixels):
+                taken, _ = self._timed(_call(self.model, pixels[:images]))
+                if 2 * taken * _STEP_IN_PASSES > seconds:
+                    break
+                images *= 2
+        return min(images, len(pixels))
 
     def forward(self, pixels: Tensor, seconds: float) -> ForwardTimes:
         """Time every part of an evaluation, for about `seconds`."""
@@ -73,34 +96,39 @@ class Probe:
         entry, *stages, head = (statistics.median(times) for times in zip(*rounds, strict=True))
         return ForwardTimes(entry=entry, stages=tuple(stages), head=head, boundaries=tuple(boundaries[:-1]))
 
-    def training(self, pixels: Tensor, depth: int, seconds: float) -> tuple[float, int]:
-        """Seconds an image of a step behind `depth` frozen stages, and the bytes held at the height of one."""
+    def training(self, pixels: Tensor, depth: int, seconds: float) -> StepTimes:
+        """Time AdamW's steps behind `depth` frozen stages, for about `seconds`, given what the prefix computed."""
         self.model.freeze(depth)
         self.model.train()
-        optimizer = build_optimizer(Adamw(), [one for one in self.model.parameters() if one.requires_grad])
+        trained = [one for one in self.model.parameters() if one.requires_grad]
+        optimizer = build_optimizer(Adamw(), trained)
         labels = torch.zeros(len(pixels), dtype=torch.int64, device=self.device)
 
         def frozen() -> Tensor:
             with torch.no_grad(), self._autocast():
                 return self.model.prefix(pixels)
 
-        def step() -> None:
-            optimizer.zero_grad()
+        def gradients() -> None:
             with self._autocast():
                 loss = mean_loss(self.model.suffix(entering).float(), labels, None, label_smoothing=0.0)
-            torch.autograd.backward(loss)
-            optimizer.step()
             loss.item()
+            torch.autograd.backward(loss)
+
+        def update() -> None:
+            optimizer.step()
+            optimizer.zero_grad()
 
         with peak_memory(self.device) as peak:
             entering = frozen()
-            step()
-        times: list[float] = []
+            gradients()
+            update()
+        times: list[tuple[float, float]] = []
         deadline = time.perf_counter() + seconds
         while not times or (time.perf_counter() < deadline and len(times) < _MOST_REPEATS):
-            times.append(self._timed(step)[0])
-        self.model.zero_grad(set_to_none=True)
-        return statistics.median(times) / len(pixels), peak.bytes
+            times.append((self._timed(gradients)[0], self._timed(update)[0]))
+        passes, updates = (statistics.median(column) for column in zip(*times, strict=True))
+        states = sum(one.numel() * one.element_size() for one in trained) * (1 + _ADAM_STATES)
+        return StepTimes(image=passes / len(pixels), update=updates, peak=peak.bytes, states=states)
 
     def _autocast(self) -> AbstractContextManager[object]:
         return autocast(self.precision, self.device)

@@ -71,10 +71,11 @@ def _assign_images(labels: Ints, keys: Sequence[str], *, classes: Sequence[str],
     codes = np.zeros(len(labels), dtype=np.int64)
     order = _shuffled(keys, seed=seed)
     needed = int(np.count_nonzero(fractions > 0))
-    for code, name in enumerate(classes):
+    counts = np.bincount(labels, minlength=len(classes))
+    if np.any(counts < needed):
+        raise DataError(_too_small(classes, counts, "image", fractions))
+    for code in range(len(classes)):
         rows = order[labels[order] == code]
-        if len(rows) < needed:
-            raise DataError(_too_small(name, len(rows), "image", fractions))
         codes[rows] = np.repeat(np.arange(len(SPLITS)), _quotas(len(rows), fractions))
     return codes
 
@@ -97,10 +98,9 @@ def _assign_groups(labels: Ints, groups: Strings, *, classes: Sequence[str], fra
     counts = np.zeros((len(group_names), len(classes)))
     np.add.at(counts, (member, labels), 1)
     needed = int(np.count_nonzero(fractions > 0))
-    for code, name in enumerate(classes):
-        holding = int(np.count_nonzero(counts[:, code]))
-        if holding < needed:
-            raise DataError(_too_small(name, holding, "group", fractions))
+    holding = np.count_nonzero(counts, axis=0)
+    if np.any(holding < needed):
+        raise DataError(_too_small(classes, holding, "group", fractions))
     shares = counts / counts.sum(axis=0)
     keys = [str(name) for name in group_names]
     orders = [_shuffled(keys, seed=seed, salt=f"/{attempt}") for attempt in range(_GROUP_ORDERS)]
@@ -155,9 +155,11 @@ def _shuffled(keys: Sequence[str], *, seed: int, salt: str = "") -> Ints:
     return np.array(sorted(range(len(keys)), key=ranks.__getitem__), dtype=np.int64)
 
 
-def _too_small(name: str, count: int, unit: str, fractions: Floats) -> str:
+def _too_small(classes: Sequence[str], counts: Ints, unit: str, fractions: Floats) -> str:
     used = [split for split, fraction in zip(SPLITS, fractions, strict=True) if fraction > 0]
+    first, *others = np.flatnonzero(counts < len(used)).tolist()
+    more = f" (and {len(others):,} more)" if others else ""
     return (
-        f"class {name!r}: must have at least {len(used)} {unit}s, one for each of {', '.join(used)} "
-        f"({count}): add {unit}s, drop the class, or set a fraction of data.split to 0"
+        f"class {classes[first]!r}{more}: must have at least {len(used)} {unit}s, one for each of {', '.join(used)} "
+        f"({counts[first]}): add {unit}s, drop the class, or set a fraction of data.split to 0"
     )

@@ -41,9 +41,8 @@ def read_pth(path: Path, digest: str) -> Tensors:
     try:
         content = io.BytesIO(_read_bytes(path, digest))
         loaded = torch.load(content, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"weights {path} are not a file of tensors alone: {reason}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:  # torch's text says how to run it all the same
+        raise WeightsError(f"weights {path} are not a whole file of tensors alone, as a state_dict is saved") from error
     if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
         raise WeightsError(f"weights {path} must hold tensors by name and nothing else")
     return loaded

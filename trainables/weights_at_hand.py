@@ -21,7 +21,9 @@ def weights_at_hand(backbone: str) -> bool:
         return (_torch_home() / "hub" / "checkpoints" / Path(urlsplit(place).path).name).is_file()
     if kind == "hub":
         snapshots = _hugging_face_cache() / f"models--{place.replace('/', '--')}" / "snapshots"
-        return any(any(snapshots.glob(f"*/*.{suffix}")) for suffix in ("safetensors", "bin", "pth"))
+        return snapshots.is_dir() and any(
+            any(snapshots.glob(f"*/*.{suffix}")) for suffix in ("safetensors", "bin", "pth")
+        )
     return False
 
 

@@ -13,6 +13,8 @@ from service.leaderboards import Leaderboard
 from service.outputs import Format, print_data, print_table, stderr, stdout
 from service.recipe_columns import short
 
+LONGEST_CELL = 60
+
 
 def compare(one: str, other: str, form: Format, home: Home) -> None:
     """Print what differs between two sweeps."""
@@ -52,7 +54,10 @@ def _rows(found: Comparison) -> Iterator[list[str]]:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if isinstance(value, float) and 0.1 <= abs(value) < 100 else short(value)
+    if isinstance(value, float) and 0.1 <= abs(value) <= 1:
+        return f"{value:.4f}"
+    text = short(value)
+    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 3]}..."
 
 
 def _verdict(found: Comparison) -> Iterator[str]:

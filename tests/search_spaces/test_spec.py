@@ -142,7 +142,7 @@ def test_every_error_is_said_at_once_with_its_place(tmp_path: Path) -> None:
             HEAD + "space: {}\nsearch: {algorithm: points}\n",
             "s.yaml:4:1 search.points: is required where algorithm is points",
         ),
-        (HEAD + "space: {}\nsearch: {points: [{}]}\n", "search.points: belongs to algorithm: points"),
+        (HEAD + "space: {}\nsearch: {points: [{}]}\n", "search.points: belongs to algorithm: points, not to tpe"),
         (HEAD + "space: {}\nscheduler: {type: median, min_trials: 0}\n", "scheduler.min_trials: must be >= 1 (0)"),
         (
             HEAD + "space: {}\nscheduler: {type: median, grace_epochs: 6}\n",

@@ -39,7 +39,7 @@ def test_the_command_line_counts_its_stages(tmp_path: Path) -> None:
     told = validate(tmp_path / "deep.yaml", tmp_path)
     assert told.returncode == 2
     assert told.stderr.splitlines() == [
-        f"{tmp_path}/deep.yaml:8:33 space.freeze_depth.values[2]: must lie in -3..3, or be all: "
+        f"{tmp_path}/deep.yaml:8:34 space.freeze_depth.values[2]: must lie in -3..3, or be all: "
         "stripes:small has 3 stages (5)"
     ]
 

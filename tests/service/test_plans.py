@@ -12,7 +12,7 @@ import pytest
 from search_spaces import MeltpointError, SweepSpec, parse_spec
 from service.commands import planning
 from service.homes import Home
-from service.outputs import Format, stderr
+from service.outputs import Format
 from service.plans import SweepPlan, plan_sweep
 from service.searchers import build_searcher
 
@@ -73,21 +73,17 @@ def test_thawed_recipes_take_longer_and_more_memory(made: SweepPlan) -> None:
     assert made.seconds(made.likely) <= made.seconds(made.most)
 
 
-def test_a_table_for_people_and_one_object_for_scripts(
-    made: SweepPlan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(planning, "plan_sweep", lambda *_, **__: made)
-    planning.plan(made.spec, 2, Format.TABLE, Home(tmp_path), stderr())
-    table, said = capsys.readouterr()
+def test_a_table_for_people_and_one_object_for_scripts(made: SweepPlan, capsys: pytest.CaptureFixture[str]) -> None:
+    planning.show(made, 2, Format.TABLE)
+    table = capsys.readouterr().out
     for line in ("2 recipes, the default first", "zero", "torchvision/resnet18 random: drawn at random", "at most"):
         assert line in table
-    assert "next: meltpoint run" in said
-    planning.plan(made.spec, 2, Format.JSON, Home(tmp_path), stderr())
+    planning.show(made, 2, Format.JSON)
     told = json.loads(capsys.readouterr().out)
     assert len(told["recipes"]) == 2
     assert told["estimate"]["most_epochs"] == 24
     assert told["data"]["classes"]["zero"]["train"] == 20
-    planning.plan(made.spec, 3, Format.CSV, Home(tmp_path), stderr())
+    planning.show(made, 3, Format.CSV)
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["recipe.backbone"] for row in rows] == ["torchvision/resnet18"] * 3
 

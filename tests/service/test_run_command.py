@@ -21,7 +21,7 @@ name: small
 data: {source: photos, image_size: 32}
 space: {backbone: torchvision/resnet18, weights: random, batch_size: 16, dropout.rate: {min: 0.0, max: 0.5}}
 search: {algorithm: random}
-budget: {trials: 3, epochs: EPOCHS}
+budget: {trials: 8, epochs: EPOCHS}
 resources: {gpu: 0}
 """
 
@@ -60,13 +60,15 @@ def left_behind(place: Path) -> list[str]:
 
 
 def test_stdout_is_one_object_and_the_rest_agrees_with_it(place: Path) -> None:
-    told = meltpoint(place, "run", str(place / "short.yaml"), "-o", "json")
+    told = meltpoint(place, "run", str(place / "short.yaml"), "-o", "json", "--set", "budget.trials=3")
     assert told.returncode == 0, told.stderr
     outcome = json.loads(told.stdout)
     assert (outcome["state"], outcome["counts"]["completed"]) == ("completed", 3)
     assert "Traceback" not in told.stderr
     assert f"next: meltpoint ui {outcome['sweep_id']}" in told.stderr
     assert left_behind(place) == []
+    (kept,) = (place / "home" / "mlflow-artifacts").rglob("spec/short.yaml")
+    assert kept.read_text().startswith("# The sweep file with\n# --set budget.trials=3\nname: small\n")
 
     trials = json.loads(meltpoint(place, "trials", "last", "-o", "json").stdout)
     assert trials[0]["trial_id"] == outcome["best"]["trial_id"]

@@ -22,6 +22,7 @@ from service.homes import Home
 from service.ledgers import Ledger
 from service.outputs import stderr
 from service.runners import Outcome, run_sweep
+from service.schedulers import Asha, build_scheduler
 from service.states import SweepState, TrialState
 from service.tracking import Tracker
 from trainables.checkpoints import load_checkpoint
@@ -245,3 +246,25 @@ def test_a_sweep_in_which_every_trial_fails_has_failed(
     outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
     assert (outcome.sweep.state, outcome.sweep.error) == (SweepState.FAILED, "no trial gave a value")
     assert outcome.as_json()["best"] is None
+
+
+def test_a_grid_in_brackets_runs_whole_and_mlflow_says_which_bracket_each_trial_is_in(
+    home: Home, ray_once: None, finished_sweep: Outcome, client: MlflowClient, tmp_path: Path
+) -> None:
+    photos = Path(finished_sweep.sweep.spec_file).parent / "photos"
+    (tmp_path / "s.yaml").write_text(
+        f"name: grid\ndata: {{source: {photos}, image_size: 32}}\nbudget: {{epochs: 3}}\n"
+        "space: {backbone: torchvision/resnet18, weights: random, freeze_depth: all, batch_size: 64, "
+        "dropout.rate: {min: 0.0, max: 0.5, step: 0.25}}\n"
+        "search: {algorithm: grid}\nscheduler: {type: asha, reduction_factor: 2, brackets: 2}\nresources: {gpu: 0}\n"
+    )
+    spec = load_spec(tmp_path / "s.yaml")
+    outcome = run_sweep(spec, home=home, console=stderr())
+    scheduler = build_scheduler(spec)
+    assert isinstance(scheduler, Asha)
+    trials = sorted(outcome.board.trials, key=lambda trial: trial.number)
+    assert [trial.recipe["dropout.rate"] for trial in trials] == [0.0, 0.25, 0.5]
+    for trial in trials:
+        bracket = scheduler.brackets.of(trial.number)
+        assert client.get_run(trial.mlflow_run_id or "").data.tags["meltpoint.bracket"] == str(bracket)
+        assert trial.epochs == 3 or trial.epochs in scheduler.brackets.rungs_of(bracket)

@@ -10,8 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_spaces.backbones import BACKBONES
-from search_spaces.errors import MeltpointError
+from search_spaces.backbones import BACKBONES, refused
+from search_spaces.errors import MeltpointError, SpecError
+from search_spaces.recipe import Recipe
+from trainables.backbone_table import names
 from trainables.backbones import Classifier, build_classifier
 
 LITE0, RESNET18 = "timm/tf_efficientnet_lite0", "torchvision/resnet18"
@@ -136,7 +138,9 @@ def test_trials_that_start_from_the_same_weights_share_nothing() -> None:
 
 
 def test_an_unknown_backbone_is_refused_with_the_known_families() -> None:
-    with pytest.raises(MeltpointError, match=r"timm/<model>, or torchvision/<model> of resnet, .*swin") as refused:
+    with pytest.raises(
+        MeltpointError, match=r"timm/<model>, torchvision/<model> of resnet, .*swin, or own code"
+    ) as refused:
         build_classifier("timm/nope", classes=2, seed=0)
     assert "'timm/nope'" in str(refused.value)
 
@@ -144,12 +148,19 @@ def test_an_unknown_backbone_is_refused_with_the_known_families() -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("timm/eva02_tiny_patch14_224", "modules behind its first stage hand on more than one tensor"),
+        ("timm/eva02_base_patch14_224", "modules behind its first stage hand on more than one tensor"),
         ("timm/caformer_s18", "it declares no groups"),
         ("timm/cait_xxs24_224", "it declares no coarse groups by name"),
     ],
 )
 def test_a_model_that_cannot_be_cut_is_refused_with_the_reason(name: str, reason: str) -> None:
-    assert name not in BACKBONES
+    with pytest.raises(SpecError, match=rf"^backbone: cannot be cut into stages: {reason} \({name}\)$"):
+        Recipe.from_flat({"backbone": name})
     with pytest.raises(MeltpointError, match=rf"{name} cannot be cut into stages: {reason}"):
         build_classifier(name, classes=2, weights="random", seed=0)
+
+
+def test_no_model_is_both_usable_and_refused() -> None:
+    assert not refused().keys() & set(BACKBONES)
+    assert all(refused().values())
+    assert refused().keys() | set(BACKBONES) <= set(names())

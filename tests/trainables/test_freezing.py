@@ -33,11 +33,13 @@ from trainables.training_state import read_model, write_model
 
 SIZE = 32
 CLASSES = 3
-TIMM = ["timm/test_efficientnet", "timm/test_convnext", "timm/test_vit", "timm/test_resnet"]
+TIMM = ["timm/test_efficientnet", "timm/test_vit"]
 
 
 def small_vgg() -> nn.Module:
-    model = models.VGG(make_layers([4, "M", 8, "M", 8, "M"], batch_norm=True))
+    with torch.device("meta"):  # its hidden layers have 4,096 neurons each
+        model = models.VGG(nn.Sequential(), init_weights=False)
+    model.features = make_layers([4, "M", 8, "M"], batch_norm=True)
     model.avgpool = nn.AdaptiveAvgPool2d(2)
     model.classifier[0], model.classifier[3] = nn.Linear(8 * 4, 16), nn.Linear(16, 12)
     return model
@@ -50,7 +52,9 @@ def small_efficientnet_v2() -> nn.Module:
 
 SMALL: dict[str, Callable[[], nn.Module]] = {
     "resnet": partial(models.ResNet, BasicBlock, [1, 1, 1, 1]),
-    "mobilenet_v2": partial(models.MobileNetV2, width_mult=0.25),
+    "mobilenet_v2": partial(
+        models.MobileNetV2, width_mult=0.25, inverted_residual_setting=[[1, 16, 1, 1], [6, 24, 2, 2]]
+    ),
     "mobilenet_v3": partial(
         models.MobileNetV3, [InvertedResidualConfig(16, 3, 16, 16, True, "RE", 2, 1, 1.0)] * 2, last_channel=24
     ),
@@ -59,12 +63,12 @@ SMALL: dict[str, Callable[[], nn.Module]] = {
     "convnext": partial(models.ConvNeXt, [CNBlockConfig(8, 16, 1), CNBlockConfig(16, None, 1)]),
     "densenet": partial(models.DenseNet, growth_rate=4, block_config=(1, 1, 1, 1), num_init_features=8),
     "vgg": small_vgg,
-    "regnet": partial(models.RegNet, BlockParams.from_init_params(depth=4, w_0=8, w_a=8, w_m=2, group_width=8)),
+    "regnet": partial(models.RegNet, BlockParams.from_init_params(depth=3, w_0=8, w_a=8, w_m=2, group_width=8)),
     "vit": partial(
         models.VisionTransformer,
         image_size=SIZE,
         patch_size=16,
-        num_layers=2,
+        num_layers=1,
         num_heads=2,
         hidden_dim=16,
         mlp_dim=32,
@@ -73,7 +77,7 @@ SMALL: dict[str, Callable[[], nn.Module]] = {
         models.SwinTransformer,
         patch_size=[4, 4],
         embed_dim=8,
-        depths=[2, 2],
+        depths=[1, 2],
         num_heads=[1, 2],
         window_size=[4, 4],
     ),

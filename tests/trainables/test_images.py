@@ -134,7 +134,7 @@ def photo() -> bytes:
         (b"not an image", "not an image"),
         (photo()[:-2000], "truncated"),
         (photo()[:40], "truncated|cannot be decoded|not an image"),
-        (png_claiming(30_000, 30_000), "100,000,000 pixels|decompression bomb"),
+        (png_claiming(30_000, 30_000), r"at most 100,000,000 pixels \(900,000,000\)"),
         (png_claiming(9_000, 9_000), "cannot be decoded|truncated|broken"),
     ],
 )
@@ -152,7 +152,7 @@ def test_the_pixel_cap_is_lower_than_pillows(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     path.write_bytes(png_claiming(11_000, 11_000))
 
-    with pytest.raises(DataError, match=r"at most 100,000,000 pixels \(11000 x 11000\)"):
+    with pytest.raises(DataError, match=r"at most 100,000,000 pixels \(121,000,000\)"):
         decode(path, 16)
 
 

@@ -27,9 +27,11 @@ def costs(**changed: object) -> StageCosts:
         "forward": (1.0, 2.0, 4.0),
         "head": 0.25,
         "steps": {0: 21.0, 3: 1.0},
+        "updates": {0: 32.0, 3: 0.0},
         "boundaries": (10, 20, 30, 40),
         "built": 1000,
         "peaks": {0: 9000, 3: 1000},
+        "states": {0: 2000, 3: 0},
         "build": 1.0,
     }
     return StageCosts(**{**given, **changed})  # type: ignore[arg-type]
@@ -38,18 +40,19 @@ def costs(**changed: object) -> StageCosts:
 def test_what_a_kept_activation_saves_is_the_frozen_stages() -> None:
     assert [costs().prefix(depth) for depth in range(4)] == [0.5, 1.5, 3.5, 7.5]
     assert costs().evaluation() == 7.75
-    assert costs().training(3) == 7.5 + 1.0
+    assert costs().training(3, 16) == 7.5 + 1.0
+    assert costs().training(0, 16) == 0.5 + 21.0 + 32 / 16
 
 
 def test_a_depth_between_measured_ones_lies_between_them_by_its_share_of_the_forward_pass() -> None:
-    steps = [costs().step(depth) for depth in range(4)]
+    steps = [costs().step(depth, 10**9) for depth in range(4)]
     assert steps[1] == pytest.approx(21 - 20 * 1 / 7)
     assert steps == sorted(steps, reverse=True)
 
 
 def test_memory_grows_with_the_batch_beyond_what_the_model_takes() -> None:
     assert costs().memory(0, 16) == 9000
-    assert costs().memory(0, 32) == 1000 + 2 * 8000
+    assert costs().memory(0, 32) == 1000 + 2000 + 2 * 6000
     assert costs().memory(3, 4) == 1000
 
 

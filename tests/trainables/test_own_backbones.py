@@ -225,11 +225,18 @@ def test_normalisation_must_be_three_numbers(write: Write) -> None:
         check_weights(name, "random", image_size=SIZE)
 
 
-def test_what_cannot_be_exported_is_refused_before_a_trial(write: Write) -> None:
-    fork = "class Fork(nn.Module):\n    def forward(self, x):\n        return x if x.mean() > 0 else -x\n"
-    name = f"{write(f'{fork}def net():{chr(10)}    return [Fork()]{chr(10)}')}:net"
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ("x if x.mean() > 0 else -x", "cannot be exported as pt2: .+"),
+        ("x.reshape(len(x), -1)", "must take any number of images once exported"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_before_a_trial(write: Write, result: str, message: str) -> None:
+    stage = f"class Stage(nn.Module):\n    def forward(self, x):\n        return {result}\n"
+    name = f"{write(f'{stage}def net():{chr(10)}    return [Stage()]{chr(10)}')}:net"
     check_weights(name, "random", image_size=SIZE)
-    with pytest.raises(OwnCodeError, match=rf"^backbone: {name}: cannot be exported as pt2: .+"):
+    with pytest.raises(OwnCodeError, match=rf"^backbone: {name}: {message}"):
         check_own_export(name, SIZE)
 
 

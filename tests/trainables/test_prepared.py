@@ -13,7 +13,7 @@ from PIL import Image
 from search_spaces import DataSpec, SplitSpec
 from trainables.errors import DataError
 from trainables.images import decode
-from trainables.prepared import PreparedData, prepare, prepare_for, summarize, survey_data
+from trainables.prepared import PreparedData, prepare, prepare_for, read_table, summarize, survey_data
 
 
 @pytest.fixture
@@ -34,6 +34,12 @@ class Counter:
 def ready(photos: Path, *, size: int = 16, progress: Counter | None = None, **split: object) -> PreparedData:
     data = DataSpec(source=photos.name, image_size=size, split=SplitSpec(**split))
     return prepare(data, base_dir=photos.parent, root=photos.parent / "prepared", progress=progress)
+
+
+def resized(data: DataSpec, backbones: list[str], photos: Path) -> dict[str, PreparedData]:
+    root = photos.parent / "prepared"
+    table = read_table(data, base_dir=photos.parent, root=root)
+    return prepare_for(table, data, backbones, root=root)
 
 
 def test_images_labels_and_splits_belong_together(tiny: PreparedData, tiny_folder: Path) -> None:
@@ -118,8 +124,8 @@ def test_each_backbone_gets_the_images_resized_its_way(photos: Path) -> None:
     """The store of bilinear ones is that of sweeps from before there was a choice; splits are the same in all."""
     bicubic, bilinear = "timm/tf_efficientnet_lite0", "torchvision/resnet18"
     backbones = [bicubic, bilinear, "torchvision/resnet50"]
-    before, root = ready(photos), photos.parent / "prepared"
-    data = prepare_for(DataSpec(source="photos", image_size=16), backbones, base_dir=photos.parent, root=root)
+    before = ready(photos)
+    data = resized(DataSpec(source="photos", image_size=16), backbones, photos)
 
     assert {name: one.interpolation for name, one in data.items()} == {
         bicubic: "bicubic",
@@ -142,7 +148,7 @@ def test_each_backbone_gets_the_images_resized_its_way(photos: Path) -> None:
 def test_a_way_of_resizing_that_is_named_holds_for_every_backbone(photos: Path) -> None:
     backbones = ["timm/tf_efficientnet_lite0", "torchvision/resnet18"]
     spec = DataSpec(source="photos", image_size=16, interpolation="bicubic")
-    data = prepare_for(spec, backbones, base_dir=photos.parent, root=photos.parent / "prepared")
+    data = resized(spec, backbones, photos)
 
     assert {one.interpolation for one in data.values()} == {"bicubic"}
     assert prepare(spec, base_dir=photos.parent, root=photos.parent / "prepared").digest == data[backbones[0]].digest
@@ -165,7 +171,7 @@ def test_images_kept_in_two_ways_take_twice_the_room(photos: Path) -> None:
     assert survey_data(data, base_dir=photos.parent, root=root).plan.mode == "decoded"
     plan = survey_data(data, backbones, base_dir=photos.parent, root=root).plan
     assert plan.reason == ("120 images at 16 px, resized in 2 ways, take 184 KB decoded, more than data.disk (100 KB)")
-    streamed = prepare_for(data, backbones, base_dir=photos.parent, root=root)
+    streamed = resized(data, backbones, photos)
     assert {one.mode for one in streamed.values()} == {plan.mode} == {"streamed"}
     assert np.array_equal(streamed[backbones[0]].images[0], decode(photos / "one" / "000.png", 16, "bicubic"))
 

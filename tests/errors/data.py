@@ -1,0 +1,327 @@
+"""What can be wrong with images, labels and splits."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from unittest import mock
+
+import fsspec
+import numpy as np
+from PIL import Image
+
+from tests.errors.cases import Case, Section, code
+from tests.errors.folders import CLASSES, PHOTOS_PER_CLASS, Folder
+from tests.errors.own_code import loads
+
+Make = Callable[[Folder], Sequence[str]]
+
+
+def source(name: str, *lines: str) -> Case:
+    """`name` as data.source, beside a folder of photos."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        folder.photos()
+        return folder.sweep(name, *lines)
+
+    return Case(
+        code("\n".join(line for line in lines if line.startswith("data:")) or f"data: {{source: {name}}}"), make
+    )
+
+
+def photos(change: Callable[[Folder], object]) -> Make:
+    """Two classes of five photos, and what `change` does to them."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        folder.photos()
+        change(folder)
+        return folder.sweep("photos")
+
+    return make
+
+
+def one_file(content: bytes) -> Make:
+    """A photo among the ten that is `content` instead."""
+    return photos(lambda folder: folder.write("photos/dog/3.png", content))
+
+
+def csv(text: str | bytes, *lines: str) -> Make:
+    """A manifest `list.csv` beside the photos; `ROWS` stands for a line of `path,class` for each."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        folder.photos()
+        written = text if isinstance(text, bytes) else text.replace("ROWS", rows())
+        folder.write("list.csv", written)
+        return folder.sweep("list.csv", *lines)
+
+    return make
+
+
+def rows(extra: Callable[[str, int], str] = lambda label, number: "") -> str:
+    return "\n".join(
+        f"photos/{label}/{number}.png,{label}{extra(label, number)}"
+        for label in CLASSES
+        for number in range(PHOTOS_PER_CLASS)
+    )
+
+
+def parquet(change: Callable[[dict[str, list[object]]], Mapping[str, Sequence[object]]]) -> Make:
+    """A manifest `list.parquet` of the photos, its columns changed."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        folder.photos()
+        lines = [line.split(",") for line in rows().splitlines()]
+        columns: dict[str, list[object]] = {
+            "image": [path for path, _ in lines],
+            "label": [label for _, label in lines],
+        }
+        folder.parquet("list.parquet", change(columns))
+        return folder.sweep("list.parquet")
+
+    return make
+
+
+def png(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that claims this size."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    content = chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + content
+
+
+def truncated(folder: Folder) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    file = folder.path / "photos/dog/3.png"
+    Image.fromarray(noise).save(file)
+    file.write_bytes(file.read_bytes()[:6000])
+
+
+def floating(folder: Folder) -> None:
+    Image.new("F", (8, 8), 0.5).save(folder.path / "photos/dog/3.tiff")
+
+
+def only_class(folder: Folder) -> None:
+    for file in (folder.path / "photos/dog").iterdir():
+        file.unlink()
+    (folder.path / "photos/dog").rmdir()
+
+
+def few(folder: Folder) -> None:
+    for number in (2, 3, 4):
+        (folder.path / f"photos/dog/{number}.png").unlink()
+
+
+def forbidden(name: str) -> Make:
+    """`name` below the photos, which nobody may read."""
+    return photos(lambda folder: (folder.path / "photos" / name).chmod(0))
+
+
+def same_but_for_case(folder: Folder) -> Sequence[str]:
+    folder.photos(classes=("Dog", "dog"))
+    return folder.sweep("photos")
+
+
+def splits_for_classes(folder: Folder) -> Sequence[str]:
+    folder.photos(classes=("train", "val"))
+    return folder.sweep("photos")
+
+
+def without_images(folder: Folder) -> Sequence[str]:
+    folder.write("photos/cat/notes.txt", "")
+    return folder.sweep("photos")
+
+
+def many_labels(folder: Folder) -> Sequence[str]:
+    memory = fsspec.filesystem("memory")
+    for number in range(10_000):
+        memory.pipe_file(f"/labels/{number}.png", b"")
+    memory.pipe_file("/labels/list.csv", b"image,label\n" + b"\n".join(b"%d.png,%d" % (n, n) for n in range(10_000)))
+    return folder.sweep("memory://labels/list.csv")
+
+
+def behind_a_uri(folder: Folder) -> Sequence[str]:
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/errors/list.csv", b"image,label\n../elsewhere.png,cat\n")
+    return folder.sweep("memory://errors/list.csv")
+
+
+def unwritable(folder: Folder) -> Sequence[str]:
+    folder.photos()
+    (folder.path / "home").mkdir()
+    folder.write("home/data", "in the way")
+    return [*folder.sweep("photos")[:-1], "home"]
+
+
+def without_elpv(folder: Folder) -> Sequence[str]:
+    folder.during.enter_context(mock.patch.dict(sys.modules, {"elpv_dataset": None}))
+    return folder.sweep("elpv")
+
+
+def damaged_store(folder: Folder) -> Sequence[str]:
+    from search_spaces import DataSpec
+    from trainables.prepared import prepare
+
+    folder.photos()
+    kept = prepare(DataSpec(source="photos", image_size=32), base_dir=folder.path, root=folder.path / "home" / "data")
+    (kept.folder / "images.npy").write_bytes(b"")
+    return [*folder.sweep("photos")[:-1], "home"]
+
+
+def uneven(folder: Folder) -> Sequence[str]:
+    held = {"ant": (0, 1, 4, 5), "bee": (0, 2, 4, 5), "cow": (1, 2, 3, 5)}
+    lines = ["image,label,patient"]
+    for label, numbers in held.items():
+        for number in numbers:
+            folder.photo(f"{label}{number}.png", number)
+            lines.append(f"{label}{number}.png,{label},{number}")
+    folder.write("list.csv", "\n".join(lines))
+    return folder.sweep("list.csv", "data: {source: list.csv, split: {group: patient}}")
+
+
+_IN_SPLITS = "image,label,split\n"
+
+SOURCES = Section(
+    "Where the images are",
+    "`meltpoint run sweep.yaml`, before any trial starts. `photos` is a folder with the class folders `cat` and `dog`.",
+    1,
+    [
+        source("phots"),
+        source("digit"),
+        source("./phots"),
+        source("list.csv"),
+        source("sweep.yaml"),
+        source("torchvision:CIFAR"),
+        Case(
+            "`data: {source: torchvision:CIFAR10}`, without a network",
+            lambda folder: folder.sweep("torchvision:CIFAR10"),
+        ),
+        Case("`data: {source: elpv}`, without its package", without_elpv),
+        source("s4://bucket/photos"),
+        source("ftp://127.0.0.1:9/photos"),
+        source("s3://bucket/photos"),
+        source("http://127.0.0.1:9/photos"),
+        source("http://127.0.0.1:9/list.csv"),
+        source("memory://nowhere/photos"),
+        source("memory://nowhere/list.csv"),
+        source("photos", "data: {source: photos, split: {group: patient}}"),
+        source("torchvision:MNIST", "data: {source: 'torchvision:MNIST', root: 'memory://mnist'}"),
+        Case("a folder that may not be read", forbidden("")),
+        Case("a class folder that may not be read", forbidden("dog")),
+        Case("a folder without images", without_images),
+        Case("a folder with one class", photos(only_class)),
+        Case("an empty class folder", photos(lambda folder: (folder.path / "photos/bird").mkdir())),
+        Case("two classes with the same name but for case", same_but_for_case),
+        Case("folders `train` and `val` instead of classes", splits_for_classes),
+    ],
+)
+
+IMAGES = Section(
+    "Images",
+    "One photo of ten, or of a hundred at most, may be unreadable: it is skipped and listed. Here it is one of ten.",
+    1,
+    [
+        Case("an empty file", one_file(b"")),
+        Case("a file that may not be read", forbidden("dog/3.png")),
+        Case("a file that is no image", one_file(b"<html>404</html>")),
+        Case("a truncated image", photos(truncated)),
+        Case("a PNG whose pixels are missing", one_file(png(100, 100))),
+        Case("a decompression bomb, 30,000 px square", one_file(png(30_000, 30_000))),
+        Case("an image of 11,000 px square", one_file(png(11_000, 11_000))),
+        Case("a TIFF of floating-point numbers", photos(floating)),
+        Case(
+            "a file that is damaged otherwise", photos(lambda folder: folder.write("photos/dog/9.ppm", "P6 8 x 255\n"))
+        ),
+        loads("return [(np.zeros((8, 8, 2), np.uint8), label) for label in ['cat', 'dog'] * 5]"),
+        Case("a link to nothing", photos(lambda folder: (folder.path / "photos/dog/9.png").symlink_to("gone.png"))),
+    ],
+    ray=True,
+)
+
+STORES = Section(
+    "Decoded images",
+    "They lie in the home's folder `data`.",
+    1,
+    [
+        Case("`data` in the home is a file", unwritable),
+        Case("decoded images that something emptied", damaged_store, {"data/[0-9a-f]{16}": "data/4ddd668941143b44"}),
+    ],
+    ray=True,
+)
+
+MANIFESTS = Section(
+    "Manifests",
+    "`data: {source: list.csv}` or `list.parquet`. Every wrong row is named, the first ten in full.",
+    1,
+    [
+        Case("a Parquet file without the column", parquet(lambda columns: {"image": columns["image"]})),
+        Case("a Parquet label that is NaN", parquet(lambda c: c | {"label": [float("nan"), *[1.0] * 4, *[2.0] * 5]})),
+        Case("a Parquet label that is null", parquet(lambda c: c | {"label": [None, *c["label"][1:]]})),
+        Case("a Parquet column of lists", parquet(lambda c: c | {"label": [[label] for label in c["label"]]})),
+        Case("a Parquet file without rows", parquet(lambda c: {"image": c["image"][:0], "label": c["label"][:0]})),
+        Case(
+            "a file that is no Parquet",
+            lambda folder: (folder.write("list.parquet", "image,label\n"), folder.sweep("list.parquet"))[1],
+        ),
+        Case("a folder `list.csv` without classes", lambda f: (f.write("list.csv/a", ""), f.sweep("list.csv"))[1]),
+        Case("an empty CSV", csv("")),
+        Case("a CSV of the header alone", csv("image,label\n")),
+        Case("a CSV without the column `label`", csv("image,class\nROWS")),
+        Case("a column twice", csv("image,label,label\nphotos/cat/0.png,cat,dog")),
+        Case("a row with a cell too few", csv("image,label\nphotos/cat/0.png")),
+        Case("an open quotation mark", csv('image,label\n"photos/cat/0.png,cat')),
+        Case("a CSV in Latin-1", csv("image,label\ncafé.png,cat".encode("latin-1"))),
+        Case("an empty label", csv("image,label\nphotos/cat/0.png,\nphotos/dog/0.png,dog")),
+        Case("a label `nan`", csv("image,label\nphotos/cat/0.png,nan\nphotos/dog/0.png,dog")),
+        Case("an image that is missing", csv("image,label\nphotos/cat/9.png,cat\nphotos/dog/0.png,dog")),
+        Case("an image listed twice", csv("image,label\nphotos/cat/0.png,cat\nphotos/cat/./0.png,dog")),
+        Case("`../elsewhere.png`, outside the root", csv("image,label\n../elsewhere.png,cat\nphotos/dog/0.png,dog")),
+        Case("`/etc/passwd`, outside the root", csv("image,label\n/etc/passwd,cat\nphotos/dog/0.png,dog")),
+        Case("a path that leaves a bucket", behind_a_uri),
+        Case(
+            "twelve wrong rows",
+            csv("image,label\n" + "\n".join(f"{n}.png,cat" for n in range(12))),
+        ),
+        Case("one class", csv("image,label\nphotos/cat/0.png,cat\nphotos/cat/1.png,cat")),
+        Case("labels `Cat` and `cat`", csv("image,label\nphotos/cat/0.png,Cat\nphotos/cat/1.png,cat")),
+        Case("10,000 labels, an image each", many_labels),
+        Case(
+            "`split: {group: patient}`, and no such column",
+            csv("image,label,pateint\n" + rows(lambda *_: ",1"), "data: {source: list.csv, split: {group: patient}}"),
+        ),
+    ],
+)
+
+SPLITS = Section(
+    "Splits",
+    "The default shares need at least four images (or groups) of each class.",
+    1,
+    [
+        Case("a class of two images", photos(few)),
+        Case(
+            "a class with two groups",
+            csv(
+                "image,label,patient\n" + rows(lambda label, number: f",{label}-{number % 2}"),
+                "data: {source: list.csv, split: {group: patient}}",
+            ),
+        ),
+        Case("three classes in six groups, which leave a split without one", uneven),
+        Case("split `valid`", csv(_IN_SPLITS + rows(lambda _, n: ",train" if n else ",valid"))),
+        Case("an empty split", csv(_IN_SPLITS + rows(lambda _, n: ",train" if n else ","))),
+        Case(
+            "no `val` of one class",
+            csv(_IN_SPLITS + rows(lambda label, n: ",train" if n or label == "cat" else ",val")),
+        ),
+        Case(
+            "a group in two splits",
+            csv(
+                "image,label,split,patient\n" + rows(lambda _, n: f",{'train' if n else 'val'},{n // 2}"),
+                "data: {source: list.csv, split: {group: patient}}",
+            ),
+        ),
+    ],
+)

@@ -1,0 +1,116 @@
+"""What can be wrong with a space, with points, and with the values of a recipe."""
+
+from __future__ import annotations
+
+from tests.errors.cases import Section, typed, written
+
+SPACES = Section(
+    "space",
+    "What may be written for a name, and which choices go together.",
+    2,
+    [
+        typed("space: 3"),
+        typed("space: {droput.rate: 0.1}"),
+        typed("space: {dropout: {rte: 0.1}}"),
+        typed("space: {optimizer: adamw}"),
+        typed("space: {dropout.rate: {min: 0, maxx: 0.5}}"),
+        typed("space: {dropout.rate: {}}"),
+        typed("space: {dropout.rate: {value: 0.1, values: [0.1, 0.2]}}"),
+        typed("space: {dropout.rate: {min: 0}}"),
+        typed("space: {dropout.rate: {min: 0.3, max: 0.1}}"),
+        typed("space: {dropout.rate: {min: 0, max: .inf}}"),
+        typed("space: {dropout.rate: {min: 0, max: 0.5, log: true}}"),
+        typed("space: {dropout.rate: {min: 0, max: 0.5, log: very}}"),
+        typed("space: {dropout.rate: {min: 0, max: 0.5, int: true}}"),
+        typed("space: {batch_size: {min: 8, max: 64, int: false}}"),
+        typed("space: {dropout.rate: {min: 0, max: 0.5, step: 0.7}}"),
+        typed("space: {batch_size: {min: 8, max: 64, step: 0.5}}"),
+        typed("space: {optimizer.lr: {min: 1.0e-4, max: 1.0e-2, log: true, step: 0.1}}"),
+        typed("space: {dropout.rate: [0, 0.1]}"),
+        typed("space: {dropout.rate: {values: 3}}"),
+        typed("space: {dropout.rate: {values: []}}"),
+        typed("space: {dropout.rate: {values: [0, 0.0]}}"),
+        typed("space: {dropout.rate: {values: [0, 2]}}"),
+        typed("space: {dropout.rate: {min: 0, max: 0.5, default: 0.9}}"),
+        typed("space: {optimizer.lr: {min: 0.1, max: 0.2}}"),
+        typed("space: {augment.policy: {min: 0, max: 1}}"),
+        typed("space: {freeze_depth: {min: 0, max: all}}"),
+        typed("space: {optimizer: {lr: 0.1}, optimizer.lr: 0.2}"),
+        typed("space: {optimizer.momentum: 0.9}"),
+        typed("space: {optimizer.name: sgd, dropout.rate: {values: [0.1, 0.2], when: {optimizer.name: adamw}}}"),
+        typed("space: {dropout.rate: {value: 0.1, when: {batch_size: 64}}}"),
+        typed("space: {dropout.rate: {value: 0.1, when: 3}}"),
+        typed("space: {dropout.rate: {value: 0.1, when: {optimizer.nam: adamw}}}"),
+        typed("space: {dropout.rate: {value: 0.1, when: {batch_size: []}}}"),
+        typed(
+            "space:\n"
+            "  batch_size: {values: [16, 32], when: {dropout.rate: 0.1}}\n"
+            "  dropout.rate: {values: [0.1, 0.2], when: {batch_size: 16}}"
+        ),
+        typed(
+            "space:\n"
+            "  augment.policy: {values: [none, flip]}\n"
+            "  batch_size: {values: [16, 32], when: {augment.policy: flip}}\n"
+            "  dropout.rate: {values: [0.1, 0.2], when: {batch_size: 16, augment.policy: none}}"
+        ),
+        typed("space:\n  one_of:\n    - {batch_size: 16}\n    - {batch_size: 32}\n  batch_size: 64"),
+        typed("space: {optimizer: {one_of: []}}"),
+        typed("space: {optimizer: {one_of: [3]}}"),
+        typed("space: {optimizer: {one_of: [{name: sgd}, {name: adam}], default: adamw}}"),
+        typed("space: {optimizer: {default: adam}}"),
+        typed("space: {extends: lecture}"),
+        typed("space: {extends: lecture7, optimizer.name: lion}"),
+        typed("space: {extends: lecture7, optimizer.name: adamw}"),
+    ],
+)
+
+RECIPES = Section(
+    "Values of a recipe, and points",
+    "The same rules hold in `space` and in `search.points`.",
+    2,
+    [
+        typed("space: {backbone: resnet18}"),
+        typed("space: {backbone: timm/resnet1888}"),
+        typed("space: {weights: imagenet}"),
+        typed("space: {weights: best.pth}"),
+        typed("space: {freeze_depth: deep}"),
+        typed("space: {freeze_depth: 12}"),
+        typed("space: {backbone: torchvision/resnet18, freeze_depth: {values: [all, -6]}}"),
+        typed("space: {optimizer.name: adamm}"),
+        typed("space: {optimizer.lr: 0}"),
+        typed("space: {optimizer.lr: 1e999}"),
+        typed("space: {optimizer.lr: fast}"),
+        typed("space: {optimizer.betas: 0.9}"),
+        typed("space: {optimizer.betas: [0.9, 1.0]}"),
+        typed("space: {dropout.rate: 1}"),
+        typed("space: {augment.policy: flop}"),
+        typed("space: {balance.class_weights: inversed}"),
+        typed("space: {precision: fp8}"),
+        typed("space: {batch_size: 0}"),
+        typed("space: {batch_size: 5000}"),
+        typed("space: {batch_size: 16.5}"),
+        typed("search: {algorithm: points}"),
+        typed("search: {algorithm: points, points: []}"),
+        typed("search: {algorithm: points, points: [adamw]}"),
+        typed("search: {algorithm: points, points: [{batchsize: 16}]}"),
+        typed("search: {algorithm: points, points: [{batch_size: 16}]}"),
+        typed("search: {algorithm: points, points: [{dropout.rate: 0.5}]}"),
+        typed("search: {algorithm: tpe, points: [{batch_size: 32}]}"),
+        typed("search: {algorithm: points, points: [{dropout.rate: 1.5}]}"),
+        written(
+            "name: cells\ndata: {source: digits}\n"
+            "search: {algorithm: points, points: [{optimizer: {name: sgd, momentum: 0.9}}]}",
+            shown="search: {algorithm: points, points: [{optimizer: {name: sgd, momentum: 0.9}}]}\n(no space)",
+        ),
+        typed(
+            "search: {algorithm: points, points: [{optimizer: {name: sgd, momentum: 0.9}}]}\nspace: {extends: lecture7}"
+        ),
+        typed(
+            "search: {algorithm: points, points: [{augment.policy: none, batch_size: 32}]}\n"
+            "space:\n"
+            "  one_of:\n"
+            "    - {augment.policy: none, batch_size: 16}\n"
+            "    - {augment.policy: flip, batch_size: 32}"
+        ),
+    ],
+)

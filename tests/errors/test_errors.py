@@ -1,0 +1,130 @@
+"""docs/errors.md is what the program prints, and no error of the program is missing there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.homes import Home
+from tests.errors.cases import Case, Section, run
+from tests.errors.folders import Folder
+from tests.errors.page import PAGE, cell, every_case, read, render
+from tests.errors.sites import Site, sites
+
+AGAIN = "run `make errors-doc` and read what it changed"
+
+UNSEEN = {
+    "wrong calls between functions, which no input leads to": (
+        "must lie in {} ({})",
+        "{} must lie in {} ({})",
+        "freeze depth must be 0..{} ({})",
+        'names must not hold "{}" ({})',
+        "need probabilities (N, C >= 2) and labels (N,) ({}, {})",
+        "probabilities must be finite, not negative, and sum to 1 in each row",
+        "labels must be 0..{} ({}..{})",
+        "images must be uint8 (B, 3, H, W) with one digest each: got {} {} and {} digests",
+        "split {} of {} must hold images (0)",
+        "checkpoint {} must be named epoch-<number>-<sha256>.safetensors",
+        "checkpoint must hold a training's state",
+        "checkpoint must hold tensors by name",
+        "checkpoint must be of {}, and is of another training",
+        "recipe {}, seed {} and data {}",
+        "trial {} is {} in attempt {}; a result of attempt {} was refused",
+        "trial {} is {}; it cannot become {}",
+        "sweep {} is {}; it cannot become {}",
+        "is a group; give its names: {}",
+        "a point's number lies below the size",
+        "the stages of backbone {} can be counted only by a program that imports it",
+    ),
+    "lines of the report of `meltpoint doctor`, tested where it looks": (
+        "run again with --debug for the traceback",
+        "torch can use {} of these {}",
+        "a driver for CUDA {}",
+        "torch with CUDA",
+        "choose another: --home or MELTPOINT_HOME",
+        "move {} away, or put a copy from before in its place",
+        "{} is damaged: {}",
+        "{} was written by a newer version (schema {})",
+        "mlflow store",
+        "{} does not answer: {}",
+        "start it, or correct MLFLOW_TRACKING_URI",
+        "move {} away",
+    ),
+    "refused before, by the sweep file's own rules": (
+        "backbone must be timm/<model>, torchvision/<model> of {}, or own code ({})",
+        "backbone timm/{} cannot be cut into stages: {}",
+        "its forward pass cannot be followed ({})",
+        "weights must be pretrained, random, a .safetensors file, or a .pth file with {}<64 hex> ({})",
+        "augment.policy: must be one of {} ({})",
+        "device must be cpu, cuda or cuda:<index> ({})",
+        "{} was asked for: this machine has {} usable GPUs",
+    ),
+    "said by `make backbones`, to those who build the table": ("{}: must resize by {} ({})",),
+    "checkpoints that something damaged, tested where they are read": (
+        "checkpoint {} is torn or altered: its content has another SHA-256",
+        "checkpoint {} cannot be read: {}",
+        "checkpoint must hold what this recipe trains, and differs in {}",
+        "checkpoint's {} must have shape {}",
+    ),
+    "a matter of luck: the disk fills between two looks, or the last step alone diverges": (
+        "decoded images need {} GiB below {}, {} GiB are free: make room or lower data.image_size",
+        "predictions on {} are not finite",
+        "{} was replaced",
+    ),
+    "a file system's own, or Ray's, which waits minutes for an address that nothing answers": (
+        "{}: cannot be listed: {}",
+        "the Ray cluster of RAY_ADDRESS, {}, cannot be joined",
+    ),
+}
+"""Texts of errors that the page lacks, and why."""
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("section", "case"), list(every_case()), ids=[f"{section.title}: {case.wrong}" for section, case in every_case()]
+)
+def test_what_is_printed_is_what_the_page_says(
+    section: Section, case: Case, page: str, home: Home, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if section.ray:
+        request.getfixturevalue("ray_once")
+    said = run(case, Folder(tmp_path, home.root))
+
+    assert (said.exit_code, said.stdout) == (section.exit_code, ""), said.stderr
+    assert "Traceback" not in said.stderr
+    assert not said.stderr.startswith("unexpected ")
+    assert cell(said.stderr) == read(page).get((section.title, case.wrong)), AGAIN
+
+
+def test_the_page_has_the_cases_and_nothing_else(page: str) -> None:
+    assert set(read(page)) == {(section.title, case.wrong) for section, case in every_case()}, AGAIN
+    assert render(read(page)) == page, AGAIN
+
+
+def test_every_error_of_the_program_is_on_the_page(page: str) -> None:
+    printed = [_plain(row) for row in read(page).values()]
+    excused = {text for texts in UNSEEN.values() for text in texts}
+    missing = [site for site in sites() if site.text not in excused and not _printed(site, printed)]
+
+    assert [f"{site.place}: {site.text}" for site in missing] == [], "add a case, or say in UNSEEN why there is none"
+
+
+def test_what_is_excused_is_an_error_that_the_page_lacks(page: str) -> None:
+    printed = [_plain(row) for row in read(page).values()]
+    lacking = {site.text for site in sites() if not _printed(site, printed)}
+    generic = {"must lie in {} ({})", "{} must lie in {} ({})"}
+
+    assert [text for texts in UNSEEN.values() for text in texts if text not in lacking | generic] == []
+
+
+def _printed(site: Site, printed: list[str]) -> bool:
+    return any(site.longest in text and site.pattern.search(text) for text in printed)
+
+
+def _plain(row: str) -> str:
+    return row.replace("`<br>`", "\n").replace("`` ", "").replace(" ``", "").strip("`").replace("\\|", "|")
