@@ -17,6 +17,7 @@ from service.homes import Home
 from service.ledgers import Ledger
 from service.records import Json, Sweep
 from service.states import SweepState
+from trainables.activation_cache import stored_entries
 from trainables.holds import removable
 
 __all__ = ["KINDS", "CacheKind", "CachedFolder", "due", "list_cache", "remove"]
@@ -95,7 +96,17 @@ def _downloads(home: Home) -> list[Path]:
 def _leftovers(home: Home) -> list[Path]:
     """Stores that were being written, or removed, when their process ended."""
     trash = f"{_TRASH}*"
-    return [*home.data.glob("*.partial"), *home.data.glob(trash), *(home.data / _DOWNLOADS).glob(trash)]
+    places = (home.data, home.data / _DOWNLOADS, home.activations)
+    return [*home.data.glob("*.partial"), *(path for place in places for path in place.glob(trash))]
+
+
+def _activations(home: Home) -> list[Path]:
+    return [path for path in home.activations.glob("*") if path.is_dir() and not path.name.startswith(_TRASH)]
+
+
+def _describe_activations(path: Path) -> tuple[str, str]:
+    boundaries = {entry.folder.name.partition("-")[0] for entry in stored_entries(path.parent, path.name)}
+    return path.name[:8], f"of frozen stages, at freeze_depth {', '.join(sorted(boundaries, key=int)) or 'none'}"
 
 
 KINDS: Mapping[str, CacheKind] = MappingProxyType(
@@ -108,6 +119,13 @@ KINDS: Mapping[str, CacheKind] = MappingProxyType(
                 find=_stores,
                 describe=_describe_store,
                 needs=_reads_store,
+            ),
+            CacheKind(
+                name="activations",
+                description="what frozen stages computed; a sweep that needs it again computes it again",
+                find=_activations,
+                describe=_describe_activations,
+                needs=lambda sweep, path: False,
             ),
             CacheKind(
                 name="downloads",

@@ -62,9 +62,9 @@ def benefit(count: int, seconds: float, row_bytes: int, idle: float = 0.0) -> fl
     return count * seconds / row_bytes * fading
 
 
-def stored_entries(root: Path) -> Iterator[StoredEntry]:
-    """Every entry below `root`; what is not whole is passed over."""
-    for rows in root.glob("*/*/*/rows"):
+def stored_entries(root: Path, body: str = "*") -> Iterator[StoredEntry]:
+    """Every entry below `root`, or of one body; what is not whole is passed over."""
+    for rows in root.glob(f"{body}/*/*/rows"):
         try:
             saved = json.loads((rows.parent / _SAVED).read_text(encoding="utf-8"))
             size = rows.stat().st_size
@@ -123,6 +123,7 @@ class ActivationCache:
         """Count a pass over the entry, for eviction."""
         if entry := self.entry(key):
             self._guarded(entry.used)
+            self._guarded((self.root / key.body).touch)  # its time says when the body was last used
 
     def give_up(self, error: OSError) -> None:
         """Use the disk no further in this process, for this reason."""
