@@ -17,11 +17,12 @@ from service.brackets import bracket_in
 from service.homes import Home
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
-from service.mlflow_runs import ClientRuns, Runs, StoreRuns
 from service.models import log_candidate
 from service.records import EpochRow, Json, Message, Sweep, Trial
 from service.shared_views import prepared_view
 from service.states import SweepState, TrialState
+
+METRICS_A_BATCH = 1000
 
 _RUN_STATUS = {
     TrialState.COMPLETED: "FINISHED",
@@ -47,14 +48,10 @@ class Tracker:
     def __init__(self, ledger: Ledger, home: Home) -> None:
         self._ledger = ledger
         self._home = home
-        local = home.tracking_uri == home.local_tracking_uri
-        if local:
+        if home.tracking_uri == home.local_tracking_uri:
             use_write_ahead_log(home.mlflow_store)
         self._client = MlflowClient(tracking_uri=home.tracking_uri)
-        self._client.search_experiments(max_results=1)  # MLflow makes or checks its tables before we write to them
-        self._runs: Runs = StoreRuns(home.mlflow_store, self._client) if local else ClientRuns(self._client)
         self._begun: set[str] = set()
-        self._sweeps: dict[str, Sweep] = {}
         self._handlers: Mapping[str, Callable[[Message], None]] = {
             "sweep_running": self._sweep_running,
             "candidate": self._candidate,
@@ -113,11 +110,11 @@ class Tracker:
         if ended:
             points += _best_points(trial, rows, at)
             tags = _end_tags(trial)
-        self._runs.log(run_id, points, params, tags)
+        self._log(run_id, points, params, tags)
         if ended:
             if trial.trace:
                 self._client.log_text(run_id, trial.trace, "error.txt")
-            self._runs.end(run_id, _RUN_STATUS[trial.state], at)
+            self._client.set_terminated(run_id, status=_RUN_STATUS[trial.state], end_time=at)
 
     def _trial_started(self, sweep: Sweep, trial: Trial, message: Message) -> str:
         place = self._place(sweep)
@@ -127,8 +124,14 @@ class Tracker:
         find = self._create_run if new else self._run
         run_id = find(place["experiment_id"], tags, trial.started_at)
         self._ledger.note_run(trial.id, run_id)
-        self._runs.add_dataset(run_id, place["experiment_id"], _dataset(sweep.data))
+        self._client.log_inputs(run_id, datasets=[_dataset(sweep.data)])
         return run_id
+
+    def _log(self, run_id: str, points: Sequence[Metric], params: Sequence[Param], tags: Sequence[RunTag]) -> None:
+        """One batch, or as many as MLflow's limit on metrics asks for; params and tags go with the first."""
+        self._client.log_batch(run_id, metrics=points[:METRICS_A_BATCH], params=params, tags=tags)
+        for start in range(METRICS_A_BATCH, len(points), METRICS_A_BATCH):
+            self._client.log_batch(run_id, metrics=points[start : start + METRICS_A_BATCH])
 
     def _candidate(self, message: Message) -> None:
         sweep, trial = self._both(message)
@@ -166,15 +169,7 @@ class Tracker:
 
     def _both(self, message: Message) -> tuple[Sweep, Trial]:
         assert message.trial_id is not None, message
-        return self._placed(message.sweep_id), self._ledger.trial(message.trial_id)
-
-    def _placed(self, sweep_id: str) -> Sweep:
-        """The sweep as it began in MLflow, read once: its later states are not for its trials to tell."""
-        if sweep_id not in self._sweeps:
-            sweep = self._ledger.sweep(sweep_id)
-            self._place(sweep)
-            self._sweeps[sweep_id] = sweep
-        return self._sweeps[sweep_id]
+        return self._ledger.sweep(message.sweep_id), self._ledger.trial(message.trial_id)
 
     def _place(self, sweep: Sweep) -> Json:
         assert sweep.mlflow is not None, f"messages of {sweep.id} out of order"
@@ -204,10 +199,11 @@ class Tracker:
         return str(found[0].info.run_id) if found else self._create_run(experiment_id, tags, started)
 
     def _create_run(self, experiment_id: str, tags: Mapping[str, str], started: int | None) -> str:
-        run_id = self._runs.create(experiment_id, name=tags["mlflow.runName"], tags=tags, started=started)
+        name = tags["mlflow.runName"]
+        run = self._client.create_run(experiment_id, start_time=started, tags=dict(tags), run_name=name)
         if tags["meltpoint.kind"] == "sweep":
             self._begun.add(tags["meltpoint.sweep_id"])
-        return run_id
+        return str(run.info.run_id)
 
 
 def use_write_ahead_log(store: Path) -> None:
