@@ -246,7 +246,8 @@ class Ledger:
             trial = self._trial(connection, trial_id)
             self._check_attempt(trial, attempt)
             fresh = [row for row in rows if row.epoch > trial.epochs]
-            now, messages = trial, []
+            now = trial
+            messages: list[tuple[str, Json]] = []
             if fresh:
                 insert_epochs(connection, trial_id, attempt, fresh)
                 best_epoch, best_value = _best(trial, fresh, metric, maximize)
