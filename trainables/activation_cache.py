@@ -52,8 +52,8 @@ class StoredEntry:
 
     @property
     def benefit(self) -> float:
-        """Seconds saved per byte so far, halved for each day without use (after GDSF, Cherkasova 1998)."""
-        return benefit(self.uses, self.seconds, self.row_bytes, self.idle)
+        """Seconds saved per byte, at uses so far and the next, halved for each idle day (after GDSF, Cherkasova 1998)."""
+        return benefit(self.uses + 1, self.seconds, self.row_bytes, self.idle)
 
 
 def benefit(count: int, seconds: float, row_bytes: int, idle: float = 0.0) -> float:

@@ -183,7 +183,8 @@ class Claims:
             yield np.array(taken, dtype=np.int64)
         finally:
             for at in taken:
-                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, places[at])
+                with suppress(OSError):  # the disk failed meanwhile, and the file was closed
+                    fcntl.lockf(self._file, fcntl.LOCK_UN, 1, places[at])
 
 
 def uses(folder: Path) -> tuple[int, float]:
@@ -191,7 +192,7 @@ def uses(folder: Path) -> tuple[int, float]:
     try:
         status = (folder / "uses").stat()
     except OSError:
-        return 0, float("inf")
+        return 0, 0.0
     return status.st_size, max(0.0, time.time() - status.st_mtime)
 
 

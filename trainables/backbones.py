@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from search_spaces.backbones import BACKBONES, BackboneInfo
 from trainables.architectures import architecture
+from trainables.cuts import Cut
 from trainables.image_sizes import check_image_size
 from trainables.own_features import own_info
 from trainables.weights import load_weights
@@ -33,15 +34,14 @@ class Body(nn.Module):
 
     def __init__(
         self,
-        stages: Iterable[nn.Module],
-        pool: nn.Module,
+        cut: Cut,
         *,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
     ) -> None:
         super().__init__()
-        self.stages = nn.Sequential(*stages)
-        self.pool = nn.Sequential(pool, nn.Flatten())
+        self.stages = nn.Sequential(*cut.stages)
+        self.pool = nn.Sequential(cut.pool, nn.Flatten())
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -62,8 +62,7 @@ class Classifier(Body):
 
     def __init__(
         self,
-        stages: Iterable[nn.Module],
-        pool: nn.Module,
+        cut: Cut,
         *,
         features: int,
         classes: int,
@@ -72,7 +71,7 @@ class Classifier(Body):
         std: tuple[float, float, float],
         shared: int = 0,
     ) -> None:
-        super().__init__(stages, pool, mean=mean, std=std)
+        super().__init__(cut, mean=mean, std=std)
         self.head = nn.Sequential(OrderedDict(dropout=nn.Dropout(dropout), linear=nn.Linear(features, classes)))
         self._shared = shared
         self.freeze_depth = shared
@@ -144,12 +143,14 @@ def build_classifier(
     """
     body = pretrained_body(backbone, weights=weights, image_size=image_size, seed=seed)
     info = _info(backbone, image_size)
-    stages = [stage if number < freeze_depth else copy.deepcopy(stage) for number, stage in enumerate(body.stages)]
+    stages = tuple(
+        cast(nn.Sequential, stage if number < freeze_depth else copy.deepcopy(stage))
+        for number, stage in enumerate(body.stages)
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Classifier(
-            stages,
-            copy.deepcopy(body.pool[0]),
+            Cut(stages=stages, pool=copy.deepcopy(body.pool[0])),
             features=info.features,
             classes=classes,
             dropout=dropout,
@@ -183,7 +184,7 @@ def _body(backbone: str, weights: str, image_size: int | None, seed: int, stamp:
         if image_size is not None and image_size != info.input_size:
             arch.resize(model, image_size)
         cut = arch.cut(model)
-    body = Body(cut.stages, cut.pool, mean=info.mean, std=info.std)
+    body = Body(cut, mean=info.mean, std=info.std)
     return body.eval().requires_grad_(False)
 
 

@@ -189,7 +189,7 @@ POLICIES: Mapping[str, PolicyInfo] = {
     info.name: info
     for info in (
         PolicyInfo(name="none", apply=None, draws=0),
-        PolicyInfo(name="flip", apply=_flip, draws=1),
+        PolicyInfo(name="flip", apply=_flip, draws=1, outcomes=_flipped),
         PolicyInfo(name="flip_crop", apply=_flip_crop, draws=5),
         PolicyInfo(name="color", apply=_color, draws=4),
         PolicyInfo(name="lecture7", apply=_lecture7, draws=9),

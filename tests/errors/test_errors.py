@@ -18,7 +18,7 @@ UNSEEN = {
     "wrong calls between functions, which no input leads to": (
         "must lie in {} ({})",
         "{} must lie in {} ({})",
-        "freeze depth must be 0..{} ({})",
+        "freeze depth must be {}..{} ({})",
         'names must not hold "{}" ({})',
         "need probabilities (N, C >= 2) and labels (N,) ({}, {})",
         "probabilities must be finite, not negative, and sum to 1 in each row",
@@ -36,6 +36,9 @@ UNSEEN = {
         "is a group; give its names: {}",
         "a point's number lies below the size",
         "the stages of backbone {} can be counted only by a program that imports it",
+    ),
+    "as a trial says it whose step one image fills a GPU with": (
+        "{} has too little memory for one image at a time: take a smaller backbone or image_size ({})",
     ),
     "lines of the report of `meltpoint doctor`, tested where it looks": (
         "run again with --debug for the traceback",

@@ -16,8 +16,8 @@ ROW = 24
 
 
 def rows_of(keys: Keys) -> Rows:
-    """Bytes that follow from the key, so that a wrong row is seen."""
-    return np.stack([np.frombuffer(int(key).to_bytes(8, "little") * 3, dtype=np.uint8) for key in keys])
+    """Bytes that follow from the key, so that a wrong row is seen; few are zero, as what is cut off reads."""
+    return ~np.stack([np.frombuffer(int(key).to_bytes(8, "little") * 3, dtype=np.uint8) for key in keys])
 
 
 def keys_of(*numbers: int) -> Keys:
