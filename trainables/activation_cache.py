@@ -52,7 +52,7 @@ class StoredEntry:
 
     @property
     def benefit(self) -> float:
-        """Seconds saved per byte, at uses so far and the next, halved for each idle day (after GDSF, Cherkasova 1998)."""
+        """Seconds saved per byte, at uses so far and the next; halves each idle day (GDSF, Cherkasova 1998)."""
         return benefit(self.uses + 1, self.seconds, self.row_bytes, self.idle)
 
 

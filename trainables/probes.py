@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from search_spaces.records import Adamw
 from trainables.backbones import Classifier
@@ -81,7 +81,8 @@ class Probe:
         """Time every part of an evaluation, for about `seconds`."""
         self.model.freeze(0)
         self.model.eval()
-        parts: list[Callable[[Tensor], Tensor]] = [self.model.prefix, *self.model.stages, self.model.head]
+        pooled = nn.Sequential(self.model.pool, self.model.head)
+        parts: list[Callable[[Tensor], Tensor]] = [self.model.prefix, *self.model.stages, pooled]
         rounds: list[list[float]] = []
         boundaries: list[int] = []
         deadline = time.perf_counter() + seconds

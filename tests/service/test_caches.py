@@ -107,7 +107,7 @@ def sweep_on(home: Home, ledger: Ledger, data: dict[str, object]) -> str:
 def test_what_a_running_sweep_reads_is_not_due(home: Home) -> None:
     ledger = Ledger.at(home.ledger, clock=now_ms)
     store = next(one for one in list_cache(home) if "16 px" in one.about)
-    sweep_id = sweep_on(home, ledger, {"name": "photos", "source": "torchvision:CIFAR10", "store": store.path.name})
+    sweep_id = sweep_on(home, ledger, {"name": "photos", "source": "torchvision:CIFAR10", "stores": [store.path.name]})
     with driving(home, sweep_id):
         cached = list_cache(home)
         assert {one.about for one in cached if one.users == (sweep_id,)} == {
@@ -122,7 +122,7 @@ def test_what_a_running_sweep_reads_is_not_due(home: Home) -> None:
 def test_what_a_model_has_still_to_be_registered_from_is_not_due(home: Home) -> None:
     ledger = Ledger.at(home.ledger, clock=now_ms)
     store = next(one for one in list_cache(home) if "16 px" in one.about)
-    sweep_id = sweep_on(home, ledger, {"name": "photos", "store": "another"})
+    sweep_id = sweep_on(home, ledger, {"name": "photos", "stores": ["another"]})
     ledger.outbox.tell(sweep_id, "candidate", {"data": str(store.path), "split_key": "k", "test": {}})
     ledger.move_sweep(sweep_id, SweepState.COMPLETED)
     assert [one.about for one in list_cache(home) if one.users] == ["120 images at 16 px, decoded"]

@@ -18,7 +18,7 @@ from service.homes import Home
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
 from service.outputs import Format
-from service.records import EpochRow
+from service.records import Ending, EpochRow
 from service.states import SweepState, TrialState
 
 SPEC = """\
@@ -62,7 +62,7 @@ def add(home: Home, name: str, value: float | None, *, text: str = SPEC, seed: i
     if value is not None:
         row = EpochRow(epoch=1, seconds=2.5, recorded_at=1, readings={"val": {"accuracy": value}})
         ledger.record_epochs(trial.id, attempt=1, rows=[row], metric="val/accuracy", maximize=True)
-    ledger.finish_trial(trial.id, attempt=1, state=TrialState.COMPLETED)
+    ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
     ledger.move_sweep(sweep.id, SweepState.COMPLETED)
     ledger.close()
     return sweep.id
