@@ -80,6 +80,7 @@ def test_the_json_of_the_trials_keeps_its_contract(finished_sweep: Outcome) -> N
             "epochs",
             "seconds",
             "mlflow_run_id",
+            "sharing",
             "error",
         }
         assert "optimizer.lr" in trial["recipe"]
