@@ -48,7 +48,7 @@ def values_used(spec: SweepSpec, name: str) -> list[object]:
 
 def expected_recipes(spec: SweepSpec) -> list[tuple[Recipe, float]]:
     """Recipes and how often each is expected among the sweep's trials: its points, or 256 draws of its space."""
-    recipes = list(spec.points) or _drawn(spec.space)
+    recipes = recipes_drawn(spec)
     return [(recipe, spec.budget.trials / len(recipes)) for recipe in recipes]
 
 

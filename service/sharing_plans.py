@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from search_spaces import Recipe, SweepSpec, expected_recipes
 from service.homes import Home
 from service.records import Json
 from trainables.sharing import SharingPlan
+from trainables.store_plans import Machine
 
 MOST_BYTES = 20_000_000_000
 FREE_SHARE = 0.25
@@ -69,8 +69,7 @@ def cache_limit(spec: SweepSpec, home: Home) -> int:
     """`data.cache`, else a quarter of the free disk and at most 20 GB."""
     if spec.data.cache is not None:
         return spec.data.cache
-    there = next(place for place in (home.root, *home.root.parents) if place.exists())
-    return min(MOST_BYTES, int(shutil.disk_usage(there).free * FREE_SHARE))
+    return min(MOST_BYTES, int(Machine.of(home.root).free_disk * FREE_SHARE))
 
 
 def _body(recipe: Recipe) -> _Body:
