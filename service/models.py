@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,8 +123,7 @@ def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
         outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(data.classes)))]),
     )
-    mlflow.set_tracking_uri(tracking_uri)
-    with mlflow.start_run(run_id=trial.mlflow_run_id):
+    with _tracking_to(tracking_uri), mlflow.start_run(run_id=trial.mlflow_run_id):
         model: ModelInfo = mlflow.pytorch.log_model(
             module,
             name="model",
@@ -139,3 +140,16 @@ def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -
             },
         )
     return str(model.model_id)
+
+
+@contextmanager
+def _tracking_to(uri: str) -> Iterator[None]:
+    """`mlflow.pytorch` logs to where the process as a whole does; the process forgets it, with its variable, again."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # the documented types lack what unsets it
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before

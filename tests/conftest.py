@@ -84,6 +84,12 @@ def ray_once(home: Home) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def tracks_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mlflow` itself reads the session's home."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", home.tracking_uri)
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 digits of three classes as PNG files of 32 px in class folders. Read it, never write to it."""

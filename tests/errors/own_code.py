@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Callable, Sequence
 
 from tests.errors.cases import Case, Section
 from tests.errors.folders import Folder
 from tests.errors.trials import trial
+from tests.own_modules import NAME, write_module
 
-_numbers = itertools.count()
-_MODULE = r"own_\d+"
-LIKE = {_MODULE: "mine"}
+LIKE = {NAME: "mine"}
 
 Make = Callable[[Folder], Sequence[str]]
 
 
 def module(folder: Folder, text: str) -> str:
     """A module beside the sweep file, of a name that no other case has; a row calls it `mine`."""
-    name = f"own_{next(_numbers)}"
-    folder.write(f"{name}.py", f"import numpy as np\nimport torch\nfrom PIL import Image\n{text}\n")
-    return name
+    return write_module(folder.path, text)
 
 
 def loads(body: str) -> Case:

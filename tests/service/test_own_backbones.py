@@ -57,14 +57,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_sweep_of_it_registers_a_model_that_serves_without_it(home: Home, ray_once: None, folder: Path) -> None:
+def test_a_sweep_of_it_registers_a_model_that_serves_without_it(
+    home: Home, ray_once: None, tracks_home: None, folder: Path
+) -> None:
     outcome = run_sweep(load_spec(folder / "s.yaml"), home=home, console=stderr())
     assert (outcome.sweep.state, outcome.unsent) == (SweepState.COMPLETED, 0)
     assert outcome.board.trials[0].recipe["backbone"] == "own_stripes:small"
     assert outcome.sweep.registered is not None
     sys.modules.pop("own_stripes")
     (folder / "own_stripes.py").unlink()
-    mlflow.set_tracking_uri(home.tracking_uri)
     served = mlflow.pyfunc.load_model(outcome.sweep.registered["uri"])
     probabilities = served.predict(np.zeros((3, 40, 50, 3), dtype=np.uint8))
     assert np.asarray(probabilities).sum(axis=1) == pytest.approx([1, 1, 1], abs=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import threading
 import time
@@ -128,13 +129,12 @@ def test_the_parent_run_has_spec_data_and_leaderboard(
 
 
 def test_the_candidate_serves_without_meltpoint_and_without_pickle(
-    finished_sweep: Outcome, home: Home, monkeypatch: pytest.MonkeyPatch
+    finished_sweep: Outcome, home: Home, tracks_home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     best = finished_sweep.board.best
     assert best is not None
     assert finished_sweep.sweep.registered is not None
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    mlflow.set_tracking_uri(home.tracking_uri)
     model = mlflow.pyfunc.load_model(finished_sweep.sweep.registered["uri"])
     data = _data_of(finished_sweep, home)
     images = np.ascontiguousarray(data.images[data.splits["val"]])
@@ -143,6 +143,12 @@ def test_the_candidate_serves_without_meltpoint_and_without_pickle(
     assert accuracy == pytest.approx(best.best_value)
     assert np.asarray(model.predict(images[:3, :20, :31])).shape == (3, 3)
     assert model.metadata.metadata["classes"] == ["one", "two", "zero"]
+
+
+def test_registering_a_model_leaves_the_process_tracking_as_it_did(finished_sweep: Outcome) -> None:
+    assert finished_sweep.sweep.registered is not None
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    assert not mlflow.is_tracking_uri_set()
 
 
 def _data_of(outcome: Outcome, home: Home) -> PreparedData:

@@ -59,6 +59,7 @@ def test_a_set_runs_from_its_files_to_a_registered_model(
     classes: dict[str, int],
     home: Home,
     ray_once: None,
+    tracks_home: None,
     tmp_path: Path,
 ) -> None:
     name = f"set-{make.__name__.partition('_')[0]}"
@@ -83,12 +84,11 @@ def test_a_set_runs_from_its_files_to_a_registered_model(
     query = f"tags.`meltpoint.sweep_id` = '{outcome['sweep_id']}'"
     runs = client.search_runs([outcome["mlflow"]["experiment_id"]], filter_string=query)
     assert len(runs) == len(backbones) + 1
-    check_served(home, outcome)
+    check_served(outcome)
 
 
-def check_served(home: Home, outcome: dict[str, Any]) -> None:
+def check_served(outcome: dict[str, Any]) -> None:
     """The registered model resizes a photo of any size as the best trial's images were."""
-    mlflow.set_tracking_uri(home.tracking_uri)
     model = mlflow.pyfunc.load_model(outcome["registered"]["uri"])
     assert model.metadata is not None
     wanted = "bicubic" if outcome["best"]["recipe"]["backbone"] == BICUBIC else "bilinear"

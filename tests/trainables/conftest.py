@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from search_spaces import DataSpec
+from tests.own_modules import Write, write_module
 from trainables.prepared import PreparedData, prepare
 
 
@@ -22,3 +24,10 @@ def tiny(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepare
     """`tiny_folder` at 32 px with the default split."""
     root = tmp_path_factory.mktemp("prepared")
     return prepare(DataSpec(source=str(tiny_folder), image_size=32), base_dir=root, root=root)
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Writes a module of its own and returns its name; the path is as before when the test ends."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    return lambda code: write_module(tmp_path, code)

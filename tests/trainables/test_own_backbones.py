@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import itertools
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from torch.nn import functional
 
 from search_spaces import MeltpointError, Recipe, SpecError, parse_spec, resolve_freeze_depth
 from search_spaces.own_backbones import count_stages_by
+from tests.own_modules import Write
 from trainables.backbones import Classifier, build_classifier
 from trainables.checkpoints import load_checkpoint, save_checkpoint
 from trainables.errors import OwnCodeError, WeightsError
@@ -37,23 +36,6 @@ def net(pretrained=False):
 net.mean = net.std = (0.5, 0.5, 0.25)
 """
 SIZE = 16
-
-_numbers = itertools.count()
-
-Write = Callable[[str], str]
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a module of its own and returns its name; the path is as before when the test ends."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-
-    def put(code: str) -> str:
-        name = f"own_net_{next(_numbers)}"
-        (tmp_path / f"{name}.py").write_text(f"import torch\nfrom torch import nn\n{code}")
-        return name
-
-    return put
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +125,7 @@ def test_weights_are_random_the_function_s_own_or_a_file_s(write: Write, tmp_pat
 
     tensors = {f"{stage}.0.weight": torch.ones(1) for stage in ("stem", "body")}
     save_file(tensors, tmp_path / "w.safetensors")
-    with pytest.raises(WeightsError, match=r"do not fit own_net_\d+:net: 1\d missing .*; 2 of another shape"):
+    with pytest.raises(WeightsError, match=r"do not fit own_\d+:net: 1\d missing .*; 2 of another shape"):
         classifier(name, weights=str(tmp_path / "w.safetensors"))
     theirs = build_own(name)
     save_file(theirs.state_dict(), tmp_path / "w.safetensors")

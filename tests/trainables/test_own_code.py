@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import itertools
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import torch
 
 from search_spaces import DataSpec, Recipe, load_spec
 from search_spaces.own_backbones import count_stages_by
+from tests.own_modules import Write, write_module
 from trainables.datasets import load_table
 from trainables.errors import DataError, OwnCodeError
 from trainables.evaluation import score
@@ -23,23 +22,6 @@ from trainables.trials import TrialPlan, TrialTraining
 from trainables.views import draw
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_code" / "stripes.yaml"
-
-_numbers = itertools.count()
-
-Write = Callable[[str], str]
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a module of its own and returns its name; the path is as before when the test ends."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-
-    def put(code: str) -> str:
-        name = f"own_{next(_numbers)}"
-        (tmp_path / f"{name}.py").write_text(f"import numpy as np\nimport torch\n{code}")
-        return name
-
-    return put
 
 
 def test_the_example_trains_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,10 +206,7 @@ def test_a_trial_finds_modules_beside_the_sweep_file(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sys, "path", list(sys.path))
     folder = tmp_path / "sweep"
     folder.mkdir()
-    name = f"own_{next(_numbers)}"
-    (folder / f"{name}.py").write_text(
-        "def load(folder):\n    return [(folder / f'{n}.png', n % 2) for n in range(3)]\n"
-    )
+    name = write_module(folder, "def load(folder):\n    return [(folder / f'{n}.png', n % 2) for n in range(3)]")
 
     table = load_table(f"{name}:load", base_dir=folder)
     assert table.images[2] == folder / "2.png"
