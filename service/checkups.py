@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +22,7 @@ from search_spaces import BACKBONES
 from search_spaces.sizes import format_size
 from service.homes import Home
 from service.machines import cgroup_cores, memory_available, usable_cores
+from service.settings import DEFAULT, Setting
 
 __all__ = ["Finding", "Level", "examine", "examine_ray_start"]
 
@@ -55,7 +56,8 @@ class Surroundings:
 
     home: Home
     home_from: str
-    environment: dict[str, str]
+    environment: Mapping[str, str]
+    settings: Sequence[Setting] = ()
 
 
 Check = Callable[[Surroundings], Iterator[Finding]]
@@ -283,12 +285,15 @@ def _bytecode(where: Surroundings) -> Iterator[Finding]:
 
 
 def _settings(where: Surroundings) -> Iterator[Finding]:
-    """Variables in force that change what a sweep does."""
-    names = [name for name in where.environment if name.startswith(("MELTPOINT_", "MLFLOW_TRACKING_", "RAY_ADDRESS"))]
+    """What is in force and changes what a sweep does."""
+    for setting in where.settings:
+        if setting.origin != DEFAULT:
+            yield Finding(name="setting", text=f"{setting.name} = {setting.value} (from {setting.origin})")
     secret = ("TOKEN", "PASSWORD", "SECRET")
-    for name in sorted(names):
-        hidden = any(part in name for part in secret)
-        yield Finding(name="setting", text=f"{name}={'(set)' if hidden else where.environment[name]} (environment)")
+    for name, value in sorted(where.environment.items()):
+        if name.startswith(("MLFLOW_TRACKING_", "RAY_ADDRESS")):
+            hidden = any(part in name for part in secret)
+            yield Finding(name="setting", text=f"{name} = {'(set)' if hidden else value} (from the environment)")
 
 
 CHECKS: Sequence[tuple[str, Check]] = (

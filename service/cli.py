@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +40,8 @@ def top(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     if version:
+        from importlib import metadata
+
         typer.echo(f"meltpoint {metadata.version('meltpoint')}")
         raise typer.Exit
     from search_spaces.own_backbones import count_stages_by
@@ -165,6 +166,7 @@ def cache_prune(
 
 @app.command()
 def doctor(
+    ctx: typer.Context,
     start: Annotated[bool, typer.Option("--start", help="Also start Ray, which takes some seconds.")] = False,
     output: Output = Format.TABLE,
     home: HomeFlag = None,
@@ -172,7 +174,9 @@ def doctor(
     """Check that this machine can run sweeps; exit code 1 where something prevents it."""
     from service.commands import examining
 
-    sys.exit(examining.doctor(home, start=start, form=output, console=stderr()))
+    source = ctx.get_parameter_source("home")
+    typed = source is not None and source.name == "COMMANDLINE"
+    sys.exit(examining.doctor(home, typed=typed, start=start, form=output, console=stderr()))
 
 
 @app.command()

@@ -12,15 +12,18 @@ from service.checkups import Finding, Level, Surroundings, examine, examine_ray_
 from service.environments import prepare_environment
 from service.homes import Home
 from service.outputs import Format, own_stdout, print_data, print_table, working
+from service.settings import sources
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
 
-def doctor(flag: Path | None, *, start: bool, form: Format, console: Console) -> int:
-    """Print what every check found; returns the exit code."""
-    home = Home.resolve(flag)
-    origin = "--home" if flag else "MELTPOINT_HOME" if os.environ.get("MELTPOINT_HOME") else "the default"
-    where = Surroundings(home=home, home_from=origin, environment=dict(os.environ))
+def doctor(flag: Path | None, *, typed: bool, start: bool, form: Format, console: Console) -> int:
+    """Print what every check found; returns the exit code. typed: `flag` is what was typed, not a setting."""
+    home, settings = Home.resolve(flag), sources()
+    (origin,) = (setting.origin for setting in settings if setting.name == "home")
+    where = Surroundings(
+        home=home, home_from="--home" if typed else origin, environment=dict(os.environ), settings=settings
+    )
     with own_stdout(), working(console, "looking around"):
         found = list(examine(where))
         if start and not any(one.name == "home" and one.level is Level.PROBLEM for one in found):

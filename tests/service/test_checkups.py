@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from service import checkups
 from service.checkups import Finding, Level, Surroundings, examine
+from service.cli import app
 from service.clocks import now_ms
 from service.commands import examining
 from service.homes import Home
@@ -93,10 +95,34 @@ def test_the_exit_code_and_the_json_say_whether_there_is_a_problem(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkups, "CHECKS", [one for one in checkups.CHECKS if one[0] in ("ledger", "cores")])
-    assert examining.doctor(tmp_path, start=False, form=Format.JSON, console=stderr()) == 0
+    assert examining.doctor(tmp_path, typed=True, start=False, form=Format.JSON, console=stderr()) == 0
     assert {one["level"] for one in json.loads(capsys.readouterr().out)} <= {"ok", "warning"}
     (tmp_path / "ledger.db").write_bytes(os.urandom(5000))
-    assert examining.doctor(tmp_path, start=False, form=Format.TABLE, console=stderr()) == 1
+    assert examining.doctor(tmp_path, typed=True, start=False, form=Format.TABLE, console=stderr()) == 1
     out, said = capsys.readouterr()
     assert "problem  ledger" in out
     assert "problem: ledger: move" in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "variable", "origin"),
+    [
+        (True, False, "--home"),
+        (False, True, "MELTPOINT_HOME"),
+        (True, True, "--home"),
+        (False, False, "meltpoint.toml"),
+    ],
+)
+def test_where_the_home_was_given_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bool, variable: bool, origin: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "meltpoint.toml").write_text("home = 'here'\n")
+    if variable:
+        monkeypatch.setenv("MELTPOINT_HOME", str(tmp_path / "there"))
+    else:
+        monkeypatch.delenv("MELTPOINT_HOME")
+    monkeypatch.setattr(checkups, "CHECKS", [one for one in checkups.CHECKS if one[0] == "home"])
+    flags = ["--home", str(tmp_path / "typed")] if typed else []
+    said = CliRunner().invoke(app, ["doctor", "-o", "json", *flags])
+    assert f"(from {origin})" in json.loads(said.stdout)[0]["text"]
