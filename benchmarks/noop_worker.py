@@ -6,16 +6,16 @@ import time
 from typing import Any
 
 from trainables.ray_adapter import TrialWorker
+from trainables.start_lines import StartLine
 
 TRAIN_METRICS = 3
 
 
-class NoopWorker(TrialWorker):
+class NoopRun:
     """Its plan's `seed` says how many values an epoch has, the epoch's seconds among them."""
 
-    def _take(self, config: dict[str, Any]) -> None:
-        super()._take(config)
-        self._epoch = 0
+    def take(self, plan: dict[str, Any]) -> None:
+        self._plan, self._epoch = plan, 0
 
     def step(self) -> dict[str, Any]:
         """Every epoch up to the next one of `report_at`, at once."""
@@ -23,15 +23,26 @@ class NoopWorker(TrialWorker):
         while True:
             self._epoch += 1
             rows.append(self._row())
-            if self._epoch in self._plan.report_at:
-                return {"history": rows, "done_training": self._epoch >= self._plan.epochs, "best_checkpoint": None}
+            if self._epoch in self._plan["report_at"]:
+                done = self._epoch >= self._plan["epochs"]
+                return {"history": rows, "done_training": done, "best_checkpoint": None}
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _row(self) -> dict[str, Any]:
         value = self._epoch / (self._epoch + 1)
-        val = {"accuracy": value} | {f"m{i}": value + i for i in range(self._plan.seed - TRAIN_METRICS - 2)}
+        val = {"accuracy": value} | {f"m{i}": value + i for i in range(self._plan["seed"] - TRAIN_METRICS - 2)}
         return {
             "epoch": self._epoch,
             "seconds": 0.001,
             "recorded_at": time.time_ns() // 1_000_000,
             "readings": {"train": {f"m{i}": value - i for i in range(TRAIN_METRICS)}, "val": val},
         }
+
+
+class NoopWorker(TrialWorker):
+    """Trains nothing."""
+
+    def make_run(self, config: dict[str, Any], line: StartLine) -> NoopRun:
+        return NoopRun()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,9 +69,16 @@ def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: 
     loaded = load_spec(spec, assign or ())
     place = _home(home)
     _quieten()
-    with working(console, "loading torch, Ray and MLflow"):
-        from service.commands import running
-    sys.exit(running.run(loaded, output, place, console))
+    from service.ray_heads import RayHead
+
+    with ExitStack() as stack:
+        with working(console, "starting Ray, loading torch and MLflow"):
+            head = None if os.environ.get("RAY_ADDRESS") else stack.enter_context(closing(RayHead()))
+            from service.clusters import connect
+            from service.commands import running
+
+            stack.enter_context(connect(head))
+        sys.exit(running.run(loaded, output, place, console))
 
 
 @app.command()
@@ -256,6 +264,19 @@ def main() -> None:
         if _debugging():
             raise
         sys.exit(report(error))
+
+
+def script() -> None:
+    """`main` as a process of its own, which ends at once: taking torch apart would cost Python seconds."""
+    try:
+        main()
+    except SystemExit as ended:
+        if "torch" in sys.modules and isinstance(ended.code, int | None):
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended.code or 0)
+        raise
 
 
 def report(error: Exception) -> int:

@@ -5,60 +5,66 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import ray
 
 from service.errors import ClusterError
+from service.ray_heads import RayHead
+from trainables.fork_servers import ForkServer
 
-OBJECT_STORE_BYTES = 128 * 1024 * 1024
+__all__ = ["Cluster", "connect"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What Ray says there is."""
+    """What Ray says there is; fork_server: the address of this node's, or "" where nobody started one."""
 
     cpus: float
     gpus: float
+    fork_server: str = ""
+
+
+_fork_servers: list[ForkServer] = []
+"""Of the Ray that this process started."""
 
 
 @contextmanager
-def connect() -> Iterator[Cluster]:
+def connect(head: RayHead | None = None) -> Iterator[Cluster]:
     """Start Ray on loopback (or join `RAY_ADDRESS`), and leave it again; a Ray that runs already is used as it is.
+
+    With a Ray of our own comes a fork server, so that trials' processes need not load torch anew.
+
+    head: a Ray that is starting already; the fork server is then forked from this process, which must have loaded
+        `trainables.trial_runs` and have no threads yet.
 
     Raises:
         ClusterError: Ray does not start, or the address leads to none.
     """
-    ours = not ray.is_initialized()
-    if ours:
-        _start()
-    try:
+    with ExitStack() as stack:
+        if not ray.is_initialized():
+            _start(stack, head)
         there = ray.cluster_resources()
-        yield Cluster(cpus=there.get("CPU", 0.0), gpus=there.get("GPU", 0.0))
-    finally:
-        if ours:
-            ray.shutdown()
+        address = _fork_servers[-1].address if _fork_servers else ""
+        yield Cluster(cpus=there.get("CPU", 0.0), gpus=there.get("GPU", 0.0), fork_server=address)
 
 
-def _start() -> None:
+def _start(stack: ExitStack, head: RayHead | None) -> None:
     address = os.environ.get("RAY_ADDRESS")
-    try:
-        _init(address)
-    except Exception as error:  # Ray raises whatever stopped it
-        what = f"the Ray cluster of RAY_ADDRESS, {address}, cannot be joined" if address else "Ray did not start"
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ClusterError(f"{what}: {reason}") from error
-
-
-def _init(address: str | None) -> None:
     if address:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        _join(stack, address, f"the Ray cluster of RAY_ADDRESS, {address}, cannot be joined")
         return
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE_BYTES,
-    )
+    _fork_servers.append(stack.enter_context(closing(ForkServer(forked=head is not None))))
+    stack.callback(_fork_servers.pop)
+    head = head or stack.enter_context(closing(RayHead()))
+    _join(stack, head.address(), "Ray did not start")
+
+
+def _join(stack: ExitStack, address: str, failure: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises whatever stopped it
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ClusterError(f"{failure}: {reason}") from error
+    stack.callback(ray.shutdown)

@@ -78,8 +78,9 @@ def log_candidate(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: 
     if version is None:
         importable_from(Path(payload["code"]))
         data = PreparedData.open(Path(payload["data"]), payload["split_key"])
-        model_id = _logged(client, sweep, trial) or _log(sweep, trial, data, tracking_uri=tracking_uri)
-        version = _register(client, name, model_id, trial)
+        with _tracking_to(tracking_uri):
+            model_id = _logged(client, sweep, trial) or _log(sweep, trial, data)
+            version = _register(client, name, model_id, trial)
     client.set_registered_model_alias(name, CANDIDATE, version)
     return {"model": name, "version": version, "alias": CANDIDATE, "uri": f"models:/{name}@{CANDIDATE}"}
 
@@ -115,7 +116,7 @@ def _logged(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:
     return str(found[0].model_id) if found else None
 
 
-def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -> str:
+def _log(sweep: Sweep, trial: Trial, data: PreparedData) -> str:
     size = int(data.images.shape[1])
     module = export_module(BestModel(trial=trial, data=data).trainer().model, size, data.interpolation)
     example = np.ascontiguousarray(data.images[data.splits["val"][:2]])
@@ -123,7 +124,7 @@ def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
         outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(data.classes)))]),
     )
-    with _tracking_to(tracking_uri), mlflow.start_run(run_id=trial.mlflow_run_id):
+    with mlflow.start_run(run_id=trial.mlflow_run_id):
         model: ModelInfo = mlflow.pytorch.log_model(
             module,
             name="model",
@@ -144,7 +145,7 @@ def _log(sweep: Sweep, trial: Trial, data: PreparedData, *, tracking_uri: str) -
 
 @contextmanager
 def _tracking_to(uri: str) -> Iterator[None]:
-    """`mlflow.pytorch` logs to where the process as a whole does; the process forgets it, with its variable, again."""
+    """MLflow's models are logged and found where the whole process tracks to; it forgets that again."""
     before = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     try:

@@ -93,7 +93,9 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
         data = _prepare(spec, table, home, console)
         sweep = _create(spec, data, ledger)
         stack.enter_context(driving(home, sweep.id))
-        return _Driver(spec, data, sweep, home=home, ledger=ledger, console=console).drive(allotment)
+        return _Driver(spec, data, sweep, home=home, ledger=ledger, console=console).drive(
+            allotment, cluster.fork_server
+        )
 
 
 class _Driver:
@@ -106,7 +108,7 @@ class _Driver:
         self.sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
         self.folder = home.sweep(sweep.id)
 
-    def drive(self, allotment: Allotment) -> Outcome:
+    def drive(self, allotment: Allotment, fork_server: str) -> Outcome:
         """Train, test and register, and tell MLflow; whatever goes wrong in it is the outcome's error."""
         sender = Sender(
             self.ledger,
@@ -116,7 +118,7 @@ class _Driver:
         ).start()
         session = self._open_session(allotment)
         try:
-            self._train(session, allotment)
+            self._train(session, allotment, fork_server)
         except KeyboardInterrupt:
             self._end(session, SweepState.CANCELLED, "cancelled by a second Ctrl-C")
         except Exception as error:
@@ -145,7 +147,7 @@ class _Driver:
             notice=lambda text: self.console.print(text, style="yellow", markup=False, soft_wrap=True),
         )
 
-    def _train(self, session: Session, allotment: Allotment) -> None:
+    def _train(self, session: Session, allotment: Allotment, fork_server: str) -> None:
         survey = SharingSurvey.of(self.spec, self.home, self.sweep.id)
 
         def make_plan(trial: Trial) -> TrialPlan:
@@ -176,7 +178,9 @@ class _Driver:
         )
         with Interrupts(interrupted) as interrupts:
             with LiveView(session, self.console):
-                tune_session(session, allotment=allotment, make_plan=make_plan, folder=self.folder)
+                tune_session(
+                    session, allotment=allotment, make_plan=make_plan, folder=self.folder, fork_server=fork_server
+                )
             self._conclude(session, stopped=interrupts.count > 0)
 
     def _conclude(self, session: Session, *, stopped: bool) -> None:

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 GIVE_UP_SECONDS = 15.0
+LONGEST_DELIVERY_SECONDS = 30.0
 
 _LEFT_BEHIND = {state.value for state in SweepState if state.is_finished or state is SweepState.INTERRUPTED}
 
@@ -69,6 +70,7 @@ class Sender:
             if self.last_error and time.monotonic() - self._last_taken >= min(GIVE_UP_SECONDS, patience):
                 break
         self._closed.set()
+        self._thread.join(LONGEST_DELIVERY_SECONDS)  # a process that ends under a delivery may crash in torch
         return self._ledger.outbox.count(self._sweep_id)
 
     def _work(self) -> None:

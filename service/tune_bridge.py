@@ -18,6 +18,7 @@ from ray.tune.search import Searcher
 from service.errors import StaleAttemptError
 from service.records import Json, Trial
 from service.sessions import Result, Session
+from trainables.fork_servers import DIED
 
 log = logging.getLogger(__name__)
 
@@ -135,8 +136,10 @@ def _reason(cause: str) -> str:
     detail = next((line for line in lines if "Worker exit detail: " in line), None)
     if detail is not None:
         said = detail.partition("Worker exit detail: ")[2].partition(" If the process was killed")[0]
-        return f"the trial's process died: {said}"
-    return f"the trial's worker failed: {lines[-1] if lines else 'no cause is known'}"
+        return f"{DIED}: {said}"
+    last = lines[-1] if lines else "no cause is known"
+    _, died, how = last.partition(DIED)
+    return f"{died}{how}" if died else f"the trial's worker failed: {last}"
 
 
 def _our_id(trial: TuneTrial) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from ray import tune
@@ -14,7 +17,8 @@ from service.records import Json, Trial
 from service.resources import Allotment
 from service.sessions import Session
 from service.tune_bridge import TuneBridge
-from trainables.ray_adapter import TrialWorker, draw_start_line
+from trainables.ray_adapter import TrialWorker
+from trainables.start_lines import StartLine
 from trainables.trials import TrialPlan
 
 MakePlan = Callable[[Trial], TrialPlan]
@@ -26,38 +30,40 @@ def tune_session(
     allotment: Allotment,
     make_plan: MakePlan,
     folder: Path,
+    fork_server: str = "",
     worker: type[TrialWorker] = TrialWorker,
 ) -> None:
     """Train until the session hands out no more trials; every trial has ended when this returns.
 
-    worker: what trains the recipes.
+    fork_server: its address, see `Cluster`. worker: what trains the recipes.
 
     Raises:
         Exception: the first error of our own inside Tune's loop, after all trials were closed.
     """
-    start_line = f"start-line-{session.sweep.id}"
-    line = draw_start_line(start_line, allotment.slots)
+    line = StartLine(tempfile.mkdtemp(prefix="start-line-", dir=folder), allotment.slots)
+
+    shared = {"threads": allotment.threads, "start_line": asdict(line), "fork_server": fork_server}
 
     def make_config(trial: Trial) -> Json:
-        plan = vars(make_plan(trial))
-        return {"trial_id": trial.id, "trial": plan, "threads": allotment.threads, "start_line": start_line}
+        return shared | {"trial_id": trial.id, "trial": vars(make_plan(trial))}
 
     ended = threading.Event()
 
     def call_in() -> None:
         while not ended.wait(0.5):
             if session.closing:
-                line.call_in.remote()
+                line.call_in()
                 return
 
     watcher = threading.Thread(target=call_in, name="call-in", daemon=True)
-    with TuneBridge(session, make_config, when_exhausted=line.open.remote) as bridge:
+    with TuneBridge(session, make_config, when_exhausted=line.open) as bridge:
         watcher.start()
         try:
             _tuner(bridge, allotment, folder, worker).fit()
         finally:
             ended.set()
             watcher.join()
+            shutil.rmtree(line.folder, ignore_errors=True)
             session.abandon(session.closing or "the sweep ended before the trial did")
     if bridge.failure is not None:
         raise bridge.failure

@@ -59,6 +59,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[HOME] = home
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes of pytest-xdist share no Ray: what needs it goes to one of them, all else by its file."""
+    for item in items:
+        needs_ray = "ray_once" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("ray" if needs_ray else item.path.name))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[HOME].root, ignore_errors=True)
 

@@ -9,10 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
+
+from service.clocks import now_ms
+from service.ledgers import Ledger
 
 MELTPOINT = Path(sys.executable).with_name("meltpoint")
 
@@ -110,10 +114,17 @@ def _started(place: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         command, cwd="/", env=environment(place), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    for _ in range(240):
-        time.sleep(0.5)
-        listed = json.loads(meltpoint(place, "ls", "-o", "json").stdout)
-        if any(sweep["state"] == "running" and sweep["trials"] for sweep in listed):
-            time.sleep(5)
+    for _ in range(1200):
+        time.sleep(0.1)
+        if _trains(place):
             return process
-    raise AssertionError("no trial began within two minutes")
+    raise AssertionError("no trial trained within two minutes")
+
+
+def _trains(place: Path) -> bool:
+    """Whether a trial of the newest sweep has finished an epoch."""
+    if not (place / "home" / "ledger.db").exists():
+        return False
+    with closing(Ledger.at(place / "home" / "ledger.db", clock=now_ms)) as ledger:
+        trials = [trial for sweep in ledger.sweeps()[:1] for trial in ledger.trials(sweep.id)]
+        return any(ledger.epochs(trial.id) for trial in trials)

@@ -1,0 +1,69 @@
+"""Ray on this machine as a process of its own, which starts while its user still loads what it needs."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+from service.errors import ClusterError
+
+__all__ = ["RayHead"]
+
+OBJECT_STORE_BYTES = 128 * 1024 * 1024
+
+_ADDRESS, _FAILURE = "address ", "failure "
+
+
+class RayHead:
+    """Ray's processes; they end with `close`, and with the process that made this, however that ends."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "service.ray_heads"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def address(self) -> str:
+        """Where Ray can be joined, once it runs. Raises ClusterError where it does not start."""
+        assert self._process.stdout is not None
+        failure = "it ended at once"
+        for line in self._process.stdout:
+            said = line.decode(errors="replace").strip()
+            if said.startswith(_ADDRESS):
+                return said.removeprefix(_ADDRESS)
+            if said.startswith(_FAILURE):
+                failure = said.removeprefix(_FAILURE)
+        raise ClusterError(f"Ray did not start: {failure}")
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+def main() -> None:
+    """Start Ray on loopback, say where, and stop it when stdin ends."""
+    import ray
+
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES,
+        )
+    except Exception as error:  # Ray raises whatever stopped it
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        print(f"{_FAILURE}{reason}", flush=True)  # noqa: T201
+        return
+    print(f"{_ADDRESS}{ray.get_runtime_context().gcs_address}", flush=True)  # noqa: T201
+    sys.stdin.read()
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Processes forked from one that has torch loaded: trials run in them, and each end is known."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+import psutil
+import pytest
+
+from trainables.fork_servers import ForkedRun, ForkedRunError, ForkServer
+from trainables.prepared import PreparedData
+from trainables.start_lines import StartLine
+from trainables.trial_runs import TrialRun
+from trainables.trials import TrialPlan
+
+RECIPE = {
+    "backbone": "torchvision/resnet18",
+    "weights": "random",
+    "freeze_depth": 5,
+    "optimizer.name": "sgd",
+    "optimizer.lr": 0.1,
+    "batch_size": 32,
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with closing(ForkServer(forked=True)) as server:
+        yield server
+
+
+def plan(tiny: PreparedData, folder: Path, epochs: int = 2) -> dict[str, object]:
+    told = TrialPlan(
+        recipe=RECIPE,
+        seed=1,
+        epochs=epochs,
+        report_at=(1,),
+        data=str(tiny.folder),
+        split_key=tiny.split_key,
+        folder=str(folder),
+        metric="val/accuracy",
+        maximize=True,
+    )
+    return vars(told)
+
+
+def forked(server: ForkServer, folder: Path) -> ForkedRun:
+    return ForkedRun(server.address, threads=1, line=asdict(StartLine(str(folder), 1)))
+
+
+def test_a_forked_trial_reports_what_one_in_this_process_does(
+    server: ForkServer, tiny: PreparedData, tmp_path: Path
+) -> None:
+    here = TrialRun(threads=1, called_in=lambda: False)
+    there = forked(server, tmp_path)
+    assert there.pid != os.getpid()
+    for run, name in ((here, "here"), (there, "there")):
+        run.take(plan(tiny, tmp_path / name))
+    for _ in range(2):
+        ours, theirs = here.step(), there.step()
+        assert [row["readings"] for row in theirs["history"]] == [row["readings"] for row in ours["history"]]
+        assert theirs["done_training"] == ours["done_training"]
+    there.take(plan(tiny, tmp_path / "again"))
+    assert len(there.step()["history"]) == 1, "the next recipe starts anew in the same process"
+    there.close()
+
+
+def test_how_a_process_ended_is_said(server: ForkServer, tiny: PreparedData, tmp_path: Path) -> None:
+    run = forked(server, tmp_path)
+    run.take(plan(tiny, tmp_path))
+    os.kill(run.pid, signal.SIGKILL)
+    with pytest.raises(ForkedRunError, match=r"the trial's process died: killed by SIGKILL, which is what the system"):
+        run.step()
+
+
+def test_a_process_ends_with_who_asked_for_it_in_the_middle_of_a_step(
+    server: ForkServer, tiny: PreparedData, tmp_path: Path
+) -> None:
+    run = forked(server, tmp_path)
+    told = plan(tiny, tmp_path, epochs=100_000) | {"report_at": ()}
+    run.take(told)
+    run._connection.send(("step", ()))
+    time.sleep(0.3)
+    assert psutil.pid_exists(run.pid)
+    run.close()
+    gone(run.pid)
+
+
+def test_nothing_outlives_the_server(tiny: PreparedData, tmp_path: Path) -> None:
+    with closing(ForkServer(forked=True)) as server:
+        run = forked(server, tmp_path)
+        run.take(plan(tiny, tmp_path))
+    gone(run.pid)
+    with pytest.raises(ForkedRunError, match="and the one that had started it"):
+        run.step()
+
+
+def test_the_start_line_lets_all_go_when_the_last_arrives_or_none_will_come(tmp_path: Path) -> None:
+    line = StartLine(str(tmp_path), 2)
+    first = threading.Thread(target=line.wait)
+    first.start()
+    first.join(0.2)
+    assert first.is_alive()
+    line.wait()
+    first.join(5)
+    assert not first.is_alive()
+
+    other = StartLine(str(tmp_path), 9)
+    late = threading.Thread(target=other.wait)
+    late.start()
+    assert not other.called_in()
+    other.open()
+    other.call_in()
+    late.join(5)
+    assert not late.is_alive()
+    assert other.called_in()
+
+
+def gone(pid: int) -> None:
+    """It ends soon; a process that waits to be reaped has ended."""
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,60 @@
+"""Runs one recipe after another in one process: the process and its imports stay, all else is made anew."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from search_spaces import MeltpointError
+from trainables.trials import TrialPlan, TrialTraining
+
+__all__ = ["TrialRun"]
+
+Json = dict[str, Any]
+
+
+class TrialRun:
+    """What a worker trains: `take` a plan, then `step` from report to report.
+
+    A failing trial is a report with `error` set, so that the process lives on; on a GPU only errors of ours are.
+
+    called_in: asked after every epoch; once it is true the trial reports at once.
+    """
+
+    def __init__(self, *, threads: int, called_in: Callable[[], bool]) -> None:
+        torch.set_num_threads(threads)
+        self._called_in = called_in
+        self._plan: TrialPlan | None = None
+        self._trial: TrialTraining | None = None
+
+    def take(self, plan: Json) -> None:
+        """The next trial, as the fields of a `TrialPlan`; of the last one nothing is kept."""
+        self._plan = TrialPlan(**plan)
+        self._trial = None
+
+    def step(self) -> Json:
+        """Train up to the next report."""
+        assert self._plan is not None
+        try:
+            if self._trial is None:
+                self._trial = TrialTraining(self._plan)
+            return self._trial.advance(called_in=self._called_in)
+        except MeltpointError as error:
+            return self._failure(str(error))
+        except Exception as error:
+            if self._plan.device != "cpu":
+                raise  # what went wrong on a GPU may have spoilt the process: the next trial gets a new one
+            return self._failure(f"{type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        self._trial = None
+
+    def _failure(self, message: str) -> Json:
+        report: Json = {"history": [], "done_training": True}
+        if self._trial is not None:
+            report = self._trial.report(done=True)
+            self._trial = None
+        return report | {"error": message, "trace": traceback.format_exc()}
