@@ -40,7 +40,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --all-extras --universal --python-version 3.11 --generate-hashes \

@@ -25,6 +25,7 @@ from sides import HERE, MELTPOINT, run_json
 
 from trainables.activation_cache import stored_entries
 from trainables.datasets import load_table
+from trainables.fork_servers import NICENESS
 
 SPEC = """\
 name: growth
@@ -128,7 +129,7 @@ def _sweep(folder: Path, source: str, trials: int, cache: str = "50G") -> Growth
 
 
 class _Peak(threading.Thread):
-    """The largest resident set among Ray's workers below a process, sampled twice a second."""
+    """The largest resident set among the trials' processes below a process, sampled twice a second."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -138,7 +139,7 @@ class _Peak(threading.Thread):
         while not self.ended.wait(0.5):
             try:
                 for child in self._root.children(recursive=True):
-                    if "TrialWorker" in child.name() or "Trainable" in " ".join(child.cmdline()):
+                    if child.nice() == NICENESS:
                         self.most = max(self.most, child.memory_info().rss)
             except psutil.Error:
                 continue

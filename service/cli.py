@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,16 +68,12 @@ def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: 
     loaded = load_spec(spec, assign or ())
     place = _home(home)
     _quieten()
-    from service.ray_heads import RayHead
+    from service.ray_heads import early_head
 
-    with ExitStack() as stack:
+    with early_head() as head:
         with working(console, "starting Ray, loading torch and MLflow"):
-            head = None if os.environ.get("RAY_ADDRESS") else stack.enter_context(closing(RayHead()))
-            from service.clusters import connect
             from service.commands import running
-
-            stack.enter_context(connect(head))
-        sys.exit(running.run(loaded, output, place, console))
+        sys.exit(running.run(loaded, output, place, console, head))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from service.errors import ClusterError
 from service.ray_heads import RayHead
 from trainables.fork_servers import ForkServer
 
-__all__ = ["Cluster", "connect"]
+__all__ = ["Cluster", "Early", "connect"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,41 +30,45 @@ _fork_servers: list[ForkServer] = []
 """Of the Ray that this process started."""
 
 
+@dataclass(frozen=True)
+class Early:
+    """What was started before this process had anything else to do."""
+
+    head: RayHead
+    fork_server: ForkServer
+
+
 @contextmanager
-def connect(head: RayHead | None = None) -> Iterator[Cluster]:
+def connect(early: Early | None = None) -> Iterator[Cluster]:
     """Start Ray on loopback (or join `RAY_ADDRESS`), and leave it again; a Ray that runs already is used as it is.
 
     With a Ray of our own comes a fork server, so that trials' processes need not load torch anew.
 
-    head: a Ray that is starting already; the fork server is then forked from this process, which must have loaded
-        `trainables.trial_runs` and have no threads yet.
+    early: both, where they are starting already; whoever started them ends them.
 
     Raises:
         ClusterError: Ray does not start, or the address leads to none.
     """
     with ExitStack() as stack:
         if not ray.is_initialized():
-            _start(stack, head)
+            _start(stack, early)
         there = ray.cluster_resources()
         address = _fork_servers[-1].address if _fork_servers else ""
         yield Cluster(cpus=there.get("CPU", 0.0), gpus=there.get("GPU", 0.0), fork_server=address)
 
 
-def _start(stack: ExitStack, head: RayHead | None) -> None:
+def _start(stack: ExitStack, early: Early | None) -> None:
     address = os.environ.get("RAY_ADDRESS")
-    if address:
-        _join(stack, address, f"the Ray cluster of RAY_ADDRESS, {address}, cannot be joined")
-        return
-    _fork_servers.append(stack.enter_context(closing(ForkServer(forked=head is not None))))
-    stack.callback(_fork_servers.pop)
-    head = head or stack.enter_context(closing(RayHead()))
-    _join(stack, head.address(), "Ray did not start")
-
-
-def _join(stack: ExitStack, address: str, failure: str) -> None:
+    if not address:
+        early = early or Early(stack.enter_context(closing(RayHead())), stack.enter_context(closing(ForkServer())))
+        _fork_servers.append(early.fork_server)
+        stack.callback(_fork_servers.pop)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=early.head.address() if early else address, log_to_driver=False, logging_level=logging.ERROR)
+    except ClusterError:
+        raise
     except Exception as error:  # Ray raises whatever stopped it
+        what = f"the Ray cluster of RAY_ADDRESS, {address}, cannot be joined" if address else "Ray did not start"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ClusterError(f"{failure}: {reason}") from error
+        raise ClusterError(f"{what}: {reason}") from error
     stack.callback(ray.shutdown)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from service.errors import ClusterError
 
-__all__ = ["RayHead"]
+__all__ = ["RayHead", "early_head"]
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 
@@ -19,6 +22,7 @@ class RayHead:
     """Ray's processes; they end with `close`, and with the process that made this, however that ends."""
 
     def __init__(self) -> None:
+        self._joined = False
         command = [sys.executable, "-m", "service.ray_heads"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
@@ -31,6 +35,7 @@ class RayHead:
         for line in self._process.stdout:
             said = line.decode(errors="replace").strip()
             if said.startswith(_ADDRESS):
+                self._joined = True
                 return said.removeprefix(_ADDRESS)
             if said.startswith(_FAILURE):
                 failure = said.removeprefix(_FAILURE)
@@ -39,9 +44,21 @@ class RayHead:
     def close(self) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        if not self._joined:
+            self._process.kill()  # Ray's processes end with the one that starts them; nobody needs its good order
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
+
+
+@contextmanager
+def early_head() -> Iterator[RayHead | None]:
+    """A Ray that starts meanwhile; None where another is joined, or where nothing is left to load."""
+    if os.environ.get("RAY_ADDRESS") or "torch" in sys.modules:
+        yield None
+    else:
+        with closing(RayHead()) as head:
+            yield head
 
 
 def main() -> None:

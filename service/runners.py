@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from search_spaces import SCHEDULER_KEYS, MeltpointError, Recipe, SweepSpec, varying_names, weights_used
 from service.admission import check_own_code, check_precisions
 from service.clocks import now_ms
-from service.clusters import connect
+from service.clusters import Early, connect
 from service.drivers import driving, mark_interrupted
 from service.homes import Home
 from service.interrupts import Interrupts
@@ -70,8 +70,8 @@ class Outcome:
         }
 
 
-def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
-    """Run `spec` to its end; progress goes to `console`.
+def run_sweep(spec: SweepSpec, *, home: Home, console: Console, early: Early | None = None) -> Outcome:
+    """Run `spec` to its end; progress goes to `console`. early: what `connect` would start, where it runs already.
 
     Raises:
         MeltpointError: own code, the data, the weights or the machine do not fit the spec; no sweep was made.
@@ -83,7 +83,7 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console) -> Outcome:
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
         with working(console, "starting Ray"):
-            cluster = stack.enter_context(connect())
+            cluster = stack.enter_context(connect(early))
         listed = workers_gpus() if cluster.gpus else ()
         allotment = share_out(spec, cpus=cluster.cpus, gpus=cluster.gpus, listed=listed)
         check_precisions(spec, allotment.device)

@@ -7,12 +7,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
+from xdist.scheduler import LoadFileScheduling
 
 from search_spaces import load_spec
 from service.environments import prepare_environment
@@ -59,11 +60,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[HOME] = home
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes of pytest-xdist share no Ray: what needs it goes to one of them, all else by its file."""
-    for item in items:
-        needs_ray = "ray_once" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("ray" if needs_ray else item.path.name))
+class _OneRay(LoadFileScheduling):
+    """Processes of pytest-xdist share no Ray: files that need it all go to one, the others to where there is time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        needs_ray = "ray_once" in (Path(self.config.rootpath) / file).read_text()
+        return "ray" if needs_ray else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _OneRay:
+    return _OneRay(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -79,6 +79,10 @@ UNSEEN = {
         "{}: cannot be listed: {}",
         "the Ray cluster of RAY_ADDRESS, {}, cannot be joined",
     ),
+    "ends of processes: Ray's at once, a trial's with the fork server's, tested where it forks": (
+        "it ended at once",
+        "{}, and the one that had started it",
+    ),
 }
 """Texts of errors that the page lacks, and why."""
 

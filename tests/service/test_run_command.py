@@ -17,6 +17,7 @@ import pytest
 
 from service.clocks import now_ms
 from service.ledgers import Ledger
+from service.states import SweepState
 
 MELTPOINT = Path(sys.executable).with_name("meltpoint")
 
@@ -122,9 +123,10 @@ def _started(place: Path) -> subprocess.Popen[str]:
 
 
 def _trains(place: Path) -> bool:
-    """Whether a trial of the newest sweep has finished an epoch."""
+    """Whether a trial of a running sweep has finished an epoch."""
     if not (place / "home" / "ledger.db").exists():
         return False
     with closing(Ledger.at(place / "home" / "ledger.db", clock=now_ms)) as ledger:
-        trials = [trial for sweep in ledger.sweeps()[:1] for trial in ledger.trials(sweep.id)]
+        running = [sweep for sweep in ledger.sweeps() if sweep.state is SweepState.RUNNING]
+        trials = [trial for sweep in running for trial in ledger.trials(sweep.id)]
         return any(ledger.epochs(trial.id) for trial in trials)

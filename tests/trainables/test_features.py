@@ -44,12 +44,18 @@ def figures(results: list[EpochResult]) -> list[object]:
     return [(result.train, result.val.probabilities.tobytes()) for result in results]
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("depth", ["all", -2, 4, 0])
+@pytest.mark.parametrize(
+    ("backbone", "depth", "policy"),
+    [
+        *(("timm/test_efficientnet", depth, policy) for depth in ("all", -2, 3, 0) for policy in POLICIES),
+        ("timm/tf_efficientnet_lite0", -2, "lecture7"),
+    ],
+)
 def test_results_are_the_same_without_cache_with_an_empty_and_with_a_full_one(
-    depth: int | str, policy: str, tiny: PreparedData, tmp_path: Path
+    backbone: str, depth: int | str, policy: str, tiny: PreparedData, tmp_path: Path
 ) -> None:
-    chosen = Recipe.from_flat({**BASE, "freeze_depth": depth, "augment.policy": policy, "dropout.rate": 0.2})
+    about = {"backbone": backbone, "freeze_depth": depth, "augment.policy": policy, "dropout.rate": 0.2}
+    chosen = Recipe.from_flat({**BASE, **about})
     sharing = plan(tmp_path / "cache", depths=(chosen.freeze_depth,) if chosen.freeze_depth else ())
     expected, _ = trained(tiny, chosen, None)
     cold, first = trained(tiny, chosen, sharing)

@@ -140,7 +140,7 @@ def test_paths_must_not_leave_the_manifests_folder(photos: Path) -> None:
         source = csv(photos / "list.csv", f"{cell},x", "dog/1.png,y")
         with pytest.raises(DataError, match=r":2: image: must lie below .*photos, or data\.root must be") as refused:
             load_table(source, base_dir=photos)
-        assert cell in str(refused.value)
+        assert cell[:60] in str(refused.value)
 
 
 def test_a_root_says_where_paths_start_and_end(photos: Path) -> None:

@@ -16,7 +16,13 @@ from trainables.evaluation import Evaluation
 from trainables.prepared import PreparedData
 from trainables.training import EpochResult, Trainer
 
-BASE = {"weights": "random", "freeze_depth": -2, "batch_size": 8, "optimizer.name": "adamw"}
+BASE = {
+    "backbone": "timm/test_efficientnet",
+    "weights": "random",
+    "freeze_depth": -2,
+    "batch_size": 8,
+    "optimizer.name": "adamw",
+}
 
 
 def recipe(**changed: object) -> Recipe:
