@@ -21,6 +21,9 @@ from trainables.ray_adapter import TrialWorker
 from trainables.start_lines import StartLine
 from trainables.trials import TrialPlan
 
+LOG = "trials.log"
+"""In the sweep's folder: what trials' processes print."""
+
 MakePlan = Callable[[Trial], TrialPlan]
 
 
@@ -42,7 +45,12 @@ def tune_session(
     """
     line = StartLine(tempfile.mkdtemp(prefix="start-line-", dir=folder), allotment.slots)
 
-    shared = {"threads": allotment.threads, "start_line": asdict(line), "fork_server": fork_server}
+    shared = {
+        "threads": allotment.threads,
+        "start_line": asdict(line),
+        "log": str(folder / LOG),
+        "fork_server": fork_server,
+    }
 
     def make_config(trial: Trial) -> Json:
         return shared | {"trial_id": trial.id, "trial": vars(make_plan(trial))}

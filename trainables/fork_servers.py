@@ -75,13 +75,16 @@ class ForkServer:
 
 
 class ForkedRun:
-    """A `TrialRun` in a process of its own. Raises ForkedRunError where that process ends or gives up."""
+    """A `TrialRun` in a process of its own. Raises ForkedRunError where that process ends or gives up.
 
-    def __init__(self, address: str, *, threads: int, line: Mapping[str, Any]) -> None:
+    line: the fields of a `StartLine`; log: the file to which whatever the process prints is added.
+    """
+
+    def __init__(self, address: str, *, threads: int, line: Mapping[str, Any], log: str) -> None:
         self._address = address
         passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         self._connection = _connect(address)
-        self._connection.send({"threads": threads, "line": dict(line), "environment": passed})
+        self._connection.send({"threads": threads, "line": dict(line), "log": log, "environment": passed})
         self.pid = int(self._received())
 
     def take(self, plan: Json) -> None:
@@ -188,10 +191,13 @@ def _how_it_ended(pid: int, pids: set[int]) -> str:
     return f"it exited with code {code}"
 
 
-def _run(connection: Connection, *, threads: int, line: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+def _run(
+    connection: Connection, *, threads: int, line: Mapping[str, Any], log: str, environment: Mapping[str, str]
+) -> None:
     """The forked process: serve one worker until it goes; never returns."""
     from trainables.trial_runs import TrialRun
 
+    _print_to(log)
     os.environ.update(environment)
     os.nice(NICENESS)
     threading.Thread(target=_watch, args=(connection.fileno(),), daemon=True).start()
@@ -206,6 +212,20 @@ def _run(connection: Connection, *, threads: int, line: Mapping[str, Any], envir
                 answer = True, traceback.format_exc()
             connection.send(answer)
     os._exit(0)
+
+
+def _print_to(log: str) -> None:
+    """Standard output and error go to the file, from C as from Python; nothing is read from the terminal."""
+    for file, flags, descriptors in (
+        (os.devnull, os.O_RDONLY, (0,)),
+        (log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, (1, 2)),
+    ):
+        opened = os.open(file, flags, 0o644)
+        for descriptor in descriptors:
+            os.dup2(opened, descriptor)
+        os.close(opened)
+    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
 
 
 def _watch(descriptor: int) -> None:

@@ -26,8 +26,8 @@ class Run(Protocol):
 class TrialWorker(tune.Trainable):
     """Has the recipe in its config trained, then the next, in a process forked from the node's fork server.
 
-    `config` holds `trial` (a `TrialPlan` as plain values), `threads`, `start_line` (the fields of a `StartLine`) and
-    `fork_server` (its address; where there is none at it on this node, this process trains by itself).
+    `config` holds `trial` (a `TrialPlan` as plain values), `threads`, `start_line` (the fields of a `StartLine`), `log`
+    and `fork_server` (its address; where there is none at it on this node, this process trains by itself).
     """
 
     def setup(self, config: Json) -> None:
@@ -43,7 +43,8 @@ class TrialWorker(tune.Trainable):
     def make_run(self, config: Json, line: StartLine) -> Run:
         """What is to train here."""
         if Path(config["fork_server"]).exists():
-            return ForkedRun(config["fork_server"], threads=config["threads"], line=config["start_line"])
+            told = {"threads": config["threads"], "line": config["start_line"], "log": config["log"]}
+            return ForkedRun(config["fork_server"], **told)
         from trainables.trial_runs import TrialRun
 
         return TrialRun(threads=config["threads"], called_in=line.called_in)

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.own_modules import Write
 from trainables.fork_servers import ForkedRun, ForkedRunError, ForkServer
 from trainables.prepared import PreparedData
 from trainables.start_lines import StartLine
@@ -52,7 +53,7 @@ def plan(tiny: PreparedData, folder: Path, epochs: int = 2) -> dict[str, object]
 
 
 def forked(server: ForkServer, folder: Path) -> ForkedRun:
-    return ForkedRun(server.address, threads=1, line=asdict(StartLine(str(folder), 1)))
+    return ForkedRun(server.address, threads=1, line=asdict(StartLine(str(folder), 1)), log=str(folder / "log"))
 
 
 def test_a_forked_trial_reports_what_one_in_this_process_does(
@@ -70,6 +71,18 @@ def test_a_forked_trial_reports_what_one_in_this_process_does(
     there.take(plan(tiny, tmp_path / "again"))
     assert len(there.step()["history"]) == 1, "the next recipe starts anew in the same process"
     there.close()
+
+
+def test_what_a_trial_prints_is_kept(server: ForkServer, tiny: PreparedData, tmp_path: Path, write: Write) -> None:
+    name = write("def vary(image, generator):\n    print('seen')\n    return image")
+    run = forked(server, tmp_path)
+    told = plan(tiny, tmp_path)
+    recipe = {**RECIPE, "augment.policy": f"{name}:vary"}
+    run.take(told | {"recipe": recipe, "code": str(tmp_path)})
+    assert "error" not in run.step()
+    run.close()
+    gone(run.pid)
+    assert "seen" in (tmp_path / "log").read_text()
 
 
 def test_how_a_process_ended_is_said(server: ForkServer, tiny: PreparedData, tmp_path: Path) -> None:
