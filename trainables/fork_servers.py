@@ -37,7 +37,7 @@ NICENESS = 10
 _LOADED = "trainables.trial_runs"
 _SOCKET = "socket"
 _WATCH_SECONDS = 0.5
-_START_SECONDS = 120.0
+_CONNECT_SECONDS = 5.0
 _PASSED_ON = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
 
@@ -76,6 +76,8 @@ class ForkServer:
 
 class ForkedRun:
     """A `TrialRun` in a process of its own. Raises ForkedRunError where that process ends or gives up.
+
+    Made, it raises OSError where no fork server listens at `address`.
 
     line: the fields of a `StartLine`; log: the file to which whatever the process prints is added.
     """
@@ -123,7 +125,7 @@ class ForkedRun:
         return ForkedRunError(f"{DIED}, and the one that had started it")
 
 
-def _connect(address: str, patience: float = _START_SECONDS) -> Connection:
+def _connect(address: str, patience: float = _CONNECT_SECONDS) -> Connection:
     """Raises OSError where nobody listens there in time."""
     deadline = time.monotonic() + patience
     while True:
@@ -149,18 +151,25 @@ def serve(address: str, life: int) -> None:
                 _end(pids)
                 return
             taken, _ = server.accept()
-            connection = Connection(taken.detach())
-            request = connection.recv()
-            if "ended" in request:
-                connection.send(_how_it_ended(request["ended"], pids))
-            else:
+            with Connection(taken.detach()) as connection, suppress(EOFError, OSError):  # whoever asked may have died
+                request = connection.recv()
+                if "ended" in request:
+                    connection.send(_how_it_ended(request["ended"], pids))
+                    continue
                 pid = os.fork()
                 if pid == 0:
-                    server.close()
-                    os.close(life)
-                    _run(connection, **request)
+                    _run_and_exit(server, life, connection, request)
                 pids.add(pid)
-            connection.close()
+
+
+def _run_and_exit(server: socket.socket, life: int, connection: Connection, request: Json) -> None:
+    """All that a forked process does: it never goes on as the server that it was."""
+    try:
+        server.close()
+        os.close(life)
+        _run(connection, **request)
+    finally:
+        os._exit(1)
 
 
 def _serve_and_exit(address: str, life: int) -> None:

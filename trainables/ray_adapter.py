@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ class TrialWorker(tune.Trainable):
     """Has the recipe in its config trained, then the next, in a process forked from the node's fork server.
 
     `config` holds `trial` (a `TrialPlan` as plain values), `threads`, `start_line` (the fields of a `StartLine`), `log`
-    and `fork_server` (its address; where there is none at it on this node, this process trains by itself).
+    and `fork_server` (its address; where none listens there, on another node, this process trains by itself).
     """
 
     def setup(self, config: Json) -> None:
@@ -44,7 +45,8 @@ class TrialWorker(tune.Trainable):
         """What is to train here."""
         if Path(config["fork_server"]).exists():
             told = {"threads": config["threads"], "line": config["start_line"], "log": config["log"]}
-            return ForkedRun(config["fork_server"], **told)
+            with suppress(OSError):
+                return ForkedRun(config["fork_server"], **told)
         from trainables.trial_runs import TrialRun
 
         return TrialRun(threads=config["threads"], called_in=line.called_in)

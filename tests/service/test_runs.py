@@ -221,7 +221,7 @@ def test_a_trial_whose_process_is_killed_fails_alone(
     """One of two workers is killed in its first trial; the sweep goes on with a new one."""
     photos = Path(finished_sweep.sweep.spec_file).parent / "photos"
     (tmp_path / "s.yaml").write_text(
-        f"name: hunted\ndata: {{source: {photos}, image_size: 64}}\nbudget: {{trials: 3, epochs: 3}}\n"
+        f"name: hunted\ndata: {{source: {photos}, image_size: 32}}\nbudget: {{trials: 3, epochs: 4}}\n"
         "space: {backbone: torchvision/resnet18, weights: random, freeze_depth: 0, "
         "dropout.rate: {min: 0.0, max: 0.5}}\n"
         "search: {algorithm: random}\nresources: {gpu: 0}\n"

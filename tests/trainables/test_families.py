@@ -57,12 +57,15 @@ def smallest_of_each_family() -> list[str]:
     return sorted(smallest.values())
 
 
-def off_their_start(model: nn.Module) -> None:
-    """Norms, biases and layer scales such as ConvNeXt's 1e-6, which would hide what a block does."""
+def filled(model: nn.Module) -> nn.Module:
+    """Numbers of sizes that keep what a block does in sight, in a tenth of the time of the libraries' own."""
     with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.squeeze().ndim < 2:
-                parameter.add_(torch.rand_like(parameter), alpha=0.1)
+        for name, parameter in model.named_parameters():
+            if parameter.squeeze().ndim >= 2:
+                parameter.uniform_(-1, 1).mul_((3 / parameter[0].numel()) ** 0.5)
+            else:
+                parameter.uniform_(0, 0.1).add_(0 if name.endswith("bias") else 1)
+    return model
 
 
 @pytest.mark.slow
@@ -72,8 +75,9 @@ def test_the_stages_are_the_whole_model(backbone: str) -> None:
     info = BACKBONES[backbone]
     size = min(96, info.input_size) if info.sizing == "any" else info.input_size
     torch.manual_seed(0)
-    model = architecture(backbone).build().eval()
-    off_their_start(model)
+    with Unfilled():
+        model = architecture(backbone).build().eval()
+    filled(model)
     images = torch.randn(1, 3, size, size)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     with torch.no_grad():

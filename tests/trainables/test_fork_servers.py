@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -104,6 +105,17 @@ def test_a_process_ends_with_who_asked_for_it_in_the_middle_of_a_step(
     assert psutil.pid_exists(run.pid)
     run.close()
     gone(run.pid)
+
+
+def test_the_server_outlives_who_asks_and_dies(server: ForkServer, tiny: PreparedData, tmp_path: Path) -> None:
+    for said in (b"", b"\0\0"):
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(server.address)
+            asking.send(said)
+    run = forked(server, tmp_path)
+    run.take(plan(tiny, tmp_path))
+    assert run.step()["history"]
+    run.close()
 
 
 def test_nothing_outlives_the_server(tiny: PreparedData, tmp_path: Path) -> None:
