@@ -60,7 +60,7 @@ def test_the_prepared_view_lists_the_trials_and_draws_the_charts(
     page.goto(address)
     best = finished_sweep.board.best
     assert best is not None
-    expect(page.get_by_text("Parallel Coordinates").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Parallel Coordinates").filter(visible=True).first).to_be_visible(timeout=60_000)
     for trial in finished_sweep.board.trials:
-        expect(page.get_by_text(trial.id).first).to_be_visible(timeout=30_000)
-    expect(page.get_by_text("optimizer.log10_lr").first).to_be_visible(timeout=30_000)
+        expect(page.get_by_text(trial.id).filter(visible=True).first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("optimizer.log10_lr").filter(visible=True).first).to_be_visible(timeout=30_000)
