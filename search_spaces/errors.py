@@ -63,6 +63,11 @@ def _file_order(problem: Problem) -> tuple[str, int, int]:
     return problem.file or "", problem.line or 0, problem.column or 0
 
 
+def first_line(error: Exception) -> str:
+    """What another library's error says, in one line: the first of its text, or its type where it has none."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def show(value: object) -> str:
     """A value as a message quotes it: on one line, as a YAML file would spell it, shortened when long."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import ray
 
+from search_spaces.errors import first_line
 from service.errors import ClusterError
 from service.ray_heads import RayHead
 from trainables.fork_servers import ForkServer
@@ -63,12 +64,10 @@ def _start(stack: ExitStack, early: Early | None) -> None:
         early = early or Early(stack.enter_context(closing(RayHead())), stack.enter_context(closing(ForkServer())))
         _fork_servers.append(early.fork_server)
         stack.callback(_fork_servers.pop)
+    joined = early.head.address() if early else address
     try:
-        ray.init(address=early.head.address() if early else address, log_to_driver=False, logging_level=logging.ERROR)
-    except ClusterError:
-        raise
+        ray.init(address=joined, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises whatever stopped it
         what = f"the Ray cluster of RAY_ADDRESS, {address}, cannot be joined" if address else "Ray did not start"
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ClusterError(f"{what}: {reason}") from error
+        raise ClusterError(f"{what}: {first_line(error)}") from error
     stack.callback(ray.shutdown)

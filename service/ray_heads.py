@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from search_spaces.errors import first_line
 from service.errors import ClusterError
 
 __all__ = ["RayHead", "early_head"]
@@ -74,8 +75,7 @@ def main() -> None:
             object_store_memory=OBJECT_STORE_BYTES,
         )
     except Exception as error:  # Ray raises whatever stopped it
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(f"{_FAILURE}{reason}", flush=True)  # noqa: T201
+        print(f"{_FAILURE}{first_line(error)}", flush=True)  # noqa: T201
         return
     print(f"{_ADDRESS}{ray.get_runtime_context().gcs_address}", flush=True)  # noqa: T201
     sys.stdin.read()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torchvision import datasets as library
 
-from search_spaces.errors import did_you_mean, show
+from search_spaces.errors import did_you_mean, first_line, show
 from trainables.errors import DataError
 from trainables.tables import ImageSource, ImageTable
 
@@ -82,7 +82,7 @@ def _open(make: Part, source: str, root: Path) -> Any:
         root.mkdir(parents=True, exist_ok=True)
         return make(str(root), download=True)
     except Exception as error:  # urllib's, the disk's and torchvision's own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise DataError(
             f"data.source: {source} is not below {root} and cannot be downloaded: {reason}: "
             f"put its files there, or name their folder as data.root"

@@ -133,14 +133,15 @@ def test_classes_that_differ_in_case_are_refused(photos: Path) -> None:
         load_table("photos", base_dir=photos.parent)
 
 
-def test_paths_must_not_leave_the_manifests_folder(photos: Path) -> None:
-    outside = photos.parent / "secret.png"
-    Image.new("L", (8, 8)).save(outside)
+def test_paths_must_not_leave_the_manifests_folder(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("out") / "secret.png"  # short enough to be shown whole
+    for secret in (outside, photos.parent / "secret.png"):
+        Image.new("L", (8, 8)).save(secret)
     for cell in ("../secret.png", str(outside), "cat/../../secret.png", "s3://bucket/x.png", outside.as_uri()):
         source = csv(photos / "list.csv", f"{cell},x", "dog/1.png,y")
         with pytest.raises(DataError, match=r":2: image: must lie below .*photos, or data\.root must be") as refused:
             load_table(source, base_dir=photos)
-        assert cell[:60] in str(refused.value)
+        assert cell in str(refused.value)
 
 
 def test_a_root_says_where_paths_start_and_end(photos: Path) -> None:
