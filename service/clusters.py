@@ -15,25 +15,20 @@ from service.errors import ClusterError
 from service.ray_heads import RayHead
 from trainables.fork_servers import ForkServer
 
-__all__ = ["Cluster", "Early", "connect"]
+__all__ = ["Cluster", "Early", "connect", "forking"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What Ray says there is; fork_server: the address of this node's, or "" where nobody started one."""
+    """What Ray says there is."""
 
     cpus: float
     gpus: float
-    fork_server: str = ""
-
-
-_fork_servers: list[ForkServer] = []
-"""Of the Ray that this process started."""
 
 
 @dataclass(frozen=True)
 class Early:
-    """What was started before this process had anything else to do."""
+    """What was started before this process had anything else to do; whoever started it ends it."""
 
     head: RayHead
     fork_server: ForkServer
@@ -43,10 +38,6 @@ class Early:
 def connect(early: Early | None = None) -> Iterator[Cluster]:
     """Start Ray on loopback (or join `RAY_ADDRESS`), and leave it again; a Ray that runs already is used as it is.
 
-    With a Ray of our own comes a fork server, so that trials' processes need not load torch anew.
-
-    early: both, where they are starting already; whoever started them ends them.
-
     Raises:
         ClusterError: Ray does not start, or the address leads to none.
     """
@@ -54,20 +45,33 @@ def connect(early: Early | None = None) -> Iterator[Cluster]:
         if not ray.is_initialized():
             _start(stack, early)
         there = ray.cluster_resources()
-        address = _fork_servers[-1].address if _fork_servers else ""
-        yield Cluster(cpus=there.get("CPU", 0.0), gpus=there.get("GPU", 0.0), fork_server=address)
+        yield Cluster(cpus=there.get("CPU", 0.0), gpus=there.get("GPU", 0.0))
 
 
 def _start(stack: ExitStack, early: Early | None) -> None:
     address = os.environ.get("RAY_ADDRESS")
-    if not address:
-        early = early or Early(stack.enter_context(closing(RayHead())), stack.enter_context(closing(ForkServer())))
-        _fork_servers.append(early.fork_server)
-        stack.callback(_fork_servers.pop)
-    joined = early.head.address() if early else address
+    joined = address or (early.head if early else stack.enter_context(closing(RayHead()))).address()
     try:
         ray.init(address=joined, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises whatever stopped it
         what = f"the Ray cluster of RAY_ADDRESS, {address}, cannot be joined" if address else "Ray did not start"
         raise ClusterError(f"{what}: {first_line(error)}") from error
     stack.callback(ray.shutdown)
+
+
+_fork_servers: list[ForkServer] = []
+"""That of this process, while it has one."""
+
+
+@contextmanager
+def forking(early: Early | None = None) -> Iterator[str]:
+    """Start this node's fork server, so that trials' processes need not load torch anew, and end it again.
+
+    One that runs already is used as it is. Yields its address; "" where `RAY_ADDRESS` names the Ray, whose workers
+    may be anywhere.
+    """
+    with ExitStack() as stack:
+        if not _fork_servers and not os.environ.get("RAY_ADDRESS"):
+            _fork_servers.append(early.fork_server if early else stack.enter_context(closing(ForkServer())))
+            stack.callback(_fork_servers.clear)
+        yield _fork_servers[0].address if _fork_servers else ""

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from search_spaces import SCHEDULER_KEYS, MeltpointError, Recipe, SweepSpec, varying_names, weights_used
 from service.admission import check_own_code, check_precisions
 from service.clocks import now_ms
-from service.clusters import Early, connect
+from service.clusters import Early, connect, forking
 from service.drivers import driving, mark_interrupted
 from service.homes import Home
 from service.interrupts import Interrupts
@@ -71,7 +71,7 @@ class Outcome:
 
 
 def run_sweep(spec: SweepSpec, *, home: Home, console: Console, early: Early | None = None) -> Outcome:
-    """Run `spec` to its end; progress goes to `console`. early: what `connect` would start, where it runs already.
+    """Run `spec` to its end; progress goes to `console`. early: what would be started, where it runs already.
 
     Raises:
         MeltpointError: own code, the data, the weights or the machine do not fit the spec; no sweep was made.
@@ -83,6 +83,7 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console, early: Early | N
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
         with working(console, "starting Ray"):
+            fork_server = stack.enter_context(forking(early))
             cluster = stack.enter_context(connect(early))
         listed = workers_gpus() if cluster.gpus else ()
         allotment = share_out(spec, cpus=cluster.cpus, gpus=cluster.gpus, listed=listed)
@@ -93,22 +94,30 @@ def run_sweep(spec: SweepSpec, *, home: Home, console: Console, early: Early | N
         data = _prepare(spec, table, home, console)
         sweep = _create(spec, data, ledger)
         stack.enter_context(driving(home, sweep.id))
-        return _Driver(spec, data, sweep, home=home, ledger=ledger, console=console).drive(
-            allotment, cluster.fork_server
-        )
+        driver = _Driver(spec, data, sweep, home=home, ledger=ledger, fork_server=fork_server, console=console)
+        return driver.drive(allotment)
 
 
 class _Driver:
     """One sweep of this process, from its row in the ledger to its outcome."""
 
     def __init__(
-        self, spec: SweepSpec, data: Images, sweep: Sweep, *, home: Home, ledger: Ledger, console: Console
+        self,
+        spec: SweepSpec,
+        data: Images,
+        sweep: Sweep,
+        *,
+        home: Home,
+        ledger: Ledger,
+        fork_server: str,
+        console: Console,
     ) -> None:
         self.spec, self.data, self.home, self.ledger, self.console = spec, data, home, ledger, console
+        self.fork_server = fork_server
         self.sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
         self.folder = home.sweep(sweep.id)
 
-    def drive(self, allotment: Allotment, fork_server: str) -> Outcome:
+    def drive(self, allotment: Allotment) -> Outcome:
         """Train, test and register, and tell MLflow; whatever goes wrong in it is the outcome's error."""
         sender = Sender(
             self.ledger,
@@ -118,7 +127,7 @@ class _Driver:
         ).start()
         session = self._open_session(allotment)
         try:
-            self._train(session, allotment, fork_server)
+            self._train(session, allotment)
         except KeyboardInterrupt:
             self._end(session, SweepState.CANCELLED, "cancelled by a second Ctrl-C")
         except Exception as error:
@@ -147,7 +156,7 @@ class _Driver:
             notice=lambda text: self.console.print(text, style="yellow", markup=False, soft_wrap=True),
         )
 
-    def _train(self, session: Session, allotment: Allotment, fork_server: str) -> None:
+    def _train(self, session: Session, allotment: Allotment) -> None:
         survey = SharingSurvey.of(self.spec, self.home, self.sweep.id)
 
         def make_plan(trial: Trial) -> TrialPlan:
@@ -179,7 +188,7 @@ class _Driver:
         with Interrupts(interrupted) as interrupts:
             with LiveView(session, self.console):
                 tune_session(
-                    session, allotment=allotment, make_plan=make_plan, folder=self.folder, fork_server=fork_server
+                    session, allotment=allotment, make_plan=make_plan, folder=self.folder, fork_server=self.fork_server
                 )
             self._conclude(session, stopped=interrupts.count > 0)
 

@@ -38,7 +38,7 @@ def tune_session(
 ) -> None:
     """Train until the session hands out no more trials; every trial has ended when this returns.
 
-    fork_server: its address, see `Cluster`. worker: what trains the recipes.
+    fork_server: its address, see `forking`. worker: what trains the recipes.
 
     Raises:
         Exception: the first error of our own inside Tune's loop, after all trials were closed.

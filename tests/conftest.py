@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from PIL import Image
-from sklearn.datasets import load_digits
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from search_spaces import load_spec
@@ -30,7 +29,7 @@ SWEEP = """\
 name: tiny-digits
 data: {source: photos, image_size: 32, split: {val: 0.2, confirm: 0.1, test: 0.2, seed: 0}}
 space:
-  backbone: torchvision/resnet18
+  backbone: timm/test_efficientnet
   weights: random
   batch_size: 16
   freeze_depth: {values: [0, 3], default: 3}
@@ -47,7 +46,7 @@ register: {model: tiny}
 """
 
 
-HOME = pytest.StashKey[Home]()
+HOME, FIRST = pytest.StashKey[Home](), pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,6 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["MELTPOINT_HOME"] = str(home.root)
     prepare_environment(home)
     config.stash[HOME] = home
+    settings.register_profile("busy machine", deadline=None)
+    settings.load_profile("busy machine")
 
 
 class _OneRay(LoadFileScheduling):
@@ -65,8 +66,19 @@ class _OneRay(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
-        needs_ray = "ray_once" in (Path(self.config.rootpath) / file).read_text()
-        return "ray" if needs_ray else file
+        return "ray" if _needs_ray(self.config.rootpath / file) else file
+
+
+def _needs_ray(file: Path) -> bool:
+    return re.search(r"ray_once|mark\.ray", file.read_text()) is not None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The tests with Ray are the longest chain, and their trials are niced: the other process lets them pass."""
+    if FIRST not in item.config.stash:
+        item.config.stash[FIRST] = item.nodeid
+        if hasattr(item.config, "workerinput") and not _needs_ray(item.path):
+            os.nice(19)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _OneRay:
@@ -80,6 +92,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Several threads for such small tensors only wait for each other."""
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -91,10 +105,10 @@ def home(pytestconfig: pytest.Config) -> Home:
 
 @pytest.fixture(scope="session")
 def ray_once(home: Home) -> Iterator[None]:
-    """Ray, started once; sweeps inside the session find it running and leave it so."""
-    from service.clusters import connect
+    """Ray and a fork server, started once; sweeps inside the session find them running and leave them so."""
+    from service.clusters import connect, forking
 
-    with connect():
+    with forking(), connect():
         yield
 
 
@@ -107,6 +121,9 @@ def tracks_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 digits of three classes as PNG files of 32 px in class folders. Read it, never write to it."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
     root = tmp_path_factory.mktemp("tiny") / "photos"
     bunch = load_digits()
     for code, name in enumerate(DIGITS):

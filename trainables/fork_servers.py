@@ -68,8 +68,10 @@ class ForkServer:
         os.close(life)
 
     def close(self) -> None:
+        """The server ends, and whatever it forked; one that still loads is not waited for."""
         os.close(self._life)
-        with suppress(ChildProcessError):
+        with suppress(ChildProcessError, ProcessLookupError):
+            os.kill(self._pid, signal.SIGTERM)
             os.waitpid(self._pid, 0)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -145,6 +147,7 @@ def serve(address: str, life: int) -> None:
         server.bind(address)
         server.listen()
         import_module(_LOADED)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # from now on it has what it must end
         pids: set[int] = set()
         while True:
             if life in wait([server, life]):
@@ -167,6 +170,7 @@ def _run_and_exit(server: socket.socket, life: int, connection: Connection, requ
     try:
         server.close()
         os.close(life)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _run(connection, **request)
     finally:
         os._exit(1)

@@ -97,10 +97,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         home = Home(Path(name) / "home").create()
         prepare_environment(home)
-        from service.clusters import connect  # Ray reads its environment when it is imported
+        from service.clusters import connect, forking  # Ray reads its environment when it is imported
 
         cells = {}
-        with connect():
+        with forking(), connect():
             for number, (section, case) in enumerate(every_case()):
                 place = Path(name) / str(number)
                 place.mkdir()

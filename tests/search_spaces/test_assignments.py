@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import SpecError, load_document, parse_spec
@@ -133,6 +133,5 @@ DOCUMENTS = st.recursive(
 
 
 @given(data=DOCUMENTS)
-@settings(deadline=None)
 def test_what_is_written_is_read_back_the_same(data: Any) -> None:
     assert load_document(write_document(data), "s.yaml").data == data

@@ -3,7 +3,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import Choice, Domain, Fixed, Range
@@ -43,7 +43,6 @@ def equal(a: Any, b: Any) -> bool:
 
 
 @given(domain=DOMAINS, unit=UNITS)
-@settings(deadline=None)
 def test_every_unit_gives_a_contained_value_that_its_unit_gives_back(domain: Domain, unit: float) -> None:
     value = domain.from_unit(unit)
     assert domain.contains(value)
@@ -53,7 +52,6 @@ def test_every_unit_gives_a_contained_value_that_its_unit_gives_back(domain: Dom
 
 
 @given(domain=ranges(), data=st.data())
-@settings(deadline=None)
 def test_every_contained_number_is_reachable(domain: Range, data: st.DataObject) -> None:
     if domain.integer and domain.step is None:
         value: float = data.draw(st.integers(int(domain.min), int(domain.max)))

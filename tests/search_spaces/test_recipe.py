@@ -47,7 +47,7 @@ def flat_recipes(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(values=flat_recipes(), data=st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_identity_does_not_depend_on_spelling_or_order(values: dict[str, Any], data: st.DataObject) -> None:
     recipe = Recipe.from_flat(values)
     shuffled = data.draw(st.permutations(list(values.items())))
@@ -69,14 +69,14 @@ def test_identity_does_not_depend_on_spelling_or_order(values: dict[str, Any], d
 
 
 @given(first=flat_recipes(), second=flat_recipes())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_recipes_are_equal_exactly_where_their_identities_are(first: dict[str, Any], second: dict[str, Any]) -> None:
     one, other = Recipe.from_flat(first), Recipe.from_flat(second)
     assert (one == other) == (one.identity == other.identity)
 
 
 @given(values=flat_recipes())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_flat_values_survive_json_and_give_the_recipe_back(values: dict[str, Any]) -> None:
     recipe = Recipe.from_flat(values)
     assert Recipe.from_flat(json.loads(json.dumps(recipe.flat()))) == recipe

@@ -29,7 +29,7 @@ from search_spaces import (
 from search_spaces.json_schema import sweep_schema
 from search_spaces.records import Record
 
-LAWS = settings(deadline=None, max_examples=80)
+LAWS = settings(max_examples=80)
 SCHEMA = jsonschema.Draft7Validator(sweep_schema())
 SEEDS = st.integers(0, 2**32 - 1)
 

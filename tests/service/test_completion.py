@@ -28,6 +28,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name="cells", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
     )
     ledger.close()
+    told = subprocess.run([BIN / "meltpoint", "completion", "bash"], capture_output=True, timeout=60, check=True)
+    (place / "completion.bash").write_bytes(told.stdout)
     return place
 
 
@@ -35,7 +37,7 @@ def completed(place: Path, line: str) -> list[str]:
     """What bash offers behind `line`, by the script that the command prints."""
     words = line.split(" ")
     script = (
-        'eval "$(meltpoint completion bash)"\n'
+        f"source {place / 'completion.bash'}\n"
         f"COMP_WORDS=({' '.join(words)}); [ -n '{words[-1]}' ] || COMP_WORDS+=('')\n"
         f"COMP_CWORD={len(words) - 1}\n"
         "_meltpoint_completion meltpoint\n"

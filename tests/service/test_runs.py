@@ -221,8 +221,8 @@ def test_a_trial_whose_process_is_killed_fails_alone(
     """One of two workers is killed in its first trial; the sweep goes on with a new one."""
     photos = Path(finished_sweep.sweep.spec_file).parent / "photos"
     (tmp_path / "s.yaml").write_text(
-        f"name: hunted\ndata: {{source: {photos}, image_size: 32}}\nbudget: {{trials: 3, epochs: 4}}\n"
-        "space: {backbone: torchvision/resnet18, weights: random, freeze_depth: 0, "
+        f"name: hunted\ndata: {{source: {photos}, image_size: 32}}\nbudget: {{trials: 3, epochs: 40}}\n"
+        "space: {backbone: timm/test_efficientnet, weights: random, freeze_depth: 0, "
         "dropout.rate: {min: 0.0, max: 0.5}}\n"
         "search: {algorithm: random}\nresources: {gpu: 0}\n"
     )
@@ -264,7 +264,7 @@ def test_a_sweep_in_which_every_trial_fails_has_failed(
     photos = Path(finished_sweep.sweep.spec_file).parent / "photos"
     (tmp_path / "s.yaml").write_text(
         f"name: hopeless\ndata: {{source: {photos}, image_size: 32}}\nbudget: {{epochs: 1}}\n"
-        "search: {algorithm: points, points: [{backbone: torchvision/resnet18, weights: random, freeze_depth: all, "
+        "search: {algorithm: points, points: [{backbone: timm/test_efficientnet, weights: random, freeze_depth: all, "
         "batch_size: 2, optimizer: {name: adamw, lr: 100, weight_decay: 1}}]}\n"
     )
     outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
@@ -278,7 +278,7 @@ def test_a_grid_in_brackets_runs_whole_and_mlflow_says_which_bracket_each_trial_
     photos = Path(finished_sweep.sweep.spec_file).parent / "photos"
     (tmp_path / "s.yaml").write_text(
         f"name: grid\ndata: {{source: {photos}, image_size: 32}}\nbudget: {{epochs: 3}}\n"
-        "space: {backbone: torchvision/resnet18, weights: random, freeze_depth: all, batch_size: 64, "
+        "space: {backbone: timm/test_efficientnet, weights: random, freeze_depth: all, batch_size: 64, "
         "dropout.rate: {min: 0.0, max: 0.5, step: 0.25}}\n"
         "search: {algorithm: grid}\nscheduler: {type: asha, reduction_factor: 2, brackets: 2}\nresources: {gpu: 0}\n"
     )

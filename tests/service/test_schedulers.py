@@ -16,7 +16,7 @@ from service.schedulers import Asha, MedianStopping, NoStopping, Scheduler, buil
 
 EPOCHS = 10
 VALUES = st.floats(-1, 1)
-QUICK = settings(deadline=None, max_examples=50)
+QUICK = settings(max_examples=50)
 
 values = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 
@@ -173,7 +173,6 @@ def stops_by_the_paper(reports: list[Report], report: Report, *, grace: int, min
 
 
 @given(histories(st.integers(-8, 8).map(float)), st.integers(1, 5), st.integers(1, 4), st.booleans())
-@settings(deadline=None)
 def test_the_median_rule_is_the_papers(reports: list[Report], grace: int, min_trials: int, maximize: bool) -> None:
     expected = [
         stops_by_the_paper(reports[:place], report, grace=grace, min_trials=min_trials, maximize=maximize)

@@ -60,7 +60,7 @@ def test_a_reader_sees_what_another_appends_later(entry: ActivationEntry) -> Non
     reader.close()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_no_damage_is_ever_read_as_activations(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Flip a byte anywhere, or cut a file anywhere: a row is right, or it is missing and can be appended anew."""

@@ -34,7 +34,8 @@ RECIPE = {
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ForkServer]:
-    with closing(ForkServer(forked=True)) as server:
+    """Not forked from here: a process in which other tests have trained has autograd's threads, which a fork lacks."""
+    with closing(ForkServer()) as server:
         yield server
 
 

@@ -66,7 +66,7 @@ def test_a_fraction_of_zero_leaves_a_split_empty() -> None:
     confirm=st.sampled_from([0.0, 0.01, 0.15]),
     test=st.sampled_from([0.0, 0.05, 0.2]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_four_images_of_a_class_always_suffice(counts: list[int], val: float, confirm: float, test: float) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)
     classes = [f"class {code}" for code in range(len(counts))]
