@@ -91,7 +91,7 @@ WEIGHTS = Section(
     "`meltpoint run sweep.yaml`, before any image is decoded.",
     1,
     [
-        shown("backbone: timm/test_vit, weights: random", 100),
+        shown("backbone: torchvision/vit_b_16, weights: random", 100),
         shown(f"{RESNET}, weights: gone.safetensors"),
         Case("a `.safetensors` file that is none", of_text("w.safetensors", "no tensors")),
         Case(
