@@ -19,6 +19,7 @@ from service.errors import StaleAttemptError
 from service.records import Json, Trial
 from service.sessions import Result, Session
 from trainables.fork_servers import DIED
+from trainables.ray_adapter import REPORT
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,8 @@ class SessionScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Json) -> str:
         try:
-            ends = self._bridge.session.record(_our_id(trial), Result.parse(result))
+            (report,) = result[REPORT]
+            ends = self._bridge.session.record(_our_id(trial), Result.parse(report))
         except StaleAttemptError:
             ends = True
         except Exception as error:

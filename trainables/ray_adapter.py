@@ -13,6 +13,9 @@ from trainables.start_lines import StartLine
 
 Json = dict[str, Any]
 
+REPORT = "report"
+"""Under which Tune passes on a worker's report: in a list, since it would take a dictionary apart."""
+
 
 class Run(Protocol):
     """What trains: see trainables.trial_runs.TrialRun."""
@@ -53,7 +56,7 @@ class TrialWorker(tune.Trainable):
 
     def step(self) -> Json:
         """Train up to the next report."""
-        return self._run.step()
+        return {REPORT: [self._run.step()]}
 
     def cleanup(self) -> None:
         self._run.close()

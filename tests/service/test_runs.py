@@ -109,6 +109,8 @@ def test_mlflow_has_each_trial_once_with_its_recipe_and_curves(
         assert [point.step for point in points] == list(range(1, trial.epochs + 1))
         if trial.best_value is not None:
             assert run.data.metrics["best/val/accuracy"] == trial.best_value
+            assert trial.sharing is not None
+            assert run.data.tags["meltpoint.prefix"] == trial.sharing["training"]
 
 
 def test_the_parent_run_has_spec_data_and_leaderboard(
