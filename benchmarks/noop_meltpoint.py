@@ -114,7 +114,9 @@ def _run(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> dict
 
         sender = Sender(ledger, sweep.id, lambda: Tracker(ledger, home), backlog_lock=home.backlog_lock).start()
         allotment = allot(spec.resources, cpus=cluster.cpus, gpus=0, trials=spec.budget.trials)
-        tune_session(session, allotment=allotment, make_plan=make_plan, folder=home.root / "tune", worker=NoopWorker)
+        folder = home.sweep(sweep.id)
+        folder.mkdir(parents=True)
+        tune_session(session, allotment=allotment, make_plan=make_plan, folder=folder, worker=NoopWorker)
         trained, cpu_trained = time.perf_counter(), time.process_time()
         ledger.move_sweep(sweep.id, SweepState.COMPLETED)
         unsent = sender.finish(PATIENCE_SECONDS)
