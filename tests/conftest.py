@@ -46,7 +46,7 @@ register: {model: tiny}
 """
 
 
-HOME, FIRST = pytest.StashKey[Home](), pytest.StashKey[str]()
+HOME, FIRST = pytest.StashKey[Home](), pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,8 +75,8 @@ def _needs_ray(file: Path) -> bool:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """The tests with Ray are the longest chain, and their trials are niced: the other process lets them pass."""
-    if FIRST not in item.config.stash:
-        item.config.stash[FIRST] = item.nodeid
+    if item.config.stash.get(FIRST, True):
+        item.config.stash[FIRST] = False
         if hasattr(item.config, "workerinput") and not _needs_ray(item.path):
             os.nice(19)
 

@@ -23,7 +23,6 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from trainables.freed_memory import keep_freed_memory
 from trainables.start_lines import StartLine
 
 __all__ = ["DIED", "ForkServer", "ForkedRun", "ForkedRunError"]
@@ -214,7 +213,6 @@ def _run(
     _print_to(log)
     os.environ.update(environment)
     os.nice(NICENESS)
-    keep_freed_memory()
     threading.Thread(target=_watch, args=(connection.fileno(),), daemon=True).start()
     with suppress(EOFError, OSError):
         connection.send(os.getpid())

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from search_spaces import MeltpointError
+from trainables.freed_memory import keep_freed_memory
 from trainables.trials import TrialPlan, TrialTraining
 
 __all__ = ["TrialRun"]
@@ -26,6 +27,7 @@ class TrialRun:
 
     def __init__(self, *, threads: int, called_in: Callable[[], bool]) -> None:
         torch.set_num_threads(threads)
+        keep_freed_memory()
         self._called_in = called_in
         self._plan: TrialPlan | None = None
         self._trial: TrialTraining | None = None

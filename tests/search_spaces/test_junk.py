@@ -73,7 +73,7 @@ def test_any_file_is_read_or_refused(document: Any) -> None:
     points=st.none() | st.lists(JUNK, max_size=2),
     algorithm=st.sampled_from(["tpe", "grid"]),
 )
-@settings(max_examples=120)
+@settings(max_examples=250)
 def test_any_space_is_read_or_refused(space: dict[str, Any], points: list[Any] | None, algorithm: str) -> None:
     search = {"algorithm": algorithm} if points is None else {"algorithm": "points", "points": points}
     checked({"name": "a", "data": {"source": "x"}, "space": space, "search": search})

@@ -24,7 +24,7 @@ def photos(shape: tuple[int, ...]) -> Tensor:
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(scope="module", params=["timm/test_efficientnet", "torchvision/resnet18"])
+@pytest.fixture(scope="module", params=["timm/tf_efficientnet_lite0", "torchvision/resnet18"])
 def classifier(request: pytest.FixtureRequest) -> Classifier:
     model = build_classifier(request.param, classes=3, weights="random", dropout=0.5, seed=0)
     model.freeze(2)
