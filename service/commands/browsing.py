@@ -25,6 +25,7 @@ from service.shared_views import view_address
 HOST = "127.0.0.1"
 READY_SECONDS = 90.0
 END_SECONDS = 10.0
+GRACE_SECONDS = 1  # for pages that a browser still has open: without it they hold the server up
 
 
 def ui(reference: str | None, *, port: int, browser: bool, home: Home, console: Console) -> int:
@@ -99,6 +100,7 @@ def _command(home: Home, port: int) -> list[str]:
         *("-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", home.tracking_uri),
         *("--artifacts-destination", home.mlflow_artifacts.as_uri(), "--serve-artifacts"),
+        *("--uvicorn-opts", f"--timeout-graceful-shutdown {GRACE_SECONDS}"),
     ]
 
 
