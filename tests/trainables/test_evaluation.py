@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_auc_score
 
 from trainables.evaluation import score
 
@@ -100,3 +101,24 @@ def test_probabilities_in_single_precision_are_accepted() -> None:
 def test_what_cannot_be_scored_is_refused(probabilities: object, labels: list[int], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         score(np.array(probabilities), np.array(labels, dtype=np.int64))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+@pytest.mark.parametrize("digits", [1, 2, 17])
+def test_numbers_are_those_of_scikit_learn_to_the_last_bit(classes: int, digits: int) -> None:
+    """Rounded to few digits, many chances are equal; few images leave classes out."""
+    rng = np.random.default_rng([classes, digits])
+    for count in (2, 3, 5, 20, 525):
+        for _ in range(20):
+            labels = rng.integers(classes, size=count)
+            chances = np.round(rng.dirichlet(np.ones(classes), size=count) + np.eye(classes)[labels] * 0.3, digits)
+            chances /= chances.sum(axis=1, keepdims=True)
+            found, predicted = score(chances, labels), chances.argmax(axis=1)
+            assert found.metrics["accuracy"] == accuracy_score(labels, predicted)
+            assert found.metrics["macro_f1"] == f1_score(labels, predicted, average="macro", zero_division=0.0)
+            assert np.array_equal(found.confusion, confusion_matrix(labels, predicted, labels=range(classes)))
+            present = np.unique(labels)
+            if len(present) > 1:
+                one_against_rest = [roc_auc_score(labels == one, chances[:, one]) for one in present]
+                expected = one_against_rest[-1] if classes == 2 else np.mean(one_against_rest)
+                assert found.metrics["auroc"] == expected
