@@ -172,7 +172,7 @@ def _prefix_work(spec: SweepSpec, data: PreparedData) -> tuple[int, float]:
 def _suffix(trainer: Trainer, data: PreparedData, recipe: Recipe) -> tuple[float, float]:
     """Best seconds of a training step on features at hand, and of an evaluation on val."""
     batch, val = data.splits["train"][: recipe.batch_size], data.splits["val"]
-    features, seen = trainer.features.of_images(batch), trainer.features.of_images(val[:32])
+    features, seen = trainer.features.of_images([batch, val[:32]])
     labels = torch.from_numpy(data.labels[batch])
     trainer.model.train()
 

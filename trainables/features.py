@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from trainables.views import distinct_views, draw, view_kinds
 __all__ = ["Features"]
 
 _FILLED_AT_ONCE = 16
+_READ_AT_ONCE = 16 * 1024 * 1024
+"""Bytes: enough that copying rows takes longer than looking them up, and little beside what a worker holds."""
+
 _WAIT_SECONDS = 0.01
 
 Indices = npt.NDArray[np.int64]
@@ -91,13 +94,16 @@ class Features:
         """Have these images as they are in the cache."""
         self._fill(rows, "none", 0, self._reading)
 
-    def of_views(self, rows: Indices, epoch: int) -> Tensor:
-        """Activations (B, ...) of the epoch's views of images `rows` (B,), on the device."""
-        return self._batch(rows, self._recipe.augment.policy, self.view(epoch), self._training)
+    def of_views(self, batches: Sequence[Indices], epoch: int) -> Iterator[Tensor]:
+        """For each of `batches`, images (B,), the activations (B, ...) of their views of the epoch, on the device.
 
-    def of_images(self, rows: Indices) -> Tensor:
-        """Activations (B, ...) of images `rows` (B,) as they are, on the device."""
-        return self._batch(rows, "none", 0, self._reading)
+        What the cache has is read for many batches at once, in portions of a few megabytes.
+        """
+        return self._batches(batches, self._recipe.augment.policy, self.view(epoch), self._training)
+
+    def of_images(self, batches: Sequence[Indices]) -> Iterator[Tensor]:
+        """As `of_views`, of the images as they are."""
+        return self._batches(batches, "none", 0, self._reading)
 
     def _frozen(self) -> FrozenPrefix:
         recipe = self._recipe
@@ -150,17 +156,52 @@ class Features:
     def _kinds(self, rows: Indices, policy: str, view: int) -> list[tuple[str, Indices]]:
         return view_kinds(self._data.digests[rows], seed=self._seed, policy=policy, view=view, scope=self._scope)
 
-    def _batch(self, rows: Indices, policy: str, view: int, verdicts: Mapping[int, Verdict]) -> Tensor:
+    def _batches(
+        self, batches: Sequence[Indices], policy: str, view: int, verdicts: Mapping[int, Verdict]
+    ) -> Iterator[Tensor]:
         if self._prefix is None:
-            pixels = self._pixels(rows, policy, view).to(self._device)
-            return pixels.contiguous(memory_format=torch.channels_last)
-        if verdicts.get(self._depth, "computed") == "computed":
-            self.counts["computed"] += len(rows)
-            return self._prefix.compute(self._pixels(rows, policy, view), self._depth)
-        found = np.empty((len(rows), self._prefix.row_bytes(self._depth)), dtype=np.uint8)
+            for rows in batches:
+                pixels = self._pixels(rows, policy, view).to(self._device)
+                yield pixels.contiguous(memory_format=torch.channels_last)
+        elif verdicts.get(self._depth, "computed") == "computed":
+            for rows in batches:
+                self.counts["computed"] += len(rows)
+                yield self._prefix.compute(self._pixels(rows, policy, view), self._depth)
+        else:
+            for portion in _portions(batches, most=_READ_AT_ONCE // self._prefix.row_bytes(self._depth)):
+                yield from self._portion(portion, policy, view)
+
+    def _portion(self, batches: Sequence[Indices], policy: str, view: int) -> Iterator[Tensor]:
+        """Each batch, of all read together, or batch by batch where the cache lacks a row of any."""
+        assert self._prefix is not None
+        found = self._read(np.concatenate(batches), policy, view)
+        if found is not None:
+            yield from torch.split(self._prefix.unpack(found, self._depth), [len(rows) for rows in batches])
+            return
+        for rows in batches:
+            found = self._blank(rows)
+            for kind, positions in self._kinds(rows, policy, view):
+                found[positions] = self._read_or_compute(rows[positions], kind, policy, view)
+            yield self._prefix.unpack(found, self._depth)
+
+    def _read(self, rows: Indices, policy: str, view: int) -> Rows | None:
+        """What the cache has of these images' views; None where it lacks any."""
+        assert self._cache is not None
+        found = self._blank(rows)
         for kind, positions in self._kinds(rows, policy, view):
-            found[positions] = self._read_or_compute(rows[positions], kind, policy, view)
-        return self._prefix.unpack(found, self._depth)
+            kept = self._cache.read(self._key(kind, self._depth), self._data.digests[rows[positions]])
+            if kept is None:
+                return None
+            if len(positions) == len(rows):
+                found = kept
+            else:
+                found[positions] = kept
+        self.counts["read"] += len(rows)
+        return found
+
+    def _blank(self, rows: Indices) -> Rows:
+        assert self._prefix is not None
+        return np.empty((len(rows), self._prefix.row_bytes(self._depth)), dtype=np.uint8)
 
     def _read_or_compute(self, rows: Indices, kind: str, policy: str, view: int) -> Rows:
         assert self._cache is not None
@@ -212,6 +253,20 @@ class Features:
                     yield rows[taken[still]]
             if not len(taken):
                 time.sleep(_WAIT_SECONDS)
+
+
+def _portions(batches: Sequence[Indices], *, most: int) -> Iterator[list[Indices]]:
+    """Consecutive batches of at most `most` images together, or a single larger one."""
+    portion: list[Indices] = []
+    images = 0
+    for rows in batches:
+        if portion and images + len(rows) > most:
+            yield portion
+            portion, images = [], 0
+        portion.append(rows)
+        images += len(rows)
+    if portion:
+        yield portion
 
 
 @lru_cache(maxsize=1)

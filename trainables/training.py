@@ -116,10 +116,10 @@ class Trainer:
             raise DataError(f"split {split} of {self.data.name} must hold images (0)")
         self.model.eval()
         self.features.prepare_split(chosen)
+        batches = np.split(chosen, range(_EVALUATION_BATCH, len(chosen), _EVALUATION_BATCH))
         probabilities = []
         with torch.no_grad():
-            for start in range(0, len(chosen), _EVALUATION_BATCH):
-                features = self.features.of_images(chosen[start : start + _EVALUATION_BATCH])
+            for features in self.features.of_images(batches):
                 probabilities += self.micro_batches.run(len(features), partial(self._predict, features))
         gathered = torch.cat(probabilities).numpy()
         if not np.isfinite(gathered).all():
@@ -167,8 +167,8 @@ class Trainer:
             generator=_epoch_generator(self.seed, self.epoch),
         )
         self.features.prepare_epoch(self.data.splits["train"], self.epoch)
-        for batch in _batches(order, self.recipe.batch_size):
-            features = self.features.of_views(batch, self.epoch)
+        batches = _batches(order, self.recipe.batch_size)
+        for batch, features in zip(batches, self.features.of_views(batches, self.epoch), strict=True):
             labels = torch.from_numpy(self.data.labels[batch]).to(self.device)
             self.optimizer.zero_grad()
             shares = self.micro_batches.run(len(batch), partial(self._add_gradients, features, labels))

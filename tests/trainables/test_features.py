@@ -153,6 +153,36 @@ def test_a_damaged_cache_costs_time_and_changes_nothing(harm: str, tiny: Prepare
     assert healed.features.counts["computed"] == 0
 
 
+@pytest.mark.parametrize("policy", ["flip", "lecture7"])
+@pytest.mark.parametrize("batches", [0.5, 2.5, 1000.0])
+def test_results_do_not_depend_on_how_much_is_read_at_once(
+    batches: float, policy: str, tiny: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Recipe.from_flat({**BASE, "freeze_depth": -2, "augment.policy": policy, "dropout.rate": 0.2})
+    sharing = plan(tmp_path / "cache", depths=(chosen.freeze_depth,))
+    expected, uncached = trained(tiny, chosen, None)
+    trained(tiny, chosen, sharing)
+    (entry, *_) = stored_entries(tmp_path / "cache")
+    monkeypatch.setattr(features, "_READ_AT_ONCE", int(batches * chosen.batch_size * entry.row_bytes))
+    found, trainer = trained(tiny, chosen, sharing)
+    assert figures(found) == figures(expected)
+    assert trainer.features.counts == {"read": uncached.features.counts["computed"]}
+
+
+def test_a_damaged_row_costs_no_more_than_its_batch(tiny: PreparedData, tmp_path: Path) -> None:
+    chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
+    sharing = plan(tmp_path / "cache", depths=(9,))
+    expected, _ = trained(tiny, chosen, sharing, epochs=1)
+    (entry,) = stored_entries(tmp_path / "cache")
+    content = bytearray((entry.folder / "rows").read_bytes())
+    content[entry.row_bytes // 2] ^= 1
+    (entry.folder / "rows").write_bytes(content)
+    features._open_cache.cache_clear()
+    found, trainer = trained(tiny, chosen, sharing, epochs=1)
+    assert figures(found) == figures(expected)
+    assert trainer.features.counts["computed"] in (chosen.batch_size, chosen.batch_size + 1)
+
+
 def test_a_cache_that_cannot_be_used_is_said_and_changes_nothing(tiny: PreparedData, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
