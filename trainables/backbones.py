@@ -91,12 +91,19 @@ class Classifier(Body):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Classifier:
-        """Training mode for the head and the stages behind the boundary only."""
-        super().train(mode)
-        for stage in islice(self.stages, self.freeze_depth):
-            stage.eval()
-        if self.freeze_depth == len(self.stages):
-            self.pool.eval()
+        """Training mode for the head and the stages behind the boundary only.
+
+        Frozen stages that are in eval mode are not gone through again: they may be hundreds of modules, whose visit
+        takes longer than a small head's epoch.
+        """
+        self.training = self.stages.training = mode
+        for number, stage in enumerate(self.stages):
+            if number >= self.freeze_depth:
+                stage.train(mode)
+            elif stage.training:
+                stage.eval()
+        self.pool.train(mode and self.freeze_depth < len(self.stages))
+        self.head.train(mode)
         return self
 
     def prefix(self, images: Tensor) -> Tensor:

@@ -90,9 +90,9 @@ class Trainer:
             freeze_depth=recipe.freeze_depth,
             seed=seed,
         )
-        self.model = model.to(self.device).to(memory_format=torch.channels_last)
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = build_optimizer(recipe.optimizer, trained)
+        self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # takes both
+        self._trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = build_optimizer(recipe.optimizer, self._trained)
         weights = class_weights(data.labels[data.splits["train"]], len(data.classes), recipe.balance.class_weights)
         self._class_weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         self.scaler = build_scaler(recipe.precision, self.device)
@@ -170,7 +170,8 @@ class Trainer:
         batches = _batches(order, self.recipe.batch_size)
         for batch, features in zip(batches, self.features.of_views(batches, self.epoch), strict=True):
             labels = torch.from_numpy(self.data.labels[batch]).to(self.device)
-            self.optimizer.zero_grad()
+            for parameter in self._trained:
+                parameter.grad = None
             shares = self.micro_batches.run(len(batch), partial(self._add_gradients, features, labels))
             self.scaler.step(self.optimizer)
             self.scaler.update()
