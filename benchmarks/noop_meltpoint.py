@@ -64,7 +64,7 @@ def _run(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> dict
     from service.states import SweepState
     from service.tracking import Tracker
     from service.tuning import tune_session
-    from trainables.trials import TrialPlan
+    from trainables.trial_plans import TrialPlan
 
     class TimedSession(Session):
         """Notes when the workers were up: when the first report came in."""

@@ -68,12 +68,12 @@ def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: 
     loaded = load_spec(spec, assign or ())
     place = _home(home)
     _quieten()
-    from service.ray_heads import early_head
+    from service.early_starts import starting_early
 
-    with early_head() as head:
-        with working(console, "starting Ray, loading torch and MLflow"):
+    with starting_early() as early:
+        with working(console, "loading Ray Tune"):
             from service.commands import running
-        sys.exit(running.run(loaded, output, place, console, head))
+        sys.exit(running.run(loaded, output, place, console, early))
 
 
 @app.command()

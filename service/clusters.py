@@ -11,27 +11,21 @@ from dataclasses import dataclass
 import ray
 
 from search_spaces.errors import first_line
+from service.early_starts import Early
 from service.errors import ClusterError
 from service.ray_heads import RayHead
 from trainables.fork_servers import ForkServer
 
-__all__ = ["Cluster", "Early", "connect", "forking"]
+__all__ = ["Cluster", "connect", "forking"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What Ray says there is."""
+    """What Ray says there is. here: whether it runs on this machine alone."""
 
     cpus: float
     gpus: float
-
-
-@dataclass(frozen=True)
-class Early:
-    """What was started before this process had anything else to do; whoever started it ends it."""
-
-    head: RayHead
-    fork_server: ForkServer
+    here: bool
 
 
 @contextmanager
@@ -45,12 +39,13 @@ def connect(early: Early | None = None) -> Iterator[Cluster]:
         if not ray.is_initialized():
             _start(stack, early)
         there = ray.cluster_resources()
-        yield Cluster(cpus=there.get("CPU", 0.0), gpus=there.get("GPU", 0.0))
+        here = not os.environ.get("RAY_ADDRESS")
+        yield Cluster(cpus=there.get("CPU", 0.0), gpus=there.get("GPU", 0.0), here=here)
 
 
 def _start(stack: ExitStack, early: Early | None) -> None:
     address = os.environ.get("RAY_ADDRESS")
-    joined = address or (early.head if early else stack.enter_context(closing(RayHead()))).address()
+    joined = address or _head(stack, early).address()
     try:
         ray.init(address=joined, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises whatever stopped it
@@ -59,19 +54,27 @@ def _start(stack: ExitStack, early: Early | None) -> None:
     stack.callback(ray.shutdown)
 
 
+def _head(stack: ExitStack, early: Early | None) -> RayHead:
+    """Ray's processes, which end when this Ray is left; whoever started them early waits for that."""
+    head = early.head if early else None
+    if head is None:
+        return stack.enter_context(closing(RayHead()))
+    stack.callback(head.end)
+    return head
+
+
 _fork_servers: list[ForkServer] = []
 """That of this process, while it has one."""
 
 
 @contextmanager
 def forking(early: Early | None = None) -> Iterator[str]:
-    """Start this node's fork server, so that trials' processes need not load torch anew, and end it again.
+    """Start this node's fork server, so that no process need load torch anew, and end it again.
 
-    One that runs already is used as it is. Yields its address; "" where `RAY_ADDRESS` names the Ray, whose workers
-    may be anywhere.
+    One that runs already is used as it is. Yields its address.
     """
     with ExitStack() as stack:
-        if not _fork_servers and not os.environ.get("RAY_ADDRESS"):
+        if not _fork_servers:
             _fork_servers.append(early.fork_server if early else stack.enter_context(closing(ForkServer())))
             stack.callback(_fork_servers.clear)
-        yield _fork_servers[0].address if _fork_servers else ""
+        yield _fork_servers[0].address

@@ -3,83 +3,50 @@
 from __future__ import annotations
 
 import importlib.metadata
-import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
+import mlflow.pytorch
 import numpy as np
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import Schema, TensorSpec
 
-from search_spaces import Recipe
+from service.best_models import trained
 from service.records import Json, Sweep, Trial
-from trainables.checkpoints import load_checkpoint
-from trainables.evaluation import Evaluation
 from trainables.export import export_module
 from trainables.own_code import importable_from
-from trainables.own_metrics import with_own_metrics
 from trainables.prepared import PreparedData
-from trainables.training import Trainer
 
 CANDIDATE = "candidate"
+EXAMPLE_SIZE = 32
+"""Pixels to which the example that is logged with a model is thinned out: MLflow writes it as text, twice."""
+
 SERVING_PACKAGES = ("torch", "numpy", "mlflow")
 
 
-@dataclass(frozen=True, kw_only=True)
-class BestModel:
-    """Where the best trial's weights are, and the data it was trained on."""
-
-    trial: Trial
-    data: PreparedData
-
-    def trainer(self) -> Trainer:
-        """The trial's trainer as it stood after its best epoch.
-
-        Raises:
-            CheckpointError: the checkpoint is gone or damaged.
-        """
-        assert self.trial.checkpoint is not None, self.trial
-        trainer = Trainer(self.data, Recipe.from_flat(self.trial.recipe), seed=self.trial.seed)
-        trainer.load_state_dict(load_checkpoint(Path(self.trial.checkpoint)).tensors)
-        return trainer
-
-    def test(self, metrics: Sequence[str] = ()) -> Evaluation | None:
-        """Its reading on the test images, which no choice of the sweep has seen; None where the split has none.
-
-        metrics: names of own code to be measured too.
-        """
-        if len(self.data.splits["test"]) == 0:
-            return None
-        return with_own_metrics(self.trainer().evaluate("test"), metrics)
-
-
-def candidate_payload(best: BestModel, test: Evaluation | None, *, code: Path) -> Json:
-    """What the outbox must remember to register the model later; modules of own code may lie in the folder `code`."""
-    metrics = {} if test is None else test.metrics
-    return {
-        "data": str(best.data.folder),
-        "split_key": best.data.split_key,
-        "code": str(code),
-        "test": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
-    }
+def log_model(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json, tracking_uri: str) -> str:
+    """Log the model to its trial's run, once: the model that is there already is left as it is. Returns its id."""
+    found = _logged(client, sweep, trial)
+    if found is not None:
+        return found
+    importable_from(Path(payload["code"]))
+    data = PreparedData.open(Path(payload["data"]), payload["split_key"])
+    with _tracking_to(tracking_uri):
+        return _log(sweep, trial, data)
 
 
 def log_candidate(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json, tracking_uri: str) -> Json:
-    """Log and register the model, once: a version that already carries this trial's tag is left as it is."""
+    """Register the model, logged if need be, once: a version that carries this trial's tag is left as it is."""
     name = str(sweep.plan["register.model"])
     version = _version_of(client, name, trial)
     if version is None:
-        importable_from(Path(payload["code"]))
-        data = PreparedData.open(Path(payload["data"]), payload["split_key"])
+        model_id = log_model(client, sweep=sweep, trial=trial, payload=payload, tracking_uri=tracking_uri)
         with _tracking_to(tracking_uri):
-            model_id = _logged(client, sweep, trial) or _log(sweep, trial, data)
             version = _register(client, name, model_id, trial)
     client.set_registered_model_alias(name, CANDIDATE, version)
     return {"model": name, "version": version, "alias": CANDIDATE, "uri": f"models:/{name}@{CANDIDATE}"}
@@ -116,18 +83,34 @@ def _logged(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:
     return str(found[0].model_id) if found else None
 
 
+class _Flavor:
+    """MLflow's own for torch. Through `Model.log` its check of the example, which loads the model again, can be left
+    out: that every backbone's export gives what the model gave is known before a sweep begins.
+    """
+
+    __name__ = mlflow.pytorch.__name__
+
+    @staticmethod
+    def save_model(path: str, mlflow_model: Model, *, validate_serving_input: bool, **told: object) -> None:
+        mlflow.pytorch.save_model(path=path, mlflow_model=mlflow_model, **told)
+
+
 def _log(sweep: Sweep, trial: Trial, data: PreparedData) -> str:
     size = int(data.images.shape[1])
-    module = export_module(BestModel(trial=trial, data=data).trainer().model, size, data.interpolation)
-    example = np.ascontiguousarray(data.images[data.splits["val"][:2]])
+    module = export_module(trained(trial, data).model, size, data.interpolation)
+    step = max(1, size // EXAMPLE_SIZE)
+    example = np.ascontiguousarray(data.images[data.splits["val"][:2]][:, ::step, ::step])
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
         outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(data.classes)))]),
     )
     with mlflow.start_run(run_id=trial.mlflow_run_id):
-        model: ModelInfo = mlflow.pytorch.log_model(
-            module,
+        model: ModelInfo = Model.log(
+            None,
+            _Flavor(),
             name="model",
+            pytorch_model=module,
+            validate_serving_input=False,
             input_example=example,
             signature=signature,
             serialization_format="pt2",

@@ -6,17 +6,18 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 
 from search_spaces.errors import first_line
 from service.errors import ClusterError
 
-__all__ = ["RayHead", "early_head"]
+__all__ = ["RayHead"]
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 
 _ADDRESS, _FAILURE = "address ", "failure "
+
+_NO_IDLE_WORKERS = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
+"""Ray would start a worker a core at once; Tune's actors want an environment of their own and never take those."""
 
 
 class RayHead:
@@ -26,7 +27,12 @@ class RayHead:
         self._joined = False
         command = [sys.executable, "-m", "service.ray_heads"]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=_NO_IDLE_WORKERS | os.environ,
         )
 
     def address(self) -> str:
@@ -42,24 +48,19 @@ class RayHead:
                 failure = said.removeprefix(_FAILURE)
         raise ClusterError(f"Ray did not start: {failure}")
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """Have Ray stop, which takes some seconds, and do not wait for it."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         if not self._joined:
             self._process.kill()  # Ray's processes end with the one that starts them; nobody needs its good order
         self._process.stdin.close()
+
+    def close(self) -> None:
+        """Ray has stopped when this returns."""
+        self.end()
+        assert self._process.stdout is not None
         self._process.wait()
         self._process.stdout.close()
-
-
-@contextmanager
-def early_head() -> Iterator[RayHead | None]:
-    """A Ray that starts meanwhile; None where another is joined, or where nothing is left to load."""
-    if os.environ.get("RAY_ADDRESS") or "torch" in sys.modules:
-        yield None
-    else:
-        with closing(RayHead()) as head:
-            yield head
 
 
 def main() -> None:

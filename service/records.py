@@ -144,7 +144,7 @@ class Message:
     @property
     def lane(self) -> str:
         """Messages of one lane must arrive in order; those of others need not wait for them."""
-        return self.kind if self.kind == "candidate" else self.trial_id or self.sweep_id
+        return "model" if self.kind in ("model", "candidate") else self.trial_id or self.sweep_id
 
     @property
     def starts_sweep(self) -> bool:

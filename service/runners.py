@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 import logging
+import math
+import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search_spaces import SCHEDULER_KEYS, MeltpointError, Recipe, SweepSpec, varying_names, weights_used
-from service.admission import check_own_code, check_precisions
+from search_spaces import SCHEDULER_KEYS, MeltpointError, Recipe, SweepSpec, varying_names
 from service.clocks import now_ms
-from service.clusters import Early, connect, forking
+from service.clusters import Cluster, connect, forking
 from service.drivers import driving, mark_interrupted
+from service.early_starts import Early
 from service.homes import Home
+from service.image_sets import ImageSets
 from service.interrupts import Interrupts
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
 from service.live_views import LiveView
 from service.machines import workers_gpus
-from service.models import BestModel, candidate_payload
 from service.outputs import counted, working
 from service.records import Json, Sweep, Trial
-from service.resources import Allotment, share_out
+from service.resources import Allotment, allot
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
-from service.senders import Sender
 from service.sessions import Session
 from service.sharing_plans import SharingSurvey
+from service.sides import Side, Sides
 from service.states import SweepState
-from service.tracking import Tracker
 from service.tuning import tune_session
-from trainables.own_metrics import own_metrics
-from trainables.prepared import PreparedData, prepare_for, read_table, summarize
-from trainables.tables import ImageTable
-from trainables.trials import TrialPlan
-from trainables.weights import check_weights
+from trainables.fork_servers import ForkedError
+from trainables.trial_plans import TrialPlan
 
 log = logging.getLogger(__name__)
 
 SENDING_PATIENCE_SECONDS = 60.0
-
-Images = dict[str, PreparedData]
-"""For each backbone of a sweep, the images as it wants them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,32 +66,51 @@ class Outcome:
         }
 
 
-def run_sweep(spec: SweepSpec, *, home: Home, console: Console, early: Early | None = None) -> Outcome:
-    """Run `spec` to its end; progress goes to `console`. early: what would be started, where it runs already.
+def run_sweep(
+    spec: SweepSpec, *, home: Home, console: Console, early: Early | None = None, apart: bool | None = None
+) -> Outcome:
+    """Run `spec` to its end; progress goes to `console`.
+
+    early: what would be started, where it runs already.
+    apart: whether what needs torch or MLflow beside the trials lives in processes of its own; by default where this
+        process has not loaded torch.
 
     Raises:
         MeltpointError: own code, the data, the weights or the machine do not fit the spec; no sweep was made.
     """
-    check_own_code(spec)
-    table = read_table(spec.data, base_dir=spec.folder, root=home.data)  # what is wrong here is said at once
     with ExitStack() as stack:
+        fork_server = stack.enter_context(forking(early))
+        sides = Sides(fork_server if apart or (apart is None and "torch" not in sys.modules) else None)
+        stack.callback(sides.close)
+        side = sides.torch_side(spec, home)
+        with working(console, "loading torch"):
+            side.ask("admit")  # what is wrong there is said before anything else takes time
+        ray = stack.enter_context(ExitStack())
+        with working(console, "starting Ray"):
+            cluster = ray.enter_context(connect(early))
         ledger = Ledger.at(home.ledger, clock=now_ms)
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
-        with working(console, "starting Ray"):
-            fork_server = stack.enter_context(forking(early))
-            cluster = stack.enter_context(connect(early))
-        listed = workers_gpus() if cluster.gpus else ()
-        allotment = share_out(spec, cpus=cluster.cpus, gpus=cluster.gpus, listed=listed)
-        check_precisions(spec, allotment.device)
+        allotment = _allot(spec, cluster, side)
         with working(console, "checking weights"):
-            for backbone, weights in weights_used(spec):
-                check_weights(backbone, weights, image_size=spec.data.image_size)
-        data = _prepare(spec, table, home, console)
-        sweep = _create(spec, data, ledger)
+            side.ask("check", allotment.device)
+        images = _prepare(side, console)
+        sweep = _create(spec, images, ledger)
         stack.enter_context(driving(home, sweep.id))
-        driver = _Driver(spec, data, sweep, home=home, ledger=ledger, fork_server=fork_server, console=console)
-        return driver.drive(allotment)
+        driver = _Driver(
+            spec,
+            images,
+            sweep,
+            home=home,
+            ledger=ledger,
+            console=console,
+            side=side,
+            make_sender=lambda: sides.mlflow_side(home, sweep.id),
+            allotment=allotment,
+        )
+        with ray:
+            driver.train(fork_server if cluster.here else "")
+        return driver.conclude()
 
 
 class _Driver:
@@ -104,102 +119,134 @@ class _Driver:
     def __init__(
         self,
         spec: SweepSpec,
-        data: Images,
+        images: ImageSets,
         sweep: Sweep,
         *,
         home: Home,
         ledger: Ledger,
-        fork_server: str,
         console: Console,
+        side: Side,
+        make_sender: Callable[[], Side],
+        allotment: Allotment,
     ) -> None:
-        self.spec, self.data, self.home, self.ledger, self.console = spec, data, home, ledger, console
-        self.fork_server = fork_server
+        self.spec, self.images, self.ledger, self.console = spec, images, ledger, console
+        self.side, self.allotment = side, allotment
+        self.sender, self.make_sender = make_sender(), make_sender
         self.sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
         self.folder = home.sweep(sweep.id)
-
-    def drive(self, allotment: Allotment) -> Outcome:
-        """Train, test and register, and tell MLflow; whatever goes wrong in it is the outcome's error."""
-        sender = Sender(
-            self.ledger,
-            self.sweep.id,
-            lambda: Tracker(self.ledger, self.home),
-            backlog_lock=self.home.backlog_lock,
-        ).start()
-        session = self._open_session(allotment)
-        try:
-            self._train(session, allotment)
-        except KeyboardInterrupt:
-            self._end(session, SweepState.CANCELLED, "cancelled by a second Ctrl-C")
-        except Exception as error:
-            log.info("the sweep failed", exc_info=True)
-            self._end(session, SweepState.FAILED, f"{type(error).__name__}: {error}")
-        with working(self.console, "writing MLflow"):
-            unsent = sender.finish(SENDING_PATIENCE_SECONDS)
-        sweep = self.ledger.sweep(self.sweep.id)
-        board = Leaderboard.read(self.ledger, sweep)
-        return Outcome(sweep=sweep, board=board, unsent=unsent, tracking_error=sender.last_error)
-
-    def _end(self, session: Session, state: SweepState, reason: str) -> None:
-        session.abandon(reason)
-        if not self.ledger.sweep(self.sweep.id).state.is_finished:
-            self.ledger.move_sweep(self.sweep.id, state, error=reason)
-
-    def _open_session(self, allotment: Allotment) -> Session:
-        return Session(
-            spec=self.spec,
+        self.survey = SharingSurvey.of(spec, home, sweep.id)
+        self.interrupts = Interrupts(self._interrupted)
+        self.session = Session(
+            spec=spec,
             sweep=self.sweep,
-            ledger=self.ledger,
-            searcher=build_searcher(self.spec),
-            scheduler=build_scheduler(self.spec),
+            ledger=ledger,
+            searcher=build_searcher(spec),
+            scheduler=build_scheduler(spec),
             clock=time.monotonic,
             gpu_share=allotment.gpu,
-            notice=lambda text: self.console.print(text, style="yellow", markup=False, soft_wrap=True),
+            notice=lambda text: console.print(text, style="yellow", markup=False, soft_wrap=True),
         )
 
-    def _train(self, session: Session, allotment: Allotment) -> None:
-        survey = SharingSurvey.of(self.spec, self.home, self.sweep.id)
-
-        def make_plan(trial: Trial) -> TrialPlan:
-            data = self._data_of(trial)
-            return TrialPlan(
-                recipe=trial.recipe,
-                seed=trial.seed,
-                epochs=self.spec.budget.epochs,
-                report_at=session.milestones,
-                data=str(data.folder),
-                split_key=data.split_key,
-                folder=str(self.folder / trial.id),
-                metric=self.sweep.metric,
-                maximize=self.sweep.maximizes,
-                device=allotment.device,
-                code=str(self.spec.folder),
-                sharing=survey.plain(Recipe.from_flat(trial.recipe)),
-            )
-
-        def interrupted(name: str) -> None:
-            session.close(f"stopped by {name}")
-            self.console.print(f"{name}: running trials end at their next report; once more ends them at once")
-
+    def train(self, fork_server: str) -> None:
+        """Train the trials; whatever goes wrong is the sweep's error."""
         trials, epochs = counted(self.spec.budget.trials, "trial"), counted(self.spec.budget.epochs, "epoch")
         self.console.print(
             f"sweep [bold]{self.sweep.id}[/bold] ({self.spec.name}): {trials} of up to {epochs}, "
-            f"{allotment.slots} at once on {allotment.device}"
+            f"{self.allotment.slots} at once on {self.allotment.device}"
         )
-        with Interrupts(interrupted) as interrupts:
-            with LiveView(session, self.console):
-                tune_session(
-                    session, allotment=allotment, make_plan=make_plan, folder=self.folder, fork_server=self.fork_server
-                )
-            self._conclude(session, stopped=interrupts.count > 0)
+        with self._answering(), LiveView(self.session, self.console):
+            tune_session(
+                self.session,
+                allotment=self.allotment,
+                make_plan=self._plan,
+                folder=self.folder,
+                fork_server=fork_server,
+            )
 
-    def _conclude(self, session: Session, *, stopped: bool) -> None:
+    def conclude(self) -> Outcome:
+        """Test and register the best model, and see that MLflow is told; whatever goes wrong is the sweep's error."""
+        with self._answering():
+            if not self._ended:
+                self._conclude()
+        with working(self.console, "writing MLflow"):
+            trouble = self._finish_sending()
+        sweep = self.ledger.sweep(self.sweep.id)
+        return Outcome(
+            sweep=sweep,
+            board=Leaderboard.read(self.ledger, sweep),
+            unsent=self.ledger.outbox.count(sweep.id),
+            tracking_error=trouble,
+        )
+
+    @property
+    def _ended(self) -> bool:
+        return self.ledger.sweep(self.sweep.id).state.is_finished
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Ctrl-C once ends the trials in order; it twice, and every error, ends the sweep and is kept with it."""
+        try:
+            with self.interrupts:
+                yield
+        except KeyboardInterrupt:
+            self._end(SweepState.CANCELLED, "cancelled by a second Ctrl-C")
+        except Exception as error:
+            log.info("the sweep failed", exc_info=True)
+            self._end(SweepState.FAILED, f"{type(error).__name__}: {error}")
+
+    def _end(self, state: SweepState, reason: str) -> None:
+        self.session.abandon(reason)
+        if not self._ended:
+            self.ledger.move_sweep(self.sweep.id, state, error=reason)
+
+    def _interrupted(self, name: str) -> None:
+        self.session.close(f"stopped by {name}")
+        self.console.print(f"{name}: running trials end at their next report; once more ends them at once")
+
+    def _finish_sending(self) -> str | None:
+        """What MLflow said last, where it has not taken everything. A sender that was killed is replaced, once."""
+        try:
+            return self._finish(self.sender)
+        except ForkedError:
+            log.info("the sender ended", exc_info=True)
+        try:
+            return self._finish(self.make_sender())
+        except ForkedError as error:
+            return str(error)
+
+    def _finish(self, sender: Side) -> str | None:
+        said: str | None = sender.ask("finish", SENDING_PATIENCE_SECONDS)
+        return said
+
+    def _plan(self, trial: Trial) -> TrialPlan:
+        images = self.images.of[trial.recipe["backbone"]]
+        return TrialPlan(
+            recipe=trial.recipe,
+            seed=trial.seed,
+            epochs=self.spec.budget.epochs,
+            report_at=self.session.milestones,
+            data=images.folder,
+            split_key=images.split_key,
+            folder=str(self.folder / trial.id),
+            metric=self.sweep.metric,
+            maximize=self.sweep.maximizes,
+            device=self.allotment.device,
+            code=str(self.spec.folder),
+            sharing=self._sharing(trial),
+        )
+
+    def _sharing(self, trial: Trial) -> Json:
+        return self.survey.plain(Recipe.from_flat(trial.recipe))
+
+    def _conclude(self) -> None:
+        session = self.session
         board = Leaderboard.read(self.ledger, self.sweep)
         if board.best is None or session.failed_too_often:
             why = session.closing if session.failed_too_often else session.cut_short
             self.ledger.move_sweep(self.sweep.id, SweepState.FAILED, error=why or "no trial gave a value")
             return
         self._offer_first_that_works(board)
-        if stopped:
+        if self.interrupts.count > 0:
             self.ledger.move_sweep(self.sweep.id, SweepState.STOPPING)
             self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=session.closing)
         else:
@@ -215,23 +262,27 @@ class _Driver:
         return None
 
     def _offer(self, best: Trial) -> None:
-        """Read a model on the test images, once, and have it registered."""
-        model = BestModel(trial=best, data=self._data_of(best))
+        """Read a model on the test images, once, while MLflow is given it, and have it registered."""
+        images = self.images.of[best.recipe["backbone"]]
+        payload = {"data": images.folder, "split_key": images.split_key, "code": str(self.spec.folder)}
         with working(self.console, "reading the best model on the test images"):
-            test = model.test(own_metrics(self.spec.metric.name))
+            self.side.ask("load", best, self._sharing(best))
+            self.ledger.outbox.tell(self.sweep.id, "model", payload, trial_id=best.id)
+            test: dict[str, float] | None = self.side.ask("test")
         if test is not None:
-            self.ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=test.metrics)
+            self.ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=test)
         self.ledger.note_sweep(self.sweep.id, best_trial_id=best.id)
-        self.ledger.outbox.tell(
-            self.sweep.id, "candidate", candidate_payload(model, test, code=self.spec.folder), trial_id=best.id
-        )
-
-    def _data_of(self, trial: Trial) -> PreparedData:
-        """The images as the trial's backbone wants them."""
-        return self.data[trial.recipe["backbone"]]
+        said = {name: value if math.isfinite(value) else None for name, value in (test or {}).items()}
+        self.ledger.outbox.tell(self.sweep.id, "candidate", payload | {"test": said}, trial_id=best.id)
 
 
-def _create(spec: SweepSpec, data: Images, ledger: Ledger) -> Sweep:
+def _allot(spec: SweepSpec, cluster: Cluster, side: Side) -> Allotment:
+    listed = workers_gpus() if cluster.gpus else ()
+    most = side.ask("most_a_gpu", listed)
+    return allot(spec.resources, cpus=cluster.cpus, gpus=cluster.gpus, trials=spec.budget.trials, most_a_gpu=most)
+
+
+def _create(spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
     return ledger.create_sweep(
         name=spec.name,
         spec_text=spec.text,
@@ -239,31 +290,24 @@ def _create(spec: SweepSpec, data: Images, ledger: Ledger) -> Sweep:
         metric=spec.metric.name,
         goal=spec.metric.goal,
         seed=spec.seed,
-        data=summarize(data.values())
-        | {
-            "source": spec.data.source,
-            "split": spec.data.split.model_dump(),
-            "stores": sorted({each.folder.name for each in data.values()}),
-        },
+        data=images.summary
+        | {"source": spec.data.source, "split": spec.data.split.model_dump(), "stores": images.stores},
         plan=_plan(spec),
     )
 
 
-def _prepare(spec: SweepSpec, table: ImageTable, home: Home, console: Console) -> Images:
-    backbones = dict.fromkeys(str(backbone) for backbone, _ in weights_used(spec))
+def _prepare(side: Side, console: Console) -> ImageSets:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("decoding images", total=None)
-        data = prepare_for(
-            table,
-            spec.data,
-            backbones,
-            root=home.data,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    for name, reason in next(iter(data.values())).skipped:
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        images: ImageSets = side.ask("prepare", progress=show)
+    for name, reason in images.skipped:
         console.print(f"[yellow]skipped[/yellow] {name}: {reason}", soft_wrap=True)
-    return data
+    return images
 
 
 def _plan(spec: SweepSpec) -> Json:

@@ -17,7 +17,7 @@ from service.brackets import bracket_in
 from service.homes import Home
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
-from service.models import log_candidate
+from service.models import log_candidate, log_model
 from service.records import EpochRow, Json, Message, Sweep, Trial
 from service.shared_views import prepared_view
 from service.states import SweepState, TrialState
@@ -54,6 +54,7 @@ class Tracker:
         self._begun: set[str] = set()
         self._handlers: Mapping[str, Callable[[Message], None]] = {
             "sweep_running": self._sweep_running,
+            "model": self._model,
             "candidate": self._candidate,
             "sweep_completed": self._sweep_ended,
             "sweep_stopped": self._sweep_ended,
@@ -132,6 +133,11 @@ class Tracker:
         self._client.log_batch(run_id, metrics=points[:METRICS_A_BATCH], params=params, tags=tags)
         for start in range(METRICS_A_BATCH, len(points), METRICS_A_BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + METRICS_A_BATCH])
+
+    def _model(self, message: Message) -> None:
+        sweep, trial = self._both(message)
+        uri = self._home.tracking_uri
+        log_model(self._client, sweep=sweep, trial=trial, payload=message.payload, tracking_uri=uri)
 
     def _candidate(self, message: Message) -> None:
         sweep, trial = self._both(message)

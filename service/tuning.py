@@ -19,7 +19,7 @@ from service.sessions import Session
 from service.tune_bridge import TuneBridge
 from trainables.ray_adapter import TrialWorker
 from trainables.start_lines import StartLine
-from trainables.trials import TrialPlan
+from trainables.trial_plans import TrialPlan
 
 LOG = "trials.log"
 """In the sweep's folder: what trials' processes print."""

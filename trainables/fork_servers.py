@@ -1,4 +1,4 @@
-"""One process a node that loads torch once and forks every trial's process from itself, ready at once.
+"""One process a node that loads torch once and forks from itself, ready at once, whatever needs torch.
 
 Python's own fork server (multiprocessing) serves only the process that started it, and Ray's workers are started by
 Ray. Messages are pickled objects over a Unix socket in a folder that only its owner can enter.
@@ -16,23 +16,23 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from trainables.start_lines import StartLine
+from search_spaces.errors import MeltpointError
 
-__all__ = ["DIED", "ForkServer", "ForkedRun", "ForkedRunError"]
+__all__ = ["DIED", "NICENESS", "ForkServer", "Forked", "ForkedError", "ForkedRun"]
 
 Json = dict[str, Any]
 
-DIED = "the trial's process died"
-
 NICENESS = 10
-"""Trials leave the driver, which gives them their work, the first place on a busy machine."""
+"""Of trials' processes, beside that of the driver, which gives them their work."""
+
+_TRIAL = "trial"
 
 _LOADED = "trainables.trial_runs"
 _SOCKET = "socket"
@@ -41,30 +41,30 @@ _CONNECT_SECONDS = 5.0
 _PASSED_ON = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
 
-class ForkedRunError(RuntimeError):
-    """A trial's process ended, or what it did on a GPU raised."""
+def _died(role: str) -> str:
+    return f"the {role}'s process died"
+
+
+DIED = _died(_TRIAL)
+
+
+class ForkedError(RuntimeError):
+    """A forked process ended, or what it did raised something that is not ours."""
 
 
 class ForkServer:
     """The server's process, which ends with the one that started it, however that ends.
 
-    forked: from this process, which must have loaded `trainables.trial_runs` and have no threads; else it is a new
-        one, which loads that while this one goes on.
+    It listens at `address` at once, and loads `trainables.trial_runs` while the one that started it goes on.
     """
 
-    def __init__(self, *, forked: bool = False) -> None:
+    def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="meltpoint-fork-")
         self.address = str(Path(self._folder) / _SOCKET)
         life, self._life = os.pipe()
-        if forked:
-            self._pid = os.fork()
-            if self._pid == 0:
-                os.close(self._life)
-                _serve_and_exit(self.address, life)
-        else:
-            command = [sys.executable, "-m", "trainables.fork_servers", self.address, str(life)]
-            os.set_inheritable(life, True)
-            self._pid = subprocess.Popen(command, pass_fds=[life], start_new_session=True).pid
+        command = [sys.executable, "-m", "trainables.fork_servers", self.address, str(life)]
+        os.set_inheritable(life, True)
+        self._pid = subprocess.Popen(command, pass_fds=[life], start_new_session=True).pid
         os.close(life)
 
     def close(self) -> None:
@@ -76,41 +76,67 @@ class ForkServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class ForkedRun:
-    """A `TrialRun` in a process of its own. Raises ForkedRunError where that process ends or gives up.
+class Forked:
+    """An object in a process of its own, forked from the server at `address`; it ends with this one.
 
-    Made, it raises OSError where no fork server listens at `address`.
+    Made, it raises OSError where no fork server listens there.
 
-    line: the fields of a `StartLine`; log: the file to which whatever the process prints is added.
+    make: `module:function`, which is called in that process with `arguments` and returns the object.
+    environment: variables that it has beside those of the server; folder: that it works in, by default the server's;
+    niceness: added to the server's.
+    role: what the process is for, in a word: `ps` shows it, and an error when it ends.
+    log: the file to which whatever it prints is added; where none is given, all of it goes to the server's stderr.
     """
 
-    def __init__(self, address: str, *, threads: int, line: Mapping[str, Any], log: str) -> None:
-        self._address = address
-        passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    def __init__(
+        self,
+        address: str,
+        make: str,
+        arguments: Mapping[str, Any],
+        *,
+        environment: Mapping[str, str],
+        role: str,
+        folder: str = ".",
+        niceness: int = 0,
+        log: str = "",
+    ) -> None:
+        self._address, self._role = address, role
         self._connection = _connect(address)
-        self._connection.send({"threads": threads, "line": dict(line), "log": log, "environment": passed})
-        self.pid = int(self._received())
+        request = {"make": make, "arguments": dict(arguments), "environment": dict(environment)}
+        self._connection.send(request | {"role": role, "folder": folder, "niceness": niceness, "log": log})
+        self._pid: int | None = None
 
-    def take(self, plan: Json) -> None:
-        self._ask("take", plan)
+    @property
+    def pid(self) -> int:
+        """Waits for a server that still loads."""
+        if self._pid is None:
+            self._pid = int(self._received())
+        return self._pid
 
-    def step(self) -> Json:
-        report: Json = self._ask("step")
-        return report
+    def ask(self, name: str, *arguments: object, progress: Callable[..., None] | None = None) -> Any:
+        """What the object's method `name` returns.
+
+        progress: called with what the method calls its argument of that name with.
+
+        Raises MeltpointError as the method does, and ForkedError where it raises another or the process ends.
+        """
+        assert self.pid
+        try:
+            self._connection.send((name, arguments, progress is not None))
+        except OSError:
+            raise self._ended() from None
+        while True:
+            kind, *said = self._received()
+            if kind == "done":
+                return said[0]
+            if kind == "raised":
+                raise said[0]
+            assert progress is not None
+            progress(*said)
 
     def close(self) -> None:
         """The process ends by itself when nobody listens any more."""
         self._connection.close()
-
-    def _ask(self, name: str, *arguments: object) -> Any:
-        try:
-            self._connection.send((name, arguments))
-        except OSError:
-            raise self._ended() from None
-        failed, result = self._received()
-        if failed:
-            raise ForkedRunError(result)
-        return result
 
     def _received(self) -> Any:
         try:
@@ -118,13 +144,40 @@ class ForkedRun:
         except (EOFError, OSError):
             raise self._ended() from None
 
-    def _ended(self) -> ForkedRunError:
+    def _ended(self) -> ForkedError:
         """Ask the server, which is the parent, how the process ended."""
-        with suppress(EOFError, OSError):
-            asked = _connect(self._address, patience=0)
-            asked.send({"ended": self.pid})
-            return ForkedRunError(f"{DIED}: {asked.recv()}")
-        return ForkedRunError(f"{DIED}, and the one that had started it")
+        if self._pid is not None:
+            with suppress(EOFError, OSError):
+                asked = _connect(self._address, patience=0)
+                asked.send({"ended": self._pid})
+                return ForkedError(f"{_died(self._role)}: {asked.recv()}")
+        return ForkedError(f"{_died(self._role)}, and the one that had started it")
+
+
+class ForkedRun(Forked):
+    """A `TrialRun` in a process of its own, which leaves the driver the first place on a busy machine.
+
+    line: the fields of a `StartLine`; log: the file to which whatever the process prints is added.
+    """
+
+    def __init__(self, address: str, *, threads: int, line: Mapping[str, Any], log: str) -> None:
+        super().__init__(
+            address,
+            "trainables.trial_runs:run_from",
+            {"threads": threads, "line": dict(line)},
+            environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            niceness=NICENESS,
+            log=log,
+            role=_TRIAL,
+        )
+        assert self.pid
+
+    def take(self, plan: Json) -> None:
+        self.ask("take", plan)
+
+    def step(self) -> Json:
+        report: Json = self.ask("step")
+        return report
 
 
 def _connect(address: str, patience: float = _CONNECT_SECONDS) -> Connection:
@@ -148,21 +201,22 @@ def serve(address: str, life: int) -> None:
         server.listen()
         import_module(_LOADED)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # from now on it has what it must end
-        pids: set[int] = set()
+        forked = _Children()
         while True:
             if life in wait([server, life]):
-                _end(pids)
+                forked.kill()
                 return
             taken, _ = server.accept()
+            forked.reap()
             with Connection(taken.detach()) as connection, suppress(EOFError, OSError):  # whoever asked may have died
                 request = connection.recv()
                 if "ended" in request:
-                    connection.send(_how_it_ended(request["ended"], pids))
+                    connection.send(forked.how_it_ended(request["ended"]))
                     continue
                 pid = os.fork()
                 if pid == 0:
                     _run_and_exit(server, life, connection, request)
-                pids.add(pid)
+                forked.alive.add(pid)
 
 
 def _run_and_exit(server: socket.socket, life: int, connection: Connection, request: Json) -> None:
@@ -176,67 +230,95 @@ def _run_and_exit(server: socket.socket, life: int, connection: Connection, requ
         os._exit(1)
 
 
-def _serve_and_exit(address: str, life: int) -> None:
-    """All that a forked server does; nothing of its parent's is tidied up in it."""
-    try:
-        os.setsid()
-        serve(address, life)
-    finally:
-        os._exit(0)
+class _Children:
+    """What the server has forked: what lives, and how the rest ended."""
 
+    def __init__(self) -> None:
+        self.alive: set[int] = set()
+        self._codes: dict[int, int] = {}
 
-def _end(pids: set[int]) -> None:
-    """Nothing outlives the server."""
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    def reap(self) -> None:
+        """Let go of those that have ended."""
+        for pid in list(self.alive):
+            self._reap(pid, os.WNOHANG)
 
+    def kill(self) -> None:
+        """Nothing outlives the server."""
+        for pid in self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
-def _how_it_ended(pid: int, pids: set[int]) -> str:
-    """In words; waits for an end that is near, since its socket is closed already."""
-    if pid not in pids:
-        return "its end is not known"
-    pids.remove(pid)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code < 0:
-        hint = ", which is what the system does when memory runs out" if -code == signal.SIGKILL else ""
-        return f"killed by {signal.Signals(-code).name}{hint}"
-    return f"it exited with code {code}"
+    def how_it_ended(self, pid: int) -> str:
+        """In words; waits for an end that is near, since its socket is closed already."""
+        if pid in self.alive:
+            self._reap(pid, 0)
+        code = self._codes.get(pid)
+        if code is None:
+            return "its end is not known"
+        if code < 0:
+            hint = ", which is what the system does when memory runs out" if -code == signal.SIGKILL else ""
+            return f"killed by {signal.Signals(-code).name}{hint}"
+        return f"it exited with code {code}"
+
+    def _reap(self, pid: int, options: int) -> None:
+        ended, status = os.waitpid(pid, options)
+        if ended:
+            self.alive.remove(pid)
+            self._codes[pid] = os.waitstatus_to_exitcode(status)
 
 
 def _run(
-    connection: Connection, *, threads: int, line: Mapping[str, Any], log: str, environment: Mapping[str, str]
+    connection: Connection,
+    *,
+    make: str,
+    arguments: Mapping[str, Any],
+    environment: Mapping[str, str],
+    role: str,
+    folder: str,
+    niceness: int,
+    log: str,
 ) -> None:
-    """The forked process: serve one worker until it goes; never returns."""
-    from trainables.trial_runs import TrialRun
-
+    """The forked process: serve whoever asked for it until that goes; never returns."""
     _print_to(log)
+    os.chdir(folder)
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(f"sweep:{role}", encoding="ascii")
     os.environ.update(environment)
-    os.nice(NICENESS)
+    os.nice(niceness)
     threading.Thread(target=_watch, args=(connection.fileno(),), daemon=True).start()
     with suppress(EOFError, OSError):
         connection.send(os.getpid())
-        run = TrialRun(threads=threads, called_in=StartLine(**line).called_in)
+        module, _, name = make.partition(":")
+        made = getattr(import_module(module), name)(**arguments)
         while True:
-            name, arguments = connection.recv()
-            try:
-                answer = False, getattr(run, name)(*arguments)
-            except Exception:
-                answer = True, traceback.format_exc()
-            connection.send(answer)
+            name, given, hears = connection.recv()
+            told = {"progress": lambda *said: connection.send(("said", *said))} if hears else {}
+            connection.send(_answer(getattr(made, name), given, told))
     os._exit(0)
+
+
+def _answer(method: Callable[..., Any], given: tuple[Any, ...], told: Mapping[str, Any]) -> tuple[str, Any]:
+    """What the method returned, or raised: errors of ours as they are, of others what is known of them."""
+    try:
+        return "done", method(*given, **told)
+    except MeltpointError as error:
+        error.add_note(traceback.format_exc())
+        return "raised", error
+    except Exception as error:
+        other = ForkedError(f"{type(error).__name__}: {error}")
+        other.add_note(traceback.format_exc())
+        return "raised", other
 
 
 def _print_to(log: str) -> None:
     """Standard output and error go to the file, from C as from Python; nothing is read from the terminal."""
-    for file, flags, descriptors in (
-        (os.devnull, os.O_RDONLY, (0,)),
-        (log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, (1, 2)),
-    ):
-        opened = os.open(file, flags, 0o644)
-        for descriptor in descriptors:
-            os.dup2(opened, descriptor)
-        os.close(opened)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) if log else os.dup(2)
+    for descriptor in (1, 2):
+        os.dup2(opened, descriptor)
+    os.close(opened)
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
 

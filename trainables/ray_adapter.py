@@ -50,9 +50,9 @@ class TrialWorker(tune.Trainable):
             told = {"threads": config["threads"], "line": config["start_line"], "log": config["log"]}
             with suppress(OSError):
                 return ForkedRun(config["fork_server"], **told)
-        from trainables.trial_runs import TrialRun
+        from trainables.trial_runs import run_from
 
-        return TrialRun(threads=config["threads"], called_in=line.called_in)
+        return run_from(config["threads"], config["start_line"])
 
     def step(self) -> Json:
         """Train up to the next report."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from search_spaces import MeltpointError
 from trainables.freed_memory import keep_freed_memory
-from trainables.trials import TrialPlan, TrialTraining
+from trainables.start_lines import StartLine
+from trainables.trial_plans import TrialPlan
+from trainables.trials import TrialTraining
 
-__all__ = ["TrialRun"]
+__all__ = ["TrialRun", "run_from"]
 
 Json = dict[str, Any]
 
@@ -60,3 +62,8 @@ class TrialRun:
             report = self._trial.report(done=True)
             self._trial = None
         return report | {"error": message, "trace": traceback.format_exc()}
+
+
+def run_from(threads: int, line: Mapping[str, Any]) -> TrialRun:
+    """A `TrialRun` of plain values; line: the fields of the sweep's `StartLine`."""
+    return TrialRun(threads=threads, called_in=StartLine(**line).called_in)

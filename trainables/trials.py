@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,40 +20,11 @@ from trainables.own_metrics import own_metrics, with_own_metrics
 from trainables.prepared import PreparedData
 from trainables.sharing import SharingPlan
 from trainables.training import EpochResult, Trainer
+from trainables.trial_plans import TrialPlan
 
 Json = dict[str, Any]
 
 REPORT_SECONDS = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialPlan:
-    """All that a worker needs to know, as plain values that travel.
-
-    Args:
-        recipe: dotted names and values.
-        epochs: how many to train in all.
-        report_at: epochs (from 1) after which to report at once.
-        data, split_key: where the prepared images are, and which split of them.
-        folder: where this trial keeps its best checkpoint and predictions.
-        metric, maximize: what "best" means.
-        device: `cpu` or `cuda`.
-        code: folder that modules of the user's own may lie in, or "".
-        sharing: fields of a `SharingPlan`; None computes every activation anew.
-    """
-
-    recipe: Json
-    seed: int
-    epochs: int
-    report_at: Sequence[int]
-    data: str
-    split_key: str
-    folder: str
-    metric: str
-    maximize: bool
-    device: str = "cpu"
-    code: str = ""
-    sharing: Json | None = None
 
 
 @dataclass

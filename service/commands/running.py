@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack, closing
 
 from rich.console import Console
 
 from search_spaces import SweepSpec
-from service.clusters import Early
+from service.early_starts import Early
 from service.homes import Home
 from service.leaderboards import Leaderboard
 from service.outputs import Format, counted, own_stdout, print_data, print_table
-from service.ray_heads import RayHead
 from service.records import Trial
 from service.runners import Outcome, run_sweep
 from service.states import SweepState
-from trainables.fork_servers import ForkServer
 
 TOP = 10
 
 
-def run(spec: SweepSpec, form: Format, home: Home, console: Console, head: RayHead | None) -> int:
-    """Run the sweep, on the Ray of `head` where that starts already; returns the exit code."""
-    with own_stdout(), ExitStack() as stack:
-        # Forked now, while this process has everything loaded and no threads yet.
-        early = Early(head, stack.enter_context(closing(ForkServer(forked=True)))) if head else None
+def run(spec: SweepSpec, form: Format, home: Home, console: Console, early: Early | None) -> int:
+    """Run the sweep, with what was started early if anything was; returns the exit code."""
+    with own_stdout():
         outcome = run_sweep(spec, home=home, console=console, early=early)
     if form is Format.TABLE:
         print_table(outcome.board.header(), outcome.board.cells(TOP))

@@ -81,6 +81,7 @@ UNSEEN = {
     ),
     "ends of processes: Ray's at once, a trial's with the fork server's, tested where it forks": (
         "it ended at once",
+        "the {}'s process died",
         "{}, and the one that had started it",
     ),
 }

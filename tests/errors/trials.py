@@ -11,7 +11,8 @@ from search_spaces import MeltpointError, load_spec
 from tests.errors.cases import Case, Section
 from tests.errors.folders import Folder
 from trainables.prepared import PreparedData, prepare
-from trainables.trials import TrialPlan, TrialTraining
+from trainables.trial_plans import TrialPlan
+from trainables.trials import TrialTraining
 
 FAST = "optimizer: {name: adamw, lr: 100, weight_decay: 1}"
 

@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -17,7 +18,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from search_spaces import MeltpointError, load_spec, parse_spec
+from search_spaces import MeltpointError, SweepSpec, load_spec, parse_spec
 from service.clocks import now_ms
 from service.homes import Home
 from service.ledgers import Ledger
@@ -213,7 +214,7 @@ def test_every_message_may_be_delivered_twice(
     ("pattern", "reason"),
     [
         (r"ray::(TrialWorker|ResourceTrainable)", "the trial's process died: Worker unexpectedly exits"),
-        (r".*trainables\.fork_servers", "the trial's process died: killed by SIGKILL"),
+        ("sweep:trial", "the trial's process died: killed by SIGKILL"),
     ],
     ids=["worker", "forked"],
 )
@@ -221,30 +222,9 @@ def test_a_trial_whose_process_is_killed_fails_alone(
     home: Home, ray_once: None, finished_sweep: Outcome, tmp_path: Path, pattern: str, reason: str
 ) -> None:
     """One of two workers is killed in its first trial; the sweep goes on with a new one."""
-    photos = Path(finished_sweep.sweep.spec_file).parent / "photos"
-    (tmp_path / "s.yaml").write_text(
-        f"name: hunted\ndata: {{source: {photos}, image_size: 32}}\nbudget: {{trials: 3, epochs: 40}}\n"
-        "space: {backbone: timm/test_efficientnet, weights: random, freeze_depth: 0, "
-        "dropout.rate: {min: 0.0, max: 0.5}}\n"
-        "search: {algorithm: random}\nresources: {gpu: 0}\n"
-    )
-    killed: list[int] = []
-
-    def hunt() -> None:
-        """The newest such process: a fork server is older than what it forked."""
-        while not killed:
-            time.sleep(0.2)
-            with contextlib.suppress(psutil.Error):
-                found = [p for p in psutil.Process().children(recursive=True) if _is_trial(p, pattern)]
-                if found:
-                    newest = max(found, key=psutil.Process.create_time)
-                    newest.kill()
-                    killed.append(newest.pid)
-
-    hunter = threading.Thread(target=hunt, daemon=True)
-    hunter.start()
-    outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
-    hunter.join(1)
+    spec = _small(finished_sweep, tmp_path, "trials: 3, epochs: 40")
+    with _killing(pattern):
+        outcome = run_sweep(spec, home=home, console=stderr())
     assert outcome.sweep.state is SweepState.COMPLETED
     assert outcome.board.counts() == {"completed": 2, "pruned": 0, "failed": 1}
     failed = next(trial for trial in outcome.board.trials if trial.state is TrialState.FAILED)
@@ -252,10 +232,53 @@ def test_a_trial_whose_process_is_killed_fails_alone(
     assert failed.error.startswith(reason)
 
 
-def _is_trial(process: psutil.Process, pattern: str) -> bool:
-    """Whether it matches and trains: the fork server itself only loads and waits."""
+def test_a_sender_that_is_killed_is_replaced(
+    home: Home, ray_once: None, finished_sweep: Outcome, tmp_path: Path, tracks_home: None
+) -> None:
+    with _killing("sweep:sender"):
+        spec = _small(finished_sweep, tmp_path, "trials: 2, epochs: 2")
+        outcome = run_sweep(spec, home=home, console=stderr(), apart=True)
+    assert (outcome.unsent, outcome.tracking_error) == (0, None)
+    assert outcome.sweep.registered is not None
+    assert all(trial.mlflow_run_id for trial in outcome.board.trials)
+
+
+def _small(finished: Outcome, folder: Path, budget: str) -> SweepSpec:
+    photos = Path(finished.sweep.spec_file).parent / "photos"
+    (folder / "s.yaml").write_text(
+        f"name: hunted\ndata: {{source: {photos}, image_size: 32}}\nbudget: {{{budget}}}\n"
+        "space: {backbone: timm/test_efficientnet, weights: random, freeze_depth: 0, "
+        "dropout.rate: {min: 0.0, max: 0.5}}\n"
+        "search: {algorithm: random}\nresources: {gpu: 0}\n"
+    )
+    return load_spec(folder / "s.yaml")
+
+
+@contextlib.contextmanager
+def _killing(pattern: str) -> Iterator[None]:
+    """The first process that goes by such a name or command is killed."""
+    killed: list[int] = []
+
+    def hunt() -> None:
+        while not killed:
+            time.sleep(0.2)
+            with contextlib.suppress(psutil.Error):
+                found = [p for p in psutil.Process().children(recursive=True) if _goes_by(p, pattern)]
+                if found:
+                    found[0].kill()
+                    killed.append(found[0].pid)
+
+    hunter = threading.Thread(target=hunt, daemon=True)
+    hunter.start()
+    yield
+    hunter.join(1)
+    assert killed
+
+
+def _goes_by(process: psutil.Process, pattern: str) -> bool:
     try:
-        return re.match(pattern, " ".join(process.cmdline())) is not None and process.nice() > 0
+        named = process.name(), " ".join(process.cmdline())
+        return any(re.match(pattern, name) for name in named)
     except psutil.Error:
         return False
 

@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 from tests.own_modules import Write
-from trainables.fork_servers import ForkedRun, ForkedRunError, ForkServer
+from trainables.fork_servers import ForkedError, ForkedRun, ForkServer
 from trainables.prepared import PreparedData
 from trainables.start_lines import StartLine
+from trainables.trial_plans import TrialPlan
 from trainables.trial_runs import TrialRun
-from trainables.trials import TrialPlan
 
 RECIPE = {
     "backbone": "torchvision/resnet18",
@@ -91,7 +91,7 @@ def test_how_a_process_ended_is_said(server: ForkServer, tiny: PreparedData, tmp
     run = forked(server, tmp_path)
     run.take(plan(tiny, tmp_path))
     os.kill(run.pid, signal.SIGKILL)
-    with pytest.raises(ForkedRunError, match=r"the trial's process died: killed by SIGKILL, which is what the system"):
+    with pytest.raises(ForkedError, match=r"the trial's process died: killed by SIGKILL, which is what the system"):
         run.step()
 
 
@@ -101,7 +101,7 @@ def test_a_process_ends_with_who_asked_for_it_in_the_middle_of_a_step(
     run = forked(server, tmp_path)
     told = plan(tiny, tmp_path, epochs=100_000) | {"report_at": ()}
     run.take(told)
-    run._connection.send(("step", ()))
+    run._connection.send(("step", (), False))
     time.sleep(0.3)
     assert psutil.pid_exists(run.pid)
     run.close()
@@ -120,11 +120,11 @@ def test_the_server_outlives_who_asks_and_dies(server: ForkServer, tiny: Prepare
 
 
 def test_nothing_outlives_the_server(tiny: PreparedData, tmp_path: Path) -> None:
-    with closing(ForkServer(forked=True)) as server:
+    with closing(ForkServer()) as server:
         run = forked(server, tmp_path)
         run.take(plan(tiny, tmp_path))
     gone(run.pid)
-    with pytest.raises(ForkedRunError, match="and the one that had started it"):
+    with pytest.raises(ForkedError, match="and the one that had started it"):
         run.step()
 
 

@@ -18,7 +18,8 @@ from trainables.own_code import load_own
 from trainables.own_metrics import own_metrics, with_own_metrics
 from trainables.prepared import PreparedData, prepare
 from trainables.training import Trainer
-from trainables.trials import TrialPlan, TrialTraining
+from trainables.trial_plans import TrialPlan
+from trainables.trials import TrialTraining
 from trainables.views import draw
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_code" / "stripes.yaml"

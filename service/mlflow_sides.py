@@ -1,0 +1,40 @@
+"""The sender of a sweep with what it needs, as one object that can live in a process of its own.
+
+MLflow takes seconds to import, and its writing would share an interpreter with the loop that feeds the trials.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from service.clocks import now_ms
+from service.homes import Home
+from service.ledgers import Ledger
+from service.senders import Sender
+from service.tracking import Tracker
+
+__all__ = ["MlflowSide", "mlflow_side_apart"]
+
+
+class MlflowSide:
+    """Delivers a sweep's messages from the moment that it is made until it is asked to finish."""
+
+    def __init__(self, home: Home, sweep_id: str) -> None:
+        self._home = home
+        self._ledger = Ledger.at(home.ledger, clock=now_ms)
+        self._sender = Sender(self._ledger, sweep_id, self._tracker, backlog_lock=home.backlog_lock).start()
+
+    def finish(self, patience: float) -> str | None:
+        """See `Sender.finish`; returns what MLflow said last, where it did not take something."""
+        self._sender.finish(patience)
+        self._ledger.close()
+        return self._sender.last_error
+
+    def _tracker(self) -> Tracker:
+        return Tracker(self._ledger, self._home)
+
+
+def mlflow_side_apart(home: Home, sweep_id: str) -> MlflowSide:
+    """In a process of its own, which takes one core, as a trial's does."""
+    torch.set_num_threads(1)
+    return MlflowSide(home, sweep_id)

@@ -1,0 +1,78 @@
+"""Where the parts of a sweep live that need torch or MLflow: in processes of their own, or in this one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from search_spaces import SweepSpec
+from service.homes import Home
+from trainables.fork_servers import NICENESS, Forked
+
+__all__ = ["Side", "Sides"]
+
+
+class Side(Protocol):
+    """An object that is asked by name, wherever it lives."""
+
+    def ask(self, name: str, *arguments: object, progress: Callable[..., None] | None = None) -> Any:
+        """What its method `name` returns; raises what that does, and ForkedError where its process ends."""
+
+
+class Sides:
+    """Makes them, and ends them with `close`.
+
+    fork_server: its address; None to have them in this process, which then loads what they need.
+    """
+
+    def __init__(self, fork_server: str | None) -> None:
+        self._fork_server = fork_server
+        self._forked: list[Forked] = []
+
+    def torch_side(self, spec: SweepSpec, home: Home) -> Side:
+        """A `TorchSide`."""
+        if self._fork_server is not None:
+            return self._fork("judge", "service.torch_sides:torch_side_apart", 0, spec=spec, home=home)
+        from service.torch_sides import TorchSide
+
+        return _Here(TorchSide(spec, home))
+
+    def mlflow_side(self, home: Home, sweep_id: str) -> Side:
+        """A `MlflowSide`."""
+        if self._fork_server is not None:
+            return self._fork(
+                "sender", "service.mlflow_sides:mlflow_side_apart", NICENESS, home=home, sweep_id=sweep_id
+            )
+        from service.mlflow_sides import MlflowSide
+
+        return _Here(MlflowSide(home, sweep_id))
+
+    def close(self) -> None:
+        for forked in self._forked:
+            forked.close()
+
+    def _fork(self, role: str, make: str, niceness: int, **arguments: object) -> Forked:
+        """With this process's environment and working folder."""
+        assert self._fork_server is not None
+        forked = Forked(
+            self._fork_server,
+            make,
+            arguments,
+            role=role,
+            environment=os.environ,
+            folder=str(Path.cwd()),
+            niceness=niceness,
+        )
+        self._forked.append(forked)
+        return forked
+
+
+class _Here:
+    def __init__(self, made: object) -> None:
+        self._made = made
+
+    def ask(self, name: str, *arguments: object, progress: Callable[..., None] | None = None) -> Any:
+        told = {} if progress is None else {"progress": progress}
+        return getattr(self._made, name)(*arguments, **told)

@@ -1,0 +1,86 @@
+"""What a sweep needs of torch beside its trials, as one object that can live where torch is loaded.
+
+The process that drives a sweep loads no torch: its trials, and this, run in processes forked from one that has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from search_spaces import SweepSpec, weights_used
+from service.admission import check_own_code, check_precisions
+from service.best_models import trained
+from service.gpu_shares import most_a_gpu
+from service.homes import Home
+from service.image_sets import ImageSet, ImageSets
+from service.records import Json, Trial
+from trainables.gpus import Gpu
+from trainables.own_metrics import own_metrics, with_own_metrics
+from trainables.prepared import PreparedData, Progress, prepare_for, read_table, summarize
+from trainables.sharing import SharingPlan
+from trainables.tables import ImageTable
+from trainables.training import Trainer
+from trainables.weights import check_weights
+
+__all__ = ["TorchSide", "torch_side_apart"]
+
+
+class TorchSide:
+    """Admits a sweep, prepares its images, and at its end reads the best model on the test images.
+
+    Thread safety: one call at a time. It keeps the prepared images in use as long as it lives.
+    """
+
+    def __init__(self, spec: SweepSpec, home: Home) -> None:
+        self._spec, self._home = spec, home
+        self._table: ImageTable | None = None
+        self._data: dict[str, PreparedData] = {}
+        self._best: Trainer | None = None
+
+    def admit(self) -> None:
+        """Raises OwnCodeError and DataError for what can be seen to be wrong before an image is decoded."""
+        check_own_code(self._spec)
+        self._table = read_table(self._spec.data, base_dir=self._spec.folder, root=self._home.data)
+
+    def most_a_gpu(self, listed: Sequence[Gpu]) -> int:
+        """See `service.gpu_shares.most_a_gpu`."""
+        return most_a_gpu(self._spec, listed)
+
+    def check(self, device: str) -> None:
+        """Raises DeviceError and WeightsError where a trial on `device` would, and MeltpointError for a wrong size."""
+        check_precisions(self._spec, device)
+        for backbone, weights in weights_used(self._spec):
+            check_weights(backbone, weights, image_size=self._spec.data.image_size)
+
+    def prepare(self, progress: Progress) -> ImageSets:
+        """Decode the admitted images, or find them decoded. Raises DataError."""
+        assert self._table is not None
+        backbones = dict.fromkeys(str(backbone) for backbone, _ in weights_used(self._spec))
+        self._data = prepare_for(self._table, self._spec.data, backbones, root=self._home.data, progress=progress)
+        sets = {name: ImageSet(folder=str(d.folder), split_key=d.split_key) for name, d in self._data.items()}
+        skipped = next(iter(self._data.values())).skipped
+        return ImageSets(of=sets, summary=summarize(self._data.values()), skipped=skipped)
+
+    def load(self, best: Trial, sharing: Json) -> None:
+        """Make the model of a trial as its best epoch left it. Raises CheckpointError."""
+        data = self._data[best.recipe["backbone"]]
+        self._best = trained(best, data, SharingPlan(**sharing))
+
+    def test(self) -> dict[str, float] | None:
+        """What the loaded model gives on the test images; None where the split has none.
+
+        Raises DivergedError where that is not finite, OwnCodeError as the user's own metric does.
+        """
+        assert self._best is not None
+        if len(self._best.data.splits["test"]) == 0:
+            return None
+        evaluation = self._best.evaluate("test")
+        return dict(with_own_metrics(evaluation, own_metrics(self._spec.metric.name)).metrics)
+
+
+def torch_side_apart(spec: SweepSpec, home: Home) -> TorchSide:
+    """In a process of its own, which takes one core, as a trial's does."""
+    torch.set_num_threads(1)
+    return TorchSide(spec, home)

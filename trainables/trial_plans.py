@@ -1,0 +1,41 @@
+"""What a worker is told about a trial, known without loading torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["TrialPlan"]
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPlan:
+    """All that a worker needs to know, as plain values that travel.
+
+    Args:
+        recipe: dotted names and values.
+        epochs: how many to train in all.
+        report_at: epochs (from 1) after which to report at once.
+        data, split_key: where the prepared images are, and which split of them.
+        folder: where this trial keeps its best checkpoint and predictions.
+        metric, maximize: what "best" means.
+        device: `cpu` or `cuda`.
+        code: folder that modules of the user's own may lie in, or "".
+        sharing: fields of a `SharingPlan`; None computes every activation anew.
+    """
+
+    recipe: Json
+    seed: int
+    epochs: int
+    report_at: Sequence[int]
+    data: str
+    split_key: str
+    folder: str
+    metric: str
+    maximize: bool
+    device: str = "cpu"
+    code: str = ""
+    sharing: Json | None = None
