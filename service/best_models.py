@@ -6,20 +6,31 @@ from pathlib import Path
 
 from search_spaces import Recipe
 from service.records import Trial
-from trainables.checkpoints import load_checkpoint
+from trainables.backbones import Classifier
+from trainables.checkpoints import NestedTensors, load_checkpoint
 from trainables.prepared import PreparedData
 from trainables.sharing import SharingPlan
-from trainables.training import Trainer
+from trainables.training import Trainer, trained_model
 
-__all__ = ["trained"]
+__all__ = ["best_model", "best_trainer"]
 
 
-def trained(trial: Trial, data: PreparedData, sharing: SharingPlan | None = None) -> Trainer:
-    """The trial's trainer as it stood after its best epoch; data: what it was trained on.
+def best_model(trial: Trial, data: PreparedData) -> Classifier:
+    """The model, on the CPU; data: what it was trained on.
 
     Raises CheckpointError where its checkpoint is gone or damaged.
     """
-    assert trial.checkpoint is not None, trial
+    return trained_model(data, Recipe.from_flat(trial.recipe), seed=trial.seed, state=_state(trial))
+
+
+def best_trainer(trial: Trial, data: PreparedData, sharing: SharingPlan) -> Trainer:
+    """The trial's trainer as it stood. Raises CheckpointError as `best_model`."""
+    state = _state(trial)
     trainer = Trainer(data, Recipe.from_flat(trial.recipe), seed=trial.seed, sharing=sharing)
-    trainer.load_state_dict(load_checkpoint(Path(trial.checkpoint)).tensors)
+    trainer.load_state_dict(state)
     return trainer
+
+
+def _state(trial: Trial) -> NestedTensors:
+    assert trial.checkpoint is not None, trial
+    return load_checkpoint(Path(trial.checkpoint)).tensors

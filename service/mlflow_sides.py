@@ -17,12 +17,15 @@ __all__ = ["MlflowSide", "mlflow_side_apart"]
 
 
 class MlflowSide:
-    """Delivers a sweep's messages from the moment that it is made until it is asked to finish."""
+    """Delivers a sweep's messages from when it is told which until it is asked to finish."""
 
-    def __init__(self, home: Home, sweep_id: str) -> None:
+    def __init__(self, home: Home) -> None:
         self._home = home
-        self._ledger = Ledger.at(home.ledger, clock=now_ms)
-        self._sender = Sender(self._ledger, sweep_id, self._tracker, backlog_lock=home.backlog_lock).start()
+
+    def start(self, sweep_id: str) -> None:
+        """See `Sender`."""
+        self._ledger = Ledger.at(self._home.ledger, clock=now_ms)
+        self._sender = Sender(self._ledger, sweep_id, self._tracker, backlog_lock=self._home.backlog_lock).start()
 
     def finish(self, patience: float) -> str | None:
         """See `Sender.finish`; returns what MLflow said last, where it did not take something."""
@@ -34,7 +37,7 @@ class MlflowSide:
         return Tracker(self._ledger, self._home)
 
 
-def mlflow_side_apart(home: Home, sweep_id: str) -> MlflowSide:
+def mlflow_side_apart(home: Home) -> MlflowSide:
     """In a process of its own, which takes one core, as a trial's does."""
     torch.set_num_threads(1)
-    return MlflowSide(home, sweep_id)
+    return MlflowSide(home)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import mlflow.pytorch
 import numpy as np
+from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import Schema, TensorSpec
 
-from service.best_models import trained
+from service.best_models import best_model
 from service.records import Json, Sweep, Trial
 from trainables.export import export_module
 from trainables.own_code import importable_from
@@ -78,9 +79,9 @@ def _version_of(client: MlflowClient, name: str, trial: Trial) -> str | None:
 def _logged(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:
     """The model that this trial's run has already, whole."""
     assert sweep.mlflow is not None, sweep
-    query = f"source_run_id = '{trial.mlflow_run_id}' and status = 'READY'"
-    found = client.search_logged_models([sweep.mlflow["experiment_id"]], filter_string=query, max_results=1)
-    return str(found[0].model_id) if found else None
+    query = f"source_run_id = '{trial.mlflow_run_id}'"
+    found = client.search_logged_models([sweep.mlflow["experiment_id"]], filter_string=query)
+    return next((str(model.model_id) for model in found if model.status == LoggedModelStatus.READY), None)
 
 
 class _Flavor:
@@ -97,7 +98,7 @@ class _Flavor:
 
 def _log(sweep: Sweep, trial: Trial, data: PreparedData) -> str:
     size = int(data.images.shape[1])
-    module = export_module(trained(trial, data).model, size, data.interpolation)
+    module = export_module(best_model(trial, data), size, data.interpolation)
     step = max(1, size // EXAMPLE_SIZE)
     example = np.ascontiguousarray(data.images[data.splits["val"][:2]][:, ::step, ::step])
     signature = ModelSignature(

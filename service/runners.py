@@ -7,8 +7,9 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -83,11 +84,14 @@ def run_sweep(
         sides = Sides(fork_server if apart or (apart is None and "torch" not in sys.modules) else None)
         stack.callback(sides.close)
         side = sides.torch_side(spec, home)
-        with working(console, "loading torch"):
-            side.ask("admit")  # what is wrong there is said before anything else takes time
+        side.begin("admit")  # what is wrong there is said before anything else takes time
+        make_sender = partial(sides.mlflow_side, home)
+        sender = make_sender()  # it loads MLflow meanwhile
         ray = stack.enter_context(ExitStack())
         with working(console, "starting Ray"):
             cluster = ray.enter_context(connect(early))
+        with working(console, "loading torch"):
+            side.end()
         ledger = Ledger.at(home.ledger, clock=now_ms)
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
@@ -105,7 +109,8 @@ def run_sweep(
             ledger=ledger,
             console=console,
             side=side,
-            make_sender=lambda: sides.mlflow_side(home, sweep.id),
+            sender=sender,
+            make_sender=make_sender,
             allotment=allotment,
         )
         with ray:
@@ -126,13 +131,16 @@ class _Driver:
         ledger: Ledger,
         console: Console,
         side: Side,
+        sender: Side,
         make_sender: Callable[[], Side],
         allotment: Allotment,
     ) -> None:
         self.spec, self.images, self.ledger, self.console = spec, images, ledger, console
         self.side, self.allotment = side, allotment
-        self.sender, self.make_sender = make_sender(), make_sender
+        self.sender, self.make_sender = sender, make_sender
         self.sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
+        with suppress(ForkedError):  # it is replaced at the end
+            self.sender.begin("start", sweep.id)
         self.folder = home.sweep(sweep.id)
         self.survey = SharingSurvey.of(spec, home, sweep.id)
         self.interrupts = Interrupts(self._interrupted)
@@ -206,11 +214,14 @@ class _Driver:
     def _finish_sending(self) -> str | None:
         """What MLflow said last, where it has not taken everything. A sender that was killed is replaced, once."""
         try:
+            self.sender.end()
             return self._finish(self.sender)
         except ForkedError:
             log.info("the sender ended", exc_info=True)
         try:
-            return self._finish(self.make_sender())
+            other = self.make_sender()
+            other.ask("start", self.sweep.id)
+            return self._finish(other)
         except ForkedError as error:
             return str(error)
 

@@ -20,6 +20,12 @@ class Side(Protocol):
     def ask(self, name: str, *arguments: object, progress: Callable[..., None] | None = None) -> Any:
         """What its method `name` returns; raises what that does, and ForkedError where its process ends."""
 
+    def begin(self, name: str, *arguments: object) -> None:
+        """Have it do so meanwhile, where it lives apart."""
+
+    def end(self) -> Any:
+        """What the method begun returns, or raises."""
+
 
 class Sides:
     """Makes them, and ends them with `close`.
@@ -39,15 +45,13 @@ class Sides:
 
         return _Here(TorchSide(spec, home))
 
-    def mlflow_side(self, home: Home, sweep_id: str) -> Side:
+    def mlflow_side(self, home: Home) -> Side:
         """A `MlflowSide`."""
         if self._fork_server is not None:
-            return self._fork(
-                "sender", "service.mlflow_sides:mlflow_side_apart", NICENESS, home=home, sweep_id=sweep_id
-            )
+            return self._fork("sender", "service.mlflow_sides:mlflow_side_apart", NICENESS, home=home)
         from service.mlflow_sides import MlflowSide
 
-        return _Here(MlflowSide(home, sweep_id))
+        return _Here(MlflowSide(home))
 
     def close(self) -> None:
         for forked in self._forked:
@@ -71,8 +75,14 @@ class Sides:
 
 class _Here:
     def __init__(self, made: object) -> None:
-        self._made = made
+        self._made, self._result = made, None
 
     def ask(self, name: str, *arguments: object, progress: Callable[..., None] | None = None) -> Any:
         told = {} if progress is None else {"progress": progress}
         return getattr(self._made, name)(*arguments, **told)
+
+    def begin(self, name: str, *arguments: object) -> None:
+        self._result = self.ask(name, *arguments)
+
+    def end(self) -> Any:
+        return self._result

@@ -11,7 +11,7 @@ import torch
 
 from search_spaces import SweepSpec, weights_used
 from service.admission import check_own_code, check_precisions
-from service.best_models import trained
+from service.best_models import best_trainer
 from service.gpu_shares import most_a_gpu
 from service.homes import Home
 from service.image_sets import ImageSet, ImageSets
@@ -66,7 +66,7 @@ class TorchSide:
     def load(self, best: Trial, sharing: Json) -> None:
         """Make the model of a trial as its best epoch left it. Raises CheckpointError."""
         data = self._data[best.recipe["backbone"]]
-        self._best = trained(best, data, SharingPlan(**sharing))
+        self._best = best_trainer(best, data, SharingPlan(**sharing))
 
     def test(self) -> dict[str, float] | None:
         """What the loaded model gives on the test images; None where the split has none.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from search_spaces.errors import did_you_mean, show
 from search_spaces.own_code import installed_names, is_own
@@ -110,6 +109,8 @@ def _no_source(source: str, path: Path) -> str:
 
 
 def _load_digits() -> ImageTable:
+    from sklearn.datasets import load_digits  # with SciPy and pandas, seconds that no other data set needs
+
     bunch = load_digits()
     pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     return ImageTable(

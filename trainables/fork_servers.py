@@ -120,11 +120,25 @@ class Forked:
 
         Raises MeltpointError as the method does, and ForkedError where it raises another or the process ends.
         """
-        assert self.pid
+        self._send(name, arguments, progress is not None)
+        return self._answer(progress)
+
+    def begin(self, name: str, *arguments: object) -> None:
+        """As `ask`, but the answer is had from `end`, before anything else is asked."""
+        self._send(name, arguments, False)
+
+    def end(self) -> Any:
+        """See `begin`."""
+        return self._answer(None)
+
+    def _send(self, *request: object) -> None:
         try:
-            self._connection.send((name, arguments, progress is not None))
+            self._connection.send(request)
         except OSError:
             raise self._ended() from None
+
+    def _answer(self, progress: Callable[..., None] | None) -> Any:
+        assert self.pid
         while True:
             kind, *said = self._received()
             if kind == "done":

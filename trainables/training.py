@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from search_spaces.recipe import Recipe
-from trainables.backbones import build_classifier
+from trainables.backbones import Classifier, build_classifier
 from trainables.balance import class_weights, epoch_order, mean_loss
 from trainables.checkpoints import NestedTensors
 from trainables.devices import resolve_device
@@ -31,7 +31,7 @@ from trainables.prepared import PreparedData
 from trainables.sharing import SharingPlan
 from trainables.training_state import read_model, read_optimizer, write_model, write_optimizer
 
-__all__ = ["EpochResult", "Trainer"]
+__all__ = ["EpochResult", "Trainer", "trained_model"]
 
 _EVALUATION_BATCH = 32
 
@@ -81,15 +81,7 @@ class Trainer:
         self.device = resolve_device(device)
         check_precision(recipe.precision, self.device)
         self.epoch = 0
-        model = build_classifier(
-            recipe.backbone,
-            classes=len(data.classes),
-            weights=recipe.weights,
-            dropout=recipe.dropout.rate,
-            image_size=int(data.images.shape[1]),
-            freeze_depth=recipe.freeze_depth,
-            seed=seed,
-        )
+        model = _untrained(data, recipe, seed)
         self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # takes both
         self._trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(recipe.optimizer, self._trained)
@@ -133,7 +125,7 @@ class Trainer:
         """
         return {
             "epoch": torch.tensor(self.epoch),
-            "training": self._fingerprint(),
+            "training": _fingerprint(self.data, self.recipe, self.seed),
             "model": read_model(self.model),
             "optimizer": read_optimizer(self.model, self.optimizer),
             "scaler": read_scaler(self.scaler),
@@ -141,21 +133,11 @@ class Trainer:
 
     def load_state_dict(self, state: NestedTensors) -> None:
         """Go on from `state`. Raises CheckpointError if it is of another recipe, seed or data set."""
-        epoch, training = state.get("epoch"), state.get("training")
-        if not isinstance(epoch, Tensor) or not isinstance(training, Tensor):
-            raise CheckpointError("checkpoint must hold a training's state")
-        if not torch.equal(training, self._fingerprint()):
-            ours = f"recipe {self.recipe.identity}, seed {self.seed} and data {self.data.digest}"
-            raise CheckpointError(f"checkpoint must be of {ours}, and is of another training")
+        epoch = _epoch_of(state, self.data, self.recipe, self.seed)
         write_model(self.model, state.get("model", {}))
         write_optimizer(self.model, self.optimizer, state.get("optimizer", {}))
         write_scaler(self.scaler, state.get("scaler", {}))
-        self.epoch = int(epoch)
-
-    def _fingerprint(self) -> Tensor:
-        """SHA-256 of what makes this training differ from others, as 32 bytes."""
-        identity = json.dumps([self.recipe.identity, self.seed, self.data.digest])
-        return torch.tensor(list(hashlib.sha256(identity.encode()).digest()), dtype=torch.uint8)
+        self.epoch = epoch
 
     def _train(self) -> dict[str, float]:
         self.model.train()
@@ -214,6 +196,46 @@ class Trainer:
         settings = ", ".join(f"{name}={value}" for name, value in self.recipe.flat().items())
         epoch, recipe = self.epoch + 1, self.recipe.identity
         return DivergedError(f"training diverged in epoch {epoch}: {reason} (recipe {recipe}: {settings})")
+
+
+def trained_model(data: PreparedData, recipe: Recipe, *, seed: int, state: NestedTensors) -> Classifier:
+    """The model of a training's `state`, on the CPU, without what a `Trainer` makes to train it.
+
+    Raises CheckpointError if the state is of another recipe, seed or data set.
+    """
+    model = _untrained(data, recipe, seed)
+    _epoch_of(state, data, recipe, seed)
+    write_model(model, state.get("model", {}))
+    return model
+
+
+def _untrained(data: PreparedData, recipe: Recipe, seed: int) -> Classifier:
+    return build_classifier(
+        recipe.backbone,
+        classes=len(data.classes),
+        weights=recipe.weights,
+        dropout=recipe.dropout.rate,
+        image_size=int(data.images.shape[1]),
+        freeze_depth=recipe.freeze_depth,
+        seed=seed,
+    )
+
+
+def _epoch_of(state: NestedTensors, data: PreparedData, recipe: Recipe, seed: int) -> int:
+    """The finished epochs of a state. Raises CheckpointError if it is of another training."""
+    epoch, training = state.get("epoch"), state.get("training")
+    if not isinstance(epoch, Tensor) or not isinstance(training, Tensor):
+        raise CheckpointError("checkpoint must hold a training's state")
+    if not torch.equal(training, _fingerprint(data, recipe, seed)):
+        ours = f"recipe {recipe.identity}, seed {seed} and data {data.digest}"
+        raise CheckpointError(f"checkpoint must be of {ours}, and is of another training")
+    return int(epoch)
+
+
+def _fingerprint(data: PreparedData, recipe: Recipe, seed: int) -> Tensor:
+    """SHA-256 of what makes this training differ from others, as 32 bytes."""
+    identity = json.dumps([recipe.identity, seed, data.digest])
+    return torch.tensor(list(hashlib.sha256(identity.encode()).digest()), dtype=torch.uint8)
 
 
 def _epoch_generator(seed: int, epoch: int) -> np.random.Generator:

@@ -194,7 +194,8 @@ def test_every_message_may_be_delivered_twice(
     best = finished_sweep.board.trials[0]
     data = _data_of(finished_sweep, home)
     again = {"data": str(data.folder), "split_key": data.split_key, "code": ".", "test": {}}
-    ledger.outbox.tell(best.sweep_id, "candidate", again, trial_id=best.id)
+    for kind in ("model", "candidate"):
+        ledger.outbox.tell(best.sweep_id, kind, again, trial_id=best.id)
     ledger.outbox.tell(best.sweep_id, "sweep_completed", {})
     for message in ledger.outbox.waiting(best.sweep_id):
         tracker.deliver([message])
@@ -206,6 +207,8 @@ def test_every_message_may_be_delivered_twice(
     for trial_id, run in runs.items():
         assert client.get_metric_history(run.info.run_id, "val/loss") == before[trial_id]
     assert [v.version for v in client.search_model_versions("name = 'tiny'")] == [v.version for v in versions]
+    logged = client.search_logged_models([experiment], filter_string=f"source_run_id = '{best.mlflow_run_id}'")
+    assert len(logged) == 1
     ended = client.get_run(best.mlflow_run_id or "")
     assert (ended.info.status, ended.info.end_time) == ("FINISHED", best.finished_at)
 
