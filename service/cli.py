@@ -262,11 +262,14 @@ def main() -> None:
 
 
 def script() -> None:
-    """`main` as a process of its own, which ends at once: taking torch apart would cost Python seconds."""
+    """`main` as a process of its own, which ends at once.
+
+    Taking torch apart would cost Python seconds, and Ray Tune, asked at the exit, may call a Ray that is gone.
+    """
     try:
         main()
     except SystemExit as ended:
-        if "torch" in sys.modules and isinstance(ended.code, int | None):
+        if {"torch", "ray"} & sys.modules.keys() and isinstance(ended.code, int | None):
             logging.shutdown()
             sys.stdout.flush()
             sys.stderr.flush()

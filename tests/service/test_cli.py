@@ -43,6 +43,15 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(tmp_path: Path) -> No
     assert loaded.stdout.splitlines()[-1] == "[]"
 
 
+def test_what_drives_a_sweep_loads_neither_torch_nor_mlflow(tmp_path: Path) -> None:
+    code = (
+        "import sys, service.commands.running\n"
+        "print(sorted({'torch', 'torchvision', 'timm', 'sklearn', 'mlflow'} & sys.modules.keys()))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert loaded.stdout.splitlines()[-1] == "[]"
+
+
 def test_validate_prints_every_error_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "sweep.yaml").write_text(WRONG)
     told = meltpoint("validate", "sweep.yaml", cwd=tmp_path)
