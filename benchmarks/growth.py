@@ -25,8 +25,8 @@ from sides import HERE, MELTPOINT, run_json
 
 from trainables.activation_cache import stored_entries
 from trainables.datasets import load_table
-from trainables.fork_servers import NICENESS
 
+TRIAL = "sweep:trial"
 SPEC = """\
 name: growth
 data: {{source: {source}, image_size: 128, cache: {cache}}}
@@ -139,7 +139,7 @@ class _Peak(threading.Thread):
         while not self.ended.wait(0.5):
             try:
                 for child in self._root.children(recursive=True):
-                    if child.nice() == NICENESS:
+                    if child.name() == TRIAL:
                         self.most = max(self.most, child.memory_info().rss)
             except psutil.Error:
                 continue

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service import completions, reference
+from service.logs import configure_logs
 from service.options import Assign, HomeFlag, Output, Spec, SweepRef
 from service.outputs import Format, stderr, working
 from service.setting_places import any_given
@@ -67,7 +68,7 @@ def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: 
     console = stderr()
     loaded = load_spec(spec, assign or ())
     place = _home(home)
-    _quieten()
+    configure_logs(debug=_debugging())
     from service.early_starts import starting_early
 
     with starting_early() as early:
@@ -89,7 +90,7 @@ def plan(
     from service.homes import Home
 
     loaded = load_spec(spec, assign or ())
-    _quieten()
+    configure_logs(debug=_debugging())
     with working(stderr(), "loading torch"):
         from service.commands import planning
     planning.plan(loaded, recipes, output, Home.resolve(home), stderr())
@@ -230,15 +231,6 @@ def _home(flag: Path | None) -> Home:
     home = Home.resolve(flag).create()
     prepare_environment(home)
     return home
-
-
-def _quieten() -> None:
-    """Ray, MLflow and alembic log in their own formats; what a user must know, we say. `--debug` lets them speak."""
-    if _debugging():
-        logging.basicConfig(level=logging.INFO)
-    else:
-        for name in ("ray", "ray.tune", "mlflow", "alembic", "torch", "optuna"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _debugging() -> bool:

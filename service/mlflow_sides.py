@@ -10,6 +10,7 @@ import torch
 from service.clocks import now_ms
 from service.homes import Home
 from service.ledgers import Ledger
+from service.logs import configure_logs_apart
 from service.senders import Sender
 from service.tracking import Tracker
 
@@ -37,7 +38,8 @@ class MlflowSide:
         return Tracker(self._ledger, self._home)
 
 
-def mlflow_side_apart(home: Home) -> MlflowSide:
+def mlflow_side_apart(home: Home, *, debug: bool) -> MlflowSide:
     """In a process of its own, which takes one core, as a trial's does."""
+    configure_logs_apart(debug=debug)
     torch.set_num_threads(1)
     return MlflowSide(home)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from service.logs import talkative
 
 _GAP = 2
 
@@ -75,7 +76,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, least: 
 @contextmanager
 def own_stdout() -> Iterator[None]:
     """Stdout is for our data alone: what libraries print there is dropped, or goes to stderr with `--debug`."""
-    if logging.getLogger().isEnabledFor(logging.INFO):
+    if talkative():
         with redirect_stdout(sys.stderr):
             yield
     else:

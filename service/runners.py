@@ -113,9 +113,7 @@ def run_sweep(
             make_sender=make_sender,
             allotment=allotment,
         )
-        with ray:
-            driver.train(fork_server if cluster.here else "")
-        return driver.conclude()
+        return driver.drive(ray, fork_server if cluster.here else "")
 
 
 class _Driver:
@@ -155,27 +153,12 @@ class _Driver:
             notice=lambda text: console.print(text, style="yellow", markup=False, soft_wrap=True),
         )
 
-    def train(self, fork_server: str) -> None:
-        """Train the trials; whatever goes wrong is the sweep's error."""
-        trials, epochs = counted(self.spec.budget.trials, "trial"), counted(self.spec.budget.epochs, "epoch")
-        self.console.print(
-            f"sweep [bold]{self.sweep.id}[/bold] ({self.spec.name}): {trials} of up to {epochs}, "
-            f"{self.allotment.slots} at once on {self.allotment.device}"
-        )
-        with self._answering(), LiveView(self.session, self.console):
-            tune_session(
-                self.session,
-                allotment=self.allotment,
-                make_plan=self._plan,
-                folder=self.folder,
-                fork_server=fork_server,
-            )
-
-    def conclude(self) -> Outcome:
-        """Test and register the best model, and see that MLflow is told; whatever goes wrong is the sweep's error."""
+    def drive(self, ray: ExitStack, fork_server: str) -> Outcome:
+        """Train, leave Ray, test and register, and see that MLflow is told; what goes wrong is the sweep's error."""
         with self._answering():
-            if not self._ended:
-                self._conclude()
+            with ray:
+                self._train(fork_server)
+            self._conclude()
         with working(self.console, "writing MLflow"):
             trouble = self._finish_sending()
         sweep = self.ledger.sweep(self.sweep.id)
@@ -186,9 +169,20 @@ class _Driver:
             tracking_error=trouble,
         )
 
-    @property
-    def _ended(self) -> bool:
-        return self.ledger.sweep(self.sweep.id).state.is_finished
+    def _train(self, fork_server: str) -> None:
+        trials, epochs = counted(self.spec.budget.trials, "trial"), counted(self.spec.budget.epochs, "epoch")
+        self.console.print(
+            f"sweep [bold]{self.sweep.id}[/bold] ({self.spec.name}): {trials} of up to {epochs}, "
+            f"{self.allotment.slots} at once on {self.allotment.device}"
+        )
+        with LiveView(self.session, self.console):
+            tune_session(
+                self.session,
+                allotment=self.allotment,
+                make_plan=self._plan,
+                folder=self.folder,
+                fork_server=fork_server,
+            )
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -204,7 +198,7 @@ class _Driver:
 
     def _end(self, state: SweepState, reason: str) -> None:
         self.session.abandon(reason)
-        if not self._ended:
+        if not self.ledger.sweep(self.sweep.id).state.is_finished:
             self.ledger.move_sweep(self.sweep.id, state, error=reason)
 
     def _interrupted(self, name: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from search_spaces import SweepSpec
 from service.homes import Home
+from service.logs import talkative
 from trainables.fork_servers import NICENESS, Forked
 
 __all__ = ["Side", "Sides"]
@@ -63,7 +64,7 @@ class Sides:
         forked = Forked(
             self._fork_server,
             make,
-            arguments,
+            arguments | {"debug": talkative()},
             role=role,
             environment=os.environ,
             folder=str(Path.cwd()),

@@ -15,6 +15,7 @@ from service.best_models import best_trainer
 from service.gpu_shares import most_a_gpu
 from service.homes import Home
 from service.image_sets import ImageSet, ImageSets
+from service.logs import configure_logs_apart
 from service.records import Json, Trial
 from trainables.gpus import Gpu
 from trainables.own_metrics import own_metrics, with_own_metrics
@@ -80,7 +81,8 @@ class TorchSide:
         return dict(with_own_metrics(evaluation, own_metrics(self._spec.metric.name)).metrics)
 
 
-def torch_side_apart(spec: SweepSpec, home: Home) -> TorchSide:
+def torch_side_apart(spec: SweepSpec, home: Home, *, debug: bool) -> TorchSide:
     """In a process of its own, which takes one core, as a trial's does."""
+    configure_logs_apart(debug=debug)
     torch.set_num_threads(1)
     return TorchSide(spec, home)

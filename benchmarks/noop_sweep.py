@@ -1,0 +1,113 @@
+"""A sweep of trials that do nothing, timed from its first report on. Imported once the environment is prepared."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, closing
+
+from noop_worker import NoopWorker
+
+from search_spaces import SweepSpec
+from service.clocks import now_ms
+from service.clusters import connect, forking
+from service.homes import Home
+from service.ledgers import Ledger
+from service.records import Trial
+from service.resources import allot
+from service.schedulers import build_scheduler
+from service.searchers import build_searcher
+from service.sessions import Session
+from service.sides import Sides
+from service.states import SweepState
+from service.tuning import tune_session
+from trainables.trial_plans import TrialPlan
+
+DATA = {"name": "nothing", "digest": "0", "images": 0, "image_size": 8, "classes": {}, "source": "", "split": {}}
+PATIENCE_SECONDS = 600.0
+
+
+class TimedSession(Session):
+    """Notes when the workers were up: when the first report came in."""
+
+    begun: float | None = None
+    cpu = 0.0
+
+    def record(self, *args: object, **named: object) -> bool:
+        if self.begun is None:
+            self.begun, self.cpu = time.perf_counter(), time.process_time()
+        return super().record(*args, **named)  # type: ignore[arg-type]
+
+    def since(self) -> dict[str, float]:
+        """Seconds on the clock, and of this process's CPU, since then."""
+        assert self.begun is not None
+        return {"wall": time.perf_counter() - self.begun, "cpu": time.process_time() - self.cpu}
+
+
+def run_noop(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> dict[str, float]:
+    """Seconds until the last trial had ended, and until MLflow knew all of it, with the CPU of the driving process."""
+    with ExitStack() as stack:
+        sides = Sides(stack.enter_context(forking()))
+        stack.callback(sides.close)
+        sender = sides.mlflow_side(home)
+        cluster = stack.enter_context(connect())
+        ledger = stack.enter_context(closing(Ledger.at(home.ledger, clock=now_ms)))
+        session = _session(spec, ledger)
+        sweep = session.sweep
+        sender.ask("start", sweep.id)
+        folder = home.sweep(sweep.id)
+        folder.mkdir(parents=True)
+        report_at = tuple(range(1, spec.budget.epochs + 1)) if each_epoch else session.milestones
+
+        def make_plan(trial: Trial) -> TrialPlan:
+            return _plan(trial, spec.budget.epochs, sweep.metric, report_at, metrics)
+
+        allotment = allot(spec.resources, cpus=cluster.cpus, gpus=0, trials=spec.budget.trials)
+        tune_session(session, allotment=allotment, make_plan=make_plan, folder=folder, worker=NoopWorker)
+        trained = session.since()
+        ledger.move_sweep(sweep.id, SweepState.COMPLETED)
+        trouble = sender.ask("finish", PATIENCE_SECONDS)
+        sent = session.since()
+        ended = sum(trial.epochs for trial in ledger.trials(sweep.id))
+        assert ledger.outbox.count(sweep.id) == 0, f"messages unsent: {trouble}"
+        assert ended == spec.budget.trials * spec.budget.epochs, f"{ended} epochs recorded"
+    return {
+        "trained": trained["wall"],
+        "sent": sent["wall"],
+        "cpu_trained": trained["cpu"],
+        "cpu_sent": sent["cpu"],
+    }
+
+
+def _session(spec: SweepSpec, ledger: Ledger) -> TimedSession:
+    sweep = ledger.create_sweep(
+        name=spec.name,
+        spec_text=spec.text,
+        spec_file=spec.file,
+        metric=spec.metric.name,
+        goal=spec.metric.goal,
+        seed=spec.seed,
+        data=DATA,
+        plan={},
+    )
+    return TimedSession(
+        spec=spec,
+        sweep=ledger.move_sweep(sweep.id, SweepState.RUNNING),
+        ledger=ledger,
+        searcher=build_searcher(spec),
+        scheduler=build_scheduler(spec),
+        clock=time.monotonic,
+    )
+
+
+def _plan(trial: Trial, epochs: int, metric: str, report_at: tuple[int, ...], metrics: int) -> TrialPlan:
+    return TrialPlan(
+        recipe=trial.recipe,
+        seed=metrics,
+        epochs=epochs,
+        report_at=report_at,
+        data="",
+        split_key="",
+        folder="",
+        metric=metric,
+        maximize=True,
+    )
