@@ -16,7 +16,7 @@ from service.records import Trial
 from service.resources import allot
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
-from service.sessions import Session
+from service.sessions import Session, new_sweep
 from service.sides import Sides
 from service.states import SweepState
 from service.tuning import tune_session
@@ -79,16 +79,7 @@ def run_noop(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> 
 
 
 def _session(spec: SweepSpec, ledger: Ledger) -> TimedSession:
-    sweep = ledger.create_sweep(
-        name=spec.name,
-        spec_text=spec.text,
-        spec_file=spec.file,
-        metric=spec.metric.name,
-        goal=spec.metric.goal,
-        seed=spec.seed,
-        data=DATA,
-        plan={},
-    )
+    sweep = new_sweep(spec, ledger, data=DATA, plan={})
     return TimedSession(
         spec=spec,
         sweep=ledger.move_sweep(sweep.id, SweepState.RUNNING),

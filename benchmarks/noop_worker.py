@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 from trainables.ray_adapter import TrialWorker
-from trainables.start_lines import StartLine
 
 TRAIN_METRICS = 3
 
@@ -44,5 +43,5 @@ class NoopRun:
 class NoopWorker(TrialWorker):
     """Trains nothing."""
 
-    def make_run(self, config: dict[str, Any], line: StartLine) -> NoopRun:
+    def make_run(self, config: dict[str, Any]) -> NoopRun:
         return NoopRun()

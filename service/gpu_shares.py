@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from search_spaces import Recipe, SweepSpec, recipes_drawn
-from service.resources import TRIALS_A_GPU
+from service.resources import TRIALS_A_GPU, Allotment, allot
 from trainables.gpus import Gpu
 from trainables.memory_needs import GPU_OVERHEAD, step_bytes
 
-__all__ = ["largest_need", "most_a_gpu", "trials_a_gpu"]
+__all__ = ["largest_need", "share_out", "trials_a_gpu"]
 
 _USABLE_SHARE = 0.9
 
 
-def most_a_gpu(spec: SweepSpec, listed: Sequence[Gpu]) -> int:
-    """How many of the sweep's trials fit one of the GPUs `listed`, which is empty where they are not known.
+def share_out(spec: SweepSpec, *, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:
+    """The allotment of a sweep: on `gpu: auto` as many trials a GPU as cores and memory allow.
 
-    Raises MeltpointError for images of a size that a backbone does not take.
+    listed: the GPUs that trials will run on, empty where they are not known.
+    Raises ResourcesError as `allot` does, MeltpointError for images of a size that a backbone does not take.
     """
-    if not listed or spec.resources.gpu != "auto":
-        return TRIALS_A_GPU
-    return trials_a_gpu(listed, largest_need(recipes_drawn(spec), image_size=spec.data.image_size))
+    most = TRIALS_A_GPU
+    if gpus and listed and spec.resources.gpu == "auto":
+        most = trials_a_gpu(listed, largest_need(recipes_drawn(spec), image_size=spec.data.image_size))
+    return allot(spec.resources, cpus=cpus, gpus=gpus, trials=spec.budget.trials, most_a_gpu=most)
 
 
 def trials_a_gpu(gpus: Iterable[Gpu], need: int) -> int:

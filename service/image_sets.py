@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from service.records import Json
 
@@ -31,4 +32,4 @@ class ImageSets:
     @property
     def stores(self) -> list[str]:
         """The names of their folders, sorted."""
-        return sorted({each.folder.rpartition("/")[2] for each in self.of.values()})
+        return sorted({Path(each.folder).name for each in self.of.values()})

@@ -15,10 +15,10 @@ import torch
 from search_spaces import BACKBONES, Recipe, SweepSpec, weights_used
 from service.admission import check_own_code, check_precisions
 from service.estimates import Frozen, Playthrough, TrialCosts, Workload, play, trial_costs
-from service.gpu_shares import most_a_gpu
+from service.gpu_shares import share_out
 from service.homes import Home
 from service.machines import Machine
-from service.resources import Allotment, allot
+from service.resources import Allotment
 from service.schedulers import NoStopping, build_scheduler
 from service.searchers import build_searcher
 from service.shared_work import Sharing, share_work
@@ -116,10 +116,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
     """
     check_own_code(spec)
     machine = Machine.here()
-    most = most_a_gpu(spec, machine.gpus if machine.gpus_seen else ())
-    allotment = allot(
-        spec.resources, cpus=machine.cores, gpus=machine.gpus_seen, trials=spec.budget.trials, most_a_gpu=most
-    )
+    allotment = share_out(spec, cpus=machine.cores, gpus=machine.gpus_seen, listed=machine.gpus)
     check_precisions(spec, allotment.device)
     say("checking weights")
     weights = tuple(_need(backbone, kind, spec.data.image_size) for backbone, kind in weights_used(spec))

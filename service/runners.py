@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from search_spaces import SCHEDULER_KEYS, MeltpointError, Recipe, SweepSpec, varying_names
 from service.clocks import now_ms
-from service.clusters import Cluster, connect, forking
+from service.clusters import connect, forking
 from service.drivers import driving, mark_interrupted
 from service.early_starts import Early
 from service.homes import Home
@@ -28,10 +28,10 @@ from service.live_views import LiveView
 from service.machines import workers_gpus
 from service.outputs import counted, working
 from service.records import Json, Sweep, Trial
-from service.resources import Allotment, allot
+from service.resources import Allotment
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
-from service.sessions import Session
+from service.sessions import Session, new_sweep
 from service.sharing_plans import SharingSurvey
 from service.sides import Side, Sides
 from service.states import SweepState
@@ -95,7 +95,8 @@ def run_sweep(
         ledger = Ledger.at(home.ledger, clock=now_ms)
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
-        allotment = _allot(spec, cluster, side)
+        listed = workers_gpus() if cluster.gpus else ()
+        allotment: Allotment = side.ask("share_out", cluster.cpus, cluster.gpus, listed)
         with working(console, "checking weights"):
             side.ask("check", allotment.device)
         images = _prepare(side, console)
@@ -281,24 +282,9 @@ class _Driver:
         self.ledger.outbox.tell(self.sweep.id, "candidate", payload | {"test": said}, trial_id=best.id)
 
 
-def _allot(spec: SweepSpec, cluster: Cluster, side: Side) -> Allotment:
-    listed = workers_gpus() if cluster.gpus else ()
-    most = side.ask("most_a_gpu", listed)
-    return allot(spec.resources, cpus=cluster.cpus, gpus=cluster.gpus, trials=spec.budget.trials, most_a_gpu=most)
-
-
 def _create(spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
-    return ledger.create_sweep(
-        name=spec.name,
-        spec_text=spec.text,
-        spec_file=spec.file,
-        metric=spec.metric.name,
-        goal=spec.metric.goal,
-        seed=spec.seed,
-        data=images.summary
-        | {"source": spec.data.source, "split": spec.data.split.model_dump(), "stores": images.stores},
-        plan=_plan(spec),
-    )
+    source = {"source": spec.data.source, "split": spec.data.split.model_dump(), "stores": images.stores}
+    return new_sweep(spec, ledger, data=images.summary | source, plan=_plan(spec))
 
 
 def _prepare(side: Side, console: Console) -> ImageSets:

@@ -17,6 +17,20 @@ from service.searchers import Searcher
 from service.states import TrialState
 
 
+def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, plan: Json) -> Sweep:
+    """A sweep of `spec` in the ledger, in state `validating`."""
+    return ledger.create_sweep(
+        name=spec.name,
+        spec_text=spec.text,
+        spec_file=spec.file,
+        metric=spec.metric.name,
+        goal=spec.metric.goal,
+        seed=spec.seed,
+        data=data,
+        plan=plan,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """What a worker reports: every epoch since its last report, and how the trial ended if it did."""

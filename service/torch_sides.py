@@ -12,11 +12,12 @@ import torch
 from search_spaces import SweepSpec, weights_used
 from service.admission import check_own_code, check_precisions
 from service.best_models import best_trainer
-from service.gpu_shares import most_a_gpu
+from service.gpu_shares import share_out
 from service.homes import Home
 from service.image_sets import ImageSet, ImageSets
 from service.logs import configure_logs_apart
 from service.records import Json, Trial
+from service.resources import Allotment
 from trainables.gpus import Gpu
 from trainables.own_metrics import own_metrics, with_own_metrics
 from trainables.prepared import PreparedData, Progress, prepare_for, read_table, summarize
@@ -45,9 +46,9 @@ class TorchSide:
         check_own_code(self._spec)
         self._table = read_table(self._spec.data, base_dir=self._spec.folder, root=self._home.data)
 
-    def most_a_gpu(self, listed: Sequence[Gpu]) -> int:
-        """See `service.gpu_shares.most_a_gpu`."""
-        return most_a_gpu(self._spec, listed)
+    def share_out(self, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:
+        """See `service.gpu_shares.share_out`."""
+        return share_out(self._spec, cpus=cpus, gpus=gpus, listed=listed)
 
     def check(self, device: str) -> None:
         """Raises DeviceError and WeightsError where a trial on `device` would, and MeltpointError for a wrong size."""

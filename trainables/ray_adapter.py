@@ -36,7 +36,7 @@ class TrialWorker(tune.Trainable):
 
     def setup(self, config: Json) -> None:
         line = StartLine(**config["start_line"])
-        self._run = self.make_run(config, line)
+        self._run = self.make_run(config)
         self._run.take(config["trial"])
         line.wait()
 
@@ -44,7 +44,7 @@ class TrialWorker(tune.Trainable):
         self._run.take(new_config["trial"])
         return True
 
-    def make_run(self, config: Json, line: StartLine) -> Run:
+    def make_run(self, config: Json) -> Run:
         """What is to train here."""
         if Path(config["fork_server"]).exists():
             told = {"threads": config["threads"], "line": config["start_line"], "log": config["log"]}

@@ -51,7 +51,7 @@ def address(finished_sweep: Outcome) -> Iterator[str]:
         lines = (re.match(r"MLflow: (http://127\.0\.0\.1:\d+/#/\S+)", line) for line in server.stderr)
         yield next(found.group(1) for found in lines if found)
         server.send_signal(signal.SIGINT)
-        assert server.wait(60) == 0
+        assert server.wait(30) == 0
 
 
 def test_the_prepared_view_lists_the_trials_and_draws_the_charts(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from search_spaces import ResourcesSpec, parse_spec
 from service.errors import ResourcesError
-from service.gpu_shares import most_a_gpu, trials_a_gpu
+from service.gpu_shares import share_out, trials_a_gpu
 from service.resources import TRIALS_A_GPU, Allotment, allot
 from trainables.gpus import Gpu
 from trainables.memory_needs import GPU_OVERHEAD
@@ -71,8 +71,7 @@ def shared(backbone: str, free_gb: float, listed: bool = True, more: str = "") -
         f"space: {{backbone: {backbone}, weights: random, freeze_depth: {{values: [0, all]}}, batch_size: 64}}\n{more}"
     )
     cards = [card(free_gb)] if listed else []
-    spec = parse_spec(text, file="s.yaml")
-    return allot(spec.resources, cpus=16, gpus=1, trials=spec.budget.trials, most_a_gpu=most_a_gpu(spec, cards))
+    return share_out(parse_spec(text, file="s.yaml"), cpus=16, gpus=1, listed=cards)
 
 
 def test_a_sweep_shares_a_gpu_as_its_memory_allows() -> None:

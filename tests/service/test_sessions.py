@@ -12,7 +12,7 @@ from service.ledgers import Ledger
 from service.records import EpochRow, Trial
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
-from service.sessions import Result, Session
+from service.sessions import Result, Session, new_sweep
 from service.states import SweepState, TrialState
 
 SPEC = """
@@ -47,16 +47,7 @@ def open_session(tmp_path: Path, watch: Watch) -> Iterator[Callable[..., Session
 
     def make(text: str = SPEC, gpu_share: float = 0.0) -> Session:
         spec: SweepSpec = parse_spec(text, file="sweep.yaml")
-        sweep = ledger.create_sweep(
-            name=spec.name,
-            spec_text=spec.text,
-            spec_file=spec.file,
-            metric=spec.metric.name,
-            goal=spec.metric.goal,
-            seed=spec.seed,
-            data={},
-            plan={},
-        )
+        sweep = new_sweep(spec, ledger, data={}, plan={})
         sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
         return Session(
             spec=spec,
