@@ -12,10 +12,15 @@ from sides import TITLES, Run
 RATIOS = (("a", "c"), ("a", "d"), ("b", "c"))
 
 
-def summarise(job: Job, rounds: Mapping[str, Sequence[Run]], noise: Mapping[int, Sequence[float]]) -> dict[str, Any]:
+Accuracies = Sequence[float]
+
+
+def summarise(
+    job: Job, rounds: Mapping[str, Sequence[Run]], reseeded: Mapping[str, Sequence[Accuracies]]
+) -> dict[str, Any]:
     """Seconds, medians, ratios and final accuracies of the sides that ran.
 
-    noise: recipe number -> final accuracies of side (a) with other seeds.
+    reseeded: side -> final accuracies by recipe with each further seed.
     """
     medians = {side: statistics.median(run.seconds for run in runs) for side, runs in rounds.items()}
     accuracies = {side: runs[-1].accuracies for side, runs in rounds.items()}
@@ -29,7 +34,7 @@ def summarise(job: Job, rounds: Mapping[str, Sequence[Run]], noise: Mapping[int,
         "ratios": {f"{x}/{y}": medians[x] / medians[y] for x, y in RATIOS if x in medians and y in medians},
         "accuracies": accuracies,
         "against_a": {side: against(of, accuracies["a"]) for side, of in accuracies.items() if "a" in accuracies},
-        "noise": {str(number): list(of) for number, of in noise.items()},
+        "by_seed": {side: [accuracies[side], *of] for side, of in reseeded.items() if of},
     }
 
 
@@ -45,8 +50,8 @@ def against(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
 
 
 def as_markdown(result: Mapping[str, Any], about: Mapping[str, str]) -> str:
-    """Two tables: seconds and ratios, then accuracies by recipe."""
-    return "\n".join([*_heading(result, about), "", *_times(result), "", *_accuracies(result), *_noise(result)])
+    """Tables: seconds and ratios, accuracies by recipe, and what another seed does to them."""
+    return "\n".join([*_heading(result, about), "", *_times(result), "", *_accuracies(result), *_seeds(result)])
 
 
 def _heading(result: Mapping[str, Any], about: Mapping[str, str]) -> list[str]:
@@ -88,16 +93,20 @@ def _accuracies(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _noise(result: Mapping[str, Any]) -> list[str]:
-    if not result["noise"]:
-        return []
-    lines = ["", "Seed noise of (a): the same recipe with other seeds, as a difference from the table's.", ""]
-    lines += ["| recipe | differences |", "| --- | --- |"]
-    for number, values in result["noise"].items():
-        first = result["accuracies"]["a"][int(number)]
-        differences = ", ".join(f"{value - first:+.4f}" for value in values)
-        lines.append(f"| {_named(result['recipes'][int(number)])} | {differences} |")
-    return lines
+def _seeds(result: Mapping[str, Any]) -> list[str]:
+    """By side, the mean over the recipes with each seed, and how far apart the seeds are."""
+    lines = [
+        "",
+        "Mean of the recipes' accuracies with each seed, which all recipes of a side share:",
+        "",
+        "| side | seed by seed | mean of the seeds | standard deviation |",
+        "| --- | --- | --- | --- |",
+    ]
+    for side, seeds in result["by_seed"].items():
+        means = [statistics.fmean(of) for of in seeds]
+        each = ", ".join(f"{mean:.3f}" for mean in means)
+        lines.append(f"| ({side}) | {each} | {statistics.fmean(means):.3f} | {statistics.stdev(means):.3f} |")
+    return lines if result["by_seed"] else []
 
 
 def _named(recipe: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Side (a): what a competent user writes with Ray Tune, timm, torchvision and MLflow, without Meltpoint.
 
-    python benchmarks/plain_tune.py JOB.json --folder DIR [--seed N] [--recipes 0,3,7]
+    python benchmarks/plain_tune.py JOB.json --folder DIR
 
 A function trainable, one core and one torch thread a trial, so that two train at once on two cores (quicker than one
 trial on two threads); photos decoded by a DataLoader in the trial's own process, since no core is left for workers;
@@ -24,15 +24,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("job", type=Path)
     parser.add_argument("--folder", type=Path, required=True, help="for results and the MLflow store")
-    parser.add_argument("--seed", type=int, help="instead of the mix's own")
-    parser.add_argument("--recipes", help="numbers of those to train, by default all")
     options = parser.parse_args()
     logging.getLogger("ray").setLevel(logging.WARNING)
     job = json.loads(options.job.read_text())
-    if options.seed is not None:
-        job["seed"] = options.seed
-    numbers = [int(number) for number in options.recipes.split(",")] if options.recipes else range(len(job["recipes"]))
-    recipes = [job["recipes"][number] for number in numbers]
+    recipes = job["recipes"]
     tuner = tune.Tuner(
         tune.with_resources(train, {"cpu": 1}),
         param_space={"recipe": tune.grid_search(recipes), "job": job | {"recipes": []}},

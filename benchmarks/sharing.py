@@ -1,6 +1,6 @@
 """How much sooner is a sweep that pays once for what its trials share?
 
-    python benchmarks/sharing.py [head|uniform|noop|all] [--rounds N] [--sides a,b,c,d] [--noise N] [--out FILE]
+    python benchmarks/sharing.py [head|uniform|noop|all] [--rounds N] [--sides a,b,c,d] [--seeds N] [--out FILE]
 
 The sides run one after another, round by round (a b c d, a b c d, ...), each a fresh process timed as a whole, over
 the same explicit list of recipes (`mixes/`), split, epochs and seed:
@@ -10,6 +10,7 @@ the same explicit list of recipes (`mixes/`), split, epochs and seed:
     c  `meltpoint run` with an empty home
     d  the same again with the home that c left
 
+`--seeds N` then runs the sides b and d with further seeds, N in all: how far an accuracy is a matter of the seed.
 `noop` compares trials that do nothing, see noop.py. Prints Markdown tables; progress goes to stderr.
 """
 
@@ -19,6 +20,8 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +29,14 @@ import machines
 import mix_tables
 import noop
 from jobs import Job
-from sides import TITLES, Run, run_seed, run_side
+from sides import TITLES, Run, run_side
 from tiny import write_tiny
 
 from search_spaces import load_spec
 
 MIXES = ("head", "uniform")
+SEEDED = ("b", "d")
+"""The sides that `--seeds` runs again: (a) would take as long as all the rest."""
 
 
 def main() -> None:
@@ -74,20 +79,23 @@ def compare(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
             run = run_side(side, mix=mix, job=job_file, folder=folder, home=home)
             say(f"  {run.seconds:.1f} s, best accuracy {max(run.accuracies):.4f}")
             rounds[side].append(run)
-    noise = _noise(options.noise, job, job_file, scratch) if "a" in sides else {}
-    return mix_tables.summarise(job, rounds, noise)
+    reseeded = _reseeded(options.seeds, sides, mix=mix, job=job, scratch=scratch)
+    return mix_tables.summarise(job, rounds, reseeded)
 
 
-def _noise(count: int, job: Job, job_file: Path, scratch: Path) -> dict[int, list[float]]:
-    """`count` recipes, evenly spaced in the list, once more with the next seed."""
-    if not count:
-        return {}
-    numbers = list(range(0, len(job.recipes), -(-len(job.recipes) // count)))
-    say(f"{job.name}: {len(numbers)} recipes of (a) with another seed")
-    folder = scratch / "noise"
-    folder.mkdir()
-    values = run_seed(job_file, folder=folder, seed=job.seed + 1, recipes=numbers)
-    return {number: [value] for number, value in zip(numbers, values, strict=True)}
+def _reseeded(count: int, sides: Sequence[str], *, mix: Path, job: Job, scratch: Path) -> dict[str, list[list[float]]]:
+    """Final accuracies by recipe with each of the `count` - 1 seeds after the job's own, by side."""
+    found: dict[str, list[list[float]]] = {side: [] for side in sides if side in SEEDED}
+    for seed in range(job.seed + 1, job.seed + count):
+        job_file = scratch / f"job-{seed}.json"
+        replace(job, seed=seed).write(job_file)
+        for side, accuracies in found.items():
+            say(f"{job.name}, seed {seed}, ({side}) {TITLES[side]}")
+            folder = scratch / f"{side}-seed-{seed}"
+            folder.mkdir()
+            run = run_side(side, mix=mix, job=job_file, folder=folder, home=scratch / "home-1", seed=seed)
+            accuracies.append(run.accuracies)
+    return found
 
 
 def say(text: str) -> None:
@@ -99,7 +107,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("what", nargs="?", choices=(*MIXES, "noop", "all"), default="all")
     parser.add_argument("--rounds", type=int, default=1, help="how often each side runs; medians are shown")
     parser.add_argument("--sides", type=_sides, default="a,b,c,d", help="such as a,c; d needs c before it")
-    parser.add_argument("--noise", type=int, default=0, metavar="N", help="run N recipes of (a) with a second seed")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="of b and d: N seeds in all, the first timed")
     parser.add_argument("--plain-trials", type=int, default=50, help="no-op trials of (a), scaled to 500")
     parser.add_argument("--tiny", action="store_true", help="two recipes, 64 photos, one epoch: only to see all work")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the results as JSON")

@@ -30,23 +30,17 @@ class Run:
     accuracies: list[float]
 
 
-def run_side(side: str, *, mix: Path, job: Path, folder: Path, home: Path) -> Run:
+def run_side(side: str, *, mix: Path, job: Path, folder: Path, home: Path, seed: int | None = None) -> Run:
     """Run side a, b, c or d.
 
-    folder: fresh, for what (a) and (b) write; home: of (c), fresh, and of (d), as (c) left it.
+    folder: fresh, for what (a) and (b) write; home: of (c), fresh, and of (d), as (c) left it; seed: of (c) and (d)
+    instead of the mix's own, (a) and (b) have it from the job.
     """
     if side == "a":
         return _script("plain_tune.py", str(job), "--folder", str(folder))
     if side == "b":
         return _script("careful_loop.py", str(job), "--folder", str(folder))
-    return _meltpoint(mix, home)
-
-
-def run_seed(job: Path, *, folder: Path, seed: int, recipes: Sequence[int]) -> list[float]:
-    """Final accuracies of some recipes of side (a) with another seed: what seed noise is."""
-    numbers = ",".join(map(str, recipes))
-    run = _script("plain_tune.py", str(job), "--folder", str(folder), "--seed", str(seed), "--recipes", numbers)
-    return run.accuracies
+    return _meltpoint(mix, home, [] if seed is None else ["--set", f"search.seed={seed}"])
 
 
 def run_json(command: Sequence[str], home: Path | None = None) -> tuple[float, Any]:
@@ -78,8 +72,8 @@ def _script(name: str, *arguments: str) -> Run:
     return Run(seconds=seconds, accuracies=printed["accuracies"])
 
 
-def _meltpoint(mix: Path, home: Path) -> Run:
-    seconds, outcome = run_json([*MELTPOINT, "run", str(mix), "-o", "json"], home)
+def _meltpoint(mix: Path, home: Path, changes: Sequence[str]) -> Run:
+    seconds, outcome = run_json([*MELTPOINT, "run", str(mix), *changes, "-o", "json"], home)
     _, trials = run_json([*MELTPOINT, "trials", outcome["sweep_id"], "-o", "json"], home)
     assert all(trial["state"] == "completed" for trial in trials), trials
     by_number = sorted(trials, key=lambda trial: int(trial["trial_id"].rpartition("-")[2]))
