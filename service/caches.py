@@ -214,10 +214,10 @@ def _guarded(path: Path) -> Path:
 
 def _in_need(home: Home) -> tuple[list[Sweep], dict[str, set[str]]]:
     """The sweeps that may still train; and folder -> sweeps whose model has still to be registered from it."""
-    if not home.ledger.exists():
+    if not home.has_ledger:
         return [], {}
     promised: dict[str, set[str]] = {}
-    with contextlib.closing(Ledger.at(home.ledger, clock=now_ms)) as ledger:
+    with contextlib.closing(Ledger.of(home, clock=now_ms)) as ledger:
         mark_interrupted(ledger, home)
         for sweep_id in ledger.outbox.unfinished_business({state.value for state in SweepState}):
             for message in ledger.outbox.waiting(sweep_id):

@@ -17,12 +17,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search_spaces import BACKBONES
 from search_spaces.sizes import format_size
 from service.homes import Home
 from service.machines import cgroup_cores, memory_available, usable_cores
 from service.settings import DEFAULT, Setting
+
+if TYPE_CHECKING:
+    from service.databases import Schema
 
 __all__ = ["Finding", "Level", "examine", "examine_ray_start"]
 
@@ -182,6 +186,9 @@ def _ledger(where: Surroundings) -> Iterator[Finding]:
     from service.databases import schema_of
 
     path = where.home.ledger
+    if where.home.ledger_url != f"sqlite:///{path}":
+        yield _database(where.home.ledger_url)
+        return
     if not path.exists():
         yield Finding(name="ledger", text="none yet: the first sweep makes it")
         return
@@ -195,13 +202,31 @@ def _ledger(where: Surroundings) -> Iterator[Finding]:
         return
     if verdict != "ok":
         yield _problem("ledger", f"{path} is damaged: {verdict}", advice)
-    elif schema.newer:
-        yield _problem("ledger", f"{path} was written by a newer version (schema {schema.found})", "upgrade Meltpoint")
-    elif schema.found != schema.wanted:
-        found = schema.found or "none"
-        yield Finding(name="ledger", text=f"schema {found}, upgraded to {schema.wanted} by the next command")
     else:
-        yield Finding(name="ledger", text=f"schema {schema.found}, whole")
+        yield _of_schema(schema, str(path))
+
+
+def _of_schema(schema: Schema, name: str) -> Finding:
+    if schema.newer:
+        return _problem("ledger", f"{name} was written by a newer version (schema {schema.found})", "upgrade Meltpoint")
+    if schema.found != schema.wanted:
+        found = schema.found or "none"
+        return Finding(name="ledger", text=f"schema {found}, upgraded to {schema.wanted} by the next command")
+    return Finding(name="ledger", text=f"schema {schema.found}, whole")
+
+
+def _database(url: str) -> Finding:
+    """A ledger that lies elsewhere."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from service.databases import schema_at, without_password
+
+    try:
+        schema = schema_at(url)
+    except (SQLAlchemyError, ImportError) as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        return _problem("ledger", f"{without_password(url)}: {reason}", "see MELTPOINT_LEDGER")
+    return _of_schema(schema, without_password(url))
 
 
 def _mlflow(where: Surroundings) -> Iterator[Finding]:

@@ -78,6 +78,74 @@ def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: 
 
 
 @app.command()
+def resume(sweep: SweepRef, assign: Assign = None, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+    """Go on with a sweep that was interrupted or paused, from its trials' newest checkpoints."""
+    console = stderr()
+    place = _home(home)
+    configure_logs(debug=_debugging())
+    from service.early_starts import starting_early
+
+    with starting_early() as early:
+        with working(console, "loading Ray Tune"):
+            from service.commands import running
+        sys.exit(running.resume(sweep, assign or (), output, place, console, early))
+
+
+@app.command()
+def pause(sweep: SweepRef, home: HomeFlag = None) -> None:
+    """Have a running sweep end its trials at their next report, to go on later."""
+    _steer(sweep, "pause", home)
+
+
+@app.command()
+def stop(sweep: SweepRef, home: HomeFlag = None) -> None:
+    """Have a running sweep start no further trial, and conclude once the running ones have finished."""
+    _steer(sweep, "stop", home)
+
+
+@app.command()
+def cancel(sweep: SweepRef, home: HomeFlag = None) -> None:
+    """End a sweep at once, for good."""
+    _steer(sweep, "cancel", home)
+
+
+@app.command()
+def sync(home: HomeFlag = None) -> None:
+    """Send MLflow what it has not taken yet, of every sweep that nobody drives."""
+    from service.commands import syncing
+
+    sys.exit(syncing.sync(_home(home), stderr()))
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Option("-f", "--file", help="Where to.")] = Path("meltpoint-backup.zip"),
+    home: HomeFlag = None,
+) -> None:
+    """Write the whole ledger into one file, also while sweeps run. Models, checkpoints and MLflow's store stay."""
+    from service.commands import keeping
+    from service.homes import Home
+
+    keeping.backup(file, Home.resolve(home), stderr())
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")], home: HomeFlag = None) -> None:
+    """Put a backup into the ledger of an empty home."""
+    from service.commands import keeping
+
+    keeping.restore(file, _home(home), stderr())
+
+
+def _steer(sweep: str, wish: str, home: Path | None) -> None:
+    from service.commands import steering
+    from service.homes import Home
+    from service.records import Wish
+
+    sys.exit(steering.steer(sweep, Wish(wish), Home.resolve(home), stderr()))
+
+
+@app.command()
 def plan(
     spec: Spec,
     assign: Assign = None,
@@ -209,6 +277,8 @@ def _defaults_from_settings(command: Any) -> dict[str, Any]:
     for sentence in settings.unknown_variables():
         stderr().print(sentence, style="yellow", markup=False, soft_wrap=True)
     values = {name: str(setting.value) for name, setting in settings.given().items()}
+    if ledger := values.pop("ledger", ""):
+        os.environ.setdefault("MELTPOINT_LEDGER", ledger)
 
     def mapped(one: Any) -> dict[str, Any]:
         return {name: mapped(inner) for name, inner in one.commands.items()} if hasattr(one, "commands") else values

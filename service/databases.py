@@ -5,21 +5,25 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from service.errors import LedgerError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 VERSION_TABLE = "meltpoint_schema"
+
+_WRITER = 0x4D656C74
+"""Names the lock of PostgreSQL that writers of a ledger take."""
 
 
 def open_database(url: str) -> Engine:
@@ -28,10 +32,15 @@ def open_database(url: str) -> Engine:
     Raises:
         LedgerError: it cannot be opened, or was written by a newer version.
     """
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    try:
+        engine = create_engine(url, **_pool(make_url(url)))
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise LedgerError(f"ledger: its URL cannot be used: {error}") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "begin", _begin_postgresql)
     try:
         _upgrade(engine)
     except DBAPIError as error:
@@ -43,6 +52,16 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+def _pool(url: URL) -> dict[str, Any]:
+    """A database in memory lives as long as its one connection, for which threads wait in turn."""
+    if not url.drivername.startswith("sqlite"):
+        return {"pool_pre_ping": True}
+    if url.database not in (None, "", ":memory:"):
+        return {}
+    of_one = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
+    return of_one | {"connect_args": {"check_same_thread": False}}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schema:
     """The revision that a database has (None before its first) and the one that this version wants."""
@@ -52,12 +71,27 @@ class Schema:
     newer: bool
 
 
+def without_password(url: str) -> str:
+    """As it may be shown."""
+    return make_url(url).render_as_string()
+
+
+def schema_at(url: str) -> Schema:
+    """Look without upgrading. Raises SQLAlchemyError, or ImportError where the driver is not installed."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        return _schema(revision(connection))
+
+
 def schema_of(opened: sqlite3.Connection) -> Schema:
     """Look without upgrading. Raises sqlite3.Error where the file is no database."""
-    scripts = ScriptDirectory.from_config(_config())
     named = opened.execute("SELECT name FROM sqlite_master WHERE name = ?", (VERSION_TABLE,)).fetchone()
     row = opened.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone() if named else None
-    found = None if row is None else str(row[0])
+    return _schema(None if row is None else str(row[0]))
+
+
+def _schema(found: str | None) -> Schema:
+    scripts = ScriptDirectory.from_config(_config())
     newer = found is not None and not _knows(scripts, found)
     return Schema(found=found, wanted=str(scripts.get_current_head()), newer=newer)
 
@@ -73,6 +107,13 @@ def read_only(engine: Engine) -> Engine:
     return engine.execution_options(read_only=True)
 
 
+def snapshot(engine: Engine) -> Engine:
+    """As `read_only`, and all that a connection reads is as of one moment."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(read_only=True, snapshot=True)
+    return engine.execution_options(read_only=True, isolation_level="REPEATABLE READ")
+
+
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # The driver would begin a transaction only at its first write: what was read before could be out of date by then.
     connection.isolation_level = None
@@ -85,28 +126,38 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    if not connection.get_execution_options().get("read_only"):
+    options = connection.get_execution_options()
+    if options.get("snapshot"):
+        connection.exec_driver_sql("BEGIN")
+    elif not options.get("read_only"):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """One writer at a time, as in SQLite: what a transaction read stays true until it ends."""
+    if not connection.get_execution_options().get("read_only"):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER})")
 
 
 def _upgrade(engine: Engine) -> None:
     config = _config()
     scripts = ScriptDirectory.from_config(config)
     with read_only(engine).connect() as connection:
-        if _revision(connection) == scripts.get_current_head():
+        if revision(connection) == scripts.get_current_head():
             return
     with engine.begin() as connection:
-        revision = _revision(connection)
-        if revision is not None and not _knows(scripts, revision):
+        found = revision(connection)
+        if found is not None and not _knows(scripts, found):
             raise LedgerError(
-                f"ledger {engine.url.render_as_string()}: its schema ({revision}) is newer than this version of "
+                f"ledger {engine.url.render_as_string()}: its schema ({found}) is newer than this version of "
                 "Meltpoint; upgrade Meltpoint to open it"
             )
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def _revision(connection: Connection) -> str | None:
+def revision(connection: Connection) -> str | None:
+    """The schema of the database; None before its first."""
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 

@@ -29,6 +29,18 @@ class TransitionError(MeltpointError):
     """A state may not follow the present one."""
 
 
+class BackupError(MeltpointError):
+    """A backup cannot be written or read."""
+
+
+class LeaseError(MeltpointError):
+    """Another process drives the sweep."""
+
+
+class ResumeError(MeltpointError):
+    """A sweep cannot go on from where it was."""
+
+
 class ResourcesError(MeltpointError):
     """The machine does not have what a trial asks for."""
 

@@ -29,6 +29,16 @@ class Home:
         return self.root / "ledger.db"
 
     @property
+    def ledger_url(self) -> str:
+        """`MELTPOINT_LEDGER` where the user set one, as SQLAlchemy takes it, else the home's own file."""
+        return os.environ.get("MELTPOINT_LEDGER") or f"sqlite:///{self.ledger}"
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether anything may have been recorded; a database elsewhere may always have."""
+        return bool(os.environ.get("MELTPOINT_LEDGER")) or self.ledger.exists()
+
+    @property
     def mlflow_store(self) -> Path:
         return self.root / "mlflow.db"
 

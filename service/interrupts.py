@@ -1,7 +1,8 @@
-"""Ctrl-C: once ends a sweep in order, twice at once."""
+"""Ctrl-C: once pauses a sweep in order, twice at once."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -26,6 +27,11 @@ class Interrupts:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def insist(self) -> None:
+        """As a second signal; may be called from any thread."""
+        self.count = max(self.count, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.count += 1

@@ -25,7 +25,7 @@ class MlflowSide:
 
     def start(self, sweep_id: str) -> None:
         """See `Sender`."""
-        self._ledger = Ledger.at(self._home.ledger, clock=now_ms)
+        self._ledger = Ledger.of(self._home, clock=now_ms)
         self._sender = Sender(self._ledger, sweep_id, self._tracker, backlog_lock=self._home.backlog_lock).start()
 
     def finish(self, patience: float) -> str | None:

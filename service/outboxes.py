@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from service.databases import read_only
 from service.records import Json, Message
+from service.states import SweepState
 from service.tables import outbox, sweeps
 
 Clock = Callable[[], int]
+Writing = Callable[[], AbstractContextManager[Connection]]
+
+_RESTING = (SweepState.INTERRUPTED, SweepState.PAUSED)
+_AT_REST = {state.value for state in SweepState if state.is_finished or state in _RESTING}
 
 
 class Outbox:
     """Messages of the ledger's database.
 
-    Ownership: borrows the ledger's engine. Thread safety: as the ledger. A message that was sent stays, marked.
+    Ownership: borrows the ledger's engine; `writing` begins one of its transactions. Thread safety: as the ledger. A
+    message that was sent stays, marked.
     """
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, writing: Writing) -> None:
         self._engine = engine
         self._clock = clock
+        self._writing = writing
 
     def add(
         self,
@@ -40,8 +48,14 @@ class Outbox:
 
     def tell(self, sweep_id: str, kind: str, payload: Json, *, trial_id: str | None = None) -> None:
         """Put one message in."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             self.add(connection, [(kind, payload)], sweep_id=sweep_id, trial_id=trial_id)
+
+    def knows(self, kind: str, *, trial_id: str) -> bool:
+        """Whether such a message of the trial was ever put in."""
+        query = select(outbox.c.id).where(outbox.c.trial_id == trial_id, outbox.c.kind == kind)
+        with read_only(self._engine).connect() as connection:
+            return connection.scalar(query.limit(1)) is not None
 
     def waiting(self, sweep_id: str) -> list[Message]:
         """The sweep's unsent messages, oldest first."""
@@ -56,8 +70,17 @@ class Outbox:
         with read_only(self._engine).connect() as connection:
             return connection.scalar(query) or 0
 
-    def unfinished_business(self, states: set[str]) -> list[str]:
-        """Sweeps in one of `states` that MLflow does not know to the end, oldest first."""
+    def count_at_rest(self) -> int:
+        """How many messages wait of sweeps that nobody drives."""
+        at_rest = select(sweeps.c.id).where(sweeps.c.state.in_(_AT_REST))
+        query = select(func.count()).where(outbox.c.sent_at.is_(None), outbox.c.sweep_id.in_(at_rest))
+        with read_only(self._engine).connect() as connection:
+            return connection.scalar(query) or 0
+
+    def unfinished_business(self, states: Collection[str] = _AT_REST) -> list[str]:
+        """Sweeps in one of `states`, by default those that nobody drives, that MLflow does not know to the end, oldest
+        first.
+        """
         query = (
             select(sweeps.c.id)
             .where(sweeps.c.state.in_(states))
@@ -70,11 +93,11 @@ class Outbox:
     def sent(self, *message_ids: int) -> None:
         """MLflow has these."""
         query = update(outbox).where(outbox.c.id.in_(message_ids))
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(query, {"sent_at": self._clock(), "error": None})
 
     def not_sent(self, *message_ids: int, error: str) -> None:
         """Count a failed try and keep its reason; the messages stay."""
         query = update(outbox).where(outbox.c.id.in_(message_ids)).values(tries=outbox.c.tries + 1, error=error)
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(query)

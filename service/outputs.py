@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -97,6 +98,12 @@ def working(console: Console, what: str) -> Iterator[None]:
 def counted(number: int, noun: str) -> str:
     """Such as `1 trial` and `2 trials`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def brief(error: str) -> str:
+    """The end of a chained network error says what happened; the rest is addresses and object names."""
+    causes = re.findall(r"\[Errno -?\d+\] [^'\")\]>]+|Read timed out|\d{3} [A-Z][a-z]+(?: [A-Z][a-z]+)*", error)
+    return causes[-1] if causes else error.splitlines()[0][:200]
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 from service.states import SweepState, TrialState
@@ -52,7 +53,10 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One recipe with one training seed. `point` is the searcher's spelling, `recipe` the resolved values."""
+    """One recipe with one training seed. `point` is the searcher's spelling, `recipe` the resolved values.
+
+    checkpoint: of the best epoch; latest: of the newest report.
+    """
 
     id: str
     sweep_id: str
@@ -68,6 +72,7 @@ class Trial:
     best_epoch: int | None = None
     best_value: float | None = None
     checkpoint: str | None = None
+    latest: str | None = None
     sharing: Json | None = None
     error: str | None = None
     trace: str | None = None
@@ -78,14 +83,14 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How a trial ends: a finished state, and the reason (with its traceback) where it did not complete."""
+    """How an attempt ends: a finished state, with the reason where it did not complete, or `paused`, to go on later."""
 
     state: TrialState
     error: str | None = None
     trace: str | None = None
 
     def __post_init__(self) -> None:
-        assert self.state.is_finished, self.state
+        assert self.state.is_finished or self.state is TrialState.PAUSED, self.state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +101,10 @@ class Standing:
     highest: float | None = None
     lowest: float | None = None
 
+    @property
+    def total(self) -> int:
+        return sum(self.states.values())
+
     def with_state(self, state: TrialState, count: int, highest: float | None, lowest: float | None) -> Standing:
         """The standing with `count` more trials in `state`, whose best values lie between these."""
         states = {**self.states, state.value: count}
@@ -104,6 +113,54 @@ class Standing:
         highs = [value for value in (self.highest, highest) if value is not None]
         lows = [value for value in (self.lowest, lowest) if value is not None]
         return Standing(states=states, highest=max(highs, default=None), lowest=min(lows, default=None))
+
+
+class Wish(StrEnum):
+    """What can be asked of whoever drives a sweep, from elsewhere.
+
+    PAUSE: running trials end at their next report, to go on later. STOP: they finish, no other starts. CANCEL: at once.
+    """
+
+    PAUSE = "pause"
+    STOP = "stop"
+    CANCEL = "cancel"
+
+
+class Happening(StrEnum):
+    """What can happen to a trial that decisions depend on."""
+
+    ASKED = "asked"
+    REPORTED = "reported"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of a sweep's journal; first and last: the epochs reported."""
+
+    trial_id: str
+    kind: Happening
+    first: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """The right to drive a sweep, for `seconds` after each renewal. holder: a machine; attempt: counts the drivers."""
+
+    sweep_id: str
+    holder: str
+    attempt: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """A sweep as far as it came: its trials by number, their epochs, and what happened in the order of recording."""
+
+    trials: tuple[Trial, ...]
+    epochs: Mapping[str, Sequence[EpochRow]]
+    journal: tuple[Entry, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,26 +8,29 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy.exc import DBAPIError
 
 from search_spaces import SCHEDULER_KEYS, MeltpointError, Recipe, SweepSpec, varying_names
 from service.clocks import now_ms
 from service.clusters import connect, forking
-from service.drivers import driving, mark_interrupted
+from service.drivers import LeaseKeeper, driving, mark_interrupted
 from service.early_starts import Early
+from service.errors import LeaseError, LedgerError, ResumeError
 from service.homes import Home
 from service.image_sets import ImageSets
 from service.interrupts import Interrupts
+from service.kept_checkpoints import KeptCheckpoints
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
 from service.live_views import LiveView
 from service.machines import workers_gpus
 from service.outputs import counted, working
-from service.records import Json, Sweep, Trial
+from service.records import Json, Sweep, Trial, Wish
 from service.resources import Allotment
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
@@ -37,11 +40,12 @@ from service.sides import Side, Sides
 from service.states import SweepState
 from service.tuning import tune_session
 from trainables.fork_servers import ForkedError
-from trainables.trial_plans import TrialPlan
+from trainables.trial_plans import Before, TrialPlan
 
 log = logging.getLogger(__name__)
 
 SENDING_PATIENCE_SECONDS = 60.0
+CANCELLED = "cancelled by `meltpoint cancel`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,7 @@ class Outcome:
 def run_sweep(
     spec: SweepSpec, *, home: Home, console: Console, early: Early | None = None, apart: bool | None = None
 ) -> Outcome:
-    """Run `spec` to its end; progress goes to `console`.
+    """Run `spec` to its end, as a new sweep; progress goes to `console`.
 
     early: what would be started, where it runs already.
     apart: whether what needs torch or MLflow beside the trials lives in processes of its own; by default where this
@@ -79,6 +83,40 @@ def run_sweep(
     Raises:
         MeltpointError: own code, the data, the weights or the machine do not fit the spec; no sweep was made.
     """
+    return _run(spec, _create, home=home, console=console, early=early, apart=apart)
+
+
+def resume_sweep(
+    sweep: Sweep,
+    spec: SweepSpec,
+    *,
+    home: Home,
+    console: Console,
+    early: Early | None = None,
+    apart: bool | None = None,
+) -> Outcome:
+    """Go on with a sweep that was interrupted or paused; spec: its own, perhaps with more budget. See `run_sweep`.
+
+    Raises ResumeError where its images are not what they were or its search no longer draws what it drew.
+    """
+
+    def again(spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
+        if images.summary["digest"] != sweep.data["digest"]:
+            raise ResumeError(f"{sweep.id} cannot go on: its images or their splits are not what they were")
+        return sweep
+
+    return _run(spec, again, home=home, console=console, early=early, apart=apart)
+
+
+def _run(
+    spec: SweepSpec,
+    sweep_of: Callable[[SweepSpec, ImageSets, Ledger], Sweep],
+    *,
+    home: Home,
+    console: Console,
+    early: Early | None,
+    apart: bool | None,
+) -> Outcome:
     with ExitStack() as stack:
         fork_server = stack.enter_context(forking(early))
         sides = Sides(fork_server if apart or (apart is None and "torch" not in sys.modules) else None)
@@ -92,7 +130,7 @@ def run_sweep(
             cluster = ray.enter_context(connect(early))
         with working(console, "loading torch"):
             side.end()
-        ledger = Ledger.at(home.ledger, clock=now_ms)
+        ledger = Ledger.of(home, clock=now_ms)
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
         listed = workers_gpus() if cluster.gpus else ()
@@ -100,14 +138,15 @@ def run_sweep(
         with working(console, "checking weights"):
             side.ask("check", allotment.device)
         images = _prepare(side, console)
-        sweep = _create(spec, images, ledger)
-        stack.enter_context(driving(home, sweep.id))
+        sweep = sweep_of(spec, images, ledger)
+        keeper = stack.enter_context(driving(home, ledger, sweep.id))
         driver = _Driver(
             spec,
             images,
             sweep,
             home=home,
-            ledger=ledger,
+            ledger=ledger.under(keeper.lease),
+            keeper=keeper,
             console=console,
             side=side,
             sender=sender,
@@ -128,6 +167,7 @@ class _Driver:
         *,
         home: Home,
         ledger: Ledger,
+        keeper: LeaseKeeper,
         console: Console,
         side: Side,
         sender: Side,
@@ -137,21 +177,31 @@ class _Driver:
         self.spec, self.images, self.ledger, self.console = spec, images, ledger, console
         self.side, self.allotment = side, allotment
         self.sender, self.make_sender = sender, make_sender
+        past = ledger.past(sweep.id)
+        ledger.note_sweep(sweep.id, spec_text=spec.text)
         self.sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
         with suppress(ForkedError):  # it is replaced at the end
             self.sender.begin("start", sweep.id)
         self.folder = home.sweep(sweep.id)
         self.survey = SharingSurvey.of(spec, home, sweep.id)
+        self.keeper = keeper
         self.interrupts = Interrupts(self._interrupted)
+        self._heeded: Wish | None = None
         self.session = Session(
             spec=spec,
             sweep=self.sweep,
             ledger=ledger,
-            searcher=build_searcher(spec),
+            searcher=build_searcher(spec, trials=self.sweep.plan.get("budget.trials")),
             scheduler=build_scheduler(spec),
             clock=time.monotonic,
             gpu_share=allotment.gpu,
             notice=lambda text: console.print(text, style="yellow", markup=False, soft_wrap=True),
+            ended=KeptCheckpoints(
+                self.folder,
+                maximize=self.sweep.maximizes,
+                ended=[trial for trial in past.trials if trial.state.is_finished],
+            ).add,
+            past=past,
         )
 
     def drive(self, ray: ExitStack, fork_server: str) -> Outcome:
@@ -183,28 +233,60 @@ class _Driver:
                 make_plan=self._plan,
                 folder=self.folder,
                 fork_server=fork_server,
+                heed=self._heed,
             )
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """Ctrl-C once ends the trials in order; it twice, and every error, ends the sweep and is kept with it."""
+        """Ctrl-C once pauses the trials in order; it twice, and every error, interrupts the sweep, which may go on."""
         try:
             with self.interrupts:
                 yield
         except KeyboardInterrupt:
-            self._end(SweepState.CANCELLED, "cancelled by a second Ctrl-C")
+            if self.keeper.lost is not None:
+                raise LeaseError(f"{self.keeper.lost}; this process has ended its trials") from None
+            if self._heeded is Wish.CANCEL:
+                self.ledger.cancel_trials(self.sweep.id, CANCELLED)
+                self.ledger.move_sweep(self.sweep.id, SweepState.CANCELLED, error=CANCELLED)
+            else:
+                self._interrupt("ended by a second signal")
         except Exception as error:
             log.info("the sweep failed", exc_info=True)
-            self._end(SweepState.FAILED, f"{type(error).__name__}: {error}")
+            said = error.orig if isinstance(error, DBAPIError) else error
+            self._interrupt(f"{type(error).__name__}: {said}")
 
-    def _end(self, state: SweepState, reason: str) -> None:
-        self.session.abandon(reason)
-        if not self.ledger.sweep(self.sweep.id).state.is_finished:
-            self.ledger.move_sweep(self.sweep.id, state, error=reason)
+    def _interrupt(self, reason: str) -> None:
+        """The sweep may go on. Raises LedgerError where the ledger cannot even take that; the next command will."""
+        try:
+            if not self.ledger.sweep(self.sweep.id).state.is_finished:
+                self.ledger.move_sweep(self.sweep.id, SweepState.INTERRUPTED, error=reason)
+        except DBAPIError as error:
+            raise LedgerError(
+                f"the ledger cannot be written: {error.orig}; what was recorded is kept, and once that is mended the "
+                f"sweep goes on: meltpoint resume {self.sweep.id}"
+            ) from error
 
     def _interrupted(self, name: str) -> None:
-        self.session.close(f"stopped by {name}")
+        self.session.pause(f"paused by {name}")
         self.console.print(f"{name}: running trials end at their next report; once more ends them at once")
+
+    def _heed(self) -> None:
+        """Do what was asked for from elsewhere, and nothing more once another process drives the sweep."""
+        if self.keeper.lost is not None:
+            self.session.close(self.keeper.lost)
+            self.interrupts.insist()
+            return
+        wish = self.ledger.wanted(self.sweep.id)
+        if wish is None or wish is self._heeded:
+            return
+        self._heeded = wish
+        if wish is Wish.PAUSE:
+            self.session.pause("paused by `meltpoint pause`")
+        elif wish is Wish.STOP:
+            self.session.drain("stopped by `meltpoint stop`")
+        else:
+            self.session.close(CANCELLED)
+            self.interrupts.insist()
 
     def _finish_sending(self) -> str | None:
         """What MLflow said last, where it has not taken everything. A sender that was killed is replaced, once."""
@@ -239,6 +321,7 @@ class _Driver:
             device=self.allotment.device,
             code=str(self.spec.folder),
             sharing=self._sharing(trial),
+            before=_before(trial),
         )
 
     def _sharing(self, trial: Trial) -> Json:
@@ -246,15 +329,19 @@ class _Driver:
 
     def _conclude(self) -> None:
         session = self.session
+        if session.paused:
+            self.ledger.move_sweep(self.sweep.id, SweepState.PAUSING)
+            self.ledger.move_sweep(self.sweep.id, SweepState.PAUSED, error=session.closing)
+            return
         board = Leaderboard.read(self.ledger, self.sweep)
         if board.best is None or session.failed_too_often:
             why = session.closing if session.failed_too_often else session.cut_short
             self.ledger.move_sweep(self.sweep.id, SweepState.FAILED, error=why or "no trial gave a value")
             return
         self._offer_first_that_works(board)
-        if self.interrupts.count > 0:
+        if self._heeded is Wish.STOP and session.cut_short:
             self.ledger.move_sweep(self.sweep.id, SweepState.STOPPING)
-            self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=session.closing)
+            self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=session.cut_short)
         else:
             self.ledger.move_sweep(self.sweep.id, SweepState.COMPLETED, error=session.cut_short)
 
@@ -269,17 +356,34 @@ class _Driver:
 
     def _offer(self, best: Trial) -> None:
         """Read a model on the test images, once, while MLflow is given it, and have it registered."""
-        images = self.images.of[best.recipe["backbone"]]
+        outbox, images = self.ledger.outbox, self.images.of[best.recipe["backbone"]]
+        if outbox.knows("candidate", trial_id=best.id):
+            return
         payload = {"data": images.folder, "split_key": images.split_key, "code": str(self.spec.folder)}
-        with working(self.console, "reading the best model on the test images"):
-            self.side.ask("load", best, self._sharing(best))
-            self.ledger.outbox.tell(self.sweep.id, "model", payload, trial_id=best.id)
-            test: dict[str, float] | None = self.side.ask("test")
-        if test is not None:
-            self.ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=test)
+        test = self._test_reading(best)
+        if not (test and outbox.knows("model", trial_id=best.id)):
+            with working(self.console, "reading the best model on the test images"):
+                self.side.ask("load", best, self._sharing(best))
+                outbox.tell(self.sweep.id, "model", payload, trial_id=best.id)
+                read: dict[str, float] | None = self.side.ask("test")
+            if read is not None and test is None:
+                self.ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=read)
+            test = test or read
         self.ledger.note_sweep(self.sweep.id, best_trial_id=best.id)
         said = {name: value if math.isfinite(value) else None for name, value in (test or {}).items()}
-        self.ledger.outbox.tell(self.sweep.id, "candidate", payload | {"test": said}, trial_id=best.id)
+        outbox.tell(self.sweep.id, "candidate", payload | {"test": said}, trial_id=best.id)
+
+    def _test_reading(self, best: Trial) -> dict[str, float] | None:
+        """What the best model read on the test images before the sweep was interrupted."""
+        (row,) = [row for row in self.ledger.epochs(best.id) if row.epoch == best.best_epoch]
+        return dict(row.readings["test"]) if "test" in row.readings else None
+
+
+def _before(trial: Trial) -> Json | None:
+    """What earlier attempts left."""
+    if trial.attempt == 1:
+        return None
+    return asdict(Before(latest=trial.latest, best=trial.checkpoint, value=trial.best_value))
 
 
 def _create(spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
@@ -316,4 +420,4 @@ def _plan(spec: SweepSpec) -> Json:
     return {name: value for name, value in flat.items() if value is not None}
 
 
-__all__ = ["Outcome", "run_sweep"]
+__all__ = ["Outcome", "resume_sweep", "run_sweep"]

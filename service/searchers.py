@@ -189,15 +189,15 @@ class TpeSearcher(SpaceSearcher):
             self._study.tell(trial, state=OptunaState.FAIL)
 
 
-def build_searcher(spec: SweepSpec) -> Searcher:
-    """The searcher that a sweep file asks for."""
+def build_searcher(spec: SweepSpec, *, trials: int | None = None) -> Searcher:
+    """The searcher that a sweep file asks for; trials: how many it was to have when it began, if not as many as now."""
     seed, maximize = spec.search.seed, spec.metric.goal == "maximize"
     if spec.search.algorithm == "points":
         return PointsSearcher(spec.points)
     if spec.search.algorithm == "random":
         return RandomSearcher(spec.space, seed=seed)
     if spec.search.algorithm == "grid":
-        return GridSearcher(spec.space, seed=seed, trials=spec.budget.trials)
+        return GridSearcher(spec.space, seed=seed, trials=trials or spec.budget.trials)
     return TpeSearcher(spec.space, seed=seed, maximize=maximize)
 
 

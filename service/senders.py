@@ -13,7 +13,6 @@ from typing import Protocol
 from service.file_locks import try_lock
 from service.ledgers import Ledger
 from service.records import Message
-from service.states import SweepState
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +20,6 @@ POLL_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 GIVE_UP_SECONDS = 15.0
 LONGEST_DELIVERY_SECONDS = 30.0
-
-_LEFT_BEHIND = {state.value for state in SweepState if state.is_finished or state is SweepState.INTERRUPTED}
 
 
 class Deliverer(Protocol):
@@ -92,7 +89,7 @@ class Sender:
 
     def _deliver_backlog(self) -> None:
         with try_lock(self._backlog_lock) as ours:
-            for sweep_id in self._ledger.outbox.unfinished_business(_LEFT_BEHIND) if ours else ():
+            for sweep_id in self._ledger.outbox.unfinished_business() if ours else ():
                 self._deliver_all(sweep_id)
 
     def _deliver_all(self, sweep_id: str) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from search_spaces import SweepSpec
+from service.causes import RETRIES, Cause, cause_reported
 from service.ledgers import Ledger
-from service.records import Ending, EpochRow, Json, Sweep, Trial
+from service.records import Ending, EpochRow, Json, Past, Sweep, Trial
+from service.replays import replay
 from service.reports import Report, Reports
 from service.schedulers import Scheduler
 from service.searchers import Searcher
@@ -22,7 +25,7 @@ def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, plan: Json) -> Swe
     return ledger.create_sweep(
         name=spec.name,
         spec_text=spec.text,
-        spec_file=spec.file,
+        spec_file=str(Path(spec.file).absolute()),  # it may go on from another folder
         metric=spec.metric.name,
         goal=spec.metric.goal,
         seed=spec.seed,
@@ -38,6 +41,7 @@ class Result:
     rows: tuple[EpochRow, ...]
     done: bool
     checkpoint: str | None = None
+    latest: str | None = None
     sharing: Json | None = None
     error: str | None = None
     trace: str | None = None
@@ -50,6 +54,7 @@ class Result:
             rows=rows,
             done=report["done_training"],
             checkpoint=report.get("best_checkpoint"),
+            latest=report.get("latest_checkpoint"),
             sharing=report.get("sharing"),
             error=report.get("error"),
             trace=report.get("trace"),
@@ -70,7 +75,8 @@ class Session:
     """Asks the searcher, records results in the ledger, asks the scheduler, keeps the budget.
 
     `cut_short` says why trials were left out or ended before their time, if any were; `milestones` are the epochs
-    after which a trial must report at once. `notice` is called with what a user should know meanwhile.
+    after which a trial must report at once. `notice` is called with what a user should know meanwhile, `ended` with
+    every trial that has come to its end. past: how far the sweep had come; what was under way then goes on first.
 
     Ownership: borrows the ledger. Thread safety: one lock; Ray's event loop and the live view may both call.
     """
@@ -86,12 +92,15 @@ class Session:
         clock: Callable[[], float],
         gpu_share: float = 0.0,
         notice: Callable[[str], None] = lambda _: None,
+        ended: Callable[[Trial], None] = lambda _: None,
+        past: Past | None = None,
     ) -> None:
         self.spec, self.sweep, self.ledger = spec, sweep, ledger
         self._searcher, self._scheduler = searcher, scheduler
         self._clock = clock
         self._gpu_share = gpu_share
         self._notice, self._noticed = notice, set[str]()
+        self._tell_ended = ended
         self._started = clock()
         self.milestones = scheduler.milestones
         self._reports = Reports()
@@ -99,10 +108,32 @@ class Session:
         self._values: defaultdict[str, dict[int, float]] = defaultdict(dict)
         self._asked = 0
         self._closing: str | None = None
+        self._draining: str | None = None
+        self.paused = False
         self.cut_short: str | None = None
         self._exhausted = False
         self._lock = threading.RLock()
         self.progress = Progress()
+        self._under_way: deque[Trial] = deque()
+        self._retrying: list[tuple[float, Trial]] = []
+        if past is not None:
+            self._go_on(past)
+
+    def _go_on(self, past: Past) -> None:
+        """Stand where the sweep stood. Raises ResumeError as `replay`."""
+        metric = self.sweep.metric
+        self._reports = replay(past, self._searcher, metric=metric, milestones=frozenset(self.milestones))
+        self._asked = len(past.trials)
+        for trial in past.trials:
+            rows = past.epochs.get(trial.id, ())
+            self.progress.epochs += len(rows)
+            self.progress.worker_seconds += sum(row.seconds for row in rows)
+            self._note_best(trial)
+            if trial.state.is_finished:
+                self.progress.states[trial.state] += 1
+            else:
+                self._under_way.append(trial)
+                self._values[trial.id] = {row.epoch: self._value(row) for row in rows}
 
     @property
     def closing(self) -> str | None:
@@ -114,6 +145,15 @@ class Session:
     def close(self, reason: str) -> None:
         """Start no further trial; end the running ones at their next report."""
         self._closing = self._closing or reason
+
+    def pause(self, reason: str) -> None:
+        """As `close`, but the running ones are to go on later."""
+        self.paused = True
+        self.close(reason)
+
+    def drain(self, reason: str) -> None:
+        """Start no further trial; let the running ones finish."""
+        self._draining = self._draining or reason
 
     @property
     def failed_too_often(self) -> bool:
@@ -138,11 +178,17 @@ class Session:
     def next_trial(self) -> Trial | None:
         """A trial that has just begun its first attempt; None when there will be no more."""
         with self._lock:
+            why = self.closing or self._draining
+            self._under_way.extend(self._due(self.closing is not None))
+            if self._under_way and not why:
+                return self._again(self._under_way.popleft())
+            if not self.paused:
+                self._give_up_those_under_way(why)
             if self._exhausted or self._asked >= self.spec.budget.trials:
                 self._exhausted = True
                 return None
-            if self.closing:
-                self.cut_short, self._exhausted = self.closing, True
+            if why:
+                self.cut_short, self._exhausted = why, True
                 return None
             proposal = self._searcher.propose(self._asked)
             if proposal is None:
@@ -164,16 +210,43 @@ class Session:
             self.progress.states[TrialState.RUNNING] += 1
             return trial
 
+    def _give_up_those_under_way(self, why: str | None) -> None:
+        while self._under_way:
+            trial = self._under_way.popleft()
+            self.ledger.finish_trial(
+                trial.id, attempt=trial.attempt, ending=Ending(state=TrialState.CANCELLED, error=why)
+            )
+            self.progress.states[TrialState.CANCELLED] += 1
+
+    def _due(self, all_of_them: bool) -> list[Trial]:
+        """The trials whose pause before another attempt is over."""
+        due = [trial for at, trial in self._retrying if all_of_them or at <= self._clock()]
+        self._retrying = [(at, trial) for at, trial in self._retrying if trial not in due]
+        self.progress.states[TrialState.RETRYING] -= len(due)
+        return due
+
+    def _again(self, trial: Trial) -> Trial:
+        """In its next attempt."""
+        begun = self.ledger.start_attempt(trial.id)
+        self._attempts[begun.id] = begun
+        self.progress.states[TrialState.RUNNING] += 1
+        return begun
+
     def record(self, trial_id: str, result: Result) -> bool:
-        """Take a worker's report; True when the trial must end here (or has)."""
+        """Take a worker's report; True when the trial must end here (or has).
+
+        Epochs that were recorded already, from an earlier attempt, decide nothing again.
+        """
         with self._lock:
             trial = self._attempts.get(trial_id)
             if trial is None:
                 return True
             self._note_trouble(result)
+            result = replace(result, rows=tuple(row for row in result.rows if row.epoch > trial.epochs))
             self.progress.epochs += len(result.rows)
             self.progress.worker_seconds += sum(row.seconds for row in result.rows)
-            ending = self._ending(result, pruned=self._judge(trial, result))
+            pruned, cause = self._judge(trial, result), _deserves_another(result)
+            ending = None if cause else self._ending(result, pruned=pruned)
             self._values[trial_id] |= {row.epoch: self._value(row) for row in result.rows}
             trial = self.ledger.record_epochs(
                 trial.id,
@@ -182,27 +255,46 @@ class Session:
                 metric=self.sweep.metric,
                 maximize=self.sweep.maximizes,
                 checkpoint=result.checkpoint,
+                latest=result.latest,
                 sharing=result.sharing,
                 ending=ending,
             )
             self._attempts[trial.id] = trial
             self._note_best(trial)
+            if cause and result.error is not None:
+                self.crashed(trial_id, result.error, result.trace, cause)
+                return True
             if ending is not None:
                 self._ended(trial)
             return ending is not None
 
-    def crashed(self, trial_id: str, reason: str, trace: str | None = None) -> None:
-        """The trial's process is gone, or Ray could not start it."""
+    def crashed(self, trial_id: str, reason: str, trace: str | None = None, cause: Cause = Cause.DIED) -> None:
+        """The attempt failed without a report; the trial is tried again, as often as its cause deserves."""
         with self._lock:
             trial = self._attempts.get(trial_id)
-            if trial is not None:
+            if trial is None:
+                return
+            tried, retries = self.ledger.failures(trial_id, cause), RETRIES[cause]
+            if tried >= retries.most or self.closing:
                 self._finish(trial, Ending(state=TrialState.FAILED, error=reason, trace=trace))
+                return
+            waiting = self.ledger.retry_trial(trial_id, attempt=trial.attempt, cause=cause, error=reason)
+            del self._attempts[trial_id]
+            self.progress.states[TrialState.RUNNING] -= 1
+            self.progress.states[TrialState.RETRYING] += 1
+            self._retrying.append((self._clock() + retries.pause_before(tried), waiting))
+            self._notice(f"{trial_id}: {reason}; retry {tried + 1} of {retries.most}")
 
-    def abandon(self, reason: str) -> None:
-        """Cancel whatever still runs."""
+    @property
+    def waiting(self) -> bool:
+        """Whether a trial will be handed out later although none is now."""
+        return bool(self._retrying)
+
+    def leave(self, reason: str) -> None:
+        """Whatever still runs may go on another time."""
         with self._lock:
             for trial in list(self._attempts.values()):
-                self._finish(trial, Ending(state=TrialState.CANCELLED, error=reason))
+                self._finish(trial, Ending(state=TrialState.PAUSED, error=reason))
 
     def _ending(self, result: Result, *, pruned: bool) -> Ending | None:
         """How this report ends its trial; None where it goes on."""
@@ -214,7 +306,7 @@ class Session:
             return Ending(state=TrialState.PRUNED)
         if self.closing:
             self.cut_short = self.closing
-            return Ending(state=TrialState.CANCELLED, error=self.closing)
+            return Ending(state=TrialState.PAUSED if self.paused else TrialState.CANCELLED, error=self.closing)
         return None
 
     def _note_trouble(self, result: Result) -> None:
@@ -252,12 +344,15 @@ class Session:
         self._ended(self.ledger.finish_trial(trial.id, attempt=trial.attempt, ending=ending))
 
     def _ended(self, trial: Trial) -> None:
-        """Tell the searcher of a trial that the ledger has closed."""
+        """Tell the searcher of a trial that the ledger has closed; of one that is only paused it hears later."""
         del self._attempts[trial.id]
         self.progress.states[TrialState.RUNNING] -= 1
         self.progress.states[trial.state] += 1
+        if not trial.state.is_finished:
+            return
         values = [value for value in self._values.pop(trial.id, {}).values() if math.isfinite(value)]
         self._searcher.tell(trial.number, values=values, state=trial.state)
+        self._tell_ended(trial)
 
     def _budget_spent(self) -> str | None:
         budget, elapsed = self.spec.budget, self.elapsed
@@ -268,3 +363,9 @@ class Session:
         if self.failed_too_often:
             return f"{self.progress.states[TrialState.FAILED]} trials failed, budget.max_failed is {budget.max_failed}"
         return None
+
+
+def _deserves_another(result: Result) -> Cause | None:
+    """The cause of a reported error that may be gone in another attempt."""
+    cause = None if result.error is None else cause_reported(result.error)
+    return cause if cause and RETRIES[cause].most else None

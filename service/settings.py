@@ -21,6 +21,9 @@ from service.setting_places import PREFIX, PROJECT_FILE, user_file
 __all__ = ["Setting", "Settings", "given", "sources", "unknown_variables"]
 
 DEFAULT: Final = "default"
+_LEDGER: Final = (
+    "URL of the ledger's database, such as postgresql+psycopg://user@host/meltpoint; empty: a file in the home"
+)
 
 
 class Settings(BaseModel):
@@ -29,6 +32,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     home: Annotated[Path, Field(description="folder of ledger, MLflow store, decoded images")] = Path(DEFAULT_HOME)
+    ledger: Annotated[str, Field(description=_LEDGER)] = ""
     output: Annotated[Format, Field(description="format of what is printed on stdout")] = Format.TABLE
     port: Annotated[int, Field(ge=0, le=65535, description="port of `ui`; 0 takes a free one")] = 5000
     browser: Annotated[bool, Field(description="whether `ui` opens a browser")] = True

@@ -61,7 +61,9 @@ _SWEEP_TRANSITIONS: dict[SweepState, frozenset[SweepState]] = {
     _S.STOPPING: frozenset({_S.STOPPED}) | _ABORTS,
     _S.CANCELLING: frozenset({_S.CANCELLED, _S.FAILED}),
     _S.INTERRUPTED: frozenset({_S.QUEUED, _S.RUNNING}) | _ABORTS,
-    **{state: frozenset() for state in _FINISHED_SWEEPS},
+    # With more budget than it had.
+    **{state: frozenset({_S.RUNNING}) for state in (_S.COMPLETED, _S.STOPPED, _S.FAILED)},
+    _S.CANCELLED: frozenset(),
 }
 
 _TRIAL_ENDS = _FINISHED_TRIALS

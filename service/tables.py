@@ -46,6 +46,10 @@ sweeps = Table(
     Column("error", Text),
     Column("mlflow", JSON),
     Column("registered", JSON),
+    Column("wanted", String(16)),
+    Column("driver_attempt", Integer, nullable=False, server_default="0"),
+    Column("driver", String(255)),
+    Column("lease_until", BigInteger),
 )
 
 trials = Table(
@@ -71,6 +75,7 @@ trials = Table(
     Column("finished_at", BigInteger),
     Column("mlflow_run_id", String(64)),
     Column("sharing", JSON),
+    Column("latest", Text),
     UniqueConstraint("sweep_id", "number"),
 )
 
@@ -83,6 +88,7 @@ attempts = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
     Column("error", Text),
+    Column("cause", String(16)),
 )
 
 epochs = Table(
@@ -102,6 +108,18 @@ readings = Table(
     Column("epoch", Integer, primary_key=True),
     Column("split", String(16), primary_key=True),
     Column("metrics", JSON, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("sweep_id", ForeignKey("sweeps.id"), nullable=False),
+    Column("trial_id", ForeignKey("trials.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("first", Integer),
+    Column("last", Integer),
+    Index("ix_journal_sweep", "sweep_id", "id"),
 )
 
 outbox = Table(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ _RUN_STATUS = {
     SweepState.STOPPED: "FINISHED",
     SweepState.CANCELLED: "KILLED",
     SweepState.INTERRUPTED: "KILLED",
+    SweepState.PAUSED: "KILLED",
     SweepState.FAILED: "FAILED",
 }
 
@@ -52,6 +55,7 @@ class Tracker:
             use_write_ahead_log(home.mlflow_store)
         self._client = MlflowClient(tracking_uri=home.tracking_uri)
         self._begun: set[str] = set()
+        self._doubtful: list[tuple[str, dict[str, str]]] = []
         self._handlers: Mapping[str, Callable[[Message], None]] = {
             "sweep_running": self._sweep_running,
             "model": self._model,
@@ -61,6 +65,7 @@ class Tracker:
             "sweep_cancelled": self._sweep_ended,
             "sweep_failed": self._sweep_ended,
             "sweep_interrupted": self._sweep_ended,
+            "sweep_paused": self._sweep_ended,
         }
 
     def deliver(self, messages: Sequence[Message]) -> None:
@@ -78,6 +83,8 @@ class Tracker:
         self._client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
         self._client.set_experiment_tag(experiment_id, view.tag, view.state)
         run_id = self._run(experiment_id, _sweep_tags(sweep), sweep.started_at)
+        if sweep.mlflow is not None:
+            self._client.update_run(run_id, status="RUNNING")  # it had ended with the interruption
         self._ledger.note_sweep(
             sweep.id,
             mlflow={
@@ -124,6 +131,8 @@ class Tracker:
         new = sweep.id in self._begun and not message.tries and trial.attempt == 1
         find = self._create_run if new else self._run
         run_id = find(place["experiment_id"], tags, trial.started_at)
+        if trial.mlflow_run_id == run_id:
+            return run_id
         self._ledger.note_run(trial.id, run_id)
         self._client.log_inputs(run_id, datasets=[_dataset(sweep.data)])
         return run_id
@@ -157,21 +166,33 @@ class Tracker:
     def _sweep_ended(self, message: Message) -> None:
         sweep = self._ledger.sweep(message.sweep_id)
         run_id = self._place(sweep)["run_id"]
+        self._remove_doubles(sweep)
         board = Leaderboard.read(self._ledger, sweep)
         self._client.log_text(run_id, json.dumps(board.as_json(), indent=2), "leaderboard/leaderboard.json")
         self._client.log_text(run_id, board.as_csv(), "leaderboard/leaderboard.csv")
         self._client.log_text(run_id, board.as_html(), "leaderboard/leaderboard.html")
-        at = sweep.finished_at or message.created_at
+        state = SweepState(message.kind.removeprefix("sweep_"))  # by now it may have gone on
+        at = sweep.finished_at if sweep.finished_at and sweep.state is state else message.created_at
         counts = {f"trials/{state}": float(n) for state, n in board.counts().items()}
         metrics = board.metrics(board.best) if board.best else {}
         best = {name: value for name, value in metrics.items() if name.startswith("best/") and value is not None}
         points = [Metric(name, value, at, 0) for name, value in (counts | best).items()]
         tags = [
-            RunTag("meltpoint.state", sweep.state.value),
+            RunTag("meltpoint.state", state.value),
             RunTag("mlflow.note.content", board.as_markdown()),
         ]
         self._client.log_batch(run_id, metrics=points, tags=tags)
-        self._client.set_terminated(run_id, status=_RUN_STATUS[sweep.state], end_time=at)
+        self._client.set_terminated(run_id, status=_RUN_STATUS[state], end_time=at)
+
+    def _remove_doubles(self, sweep: Sweep) -> None:
+        """A request whose answer was late may have made its run after the run had been looked for, and made."""
+        known = {self._place(sweep)["run_id"], *(trial.mlflow_run_id for trial in self._ledger.trials(sweep.id))}
+        for experiment_id, tags in self._doubtful:
+            if tags["meltpoint.sweep_id"] == sweep.id:
+                for run_id in self._runs_with(experiment_id, tags):
+                    if run_id not in known:
+                        self._client.delete_run(run_id)
+        self._doubtful = [(i, tags) for i, tags in self._doubtful if tags["meltpoint.sweep_id"] != sweep.id]
 
     def _both(self, message: Message) -> tuple[Sweep, Trial]:
         assert message.trial_id is not None, message
@@ -199,17 +220,40 @@ class Tracker:
 
     def _run(self, experiment_id: str, tags: Mapping[str, str], started: int | None) -> str:
         """The run that carries these tags; found before it is made."""
+        found = self._runs_with(experiment_id, tags)
+        return found[0] if found else self._create_run(experiment_id, tags, started)
+
+    def _runs_with(self, experiment_id: str, tags: Mapping[str, str]) -> list[str]:
         keys = ("meltpoint.kind", "meltpoint.sweep_id", "meltpoint.trial_id")
         query = " and ".join(f"tags.`{key}` = '{tags[key]}'" for key in keys if key in tags)
-        found = self._client.search_runs([experiment_id], filter_string=query, max_results=1)
-        return str(found[0].info.run_id) if found else self._create_run(experiment_id, tags, started)
+        return [str(run.info.run_id) for run in self._client.search_runs([experiment_id], filter_string=query)]
 
     def _create_run(self, experiment_id: str, tags: Mapping[str, str], started: int | None) -> str:
         name = tags["mlflow.runName"]
-        run = self._client.create_run(experiment_id, start_time=started, tags=dict(tags), run_name=name)
+        try:
+            with _asked_once():
+                run = self._client.create_run(experiment_id, start_time=started, tags=dict(tags), run_name=name)
+        except Exception:
+            self._doubtful.append((experiment_id, dict(tags)))
+            raise
         if tags["meltpoint.kind"] == "sweep":
             self._begun.add(tags["meltpoint.sweep_id"])
         return str(run.info.run_id)
+
+
+@contextmanager
+def _asked_once() -> Iterator[None]:
+    """MLflow's client sends a request again by itself when its answer is lost: of a new run it would make two."""
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def use_write_ahead_log(store: Path) -> None:

@@ -15,6 +15,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from service.causes import cause_of
 from service.errors import StaleAttemptError
 from service.records import Json, Trial
 from service.sessions import Result, Session
@@ -79,6 +80,8 @@ class SessionSearcher(Searcher):
             trial = self._bridge.session.next_trial()
             if trial is not None:
                 return self._bridge.make_config(trial)
+            if self._bridge.session.waiting:
+                return None  # not now: Tune asks again
             self._bridge.when_exhausted()
         except Exception as error:
             self._bridge.guard(error)
@@ -121,7 +124,7 @@ class SessionScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         try:
             cause = _cause(trial)
-            self._bridge.session.crashed(_our_id(trial), _reason(cause), cause)
+            self._bridge.session.crashed(_our_id(trial), _reason(cause), cause, cause_of(cause))
         except Exception as error:
             self._bridge.guard(error)
 

@@ -21,6 +21,9 @@ from trainables.ray_adapter import TrialWorker
 from trainables.start_lines import StartLine
 from trainables.trial_plans import TrialPlan
 
+HANG_SECONDS = 300.0
+"""A trial that gives no sign of life for so long is killed; while it computes it gives one about every second."""
+
 LOG = "trials.log"
 """In the sweep's folder: what trials' processes print."""
 
@@ -35,9 +38,11 @@ def tune_session(
     folder: Path,
     fork_server: str = "",
     worker: type[TrialWorker] = TrialWorker,
+    heed: Callable[[], None] = lambda: None,
 ) -> None:
-    """Train until the session hands out no more trials; every trial has ended when this returns.
+    """Train until the session hands out no more trials; every attempt has ended when this returns.
 
+    heed: called twice a second, from a thread of its own.
     fork_server: its address, see `forking`. worker: what trains the recipes.
 
     Raises:
@@ -50,6 +55,7 @@ def tune_session(
         "start_line": asdict(line),
         "log": str(folder / LOG),
         "fork_server": fork_server,
+        "patience": HANG_SECONDS,
     }
 
     def make_config(trial: Trial) -> Json:
@@ -58,10 +64,17 @@ def tune_session(
     ended = threading.Event()
 
     def call_in() -> None:
+        called = False
         while not ended.wait(0.5):
-            if session.closing:
+            try:
+                heed()
+            except Exception as error:
+                bridge.guard(error)
+                return line.call_in()
+            if session.closing and not called:
                 line.call_in()
-                return
+                called = True
+        return None
 
     watcher = threading.Thread(target=call_in, name="call-in", daemon=True)
     with TuneBridge(session, make_config, when_exhausted=line.open) as bridge:
@@ -72,7 +85,7 @@ def tune_session(
             ended.set()
             watcher.join()
             shutil.rmtree(line.folder, ignore_errors=True)
-            session.abandon(session.closing or "the sweep ended before the trial did")
+            session.leave(session.closing or "the sweep ended before the trial did")
     if bridge.failure is not None:
         raise bridge.failure
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -86,13 +86,13 @@ class Features:
         views = self._recipe.augment.views
         return epoch % views if views else epoch
 
-    def prepare_epoch(self, rows: Indices, epoch: int) -> None:
-        """Have the views of an epoch in the cache, sharing the work with whoever needs them too."""
-        self._fill(rows, self._recipe.augment.policy, self.view(epoch), self._training)
+    def prepare_epoch(self, rows: Indices, epoch: int, beat: Callable[[], None] = lambda: None) -> None:
+        """Have the views of an epoch in the cache, sharing the work with whoever needs them too. beat: see Trainer."""
+        self._fill(rows, self._recipe.augment.policy, self.view(epoch), self._training, beat)
 
-    def prepare_split(self, rows: Indices) -> None:
+    def prepare_split(self, rows: Indices, beat: Callable[[], None] = lambda: None) -> None:
         """Have these images as they are in the cache."""
-        self._fill(rows, "none", 0, self._reading)
+        self._fill(rows, "none", 0, self._reading, beat)
 
     def of_views(self, batches: Sequence[Indices], epoch: int) -> Iterator[Tensor]:
         """For each of `batches`, images (B,), the activations (B, ...) of their views of the epoch, on the device.
@@ -213,21 +213,25 @@ class Features:
         self.counts["computed"] += len(rows)
         return self._prefix.rows(self._pixels(rows, policy, view), [self._depth])[self._depth]
 
-    def _fill(self, rows: Indices, policy: str, view: int, verdicts: Mapping[int, Verdict]) -> None:
+    def _fill(
+        self, rows: Indices, policy: str, view: int, verdicts: Mapping[int, Verdict], beat: Callable[[], None]
+    ) -> None:
         if self._cache is None or verdicts.get(self._depth) in (None, "computed"):
             return
         wanted = [depth for depth, verdict in verdicts.items() if verdict == "kept"]
         unique = rows[np.unique(self._data.digests[rows], return_index=True)[1]]
         for kind, positions in self._kinds(unique, policy, view):
             if self._depth in wanted:
-                self._fill_kind(unique[positions], kind, policy, view, wanted)
+                self._fill_kind(unique[positions], kind, policy, view, wanted, beat)
             self._cache.used(self._key(kind, self._depth))
 
-    def _fill_kind(self, rows: Indices, kind: str, policy: str, view: int, depths: list[int]) -> None:
+    def _fill_kind(
+        self, rows: Indices, kind: str, policy: str, view: int, depths: list[int], beat: Callable[[], None]
+    ) -> None:
         """Compute what nobody has, in turns with whoever else does, at all boundaries that others will ask for."""
         assert self._cache is not None
         assert self._prefix is not None
-        for claimed in self._claimed(rows, kind):
+        for claimed in self._claimed(rows, kind, beat):
             computed = self._prefix.rows(self._pixels(claimed, policy, view), depths)
             self.counts["computed"] += len(claimed)
             digests = self._data.digests[claimed]
@@ -237,11 +241,12 @@ class Features:
                 if depth != self._depth:
                     self._cache.append(self._key(kind, depth), digests, computed[depth])
 
-    def _claimed(self, rows: Indices, kind: str) -> Iterator[Indices]:
+    def _claimed(self, rows: Indices, kind: str, beat: Callable[[], None]) -> Iterator[Indices]:
         """Images that are missing and that nobody else computes, a few at a time, until none is missing."""
         assert self._cache is not None
         key = self._key(kind, self._depth)
         while True:
+            beat()
             missing = self._cache.missing(key, self._data.digests[rows])
             claims = self._cache.claims(key)
             if claims is None or not len(missing):

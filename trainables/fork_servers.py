@@ -85,6 +85,7 @@ class Forked:
     environment: variables that it has beside those of the server; folder: that it works in, by default the server's;
     niceness: added to the server's.
     role: what the process is for, in a word: `ps` shows it, and an error when it ends.
+    patience: seconds without a word from it, progress included, after which it is killed; None waits for ever.
     log: the file to which whatever it prints is added; where none is given, all of it goes to the server's stderr.
     """
 
@@ -99,18 +100,20 @@ class Forked:
         folder: str = ".",
         niceness: int = 0,
         log: str = "",
+        patience: float | None = None,
     ) -> None:
         self._address, self._role = address, role
         self._connection = _connect(address)
         request = {"make": make, "arguments": dict(arguments), "environment": dict(environment)}
         self._connection.send(request | {"role": role, "folder": folder, "niceness": niceness, "log": log})
         self._pid: int | None = None
+        self._patience = patience
 
     @property
     def pid(self) -> int:
         """Waits for a server that still loads."""
         if self._pid is None:
-            self._pid = int(self._received())
+            self._pid = int(self._received(None))
         return self._pid
 
     def ask(self, name: str, *arguments: object, progress: Callable[..., None] | None = None) -> Any:
@@ -140,7 +143,7 @@ class Forked:
     def _answer(self, progress: Callable[..., None] | None) -> Any:
         assert self.pid
         while True:
-            kind, *said = self._received()
+            kind, *said = self._received(self._patience)
             if kind == "done":
                 return said[0]
             if kind == "raised":
@@ -152,11 +155,19 @@ class Forked:
         """The process ends by itself when nobody listens any more."""
         self._connection.close()
 
-    def _received(self) -> Any:
+    def _received(self, patience: float | None) -> Any:
         try:
+            if patience is not None and not self._connection.poll(patience):
+                raise self._given_up(patience)
             return self._connection.recv()
         except (EOFError, OSError):
             raise self._ended() from None
+
+    def _given_up(self, seconds: float) -> ForkedError:
+        if self._pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+        return ForkedError(f"the {self._role}'s process hung: no sign of life for {seconds:.0f} s")
 
     def _ended(self) -> ForkedError:
         """Ask the server, which is the parent, how the process ended."""
@@ -174,7 +185,9 @@ class ForkedRun(Forked):
     line: the fields of a `StartLine`; log: the file to which whatever the process prints is added.
     """
 
-    def __init__(self, address: str, *, threads: int, line: Mapping[str, Any], log: str) -> None:
+    def __init__(
+        self, address: str, *, threads: int, line: Mapping[str, Any], log: str, patience: float | None = None
+    ) -> None:
         super().__init__(
             address,
             "trainables.trial_runs:run_from",
@@ -183,6 +196,7 @@ class ForkedRun(Forked):
             niceness=NICENESS,
             log=log,
             role=_TRIAL,
+            patience=patience,
         )
         assert self.pid
 
@@ -190,7 +204,7 @@ class ForkedRun(Forked):
         self.ask("take", plan)
 
     def step(self) -> Json:
-        report: Json = self.ask("step")
+        report: Json = self.ask("step", progress=lambda: None)
         return report
 
 

@@ -47,7 +47,7 @@ class TrialWorker(tune.Trainable):
     def make_run(self, config: Json) -> Run:
         """What is to train here."""
         if Path(config["fork_server"]).exists():
-            told = {"threads": config["threads"], "line": config["start_line"], "log": config["log"]}
+            told = {name: config[name] for name in ("threads", "log", "patience")} | {"line": config["start_line"]}
             with suppress(OSError):
                 return ForkedRun(config["fork_server"], **told)
         from trainables.trial_runs import run_from

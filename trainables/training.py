@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -57,6 +57,7 @@ class Trainer:
 
     micro_batch: at most so many images at once (gradients add up over a batch); halves by itself where the
     device's memory runs out, see MicroBatches.
+    beat: called at every batch, to show that this goes on; whoever trains may replace it.
     epochs, sharing: how many epochs are expected, and what the node's cache of activations is told, see Features;
     neither changes a result.
 
@@ -89,6 +90,7 @@ class Trainer:
         self._class_weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         self.scaler = build_scaler(recipe.precision, self.device)
         self.micro_batches = MicroBatches(self.model, self.device, micro_batch)
+        self.beat: Callable[[], None] = lambda: None
         self.features = Features(data, recipe, seed=seed, device=self.device, epochs=epochs, sharing=sharing)
 
     def run_epoch(self) -> EpochResult:
@@ -107,11 +109,12 @@ class Trainer:
         if len(chosen) == 0:
             raise DataError(f"split {split} of {self.data.name} must hold images (0)")
         self.model.eval()
-        self.features.prepare_split(chosen)
+        self.features.prepare_split(chosen, self.beat)
         batches = np.split(chosen, range(_EVALUATION_BATCH, len(chosen), _EVALUATION_BATCH))
         probabilities = []
         with torch.no_grad():
             for features in self.features.of_images(batches):
+                self.beat()
                 probabilities += self.micro_batches.run(len(features), partial(self._predict, features))
         gathered = torch.cat(probabilities).numpy()
         if not np.isfinite(gathered).all():
@@ -148,9 +151,10 @@ class Trainer:
             sampling=self.recipe.balance.sampling,
             generator=_epoch_generator(self.seed, self.epoch),
         )
-        self.features.prepare_epoch(self.data.splits["train"], self.epoch)
+        self.features.prepare_epoch(self.data.splits["train"], self.epoch, self.beat)
         batches = _batches(order, self.recipe.batch_size)
         for batch, features in zip(batches, self.features.of_views(batches, self.epoch), strict=True):
+            self.beat()
             labels = torch.from_numpy(self.data.labels[batch]).to(self.device)
             for parameter in self._trained:
                 parameter.grad = None

@@ -6,9 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["TrialPlan"]
+__all__ = ["Before", "TrialPlan"]
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """Of an earlier attempt: the paths of its newest checkpoint and of its best epoch's, and that epoch's value."""
+
+    latest: str | None
+    best: str | None
+    value: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +34,7 @@ class TrialPlan:
         device: `cpu` or `cuda`.
         code: folder that modules of the user's own may lie in, or "".
         sharing: fields of a `SharingPlan`; None computes every activation anew.
+        before: fields of a `Before`; None where this is the first attempt.
     """
 
     recipe: Json
@@ -39,3 +49,4 @@ class TrialPlan:
     device: str = "cpu"
     code: str = ""
     sharing: Json | None = None
+    before: Json | None = None

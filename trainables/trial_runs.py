@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -39,13 +40,13 @@ class TrialRun:
         self._plan = TrialPlan(**plan)
         self._trial = None
 
-    def step(self) -> Json:
-        """Train up to the next report."""
+    def step(self, progress: Callable[[], None] = lambda: None) -> Json:
+        """Train up to the next report. progress: called now and then, at most once a second."""
         assert self._plan is not None
         try:
             if self._trial is None:
                 self._trial = TrialTraining(self._plan)
-            return self._trial.advance(called_in=self._called_in)
+            return self._trial.advance(called_in=self._called_in, beat=_Pulse(progress))
         except MeltpointError as error:
             return self._failure(str(error))
         except Exception as error:
@@ -62,6 +63,19 @@ class TrialRun:
             report = self._trial.report(done=True)
             self._trial = None
         return report | {"error": message, "trace": traceback.format_exc()}
+
+
+class _Pulse:
+    """Passes on at most one call a second."""
+
+    def __init__(self, pass_on: Callable[[], None]) -> None:
+        self._pass_on, self._last = pass_on, time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._last >= 1.0:
+            self._last = now
+            self._pass_on()
 
 
 def run_from(threads: int, line: Mapping[str, Any]) -> TrialRun:

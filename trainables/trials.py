@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -13,16 +14,19 @@ from typing import Any
 import numpy as np
 
 from search_spaces import Recipe
-from trainables.checkpoints import save_checkpoint
+from trainables.checkpoints import load_checkpoint, save_checkpoint
+from trainables.errors import CheckpointError
 from trainables.evaluation import Evaluation
 from trainables.own_code import importable_from
 from trainables.own_metrics import own_metrics, with_own_metrics
 from trainables.prepared import PreparedData
 from trainables.sharing import SharingPlan
 from trainables.training import EpochResult, Trainer
-from trainables.trial_plans import TrialPlan
+from trainables.trial_plans import Before, TrialPlan
 
 Json = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 10.0
 
@@ -31,15 +35,18 @@ REPORT_SECONDS = 10.0
 class TrialTraining:
     """A trial under way. Raises whatever training raises; `report` then has the epochs that did finish.
 
-    A checkpoint that a report named is deleted only after a later report named its successor.
+    Two checkpoints are kept: the best epoch's, and that of the last report, from which another attempt goes on. One
+    that a report named is deleted only after a later report named its successor.
     """
 
     plan: TrialPlan
     _best: float = field(default=math.nan, init=False)
     _checkpoint: Path | None = field(default=None, init=False)
-    _reported: Path | None = field(default=None, init=False)
-    _superseded: Path | None = field(default=None, init=False)
+    _latest: Path | None = field(default=None, init=False)
+    _reported: set[Path] = field(default_factory=set, init=False)
+    _superseded: set[Path] = field(default_factory=set, init=False)
     _history: list[Json] = field(default_factory=list, init=False)
+    _kept_at: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         if self.plan.code:
@@ -52,36 +59,69 @@ class TrialTraining:
             epochs=self.plan.epochs,
             sharing=SharingPlan(**self.plan.sharing) if self.plan.sharing else None,
         )
+        if self.plan.before:
+            self._go_on(Before(**self.plan.before))
 
-    def advance(self, *, called_in: Callable[[], bool] = lambda: False) -> Json:
+    def _go_on(self, before: Before) -> None:
+        """From the newest checkpoint that is whole, or from the start."""
+        best = None if before.best is None else Path(before.best)
+        for path in (Path(named) for named in (before.latest, before.best) if named is not None):
+            try:
+                self._trainer.load_state_dict(load_checkpoint(path).tensors)
+            except CheckpointError as error:
+                log.warning("%s", error)
+                continue
+            self._latest = path
+            break
+        if best is not None and best.exists() and before.value is not None:
+            self._best, self._checkpoint = before.value, best
+        self._reported = {path for path in (self._latest, self._checkpoint) if path}
+
+    def advance(
+        self, *, called_in: Callable[[], bool] = lambda: False, beat: Callable[[], None] = lambda: None
+    ) -> Json:
         """Train until an epoch of `report_at`, or until `REPORT_SECONDS` have passed, or `called_in` says so.
 
-        The report covers every epoch since the last one.
+        The report covers every epoch since the last one. beat: called at every batch.
         """
-        if self._superseded is not None:
-            self._superseded.unlink(missing_ok=True)
-            self._superseded = None
+        self._trainer.beat = beat
+        for path in self._superseded:
+            path.unlink(missing_ok=True)
+        self._superseded = set()
         started = time.monotonic()
         while self._trainer.epoch < self.plan.epochs:
             result = self._measured(self._trainer.run_epoch())
-            self._history.append(_row(result))
+            row = _row(result)
             self._keep_if_best(result)
+            self._history.append(row)
             late = time.monotonic() - started >= REPORT_SECONDS
             if result.epoch in self.plan.report_at or late or called_in():
                 break
-        return self.report(done=self._trainer.epoch >= self.plan.epochs)
+        done = self._trainer.epoch >= self.plan.epochs
+        if not done:
+            self._keep_latest()
+        return self.report(done=done)
 
     def report(self, *, done: bool) -> Json:
         """What has happened since the last report."""
         rows, self._history = self._history, []
-        if self._reported != self._checkpoint:
-            self._superseded, self._reported = self._reported, self._checkpoint
+        named = {path for path in (self._checkpoint, self._latest) if path}
+        self._superseded |= self._reported - named
+        self._reported = named
         return {
             "history": rows,
             "done_training": done,
             "best_checkpoint": str(self._checkpoint) if self._checkpoint else None,
+            "latest_checkpoint": str(self._latest) if self._latest else None,
             "sharing": self._trainer.features.summary(),
         }
+
+    def _keep_latest(self) -> None:
+        """The best epoch's checkpoint, where that was the last one."""
+        if self._kept_at != self._trainer.epoch:
+            self._latest = self._save()
+        else:
+            self._latest = self._checkpoint
 
     def _measured(self, result: EpochResult) -> EpochResult:
         return replace(result, val=with_own_metrics(result.val, own_metrics(self.plan.metric)))
@@ -96,13 +136,17 @@ class TrialTraining:
             self._keep(result)
 
     def _keep(self, result: EpochResult) -> None:
-        folder, before = Path(self.plan.folder), self._checkpoint
-        folder.mkdir(parents=True, exist_ok=True)
-        state = self._trainer.state_dict()
-        self._checkpoint = save_checkpoint(folder, epoch=result.epoch, tensors=state, meta={"recipe": self.plan.recipe})
-        _save_predictions(folder, result.val)
-        if before is not None and before not in (self._checkpoint, self._reported):
+        before = self._checkpoint
+        self._checkpoint, self._kept_at = self._save(), result.epoch
+        _save_predictions(Path(self.plan.folder), result.val)
+        if before is not None and before not in (self._checkpoint, *self._reported):
             before.unlink(missing_ok=True)
+
+    def _save(self) -> Path:
+        folder = Path(self.plan.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        state, meta = self._trainer.state_dict(), {"recipe": self.plan.recipe}
+        return save_checkpoint(folder, epoch=self._trainer.epoch, tensors=state, meta=meta)
 
 
 @lru_cache(maxsize=2)

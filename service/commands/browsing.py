@@ -66,7 +66,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 
 def _find(reference: str | None, home: Home) -> Sweep | None:
-    ledger = Ledger.at(home.ledger, clock=now_ms)
+    ledger = Ledger.of(home, clock=now_ms)
     try:
         if reference is not None:
             return ledger.find_sweep(reference)

@@ -6,19 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from search_spaces.sizes import format_size
 from service.clocks import now_ms
 from service.drivers import mark_interrupted
 from service.errors import SweepNotFoundError
 from service.homes import Home
+from service.kept_checkpoints import space_taken
 from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
-from service.outputs import Format, print_data, print_table, stderr
+from service.outputs import Format, counted, print_data, print_table, stderr
 from service.records import Json, Standing, Sweep
+from service.states import SweepState
 
 
 def ls(form: Format, home: Home) -> None:
     """Every sweep, newest first."""
-    if not home.ledger.exists():
+    if not home.has_ledger:
         _say_none(form)
         return
     with open_ledger(home) as ledger:
@@ -47,6 +50,7 @@ def status(reference: str, form: Format, home: Home) -> None:
         standing = ledger.standings().get(sweep.id, Standing())
         board = Leaderboard.read(ledger, sweep)
         unsent = ledger.outbox.count(sweep.id)
+    files, size = space_taken(home.sweep(sweep.id))
     if form is not Format.TABLE:
         more = {
             "counts": board.counts(),
@@ -55,12 +59,17 @@ def status(reference: str, form: Format, home: Home) -> None:
             "mlflow": sweep.mlflow,
             "registered": sweep.registered,
             "unsent": unsent,
+            "checkpoints": {"files": files, "bytes": size},
             "data": sweep.data,
         }
         print_data(_summary(sweep, standing) | more, form)
         return
-    print_table(["", ""], [*_facts(sweep, board), *([("unsent", f"{unsent} messages to MLflow")] if unsent else [])])
-    stderr().print(f"next: meltpoint trials {sweep.id}")
+    facts = [*_facts(sweep, board), ("checkpoints", f"{counted(files, 'file')}, {format_size(size)}")]
+    if unsent:
+        facts.append(("unsent", f"{counted(unsent, 'message')} to MLflow; meltpoint sync sends them"))
+    print_table(["", ""], facts)
+    at_rest = sweep.state in (SweepState.PAUSED, SweepState.INTERRUPTED)
+    stderr().print(f"next: meltpoint {'resume' if at_rest else 'trials'} {sweep.id}")
 
 
 def _facts(sweep: Sweep, board: Leaderboard) -> Iterator[tuple[str, str]]:
@@ -103,9 +112,9 @@ def trials(reference: str, top: int | None, form: Format, home: Home) -> None:
 @contextmanager
 def open_ledger(home: Home) -> Iterator[Ledger]:
     """The ledger, which must be there; sweeps whose process ended are marked so."""
-    if not home.ledger.exists():
+    if not home.has_ledger:
         raise SweepNotFoundError(f"no sweeps yet in {home.root}; start one with: meltpoint run SPEC")
-    ledger = Ledger.at(home.ledger, clock=now_ms)
+    ledger = Ledger.of(home, clock=now_ms)
     try:
         mark_interrupted(ledger, home)
         yield ledger

@@ -1,34 +1,96 @@
-"""`meltpoint run`."""
+"""`meltpoint run` and `resume`."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 
 from rich.console import Console
 
-from search_spaces import SweepSpec
+from search_spaces import SweepSpec, parse_spec
+from service.commands.listing import open_ledger
 from service.early_starts import Early
+from service.errors import UsageError
 from service.homes import Home
 from service.leaderboards import Leaderboard
-from service.outputs import Format, counted, own_stdout, print_data, print_table
-from service.records import Trial
-from service.runners import Outcome, run_sweep
+from service.outputs import Format, brief, counted, own_stdout, print_data, print_table
+from service.records import Standing, Sweep, Trial
+from service.runners import Outcome, resume_sweep, run_sweep
 from service.states import SweepState
 
 TOP = 10
+
+_MAY_CHANGE = ("budget", "resources", "register")
+_CHANGEABLE = "budget (but epochs), resources and register"
+_AT_REST = (SweepState.INTERRUPTED, SweepState.PAUSED)
 
 
 def run(spec: SweepSpec, form: Format, home: Home, console: Console, early: Early | None) -> int:
     """Run the sweep, with what was started early if anything was; returns the exit code."""
     with own_stdout():
         outcome = run_sweep(spec, home=home, console=console, early=early)
+    return _show(outcome, form, console)
+
+
+def resume(
+    reference: str, assign: Sequence[str], form: Format, home: Home, console: Console, early: Early | None
+) -> int:
+    """Go on with a sweep that came to no end, or that is given more budget; returns the exit code.
+
+    Raises:
+        SweepNotFoundError: no sweep goes by `reference`.
+        UsageError: it is under way, was cancelled, or has nothing left to do; or `assign` makes another sweep of it.
+    """
+    sweep, spec = _to_go_on(reference, assign, home)
+    with own_stdout():
+        outcome = resume_sweep(sweep, spec, home=home, console=console, early=early)
+    return _show(outcome, form, console)
+
+
+def _to_go_on(reference: str, assign: Sequence[str], home: Home) -> tuple[Sweep, SweepSpec]:
+    with open_ledger(home) as ledger:
+        sweep = ledger.find_sweep(reference)
+        trials = ledger.standings().get(sweep.id, Standing()).total
+    began = parse_spec(sweep.spec_text, file=sweep.spec_file)
+    spec = parse_spec(sweep.spec_text, file=sweep.spec_file, assign=assign)
+    changed = [name for name in _keys(began, spec) if began.document.get(name) != spec.document.get(name)]
+    if began.budget.epochs != spec.budget.epochs:
+        changed.append("budget.epochs")
+    if changed:
+        raise UsageError(
+            f"{', '.join(changed)} cannot change while {sweep.id} goes on: its trials began with what it was; "
+            f"only {_CHANGEABLE} can"
+        )
+    if sweep.state is SweepState.CANCELLED:
+        raise UsageError(f"{sweep.id} is cancelled, and stays so; start it anew with: meltpoint run {sweep.spec_file}")
+    if sweep.state.is_finished and trials >= spec.budget.trials and not _more_allowed(began, spec):
+        raise UsageError(
+            f"{sweep.id} is {sweep.state} and had all of its {counted(trials, 'trial')}; to go on give it more: "
+            f"meltpoint resume {sweep.id} --set budget.trials={2 * trials}"
+        )
+    if not sweep.state.is_finished and sweep.state not in _AT_REST:
+        raise UsageError(f"{sweep.id} is {sweep.state}: there is nothing to resume")
+    return sweep, spec
+
+
+def _keys(began: SweepSpec, spec: SweepSpec) -> list[str]:
+    """Of either file, those whose values must stay."""
+    return [key for key in dict.fromkeys([*began.document, *spec.document]) if key not in _MAY_CHANGE]
+
+
+def _more_allowed(began: SweepSpec, spec: SweepSpec) -> bool:
+    """Whether more trials may fail than before: what a sweep that failed too often needs."""
+    limits = began.budget.max_failed, spec.budget.max_failed
+    return limits[0] != limits[1]
+
+
+def _show(outcome: Outcome, form: Format, console: Console) -> int:
     if form is Format.TABLE:
         print_table(outcome.board.header(), outcome.board.cells(TOP))
     else:
         print_data(outcome.as_json(), form)
     for line in epilogue(outcome):
         console.print(line, markup=False, soft_wrap=True)
-    return 0 if outcome.sweep.state is SweepState.COMPLETED else 1
+    return 0 if outcome.sweep.state in (SweepState.COMPLETED, SweepState.STOPPED) else 1
 
 
 def epilogue(outcome: Outcome) -> list[str]:
@@ -61,14 +123,9 @@ def _whereabouts(outcome: Outcome) -> list[str]:
         why = f": {brief(outcome.tracking_error)}" if outcome.tracking_error else ""
         left = "" if sweep.registered or outcome.board.best is None else ", the model among them"
         lines.append(f"MLflow has not taken {counted(outcome.unsent, 'message')} yet{left}{why}")
-        lines.append("they are kept; the next `meltpoint run` with this home sends them")
+        lines.append("they are kept: `meltpoint sync` sends them, and so does the next `meltpoint run` with this home")
     if sweep.mlflow:
         lines.append(f"MLflow: {sweep.mlflow['tracking_uri']}, experiment {sweep.mlflow['experiment_id']}")
-        return [*lines, f"next: meltpoint ui {sweep.id}"]
-    return [*lines, f"next: meltpoint status {sweep.id}"]
-
-
-def brief(error: str) -> str:
-    """The end of a chained network error says what happened; the rest is addresses and object names."""
-    causes = re.findall(r"\[Errno -?\d+\] [^'\")\]>]+|Read timed out|\d{3} [A-Z][a-z]+(?: [A-Z][a-z]+)*", error)
-    return causes[-1] if causes else error.splitlines()[0][:200]
+    if sweep.state in _AT_REST:
+        return [*lines, f"next: meltpoint resume {sweep.id}"]
+    return [*lines, f"next: meltpoint {'ui' if sweep.mlflow else 'status'} {sweep.id}"]

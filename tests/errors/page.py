@@ -14,6 +14,7 @@ from service.homes import Home
 from tests.errors.cases import FOLDER_SHOWN, HOME_SHOWN, Case, Section, run
 from tests.errors.data import IMAGES, MANIFESTS, SOURCES, SPLITS, STORES
 from tests.errors.folders import Folder
+from tests.errors.going_on import BACKUPS, GOING_ON
 from tests.errors.machines import COMMAND_LINE, HOME, MACHINE, NAMES, SETTINGS
 from tests.errors.own_code import OWN_BACKBONES, OWN_BACKBONES_AT_START, OWN_CODE, OWN_CODE_IN_TRIALS
 from tests.errors.spaces import RECIPES, SPACES
@@ -29,7 +30,7 @@ SECTIONS = (
     *(COMMAND_LINE, NAMES, TEXT, KEYS, SETTINGS, SPACES, RECIPES, WEIGHTS),
     *(SOURCES, MANIFESTS, SPLITS, IMAGES, STORES),
     *(OWN_CODE, OWN_CODE_IN_TRIALS, OWN_BACKBONES, OWN_BACKBONES_AT_START),
-    *(TRIALS, MACHINE, HOME),
+    *(TRIALS, MACHINE, HOME, GOING_ON, BACKUPS),
 )
 _COLUMNS = ("typed, or wrong", "printed")
 _HEAD = f"""\

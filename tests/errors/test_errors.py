@@ -82,7 +82,20 @@ UNSEEN = {
     "ends of processes: Ray's at once, a trial's with the fork server's, tested where it forks": (
         "it ended at once",
         "the {}'s process died",
+        "the {}'s process hung: no sign of life for {} s",
         "{}, and the one that had started it",
+    ),
+    "another driver, another version, other images or a full disk, tested where they are made": (
+        "{} is driven by another process on this machine",
+        "{} is driven from {}, whose lease runs out in {} s",
+        "{} is driven in attempt {}; what attempt {} wrote was refused",
+        "{}; this process has ended its trials",
+        "see MELTPOINT_LEDGER",
+        "{} cannot be drawn again as it was: another version of Meltpoint or of Optuna began the sweep, or its ledger "
+        "was changed",
+        "{} cannot go on: its images or their splits are not what they were",
+        "the ledger cannot be written: {}; what was recorded is kept, and once that is mended the sweep goes on: "
+        "meltpoint resume {}",
     ),
 }
 """Texts of errors that the page lacks, and why."""

@@ -108,7 +108,7 @@ def test_what_a_running_sweep_reads_is_not_due(home: Home) -> None:
     ledger = Ledger.at(home.ledger, clock=now_ms)
     store = next(one for one in list_cache(home) if "16 px" in one.about)
     sweep_id = sweep_on(home, ledger, {"name": "photos", "source": "torchvision:CIFAR10", "stores": [store.path.name]})
-    with driving(home, sweep_id):
+    with driving(home, ledger, sweep_id):
         cached = list_cache(home)
         assert {one.about for one in cached if one.users == (sweep_id,)} == {
             "120 images at 16 px, decoded",

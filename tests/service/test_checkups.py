@@ -42,7 +42,7 @@ def test_a_new_machine_is_well(tmp_path: Path) -> None:
 
 def test_a_whole_ledger_is_named_by_its_schema(tmp_path: Path) -> None:
     Ledger.at(tmp_path / "ledger.db", clock=now_ms).close()
-    assert found_in(Home(tmp_path))["ledger"].text == "schema 0002, whole"
+    assert found_in(Home(tmp_path))["ledger"].text == "schema 0003, whole"
 
 
 def test_a_corrupt_ledger_is_a_problem(tmp_path: Path) -> None:

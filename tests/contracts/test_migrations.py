@@ -1,0 +1,97 @@
+"""Migrations lead to the tables that the code reads, from nothing and from ledgers that older versions wrote."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import MetaData, create_engine, insert, text
+
+from search_spaces import parse_spec
+from service.databases import MIGRATIONS, VERSION_TABLE, open_database
+from service.errors import LedgerError
+from service.ledgers import Ledger
+from service.replays import replay
+from service.schedulers import build_scheduler
+from service.searchers import build_searcher
+from service.states import SweepState, TrialState
+from service.tables import metadata
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+OLDER = sorted(GOLDEN.glob("ledger-*.zip"))
+
+
+@pytest.fixture(params=["file", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty database."""
+    if request.param == "file":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    make: Callable[[], str] = request.getfixturevalue("new_postgresql")
+    return make()
+
+
+def write_older(url: str, golden: Path) -> None:
+    """The ledger of an older version: its schema by the migrations of that time, then its rows."""
+    engine = create_engine(url)
+    with zipfile.ZipFile(golden) as archive, engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, json.loads(archive.read("about.json"))["schema"])
+        older = MetaData()
+        older.reflect(connection)
+        for table in older.sorted_tables:
+            if table.name != VERSION_TABLE:
+                rows = [json.loads(line) for line in archive.read(f"{table.name}.jsonl").splitlines()]
+                if table.name == "outbox":  # the database numbers them, as it did then
+                    rows = [{key: value for key, value in row.items() if key != "id"} for row in rows]
+                connection.execute(insert(table), rows)
+    engine.dispose()
+
+
+def test_migrations_and_tables_agree(url: str) -> None:
+    engine = open_database(url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+@pytest.mark.experiment(24)
+@pytest.mark.parametrize("golden", OLDER, ids=lambda path: path.stem)
+def test_an_older_ledger_is_upgraded_and_its_sweep_can_go_on(url: str, golden: Path) -> None:
+    write_older(url, golden)
+    with closing(Ledger(url, clock=int)) as ledger:
+        goes_on(ledger)
+
+
+def goes_on(ledger: Ledger) -> None:
+    (sweep,) = ledger.sweeps()
+    trials = ledger.trials(sweep.id)
+    assert sweep.state is SweepState.COMPLETED
+    assert {trial.state for trial in trials} == {TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED}
+    assert [len(ledger.epochs(trial.id)) for trial in trials] == [trial.epochs for trial in trials]
+    spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
+    milestones = frozenset(build_scheduler(spec).milestones)
+    reports = replay(ledger.past(sweep.id), build_searcher(spec), metric=sweep.metric, milestones=milestones)
+    assert reports is not None
+    assert ledger.move_sweep(sweep.id, SweepState.RUNNING).finished_at is None
+
+
+@pytest.mark.experiment(24)
+def test_a_newer_schema_is_refused(url: str) -> None:
+    Ledger(url, clock=int).close()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE meltpoint_schema SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(LedgerError, match=r"schema \(9999\) is newer than this version"):
+        Ledger(url, clock=int)

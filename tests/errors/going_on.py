@@ -1,0 +1,114 @@
+"""What can be wrong with sweeps that are to go on or to end, and with backups of the ledger."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from unittest import mock
+
+from service.ledgers import Ledger
+from service.states import SweepState
+from tests.errors.cases import Case, Section
+from tests.errors.folders import Folder
+from tests.errors.machines import at_home, two_sweeps
+
+SPEC = "name: cells\ndata: {source: digits}\nspace: {batch_size: 32}\nbudget: {trials: 1}\n"
+
+
+def sweep_in(*states: SweepState) -> Callable[[Ledger], None]:
+    """A sweep that has been through these states, with one trial."""
+
+    def make(ledger: Ledger) -> None:
+        with mock.patch("secrets.token_hex", return_value="7f3a9c"):
+            sweep = ledger.create_sweep(
+                name="cells",
+                spec_text=SPEC,
+                spec_file="sweep.yaml",
+                metric="val/loss",
+                goal="minimize",
+                seed=0,
+                data={},
+                plan={},
+            )
+        ledger.create_trial(sweep.id, number=0, point={}, recipe={}, identity="", seed=0)
+        for state in states:
+            ledger.move_sweep(sweep.id, state)
+
+    return make
+
+
+COMPLETED = sweep_in(SweepState.RUNNING, SweepState.COMPLETED)
+
+GOING_ON = Section(
+    "Sweeps that are to go on, or to end",
+    "As typed; the sweep's budget was one trial.",
+    2,
+    [
+        Case("`meltpoint resume last`, which has completed", at_home("resume", "last", make=COMPLETED)),
+        Case(
+            "`meltpoint resume last --set budget.epochs=9`",
+            at_home("resume", "last", "--set", "budget.epochs=9", make=COMPLETED),
+        ),
+        Case(
+            "`meltpoint resume last`, which was cancelled",
+            at_home("resume", "last", make=sweep_in(SweepState.CANCELLED)),
+        ),
+        Case(
+            "`meltpoint resume last`, which waits for its turn",
+            at_home("resume", "last", make=sweep_in(SweepState.QUEUED)),
+        ),
+        Case("`meltpoint pause last`, which has completed", at_home("pause", "last", make=COMPLETED)),
+        Case(
+            "`meltpoint stop last`, which is paused",
+            at_home("stop", "last", make=sweep_in(SweepState.RUNNING, SweepState.PAUSING, SweepState.PAUSED)),
+        ),
+    ],
+)
+
+
+def restored(
+    make: Callable[[Folder], object], fill: Callable[[Ledger], object] = id
+) -> Callable[[Folder], Sequence[str]]:
+    """`meltpoint restore b.zip`; fill: what the home's ledger holds already."""
+
+    def made(folder: Folder) -> Sequence[str]:
+        make(folder)
+        return at_home("restore", "b.zip", make=fill)(folder)
+
+    return made
+
+
+def of_schema(schema: str) -> Callable[[Folder], object]:
+    def make(folder: Folder) -> None:
+        with zipfile.ZipFile(folder.path / "b.zip", "w") as archive:
+            archive.writestr("about.json", json.dumps({"schema": schema, "rows": {}}))
+
+    return make
+
+
+def with_ledger(url: str) -> Callable[[Folder], Sequence[str]]:
+    def make(folder: Folder) -> Sequence[str]:
+        folder.during.enter_context(mock.patch.dict(os.environ, {"MELTPOINT_LEDGER": url}))
+        return ["ls", "--home", "home"]
+
+    return make
+
+
+BACKUPS = Section(
+    "Backups, and a ledger elsewhere",
+    "As typed.",
+    1,
+    [
+        Case("`meltpoint backup -f absent/b.zip`", at_home("backup", "-f", "absent/b.zip", make=two_sweeps)),
+        Case(
+            "`meltpoint restore b.zip`, which is a letter",
+            restored(lambda folder: folder.write("b.zip", "Dear friend")),
+        ),
+        Case("`meltpoint restore b.zip` of an older version", restored(of_schema("0001"))),
+        Case("`meltpoint restore b.zip`, where there are sweeps", restored(of_schema("0003"), two_sweeps)),
+        Case("`MELTPOINT_LEDGER=elsewhere meltpoint ls`", with_ledger("elsewhere")),
+        Case("`MELTPOINT_LEDGER=oracle://host/x meltpoint ls`", with_ledger("oracle://host/x")),
+    ],
+)
