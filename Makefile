@@ -6,12 +6,13 @@ STAMP := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: help setup demo test lint lock backbones errors-doc clean
+.PHONY: help setup demo test faults lint lock backbones errors-doc clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   run a real sweep on solar-cell photos"
 	@echo "make test   every check and test"
+	@echo "make faults every experiment with faults, as often as docs/reliability.md says (about an hour)"
 	@echo "make setup  only install into $(VENV)"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make lock   resolve requirements.lock anew"
@@ -41,6 +42,10 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+faults: setup
+	$(BIN)/python -m pytest tests -m experiment --thorough --experiments experiments.json
+	$(BIN)/python -m tests.faults.page experiments.json
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --all-extras --universal --python-version 3.11 --generate-hashes \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -87,6 +88,49 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _OneRay:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[HOME].root, ignore_errors=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="experiments with faults as often as the docs say")
+    parser.addoption("--experiments", type=Path, metavar="FILE", help="write what the experiments found, as JSON")
+
+
+@pytest.fixture
+def thorough(pytestconfig: pytest.Config) -> bool:
+    return bool(pytestconfig.getoption("--thorough"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """An experiment runs once; with --thorough as often as its mark says."""
+    mark = metafunc.definition.get_closest_marker("experiment")
+    if mark is not None and "turn" in metafunc.fixturenames:
+        runs = mark.kwargs.get("runs", 1) if metafunc.config.getoption("--thorough") else 1
+        metafunc.parametrize("turn", range(runs))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--thorough"):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    mark = item.get_closest_marker("experiment")
+    if mark is not None and report.when == "call":
+        report.user_properties.append(("experiments", mark.args))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    file = config.getoption("--experiments")
+    if file is None:
+        return
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, ())]
+    told = [dict(one.user_properties) | {"test": one.nodeid, "passed": one.passed} for one in reports]
+    file.write_text(json.dumps([one for one in told if "experiments" in one], indent=1))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,82 @@
+"""A place to run sweeps in that are then killed, and a disk that is soon full.
+
+Ray and MLflow are imported by fixtures alone: this may be loaded before their environment is made.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.faults.programs import Place
+
+SPEC = """\
+name: killed
+data: {source: photos, image_size: 32, split: {val: 0.2, confirm: 0.1, test: 0.2, seed: 0}}
+search:
+  algorithm: points
+  points:
+    - {backbone: timm/test_efficientnet, weights: random, freeze_depth: 0, batch_size: 4}
+    - {backbone: timm/test_efficientnet, weights: random, freeze_depth: 0, batch_size: 4, dropout.rate: 0.3}
+    - {backbone: timm/test_efficientnet, weights: random, freeze_depth: 3, batch_size: 4}
+    - {backbone: timm/test_efficientnet, weights: random, freeze_depth: 3, batch_size: 4, augment.policy: flip}
+budget: {epochs: 8}
+scheduler: {type: none}
+resources: {gpu: 0}
+"""
+
+
+@pytest.fixture(scope="session")
+def sweep_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a sweep file and its photos lie."""
+    folder = tmp_path_factory.mktemp("faults")
+    (folder / "photos").symlink_to(tiny_folder)
+    (folder / "sweep.yaml").write_text(SPEC)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def whole(sweep_folder: Path, ray_once: None, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Where the sweep ran without any trouble."""
+    from search_spaces import load_spec
+    from service.homes import Home
+    from service.outputs import stderr
+    from service.runners import run_sweep
+    from service.states import SweepState
+    from tests.faults.programs import Place
+
+    place = Place(sweep_folder, tmp_path_factory.mktemp("whole"))
+    outcome = run_sweep(load_spec(sweep_folder / "sweep.yaml"), home=Home(place.home).create(), console=stderr())
+    assert outcome.sweep.state is SweepState.COMPLETED
+    return place
+
+
+@pytest.fixture
+def place(sweep_folder: Path, tmp_path: Path) -> Iterator[Place]:
+    """With a home of its own; nothing may run there when the test ends."""
+    from tests.faults.programs import Place
+
+    place = Place(sweep_folder, tmp_path / "home")
+    yield place
+    left = place.processes()
+    for process in left:
+        process.kill()
+    assert left == [], "processes were left behind"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder that holds 8 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,0 +1,85 @@
+"""The table in docs/reliability.md, from what the experiments found. `make faults` runs this file.
+
+python -m tests.faults.page EXPERIMENTS.json
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+BEGIN, END = "<!-- what `make faults` found -->\n", "<!-- end -->\n"
+NAMES = {
+    0: "the demo's sweep: kill -9 of everything at a random moment, `meltpoint resume last`",
+    2: "kill -9 at a random moment: the driver alone, and everything at once",
+    5: "kill -9 a trial's process: once, and at every attempt",
+    9: "a trial hangs (limit set to 4 s)",
+    10: "a trial wants more memory than it may have",
+    11: "the disk under checkpoints full for 3 s",
+    12: "the disk under the ledger full",
+    13: "Ray Tune's own files torn or gone",
+    14: "a bit flipped in every newest checkpoint",
+    15: "the clock 4 h ahead or behind after the restart",
+    16: "MLflow's server away, then back",
+    17: "MLflow behind a proxy that loses every fifth answer, and gives 500, 429 or 4 s of silence",
+    18: "kill -9 the sender again and again",
+    19: "cancel while running and while paused, twice",
+    20: "SIGTERM at a random moment",
+    21: "restarts at random reports, each scheduler with each searcher",
+    22: "damaged, empty and oversized images, empty classes, a loss that is not a number",
+    24: "backup under load, restore; older schemas upgraded, newer refused",
+}
+
+Told = Mapping[str, Any]
+
+
+def render(found: Sequence[Told], machine: str, date: str) -> str:
+    """The table, an experiment a row."""
+    lines = [
+        f"{date}, {machine}.",
+        "",
+        "| # | experiment | runs | passed | worst recovery | points lost | points doubled |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for number, name in NAMES.items():
+        of = [one for one in found if number in one["experiments"]]
+        if of:
+            lines.append(f"| {number} | {name} | {' | '.join(_row(of))} |")
+    return "\n".join([*lines, ""])
+
+
+def _row(of: Sequence[Told]) -> list[str]:
+    runs = sum(one.get("kills", one.get("examples", 1)) for one in of)
+    passed = sum(one.get("kills", one.get("examples", 1)) for one in of if one["passed"])
+    recovery = max((one["recovery"] for one in of if "recovery" in one), default=None)
+    counts = [sum(one[name] for one in of) if any(name in one for one in of) else "" for name in ("lost", "doubled")]
+    return [str(runs), str(passed), "" if recovery is None else f"{recovery:.1f} s", *map(str, counts)]
+
+
+def _machine() -> str:
+    listed = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(": ")[2] for line in listed if line.startswith("model name")), "an unknown processor")
+    memory = psutil.virtual_memory().total / 2**30
+    commit = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True)
+    return f"{psutil.cpu_count()} cores of {model}, {memory:.0f} GiB, commit {commit.stdout.strip()}"
+
+
+def main() -> None:
+    """Put the table in its place."""
+    found = json.loads(Path(sys.argv[1]).read_text())
+    text = PAGE.read_text()
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    table = render(found, _machine(), datetime.now(UTC).date().isoformat())
+    PAGE.write_text(f"{before}{BEGIN}{table}{END}{after}")
+
+
+if __name__ == "__main__":
+    main()

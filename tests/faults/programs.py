@@ -1,0 +1,129 @@
+"""Sweeps run as a user runs them, to be killed, and what is left of them to be read."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from mlflow.tracking import MlflowClient
+
+from service.clocks import now_ms
+from service.ledgers import Ledger
+from service.records import Trial
+from service.states import SweepState
+
+MELTPOINT = Path(sys.executable).with_name("meltpoint")
+PATIENCE_SECONDS = 180
+
+
+@dataclass
+class Place:
+    """A folder with a sweep file, and a home; variables: added to the environment of every command."""
+
+    folder: Path
+    home: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "MELTPOINT_HOME": str(self.home), "NO_COLOR": "1", **self.variables}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([MELTPOINT, *arguments], cwd=self.folder, env=environment, text=True, **pipes)
+
+    def said(self, *arguments: str) -> Any:
+        """The JSON that a command prints."""
+        process = self.start(*arguments, "-o", "json")
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        assert process.returncode == 0, err
+        return json.loads(out)
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        url = self.variables.get("MELTPOINT_LEDGER") or f"sqlite:///{self.home / 'ledger.db'}"
+        ledger = Ledger(url, clock=now_ms)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+    def trials(self) -> list[Trial]:
+        """Of the newest sweep."""
+        with self.ledger() as ledger:
+            return [trial for sweep in ledger.sweeps()[:1] for trial in ledger.trials(sweep.id)]
+
+    def leaderboard(self) -> list[tuple[str, str, dict[str, float]]]:
+        """Number, state and metrics of each trial, the best first."""
+        return [(trial["trial_id"][-4:], trial["state"], trial["metrics"]) for trial in self.said("trials", "last")]
+
+    def await_epochs(self, process: subprocess.Popen[str]) -> None:
+        """Until a trial of a running sweep has finished an epoch."""
+        until(lambda: process.poll() is not None or self._trains(), "no trial trained")
+        assert process.poll() is None, process.communicate()
+
+    def _trains(self) -> bool:
+        if not (self.home / "sweeps").exists():
+            return False
+        with self.ledger() as ledger:
+            return any(
+                trial.epochs
+                for sweep in ledger.sweeps()
+                if sweep.state is SweepState.RUNNING
+                for trial in ledger.trials(sweep.id)
+            )
+
+    def processes(self) -> list[psutil.Process]:
+        """Those that have this home in their environment."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("MELTPOINT_HOME") == str(self.home):
+                    found.append(process)
+        return found
+
+    def seconds_until_trained_again(self, resume: subprocess.Popen[str]) -> float:
+        """From now until an attempt of the resumed sweep begins."""
+        began, before = time.monotonic(), sum(trial.attempt for trial in self.trials())
+        until(
+            lambda: resume.poll() is not None or sum(trial.attempt for trial in self.trials()) > before,
+            "the sweep did not go on",
+        )
+        return time.monotonic() - began
+
+
+def until(holds: Callable[[], object], otherwise: str, seconds: float = PATIENCE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{otherwise} within {seconds:.0f} s"
+        time.sleep(0.1)
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """kill -9 of the driver and of everything below it, at once."""
+    with_it = psutil.Process(process.pid).children(recursive=True)
+    for one in [psutil.Process(process.pid), *with_it]:
+        with suppress(psutil.NoSuchProcess):
+            one.send_signal(signal.SIGKILL)
+    process.communicate()
+    psutil.wait_procs(with_it, timeout=20)
+
+
+def points_in_mlflow(tracking_uri: str, metric: str = "val/loss") -> Counter[tuple[str, int]]:
+    """How many points of a metric MLflow holds for each trial and step, over all its experiments and runs."""
+    client = MlflowClient(tracking_uri=tracking_uri)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(experiments, filter_string="tags.`meltpoint.kind` = 'trial'", max_results=10_000)
+    return Counter(
+        (run.data.tags["meltpoint.trial_id"], point.step)
+        for run in runs
+        for point in client.get_metric_history(run.info.run_id, metric)
+    )

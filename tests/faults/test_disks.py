@@ -1,0 +1,129 @@
+"""Disks that fill up under checkpoints and under the ledger: said clearly, nothing torn, and it goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from search_spaces import load_spec
+from service.homes import Home
+from service.ledgers import Ledger
+from service.outputs import stderr
+from service.runners import run_sweep
+from tests.faults.programs import Place, until
+
+Record = Callable[[str, object], None]
+
+SPEC = """\
+name: filled
+data: {{source: {photos}, image_size: 32}}
+search:
+  algorithm: points
+  points: [{{backbone: timm/test_efficientnet, weights: random, freeze_depth: 0, batch_size: 8}}]
+scheduler: {{type: none}}
+budget: {{epochs: 3}}
+resources: {{gpu: 0}}
+"""
+
+
+def fill(disk: Path) -> Path:
+    """Write until nothing more fits; the file that holds it all."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"0" * 4096)
+        except OSError:
+            return ballast
+
+
+@pytest.mark.experiment(11, runs=5)
+def test_a_full_disk_under_checkpoints_is_waited_for(
+    ray_once: None,
+    home: Home,
+    tiny_folder: Path,
+    tmp_path: Path,
+    small_disk: Path,
+    turn: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    record_property: Record,
+) -> None:
+    monkeypatch.setattr("service.causes.Retries.pause_before", lambda *_: 1.0)
+    monkeypatch.setattr(Home, "sweep", lambda _, sweep_id: small_disk / sweep_id)
+    (tmp_path / "s.yaml").write_text(SPEC.format(photos=tiny_folder))
+    ballast: list[Path] = []
+
+    def fill_for_a_while() -> None:
+        until(lambda: list(small_disk.glob("s-*/trials.log")), "no trial began")
+        ballast.append(fill(small_disk))
+        time.sleep(3.0)
+        ballast[0].unlink()
+
+    filler = threading.Thread(target=fill_for_a_while)
+    filler.start()
+    outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
+    filler.join()
+    assert outcome.board.counts() == {"completed": 1, "pruned": 0, "failed": 0}
+    (trial,) = outcome.board.trials
+    assert trial.epochs == 3
+    assert trial.attempt > 1, "the disk was never full when it mattered"
+    assert "No space left on device" in capfd.readouterr().err
+    assert not list(small_disk.glob("s-*/s-*/*.part"))
+
+
+@pytest.mark.experiment(12)
+def test_a_full_disk_under_the_ledger_tears_nothing(small_disk: Path) -> None:
+    ledger = Ledger.at(small_disk / "ledger.db", clock=int)
+    sweep = ledger.create_sweep(
+        name="full", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
+    )
+    ballast = fill(small_disk)
+    with pytest.raises(OperationalError, match="disk is full"):
+        _tell_for_ever(ledger, sweep.id)
+    told = ledger.outbox.waiting(sweep.id)
+    ballast.unlink()
+    ledger.outbox.tell(sweep.id, "epochs", {})
+    assert len(ledger.outbox.waiting(sweep.id)) == len(told) + 1
+    ledger.close()
+    with sqlite3.connect(small_disk / "ledger.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+def _tell_for_ever(ledger: Ledger, sweep_id: str) -> None:
+    while True:
+        ledger.outbox.tell(sweep_id, "epochs", {"said": "x" * 10_000})
+
+
+@pytest.mark.ray
+@pytest.mark.thorough
+@pytest.mark.experiment(12, runs=5)
+def test_a_full_disk_under_the_ledger_interrupts_and_it_goes_on(
+    place: Place, whole: Place, small_disk: Path, turn: int, record_property: Record
+) -> None:
+    file = small_disk / "ledger.db"
+    place.variables["MELTPOINT_LEDGER"] = f"sqlite:///{file}"
+    process = place.start("run", "sweep.yaml")
+    place.await_epochs(process)
+    ballast = fill(small_disk)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1, said
+    assert "database or disk is full" in said
+    assert "meltpoint resume s-" in said
+    assert "Traceback" not in said
+    ballast.unlink()
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    resume = place.start("resume", "last")
+    record_property("recovery", place.seconds_until_trained_again(resume))
+    _, said = resume.communicate(timeout=120)
+    assert resume.returncode == 0, said
+    assert place.leaderboard() == whole.leaderboard()

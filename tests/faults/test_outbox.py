@@ -1,0 +1,239 @@
+"""MLflow holds what the ledger holds, once, whatever the way there loses."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from service.homes import Home
+from service.ledgers import Ledger
+from service.records import Ending, EpochRow
+from service.senders import Sender
+from service.states import SweepState, TrialState
+from service.tracking import Tracker
+from tests.faults.programs import until
+from tests.faults.proxies import Faults, flaky
+
+Record = Callable[[str, object], None]
+
+TRIALS, EPOCHS = 6, 5
+
+
+class MlflowServer:
+    """MLflow's own server at `address` (host:port), as often as it is started."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self._stores = [
+            "--backend-store-uri",
+            f"sqlite:///{folder}/mlflow.db",
+            "--artifacts-destination",
+            str(folder / "artifacts"),
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        host, _, port = self.address.partition(":")
+        command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", port, "--workers", "1"]
+        told = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen([*command, *self._stores], **told)
+        until(self._answers, "MLflow's server is not up", 90)
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(20)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/health", timeout=2):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """It runs, whenever a test begins."""
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's client itself tries again for minutes; here the sender does."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    monkeypatch.setattr("service.senders.GIVE_UP_SECONDS", 60.0)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger.at(tmp_path / "ledger.db", clock=lambda: time.time_ns() // 1_000_000)
+    yield ledger
+    ledger.close()
+
+
+def recorded(ledger: Ledger, name: str, trials: int = TRIALS) -> str:
+    """A sweep that ran to its end, of which MLflow knows nothing; its id."""
+    sweep = ledger.create_sweep(
+        name=name,
+        spec_text=f"name: {name}",
+        spec_file="s.yaml",
+        metric="val/accuracy",
+        goal="maximize",
+        seed=0,
+        data={"name": "d", "digest": "0", "images": 1, "image_size": 8, "classes": {}, "source": "", "split": {}},
+        plan={"budget.trials": trials},
+    )
+    ledger.move_sweep(sweep.id, SweepState.RUNNING)
+    times = count(1_000)
+    for number in range(trials):
+        trial = ledger.create_trial(
+            sweep.id, number=number, point={}, recipe={"x": number}, identity=str(number), seed=0, started=True
+        )
+        for epoch in range(1, EPOCHS + 1):
+            row = EpochRow(
+                epoch=epoch,
+                seconds=0.1,
+                recorded_at=next(times),
+                readings={"train": {"loss": 1.0}, "val": {"accuracy": epoch / 10}},
+            )
+            ledger.record_epochs(
+                trial.id,
+                attempt=1,
+                rows=[row],
+                metric="val/accuracy",
+                maximize=True,
+                ending=Ending(state=TrialState.COMPLETED) if epoch == EPOCHS else None,
+            )
+    ledger.move_sweep(sweep.id, SweepState.COMPLETED)
+    return sweep.id
+
+
+def holds_it_all(server: MlflowServer, name: str, record: Record, trials: int = TRIALS) -> None:
+    """MLflow has one run of each trial and of the sweep, ended, and each point once."""
+    client = MlflowClient(tracking_uri=f"http://{server.address}")
+    (experiment,) = [e for e in client.search_experiments() if e.name == name]
+    runs = client.search_runs([experiment.experiment_id])
+    children = [run for run in runs if run.data.tags["meltpoint.kind"] == "trial"]
+    assert (len(children), len(runs)) == (trials, trials + 1)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    lost = doubled = 0
+    for run in children:
+        history = client.get_metric_history(run.info.run_id, "val/accuracy")
+        steps = [point.step for point in history]
+        lost += len(set(range(1, EPOCHS + 1)) - set(steps))
+        doubled += len(steps) - len(set(steps))
+        assert all(point.value == point.step / 10 for point in history)
+    record("lost", lost)
+    record("doubled", doubled)
+    assert (lost, doubled) == (0, 0)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home").create()
+
+
+def sender_of(ledger: Ledger, sweep_id: str, home: Home) -> Sender:
+    return Sender(ledger, sweep_id, lambda: Tracker(ledger, home), backlog_lock=home.backlog_lock).start()
+
+
+@pytest.mark.experiment(17, runs=5)
+def test_a_lossy_way_to_mlflow_makes_no_run_and_no_point_twice(
+    ledger: Ledger,
+    server: MlflowServer,
+    place: Home,
+    turn: int,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
+) -> None:
+    sweep_id = recorded(ledger, f"lossy-{turn}")
+    faults = Faults(lost_every=5, error_every=7, busy_every=11, slow_every=23)
+    with flaky(server.address, faults, slow_seconds=4.0) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        sender = sender_of(ledger, sweep_id, place)
+        assert sender.finish(240) == 0, sender.last_error
+    assert faults.suffered > 10
+    holds_it_all(server, f"lossy-{turn}", record_property)
+
+
+@pytest.mark.experiment(16, runs=1)
+def test_mlflow_away_for_a_while_gets_it_all_when_it_is_back(
+    ledger: Ledger,
+    server: MlflowServer,
+    place: Home,
+    turn: int,
+    thorough: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server.address}")
+    monkeypatch.setattr("service.senders.GIVE_UP_SECONDS", 3600.0)
+    server.stop()
+    sweep_id = recorded(ledger, "away")
+    sender = sender_of(ledger, sweep_id, place)
+    try:
+        time.sleep(600.0 if thorough else 5.0)
+        assert ledger.outbox.count(sweep_id) > 0
+    finally:
+        server.start()
+    began = time.monotonic()
+    assert sender.finish(120) == 0, sender.last_error
+    record_property("recovery", time.monotonic() - began)
+    holds_it_all(server, "away", record_property)
+
+
+@pytest.mark.experiment(18, runs=1)
+def test_a_sender_killed_again_and_again_sends_each_point_once(
+    tmp_path: Path,
+    ledger: Ledger,
+    server: MlflowServer,
+    place: Home,
+    turn: int,
+    thorough: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server.address}")
+    wanted, trials = (50, 200) if thorough else (4, 24)
+    sweep_id = recorded(ledger, "killed", trials)
+    kills = 0
+    while ledger.outbox.count(sweep_id):
+        child = os.fork()
+        if child == 0:
+            _send_and_exit(tmp_path / "ledger.db", sweep_id, place)
+        if kills < wanted:
+            time.sleep(random.uniform(0.1, 0.6))
+            os.kill(child, signal.SIGKILL)
+            kills += 1
+        os.waitpid(child, 0)
+    assert kills >= wanted, "everything was sent before it could be killed so often"
+    record_property("kills", kills)
+    holds_it_all(server, "killed", record_property, trials)
+
+
+def _send_and_exit(path: Path, sweep_id: str, home: Home) -> None:
+    try:
+        sender_of(Ledger.at(path, clock=lambda: time.time_ns() // 1_000_000), sweep_id, home).finish(60)
+    finally:
+        os._exit(0)
