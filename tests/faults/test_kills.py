@@ -69,6 +69,7 @@ def test_paused_damaged_and_then_killed(
     place.seconds_until_trained_again(resumed)
     time.sleep(some_moment() / 4)
     kill_all(resumed)
+    assert place.said("status", "last")["state"] == "interrupted"
     ends_as(place, whole, finished, record_property)
 
 

@@ -90,14 +90,6 @@ def test_stdout_is_one_object_and_the_rest_agrees_with_it(place: Path) -> None:
     assert "optimizer.name: adamw" in told(place, "trials", "last", "-o", "yaml")
 
 
-def test_the_ledger_knows_that_a_killed_driver_is_gone(place: Path) -> None:
-    with _started(place) as process:
-        process.kill()
-        process.wait(30)
-    (newest, *_) = json.loads(told(place, "ls", "-o", "json"))
-    assert newest["state"] == "interrupted"
-
-
 def test_ctrl_c_twice_interrupts_and_leaves_nothing_running(place: Path) -> None:
     with _started(place) as process:
         process.send_signal(signal.SIGINT)
