@@ -167,7 +167,7 @@ class Ledger:
             if state is SweepState.RUNNING:  # for the first time or again
                 first = func.coalesce(tables.sweeps.c.started_at, now)
                 times = {"started_at": first, "finished_at": None, "wanted": None}
-            ends = state.is_finished or state in (SweepState.INTERRUPTED, SweepState.PAUSED)
+            ends = state.is_finished or state.rests
             if ends:
                 times["finished_at"] = now
             connection.execute(

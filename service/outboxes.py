@@ -15,8 +15,7 @@ from service.tables import outbox, sweeps
 Clock = Callable[[], int]
 Writing = Callable[[], AbstractContextManager[Connection]]
 
-_RESTING = (SweepState.INTERRUPTED, SweepState.PAUSED)
-_AT_REST = {state.value for state in SweepState if state.is_finished or state in _RESTING}
+_AT_REST = {state.value for state in SweepState if state.is_finished or state.rests}
 
 
 class Outbox:

@@ -125,6 +125,14 @@ class Wish(StrEnum):
     STOP = "stop"
     CANCEL = "cancel"
 
+    @property
+    def reason(self) -> str:
+        """What the sweep says of its end."""
+        return f"{_DONE[self]} by `meltpoint {self}`"
+
+
+_DONE = {Wish.PAUSE: "paused", Wish.STOP: "stopped", Wish.CANCEL: "cancelled"}
+
 
 class Happening(StrEnum):
     """What can happen to a trial that decisions depend on."""

@@ -45,7 +45,6 @@ from trainables.trial_plans import Before, TrialPlan
 log = logging.getLogger(__name__)
 
 SENDING_PATIENCE_SECONDS = 60.0
-CANCELLED = "cancelled by `meltpoint cancel`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,8 +245,9 @@ class _Driver:
             if self.keeper.lost is not None:
                 raise LeaseError(f"{self.keeper.lost}; this process has ended its trials") from None
             if self._heeded is Wish.CANCEL:
-                self.ledger.cancel_trials(self.sweep.id, CANCELLED)
-                self.ledger.move_sweep(self.sweep.id, SweepState.CANCELLED, error=CANCELLED)
+                reason = Wish.CANCEL.reason
+                self.ledger.cancel_trials(self.sweep.id, reason)
+                self.ledger.move_sweep(self.sweep.id, SweepState.CANCELLED, error=reason)
             else:
                 self._interrupt("ended by a second signal")
         except Exception as error:
@@ -281,11 +281,11 @@ class _Driver:
             return
         self._heeded = wish
         if wish is Wish.PAUSE:
-            self.session.pause("paused by `meltpoint pause`")
+            self.session.pause(wish.reason)
         elif wish is Wish.STOP:
-            self.session.drain("stopped by `meltpoint stop`")
+            self.session.drain(wish.reason)
         else:
-            self.session.close(CANCELLED)
+            self.session.close(wish.reason)
             self.interrupts.insist()
 
     def _finish_sending(self) -> str | None:

@@ -23,6 +23,11 @@ class SweepState(StrEnum):
     def is_finished(self) -> bool:
         return self in _FINISHED_SWEEPS
 
+    @property
+    def rests(self) -> bool:
+        """Whether it has not finished, and goes on once it is resumed."""
+        return self in (SweepState.PAUSED, SweepState.INTERRUPTED)
+
     def may_become(self, following: SweepState) -> bool:
         return following in _SWEEP_TRANSITIONS[self]
 

@@ -16,7 +16,6 @@ from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
 from service.outputs import Format, counted, print_data, print_table, stderr
 from service.records import Json, Standing, Sweep
-from service.states import SweepState
 
 
 def ls(form: Format, home: Home) -> None:
@@ -68,8 +67,7 @@ def status(reference: str, form: Format, home: Home) -> None:
     if unsent:
         facts.append(("unsent", f"{counted(unsent, 'message')} to MLflow; meltpoint sync sends them"))
     print_table(["", ""], facts)
-    at_rest = sweep.state in (SweepState.PAUSED, SweepState.INTERRUPTED)
-    stderr().print(f"next: meltpoint {'resume' if at_rest else 'trials'} {sweep.id}")
+    stderr().print(f"next: meltpoint {'resume' if sweep.state.rests else 'trials'} {sweep.id}")
 
 
 def _facts(sweep: Sweep, board: Leaderboard) -> Iterator[tuple[str, str]]:

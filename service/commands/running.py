@@ -21,7 +21,6 @@ TOP = 10
 
 _MAY_CHANGE = ("budget", "resources", "register")
 _CHANGEABLE = "budget (but epochs), resources and register"
-_AT_REST = (SweepState.INTERRUPTED, SweepState.PAUSED)
 
 
 def run(spec: SweepSpec, form: Format, home: Home, console: Console, early: Early | None) -> int:
@@ -67,7 +66,7 @@ def _to_go_on(reference: str, assign: Sequence[str], home: Home) -> tuple[Sweep,
             f"{sweep.id} is {sweep.state} and had all of its {counted(trials, 'trial')}; to go on give it more: "
             f"meltpoint resume {sweep.id} --set budget.trials={2 * trials}"
         )
-    if not sweep.state.is_finished and sweep.state not in _AT_REST:
+    if not sweep.state.is_finished and not sweep.state.rests:
         raise UsageError(f"{sweep.id} is {sweep.state}: there is nothing to resume")
     return sweep, spec
 
@@ -126,6 +125,6 @@ def _whereabouts(outcome: Outcome) -> list[str]:
         lines.append("they are kept: `meltpoint sync` sends them, and so does the next `meltpoint run` with this home")
     if sweep.mlflow:
         lines.append(f"MLflow: {sweep.mlflow['tracking_uri']}, experiment {sweep.mlflow['experiment_id']}")
-    if sweep.state in _AT_REST:
+    if sweep.state.rests:
         return [*lines, f"next: meltpoint resume {sweep.id}"]
     return [*lines, f"next: meltpoint {'ui' if sweep.mlflow else 'status'} {sweep.id}"]

@@ -22,7 +22,6 @@ _MEANWHILE = {
     Wish.STOP: "running trials finish, no other starts",
     Wish.CANCEL: "running trials end at once",
 }
-_AT_REST = {SweepState.PAUSED, SweepState.INTERRUPTED}
 
 
 def steer(reference: str, wish: Wish, home: Home, console: Console) -> int:
@@ -34,9 +33,9 @@ def steer(reference: str, wish: Wish, home: Home, console: Console) -> int:
     """
     with open_ledger(home) as ledger:
         sweep = ledger.find_sweep(reference)
-        if sweep.state.is_finished or (sweep.state in _AT_REST and wish is not Wish.CANCEL):
+        if sweep.state.is_finished or (sweep.state.rests and wish is not Wish.CANCEL):
             raise UsageError(f"{sweep.id} is {sweep.state}: there is nothing to {wish}")
-        if sweep.state in _AT_REST:
+        if sweep.state.rests:
             _cancel_at_rest(ledger, sweep)
         else:
             ledger.want(sweep.id, wish)
@@ -44,14 +43,14 @@ def steer(reference: str, wish: Wish, home: Home, console: Console) -> int:
                 sweep = _awaited(lambda: ledger.sweep(sweep.id))
         now = ledger.sweep(sweep.id)
     console.print(f"{now.id} is {now.state}" if _rests(now) else f"{now.id}: {_MEANWHILE[wish]}", markup=False)
-    if now.state in _AT_REST:
+    if now.state.rests:
         console.print(f"next: meltpoint resume {now.id}", markup=False)
     return 0
 
 
 def _cancel_at_rest(ledger: Ledger, sweep: Sweep) -> None:
     """Nobody drives it."""
-    reason = "cancelled by `meltpoint cancel`"
+    reason = Wish.CANCEL.reason
     ledger.cancel_trials(sweep.id, reason)
     ledger.move_sweep(sweep.id, SweepState.CANCELLED, error=reason)
 
@@ -64,4 +63,4 @@ def _awaited(look: Callable[[], Sweep]) -> Sweep:
 
 
 def _rests(sweep: Sweep) -> bool:
-    return sweep.state.is_finished or sweep.state in _AT_REST
+    return sweep.state.is_finished or sweep.state.rests

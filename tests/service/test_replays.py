@@ -18,7 +18,7 @@ from service.ledgers import Ledger
 from service.records import EpochRow, Trial
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
-from service.sessions import Result, Session
+from service.sessions import Result, Session, new_sweep
 from service.states import SweepState
 
 SPACE = """
@@ -110,16 +110,7 @@ def _measured(trial: Trial, epoch: int) -> EpochRow:
 
 
 def _sweep(ledger: Ledger, spec: SweepSpec) -> str:
-    return ledger.create_sweep(
-        name=spec.name,
-        spec_text=spec.text,
-        spec_file=spec.file,
-        metric=spec.metric.name,
-        goal=spec.metric.goal,
-        seed=spec.seed,
-        data={},
-        plan={},
-    ).id
+    return new_sweep(spec, ledger, data={}, plan={}).id
 
 
 def _outcome(ledger: Ledger, sweep_id: str) -> list[object]:
