@@ -44,7 +44,8 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: setup
-	$(BIN)/python -m pytest tests -m experiment --thorough --experiments experiments.json
+	$(BIN)/python -m pytest tests -n 2 --dist worksteal -m experiment --thorough \
+	  --experiments experiments.json
 	$(BIN)/python -m tests.faults.page experiments.json
 
 lock: setup

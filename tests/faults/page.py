@@ -57,8 +57,8 @@ def render(found: Sequence[Told], machine: str, date: str) -> str:
 
 
 def _row(of: Sequence[Told]) -> list[str]:
-    runs = sum(one.get("kills", one.get("examples", 1)) for one in of)
-    passed = sum(one.get("kills", one.get("examples", 1)) for one in of if one["passed"])
+    runs = sum(one.get("kills", one["examples"]) for one in of)
+    passed = sum(one.get("kills", one["examples"]) for one in of if one["passed"])
     recovery = max((one["recovery"] for one in of if "recovery" in one), default=None)
     counts = [sum(one[name] for one in of) if any(name in one for one in of) else "" for name in ("lost", "doubled")]
     return [str(runs), str(passed), "" if recovery is None else f"{recovery:.1f} s", *map(str, counts)]

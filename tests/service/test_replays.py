@@ -21,6 +21,7 @@ from service.searchers import build_searcher
 from service.sessions import Result, Session, new_sweep
 from service.states import SweepState
 
+EXAMPLES = 12
 SPACE = """
 name: cells
 data: {source: digits, image_size: 16}
@@ -121,13 +122,13 @@ def _outcome(ledger: Ledger, sweep_id: str) -> list[object]:
     ]
 
 
-@pytest.mark.experiment(21, runs=10)
+@pytest.mark.experiment(21, examples=EXAMPLES)
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("search", SEARCHES)
 @given(cuts=st.lists(st.integers(0, 25), min_size=1, max_size=4), lost=st.integers(0, 3))
-@settings(max_examples=12)
+@settings(max_examples=EXAMPLES)
 def test_interruptions_change_nothing(
-    search: str, scheduler: str, cuts: list[int], lost: int, tmp_path_factory: pytest.TempPathFactory, turn: int
+    search: str, scheduler: str, cuts: list[int], lost: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     spec = parse_spec(SEARCHES[search] + SCHEDULERS[scheduler] + BUDGET, file="sweep.yaml")
     ledger = Ledger.at(tmp_path_factory.mktemp("ledger") / "ledger.db", clock=count().__next__)

@@ -127,6 +127,7 @@ def photo() -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.experiment(22)
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -183,6 +183,7 @@ def test_a_label_or_class_that_changes_is_another_data_set(photos: Path) -> None
     assert ready(photos).digest != before.digest
 
 
+@pytest.mark.experiment(22)
 def test_an_unreadable_image_in_a_hundred_is_skipped_by_name(photos: Path) -> None:
     whole = ready(photos)
     (photos / "two" / "007.png").write_bytes(b"")

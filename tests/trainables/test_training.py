@@ -175,6 +175,7 @@ def test_an_empty_split_is_refused(tiny: PreparedData) -> None:
         Trainer(data, recipe(), seed=0).evaluate("confirm")
 
 
+@pytest.mark.experiment(22)
 @pytest.mark.parametrize(("name", "depth"), [("sgd", 0), ("nesterov", 0), ("adamw", 0), ("adamw", "all")])
 def test_a_learning_rate_out_of_all_bounds_is_named_with_epoch_and_recipe(
     name: str, depth: int | str, tiny: PreparedData
