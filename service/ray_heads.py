@@ -14,6 +14,9 @@ __all__ = ["RayHead"]
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 
+ATTEMPTS = 2
+"""On a busy machine Ray gives up on itself after 30 s (ray/_private/node.py), by which it has loaded what was slow."""
+
 _ADDRESS, _FAILURE = "address ", "failure "
 
 _NO_IDLE_WORKERS = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
@@ -67,17 +70,22 @@ def main() -> None:
     """Start Ray on loopback, say where, and stop it when stdin ends."""
     import ray
 
-    try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
-    except Exception as error:  # Ray raises whatever stopped it
-        print(f"{_FAILURE}{first_line(error)}", flush=True)  # noqa: T201
-        return
+    for attempt in range(ATTEMPTS):
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=OBJECT_STORE_BYTES,
+            )
+        except Exception as error:  # Ray raises whatever stopped it
+            ray.shutdown()
+            if attempt == ATTEMPTS - 1:
+                print(f"{_FAILURE}{first_line(error)}", flush=True)  # noqa: T201
+                return
+        else:
+            break
     print(f"{_ADDRESS}{ray.get_runtime_context().gcs_address}", flush=True)  # noqa: T201
     sys.stdin.read()
     ray.shutdown()

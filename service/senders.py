@@ -72,13 +72,10 @@ class Sender:
 
     def _work(self) -> None:
         pause = POLL_SECONDS
-        try:
-            self._deliver_backlog()
-        except Exception as error:  # what is left behind may wait; this sweep's messages go on
-            self._note(error)
+        self._tried(self._deliver_backlog)  # what is left behind may wait; this sweep's messages go on
         while not self._closed.is_set():
             last = self._finishing.is_set()
-            if self._deliver_all(self._sweep_id):
+            if self._tried(lambda: self._deliver_all(self._sweep_id)):
                 self.last_error = None
                 if last:
                     return
@@ -87,10 +84,19 @@ class Sender:
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             (self._closed if last else self._finishing).wait(min(pause, 2.0) if last else pause)
 
-    def _deliver_backlog(self) -> None:
+    def _tried(self, delivery: Callable[[], bool]) -> bool:
+        """Whether all was delivered; a ledger that cannot be written, say, is tried again as MLflow is."""
+        try:
+            return delivery()
+        except Exception as error:
+            self._note(error)
+            return False
+
+    def _deliver_backlog(self) -> bool:
         with try_lock(self._backlog_lock) as ours:
-            for sweep_id in self._ledger.outbox.unfinished_business() if ours else ():
-                self._deliver_all(sweep_id)
+            behind = self._ledger.outbox.unfinished_business() if ours else []
+            delivered = [self._deliver_all(sweep_id) for sweep_id in behind]
+        return all(delivered)
 
     def _deliver_all(self, sweep_id: str) -> bool:
         """Deliver what waits, passing over the lanes in which something was not taken; True if all was."""
@@ -117,7 +123,7 @@ class Sender:
 
     def _note(self, error: Exception) -> None:
         self.last_error = f"{type(error).__name__}: {error}"
-        log.info("MLflow did not take a message", exc_info=True)
+        log.info("MLflow did not take a message, or the ledger did not note it", exc_info=True)
 
 
 def _together(messages: Iterable[Message]) -> Iterator[list[Message]]:

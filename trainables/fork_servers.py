@@ -352,8 +352,8 @@ def _print_to(log: str) -> None:
 
 
 def _watch(descriptor: int) -> None:
-    """End with who asks, also in the middle of a step."""
-    with socket.socket(fileno=os.dup(descriptor)) as watched:
+    """End with who asks, also in the middle of a step, and where it left an answer unread (the connection is reset)."""
+    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as watched:
         while watched.recv(1, socket.MSG_PEEK):
             time.sleep(_WATCH_SECONDS)
     os._exit(1)

@@ -43,7 +43,7 @@ def fill(disk: Path) -> Path:
             return ballast
 
 
-@pytest.mark.experiment(11, runs=5)
+@pytest.mark.experiment(11, runs=3)
 def test_a_full_disk_under_checkpoints_is_waited_for(
     ray_once: None,
     home: Home,
@@ -104,7 +104,7 @@ def _tell_for_ever(ledger: Ledger, sweep_id: str) -> None:
 
 @pytest.mark.ray
 @pytest.mark.thorough
-@pytest.mark.experiment(12, runs=5)
+@pytest.mark.experiment(12, runs=3)
 def test_a_full_disk_under_the_ledger_interrupts_and_it_goes_on(
     place: Place, whole: Place, small_disk: Path, turn: int, record_property: Record
 ) -> None:

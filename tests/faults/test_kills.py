@@ -116,7 +116,7 @@ def _told_to_end(place: Place) -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.experiment(13, 14, 15, runs=5)
+@pytest.mark.experiment(13, 14, 15, runs=2)
 @pytest.mark.parametrize("damage", ["tune", "checkpoint", "clock"])
 def test_told_to_end_and_damaged_before_it_goes_on(
     place: Place, whole: Place, turn: int, damage: str, tmp_path: Path, record_property: Record
@@ -171,7 +171,7 @@ def _gone(place: Place) -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.experiment(19, runs=3)
+@pytest.mark.experiment(19, runs=2)
 @pytest.mark.parametrize("state", ["running", "paused"])
 def test_cancelled_from_elsewhere(place: Place, turn: int, state: str, record_property: Record) -> None:
     process = place.start("run", "sweep.yaml")

@@ -158,7 +158,7 @@ def sender_of(ledger: Ledger, sweep_id: str, home: Home) -> Sender:
     return Sender(ledger, sweep_id, lambda: Tracker(ledger, home), backlog_lock=home.backlog_lock).start()
 
 
-@pytest.mark.experiment(17, runs=5)
+@pytest.mark.experiment(17, runs=3)
 def test_a_lossy_way_to_mlflow_makes_no_run_and_no_point_twice(
     ledger: Ledger,
     server: MlflowServer,

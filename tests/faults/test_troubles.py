@@ -57,7 +57,7 @@ def eats(image, generator):
 HANG_SECONDS = 4.0
 
 
-@pytest.mark.experiment(5, 9, 10, runs=5)
+@pytest.mark.experiment(5, 9, 10, runs=3)
 def test_trials_in_trouble_are_tried_again_and_trouble_no_other(
     home: Home,
     ray_once: None,
