@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,9 @@ from search_spaces import load_spec
 from service.homes import Home
 from service.ledgers import Ledger
 from service.outputs import stderr
+from service.records import Message
 from service.runners import run_sweep
+from service.senders import Sender
 from tests.faults.programs import Place, until
 
 Record = Callable[[str, object], None]
@@ -95,6 +97,38 @@ def test_a_full_disk_under_the_ledger_tears_nothing(small_disk: Path) -> None:
     with sqlite3.connect(small_disk / "ledger.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+class Network:
+    """Takes everything."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        self.taken += [message.payload["n"] for message in messages if "n" in message.payload]
+
+
+@pytest.mark.experiment(12)
+def test_a_full_disk_under_the_ledger_delays_its_sender(small_disk: Path, tmp_path: Path) -> None:
+    """What was taken and could not be marked comes again, as it may, and all is marked once there is room."""
+    ledger = Ledger.at(small_disk / "ledger.db", clock=int)
+    sweep = ledger.create_sweep(
+        name="full", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
+    )
+    ledger.outbox.sent(*(message.id for message in ledger.outbox.waiting(sweep.id)))
+    for number in range(300):
+        ledger.outbox.tell(sweep.id, "epochs", {"n": number, "said": "x" * 1000})
+    ballast = fill(small_disk)
+    with pytest.raises(OperationalError, match="disk is full"):
+        _tell_for_ever(ledger, sweep.id)
+    network = Network()
+    sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
+    until(lambda: sender.last_error, "the sender did not notice")
+    ballast.unlink()
+    assert sender.finish(60) == 0
+    assert set(range(300)) <= set(network.taken)
+    ledger.close()
 
 
 def _tell_for_ever(ledger: Ledger, sweep_id: str) -> None:

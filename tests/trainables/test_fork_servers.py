@@ -95,14 +95,17 @@ def test_how_a_process_ended_is_said(server: ForkServer, tiny: PreparedData, tmp
         run.step()
 
 
+@pytest.mark.parametrize("unread", [False, True])
 def test_a_process_ends_with_who_asked_for_it_in_the_middle_of_a_step(
-    server: ForkServer, tiny: PreparedData, tmp_path: Path
+    unread: bool, server: ForkServer, tiny: PreparedData, tmp_path: Path
 ) -> None:
+    """Also where something that it said was not read, which resets the connection."""
     run = forked(server, tmp_path)
     told = plan(tiny, tmp_path, epochs=100_000) | {"report_at": ()}
     run.take(told)
-    run._connection.send(("step", (), False))
+    run._connection.send(("step", (), unread))
     time.sleep(0.3)
+    assert run._connection.poll(10 if unread else 0) == unread
     assert psutil.pid_exists(run.pid)
     run.close()
     gone(run.pid)
