@@ -109,6 +109,7 @@ def test_a_process_ends_with_who_asked_for_it_in_the_middle_of_a_step(
     assert psutil.pid_exists(run.pid)
     run.close()
     gone(run.pid)
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def test_the_server_outlives_who_asks_and_dies(server: ForkServer, tiny: PreparedData, tmp_path: Path) -> None:
