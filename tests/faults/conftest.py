@@ -64,10 +64,11 @@ def place(sweep_folder: Path, tmp_path: Path) -> Iterator[Place]:
 
     place = Place(sweep_folder, tmp_path / "home")
     yield place
-    left = place.processes()
-    for process in left:
-        process.kill()
-    assert left == [], "processes were left behind"
+    try:
+        place.await_end()
+    finally:
+        for process in place.processes():
+            process.kill()
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from service.states import SweepState
 
 MELTPOINT = Path(sys.executable).with_name("meltpoint")
 PATIENCE_SECONDS = 180
+GONE_SECONDS = 120
+"""After which nothing may run any more, whatever ended a sweep."""
 
 
 @dataclass
@@ -65,9 +67,9 @@ class Place:
         """Number, state and metrics of each trial, the best first."""
         return [(trial["trial_id"][-4:], trial["state"], trial["metrics"]) for trial in self.said("trials", "last")]
 
-    def await_epochs(self, process: subprocess.Popen[str]) -> None:
+    def await_epochs(self, process: subprocess.Popen[str], seconds: float = PATIENCE_SECONDS) -> None:
         """Until a trial of a running sweep has finished an epoch."""
-        until(lambda: process.poll() is not None or self._trains(), "no trial trained")
+        until(lambda: process.poll() is not None or self._trains(), "no trial trained", seconds)
         assert process.poll() is None, process.communicate()
 
     def _trains(self) -> bool:
@@ -89,6 +91,10 @@ class Place:
                 if process.environ().get("MELTPOINT_HOME") == str(self.home):
                     found.append(process)
         return found
+
+    def await_end(self) -> None:
+        """Until nothing that was started here runs any more."""
+        until(lambda: not self.processes(), "processes were left behind", GONE_SECONDS)
 
     def seconds_until_trained_again(self, resume: subprocess.Popen[str]) -> float:
         """From now until an attempt of the resumed sweep begins."""

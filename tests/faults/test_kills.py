@@ -87,7 +87,7 @@ def test_killed_at_a_random_moment(place: Place, whole: Place, turn: int, who: s
     else:
         process.kill()
         process.communicate()
-        _gone(place)
+        place.await_end()
     ends_as(place, whole, finished_of(place), record_property)
 
 
@@ -162,14 +162,6 @@ def _moved_clock(tmp_path: Path, nanoseconds: int) -> str:
     return str(folder)
 
 
-def _gone(place: Place) -> None:
-    """What the driver had started ends by itself."""
-    deadline = time.monotonic() + 120
-    while left := place.processes():
-        assert time.monotonic() < deadline, left
-        time.sleep(0.2)
-
-
 @pytest.mark.thorough
 @pytest.mark.experiment(19, runs=2)
 @pytest.mark.parametrize("state", ["running", "paused"])
@@ -189,7 +181,7 @@ def test_cancelled_from_elsewhere(place: Place, turn: int, state: str, record_pr
     again = _said(place, "cancel")
     assert (again.returncode, "is cancelled: there is nothing to cancel" in again.stderr) == (2, True)
     assert "is cancelled, and stays so" in _said(place, "resume").stderr
-    assert place.processes() == []
+    place.await_end()
 
 
 @pytest.mark.thorough
@@ -221,16 +213,19 @@ DEMO = Path(__file__).parents[2] / "examples" / "solar_cells.yaml"
 @pytest.mark.thorough
 @pytest.mark.experiment(0, runs=10)
 def test_the_demo_killed_at_a_random_moment(turn: int, tmp_path: Path, record_property: Record) -> None:
-    """Which trials are stopped early depends on the order of reports; that all end, and count once, does not."""
+    """Which trials are stopped early depends on the order of reports; that all end, and count once, does not.
+
+    Its limit of four minutes is lifted: other work on the machine may make it longer.
+    """
     place = Place(tmp_path, tmp_path / "home")
-    process = place.start("run", str(DEMO))
-    place.await_epochs(process)
+    process = place.start("run", str(DEMO), "--set", "budget.wall=1h")
+    place.await_epochs(process, 900)
     time.sleep(random.Random(os.urandom(8)).uniform(0.0, 60.0))
     kill_all(process)
     finished = finished_of(place)
     resume = place.start("resume", "last")
     record_property("recovery", place.seconds_until_trained_again(resume))
-    _, said = resume.communicate(timeout=900)
+    _, said = resume.communicate(timeout=1800)
     assert resume.returncode == 0, said
     trials = {trial.id: trial for trial in place.trials()}
     assert [trials[trial.id] for trial in finished] == finished, "a finished trial was touched"
@@ -241,4 +236,4 @@ def test_the_demo_killed_at_a_random_moment(turn: int, tmp_path: Path, record_pr
     record_property("lost", len(expected - points.keys()))
     record_property("doubled", sum(count - 1 for count in points.values()))
     assert points == dict.fromkeys(expected, 1)
-    assert place.processes() == []
+    place.await_end()
