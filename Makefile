@@ -12,7 +12,7 @@ export UV_LINK_MODE ?= hardlink
 help:
 	@echo "make demo   run a real sweep on solar-cell photos"
 	@echo "make test   every check and test"
-	@echo "make faults every experiment with faults, as often as docs/reliability.md says (about an hour)"
+	@echo "make faults every experiment with faults, as often as docs/reliability.md says (about two hours on two cores)"
 	@echo "make setup  only install into $(VENV)"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make lock   resolve requirements.lock anew"
@@ -44,8 +44,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: setup
-	$(BIN)/python -m pytest tests -n 2 --dist worksteal -m experiment --thorough \
-	  --experiments experiments.json
+	$(BIN)/python -m pytest tests -m experiment --thorough --experiments experiments.json
 	$(BIN)/python -m tests.faults.page experiments.json
 
 lock: setup

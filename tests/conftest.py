@@ -78,14 +78,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """The tests with Ray are the longest chain, and their trials are niced: the other process lets them pass."""
     if item.config.stash.get(FIRST, True):
         item.config.stash[FIRST] = False
-        thorough = item.config.getoption("--thorough")
-        if hasattr(item.config, "workerinput") and not thorough and not _needs_ray(item.path):
+        if hasattr(item.config, "workerinput") and not _needs_ray(item.path):
             os.nice(19)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _OneRay | None:
-    """Experiments that are repeated start sweeps of their own: they go to where there is time."""
-    return None if config.getoption("--thorough") else _OneRay(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _OneRay:
+    return _OneRay(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
