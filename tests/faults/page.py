@@ -1,6 +1,6 @@
 """The table in docs/reliability.md, from what the experiments found. `make faults` runs this file.
 
-python -m tests.faults.page EXPERIMENTS.json
+python -m tests.faults.page EXPERIMENTS.json ...
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def _machine() -> str:
 
 
 def main() -> None:
-    """Put the table in its place."""
-    found = json.loads(Path(sys.argv[1]).read_text())
+    """Put the table in its place, of one run or of several that each did a part."""
+    found = [one for file in sys.argv[1:] for one in json.loads(Path(file).read_text())]
     text = PAGE.read_text()
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     table = render(found, _machine(), datetime.now(UTC).date().isoformat())
