@@ -86,7 +86,7 @@ def mark_interrupted(ledger: Ledger, home: Home) -> list[Sweep]:
     """Sweeps that the ledger believes under way although no process drives them: they are interrupted from now on."""
     found = []
     for sweep in ledger.sweeps():
-        if sweep.state.is_finished or sweep.state.rests or sweep.state is SweepState.QUEUED:
+        if not sweep.state.is_under_way or sweep.state is SweepState.QUEUED:
             continue
         with try_lock(home.sweep(sweep.id) / "driver.lock") as free:
             if free and not ledger.held_elsewhere(sweep.id, _here()):

@@ -167,7 +167,7 @@ class Ledger:
             if state is SweepState.RUNNING:  # for the first time or again
                 first = func.coalesce(tables.sweeps.c.started_at, now)
                 times = {"started_at": first, "finished_at": None, "wanted": None}
-            ends = state.is_finished or state.rests
+            ends = not state.is_under_way
             if ends:
                 times["finished_at"] = now
             connection.execute(
@@ -356,12 +356,14 @@ class Ledger:
                 self.outbox.add(connection, told, sweep_id=trial.sweep_id, trial_id=trial_id)
         return closed
 
-    def cancel_trials(self, sweep_id: str, reason: str) -> None:
-        """Close every trial that has not finished."""
+    def cancel_sweep(self, sweep_id: str) -> Sweep:
+        """Close every trial that has not finished, then the sweep. Raises as `move_sweep`."""
+        reason = Wish.CANCEL.reason
         ending = Ending(state=TrialState.CANCELLED, error=reason)
         for trial in self.trials(sweep_id):
             if not trial.state.is_finished:
                 self.finish_trial(trial.id, attempt=trial.attempt, ending=ending)
+        return self.move_sweep(sweep_id, SweepState.CANCELLED, error=reason)
 
     def note_run(self, trial_id: str, mlflow_run_id: str) -> None:
         """The MLflow run that shows this trial."""

@@ -15,7 +15,7 @@ from service.tables import outbox, sweeps
 Clock = Callable[[], int]
 Writing = Callable[[], AbstractContextManager[Connection]]
 
-_AT_REST = {state.value for state in SweepState if state.is_finished or state.rests}
+_AT_REST = {state.value for state in SweepState if not state.is_under_way}
 
 
 class Outbox:

@@ -14,9 +14,6 @@ __all__ = ["RayHead"]
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 
-ATTEMPTS = 2
-"""On a busy machine Ray gives up on itself after 30 s (ray/_private/node.py), by which it has loaded what was slow."""
-
 _ADDRESS, _FAILURE = "address ", "failure "
 
 _NO_IDLE_WORKERS = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
@@ -70,25 +67,32 @@ def main() -> None:
     """Start Ray on loopback, say where, and stop it when stdin ends."""
     import ray
 
-    for attempt in range(ATTEMPTS):
-        try:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=OBJECT_STORE_BYTES,
-            )
-        except Exception as error:  # Ray raises whatever stopped it
-            ray.shutdown()
-            if attempt == ATTEMPTS - 1:
-                print(f"{_FAILURE}{first_line(error)}", flush=True)  # noqa: T201
-                return
-        else:
-            break
+    # On a busy machine Ray gives up on itself after 30 s (ray/_private/node.py); by then it has loaded what was slow.
+    failure = _failure_to_start() and _failure_to_start()
+    if failure is not None:
+        print(f"{_FAILURE}{failure}", flush=True)  # noqa: T201
+        return
     print(f"{_ADDRESS}{ray.get_runtime_context().gcs_address}", flush=True)  # noqa: T201
     sys.stdin.read()
     ray.shutdown()
+
+
+def _failure_to_start() -> str | None:
+    """Start Ray; why it did not, if it did not."""
+    import ray
+
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES,
+        )
+    except Exception as error:  # Ray raises whatever stopped it
+        ray.shutdown()
+        return first_line(error)
+    return None
 
 
 if __name__ == "__main__":

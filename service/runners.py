@@ -245,9 +245,7 @@ class _Driver:
             if self.keeper.lost is not None:
                 raise LeaseError(f"{self.keeper.lost}; this process has ended its trials") from None
             if self._heeded is Wish.CANCEL:
-                reason = Wish.CANCEL.reason
-                self.ledger.cancel_trials(self.sweep.id, reason)
-                self.ledger.move_sweep(self.sweep.id, SweepState.CANCELLED, error=reason)
+                self.ledger.cancel_sweep(self.sweep.id)
             else:
                 self._interrupt("ended by a second signal")
         except Exception as error:

@@ -84,19 +84,18 @@ class Sender:
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             (self._closed if last else self._finishing).wait(min(pause, 2.0) if last else pause)
 
-    def _tried(self, delivery: Callable[[], bool]) -> bool:
+    def _tried(self, delivery: Callable[[], bool | None]) -> bool:
         """Whether all was delivered; a ledger that cannot be written, say, is tried again as MLflow is."""
         try:
-            return delivery()
+            return bool(delivery())
         except Exception as error:
             self._note(error)
             return False
 
-    def _deliver_backlog(self) -> bool:
+    def _deliver_backlog(self) -> None:
         with try_lock(self._backlog_lock) as ours:
-            behind = self._ledger.outbox.unfinished_business() if ours else []
-            delivered = [self._deliver_all(sweep_id) for sweep_id in behind]
-        return all(delivered)
+            for sweep_id in self._ledger.outbox.unfinished_business() if ours else ():
+                self._deliver_all(sweep_id)
 
     def _deliver_all(self, sweep_id: str) -> bool:
         """Deliver what waits, passing over the lanes in which something was not taken; True if all was."""

@@ -28,6 +28,11 @@ class SweepState(StrEnum):
         """Whether it has not finished, and goes on once it is resumed."""
         return self in (SweepState.PAUSED, SweepState.INTERRUPTED)
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a process drives it, or is to: it has not finished, and does not wait to be resumed."""
+        return not self.is_finished and not self.rests
+
     def may_become(self, following: SweepState) -> bool:
         return following in _SWEEP_TRANSITIONS[self]
 

@@ -61,12 +61,13 @@ def _to_go_on(reference: str, assign: Sequence[str], home: Home) -> tuple[Sweep,
         )
     if sweep.state is SweepState.CANCELLED:
         raise UsageError(f"{sweep.id} is cancelled, and stays so; start it anew with: meltpoint run {sweep.spec_file}")
-    if sweep.state.is_finished and trials >= spec.budget.trials and not _more_allowed(began, spec):
+    may_fail_more = began.budget.max_failed != spec.budget.max_failed
+    if sweep.state.is_finished and trials >= spec.budget.trials and not may_fail_more:
         raise UsageError(
             f"{sweep.id} is {sweep.state} and had all of its {counted(trials, 'trial')}; to go on give it more: "
             f"meltpoint resume {sweep.id} --set budget.trials={2 * trials}"
         )
-    if not sweep.state.is_finished and not sweep.state.rests:
+    if sweep.state.is_under_way:
         raise UsageError(f"{sweep.id} is {sweep.state}: there is nothing to resume")
     return sweep, spec
 
@@ -74,12 +75,6 @@ def _to_go_on(reference: str, assign: Sequence[str], home: Home) -> tuple[Sweep,
 def _keys(began: SweepSpec, spec: SweepSpec) -> list[str]:
     """Of either file, those whose values must stay."""
     return [key for key in dict.fromkeys([*began.document, *spec.document]) if key not in _MAY_CHANGE]
-
-
-def _more_allowed(began: SweepSpec, spec: SweepSpec) -> bool:
-    """Whether more trials may fail than before: what a sweep that failed too often needs."""
-    limits = began.budget.max_failed, spec.budget.max_failed
-    return limits[0] != limits[1]
 
 
 def _show(outcome: Outcome, form: Format, console: Console) -> int:

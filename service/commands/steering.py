@@ -10,10 +10,8 @@ from rich.console import Console
 from service.commands.listing import open_ledger
 from service.errors import UsageError
 from service.homes import Home
-from service.ledgers import Ledger
 from service.outputs import working
 from service.records import Sweep, Wish
-from service.states import SweepState
 
 HEEDED_SECONDS = 60.0
 
@@ -35,32 +33,21 @@ def steer(reference: str, wish: Wish, home: Home, console: Console) -> int:
         sweep = ledger.find_sweep(reference)
         if sweep.state.is_finished or (sweep.state.rests and wish is not Wish.CANCEL):
             raise UsageError(f"{sweep.id} is {sweep.state}: there is nothing to {wish}")
-        if sweep.state.rests:
-            _cancel_at_rest(ledger, sweep)
+        if sweep.state.rests:  # nobody drives it
+            now = ledger.cancel_sweep(sweep.id)
         else:
             ledger.want(sweep.id, wish)
             with working(console, _MEANWHILE[wish]):
-                sweep = _awaited(lambda: ledger.sweep(sweep.id))
-        now = ledger.sweep(sweep.id)
-    console.print(f"{now.id} is {now.state}" if _rests(now) else f"{now.id}: {_MEANWHILE[wish]}", markup=False)
+                now = _awaited(lambda: ledger.sweep(sweep.id))
+    said = f": {_MEANWHILE[wish]}" if now.state.is_under_way else f" is {now.state}"
+    console.print(f"{now.id}{said}", markup=False)
     if now.state.rests:
         console.print(f"next: meltpoint resume {now.id}", markup=False)
     return 0
 
 
-def _cancel_at_rest(ledger: Ledger, sweep: Sweep) -> None:
-    """Nobody drives it."""
-    reason = Wish.CANCEL.reason
-    ledger.cancel_trials(sweep.id, reason)
-    ledger.move_sweep(sweep.id, SweepState.CANCELLED, error=reason)
-
-
 def _awaited(look: Callable[[], Sweep]) -> Sweep:
     patience = time.monotonic() + HEEDED_SECONDS
-    while not _rests(sweep := look()) and time.monotonic() < patience:
+    while (sweep := look()).state.is_under_way and time.monotonic() < patience:
         time.sleep(0.2)
     return sweep
-
-
-def _rests(sweep: Sweep) -> bool:
-    return sweep.state.is_finished or sweep.state.rests

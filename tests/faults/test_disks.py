@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from search_spaces import load_spec
 from service.homes import Home
 from service.ledgers import Ledger
 from service.outputs import stderr
-from service.records import Message
+from service.records import Message, Sweep
 from service.runners import run_sweep
 from service.senders import Sender
 from tests.faults.programs import Place, until
@@ -82,10 +83,7 @@ def test_a_full_disk_under_checkpoints_is_waited_for(
 
 @pytest.mark.experiment(12)
 def test_a_full_disk_under_the_ledger_tears_nothing(small_disk: Path) -> None:
-    ledger = Ledger.at(small_disk / "ledger.db", clock=int)
-    sweep = ledger.create_sweep(
-        name="full", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
-    )
+    ledger, sweep = _ledger_on(small_disk)
     ballast = fill(small_disk)
     with pytest.raises(OperationalError, match="disk is full"):
         _tell_for_ever(ledger, sweep.id)
@@ -94,9 +92,7 @@ def test_a_full_disk_under_the_ledger_tears_nothing(small_disk: Path) -> None:
     ledger.outbox.tell(sweep.id, "epochs", {})
     assert len(ledger.outbox.waiting(sweep.id)) == len(told) + 1
     ledger.close()
-    with sqlite3.connect(small_disk / "ledger.db") as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    connection.close()
+    _is_whole(small_disk / "ledger.db")
 
 
 class Network:
@@ -112,10 +108,7 @@ class Network:
 @pytest.mark.experiment(12)
 def test_a_full_disk_under_the_ledger_delays_its_sender(small_disk: Path, tmp_path: Path) -> None:
     """What was taken and could not be marked comes again, as it may, and all is marked once there is room."""
-    ledger = Ledger.at(small_disk / "ledger.db", clock=int)
-    sweep = ledger.create_sweep(
-        name="full", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
-    )
+    ledger, sweep = _ledger_on(small_disk)
     ledger.outbox.sent(*(message.id for message in ledger.outbox.waiting(sweep.id)))
     for number in range(300):
         ledger.outbox.tell(sweep.id, "epochs", {"n": number, "said": "x" * 1000})
@@ -129,6 +122,20 @@ def test_a_full_disk_under_the_ledger_delays_its_sender(small_disk: Path, tmp_pa
     assert sender.finish(60) == 0
     assert set(range(300)) <= set(network.taken)
     ledger.close()
+
+
+def _ledger_on(disk: Path) -> tuple[Ledger, Sweep]:
+    """With one sweep."""
+    ledger = Ledger.at(disk / "ledger.db", clock=int)
+    sweep = ledger.create_sweep(
+        name="full", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
+    )
+    return ledger, sweep
+
+
+def _is_whole(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def _tell_for_ever(ledger: Ledger, sweep_id: str) -> None:
@@ -153,9 +160,7 @@ def test_a_full_disk_under_the_ledger_interrupts_and_it_goes_on(
     assert "meltpoint resume s-" in said
     assert "Traceback" not in said
     ballast.unlink()
-    with sqlite3.connect(file) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    connection.close()
+    _is_whole(file)
     resume = place.start("resume", "last")
     record_property("recovery", place.seconds_until_trained_again(resume))
     _, said = resume.communicate(timeout=120)

@@ -150,6 +150,13 @@ def holds_it_all(server: MlflowServer, name: str, record: Record, trials: int = 
 
 
 @pytest.fixture
+def told(server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> MlflowServer:
+    """The server, to which MLflow's client here goes."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server.address}")
+    return server
+
+
+@pytest.fixture
 def place(tmp_path: Path) -> Home:
     return Home(tmp_path / "home").create()
 
@@ -180,41 +187,38 @@ def test_a_lossy_way_to_mlflow_makes_no_run_and_no_point_twice(
 @pytest.mark.experiment(16, runs=1)
 def test_mlflow_away_for_a_while_gets_it_all_when_it_is_back(
     ledger: Ledger,
-    server: MlflowServer,
+    told: MlflowServer,
     place: Home,
     turn: int,
     thorough: bool,
     monkeypatch: pytest.MonkeyPatch,
     record_property: Record,
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server.address}")
     monkeypatch.setattr("service.senders.GIVE_UP_SECONDS", 3600.0)
-    server.stop()
+    told.stop()
     sweep_id = recorded(ledger, "away")
     sender = sender_of(ledger, sweep_id, place)
     try:
         time.sleep(600.0 if thorough else 5.0)
         assert ledger.outbox.count(sweep_id) > 0
     finally:
-        server.start()
+        told.start()
     began = time.monotonic()
     assert sender.finish(120) == 0, sender.last_error
     record_property("recovery", time.monotonic() - began)
-    holds_it_all(server, "away", record_property)
+    holds_it_all(told, "away", record_property)
 
 
 @pytest.mark.experiment(18, runs=1)
 def test_a_sender_killed_again_and_again_sends_each_point_once(
     tmp_path: Path,
     ledger: Ledger,
-    server: MlflowServer,
+    told: MlflowServer,
     place: Home,
     turn: int,
     thorough: bool,
-    monkeypatch: pytest.MonkeyPatch,
     record_property: Record,
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server.address}")
     wanted, trials = (50, 200) if thorough else (4, 24)
     sweep_id = recorded(ledger, "killed", trials)
     kills = 0
@@ -229,7 +233,7 @@ def test_a_sender_killed_again_and_again_sends_each_point_once(
         os.waitpid(child, 0)
     assert kills >= wanted, "everything was sent before it could be killed so often"
     record_property("kills", kills)
-    holds_it_all(server, "killed", record_property, trials)
+    holds_it_all(told, "killed", record_property, trials)
 
 
 def _send_and_exit(path: Path, sweep_id: str, home: Home) -> None:
