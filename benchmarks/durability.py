@@ -1,10 +1,12 @@
 """What keeping everything costs: the demo's sweep against one with its ledger in memory and an outbox nobody sends.
 
-    python benchmarks/durability.py [SPEC] [--pairs N] [--set key=value]
+    python benchmarks/durability.py [SPEC] [--rounds N] [--set key=value]
 
-Runs pairs in alternating order with a warm cache, each run in a home of its own that shares the images and activations
-of the first. Prints, for each pair's differences, the median and a 95 % interval of the median (bootstrap): CPU seconds
-of the driving process, and wall seconds from the first trial to the end of the sweep.
+Each round runs three sides, in an order that turns: "kept" (ledger on disk, MLflow told), "in memory", and "MLflow
+away" (as kept, but nobody listens where MLflow should). Each runs with a warm cache in a home of its own that shares
+the images and activations of the first. Prints, for the differences within a round, the median and a 95 % interval of
+the median (bootstrap): CPU seconds of the driving process and of the process that tells MLflow, and wall seconds from
+the first trial to the end of the sweep.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import machines
@@ -30,35 +33,55 @@ from sides import HERE, MELTPOINT
 
 DEMO = HERE.parent / "examples" / "solar_cells.yaml"
 SHARED = ("data", "activations")
+SENDER = "sweep:sender"
+NOBODY = "http://127.0.0.1:9"
 RESAMPLES = 10_000
+TITLES = {"driver": "CPU seconds, driver", "sender": "CPU seconds, sender", "wall": "wall seconds of the sweep"}
+
+
+class Side(StrEnum):
+    """How a sweep is kept; the value is the table's word."""
+
+    KEPT = "kept"
+    IN_MEMORY = "in memory"
+    AWAY = "MLflow away"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes it so."""
+        if self is Side.KEPT:
+            return {}
+        return {"MELTPOINT_LEDGER": "sqlite://"} if self is Side.IN_MEMORY else {"MLFLOW_TRACKING_URI": NOBODY}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Seconds: of the driving process's CPU, and of wall time while the sweep ran."""
+    """Seconds: of CPU of the driving process and of the one that tells MLflow, and of wall time while the sweep ran."""
 
-    cpu: float
+    driver: float
+    sender: float
     wall: float
 
 
-def run(arguments: Sequence[str], home: Path, *, kept: bool) -> Cost:
-    """One sweep; kept: with the ledger on disk and MLflow told."""
-    environment = os.environ | {"PYTHONPATH": str(HERE.parent), "MELTPOINT_HOME": str(home)}
-    if not kept:
-        environment["MELTPOINT_LEDGER"] = "sqlite://"
+def run(arguments: Sequence[str], home: Path, side: Side) -> Cost:
+    """One sweep."""
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent), "MELTPOINT_HOME": str(home)} | side.environment
     command = [*MELTPOINT, "run", *arguments, "-o", "json"]
-    cpu = 0.0
+    seconds: dict[int, float] = {}
+    senders: set[int] = set()
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        watched = psutil.Process(process.pid)
         while process.poll() is None:
-            with suppress(psutil.Error):
-                times = watched.cpu_times()
-                cpu = max(cpu, times.user + times.system)
-            time.sleep(0.05)
+            senders |= {found.pid for found in psutil.process_iter(["name"]) if found.info["name"] == SENDER}
+            for pid in {process.pid, *senders}:
+                with suppress(psutil.Error):
+                    times = psutil.Process(pid).cpu_times()
+                    seconds[pid] = times.user + times.system
+            time.sleep(0.1)
         assert process.stdout is not None
         outcome = json.loads(process.stdout.read())
     assert outcome["state"] == "completed", outcome
-    return Cost(cpu=cpu, wall=outcome["seconds"])
+    sent = sum(seconds[pid] for pid in senders if pid in seconds)
+    return Cost(driver=seconds[process.pid], sender=sent, wall=outcome["seconds"])
 
 
 def home_like(first: Path, scratch: Path, number: int) -> Path:
@@ -77,39 +100,45 @@ def interval(differences: Sequence[float]) -> tuple[float, float]:
     return medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES)]
 
 
+def rows(rounds: Sequence[dict[Side, Cost]], side: Side, other: Side) -> Iterator[str]:
+    """The table's lines that hold one side against another."""
+    for name, title in TITLES.items():
+        here, there = ([getattr(found[which], name) for found in rounds] for which in (side, other))
+        differences = [x - y for x, y in zip(here, there, strict=True)]
+        low, high = interval(differences)
+        cells = [f"{statistics.median(here):.2f}", f"{statistics.median(there):.2f}"]
+        cells += [f"{statistics.median(differences):+.2f}", f"{low:+.2f} to {high:+.2f}"]
+        yield f"| {title}: {side}, {other} | {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spec", nargs="?", type=Path, default=DEMO)
-    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--set", action="append", default=[], dest="assign")
     options = parser.parse_args()
     arguments = [str(options.spec), *(part for one in options.assign for part in ("--set", one))]
-    pairs: list[tuple[Cost, Cost]] = []
+    sides = list(Side)
+    rounds: list[dict[Side, Cost]] = []
     with tempfile.TemporaryDirectory(prefix="meltpoint-durability-") as folder:
         scratch = Path(folder)
         first = scratch / "first"
-        run(arguments, first, kept=True)
-        for number in range(options.pairs):
-            found = {}
-            for kept in (True, False) if number % 2 else (False, True):
-                home = home_like(first, scratch, 2 * number + kept)
-                found[kept] = run(arguments, home, kept=kept)
+        run(arguments, first, Side.KEPT)
+        for number in range(options.rounds):
+            found: dict[Side, Cost] = {}
+            turned = sides[number % 3 :] + sides[: number % 3]
+            for side in turned:
+                home = home_like(first, scratch, len(rounds) * 3 + len(found))
+                found[side] = run(arguments, home, side)
+                print(f"round {number + 1}/{options.rounds}, {side}: {found[side]}", file=sys.stderr, flush=True)
                 shutil.rmtree(home)
-            pairs.append((found[True], found[False]))
-            print(f"pair {number + 1}/{options.pairs}: {found[True]} {found[False]}", file=sys.stderr, flush=True)
+            rounds.append(found)
     about = machines.describe()
-    print(f"{about['date']}; {about['machine']}; commit {about['commit']}; {options.pairs} pairs\n")
-    print("| | kept | in memory | median difference | 95 % interval |\n| --- | --- | --- | --- | --- |")
-    for name, title in (("cpu", "CPU seconds of the driver"), ("wall", "wall seconds of the sweep")):
-        kept, bare = ([getattr(cost, name) for cost in side] for side in zip(*pairs, strict=True))
-        differences = [x - y for x, y in zip(kept, bare, strict=True)]
-        low, high = interval(differences)
-        middle = statistics.median(differences)
-        print(
-            f"| {title} | {statistics.median(kept):.2f} | {statistics.median(bare):.2f} | {middle:+.2f} | "
-            f"{low:+.2f} to {high:+.2f} |"
-        )
+    print(f"{about['date']}; {about['machine']}; commit {about['commit']}; {options.rounds} rounds\n")
+    print("| | first | second | median difference | 95 % interval |\n| --- | --- | --- | --- | --- |")
+    for side, other in ((Side.KEPT, Side.IN_MEMORY), (Side.AWAY, Side.KEPT)):
+        print("\n".join(rows(rounds, side, other)))
 
 
 if __name__ == "__main__":
