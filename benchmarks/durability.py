@@ -3,10 +3,10 @@
     python benchmarks/durability.py [SPEC] [--rounds N] [--set key=value]
 
 Each round runs three sides, in an order that turns: "kept" (ledger on disk, MLflow told), "in memory", and "MLflow
-away" (as kept, but nobody listens where MLflow should). Each runs with a warm cache in a home of its own that shares
-the images and activations of the first. Prints, for the differences within a round, the median and a 95 % interval of
-the median (bootstrap): CPU seconds of the driving process and of the process that tells MLflow, and wall seconds from
-the first trial to the end of the sweep.
+away" (as kept, but nobody listens where MLflow should). Each runs in a home of its own in which the same sweep ran once
+before, so that images and activations are there. Prints, for the differences within a round, the median and a 95 %
+interval of the median (bootstrap): CPU seconds of the driving process and of the process that tells MLflow, and wall
+seconds from the first trial to the end of the sweep.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import psutil
 from sides import HERE, MELTPOINT
 
 DEMO = HERE.parent / "examples" / "solar_cells.yaml"
-SHARED = ("data", "activations")
+LINKED = ("data", "activations")
 SENDER = "sweep:sender"
 NOBODY = "http://127.0.0.1:9"
 RESAMPLES = 10_000
@@ -64,19 +64,30 @@ class Cost:
 
 
 def run(arguments: Sequence[str], home: Path, side: Side) -> Cost:
-    """One sweep."""
+    """One sweep.
+
+    Raises:
+        RuntimeError: it failed; holds what it printed.
+    """
     environment = os.environ | {"PYTHONPATH": str(HERE.parent), "MELTPOINT_HOME": str(home)} | side.environment
     command = [*MELTPOINT, "run", *arguments, "-o", "json"]
     seconds: dict[int, float] = {}
-    senders: set[int] = set()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    senders: list[int] = []
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=said) as process,
+    ):
         while process.poll() is None:
-            senders |= {found.pid for found in psutil.process_iter(["name"]) if found.info["name"] == SENDER}
-            for pid in {process.pid, *senders}:
+            with suppress(psutil.Error):
+                senders = senders or [p.pid for p in psutil.Process(process.pid).children(True) if p.name() == SENDER]
+            for pid in (process.pid, *senders):
                 with suppress(psutil.Error):
                     times = psutil.Process(pid).cpu_times()
                     seconds[pid] = times.user + times.system
             time.sleep(0.1)
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(said.read().decode())
         assert process.stdout is not None
         outcome = json.loads(process.stdout.read())
     assert outcome["state"] == "completed", outcome
@@ -85,11 +96,13 @@ def run(arguments: Sequence[str], home: Path, side: Side) -> Cost:
 
 
 def home_like(first: Path, scratch: Path, number: int) -> Path:
-    """A fresh home with the images and activations of another, which are linked."""
+    """A home as another is, where one sweep ran: its images and activations are linked, its databases copied."""
     home = scratch / f"home-{number}"
     home.mkdir()
-    for name in SHARED:
+    for name in LINKED:
         shutil.copytree(first / name, home / name, copy_function=os.link)
+    for database in first.glob("*.db"):
+        shutil.copy(database, home)
     return home
 
 
