@@ -6,6 +6,7 @@ writes both from the models themselves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
@@ -30,6 +31,8 @@ class BackboneInfo:
         input_size: height and width in pixels of the images it was trained on.
         sizing: `any` image size; `resized`: its positions are interpolated to another; `fixed`: no other.
         features: length of the vector that a classifier sees.
+        map_size: height and width of the feature maps (B, features, h, w) that are pooled to that vector, of images
+            of `input_size`; 0 where the last stage gives none.
         mean, std: normalise RGB values in 0..1.
         interpolation: how the images it was trained on were resized, which counts as long as its weights do.
         weights_source: `package:NAME` on the package registry, `url:` of a file, `hub:NAME` on Hugging Face's
@@ -40,6 +43,7 @@ class BackboneInfo:
     family: str
     stages: int
     features: int
+    map_size: int
     parameters: int
     multiply_adds: int
     input_size: int
@@ -114,6 +118,7 @@ def _parse(row: str) -> BackboneInfo:
         family=cells["family"],
         stages=int(cells["stages"]),
         features=int(cells["features"]),
+        map_size=int(cells["map_size"]),
         parameters=int(cells["parameters"]),
         multiply_adds=int(cells["multiply_adds"]),
         input_size=int(cells["input_size"]),
@@ -159,6 +164,12 @@ def stage_count(backbone: str) -> int:
     if stages is None:
         raise MeltpointError(f"the stages of backbone {backbone} can be counted only by a program that imports it")
     return stages
+
+
+def map_side(backbone: str, image_size: int) -> int:
+    """Height and width of the last feature maps of images of `image_size` px, 0 where the backbone gives none."""
+    info = BACKBONES[backbone]
+    return math.ceil(image_size * info.map_size / info.input_size)
 
 
 def resolve_freeze_depth(depth: int | str, *, backbone: str) -> int:

@@ -55,12 +55,15 @@ def describe(backbone: str) -> BackboneInfo:
     cut = arch.cut(copy.deepcopy(arch.skeleton))
     whole = cut.whole()
     with Counting() as counting, ShapesOnly() as shapes:
-        features = _followed(whole, size)
+        maps = _followed(nn.Sequential(*cut.stages), size)
+        with torch.no_grad():
+            features: Tensor = nn.Sequential(cut.pool, nn.Flatten())(maps)
     return BackboneInfo(
         name=backbone,
         family=arch.family,
         stages=len(cut.stages),
         features=features.shape[1],
+        map_size=map_size(maps, features),
         parameters=sum(parameter.numel() for parameter in arch.skeleton.parameters()),
         multiply_adds=counting.multiply_adds + shapes.multiply_adds,
         sizing=_sizing(backbone, whole, size),
@@ -145,6 +148,11 @@ def _followed(whole: nn.Module, size: int) -> Tensor:
     with torch.no_grad():
         features: Tensor = whole(torch.empty(1, 3, size, size, device="meta"))
     return features
+
+
+def map_size(last: Tensor, features: Tensor) -> int:
+    """Height and width of what the last stage gave, where it is maps of these features; else 0."""
+    return last.shape[-1] if last.ndim == 4 and last.shape[1] == features.shape[1] else 0
 
 
 def _sizing(backbone: str, whole: nn.Module, size: int) -> Sizing:
