@@ -1,6 +1,6 @@
 """What may be chosen: recipes, spaces over them, and the sweep files that name both."""
 
-from search_spaces.backbones import BACKBONES, BackboneInfo, resolve_freeze_depth
+from search_spaces.backbones import BACKBONES, BackboneInfo, map_side, resolve_freeze_depth
 from search_spaces.documents import Document, load_document
 from search_spaces.domains import Choice, Domain, Fixed, Range, Value
 from search_spaces.errors import MISSING, MeltpointError, Problem, SpecError, did_you_mean
@@ -67,6 +67,7 @@ __all__ = [
     "grid_size",
     "load_document",
     "load_spec",
+    "map_side",
     "parse_space",
     "parse_spec",
     "recipes_drawn",

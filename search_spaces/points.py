@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from search_spaces.backbones import resolve_freeze_depth
+from search_spaces.combinations import Setting, broken_rules
 from search_spaces.domains import Choice, Value, same
 from search_spaces.errors import Problem, SpecError, did_you_mean
 from search_spaces.recipe import Recipe
@@ -18,11 +19,13 @@ from search_spaces.vocabulary import PARAMETERS
 _DEFAULT_BACKBONE: Final = str(PARAMETERS["backbone"].default())
 
 
-def read_points(raw: object, path: str, space: Space | None) -> tuple[tuple[Recipe, ...], list[Problem]]:
+def read_points(
+    raw: object, path: str, space: Space | None, setting: Setting
+) -> tuple[tuple[Recipe, ...], list[Problem]]:
     """The recipes of a list of points, and what is wrong with them.
 
     A point gives what differs from the space's default recipe, and must lie in the space; without a space
-    it gives what differs from the vocabulary's defaults.
+    it gives what differs from the vocabulary's defaults. setting: the trainings that they are for.
     """
     if not isinstance(raw, list) or not raw:
         return (), [Problem(path=path, rule="must be a list of at least one recipe", value=raw)]
@@ -30,13 +33,13 @@ def read_points(raw: object, path: str, space: Space | None) -> tuple[tuple[Reci
     recipes = []
     for index, one in enumerate(raw):
         try:
-            recipes.append(_recipe(one, join_path(path, index), space))
+            recipes.append(_recipe(one, join_path(path, index), space, setting))
         except SpecError as error:
             problems += error.problems
     return tuple(recipes), problems
 
 
-def _recipe(raw: object, path: str, space: Space | None) -> Recipe:
+def _recipe(raw: object, path: str, space: Space | None, setting: Setting) -> Recipe:
     problems: list[Problem] = []
     given = _given(raw, path, problems)
     if problems:
@@ -51,6 +54,13 @@ def _recipe(raw: object, path: str, space: Space | None) -> Recipe:
     except ValueError as error:  # a recipe takes an own backbone's resolved depth as it is
         where = join_path(path, "freeze_depth")
         raise SpecError([Problem(path=where, rule=str(error), value=recipe.freeze_depth)]) from None
+    flat = recipe.flat()
+    broken = [
+        Problem(path=join_path(path, rule.names[0]), rule=text, value=flat[rule.names[0]])
+        for rule, text in broken_rules(flat, setting)
+    ]
+    if broken:
+        raise SpecError(broken)
     return recipe
 
 
@@ -107,11 +117,14 @@ def _named(space: Space, point: Point) -> dict[str, Value]:
 
 def _agrees(name: str, value: Value, drawn: Mapping[str, Value]) -> bool:
     """Whether a recipe of the space with these drawn values has `value` under `name`."""
-    if name in drawn:
-        return True
+    return name in drawn or _is_left_at(name, value, drawn)
+
+
+def _is_left_at(name: str, value: Value, beside: Mapping[str, Value]) -> bool:
+    """Whether a name that is not drawn has this value, beside these."""
     parameter = PARAMETERS[name]
     decider = parameter.decided_by
-    return same(value, parameter.default(drawn.get(decider, PARAMETERS[decider].default()) if decider else None))
+    return same(value, parameter.default(beside.get(decider, PARAMETERS[decider].default()) if decider else None))
 
 
 def _outside(given: Mapping[str, Value], path: str, space: Space) -> list[Problem]:
@@ -122,6 +135,6 @@ def _outside(given: Mapping[str, Value], path: str, space: Space) -> list[Proble
         where = join_path(path, name)
         if entries and not any(spelled_in(entry, value, backbone) for entry in entries):
             problems.append(Problem(path=where, rule="lies outside the space", value=value))
-        elif not entries and not same(value, PARAMETERS[name].default(given.get("optimizer.name"))):
+        elif not entries and not _is_left_at(name, value, given):
             problems.append(Problem(path=where, rule="is not what the space leaves it at", value=value))
     return problems or [Problem(path=path, rule="no recipe of the space has these values together")]

@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from search_spaces.backbones import BACKBONES, resolve_freeze_depth, why_unknown
+from search_spaces.combinations import Setting, broken_rules
 from search_spaces.errors import MISSING, Problem, SpecError, did_you_mean
 from search_spaces.own_code import is_own
 from search_spaces.records import (
@@ -21,17 +22,38 @@ from search_spaces.records import (
     About,
     Adamw,
     Augment,
+    Averaging,
     Balance,
+    Clip,
+    Constant,
     Dropout,
+    Head,
+    Lbfgs,
     Mix,
+    NoAveraging,
+    NoPenalty,
     OpenChoice,
     Optimizer,
+    Penalty,
     Record,
+    Schedule,
+    UsedWith,
+    is_used,
     record_name,
 )
 from search_spaces.schema_errors import rule_of
 
 Scalar = bool | int | float | str | list[float]
+
+FULL_BATCH_PART: Final = 256
+"""Images whose gradients are computed together where a batch is all of them."""
+
+_LATER_GROUPS: Final = ("schedule", "penalty", "clip", "head", "averaging")
+_LATER_NAMES: Final = (
+    *("dropout.kind", "dropout.scaling", "dropout.drop_path"),
+    *("augment.cutout", "mix.mixup", "mix.cutmix"),
+)
+"""What the first recipes did not have: at its default it counts for no identity, so that theirs stay."""
 
 _PTH_WITH_DIGEST: Final = re.compile(r".+\.pth#sha256=[0-9a-fA-F]{64}")
 
@@ -62,13 +84,18 @@ class Recipe(Record):
         ),
     ] = Field(default="all", validate_default=True)
     optimizer: Optimizer = Adamw()
+    schedule: Schedule = Constant()
+    penalty: Penalty = NoPenalty()
+    clip: Clip = Clip()
     dropout: Dropout = Dropout()
+    head: Head = Head()
     augment: Augment = Augment()
     mix: Mix = Mix()
+    averaging: Averaging = NoAveraging()
     balance: Balance = Balance()
     batch_size: Annotated[
         int,
-        Field(ge=1, le=4096, description="images in one step"),
+        Field(ge=0, le=4096, description="images in one step; 0 is all of them, a step an epoch"),
         About(description="images in one step", paper="Goyal et al. 2017", prefix="invariant"),
     ] = 32
     precision: Annotated[
@@ -104,6 +131,14 @@ class Recipe(Record):
             return depth
         return resolve_freeze_depth(depth, backbone=backbone)
 
+    @model_validator(mode="after")
+    def _possible_together(self) -> Self:
+        values = self.flat()
+        for rule, text in broken_rules(values, Setting()):
+            name = rule.names[0]
+            raise PydanticCustomError("combination", "{text}", {"text": text, "name": name, "value": values.get(name)})
+        return self
+
     @classmethod
     def from_flat(cls, values: Mapping[str, object]) -> Self:
         """The recipe with these dotted names (`optimizer.lr`), every other name at its default.
@@ -112,7 +147,7 @@ class Recipe(Record):
         """
         problems = list(_misnamed(values))
         wrong = {problem.path for problem in problems}
-        nested: dict[str, Any] = {"optimizer": {"name": Recipe.model_fields["optimizer"].default.name}}
+        nested: dict[str, Any] = {group: {"name": name} for group, name in _chosen_by_default().items()}
         for name, value in values.items():
             group, _, field = name.partition(".")
             if name in wrong:
@@ -136,7 +171,8 @@ class Recipe(Record):
             value = getattr(self, name)
             if isinstance(value, Record):
                 for field, inner in value:
-                    flat[f"{name}.{field}"] = list(inner) if isinstance(inner, tuple) else inner
+                    if is_used(value, field):
+                        flat[f"{name}.{field}"] = list(inner) if isinstance(inner, tuple) else inner
             else:
                 flat[name] = value
         return flat
@@ -148,9 +184,26 @@ class Recipe(Record):
         return self.model_copy(update={"weights": str(folder / self.weights)})
 
     @property
+    def shared_views(self) -> str | None:
+        """What names the views whose activations other trials may use too; None where each batch is mixed first."""
+        return None if self.mix.per_batch else self.augment.drawing
+
+    @property
+    def images_at_once(self) -> int:
+        """Of which gradients are computed together: a batch, or a part of it where that is all images."""
+        return self.batch_size or FULL_BATCH_PART
+
+    @property
+    def passes(self) -> int:
+        """How often an epoch goes over the images at most."""
+        return self.optimizer.max_evals if isinstance(self.optimizer, Lbfgs) else 1
+
+    @property
     def identity(self) -> str:
         """16 hex digits of the SHA-256 over the active, resolved values."""
-        text = json.dumps(self.flat(), sort_keys=True, separators=(",", ":"))
+        default = _default_values()
+        told = {name: value for name, value in self.flat().items() if not (_later(name) and value == default.get(name))}
+        text = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -179,21 +232,52 @@ def recipe_names() -> Mapping[str, frozenset[str | None]]:
     return names
 
 
+@cache
+def _default_values() -> Mapping[str, Scalar]:
+    return Recipe().flat()
+
+
+def _later(name: str) -> bool:
+    return name in _LATER_NAMES or name.partition(".")[0] in _LATER_GROUPS
+
+
+@cache
+def _chosen_by_default() -> Mapping[str, str]:
+    """The default record of each group that has several, by name."""
+    return {group: Recipe.model_fields[group].default.name for group, records in GROUPS.items() if len(records) > 1}
+
+
 def _misnamed(values: Mapping[str, object]) -> Iterator[Problem]:
-    known = recipe_names()
-    optimizer = str(values.get("optimizer.name", Recipe.model_fields["optimizer"].default.name))
+    known, defaults = recipe_names(), _chosen_by_default()
     for name in values:
+        group, _, field = name.partition(".")
         if name in GROUPS:
             names = ", ".join(other for other in known if other.startswith(f"{name}."))
             yield Problem(path=name, rule=f"is a group; give its names: {names}")
         elif name not in known:
             yield Problem(path=name, rule=f"unknown name{did_you_mean(name, known)}")
-        elif name.startswith("optimizer.") and optimizer in known["optimizer.name"] - known[name]:
-            users = ", ".join(sorted(str(user) for user in known[name]))
-            yield Problem(path=name, rule=f"is not used by {optimizer}, only by {users}")
+        elif group in defaults:
+            chosen = str(values.get(f"{group}.name", defaults[group]))
+            if chosen in known[f"{group}.name"] - known[name]:
+                users = ", ".join(sorted(str(user) for user in known[name]))
+                yield Problem(path=name, rule=f"is not used by {chosen}, only by {users}")
+        elif group in GROUPS:
+            yield from _unused(name, GROUPS[group][0], field, values)
+
+
+def _unused(name: str, record: type[Record], field: str, values: Mapping[str, object]) -> Iterator[Problem]:
+    for item in record.model_fields[field].metadata:
+        if isinstance(item, UsedWith):
+            decider = f"{name.partition('.')[0]}.{item.field}"
+            chosen = values.get(decider, record.model_fields[item.field].default)
+            if chosen not in item.values:
+                yield Problem(path=name, rule=f"is used only with {decider} {', '.join(item.values)}, not {chosen}")
 
 
 def _problem(detail: ErrorDetails) -> Problem:
+    if detail["type"] == "combination":
+        context = detail["ctx"]
+        return Problem(path=context["name"], rule=context["text"], value=context["value"])
     place = [part for part in detail["loc"] if isinstance(part, str)]
     if detail["type"] == "union_tag_invalid":
         choices = [str(record_name(record)) for record in GROUPS[place[0]]]

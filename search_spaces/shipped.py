@@ -12,9 +12,10 @@ from search_spaces.documents import load_document
 
 SHIPPED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "lecture7": "the six optimizers of the lecture, dropout, five augmentations, freeze depth",
+        "lecture7": "CS231n's lecture 7: optimizers, decays, penalties, kinds of dropout, augmentations, freeze depth",
         "head_only": "a linear probe: optimizers, dropout, label smoothing, augmentation",
         "fine_tune": "thawed from the last stage to all, with low learning rates and weight decay",
+        "quicktune": "the space of Quick-Tune (Arango et al. 2024), for trainings of more than 10 epochs",
     }
 )
 """Name and what it is for."""

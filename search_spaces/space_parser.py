@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from search_spaces.backbones import resolve_freeze_depth
+from search_spaces.clashes import Clash, clashes
+from search_spaces.combinations import Setting
 from search_spaces.domains import Choice, Fixed, Range, Value
-from search_spaces.errors import Problem, SpecError, did_you_mean
+from search_spaces.errors import MISSING, Problem, SpecError, did_you_mean
 from search_spaces.feasibility import Candidate, Facts, Reachable
 from search_spaces.items import Item, Leaf, When, merge
 from search_spaces.shipped import SHIPPED, shipped_document
@@ -24,10 +26,12 @@ def parse_space(document: object, path: str = "space") -> Space:
     return space
 
 
-def read_space(document: object, path: str = "space", *, grid: bool = False) -> tuple[Space, list[Problem]]:
+def read_space(
+    document: object, path: str = "space", *, grid: bool = False, setting: Setting | None = None
+) -> tuple[Space, list[Problem]]:
     """The space of a document, and what is wrong with it; the space is only sound where nothing is.
 
-    Of a `grid`, every domain must be finite.
+    Of a `grid`, every domain must be finite. setting: what is known of the trainings that its recipes are for.
     """
     reader = SpaceReader()
     items = _items(document, path, reader)
@@ -36,7 +40,34 @@ def read_space(document: object, path: str = "space", *, grid: bool = False) -> 
     if grid:
         keys = {entry.key for entry in entries}
         reader.problems += _continuous((draft for draft in drafts if draft.candidate.key in keys), document, path)
-    return Space(tuple(entries)), reader.problems
+    space = Space(tuple(entries))
+    if not reader.problems:
+        by_key = {draft.candidate.key: draft for draft in drafts}
+        reader.problems += _together(clashes(space, setting or Setting()), by_key, document, path)
+    return space, reader.problems
+
+
+def _together(found: Iterable[Clash], drafts: Mapping[str, _Draft], document: object, path: str) -> Iterable[Problem]:
+    """A problem for each name that a space draws beside what it cannot be with."""
+    problems: dict[Problem, None] = {}
+    for clash in found:
+        if clash.entry is None:
+            problems[Problem(path=path, rule=clash.text)] = None
+            continue
+        where, whose = _place(drafts[clash.entry.key], document, path)
+        if clash.value is None:  # the text begins with the name of another
+            whose = ""
+        value = MISSING if clash.value is None else clash.value
+        problems[Problem(path=where, rule=f"{whose}{clash.text}", value=value)] = None
+    return problems
+
+
+def _place(draft: _Draft, document: object, path: str) -> tuple[str, str]:
+    """Where a document gives this, and how a rule about it begins where that is by extending a shipped space."""
+    if not draft.inherited:
+        return draft.path, ""
+    assert isinstance(document, Mapping)
+    return f"{path}.extends", f"{draft.candidate.name} of {document['extends']} "
 
 
 def _items(document: object, path: str, reader: SpaceReader) -> list[Item]:
@@ -207,12 +238,10 @@ def _continuous(drafts: Iterable[_Draft], document: object, path: str) -> Iterab
     """A problem for each continuous range, of which there is no grid; one a name where the shipped space gives it."""
     found: dict[Problem, None] = {}
     for draft in drafts:
-        domain, where, whose = draft.candidate.domain, draft.path, ""
+        domain = draft.candidate.domain
         if not isinstance(domain, Range) or domain.size is not None:
             continue
-        if draft.inherited:
-            assert isinstance(document, Mapping)
-            where, whose = f"{path}.extends", f"{draft.candidate.name} of {document['extends']} "
+        where, whose = _place(draft, document, path)
         step = "" if domain.log else " or have a step"
         found[Problem(path=where, rule=f"{whose}must be listed (values){step} where search.algorithm is grid")] = None
     return found

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PrivateAttr, Vali
 
 from search_spaces import assignments
 from search_spaces.assignments import Assignment
+from search_spaces.combinations import Setting
 from search_spaces.documents import Document, read_document
 from search_spaces.errors import Problem, SpecError, did_you_mean
 from search_spaces.grids import grid_size
@@ -209,7 +210,9 @@ class _Reader:
 
     def _space(self, values: dict[str, Any]) -> None:
         if "space" in self.raw:
-            values["space"], problems = read_space(self.raw["space"], grid=self._is_grid())
+            values["space"], problems = read_space(
+                self.raw["space"], grid=self._is_grid(), setting=self._setting(values)
+            )
             self.problems += problems
             if problems:
                 del values["space"]
@@ -217,6 +220,14 @@ class _Reader:
             values["space"] = Space()
         else:
             self.problems.append(Problem(path="space", rule="is required"))
+
+    def _setting(self, values: Mapping[str, Any]) -> Setting:
+        """Of the trainings, as far as the file has it right."""
+        budget = None if "budget" in self.raw and "budget" not in values else values.get("budget", BudgetSpec())
+        data = values.get("data")
+        return Setting(
+            epochs=None if budget is None else budget.epochs, image_size=None if data is None else data.image_size
+        )
 
     def _is_grid(self) -> bool:
         search = self.raw.get("search")
@@ -239,7 +250,7 @@ class _Reader:
         if "space" not in values:
             return
         space = values["space"] if "space" in self.raw else None
-        recipes, problems = read_points(self.raw["search"]["points"], "search.points", space)
+        recipes, problems = read_points(self.raw["search"]["points"], "search.points", space, self._setting(values))
         self.problems += problems
         if search is not None:
             values["search"] = search.model_copy(update={"points": recipes})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -17,7 +17,17 @@ from search_spaces.errors import did_you_mean
 from search_spaces.own_backbones import own_stages
 from search_spaces.own_code import ExtensionKind, is_own
 from search_spaces.recipe import Recipe, check_weights_source
-from search_spaces.records import GROUPS, About, OpenChoice, Prefix, Record, record_name
+from search_spaces.records import (
+    GROUPS,
+    SURVEYS,
+    About,
+    OpenChoice,
+    Origin,
+    Prefix,
+    Record,
+    UsedWith,
+    record_name,
+)
 from search_spaces.schema_errors import rule_of
 
 Kind = Literal["float", "int", "str", "pair", "depth", "choice"]
@@ -128,6 +138,7 @@ def _kind(name: str, info: FieldInfo) -> Kind:
 def _parameter(name: str, info: FieldInfo, about: About, defaults: Mapping[str | None, Value]) -> Parameter:
     kind = _kind(name, info)
     open_choice = _open_choice(info)
+    origin = _marked(info, Origin)
     choices = tuple(map(str, get_args(info.annotation))) if open_choice is None else open_choice.known
     adapter: TypeAdapter[Any] | None = None
     if kind not in ("choice", "depth"):
@@ -139,17 +150,29 @@ def _parameter(name: str, info: FieldInfo, about: About, defaults: Mapping[str |
         choices=choices if kind == "choice" else (),
         bounds=_bounds(info),
         description=info.description or about.description,
-        paper=about.paper,
-        prefix=about.prefix,
-        active_for=None,
+        paper=(origin or about).paper,
+        prefix=(origin or about).prefix,
+        active_for=_used_with(name, info),
         defaults=MappingProxyType(dict(defaults)),
         _adapter=adapter,
         own=None if open_choice is None else open_choice.kind,
     )
 
 
+Mark = TypeVar("Mark")
+
+
+def _marked(info: FieldInfo, kind: type[Mark]) -> Mark | None:
+    return next((item for item in info.metadata if isinstance(item, kind)), None)
+
+
 def _open_choice(info: FieldInfo) -> OpenChoice | None:
-    return next((item for item in info.metadata if isinstance(item, OpenChoice)), None)
+    return _marked(info, OpenChoice)
+
+
+def _used_with(name: str, info: FieldInfo) -> tuple[str, frozenset[str]] | None:
+    used = _marked(info, UsedWith)
+    return None if used is None else (f"{name.partition('.')[0]}.{used.field}", frozenset(used.values))
 
 
 def _plain_parameter(name: str, info: FieldInfo) -> Parameter:
@@ -189,7 +212,7 @@ def _selector(group: str, records: Mapping[str | None, type[Record]]) -> Paramet
         choices=tuple(str(name) for name in records),
         bounds=Bounds(),
         description=f"which {group}",
-        paper="Ruder 2016, https://arxiv.org/abs/1609.04747",
+        paper=SURVEYS[group],
         prefix="invariant",
         active_for=None,
         defaults=MappingProxyType({None: Recipe.model_fields[group].default.name}),

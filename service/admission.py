@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from search_spaces import SweepSpec, values_used
+from search_spaces import SweepSpec, recipes_drawn, values_used
+from trainables.backbones import check_pool
 from trainables.devices import resolve_device
 from trainables.export import check_own_export
 from trainables.own_code import importable_from, load_own
 from trainables.own_metrics import own_metrics
 from trainables.precision import check_precision
+from trainables.stochastic_depth import check_drop_path
 from trainables.views import find_policy
 
-__all__ = ["check_own_code", "check_precisions"]
+__all__ = ["check_own_code", "check_parts", "check_precisions"]
 
 
 def check_own_code(spec: SweepSpec) -> None:
@@ -25,6 +27,20 @@ def check_own_code(spec: SweepSpec) -> None:
         find_policy(str(policy))
     for backbone in values_used(spec, "backbone"):
         check_own_export(str(backbone), spec.data.image_size)
+
+
+def check_parts(spec: SweepSpec) -> None:
+    """Every backbone has the residual blocks and the feature maps that a trial may ask it for.
+
+    Raises MeltpointError. Of a space, as far as 256 draws show it; a trial that asks for more than there is fails.
+    """
+    recipes = recipes_drawn(spec)
+    for backbone in dict.fromkeys(recipe.backbone for recipe in recipes if recipe.dropout.drop_path):
+        check_drop_path(backbone)
+    for backbone, head in {
+        recipe.backbone: recipe.head for recipe in recipes if recipe.head.pool != "backbone"
+    }.items():
+        check_pool(backbone, head, spec.data.image_size)
 
 
 def check_precisions(spec: SweepSpec, device: str) -> None:

@@ -8,14 +8,16 @@ from search_spaces import Recipe
 from service.records import Trial
 from trainables.backbones import Classifier
 from trainables.checkpoints import NestedTensors, load_checkpoint
+from trainables.ensembles import Ensemble
 from trainables.prepared import PreparedData
 from trainables.sharing import SharingPlan
-from trainables.training import Trainer, trained_model
+from trainables.trained_models import trained_epochs, trained_model
+from trainables.training import Trainer
 
 __all__ = ["best_model", "best_trainer"]
 
 
-def best_model(trial: Trial, data: PreparedData) -> Classifier:
+def best_model(trial: Trial, data: PreparedData) -> Classifier | Ensemble:
     """The model, on the CPU; data: what it was trained on.
 
     Raises CheckpointError where its checkpoint is gone or damaged.
@@ -26,7 +28,8 @@ def best_model(trial: Trial, data: PreparedData) -> Classifier:
 def best_trainer(trial: Trial, data: PreparedData, sharing: SharingPlan) -> Trainer:
     """The trial's trainer as it stood. Raises CheckpointError as `best_model`."""
     state = _state(trial)
-    trainer = Trainer(data, Recipe.from_flat(trial.recipe), seed=trial.seed, sharing=sharing)
+    recipe, epochs = Recipe.from_flat(trial.recipe), trained_epochs(state)
+    trainer = Trainer(data, recipe, seed=trial.seed, epochs=epochs, sharing=sharing)
     trainer.load_state_dict(state)
     return trainer
 

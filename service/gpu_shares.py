@@ -42,8 +42,8 @@ def largest_need(recipes: Iterable[Recipe], *, image_size: int) -> int:
     """Bytes that the hungriest trial holds, from shapes: each backbone with its least frozen and largest batch."""
     extremes: dict[str, tuple[int, int]] = {}
     for recipe in recipes:
-        depth, batch = extremes.get(recipe.backbone, (recipe.freeze_depth, recipe.batch_size))
-        extremes[recipe.backbone] = min(depth, recipe.freeze_depth), max(batch, recipe.batch_size)
+        depth, batch = extremes.get(recipe.backbone, (recipe.freeze_depth, recipe.images_at_once))
+        extremes[recipe.backbone] = min(depth, recipe.freeze_depth), max(batch, recipe.images_at_once)
     needs = [
         step_bytes(backbone, image_size=image_size, depth=depth, batch_size=batch)
         for backbone, (depth, batch) in extremes.items()

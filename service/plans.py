@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from search_spaces import BACKBONES, Recipe, SweepSpec, weights_used
-from service.admission import check_own_code, check_precisions
+from search_spaces.combinations import Caution, cautions
+from service.admission import check_own_code, check_parts, check_precisions
 from service.estimates import Frozen, Playthrough, TrialCosts, Workload, play, trial_costs
 from service.gpu_shares import share_out
 from service.homes import Home
@@ -90,6 +91,11 @@ class SweepPlan:
         return asked if len(self.recipes) == min(asked, MOST_PLAYED) else len(self.recipes)
 
     @property
+    def cautions(self) -> tuple[Caution, ...]:
+        """What some of the recipes have together that is known to do harm."""
+        return tuple(dict.fromkeys(one for recipe in self.recipes for one in cautions(recipe.flat())))
+
+    @property
     def process_bytes(self) -> int:
         """Of a worker before it trains: on a GPU that is not the GPU's memory, and not counted."""
         return self.measured.process if self.allotment.device == "cpu" else 0
@@ -118,6 +124,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
     machine = Machine.here()
     allotment = share_out(spec, cpus=machine.cores, gpus=machine.gpus_seen, listed=machine.gpus)
     check_precisions(spec, allotment.device)
+    check_parts(spec)
     say("checking weights")
     weights = tuple(_need(backbone, kind, spec.data.image_size) for backbone, kind in weights_used(spec))
     say("listing images")
@@ -207,7 +214,7 @@ def _measure(
     total = len(survey.table.images)
     rows = np.linspace(0, total - 1, min(total, _IMAGES_MEASURED)).astype(int)
     sources = [survey.table.images[row] for row in rows]
-    policies = dict.fromkeys(recipe.augment.policy for recipe in recipes)
+    policies = dict.fromkeys(recipe.augment.drawing for recipe in recipes)
     data, images = measure_data(sources, spec.data.image_size, policies)
     process = resident_bytes(torch.device("cpu"))
     groups = _groups(recipes)
@@ -215,7 +222,7 @@ def _measure(
     stages = []
     for (backbone, precision), of in groups.items():
         say(f"measuring: {backbone} in {precision}, {allotment.threads} thread" + "s" * (allotment.threads > 1))
-        batch = max(recipe.batch_size for recipe in of)
+        batch = max(recipe.images_at_once for recipe in of)
         stages.append(
             measure_stages(
                 backbone,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from search_spaces import Recipe
+from search_spaces import BACKBONES, Recipe, map_side
 from service.estimates import Workload
 from service.sharing_plans import SharingSurvey
 from trainables.measurements import DataCosts, StageCosts
@@ -42,7 +42,9 @@ class Sharing:
 
     def frozen_seconds(self, recipe: Recipe, stages: StageCosts, *, training: bool) -> float:
         """Seconds an image that a trial spends on its frozen stages at each use, computing or reading them."""
-        policy = recipe.augment.policy if training else None
+        if training and recipe.shared_views is None:
+            return stages.prefix(recipe.freeze_depth)
+        policy = recipe.shared_views if training else None
         for one in self.work:
             if (one.backbone, one.boundary, one.policy) == (recipe.backbone, recipe.freeze_depth, policy):
                 return one.read if one.verdict == "kept" else stages.prefix(recipe.freeze_depth)
@@ -94,12 +96,13 @@ def _of(
     disk: DiskSpeed,
 ) -> Iterator[SharedWork]:
     depth = recipe.freeze_depth
-    size = stages.boundaries[depth]
+    size = stages.boundaries[depth] * _maps(recipe, stages)
     costs = Costs(compute=stages.prefix(depth), keep=size * disk.write, read=size * disk.read)
     readers = survey.plan(recipe).readers.get(depth, 1.0)
-    views = distinct_views(recipe.augment.policy, recipe.augment.views or epochs)
+    views = distinct_views(recipe.augment.drawing, recipe.augment.views or epochs)
+    trained = (recipe.shared_views, trials, views, work.train, data.views[recipe.augment.drawing])
     for policy, expected, different, images, drawing in (
-        (recipe.augment.policy, trials, views, work.train, data.views[recipe.augment.policy]),
+        *(() if recipe.shared_views is None else (trained,)),
         (None, readers, 1, work.val, 0.0),
     ):
         verdict, reason = judge(costs, training_uses(max(1.0, expected), epochs=epochs, views=different))
@@ -114,3 +117,10 @@ def _of(
             read=costs.read,
             size=images * different * size,
         )
+
+
+def _maps(recipe: Recipe, stages: StageCosts) -> int:
+    """How many times more than a pooled vector is kept, where a pool that is not the backbone's comes last."""
+    if recipe.head.pool == "backbone" or recipe.freeze_depth < len(stages.forward) or recipe.backbone not in BACKBONES:
+        return 1
+    return max(1, map_side(recipe.backbone, stages.image_size)) ** 2

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from search_spaces import Recipe, SweepSpec, expected_recipes
+from search_spaces.backbones import stage_count
 from service.homes import Home
 from service.records import Json
 from trainables.sharing import SharingPlan
@@ -17,6 +18,8 @@ FREE_SHARE = 0.25
 HELD_BYTES = 512 * 1024 * 1024
 
 _Body = tuple[str, str, str]
+_Key = tuple[_Body, str | None, int, bool]
+"""Of activations: the body, which views, the boundary, and whether they are maps that are still to be pooled."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,15 @@ class SharingSurvey:
     folder: str
     limit: int
     scope: str
-    _examples: Mapping[tuple[_Body, str, int], tuple[Recipe, float]]
+    _examples: Mapping[_Key, tuple[Recipe, float]]
 
     @classmethod
     def of(cls, spec: SweepSpec, home: Home, sweep_id: str) -> SharingSurvey:
         """From the list of points, or from draws of the space."""
-        examples: dict[tuple[_Body, str, int], tuple[Recipe, float]] = {}
+        examples: dict[_Key, tuple[Recipe, float]] = {}
         for drawn, count in expected_recipes(spec):
             recipe = drawn.anchored(spec.folder)
-            key = (_body(recipe), recipe.augment.policy, recipe.freeze_depth)
+            key = (_body(recipe), recipe.shared_views, recipe.freeze_depth, _gives_maps(recipe, recipe.freeze_depth))
             first, others = examples.get(key, (recipe, 0.0))
             examples[key] = first, others + count
         return cls(str(home.activations), cache_limit(spec, home), sweep_id, examples)
@@ -43,10 +46,10 @@ class SharingSurvey:
         """What a trial of `recipe` is told."""
         trials: defaultdict[int, float] = defaultdict(float)
         readers: defaultdict[int, float] = defaultdict(float)
-        for (body, policy, depth), (_, count) in self._examples.items():
-            if depth and body == _body(recipe):
+        for (body, views, depth, maps), (_, count) in self._examples.items():
+            if depth and body == _body(recipe) and maps == _gives_maps(recipe, depth):
                 readers[depth] += count
-                trials[depth] += count if policy == recipe.augment.policy else 0.0
+                trials[depth] += count if views is not None and views == recipe.shared_views else 0.0
         return SharingPlan(
             folder=self.folder,
             limit=self.limit,
@@ -57,7 +60,7 @@ class SharingSurvey:
         )
 
     def groups(self) -> Iterator[tuple[Recipe, float]]:
-        """A recipe of each backbone, augmentation and freeze depth that trials share, and how many are expected."""
+        """A recipe of each backbone, kind of views and freeze depth that trials share, and how many are expected."""
         yield from self._examples.values()
 
     def plain(self, recipe: Recipe) -> Json:
@@ -74,3 +77,8 @@ def cache_limit(spec: SweepSpec, home: Home) -> int:
 
 def _body(recipe: Recipe) -> _Body:
     return recipe.backbone, recipe.weights, recipe.precision
+
+
+def _gives_maps(recipe: Recipe, depth: int) -> bool:
+    """Whether what this recipe's frozen stages give at a boundary is pooled only behind it, by a pool of its own."""
+    return recipe.head.pool != "backbone" and depth == stage_count(recipe.backbone)

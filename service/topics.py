@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from search_spaces.backbones import BACKBONES
+from search_spaces.combinations import RULES
 from search_spaces.metrics import METRIC_INFOS
 from search_spaces.records import AUGMENT_POLICIES, GROUPS, Prefix, Record, record_name
 from search_spaces.section_keys import SectionKey, section_keys
@@ -15,12 +16,12 @@ from search_spaces.shipped import SHIPPED, shipped_document
 from search_spaces.vocabulary import PARAMETERS, Parameter
 from trainables.weights_at_hand import weights_at_hand
 
-__all__ = ["TOPICS", "Fact", "Topic", "find"]
+__all__ = ["PREFIXES", "TOPICS", "Fact", "Topic", "defaults_of", "find", "values_of"]
 
 Fact = tuple[str, str]
 """What is told, and the telling."""
 
-_PREFIXES: Final[dict[Prefix, str]] = {
+PREFIXES: Final[dict[Prefix, str]] = {
     "invariant": "does not change what the frozen stages compute: trials that differ in it can share that",
     "per view": "what the frozen stages compute can be shared by trials with the same value, view by view",
     "per batch": "mixes images before the frozen stages, so that trials with it compute them themselves",
@@ -55,16 +56,18 @@ def find(name: str) -> list[Topic]:
 
 def _parameter(parameter: Parameter) -> list[Fact]:
     name = parameter.name
-    facts = [("what", parameter.description), ("values", _values(parameter)), ("default", _defaults(parameter))]
+    facts = [("what", parameter.description), ("values", values_of(parameter)), ("default", defaults_of(parameter))]
     if parameter.active_for is not None:
         group = parameter.active_for[0].removesuffix(".name")
         order = PARAMETERS[parameter.active_for[0]].choices
         facts.append(("used by", f"{group} {', '.join(one for one in order if one in parameter.active_for[1])}"))
-    facts += [("frozen stages", _PREFIXES[parameter.prefix]), ("paper", parameter.paper)]
+    facts += [("frozen stages", PREFIXES[parameter.prefix]), ("paper", parameter.paper)]
+    facts += [("not together", rule.said) for rule in RULES if name in rule.names]
     return [*facts, ("in a sweep file", f"space.{name}")]
 
 
-def _values(parameter: Parameter) -> str:
+def values_of(parameter: Parameter) -> str:
+    """Such as `a number > 0, < 1`, or the choices."""
     bounds = parameter.bounds
     signs = ((">", bounds.gt), (">=", bounds.ge), ("<", bounds.lt), ("<=", bounds.le))
     limits = ", ".join(f"{sign} {limit:g}" for sign, limit in signs if limit is not None)
@@ -82,7 +85,7 @@ def _values(parameter: Parameter) -> str:
     return words[parameter.kind].strip()
 
 
-def _defaults(parameter: Parameter) -> str:
+def defaults_of(parameter: Parameter) -> str:
     """Such as `0.01 for sgd, momentum; 0.001 for adam`; records with the same default together."""
     users: dict[str, list[str]] = {}
     for user, value in parameter.defaults.items():
@@ -113,7 +116,7 @@ def _record(group: str, record: type[Record]) -> list[Fact]:
         ("what", record.about.description),
         ("how", (record.__doc__ or "").strip()),
         *((f"{group}.{name}", f"{info.description}; default {_word(info.default)}") for name, info in fields),
-        ("frozen stages", _PREFIXES[record.about.prefix]),
+        ("frozen stages", PREFIXES[record.about.prefix]),
         ("paper", record.about.paper),
         ("in a sweep file", f"space.{group}.name: {record_name(record)}"),
     ]
@@ -121,7 +124,7 @@ def _record(group: str, record: type[Record]) -> list[Fact]:
 
 def _policy(name: str) -> list[Fact]:
     about = AUGMENT_POLICIES[name]
-    facts = [("what", about.description), ("frozen stages", _PREFIXES[about.prefix])]
+    facts = [("what", about.description), ("frozen stages", PREFIXES[about.prefix])]
     facts += [("paper", about.paper)] if about.paper else []
     return [*facts, ("in a sweep file", f"space.augment.policy: {name}")]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from search_spaces import SweepSpec, weights_used
-from service.admission import check_own_code, check_precisions
+from service.admission import check_own_code, check_parts, check_precisions
 from service.best_models import best_trainer
 from service.gpu_shares import share_out
 from service.homes import Home
@@ -44,6 +44,7 @@ class TorchSide:
     def admit(self) -> None:
         """Raises OwnCodeError and DataError for what can be seen to be wrong before an image is decoded."""
         check_own_code(self._spec)
+        check_parts(self._spec)
         self._table = read_table(self._spec.data, base_dir=self._spec.folder, root=self._home.data)
 
     def share_out(self, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:

@@ -1,9 +1,8 @@
-"""A pretrained backbone, cut into stages and given a new linear head."""
+"""A pretrained backbone, cut into stages and given a new head."""
 
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -13,13 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.backbones import BACKBONES, BackboneInfo
+from search_spaces.errors import MeltpointError
+from search_spaces.records import Dropout, Head
 from trainables.architectures import architecture
 from trainables.cuts import Cut
+from trainables.heads import build_head
 from trainables.image_sizes import check_image_size
 from trainables.own_features import own_info
+from trainables.pools import build_pool
+from trainables.stochastic_depth import drop_paths
 from trainables.weights import load_weights
 
-__all__ = ["Body", "Classifier", "build_classifier", "pretrained_body"]
+__all__ = ["Body", "Classifier", "build_classifier", "check_pool", "pretrained_body"]
 
 _BODIES_KEPT = 2
 
@@ -53,26 +57,29 @@ class Body(nn.Module):
 
 
 class Classifier(Body):
-    """Stages from the image to the features, then pool, dropout and one linear layer.
+    """Stages from the image to the features, then pool and head.
 
     `freeze(depth)` sets the boundary between `prefix` (frozen) and `suffix` (trained); `forward` is one after
-    the other. The pool has no parameters: where all stages are frozen it belongs to the prefix. The head is never
-    frozen. shared: the first so many stages are other classifiers' too, and stay frozen.
+    the other. The pool has no parameters: where all stages are frozen it belongs to the prefix, unless it is not the
+    backbone's own. The head is never frozen.
+
+    head: features (B, F) to logits (B, classes). own_pool: cut's pool is the backbone's. shared: the first so many
+    stages are other classifiers' too, and stay frozen.
     """
 
     def __init__(
         self,
         cut: Cut,
         *,
-        features: int,
-        classes: int,
-        dropout: float,
+        head: nn.Module,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
+        own_pool: bool = True,
         shared: int = 0,
     ) -> None:
         super().__init__(cut, mean=mean, std=std)
-        self.head = nn.Sequential(OrderedDict(dropout=nn.Dropout(dropout), linear=nn.Linear(features, classes)))
+        self.head = head
+        self._own_pool = own_pool
         self._shared = shared
         self.freeze_depth = shared
         self.freeze(shared)
@@ -102,16 +109,20 @@ class Classifier(Body):
                 stage.train(mode)
             elif stage.training:
                 stage.eval()
-        self.pool.train(mode and self.freeze_depth < len(self.stages))
+        self.pool.train(mode and not self._pooled_in_prefix)
         self.head.train(mode)
         return self
+
+    @property
+    def _pooled_in_prefix(self) -> bool:
+        return self._own_pool and self.freeze_depth == len(self.stages)
 
     def prefix(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W), uint8 or float in 0..255, to what is handed over the freeze boundary."""
         features = self.normalised(images)
         for stage in islice(self.stages, self.freeze_depth):
             features = stage(features)
-        if self.freeze_depth == len(self.stages):
+        if self._pooled_in_prefix:
             features = self.pool(features)
         return features
 
@@ -119,7 +130,7 @@ class Classifier(Body):
         """What `prefix` gave, to logits (B, classes)."""
         for stage in islice(self.stages, self.freeze_depth, None):
             features = stage(features)
-        if self.freeze_depth < len(self.stages):
+        if not self._pooled_in_prefix:
             features = self.pool(features)
         logits: Tensor = self.head(features)
         return logits
@@ -134,35 +145,42 @@ def build_classifier(
     *,
     classes: int,
     weights: str = "pretrained",
-    dropout: float = 0.0,
+    head: Head | None = None,
+    dropout: Dropout | None = None,
     image_size: int | None = None,
     freeze_depth: int = 0,
     seed: int,
 ) -> Classifier:
     """A classifier whose head, and random weights if asked for, depend on `seed` alone.
 
+    head, dropout: of the recipe, by default one linear layer and nothing dropped.
     image_size: height and width (px) of the images to come, by default those the backbone was trained on. Where
     its weights hold positions of patches, they are interpolated to it.
     freeze_depth: the first so many stages are frozen, and shared with other classifiers of this process.
 
-    Torch's global generator is left as it was. Raises MeltpointError for an unknown backbone or a size that it
-    does not take, and WeightsError for weights that are missing or do not fit.
+    Torch's global generator is left as it was. Raises MeltpointError for an unknown backbone, a size that it does not
+    take, or a pool or a dropping of blocks that it has nothing for; WeightsError for weights that are missing or do
+    not fit.
     """
+    head, dropout = head or Head(), dropout or Dropout()
     body = pretrained_body(backbone, weights=weights, image_size=image_size, seed=seed)
     info = _info(backbone, image_size)
     stages = tuple(
         cast(nn.Sequential, stage if number < freeze_depth else copy.deepcopy(stage))
         for number, stage in enumerate(body.stages)
     )
+    if dropout.drop_path:
+        drop_paths(stages, dropout.drop_path, backbone=backbone, first=freeze_depth)
+    check_pool(backbone, head, image_size)
+    pool = build_pool(head)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Classifier(
-            Cut(stages=stages, pool=copy.deepcopy(body.pool[0])),
-            features=info.features,
-            classes=classes,
-            dropout=dropout,
+            Cut(stages=stages, pool=copy.deepcopy(body.pool[0]) if pool is None else pool),
+            head=build_head(info.features, classes, head=head, dropout=dropout),
             mean=info.mean,
             std=info.std,
+            own_pool=pool is None,
             shared=freeze_depth,
         )
 
@@ -175,6 +193,12 @@ def pretrained_body(backbone: str, *, weights: str, image_size: int | None, seed
     if image_size is not None:
         check_image_size(backbone, image_size)
     return _body(backbone, weights, image_size, seed if weights == "random" else 0, _stamp(weights))
+
+
+def check_pool(backbone: str, head: Head, image_size: int | None) -> None:
+    """Raise MeltpointError where the pool needs feature maps and the backbone gives none."""
+    if head.pool != "backbone" and not _info(backbone, image_size).map_size:
+        raise MeltpointError(f"{backbone}: head.pool {head.pool} needs feature maps, and its last stage gives none")
 
 
 @lru_cache(maxsize=_BODIES_KEPT)

@@ -10,7 +10,7 @@ from torch.export import Dim
 from torch.nn import functional
 
 from search_spaces.backbones import BACKBONES, Interpolation
-from trainables.backbones import Classifier, build_classifier
+from trainables.backbones import build_classifier
 from trainables.own_code import own_error
 
 __all__ = ["ServedClassifier", "check_own_export", "export_module"]
@@ -22,7 +22,7 @@ class ServedClassifier(nn.Module):
     They are resized to `image_size` px as the training images were.
     """
 
-    def __init__(self, classifier: Classifier, image_size: int, interpolation: Interpolation) -> None:
+    def __init__(self, classifier: nn.Module, image_size: int, interpolation: Interpolation) -> None:
         super().__init__()
         self.classifier = classifier
         self.image_size = image_size
@@ -41,7 +41,7 @@ class ServedClassifier(nn.Module):
         return torch.softmax(self.classifier(resized), dim=1)
 
 
-def export_module(classifier: Classifier, image_size: int, interpolation: Interpolation) -> ServedClassifier:
+def export_module(classifier: nn.Module, image_size: int, interpolation: Interpolation) -> ServedClassifier:
     """A copy of `classifier` on the CPU, in eval mode, without gradients, for images in uint8.
 
     `torch.export.export` takes it with N, H and W dynamic. The weights are in torch's plain memory layout:

@@ -16,6 +16,7 @@ from torch import Tensor
 from search_spaces.recipe import Recipe
 from trainables.activation_cache import ActivationCache, EntryKey
 from trainables.activation_entries import Rows
+from trainables.mixing import Blend
 from trainables.prefixes import FrozenPrefix, frozen_prefix
 from trainables.prepared import PreparedData
 from trainables.sharing import Costs, SharingPlan, Verdict, disk_speed, judge, training_uses
@@ -88,18 +89,21 @@ class Features:
 
     def prepare_epoch(self, rows: Indices, epoch: int, beat: Callable[[], None] = lambda: None) -> None:
         """Have the views of an epoch in the cache, sharing the work with whoever needs them too. beat: see Trainer."""
-        self._fill(rows, self._recipe.augment.policy, self.view(epoch), self._training, beat)
+        self._fill(rows, self._recipe.augment.drawing, self.view(epoch), self._training, beat)
 
     def prepare_split(self, rows: Indices, beat: Callable[[], None] = lambda: None) -> None:
         """Have these images as they are in the cache."""
         self._fill(rows, "none", 0, self._reading, beat)
 
-    def of_views(self, batches: Sequence[Indices], epoch: int) -> Iterator[Tensor]:
+    def of_views(self, batches: Sequence[Indices], epoch: int, blends: Sequence[Blend | None] = ()) -> Iterator[Tensor]:
         """For each of `batches`, images (B,), the activations (B, ...) of their views of the epoch, on the device.
 
-        What the cache has is read for many batches at once, in portions of a few megabytes.
+        What the cache has is read for many batches at once, in portions of a few megabytes. blends: how each batch is
+        mixed, if it is; nothing of such views is kept.
         """
-        return self._batches(batches, self._recipe.augment.policy, self.view(epoch), self._training)
+        if any(blends):
+            return self._blended(batches, epoch, blends)
+        return self._batches(batches, self._recipe.augment.drawing, self.view(epoch), self._training)
 
     def of_images(self, batches: Sequence[Indices]) -> Iterator[Tensor]:
         """As `of_views`, of the images as they are."""
@@ -114,6 +118,7 @@ class Features:
             precision=recipe.precision,
             device=self._device,
             seed=self._seed if recipe.weights == "random" else 0,
+            pooled=recipe.head.pool == "backbone",
         )
 
     def _judge(self, cache: ActivationCache, sharing: SharingPlan, epochs: int) -> None:
@@ -123,9 +128,11 @@ class Features:
         except OSError as error:
             cache.give_up(error)
             return
-        views = distinct_views(self._recipe.augment.policy, self._recipe.augment.views or epochs)
+        views = distinct_views(self._recipe.augment.drawing, self._recipe.augment.views or epochs)
+        mixed = self._recipe.mix.per_batch
+        self.reason = "images are mixed before the frozen stages" if mixed else self.reason
         for verdicts, expected, different in (
-            (self._training, sharing.trials, views),
+            *(() if mixed else ((self._training, sharing.trials, views),)),
             (self._reading, sharing.readers, 1),
         ):
             for depth in sorted({self._depth, *expected}):
@@ -141,7 +148,7 @@ class Features:
     def _key(self, kind: str, depth: int) -> EntryKey:
         assert self._prefix is not None
         return EntryKey(
-            body=self._prefix.digest,
+            body=self._prefix.digest(depth),
             view=kind,
             depth=depth,
             row_bytes=self._prefix.row_bytes(depth),
@@ -170,6 +177,16 @@ class Features:
         else:
             for portion in _portions(batches, most=_READ_AT_ONCE // self._prefix.row_bytes(self._depth)):
                 yield from self._portion(portion, policy, view)
+
+    def _blended(self, batches: Sequence[Indices], epoch: int, blends: Sequence[Blend | None]) -> Iterator[Tensor]:
+        for rows, blend in zip(batches, blends, strict=True):
+            pixels = self._pixels(rows, self._recipe.augment.drawing, self.view(epoch)).to(self._device)
+            mixed = pixels if blend is None else blend.images(pixels)
+            if self._prefix is None:
+                yield mixed.contiguous(memory_format=torch.channels_last)
+            else:
+                self.counts["computed"] += len(rows)
+                yield self._prefix.compute(mixed, self._depth)
 
     def _portion(self, batches: Sequence[Indices], policy: str, view: int) -> Iterator[Tensor]:
         """Each batch, of all read together, or batch by batch where the cache lacks a row of any."""

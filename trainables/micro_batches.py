@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.backbones import Classifier
 from trainables.errors import DeviceMemoryError
@@ -37,7 +37,7 @@ class MicroBatches:
         Raises DeviceMemoryError where one image alone is too much.
         """
         buffers = {name: buffer.clone() for name, buffer in self._statistics()}
-        numbers = self._random_state()
+        numbers, gradients = self._random_state(), self._gradients()
         while True:
             try:
                 return [work(rows) for rows in self._shares(images)]
@@ -45,6 +45,15 @@ class MicroBatches:
                 self._halve(images, error)
             # Outside the handler: the error holds the tensors of the failed attempt.
             self._restore(buffers, numbers)
+            for parameter, gradient in gradients:
+                parameter.grad = None if gradient is None else gradient.clone()
+
+    def _gradients(self) -> list[tuple[nn.Parameter, Tensor | None]]:
+        """Those that are there already, to which a batch's are added; none in evaluation."""
+        if not torch.is_grad_enabled():
+            return []
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        return [(one, None if one.grad is None else one.grad.clone()) for one in trained]
 
     def _shares(self, images: int) -> Iterator[slice]:
         size = min(self.size or images, images)
@@ -61,7 +70,6 @@ class MicroBatches:
         self.size = size // 2
 
     def _restore(self, buffers: dict[str, Tensor], numbers: list[Tensor]) -> None:
-        self.model.zero_grad()
         for name, buffer in self._statistics():
             buffer.copy_(buffers[name])
         torch.set_rng_state(numbers[0])
@@ -78,3 +86,4 @@ class MicroBatches:
         for number, stage in enumerate(self.model.stages):
             if number >= self.model.freeze_depth:
                 yield from stage.named_buffers(prefix=str(number))
+        yield from self.model.head.named_buffers(prefix="head")

@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 from pydantic import BaseModel
+from timm.optim import Lion
 from torch import nn
 
 __all__ = ["OPTIMIZERS", "OptimizerInfo", "build_optimizer"]
@@ -21,6 +22,17 @@ class OptimizerInfo:
     description: str
     paper: str
     build: Callable[..., torch.optim.Optimizer]
+
+
+def _lbfgs(parameters: Iterable[nn.Parameter], *, lr: float, history: int, max_evals: int) -> torch.optim.LBFGS:
+    return torch.optim.LBFGS(
+        parameters,
+        lr=lr,
+        max_iter=max_evals,
+        max_eval=max_evals,
+        history_size=history,
+        line_search_fn="strong_wolfe",
+    )
 
 
 _INFOS = (
@@ -65,6 +77,18 @@ _INFOS = (
         description="adam, with x *= 1 - lr weight_decay apart from the gradient",
         paper="Loshchilov & Hutter 2019",
         build=torch.optim.AdamW,
+    ),
+    OptimizerInfo(
+        name="lion",
+        description="x *= 1 - lr weight_decay; x -= lr sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g",
+        paper="Chen et al. 2023",
+        build=Lion,
+    ),
+    OptimizerInfo(
+        name="lbfgs",
+        description="x += lr t d, d = -H g with H of the last steps, t by a strong Wolfe line search",
+        paper="Liu & Nocedal 1989",
+        build=_lbfgs,
     ),
 )
 

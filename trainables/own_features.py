@@ -41,6 +41,7 @@ def own_info(name: str, image_size: int) -> BackboneInfo:
         family=name.partition(":")[0],
         stages=len(model),
         features=_features(name, gave[-1]),
+        map_size=gave[-1].shape[-1] if gave[-1].ndim == 4 else 0,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         multiply_adds=counting.multiply_adds // len(images),
         input_size=image_size,

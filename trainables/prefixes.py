@@ -46,13 +46,14 @@ class FrozenPrefix:
     """Stages with their pretrained weights, BatchNorm folded in, from uint8 pixels to the activations of any boundary.
 
     An image's activations depend on its pixels alone, not on the images computed with it. They are kept as rows of
-    bytes, in the layout in which they are computed. seconds[d]: measured time of one image up to boundary d.
-
-    digest: of all that decides the activations: weights and layers, image size, precision, the kind of device and
-    the version of torch.
+    bytes, in the layout in which they are computed. seconds[d]: measured time of one image up to boundary d. pooled:
+    behind all stages comes the backbone's own pool.
     """
 
-    def __init__(self, body: Body, *, image_size: int, precision: str, device: torch.device) -> None:
+    def __init__(
+        self, body: Body, *, image_size: int, precision: str, device: torch.device, pooled: bool = True
+    ) -> None:
+        self._pooled = pooled
         self._precision, self._device = precision, device
         self._images = IMAGES_AT_ONCE[device.type]
         self._body = copy.deepcopy(body)
@@ -63,12 +64,18 @@ class FrozenPrefix:
         self._layouts: dict[int, _Layout] = {}
         self.seconds: dict[int, float] = {}
         self._measure(image_size)
-        self.digest = _digest(body, image_size, precision, device)
+        self._digest = _digest(body, image_size, precision, device)
 
     @property
     def depth(self) -> int:
         """The deepest boundary: all stages."""
         return len(self._stages)
+
+    def digest(self, depth: int) -> str:
+        """Of all that decides the activations at a boundary: weights and layers, image size, precision, the kind of
+        device and the version of torch; behind all stages also whether they are pooled.
+        """
+        return self._digest if self._pooled or depth < self.depth else f"{self._digest}-maps"
 
     def row_bytes(self, depth: int) -> int:
         """Bytes of one image's activations at boundary `depth`, 1 to all stages."""
@@ -86,7 +93,7 @@ class FrozenPrefix:
         return {depth: np.concatenate(parts) for depth, parts in found.items()}
 
     def compute(self, images: Tensor, depth: int) -> Tensor:
-        """Activations of uint8 images (B, 3, H, W) as the tensor (B, ...) of boundary `depth`, on the device."""
+        """Activations of images (B, 3, H, W) in 0..255 as the tensor (B, ...) of boundary `depth`, on the device."""
         parts = [computed[depth][:count] for count, computed in self._chunks(images, depth)]
         return self._laid_out(torch.cat(parts), depth)
 
@@ -126,7 +133,7 @@ class FrozenPrefix:
             for number, stage in enumerate(islice(self._stages, deepest), start=1):
                 features = stage(features)
                 found[number] = features
-            if deepest == self.depth:
+            if deepest == self.depth and self._pooled:
                 found[deepest] = self._body.pool(features)
         return found
 
@@ -146,7 +153,8 @@ class FrozenPrefix:
                 _wait_for(self._device)
                 self.seconds[number] = (time.perf_counter() - started) / self._images
                 self._layouts[number] = _layout(features)
-            self._layouts[self.depth] = _layout(self._body.pool(features))
+            if self._pooled:
+                self._layouts[self.depth] = _layout(self._body.pool(features))
 
     def _halve(self, error: torch.OutOfMemoryError) -> None:
         if self._images == 1:
@@ -166,11 +174,11 @@ def _layout(features: Tensor) -> _Layout:
 
 @lru_cache(maxsize=_KEPT_IN_MEMORY)
 def frozen_prefix(
-    backbone: str, weights: str, *, image_size: int, precision: str, device: torch.device, seed: int
+    backbone: str, weights: str, *, image_size: int, precision: str, device: torch.device, seed: int, pooled: bool
 ) -> FrozenPrefix:
     """The prefix of these starting weights, kept for the trials to come. `seed` only counts for random weights."""
     body = pretrained_body(backbone, weights=weights, image_size=image_size, seed=seed)
-    return FrozenPrefix(body, image_size=image_size, precision=precision, device=device)
+    return FrozenPrefix(body, image_size=image_size, precision=precision, device=device, pooled=pooled)
 
 
 def _digest(body: Body, image_size: int, precision: str, device: torch.device) -> str:

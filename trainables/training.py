@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +12,10 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from search_spaces.recipe import Recipe
-from trainables.backbones import Classifier, build_classifier
+from trainables.averages import build_averaging, kept_weights
 from trainables.balance import class_weights, epoch_order, mean_loss
 from trainables.checkpoints import NestedTensors
 from trainables.devices import resolve_device
@@ -25,15 +23,21 @@ from trainables.errors import CheckpointError, DataError, DivergedError
 from trainables.evaluation import Evaluation, score
 from trainables.features import Features
 from trainables.micro_batches import MicroBatches
+from trainables.mixing import Blend, draw_blend
 from trainables.optimizers import build_optimizer
+from trainables.penalties import build_penalty
 from trainables.precision import autocast, build_scaler, check_precision, read_scaler, write_scaler
 from trainables.prepared import PreparedData
+from trainables.schedules import Course, ends_cycle, goes_to_the_end, rate_share
 from trainables.sharing import SharingPlan
+from trainables.trained_models import fingerprint, finished_epochs, trained_epochs, untrained_model
 from trainables.training_state import read_model, read_optimizer, write_model, write_optimizer
 
-__all__ = ["EpochResult", "Trainer", "trained_model"]
+__all__ = ["EpochResult", "Trainer"]
 
 _EVALUATION_BATCH = 32
+_BLENDING = 1
+"""Tells the random numbers of mixed batches from those of their order."""
 
 Indices = NDArray[np.int64]
 
@@ -58,8 +62,8 @@ class Trainer:
     micro_batch: at most so many images at once (gradients add up over a batch); halves by itself where the
     device's memory runs out, see MicroBatches.
     beat: called at every batch, to show that this goes on; whoever trains may replace it.
-    epochs, sharing: how many epochs are expected, and what the node's cache of activations is told, see Features;
-    neither changes a result.
+    epochs: of the whole training, to whose end some schedules go; where the schedule is another, it and `sharing` only
+    tell the node's cache of activations what to expect, see Features, and change no result.
 
     Raises DeviceError for a device that is not there or a precision that it lacks, WeightsError for weights that
     do not fit, MeltpointError for a backbone that does not take images of this size.
@@ -81,11 +85,13 @@ class Trainer:
         self.seed = seed
         self.device = resolve_device(device)
         check_precision(recipe.precision, self.device)
-        self.epoch = 0
-        model = _untrained(data, recipe, seed)
+        self.epoch, self.epochs = 0, epochs
+        model = untrained_model(data, recipe, seed)
         self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # takes both
         self._trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(recipe.optimizer, self._trained)
+        self.penalty = build_penalty(recipe.penalty, self._trained)
+        self.averaging = build_averaging(recipe.averaging)
         weights = class_weights(data.labels[data.splits["train"]], len(data.classes), recipe.balance.class_weights)
         self._class_weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         self.scaler = build_scaler(recipe.precision, self.device)
@@ -110,13 +116,12 @@ class Trainer:
             raise DataError(f"split {split} of {self.data.name} must hold images (0)")
         self.model.eval()
         self.features.prepare_split(chosen, self.beat)
-        batches = np.split(chosen, range(_EVALUATION_BATCH, len(chosen), _EVALUATION_BATCH))
-        probabilities = []
-        with torch.no_grad():
-            for features in self.features.of_images(batches):
-                self.beat()
-                probabilities += self.micro_batches.run(len(features), partial(self._predict, features))
-        gathered = torch.cat(probabilities).numpy()
+        kept = self.averaging.kept()
+        predictions = []
+        for weights in kept:
+            with kept_weights(self.model, weights):
+                predictions.append(self._predictions(chosen))
+        gathered = predictions[0] if len(kept) == 1 else np.mean(predictions, axis=0)
         if not np.isfinite(gathered).all():
             raise self._diverged(f"predictions on {split} are not finite")
         return score(gathered, self.data.labels[chosen])
@@ -128,23 +133,39 @@ class Trainer:
         """
         return {
             "epoch": torch.tensor(self.epoch),
-            "training": _fingerprint(self.data, self.recipe, self.seed),
+            "epochs": torch.tensor(self.epochs),
+            "training": fingerprint(self.data, self.recipe, self.seed),
             "model": read_model(self.model),
             "optimizer": read_optimizer(self.model, self.optimizer),
             "scaler": read_scaler(self.scaler),
+            "averaging": self.averaging.state(),
         }
 
     def load_state_dict(self, state: NestedTensors) -> None:
-        """Go on from `state`. Raises CheckpointError if it is of another recipe, seed or data set."""
-        epoch = _epoch_of(state, self.data, self.recipe, self.seed)
+        """Go on from `state`. Raises CheckpointError if it is of another recipe, seed, data set or schedule."""
+        epoch = finished_epochs(state, self.data, self.recipe, self.seed)
+        if goes_to_the_end(self.recipe.schedule) and trained_epochs(state) != self.epochs:
+            raise CheckpointError(f"checkpoint must be of a training of {self.epochs} epochs, to which its rate goes")
         write_model(self.model, state.get("model", {}))
         write_optimizer(self.model, self.optimizer, state.get("optimizer", {}))
         write_scaler(self.scaler, state.get("scaler", {}))
+        averaging = state.get("averaging", {})
+        assert not isinstance(averaging, Tensor)
+        self.averaging.load(averaging)
         self.epoch = epoch
+
+    def _predictions(self, chosen: Indices) -> NDArray[np.float64]:
+        """Class probabilities (N, C) of images as they are."""
+        batches = np.split(chosen, range(_EVALUATION_BATCH, len(chosen), _EVALUATION_BATCH))
+        probabilities = []
+        with torch.no_grad():
+            for features in self.features.of_images(batches):
+                self.beat()
+                probabilities += self.micro_batches.run(len(features), partial(self._predict, features))
+        return torch.cat(probabilities).numpy()
 
     def _train(self) -> dict[str, float]:
         self.model.train()
-        total_loss, correct = 0.0, 0
         order = epoch_order(
             self.data.splits["train"],
             self.data.labels,
@@ -152,26 +173,121 @@ class Trainer:
             generator=_epoch_generator(self.seed, self.epoch),
         )
         self.features.prepare_epoch(self.data.splits["train"], self.epoch, self.beat)
+        if self.recipe.batch_size == 0:
+            loss, correct = self._full_batch(order)
+        else:
+            loss, correct = self._mini_batches(order)
+        return {"loss": loss / len(order), "accuracy": correct / len(order)}
+
+    def _mini_batches(self, order: Indices) -> tuple[float, int]:
+        """A step for each batch; the sum of losses and how many were right, each before its step."""
+        total_loss, correct = 0.0, 0
         batches = _batches(order, self.recipe.batch_size)
-        for batch, features in zip(batches, self.features.of_views(batches, self.epoch), strict=True):
-            self.beat()
-            labels = torch.from_numpy(self.data.labels[batch]).to(self.device)
-            for parameter in self._trained:
-                parameter.grad = None
-            shares = self.micro_batches.run(len(batch), partial(self._add_gradients, features, labels))
+        blends = self._blends(batches)
+        given = zip(batches, blends, self.features.of_views(batches, self.epoch, blends), strict=True)
+        for number, (rows, blend, features) in enumerate(given):
+            self._begin_step(number, len(batches))
+            loss, right = self._gradients_of(rows, features, blend, share=1.0)
+            self._scaled_gradients()
             self.scaler.step(self.optimizer)
             self.scaler.update()
-            total_loss += sum(loss for loss, _ in shares) * len(batch)
-            correct += sum(right for _, right in shares)
-        return {"loss": total_loss / len(order), "accuracy": correct / len(order)}
+            self._end_step(number, len(batches))
+            total_loss += loss * len(rows)
+            correct += right
+        return total_loss, correct
 
-    def _add_gradients(self, features: Tensor, labels: Tensor, rows: slice) -> tuple[float, int]:
-        """Gradients of these rows' part of the batch's mean loss; that part, and how many were right."""
+    def _full_batch(self, order: Indices) -> tuple[float, int]:
+        """One step over all images, whose gradients add up part by part; as `_mini_batches`.
+
+        L-BFGS goes over them several times, each time with the same random numbers: what it searches is one function.
+        """
+        parts = _batches(order, self.recipe.images_at_once)
+        blends = self._blends(parts)
+        first: list[tuple[float, int]] = []
+        numbers = [torch.get_rng_state(), *([torch.cuda.get_rng_state(self.device)] if self._on_gpu else [])]
+
+        def passed() -> float:
+            torch.set_rng_state(numbers[0])
+            if self._on_gpu:
+                torch.cuda.set_rng_state(numbers[1], self.device)
+            self._clear_gradients()
+            loss, correct = 0.0, 0
+            given = zip(parts, blends, self.features.of_views(parts, self.epoch, blends), strict=True)
+            for rows, blend, features in given:
+                part, right = self._gradients_of(rows, features, blend, share=len(rows) / len(order))
+                loss, correct = loss + part, correct + right
+            first.append((loss * len(order), correct))
+            self._scaled_gradients()
+            return loss if self.penalty is None else loss + float(self.penalty.value())
+
+        self._begin_step(0, 1)
+        if isinstance(self.optimizer, torch.optim.LBFGS):
+            self.optimizer.step(passed)  # type: ignore[no-untyped-call]
+        else:
+            passed()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        self._end_step(0, 1)
+        return first[0]
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
+
+    def _course(self, number: int, steps: int) -> Course:
+        return Course(step=self.epoch * steps + number, steps_an_epoch=steps, epochs=self.epochs)
+
+    def _begin_step(self, number: int, steps: int) -> None:
+        rate = self.recipe.optimizer.lr * rate_share(self.recipe.schedule, self._course(number, steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self._clear_gradients()
+
+    def _clear_gradients(self) -> None:
+        for parameter in self._trained:
+            parameter.grad = None
+
+    def _end_step(self, number: int, steps: int) -> None:
+        ended = ends_cycle(self.recipe.schedule, self._course(number, steps))
+        self.averaging.after_step(self.model, ends_cycle=ended)
+
+    def _scaled_gradients(self) -> None:
+        """What is done to the gradients of a whole step before the optimizer sees them."""
+        if self.penalty is None and not self.recipe.clip.norm:
+            return
+        self.scaler.unscale_(self.optimizer)
+        if self.penalty is not None:
+            self.penalty.add_gradients()
+        if self.recipe.clip.norm:
+            nn.utils.clip_grad_norm_(self._trained, self.recipe.clip.norm)
+
+    def _blends(self, batches: list[Indices]) -> list[Blend | None]:
+        generator = np.random.default_rng([self.seed, self.epoch, _BLENDING])
+        side = int(self.data.images.shape[1])
+        return [draw_blend(self.recipe.mix, len(rows), side, generator) for rows in batches]
+
+    def _gradients_of(self, rows: Indices, features: Tensor, blend: Blend | None, *, share: float) -> tuple[float, int]:
+        """Add the gradients of these images' mean loss times `share`; that loss, and how many were right."""
+        self.beat()
+        labels = torch.from_numpy(self.data.labels[rows]).to(self.device)
+        work = partial(self._add_gradients, features, labels, blend, share)
+        shares = self.micro_batches.run(len(rows), work)
+        return sum(loss for loss, _ in shares), sum(right for _, right in shares)
+
+    def _add_gradients(
+        self, features: Tensor, labels: Tensor, blend: Blend | None, share: float, rows: slice
+    ) -> tuple[float, int]:
+        """Gradients of these rows' part of the batch's mean loss, times `share`; that part, and how many were right."""
         with autocast(self.recipe.precision, self.device):
             logits = self._logits(features[rows])
-            smoothing = self.recipe.mix.label_smoothing
-            mean = mean_loss(logits.float(), labels[rows], self._class_weights, label_smoothing=smoothing)
-            loss = mean * (len(logits) / len(labels))
+            mean_of = partial(
+                mean_loss,
+                logits.float(),
+                weights=self._class_weights,
+                label_smoothing=self.recipe.mix.label_smoothing,
+            )
+            mean = mean_of(labels[rows]) if blend is None else blend.loss(mean_of, labels, rows)
+            loss = mean * (len(logits) / len(labels) * share)
         value = loss.item()
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}")
@@ -200,46 +316,6 @@ class Trainer:
         settings = ", ".join(f"{name}={value}" for name, value in self.recipe.flat().items())
         epoch, recipe = self.epoch + 1, self.recipe.identity
         return DivergedError(f"training diverged in epoch {epoch}: {reason} (recipe {recipe}: {settings})")
-
-
-def trained_model(data: PreparedData, recipe: Recipe, *, seed: int, state: NestedTensors) -> Classifier:
-    """The model of a training's `state`, on the CPU, without what a `Trainer` makes to train it.
-
-    Raises CheckpointError if the state is of another recipe, seed or data set.
-    """
-    model = _untrained(data, recipe, seed)
-    _epoch_of(state, data, recipe, seed)
-    write_model(model, state.get("model", {}))
-    return model
-
-
-def _untrained(data: PreparedData, recipe: Recipe, seed: int) -> Classifier:
-    return build_classifier(
-        recipe.backbone,
-        classes=len(data.classes),
-        weights=recipe.weights,
-        dropout=recipe.dropout.rate,
-        image_size=int(data.images.shape[1]),
-        freeze_depth=recipe.freeze_depth,
-        seed=seed,
-    )
-
-
-def _epoch_of(state: NestedTensors, data: PreparedData, recipe: Recipe, seed: int) -> int:
-    """The finished epochs of a state. Raises CheckpointError if it is of another training."""
-    epoch, training = state.get("epoch"), state.get("training")
-    if not isinstance(epoch, Tensor) or not isinstance(training, Tensor):
-        raise CheckpointError("checkpoint must hold a training's state")
-    if not torch.equal(training, _fingerprint(data, recipe, seed)):
-        ours = f"recipe {recipe.identity}, seed {seed} and data {data.digest}"
-        raise CheckpointError(f"checkpoint must be of {ours}, and is of another training")
-    return int(epoch)
-
-
-def _fingerprint(data: PreparedData, recipe: Recipe, seed: int) -> Tensor:
-    """SHA-256 of what makes this training differ from others, as 32 bytes."""
-    identity = json.dumps([recipe.identity, seed, data.digest])
-    return torch.tensor(list(hashlib.sha256(identity.encode()).digest()), dtype=torch.uint8)
 
 
 def _epoch_generator(seed: int, epoch: int) -> np.random.Generator:

@@ -11,6 +11,10 @@ from trainables.backbones import Classifier
 from trainables.checkpoints import NestedTensors
 from trainables.errors import CheckpointError
 
+_NUMBER = "number"
+_LBFGS_LISTS = ("old_dirs", "old_stps", "ro")
+"""Of L-BFGS; an empty list leaves no tensor behind."""
+
 __all__ = ["read_model", "read_optimizer", "write_model", "write_optimizer"]
 
 
@@ -32,10 +36,10 @@ def write_model(model: Classifier, saved: Tensor | NestedTensors) -> None:
         tensor.detach().copy_(value)
 
 
-def read_optimizer(model: Classifier, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+def read_optimizer(model: Classifier, optimizer: torch.optim.Optimizer) -> dict[str, NestedTensors]:
     """Copies of the optimizer's state, step counts included, by parameter name."""
     return {
-        name: {key: value.detach().clone() for key, value in state.items() if isinstance(value, Tensor)}
+        name: {key: kept for key, value in state.items() if (kept := _kept(value)) is not None}
         for name, parameter in _trained(model)
         if (state := optimizer.state.get(parameter))
     }
@@ -46,11 +50,35 @@ def write_optimizer(model: Classifier, optimizer: torch.optim.Optimizer, saved: 
     states = _group(saved)
     for name, parameter in _trained(model):
         state = _group(states.get(name, {}))
-        restored = {key: _like(parameter, value) for key, value in state.items() if isinstance(value, Tensor)}
+        restored = {key: _given_back(parameter, value) for key, value in state.items()}
         if restored:
+            if isinstance(optimizer, torch.optim.LBFGS):
+                restored = {key: [] for key in _LBFGS_LISTS} | restored
             optimizer.state[parameter] = restored
         else:
             optimizer.state.pop(parameter, None)
+
+
+def _kept(value: object) -> Tensor | NestedTensors | None:
+    """A tensor, a number (as that alone in a group) or a list of tensors; None for what a step makes anew."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, int | float):
+        return {_NUMBER: torch.tensor(value) if isinstance(value, int) else torch.tensor(value, dtype=torch.float64)}
+    if isinstance(value, list) and all(isinstance(one, Tensor) for one in value):
+        return {f"{place:04d}": one.detach().clone() for place, one in enumerate(value)}
+    return None
+
+
+def _given_back(parameter: nn.Parameter, value: Tensor | NestedTensors) -> object:
+    """The reverse of `_kept`."""
+    if isinstance(value, Tensor):
+        return _like(parameter, value)
+    number = value.get(_NUMBER)
+    if isinstance(number, Tensor):
+        return number.item()
+    listed = [value[place] for place in sorted(value)]
+    return [_like(parameter, one) for one in listed if isinstance(one, Tensor)]
 
 
 def _group(value: Tensor | NestedTensors) -> NestedTensors:
@@ -74,3 +102,4 @@ def _changing(model: Classifier) -> Iterator[tuple[str, Tensor]]:
     for number, stage in enumerate(model.stages):
         if number >= model.freeze_depth:
             yield from stage.named_buffers(prefix=f"stages.{number}")
+    yield from model.head.named_buffers(prefix="head")

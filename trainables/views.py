@@ -30,6 +30,10 @@ CROP_AREA = (0.5, 1.0)
 CROP_LOG_RATIO = math.log(4 / 3)
 JITTER = 0.4
 
+_CUTOUT = "+cutout"
+_CUTOUT_DRAWS = 2
+_GREY = torch.tensor([124, 116, 104], dtype=torch.uint8).view(3, 1, 1)
+
 OUTCOMES = ("plain", "mirrored")
 """Kinds of views that several policies can give."""
 
@@ -71,7 +75,7 @@ def draw(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, policy: 
         )
     if info.apply is None or len(images) == 0:
         return images
-    draws = _uniforms(digests, seed=seed, policy=policy, view=view, count=info.draws)
+    draws = _drawn(digests, info, seed=seed, view=view)
     # A contrast is a sum over pixels: one fixed layout keeps its rounding, hence the view, the same.
     source = images.contiguous()
     result = torch.empty_like(source)
@@ -95,10 +99,10 @@ def view_kinds(
     if info.apply is None:
         return [(OUTCOMES[0], np.arange(len(digests)))]
     if info.outcomes is None:
-        own = f"/{scope}" if policy not in POLICIES else ""
+        own = f"/{scope}" if policy.partition(_CUTOUT)[0] not in POLICIES else ""
         key = hashlib.blake2b(f"{_VERSION}/{policy}/{seed}/{view}{own}".encode(), digest_size=8).hexdigest()
         return [(key, np.arange(len(digests)))]
-    outcomes = info.outcomes(_uniforms(digests, seed=seed, policy=policy, view=view, count=info.draws))
+    outcomes = info.outcomes(_drawn(digests, info, seed=seed, view=view))
     return [(OUTCOMES[one], np.flatnonzero(outcomes == one)) for one in np.unique(outcomes).tolist()]
 
 
@@ -112,12 +116,39 @@ def distinct_views(policy: str, views: int) -> int:
 
 
 def find_policy(name: str) -> PolicyInfo | None:
-    """The policy of that name, known or the user's own; None where it is neither. Raises OwnCodeError."""
+    """The policy of that name, known or the user's own; None where it is neither. Raises OwnCodeError.
+
+    Behind a name may stand `+cutout0.5`: a grey square of half the image's side comes after it.
+    """
+    policy, cut, side = name.partition(_CUTOUT)
+    if cut:
+        return _with_cutout(name, find_policy(policy), float(side))
     if name in POLICIES:
         return POLICIES[name]
     if not is_own(name, "augmentation"):
         return None
     return PolicyInfo(name=name, apply=own_policy(name), draws=OWN_DRAWS)
+
+
+def _with_cutout(name: str, info: PolicyInfo | None, side: float) -> PolicyInfo | None:
+    if info is None:
+        return None
+    first, policy = info.draws, info.apply
+
+    def apply(image: Tensor, draws: Draws) -> Tensor:
+        return _cutout(image if policy is None else policy(image, draws[:first]), draws[first:], side)
+
+    return PolicyInfo(name=name, apply=apply, draws=first + _CUTOUT_DRAWS)
+
+
+def _drawn(digests: npt.NDArray[np.uint64], info: PolicyInfo, *, seed: int, view: int) -> Draws:
+    """float64 (B, draws) for a policy; what a cutout takes comes last, so that all else is as without it."""
+    policy, cut, _ = info.name.partition(_CUTOUT)
+    count = info.draws - (_CUTOUT_DRAWS if cut else 0)
+    draws = _uniforms(digests, seed=seed, policy=policy, view=view, count=count)
+    if not cut:
+        return draws
+    return np.hstack([draws, _uniforms(digests, seed=seed, policy="cutout", view=view, count=_CUTOUT_DRAWS)])
 
 
 def _uniforms(digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int, count: int) -> Draws:
@@ -183,6 +214,22 @@ def _flip_crop(image: Tensor, draws: Draws) -> Tensor:
 
 def _lecture7(image: Tensor, draws: Draws) -> Tensor:
     return _color(_flip_crop(image, draws[:5]), draws[5:9])
+
+
+def _cutout(image: Tensor, draws: Draws, side: float) -> Tensor:
+    """A square of `side` of the image's height, its middle anywhere in the image, in the mean colour of ImageNet.
+
+    So it may reach over the edges (DeVries & Taylor 2017, section 3.1), and is zero for networks that normalise by
+    that mean.
+    """
+    height, width = image.shape[-2:]
+    half = side * height / 2
+    middle = draws[:2] * (height, width)
+    top, left = (int(edge) for edge in np.clip(np.round(middle - half), 0, (height, width)))
+    bottom, right = (int(edge) for edge in np.clip(np.round(middle + half), 0, (height, width)))
+    cut = image.clone()
+    cut[:, top:bottom, left:right] = _GREY
+    return cut
 
 
 POLICIES: Mapping[str, PolicyInfo] = {

@@ -49,6 +49,7 @@ def as_json(made: SweepPlan, recipes: int) -> Json:
         "name": spec.name,
         "space": {"size": made.size, "algorithm": spec.search.algorithm, "trials": made.trials_planned},
         "recipes": _recipes(made, recipes),
+        "cautions": [{"text": one.text, "paper": one.paper} for one in made.cautions],
         "data": {
             "name": survey.table.name,
             "images": len(survey.table.images),
@@ -101,6 +102,7 @@ def _print(made: SweepPlan, recipes: int) -> None:
     shown = min(recipes, len(made.recipes))
     title(f"{counted(shown, 'recipe')}, the default first")
     print_table(*_recipe_table(made, recipes))
+    lines(f"careful: {one.text} ({one.paper})" for one in made.cautions)
     title("data")
     print_table(["class", *SPLITS], list(_class_rows(made)))
     lines(_data(made))

@@ -160,14 +160,15 @@ def network(body: str) -> Case:
     return Case(f"`def net(): {body}`", make, LIKE)
 
 
-def network_at_start(body: str, *lines: str) -> Case:
-    """As `network`, with what is only found when a sweep starts."""
+def network_at_start(body: str, beside: str = "") -> Case:
+    """As `network`, with what is only found when a sweep starts; beside: what else the space gives."""
 
     def make(folder: Folder) -> Sequence[str]:
         name = module(folder, f"from torch import nn\ndef net(): {body}")
-        return folder.sweep("digits", f"space: {{backbone: '{name}:net', weights: random, freeze_depth: 0}}", *lines)
+        more = f", {beside}" if beside else ""
+        return folder.sweep("digits", f"space: {{backbone: '{name}:net', weights: random, freeze_depth: 0{more}}}")
 
-    return Case(f"`def net(): {body}`", make, LIKE)
+    return Case(f"`def net(): {body}`" + (f"<br>`space: {{{beside}}}`" if beside else ""), make, LIKE)
 
 
 OWN_BACKBONES = Section(
@@ -190,5 +191,6 @@ OWN_BACKBONES_AT_START = Section(
     [
         network_at_start("return [nn.Conv2d(3, 8, 3), nn.Conv2d(4, 8, 3)]"),
         network_at_start("return [nn.Conv2d(3, 8, 3), nn.Flatten(2)]"),
+        network_at_start("return [nn.Conv2d(3, 8, 3), nn.Flatten()]", "head.pool: max"),
     ],
 )

@@ -17,7 +17,7 @@ from tests.errors.folders import Folder
 from tests.errors.going_on import BACKUPS, GOING_ON
 from tests.errors.machines import COMMAND_LINE, HOME, MACHINE, NAMES, SETTINGS
 from tests.errors.own_code import OWN_BACKBONES, OWN_BACKBONES_AT_START, OWN_CODE, OWN_CODE_IN_TRIALS
-from tests.errors.spaces import RECIPES, SPACES
+from tests.errors.spaces import RECIPES, SPACES, TOGETHER
 from tests.errors.sweep_files import KEYS, TEXT
 from tests.errors.trials import TRIALS
 from tests.errors.weights import WEIGHTS
@@ -27,7 +27,7 @@ Row = tuple[str, str]
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 SECTIONS = (
-    *(COMMAND_LINE, NAMES, TEXT, KEYS, SETTINGS, SPACES, RECIPES, WEIGHTS),
+    *(COMMAND_LINE, NAMES, TEXT, KEYS, SETTINGS, SPACES, RECIPES, TOGETHER, WEIGHTS),
     *(SOURCES, MANIFESTS, SPLITS, IMAGES, STORES),
     *(OWN_CODE, OWN_CODE_IN_TRIALS, OWN_BACKBONES, OWN_BACKBONES_AT_START),
     *(TRIALS, MACHINE, HOME, GOING_ON, BACKUPS),

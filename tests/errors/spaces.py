@@ -4,6 +4,32 @@ from __future__ import annotations
 
 from tests.errors.cases import Section, typed, written
 
+TOGETHER = Section(
+    "What cannot be together",
+    "Whatever part of a space, or which point, would draw it. `docs/vocabulary.md` has every rule.",
+    2,
+    [
+        typed("space: {optimizer.name: lbfgs}"),
+        typed("space: {optimizer.name: {values: [adam, lbfgs]}, batch_size: {values: [0, 32]}}"),
+        typed("space: {optimizer.name: lbfgs, batch_size: 0, precision: fp16}"),
+        typed("space: {head.norm: batch, batch_size: {min: 1, max: 64}}"),
+        typed("space: {backbone: timm/test_vit, head.pool: fractional_max}"),
+        typed("space: {head.pool: fractional_max}\ndata: {source: digits, image_size: 32}"),
+        typed("space: {averaging.name: snapshot}"),
+        typed("space: {schedule.warmup_epochs: 3}\nbudget: {epochs: 3}"),
+        typed("space: {schedule: {name: cosine_restarts, cycles: 4}}\nbudget: {epochs: 3}"),
+        typed("space: {extends: quicktune}\nbudget: {epochs: 5}"),
+        typed("space: {schedule.gamma: 0.5}"),
+        typed("space: {head.pool_ratio: 1.2}"),
+        written(
+            "name: cells\ndata: {source: digits}\n"
+            "search: {algorithm: points, points: [{head.pool_ratio: 1.2}, {dropout: {kind: none, rate: 0.1}}]}",
+            shown="search: {algorithm: points, points: [{head.pool_ratio: 1.2}, {dropout: {kind: none, rate: 0.1}}]}\n"
+            "(no space)",
+        ),
+    ],
+)
+
 SPACES = Section(
     "space",
     "What may be written for a name, and which choices go together.",
@@ -86,7 +112,7 @@ RECIPES = Section(
         typed("space: {augment.policy: flop}"),
         typed("space: {balance.class_weights: inversed}"),
         typed("space: {precision: fp8}"),
-        typed("space: {batch_size: 0}"),
+        typed("space: {batch_size: -1}"),
         typed("space: {batch_size: 5000}"),
         typed("space: {batch_size: 16.5}"),
         typed("search: {algorithm: points}"),

@@ -32,6 +32,7 @@ UNSEEN = {
         "checkpoint must hold a training's state",
         "checkpoint must hold tensors by name",
         "checkpoint must be of {}, and is of another training",
+        "checkpoint must be of a training of {} epochs, to which its rate goes",
         "recipe {}, seed {} and data {}",
         "trial {} is {} in attempt {}; a result of attempt {} was refused",
         "trial {} is {}; it cannot become {}",

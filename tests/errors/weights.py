@@ -107,6 +107,7 @@ WEIGHTS = Section(
         Case("a download that was altered", altered_download),
         Case("pretrained weights in a package that is not installed", without_the_package),
         shown("backbone: timm/efficientnet_lite1"),
+        shown("backbone: torchvision/vgg11, weights: random, dropout.drop_path: 0.1"),
         shown("backbone: timm/vit_huge_patch14_gap_224", 28),
         Case("`HF_HUB_OFFLINE=1 meltpoint run`, and weights of the hub that were never fetched", offline),
     ],

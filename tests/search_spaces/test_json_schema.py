@@ -85,7 +85,7 @@ def test_what_is_valid_is_accepted(text: str) -> None:
         "space: {dropout.rate: 0.1, batch_size: {value: 8, when: {dropout.rte: 0.1}}}",
         "space: {weights: weights.pth}",
         "space: {augment.policy: flop}",
-        "space: {batch_size: 0}",
+        "space: {batch_size: -1}",
         "space: {}\nbudget: {trials: 0}",
         "space: {}\nbudget: {trials: many}",
         "space: {}\nbudget: {wall: 30 minutes}",

@@ -21,28 +21,54 @@ def refused(values: dict[str, object]) -> dict[str, str]:
 @st.composite
 def flat_recipes(draw: st.DrawFn) -> dict[str, Any]:
     """Valid values for some of the names that one recipe uses."""
-    optimizer = draw(st.sampled_from(PARAMETERS["optimizer.name"].choices))
-    values: dict[str, Any] = {"optimizer.name": optimizer}
-    pool: dict[str, st.SearchStrategy[Any]] = {
-        "backbone": st.sampled_from(sorted(BACKBONES)),
-        "freeze_depth": st.integers(-FEWEST_STAGES, FEWEST_STAGES) | st.just("all"),
-        "weights": st.sampled_from(["pretrained", "random", "a/b.safetensors"]),
-        "optimizer.lr": st.sampled_from([1, 0.1, 1e-3]),
-        "dropout.rate": st.floats(0, 0.9),
-        "augment.policy": st.sampled_from(PARAMETERS["augment.policy"].choices),
-        "balance.class_weights": st.sampled_from(PARAMETERS["balance.class_weights"].choices),
-        "balance.sampling": st.sampled_from(PARAMETERS["balance.sampling"].choices),
-        "mix.label_smoothing": st.sampled_from([0, 0.0, -0.0, 0.1]),
-        "batch_size": st.integers(1, 4096),
-        "optimizer.momentum": st.floats(0.1, 0.9),
-        "optimizer.betas": st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)),
-        "optimizer.eps": st.sampled_from([1e-8, 1e-6]),
-        "optimizer.alpha": st.floats(0, 0.9),
-        "optimizer.weight_decay": st.floats(0, 1),
-    }
-    for name, strategy in pool.items():
-        if PARAMETERS[name].default(optimizer) is not None and draw(st.booleans()):
-            values[name] = draw(strategy)
+    values: dict[str, Any] = {}
+    for name in PARAMETERS:
+        if name.endswith(".name") or name in ("dropout.kind", "head.pool", "backbone"):
+            values[name] = draw(st.sampled_from(choices_of(name)))
+    for name, parameter in PARAMETERS.items():
+        decider = parameter.active_for
+        if name not in values and (decider is None or values[decider[0]] in decider[1]) and draw(st.booleans()):
+            values[name] = draw(values_of(name))
+    return possible(values)
+
+
+def choices_of(name: str) -> tuple[str, ...]:
+    return tuple(sorted(BACKBONES)) if name == "backbone" else PARAMETERS[name].choices
+
+
+def values_of(name: str) -> st.SearchStrategy[Any]:
+    parameter = PARAMETERS[name]
+    bounds = parameter.bounds
+    low = bounds.ge if bounds.ge is not None else bounds.gt
+    high = bounds.le if bounds.le is not None else bounds.lt
+    if parameter.kind == "choice":
+        return st.sampled_from(parameter.choices)
+    if parameter.kind == "depth":
+        return st.integers(-FEWEST_STAGES, FEWEST_STAGES) | st.just("all")
+    if parameter.kind == "str":
+        return st.sampled_from(["pretrained", "random", "a/b.safetensors"])
+    if parameter.kind == "pair":
+        return st.tuples(st.floats(0, 0.9), st.floats(0, 0.9))
+    assert low is not None
+    assert high is not None
+    if parameter.kind == "int":
+        return st.integers(int(low), int(high))
+    excluded = {"exclude_min": bounds.gt is not None, "exclude_max": bounds.lt is not None}
+    listed = [1, 0, 0.0, -0.0] if (low, bounds.ge) == (0, 0) and high > 1 else [(low + high) / 2]
+    return st.sampled_from(listed) | st.floats(low, high, allow_subnormal=False, **excluded)
+
+
+def possible(values: dict[str, Any]) -> dict[str, Any]:
+    """With the values changed that cannot stand beside the others."""
+    if values["optimizer.name"] == "lbfgs":
+        values |= {"batch_size": 0, "precision": "fp32"}
+    if values.get("head.norm") == "batch" and values.get("batch_size") == 1:
+        values["batch_size"] = 2
+    if values["averaging.name"] == "snapshot" and values["schedule.name"] != "cosine_restarts":
+        values["averaging.name"] = "none"
+    if BACKBONES[values["backbone"]].map_size == 0:
+        values["head.pool"] = "backbone"
+        values.pop("head.pool_ratio", None)
     return values
 
 
@@ -63,7 +89,7 @@ def test_identity_does_not_depend_on_spelling_or_order(values: dict[str, Any], d
             respelt[name] = list(value)
     assert Recipe.from_flat(respelt).identity == recipe.identity
     left_out = {name: value for name, value in recipe.flat().items() if Recipe().flat().get(name) != value}
-    left_out["optimizer.name"] = recipe.flat()["optimizer.name"]
+    left_out |= {name: value for name, value in recipe.flat().items() if name.endswith(".name")}
     left_out["freeze_depth"] = recipe.flat()["freeze_depth"]
     assert Recipe.from_flat({**recipe.flat(), **left_out}).identity == recipe.identity
 
@@ -116,7 +142,7 @@ def test_everything_wrong_with_a_recipe_is_said_at_once() -> None:
         "dropout.rate": "must be a number",
         "augment.policy": "must be one of none, flip, flip_crop, color, lecture7; did you mean flip?",
         "batch_size": "must be an integer",
-        "mix": "is a group; give its names: mix.label_smoothing",
+        "mix": "is a group; give its names: mix.label_smoothing, mix.mixup, mix.cutmix",
         "droput.rate": "unknown name; did you mean dropout.rate?",
     }
 

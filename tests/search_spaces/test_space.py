@@ -236,7 +236,7 @@ def test_all_problems_of_a_space_are_said_at_once() -> None:
     rules = refused(
         {
             "optimizer": {"one_of": [{"name": "sgd", "lr": {"min": 0.1, "max": 0.01}}, {"name": "foo"}]},
-            "batch_size": 0,
+            "batch_size": -1,
             "freeze_depth": -10,
         }
     )
@@ -268,6 +268,10 @@ def test_lecture7_draws_the_six_optimizers_and_the_five_augmentations() -> None:
     }
     assert {recipe.augment.policy for recipe in drawn} == set(PARAMETERS["augment.policy"].choices)
     assert {recipe.freeze_depth for recipe in drawn} == {9, 8, 7, 6, 0}
+    assert {recipe.schedule.name for recipe in drawn} == {"constant", "step", "exponential", "1/t"}
+    assert {recipe.penalty.name for recipe in drawn} == {"none", "l1", "l2", "elastic"}
+    assert {recipe.dropout.kind for recipe in drawn} == {"none", "dropout", "dropconnect"}
+    assert {recipe.head.pool for recipe in drawn} == {"backbone", "fractional_max"}
 
 
 def test_keys_below_extends_replace_its_keys() -> None:

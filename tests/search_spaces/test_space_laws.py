@@ -29,6 +29,8 @@ from search_spaces import (
 from search_spaces.json_schema import sweep_schema
 from search_spaces.records import Record
 
+OPTIMIZERS = [record for record in GROUPS["optimizer"] if record.model_fields["name"].default != "lbfgs"]
+"""L-BFGS stands in test_combinations.py: it asks for a batch size."""
 LAWS = settings(max_examples=80)
 SCHEMA = jsonschema.Draft7Validator(sweep_schema())
 SEEDS = st.integers(0, 2**32 - 1)
@@ -40,6 +42,8 @@ FLOATS: dict[str, st.SearchStrategy[Any]] = {
     "optimizer.eps": st.sampled_from([1e-10, 1e-8]),
     "optimizer.betas": st.sampled_from([[0.9, 0.99], [0.9, 0.999]]),
     "optimizer.weight_decay": st.sampled_from([0, 0.01, 0.1]),
+    "optimizer.history": st.sampled_from([3, 10]),
+    "optimizer.max_evals": st.sampled_from([5, 20]),
     "dropout.rate": st.sampled_from([0, 0.1, 0.5]),
     "mix.label_smoothing": st.sampled_from([0.0, 0.1]),
     "batch_size": st.sampled_from([8, 16, 32]),
@@ -77,7 +81,7 @@ def branches(draw: st.DrawFn, record: type[Record], depth: int, discrete: bool) 
 @st.composite
 def documents(draw: st.DrawFn, discrete: bool = False) -> dict[str, Any]:
     document: dict[str, Any] = {}
-    records = draw(st.lists(st.sampled_from(GROUPS["optimizer"]), max_size=3, unique=True))
+    records = draw(st.lists(st.sampled_from(OPTIMIZERS), max_size=3, unique=True))
     names = [str(record.model_fields["name"].default) for record in records]
     if records and draw(st.booleans()):
         alternatives = [

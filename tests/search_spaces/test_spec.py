@@ -258,20 +258,23 @@ def test_a_grid_has_a_trial_for_each_recipe_unless_the_budget_says_fewer() -> No
 def test_every_continuous_range_of_a_grid_is_refused_by_its_name() -> None:
     assert refused(
         HEAD + "space:\n"
-        "  extends: lecture7\n"
+        "  extends: head_only\n"
         "  batch_size: {min: 8, max: 64}\n"
         "  mix:\n"
         "    label_smoothing: {min: 0, max: 0.1}\n"
         "search: {algorithm: grid}\n"
     ) == [
-        "s.yaml:4:3 space.extends: optimizer.lr of lecture7 must be listed (values) where search.algorithm is grid",
-        "s.yaml:4:3 space.extends: dropout.rate of lecture7 must be listed (values) or have a step "
+        "s.yaml:4:3 space.extends: optimizer.lr of head_only must be listed (values) where search.algorithm is grid",
+        "s.yaml:4:3 space.extends: optimizer.weight_decay of head_only must be listed (values) "
+        "where search.algorithm is grid",
+        "s.yaml:4:3 space.extends: dropout.rate of head_only must be listed (values) or have a step "
         "where search.algorithm is grid",
         "s.yaml:7:5 space.mix.label_smoothing: must be listed (values) or have a step where search.algorithm is grid",
     ]
     given = "optimizer.lr: {values: [1e-3, 1e-2]}, dropout.rate: {min: 0, max: 0.6, step: 0.3}"
-    text = HEAD + f"space: {{extends: lecture7, {given}}}\nsearch: {{algorithm: grid}}\n"
-    assert parse_spec(text, file="s.yaml").budget.trials == 5 * 6 * 2 * 3 * 5
+    given += ", optimizer.weight_decay: 0.01"
+    text = HEAD + f"space: {{extends: head_only, {given}}}\nsearch: {{algorithm: grid}}\n"
+    assert parse_spec(text, file="s.yaml").budget.trials == (2 * 2 + 2 + 2) * 3 * 3 * 3
 
 
 def test_a_file_that_cannot_be_read_is_an_error_like_the_others(tmp_path: Path) -> None:

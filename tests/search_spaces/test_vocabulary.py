@@ -2,25 +2,36 @@ import pytest
 
 from search_spaces import GROUPS, PARAMETERS, Recipe
 
+COMPANIONS: dict[object, dict[str, object]] = {
+    "lbfgs": {"batch_size": 0},
+    "snapshot": {"schedule.name": "cosine_restarts"},
+}
+"""What must stand beside a choice."""
+CHOICES = [
+    (name, choice)
+    for name, parameter in PARAMETERS.items()
+    if any(one.active_for and one.active_for[0] == name for one in PARAMETERS.values())
+    for choice in parameter.choices
+]
+
+
+def flat_with(name: str, choice: str) -> dict[str, object]:
+    return dict(Recipe.from_flat({name: choice, **COMPANIONS.get(choice, {})}).flat())
+
 
 def test_the_vocabulary_is_every_name_of_every_recipe() -> None:
-    names = {name for choice in PARAMETERS["optimizer.name"].choices for name in flat_names(choice)}
-    assert names == set(PARAMETERS)
+    assert {name for choice in CHOICES for name in flat_with(*choice)} == set(PARAMETERS)
 
 
-def flat_names(optimizer: str) -> set[str]:
-    return set(Recipe.from_flat({"optimizer.name": optimizer}).flat())
-
-
-@pytest.mark.parametrize("optimizer", PARAMETERS["optimizer.name"].choices)
-def test_a_name_is_used_exactly_where_it_says(optimizer: str) -> None:
-    flat = Recipe.from_flat({"optimizer.name": optimizer}).flat()
+@pytest.mark.parametrize(("decider", "choice"), CHOICES)
+def test_a_name_is_used_exactly_where_it_says(decider: str, choice: str) -> None:
+    flat = flat_with(decider, choice)
     for name, parameter in PARAMETERS.items():
-        used = parameter.active_for is None or optimizer in parameter.active_for[1]
-        assert (name in flat) == used
-        if used and name not in ("optimizer.name", "freeze_depth"):
-            default = parameter.default(optimizer)
-            assert flat[name] == (list(default) if isinstance(default, tuple) else default)
+        used = parameter.active_for is None or flat[parameter.active_for[0]] in parameter.active_for[1]
+        assert (name in flat) == used, name
+        if used and name not in (decider, "freeze_depth", *COMPANIONS.get(choice, {})):
+            default = parameter.default(flat[parameter.decided_by] if parameter.decided_by else None)
+            assert flat[name] == (list(default) if isinstance(default, tuple) else default), name
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS.values(), ids=list(PARAMETERS))
@@ -36,7 +47,8 @@ def test_bounds_are_those_that_the_recipe_enforces() -> None:
         if parameter.bounds.lt is not None and parameter.kind == "float":
             with pytest.raises(ValueError, match="must be <"):
                 parameter.check(parameter.bounds.lt)
-            assert parameter.check(0.5) == 0.5, name
+            inside = 1.5 if name == "head.pool_ratio" else 0.5
+            assert parameter.check(inside) == inside, name
 
 
 def test_kinds_follow_from_the_records() -> None:

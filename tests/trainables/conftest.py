@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from search_spaces import DataSpec
@@ -24,6 +26,14 @@ def tiny(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepare
     """`tiny_folder` at 32 px with the default split."""
     root = tmp_path_factory.mktemp("prepared")
     return prepare(DataSpec(source=str(tiny_folder), image_size=32), base_dir=root, root=root)
+
+
+@pytest.fixture(scope="session")
+def uneven(tiny: PreparedData) -> PreparedData:
+    """`tiny`, with a third of the first class's training images."""
+    train = tiny.splits["train"]
+    few = np.concatenate([train[tiny.labels[train] == 0][:8], train[tiny.labels[train] > 0]])
+    return dataclasses.replace(tiny, splits={**tiny.splits, "train": few})
 
 
 @pytest.fixture

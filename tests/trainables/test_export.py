@@ -11,6 +11,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from search_spaces.backbones import Interpolation
 from search_spaces.recipe import Recipe
+from search_spaces.records import Dropout
 from trainables.backbones import Classifier, build_classifier
 from trainables.export import export_module
 from trainables.prepared import PreparedData
@@ -26,7 +27,7 @@ def photos(shape: tuple[int, ...]) -> Tensor:
 
 @pytest.fixture(scope="module", params=["timm/tf_efficientnet_lite0", "torchvision/resnet18"])
 def classifier(request: pytest.FixtureRequest) -> Classifier:
-    model = build_classifier(request.param, classes=3, weights="random", dropout=0.5, seed=0)
+    model = build_classifier(request.param, classes=3, weights="random", dropout=Dropout(rate=0.5), seed=0)
     model.freeze(2)
     return model.to(memory_format=torch.channels_last).train()
 

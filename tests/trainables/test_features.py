@@ -102,7 +102,13 @@ def test_one_pass_serves_every_boundary_that_the_sweep_asks_for(tiny: PreparedDa
 
 def test_an_images_activations_do_not_depend_on_its_company(tiny: PreparedData) -> None:
     prefix = frozen_prefix(
-        "timm/tf_efficientnet_lite0", "random", image_size=32, precision="fp32", device=torch.device("cpu"), seed=0
+        "timm/tf_efficientnet_lite0",
+        "random",
+        image_size=32,
+        precision="fp32",
+        device=torch.device("cpu"),
+        seed=0,
+        pooled=True,
     )
     images = torch.from_numpy(tiny.images[np.arange(40)]).permute(0, 3, 1, 2)
     together = prefix.compute(images, 8)
@@ -120,7 +126,9 @@ def test_folding_changes_no_more_than_rounding(backbone: str) -> None:
 
     size = 224 if "vit" in backbone else 64
     classifier = build_classifier(backbone, classes=2, weights="random", image_size=size, seed=0).eval()
-    prefix = frozen_prefix(backbone, "random", image_size=size, precision="fp32", device=torch.device("cpu"), seed=0)
+    prefix = frozen_prefix(
+        backbone, "random", image_size=size, precision="fp32", device=torch.device("cpu"), seed=0, pooled=True
+    )
     images = torch.randint(0, 256, (3, 3, size, size), dtype=torch.uint8)
     for depth in (1, len(classifier.stages)):
         classifier.freeze(depth)
@@ -200,9 +208,15 @@ def test_a_full_disk_is_said_and_changes_nothing(
     expected, _ = trained(tiny, chosen, None, epochs=1)
     sharing = plan(tmp_path / "cache", depths=(9,))
     body = frozen_prefix(
-        str(BASE["backbone"]), "random", image_size=32, precision="fp32", device=torch.device("cpu"), seed=1
+        str(BASE["backbone"]),
+        "random",
+        image_size=32,
+        precision="fp32",
+        device=torch.device("cpu"),
+        seed=1,
+        pooled=True,
     )
-    folder = tmp_path / "cache" / body.digest / "plain" / f"9-{body.row_bytes(9)}"
+    folder = tmp_path / "cache" / body.digest(9) / "plain" / f"9-{body.row_bytes(9)}"
     folder.mkdir(parents=True)
     (folder / "rows").symlink_to("/dev/full")
     found, trainer = trained(tiny, chosen, sharing, epochs=1)
@@ -256,9 +270,15 @@ def test_judgements() -> None:
 
 def test_the_digest_tells_weights_and_precision_apart() -> None:
     def digest(**changed: object) -> str:
-        given = {"image_size": 32, "precision": "fp32", "device": torch.device("cpu"), "seed": 0} | changed
+        given = {
+            "image_size": 32,
+            "precision": "fp32",
+            "device": torch.device("cpu"),
+            "seed": 0,
+            "pooled": True,
+        } | changed
         made: FrozenPrefix = frozen_prefix("timm/tf_efficientnet_lite0", "random", **given)  # type: ignore[arg-type]
-        return made.digest
+        return made.digest(9)
 
     assert len({digest(), digest(seed=1), digest(precision="bf16"), digest(image_size=64)}) == 4
     frozen_prefix.cache_clear()

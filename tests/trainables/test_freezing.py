@@ -23,11 +23,13 @@ from torchvision.models.regnet import BlockParams
 from torchvision.models.resnet import BasicBlock
 from torchvision.models.vgg import make_layers
 
+from search_spaces.records import Dropout, Head
 from trainables.architectures import architecture
 from trainables.backbones import Classifier
 from trainables.checkpoints import load_checkpoint, save_checkpoint
 from trainables.cuts import Cut
 from trainables.export import export_module
+from trainables.heads import build_head
 from trainables.torchvision_cuts import FAMILIES
 from trainables.training_state import read_model, write_model
 
@@ -107,7 +109,8 @@ def classifier(name: str) -> Classifier:
     with torch.no_grad():
         features = copy.deepcopy(parts).whole().eval()(torch.zeros(1, 3, SIZE, SIZE)).shape[1]
     halves = (0.5, 0.5, 0.5)
-    return Classifier(parts, features=features, classes=CLASSES, dropout=0.1, mean=halves, std=halves)
+    head = build_head(features, CLASSES, head=Head(), dropout=Dropout(rate=0.1))
+    return Classifier(parts, head=head, mean=halves, std=halves)
 
 
 def as_bytes(model: nn.Module) -> dict[str, bytes]:

@@ -41,12 +41,25 @@ def test_shares_add_up_to_the_whole_batch(backbone: str, micro_batch: int, tiny:
     views, labels = next(whole.features.of_views([batch], 0)), torch.tensor(tiny.labels[batch])
     for trainer in (whole, split):
         trainer.model.train()
-        trainer.micro_batches.run(7, lambda rows, one=trainer: one._add_gradients(views, labels, rows))
+        trainer.micro_batches.run(7, lambda rows, one=trainer: one._add_gradients(views, labels, None, 1.0, rows))
     for ours, theirs in zip(split.model.parameters(), whole.model.parameters(), strict=True):
         assert (ours.grad is None) == (theirs.grad is None)
         if ours.grad is not None and theirs.grad is not None:
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
     assert split.run_epoch().train["loss"] == pytest.approx(whole.run_epoch().train["loss"], rel=1e-4)
+
+
+def test_a_full_batch_keeps_what_its_first_parts_added_where_memory_runs_out(
+    tiny: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search_spaces.recipe.FULL_BATCH_PART", 20)
+    chosen = recipe(batch_size=0)
+    plenty, little = Trainer(tiny, chosen, seed=0), Trainer(tiny, chosen, seed=0)
+    LittleMemory(little, 12, after=1)
+    expected, found = plenty.run_epoch(), little.run_epoch()
+    assert little.micro_batches.size == 10
+    assert found.train["loss"] == pytest.approx(expected.train["loss"], rel=1e-5)
+    np.testing.assert_allclose(found.val.probabilities, expected.val.probabilities, rtol=1e-4)
 
 
 def test_out_of_memory_halves_the_share_and_repeats_the_step_with_the_same_result(tiny: PreparedData) -> None:

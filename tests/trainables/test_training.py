@@ -70,41 +70,6 @@ def test_training_leaves_torchs_global_generator_alone(tiny: PreparedData) -> No
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.fixture(scope="module")
-def uneven(tiny: PreparedData) -> PreparedData:
-    """`tiny`, with a third of the first class's training images."""
-    train = tiny.splits["train"]
-    few = np.concatenate([train[tiny.labels[train] == 0][:8], train[tiny.labels[train] > 0]])
-    return dataclasses.replace(tiny, splits={**tiny.splits, "train": few})
-
-
-CHANGES = {
-    "backbone": "torchvision/resnet18",
-    "freeze_depth": -3,
-    "optimizer.name": "sgd",
-    "optimizer.lr": 0.02,
-    "optimizer.betas": [0.5, 0.9],
-    "optimizer.eps": 0.1,
-    "optimizer.weight_decay": 1.0,
-    "dropout.rate": 0.5,
-    "augment.policy": "flip_crop",
-    "mix.label_smoothing": 0.2,
-    "balance.class_weights": "inverse",
-    "balance.sampling": "balanced",
-    "batch_size": 5,
-}
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_each_name_of_a_recipe_changes_the_training(name: str, uneven: PreparedData) -> None:
-    def trained(chosen: Recipe) -> tuple[object, ...]:
-        trainer = Trainer(uneven, chosen, seed=0)
-        return tuple(sorted(trainer.run_epoch().train.items())), flat(trainer.state_dict()["model"])
-
-    base = {**BASE, "optimizer.lr": 0.01}
-    assert trained(Recipe.from_flat({**base, name: CHANGES[name]})) != trained(Recipe.from_flat(base))
-
-
 @pytest.mark.parametrize("weights", ["inverse", "effective"])
 def test_balanced_training_goes_on_from_its_checkpoint(weights: str, uneven: PreparedData, tmp_path: Path) -> None:
     chosen = recipe(balance__class_weights=weights, balance__sampling="balanced", augment__policy="flip")

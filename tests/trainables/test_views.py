@@ -8,7 +8,7 @@ from search_spaces.records import Augment
 from trainables.prepared import PreparedData
 from trainables.views import POLICIES, draw
 
-CHANGING = sorted(set(POLICIES) - {"none"})
+CHANGING = [*sorted(set(POLICIES) - {"none"}), "none+cutout0.5", "lecture7+cutout0.25"]
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +132,25 @@ def test_the_whole_policy_does_all_three() -> None:
     assert 30 < int((left > right).sum()) < 70
     assert drawn.amax() > 220
     assert len(torch.unique(drawn.double().mean((1, 2, 3)))) > 90
+
+
+@pytest.mark.parametrize("policy", ["none", "flip", "lecture7"])
+def test_a_cutout_greys_a_square_and_leaves_the_rest_as_it_is_without(policy: str) -> None:
+    noise = torch.randint(0, 256, (200, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    digests = np.arange(200, dtype=np.uint64)
+    without, cut = (draw(noise, digests, seed=0, policy=name, view=0) for name in (policy, f"{policy}+cutout0.5"))
+    grey = torch.tensor([124, 116, 104], dtype=torch.uint8).view(3, 1, 1)
+    greyed = (cut == grey).all(1)
+    assert torch.equal(torch.where(greyed[:, None], without, cut), without)
+    heights, widths = greyed.any(2).sum(1), greyed.any(1).sum(1)
+    assert torch.equal(greyed.sum((1, 2)), heights * widths), "it is one rectangle"
+    for sides in (heights, widths):
+        assert sides.max() == 16, "half of 32"
+        assert sides.min() >= 8, "its middle lies in the image"
+        assert (sides == 16).double().mean() > 0.35, "half of the middles are so far inside"
+    seen = greyed.double().mean(0)
+    assert seen.min() > 0.03
+    assert seen.max() < 0.45
 
 
 def test_views_are_the_same_on_every_machine() -> None:

@@ -1,0 +1,80 @@
+"""Typed parameter records, from which a recipe, its names and their explanations are made."""
+
+from search_spaces.records.averages import NoAveraging, Polyak, Snapshot
+from search_spaces.records.base import (
+    About,
+    Fraction,
+    Number,
+    OpenChoice,
+    Origin,
+    Prefix,
+    Record,
+    UsedWith,
+    is_used,
+    record_name,
+)
+from search_spaces.records.groups import GROUPS, SURVEYS, Averaging, Optimizer, Penalty, Schedule
+from search_spaces.records.heads import Dropout, Head
+from search_spaces.records.images import AUGMENT_POLICIES, Augment, Balance, Mix
+from search_spaces.records.optimizers import Adagrad, Adam, Adamw, Lbfgs, Lion, Momentum, Nesterov, Rmsprop, Sgd
+from search_spaces.records.penalties import L1, L2, Clip, Elastic, NoPenalty
+from search_spaces.records.schedules import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    InverseSqrt,
+    InverseTime,
+    Linear,
+    Step,
+)
+
+__all__ = [
+    "AUGMENT_POLICIES",
+    "GROUPS",
+    "L1",
+    "L2",
+    "SURVEYS",
+    "About",
+    "Adagrad",
+    "Adam",
+    "Adamw",
+    "Augment",
+    "Averaging",
+    "Balance",
+    "Clip",
+    "Constant",
+    "Cosine",
+    "CosineRestarts",
+    "Dropout",
+    "Elastic",
+    "Exponential",
+    "Fraction",
+    "Head",
+    "InverseSqrt",
+    "InverseTime",
+    "Lbfgs",
+    "Linear",
+    "Lion",
+    "Mix",
+    "Momentum",
+    "Nesterov",
+    "NoAveraging",
+    "NoPenalty",
+    "Number",
+    "OpenChoice",
+    "Optimizer",
+    "Origin",
+    "Penalty",
+    "Polyak",
+    "Prefix",
+    "Record",
+    "Rmsprop",
+    "Schedule",
+    "Sgd",
+    "Snapshot",
+    "Step",
+    "UsedWith",
+    "is_used",
+    "record_name",
+]
