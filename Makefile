@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: help setup demo test faults lint lock backbones errors-doc clean
+.PHONY: help setup demo test faults lint lock backbones errors-doc vocabulary-doc clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make lock   resolve requirements.lock anew"
 	@echo "make backbones  examine the models of timm and torchvision that the tables of backbones lack (minutes)"
 	@echo "make errors-doc  write docs/errors.md anew from the cases in tests/errors"
+	@echo "make vocabulary-doc  write docs/vocabulary.md anew from the records"
 	@echo "make clean  remove $(VENV) and caches"
 
 setup: $(STAMP)
@@ -56,6 +57,9 @@ backbones: setup
 
 errors-doc: setup
 	$(BIN)/python -m tests.errors.page
+
+vocabulary-doc: setup
+	$(BIN)/python -m service.vocabulary_page
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

@@ -155,7 +155,7 @@ def _prefix_work(spec: SweepSpec, data: PreparedData) -> tuple[int, float]:
         wanted = [("none", 0, val)]
         for epoch in range(spec.budget.epochs):
             view = epoch % recipe.augment.views if recipe.augment.views else epoch
-            wanted.append((recipe.augment.policy, view, train))
+            wanted.append((recipe.augment.drawing, view, train))
         for policy, view, rows in wanted:
             for kind, places in view_kinds(data.digests[rows], seed=spec.seed, policy=policy, view=view):
                 for digest in data.digests[rows[places]].tolist():
@@ -163,7 +163,9 @@ def _prefix_work(spec: SweepSpec, data: PreparedData) -> tuple[int, float]:
                     deepest[key] = max(deepest.get(key, 0), recipe.freeze_depth)
     size = int(data.images.shape[1])
     first = spec.points[0]
-    prefix = frozen_prefix(first.backbone, first.weights, image_size=size, precision="fp32", device=CPU, seed=0)
+    prefix = frozen_prefix(
+        first.backbone, first.weights, image_size=size, precision="fp32", device=CPU, seed=0, pooled=True
+    )
     images = torch.from_numpy(data.images[:16]).permute(0, 3, 1, 2)
     cost = {depth: _best(lambda depth=depth: prefix.compute(images, depth)) / 16 for depth in set(deepest.values())}
     return len(deepest), sum(cost[depth] for depth in deepest.values())
