@@ -60,6 +60,18 @@ class Measured:
     process: int
     seconds: float
 
+    def stages_of(self, recipe: Recipe) -> StageCosts:
+        """Those of the recipe's backbone at its precision. Raises KeyError where they were not measured."""
+        return self._by_body[recipe.backbone, recipe.precision]
+
+    def covers(self, recipe: Recipe) -> bool:
+        """Whether everything that this recipe would do was measured."""
+        return (recipe.backbone, recipe.precision) in self._by_body and recipe.augment.drawing in self.data.views
+
+    @property
+    def _by_body(self) -> dict[tuple[str, str], StageCosts]:
+        return {(costs.backbone, costs.precision): costs for costs in self.stages}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
@@ -135,7 +147,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
     measured = _measure(spec, recipes, survey, weights, allotment, say, seconds)
     work = Workload(train=survey.images("train"), val=survey.images("val"), streamed=survey.plan.mode == "streamed")
     sharing = _sharing(spec, home, measured, work)
-    trials = tuple(_costs(recipe, _stages_of(recipe, measured), measured.data, work, sharing) for recipe in recipes)
+    trials = tuple(_costs(recipe, measured.stages_of(recipe), measured.data, work, sharing) for recipe in recipes)
     slots = allotment.slots
     return SweepPlan(
         spec=spec,
@@ -161,7 +173,8 @@ def _sharing(spec: SweepSpec, home: Home, measured: Measured, work: Workload) ->
         disk = disk_speed(there)
     return share_work(
         survey,
-        lambda recipe: _stages_of(recipe, measured),
+        measured.covers,
+        measured.stages_of,
         measured.data,
         work,
         epochs=spec.budget.epochs,
@@ -243,9 +256,3 @@ def _groups(recipes: tuple[Recipe, ...]) -> dict[tuple[str, str], list[Recipe]]:
     for recipe in recipes:
         groups.setdefault((recipe.backbone, recipe.precision), []).append(recipe)
     return groups
-
-
-def _stages_of(recipe: Recipe, measured: Measured) -> StageCosts:
-    return next(
-        costs for costs in measured.stages if (costs.backbone, costs.precision) == (recipe.backbone, recipe.precision)
-    )

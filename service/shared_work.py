@@ -63,6 +63,7 @@ class Sharing:
 
 def share_work(
     survey: SharingSurvey,
+    covered: Callable[[Recipe], bool],
     stages_of: Callable[[Recipe], StageCosts],
     data: DataCosts,
     work: Workload,
@@ -70,11 +71,14 @@ def share_work(
     epochs: int,
     disk: DiskSpeed,
 ) -> Sharing:
-    """Judge every boundary of the sweep as its workers will, by costs measured here."""
+    """Judge every boundary of the sweep as its workers will, by costs measured here.
+
+    covered: whether a recipe's costs were measured; a space may draw others later.
+    """
     found = [
         one
         for recipe, trials in survey.groups()
-        if recipe.freeze_depth
+        if recipe.freeze_depth and covered(recipe)
         for one in _of(recipe, trials, survey, stages_of(recipe), data, work, epochs=epochs, disk=disk)
     ]
     unique = {(one.backbone, one.boundary, one.policy): one for one in found}

@@ -114,7 +114,7 @@ def _record(group: str, record: type[Record]) -> list[Fact]:
     fields = [(name, info) for name, info in record.model_fields.items() if name != "name"]
     return [
         ("what", record.about.description),
-        ("how", (record.__doc__ or "").strip()),
+        ("how", " ".join((record.__doc__ or "").split())),
         *((f"{group}.{name}", f"{info.description}; default {_word(info.default)}") for name, info in fields),
         ("frozen stages", PREFIXES[record.about.prefix]),
         ("paper", record.about.paper),

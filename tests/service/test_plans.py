@@ -92,6 +92,20 @@ def test_a_table_for_people_and_one_object_for_scripts(made: SweepPlan, capsys: 
     assert [row["recipe.backbone"] for row in rows] == ["torchvision/resnet18"] * 3
 
 
+def test_what_none_of_the_first_recipes_draws_is_not_planned(beside: Path, tmp_path: Path) -> None:
+    text = SPEC.replace(
+        "backbone: torchvision/resnet18", "backbone: {values: [timm/test_efficientnet, timm/test_resnet]}"
+    )
+    spec = spec_in(
+        beside, text.replace("values: [0, all], default: all", "value: all").replace("trials: 8", "trials: 1")
+    )
+    made = plan_sweep(spec, home=Home(tmp_path / "home"), say=lambda _: None, seconds=0.1)
+    assert {(one.backbone, one.policy) for one in made.sharing.work} == {
+        ("timm/test_efficientnet", "flip"),
+        ("timm/test_efficientnet", None),
+    }
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
