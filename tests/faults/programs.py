@@ -19,6 +19,7 @@ import psutil
 from mlflow.tracking import MlflowClient
 
 from service.clocks import now_ms
+from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
 from service.records import Trial
 from service.states import SweepState
@@ -64,8 +65,10 @@ class Place:
             return [trial for sweep in ledger.sweeps()[:1] for trial in ledger.trials(sweep.id)]
 
     def leaderboard(self) -> list[tuple[str, str, dict[str, float]]]:
-        """Number, state and metrics of each trial, the best first."""
-        return [(trial["trial_id"][-4:], trial["state"], trial["metrics"]) for trial in self.said("trials", "last")]
+        """Number, state and metrics of each trial of the newest sweep, the best first."""
+        with self.ledger() as ledger:
+            trials = Leaderboard.read(ledger, ledger.sweeps()[0]).as_json()
+        return [(trial["trial_id"][-4:], trial["state"], trial["metrics"]) for trial in trials]
 
     def await_epochs(self, process: subprocess.Popen[str], seconds: float = PATIENCE_SECONDS) -> None:
         """Until a trial of a running sweep has finished an epoch."""

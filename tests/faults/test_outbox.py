@@ -29,7 +29,7 @@ from tests.faults.proxies import Faults, flaky
 
 Record = Callable[[str, object], None]
 
-TRIALS, EPOCHS = 6, 5
+TRIALS, EPOCHS = 4, 5
 
 
 class MlflowServer:
@@ -217,7 +217,7 @@ def test_a_lossy_way_to_mlflow_makes_no_run_and_no_point_twice(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         sender = sender_of(ledger, sweep_id, place)
         assert sender.finish(240) == 0, sender.last_error
-    assert faults.suffered > 10
+    assert faults.suffered > 8
     holds_it_all(server, f"lossy-{turn}", record_property)
 
 
