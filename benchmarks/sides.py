@@ -40,7 +40,7 @@ def run_side(side: str, *, mix: Path, job: Path, folder: Path, home: Path, seed:
         return _script("plain_tune.py", str(job), "--folder", str(folder))
     if side == "b":
         return _script("careful_loop.py", str(job), "--folder", str(folder))
-    return _meltpoint(mix, home, [] if seed is None else ["--set", f"search.seed={seed}"])
+    return run_meltpoint(mix, home, [] if seed is None else [f"search.seed={seed}"])
 
 
 def run_json(command: Sequence[str], home: Path | None = None) -> tuple[float, Any]:
@@ -72,8 +72,10 @@ def _script(name: str, *arguments: str) -> Run:
     return Run(seconds=seconds, accuracies=printed["accuracies"])
 
 
-def _meltpoint(mix: Path, home: Path, changes: Sequence[str]) -> Run:
-    seconds, outcome = run_json([*MELTPOINT, "run", str(mix), *changes, "-o", "json"], home)
+def run_meltpoint(spec: Path, home: Path, changes: Sequence[str] = ()) -> Run:
+    """Run a list of recipes whose trials all complete; changes: KEY=VALUE, as `--set` takes them."""
+    assigned = [part for change in changes for part in ("--set", change)]
+    seconds, outcome = run_json([*MELTPOINT, "run", str(spec), *assigned, "-o", "json"], home)
     _, trials = run_json([*MELTPOINT, "trials", outcome["sweep_id"], "-o", "json"], home)
     assert all(trial["state"] == "completed" for trial in trials), trials
     by_number = sorted(trials, key=lambda trial: int(trial["trial_id"].rpartition("-")[2]))

@@ -23,7 +23,7 @@ from typing import Any
 import machines
 from ruamel.yaml import YAML
 from scipy import stats
-from sides import MELTPOINT, run_json
+from sides import run_meltpoint
 
 Names = dict[str, Any]
 
@@ -125,16 +125,6 @@ def sweep_file(folder: Path, pairs: Sequence[Pair], *, seed: int, epochs: int) -
     return path
 
 
-def run(path: Path, home: Path, *changes: str) -> tuple[float, list[float]]:
-    """Wall seconds of the whole command, and each recipe's validation accuracy after its last epoch, in order."""
-    assigned = [part for change in changes for part in ("--set", change)]
-    seconds, outcome = run_json([*MELTPOINT, "run", str(path), *assigned, "-o", "json"], home)
-    _, trials = run_json([*MELTPOINT, "trials", outcome["sweep_id"], "-o", "json"], home)
-    assert all(trial["state"] == "completed" for trial in trials), trials
-    ordered = sorted(trials, key=lambda trial: int(trial["trial_id"].rpartition("-")[2]))
-    return seconds, [trial["metrics"]["val/accuracy"] for trial in ordered]
-
-
 def rows(pairs: Sequence[Pair], accuracies: Sequence[Sequence[float]]) -> Iterator[str]:
     """A row for each pair; accuracies: of each seed, of each recipe."""
     order = recipes(pairs)
@@ -167,10 +157,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="meltpoint-techniques-") as folder:
         for seed in range(options.seeds):
             path = sweep_file(Path(folder), pairs, seed=seed, epochs=options.epochs)
-            took, found = run(path, Path(folder) / "home")
-            print(f"seed {seed}: {took:.0f} s", file=sys.stderr, flush=True)
-            seconds.append(took)
-            accuracies.append(found)
+            found = run_meltpoint(path, Path(folder) / "home")
+            print(f"seed {seed}: {found.seconds:.0f} s", file=sys.stderr, flush=True)
+            seconds.append(found.seconds)
+            accuracies.append(found.accuracies)
             if options.json:
                 options.json.write_text(json.dumps({"about": about, "seconds": seconds, "accuracies": accuracies}))
         print(f"{about['date']}; {about['machine']}; commit {about['commit']}")
@@ -180,7 +170,7 @@ def main() -> None:
         print("\n".join(rows(pairs, accuracies)), flush=True)
         if options.unshared:
             path = sweep_file(Path(folder), pairs, seed=0, epochs=options.epochs)
-            alone, _ = run(path, Path(folder) / "unshared", "data.cache=off")
+            alone = run_meltpoint(path, Path(folder) / "unshared", ["data.cache=off"]).seconds
             print(f"\nThe first seed's sweep: {seconds[0]:,.0f} s; without the cache: {alone:,.0f} s")
 
 

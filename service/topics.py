@@ -16,7 +16,7 @@ from search_spaces.shipped import SHIPPED, shipped_document
 from search_spaces.vocabulary import PARAMETERS, Parameter
 from trainables.weights_at_hand import weights_at_hand
 
-__all__ = ["PREFIXES", "TOPICS", "Fact", "Topic", "defaults_of", "find", "values_of"]
+__all__ = ["PREFIXES", "TOPICS", "Fact", "Topic", "defaults_of", "find", "how", "users_of", "values_of"]
 
 Fact = tuple[str, str]
 """What is told, and the telling."""
@@ -59,8 +59,7 @@ def _parameter(parameter: Parameter) -> list[Fact]:
     facts = [("what", parameter.description), ("values", values_of(parameter)), ("default", defaults_of(parameter))]
     if parameter.active_for is not None:
         group = parameter.active_for[0].removesuffix(".name")
-        order = PARAMETERS[parameter.active_for[0]].choices
-        facts.append(("used by", f"{group} {', '.join(one for one in order if one in parameter.active_for[1])}"))
+        facts.append(("used by", f"{group} {users_of(parameter)}"))
     facts += [("frozen stages", PREFIXES[parameter.prefix]), ("paper", parameter.paper)]
     facts += [("not together", rule.said) for rule in RULES if name in rule.names]
     return [*facts, ("in a sweep file", f"space.{name}")]
@@ -83,6 +82,19 @@ def values_of(parameter: Parameter) -> str:
         "float": f"a number {limits}",
     }
     return words[parameter.kind].strip()
+
+
+def users_of(parameter: Parameter) -> str:
+    """The choices with which a name counts, in their order; empty where it always does."""
+    if parameter.active_for is None:
+        return ""
+    decider, users = parameter.active_for
+    return ", ".join(one for one in PARAMETERS[decider].choices if one in users)
+
+
+def how(record: type[Record]) -> str:
+    """What a record says that it does, in one line."""
+    return " ".join((record.__doc__ or "").split())
 
 
 def defaults_of(parameter: Parameter) -> str:
@@ -114,7 +126,7 @@ def _record(group: str, record: type[Record]) -> list[Fact]:
     fields = [(name, info) for name, info in record.model_fields.items() if name != "name"]
     return [
         ("what", record.about.description),
-        ("how", " ".join((record.__doc__ or "").split())),
+        ("how", how(record)),
         *((f"{group}.{name}", f"{info.description}; default {_word(info.default)}") for name, info in fields),
         ("frozen stages", PREFIXES[record.about.prefix]),
         ("paper", record.about.paper),

@@ -11,7 +11,7 @@ from pathlib import Path
 from search_spaces.combinations import CAUTIONS, RULES
 from search_spaces.records import AUGMENT_POLICIES, GROUPS, Record, record_name
 from search_spaces.vocabulary import PARAMETERS, Parameter
-from service.topics import PREFIXES, defaults_of, values_of
+from service.topics import PREFIXES, defaults_of, how, users_of, values_of
 
 __all__ = ["PAGE", "render"]
 
@@ -55,7 +55,7 @@ def _page() -> Iterator[str]:
             yield from _records(group, records)
             yield ""
         else:
-            yield f"{(records[0].__doc__ or '').strip()}\n"
+            yield f"{how(records[0])}\n"
         yield from _names([one for name, one in PARAMETERS.items() if name.startswith(f"{group}.")])
         if group == "augment":
             yield from _policies()
@@ -69,11 +69,7 @@ def _names(parameters: list[Parameter]) -> Iterator[str]:
     yield "| name | values | default | what | frozen stages | from |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for one in parameters:
-        used = ""
-        if one.active_for is not None:
-            decider, values = one.active_for
-            order = PARAMETERS[decider].choices
-            used = f" (with `{decider}` {', '.join(value for value in order if value in values)})"
+        used = "" if one.active_for is None else f" (with `{one.active_for[0]}` {users_of(one)})"
         cells = [
             f"`{one.name}`",
             values_of(one),
@@ -89,8 +85,7 @@ def _records(group: str, records: tuple[type[Record], ...]) -> Iterator[str]:
     yield f"| `{group}.name` | what it does | from |"
     yield "| --- | --- | --- |"
     for record in records:
-        text = " ".join((record.__doc__ or "").split())
-        yield f"| `{record_name(record)}` | {_cell(text)} | {_cell(_linked(record.about.paper))} |"
+        yield f"| `{record_name(record)}` | {_cell(how(record))} | {_cell(_linked(record.about.paper))} |"
 
 
 def _policies() -> Iterator[str]:

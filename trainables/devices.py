@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from trainables.errors import DeviceError
 
-__all__ = ["resolve_device"]
+__all__ = ["random_state", "resolve_device", "set_random_state"]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -20,3 +21,15 @@ def resolve_device(name: str) -> torch.device:
     if int(index or 0) >= present:
         raise DeviceError(f"{name} was asked for: this machine has {present} usable GPUs")
     return torch.device("cuda", int(index or 0))
+
+
+def random_state(device: torch.device) -> list[Tensor]:
+    """Where torch's generators stand: the CPU's, and that of a GPU if `device` is one."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+
+def set_random_state(device: torch.device, state: list[Tensor]) -> None:
+    """The reverse of `random_state`."""
+    torch.set_rng_state(state[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state[1], device)

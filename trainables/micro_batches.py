@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from trainables.backbones import Classifier
+from trainables.devices import random_state, set_random_state
 from trainables.errors import DeviceMemoryError
+from trainables.training_state import trained_buffers
 
 __all__ = ["MicroBatches"]
 
@@ -36,8 +38,8 @@ class MicroBatches:
 
         Raises DeviceMemoryError where one image alone is too much.
         """
-        buffers = {name: buffer.clone() for name, buffer in self._statistics()}
-        numbers, gradients = self._random_state(), self._gradients()
+        buffers = {name: buffer.clone() for name, buffer in trained_buffers(self.model)}
+        numbers, gradients = random_state(self.device), self._gradients()
         while True:
             try:
                 return [work(rows) for rows in self._shares(images)]
@@ -70,20 +72,8 @@ class MicroBatches:
         self.size = size // 2
 
     def _restore(self, buffers: dict[str, Tensor], numbers: list[Tensor]) -> None:
-        for name, buffer in self._statistics():
+        for name, buffer in trained_buffers(self.model):
             buffer.copy_(buffers[name])
-        torch.set_rng_state(numbers[0])
+        set_random_state(self.device, numbers)
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(numbers[1], self.device)
             torch.cuda.empty_cache()
-
-    def _random_state(self) -> list[Tensor]:
-        cuda = [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else []
-        return [torch.get_rng_state(), *cuda]
-
-    def _statistics(self) -> Iterator[tuple[str, Tensor]]:
-        """The buffers that a training step changes."""
-        for number, stage in enumerate(self.model.stages):
-            if number >= self.model.freeze_depth:
-                yield from stage.named_buffers(prefix=str(number))
-        yield from self.model.head.named_buffers(prefix="head")

@@ -18,7 +18,7 @@ from search_spaces.recipe import Recipe
 from trainables.averages import build_averaging, kept_weights
 from trainables.balance import class_weights, epoch_order, mean_loss
 from trainables.checkpoints import NestedTensors
-from trainables.devices import resolve_device
+from trainables.devices import random_state, resolve_device, set_random_state
 from trainables.errors import CheckpointError, DataError, DivergedError
 from trainables.evaluation import Evaluation, score
 from trainables.features import Features
@@ -204,12 +204,10 @@ class Trainer:
         parts = _batches(order, self.recipe.images_at_once)
         blends = self._blends(parts)
         first: list[tuple[float, int]] = []
-        numbers = [torch.get_rng_state(), *([torch.cuda.get_rng_state(self.device)] if self._on_gpu else [])]
+        numbers = random_state(self.device)
 
         def passed() -> float:
-            torch.set_rng_state(numbers[0])
-            if self._on_gpu:
-                torch.cuda.set_rng_state(numbers[1], self.device)
+            set_random_state(self.device, numbers)
             self._clear_gradients()
             loss, correct = 0.0, 0
             given = zip(parts, blends, self.features.of_views(parts, self.epoch, blends), strict=True)
@@ -229,10 +227,6 @@ class Trainer:
             self.scaler.update()
         self._end_step(0, 1)
         return first[0]
-
-    @property
-    def _on_gpu(self) -> bool:
-        return self.device.type == "cuda"
 
     def _course(self, number: int, steps: int) -> Course:
         return Course(step=self.epoch * steps + number, steps_an_epoch=steps, epochs=self.epochs)

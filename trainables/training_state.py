@@ -15,7 +15,7 @@ _NUMBER = "number"
 _LBFGS_LISTS = ("old_dirs", "old_stps", "ro")
 """Of L-BFGS; an empty list leaves no tensor behind."""
 
-__all__ = ["read_model", "read_optimizer", "write_model", "write_optimizer"]
+__all__ = ["read_model", "read_optimizer", "trained_buffers", "write_model", "write_optimizer"]
 
 
 def read_model(model: Classifier) -> dict[str, Tensor]:
@@ -34,6 +34,14 @@ def write_model(model: Classifier, saved: Tensor | NestedTensors) -> None:
         if not isinstance(value, Tensor) or value.shape != tensor.shape:
             raise CheckpointError(f"checkpoint's {name} must have shape {tuple(tensor.shape)}")
         tensor.detach().copy_(value)
+
+
+def trained_buffers(model: Classifier) -> Iterator[tuple[str, Tensor]]:
+    """The buffers that a training step changes, by name."""
+    for number, stage in enumerate(model.stages):
+        if number >= model.freeze_depth:
+            yield from stage.named_buffers(prefix=f"stages.{number}")
+    yield from model.head.named_buffers(prefix="head")
 
 
 def read_optimizer(model: Classifier, optimizer: torch.optim.Optimizer) -> dict[str, NestedTensors]:
@@ -99,7 +107,4 @@ def _trained(model: Classifier) -> Iterator[tuple[str, nn.Parameter]]:
 
 def _changing(model: Classifier) -> Iterator[tuple[str, Tensor]]:
     yield from _trained(model)
-    for number, stage in enumerate(model.stages):
-        if number >= model.freeze_depth:
-            yield from stage.named_buffers(prefix=f"stages.{number}")
-    yield from model.head.named_buffers(prefix="head")
+    yield from trained_buffers(model)
