@@ -206,7 +206,7 @@ def _need(backbone: str, weights: str, image_size: int) -> WeightsNeed:
 def _drawn(spec: SweepSpec) -> Iterator[Recipe]:
     """What the sweep's searcher proposes before it has been told anything."""
     searcher = build_searcher(spec)
-    numbers = range(min(spec.budget.trials, MOST_PLAYED))
+    numbers = searcher.ordered(range(spec.budget.trials))[:MOST_PLAYED]
     proposals = takewhile(lambda proposal: proposal is not None, map(searcher.propose, numbers))
     return (proposal.recipe for proposal in proposals if proposal is not None)
 

@@ -14,7 +14,20 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState as OptunaState
 
-from search_spaces import Choice, Domain, Entry, Fixed, Point, Recipe, Space, SweepSpec, grid_points, grid_size, sample
+from search_spaces import (
+    BACKBONES,
+    Choice,
+    Domain,
+    Entry,
+    Fixed,
+    Point,
+    Recipe,
+    Space,
+    SweepSpec,
+    grid_points,
+    grid_size,
+    sample,
+)
 from service.states import TrialState
 
 DRAWS_BEFORE_GIVING_UP = 200
@@ -31,13 +44,17 @@ class Proposal:
 class Searcher(ABC):
     """Proposes recipes one at a time.
 
-    Contract: `propose(number)` is called once for each trial number, in order from 0, and None means that the
-    search is exhausted. `tell` is called once for each proposed number, when its trial has ended. One thread calls
+    Contract: `propose(number)` is called once for each trial number, in the order of `ordered`, and None means that
+    the search is exhausted. `tell` is called once for each proposed number, when its trial has ended. One thread calls
     both. The same calls in the same order give the same proposals. A searcher of spaces proposes no recipe twice.
     """
 
     exhausted: str | None = None
     """Why there are fewer proposals than were asked for, where a user should know."""
+
+    def ordered(self, numbers: Sequence[int]) -> Sequence[int]:
+        """In which order to ask for these trials, given from the lowest on."""
+        return numbers
 
     @abstractmethod
     def propose(self, number: int) -> Proposal | None: ...
@@ -48,10 +65,20 @@ class Searcher(ABC):
 
 
 class PointsSearcher(Searcher):
-    """The recipes of an explicit list, in order."""
+    """The recipes of an explicit list, in order.
 
-    def __init__(self, recipes: Sequence[Recipe]) -> None:
+    longest_first: in the order of how much they train (Graham, "Bounds on multiprocessing timing anomalies", SIAM J.
+    Appl. Math. 1969, section on lists by decreasing time), so that no long trial is left alone at the end.
+    """
+
+    def __init__(self, recipes: Sequence[Recipe], *, longest_first: bool = False) -> None:
         self._recipes = tuple(recipes)
+        self._longest_first = longest_first
+
+    def ordered(self, numbers: Sequence[int]) -> Sequence[int]:
+        if not self._longest_first:
+            return numbers
+        return sorted(numbers, key=lambda number: thawed_work(self._recipes[number]), reverse=True)
 
     def propose(self, number: int) -> Proposal | None:
         if number >= len(self._recipes):
@@ -193,12 +220,24 @@ def build_searcher(spec: SweepSpec, *, trials: int | None = None) -> Searcher:
     """The searcher that a sweep file asks for; trials: how many it was to have when it began, if not as many as now."""
     seed, maximize = spec.search.seed, spec.metric.goal == "maximize"
     if spec.search.algorithm == "points":
-        return PointsSearcher(spec.points)
+        return PointsSearcher(spec.points, longest_first=runs_whole(spec))
     if spec.search.algorithm == "random":
         return RandomSearcher(spec.space, seed=seed)
     if spec.search.algorithm == "grid":
         return GridSearcher(spec.space, seed=seed, trials=trials or spec.budget.trials)
     return TpeSearcher(spec.space, seed=seed, maximize=maximize)
+
+
+def runs_whole(spec: SweepSpec) -> bool:
+    """Whether every trial is meant to run to its end, so that nothing but the time depends on their order."""
+    limits = (spec.budget.wall, spec.budget.gpu_hours, spec.budget.max_failed)
+    return spec.scheduler.type == "none" and all(limit is None for limit in limits)
+
+
+def thawed_work(recipe: Recipe) -> float:
+    """Multiply-adds an image of the stages that it trains, all stages taken as equal; 0 where the backbone is its own."""
+    info = BACKBONES.get(recipe.backbone)
+    return 0.0 if info is None else info.multiply_adds * recipe.passes * (1 - recipe.freeze_depth / info.stages)
 
 
 def _subseed(seed: int, number: int) -> int:

@@ -107,6 +107,7 @@ class Session:
         self._attempts: dict[str, Trial] = {}
         self._values: defaultdict[str, dict[int, float]] = defaultdict(dict)
         self._asked = 0
+        self._left = deque(searcher.ordered(range(spec.budget.trials)))
         self._closing: str | None = None
         self._draining: str | None = None
         self.paused = False
@@ -124,6 +125,8 @@ class Session:
         metric = self.sweep.metric
         self._reports = replay(past, self._searcher, metric=metric, milestones=frozenset(self.milestones))
         self._asked = len(past.trials)
+        asked = {trial.number for trial in past.trials}
+        self._left = deque(number for number in self._left if number not in asked)
         for trial in past.trials:
             rows = past.epochs.get(trial.id, ())
             self.progress.epochs += len(rows)
@@ -184,13 +187,14 @@ class Session:
                 return self._again(self._under_way.popleft())
             if not self.paused:
                 self._give_up_those_under_way(why)
-            if self._exhausted or self._asked >= self.spec.budget.trials:
+            if self._exhausted or not self._left:
                 self._exhausted = True
                 return None
             if why:
                 self.cut_short, self._exhausted = why, True
                 return None
-            proposal = self._searcher.propose(self._asked)
+            number = self._left.popleft()
+            proposal = self._searcher.propose(number)
             if proposal is None:
                 self._exhausted = True
                 self.cut_short = self._searcher.exhausted
@@ -198,7 +202,7 @@ class Session:
             recipe = proposal.recipe.anchored(self.spec.folder)
             trial = self.ledger.create_trial(
                 self.sweep.id,
-                number=self._asked,
+                number=number,
                 point=dict(proposal.point),
                 recipe=recipe.flat(),
                 identity=recipe.identity,

@@ -112,7 +112,7 @@ class SessionScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Json) -> str:
         try:
-            (report,) = result[REPORT]
+            (report,) = result.pop(REPORT)  # Tune would write it to its own file of the trial's last result
             ends = self._bridge.session.record(_our_id(trial), Result.parse(report))
         except StaleAttemptError:
             ends = True

@@ -7,9 +7,8 @@ import sys
 
 __all__ = ["keep_freed_memory"]
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
-_LARGEST_MMAP_THRESHOLD = 32 * 1024 * 1024
-"""The largest that glibc takes: mallopt(3), M_MMAP_THRESHOLD."""
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+"""Of mallopt(3)."""
 
 
 def keep_freed_memory() -> None:
@@ -23,6 +22,6 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+        mallopt(_MMAP_MAX, 0)  # a threshold would be 32 MiB at most, and a batch's activations are larger
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(_TOP_PAD, 64 * 1024 * 1024)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from search_spaces.records import Adamw
 from trainables.backbones import Classifier
 from trainables.balance import mean_loss
+from trainables.depthwise import depthwise_way
 from trainables.optimizers import build_optimizer
 from trainables.peaks import peak_memory
 from trainables.precision import autocast
@@ -104,13 +105,14 @@ class Probe:
         trained = [one for one in self.model.parameters() if one.requires_grad]
         optimizer = build_optimizer(Adamw(), trained)
         labels = torch.zeros(len(pixels), dtype=torch.int64, device=self.device)
+        convolving = depthwise_way(self.model)
 
         def frozen() -> Tensor:
             with torch.no_grad(), self._autocast():
                 return self.model.prefix(pixels)
 
         def gradients() -> None:
-            with self._autocast():
+            with self._autocast(), convolving():
                 loss = mean_loss(self.model.suffix(entering).float(), labels, None, label_smoothing=0.0)
             loss.item()
             torch.autograd.backward(loss)

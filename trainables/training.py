@@ -18,6 +18,7 @@ from search_spaces.recipe import Recipe
 from trainables.averages import build_averaging, kept_weights
 from trainables.balance import class_weights, epoch_order, mean_loss
 from trainables.checkpoints import NestedTensors
+from trainables.depthwise import depthwise_way
 from trainables.devices import random_state, resolve_device, set_random_state
 from trainables.errors import CheckpointError, DataError, DivergedError
 from trainables.evaluation import Evaluation, score
@@ -88,6 +89,7 @@ class Trainer:
         self.epoch, self.epochs = 0, epochs
         model = untrained_model(data, recipe, seed)
         self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # takes both
+        self._convolving = depthwise_way(self.model)
         self._trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = build_optimizer(recipe.optimizer, self._trained)
         self.penalty = build_penalty(recipe.penalty, self._trained)
@@ -273,7 +275,8 @@ class Trainer:
     ) -> tuple[float, int]:
         """Gradients of these rows' part of the batch's mean loss, times `share`; that part, and how many were right."""
         with autocast(self.recipe.precision, self.device):
-            logits = self._logits(features[rows])
+            with self._convolving():
+                logits = self._logits(features[rows])
             mean_of = partial(
                 mean_loss,
                 logits.float(),

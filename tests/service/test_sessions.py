@@ -288,9 +288,45 @@ def test_trouble_with_the_cache_is_said_once(open_session: Callable[..., Session
     assert session.ledger.trial(trial.id).sharing == shared
 
 
-def test_points_run_in_order(open_session: Callable[..., Session]) -> None:
-    session = open_session(
-        "name: p\ndata: {source: digits}\n"
-        "search: {algorithm: points, points: [{freeze_depth: 0}, {freeze_depth: all, optimizer.lr: 0.01}]}\n"
+POINTS = """
+name: p
+data: {source: digits}
+scheduler: {type: TYPE}
+search:
+  algorithm: points
+  points: [{freeze_depth: -1}, {freeze_depth: all}, {freeze_depth: 0}, {freeze_depth: 0, optimizer.lr: 0.01}]
+budget: {epochs: 4LIMIT}
+"""
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "limit", "numbers"),
+    [
+        ("asha", "", [0, 1, 2, 3]),
+        ("none", ", wall: 1h", [0, 1, 2, 3]),
+        ("none", "", [2, 3, 0, 1]),
+        ("none", ", trials: 3", [2, 0, 1]),
+    ],
+)
+def test_points_begin_in_order_or_the_longest_first_where_all_run_to_their_end(
+    scheduler: str, limit: str, numbers: list[int], open_session: Callable[..., Session]
+) -> None:
+    session = open_session(POINTS.replace("TYPE", scheduler).replace("LIMIT", limit))
+    assert [trial.number for trial in drain(session)] == numbers
+
+
+def test_points_that_are_left_begin_once_there_is_more_budget(open_session: Callable[..., Session]) -> None:
+    text = POINTS.replace("TYPE", "none").replace("LIMIT", ", trials: NUMBER")
+    session = open_session(text.replace("NUMBER", "2"))
+    assert [trial.number for trial in drain(session)] == [0, 1]
+    spec = parse_spec(text.replace("NUMBER", "4"), file="sweep.yaml")
+    again = Session(
+        spec=spec,
+        sweep=session.sweep,
+        ledger=session.ledger,
+        searcher=build_searcher(spec),
+        scheduler=build_scheduler(spec),
+        clock=Watch(),
+        past=session.ledger.past(session.sweep.id),
     )
-    assert [trial.recipe["freeze_depth"] for trial in drain(session)] == [0, 9]
+    assert [trial.number for trial in drain(again)] == [2, 3]
