@@ -235,7 +235,7 @@ def runs_whole(spec: SweepSpec) -> bool:
 
 
 def thawed_work(recipe: Recipe) -> float:
-    """Multiply-adds an image of the stages that it trains, all stages taken as equal; 0 where the backbone is its own."""
+    """Multiply-adds an image of the stages that it trains, all stages taken as equal; 0 of a backbone of its own."""
     info = BACKBONES.get(recipe.backbone)
     return 0.0 if info is None else info.multiply_adds * recipe.passes * (1 - recipe.freeze_depth / info.stages)
 

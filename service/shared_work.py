@@ -77,9 +77,9 @@ def share_work(
     """
     found = [
         one
-        for recipe, trials in survey.groups()
+        for recipe, _ in survey.groups()
         if recipe.freeze_depth and covered(recipe)
-        for one in _of(recipe, trials, survey, stages_of(recipe), data, work, epochs=epochs, disk=disk)
+        for one in _of(recipe, survey, stages_of(recipe), data, work, epochs=epochs, disk=disk)
     ]
     unique = {(one.backbone, one.boundary, one.policy): one for one in found}
     if not survey.limit:
@@ -90,7 +90,6 @@ def share_work(
 
 def _of(
     recipe: Recipe,
-    trials: float,
     survey: SharingSurvey,
     stages: StageCosts,
     data: DataCosts,
@@ -100,31 +99,40 @@ def _of(
     disk: DiskSpeed,
 ) -> Iterator[SharedWork]:
     depth = recipe.freeze_depth
-    size = stages.boundaries[depth] * _maps(recipe, stages)
-    costs = Costs(compute=stages.prefix(depth), keep=size * disk.write, read=size * disk.read)
-    readers = survey.plan(recipe).readers.get(depth, 1.0)
+    plan = survey.plan(recipe)
     views = distinct_views(recipe.augment.drawing, recipe.augment.views or epochs)
-    trained = (recipe.shared_views, trials, views, work.train, data.views[recipe.augment.drawing])
+    trained = (recipe.shared_views, plan.trials, views, work.train, data.views[recipe.augment.drawing])
     for policy, expected, different, images, drawing in (
         *(() if recipe.shared_views is None else (trained,)),
-        (None, readers, 1, work.val, 0.0),
+        (None, plan.readers, 1, work.val, 0.0),
     ):
-        verdict, reason = judge(costs, training_uses(max(1.0, expected), epochs=epochs, views=different))
+        costs = {other: _boundary_costs(recipe, other, stages, disk) for other in {depth, *expected}}
+        trials = {other: expected.get(other, 0.0) for other in costs}
+        trials[depth] = max(1.0, trials[depth])
+        uses = {other: training_uses(count, epochs=epochs, views=different) for other, count in trials.items()}
+        verdict, reason = judge(costs, uses)[depth]
+        own = costs[depth]
         yield SharedWork(
             backbone=recipe.backbone,
             boundary=depth,
             policy=policy,
-            trials=expected,
+            trials=trials[depth],
             verdict=verdict,
             reason=reason,
-            once=images * different * (drawing + costs.compute + costs.keep),
-            read=costs.read,
-            size=images * different * size,
+            once=images * different * (drawing + own.compute + own.keep),
+            read=own.read,
+            size=images * different * _boundary_bytes(recipe, depth, stages),
         )
 
 
-def _maps(recipe: Recipe, stages: StageCosts) -> int:
-    """How many times more than a pooled vector is kept, where a pool that is not the backbone's comes last."""
-    if recipe.head.pool == "backbone" or recipe.freeze_depth < len(stages.forward) or recipe.backbone not in BACKBONES:
-        return 1
-    return max(1, map_side(recipe.backbone, stages.image_size)) ** 2
+def _boundary_costs(recipe: Recipe, depth: int, stages: StageCosts, disk: DiskSpeed) -> Costs:
+    size = _boundary_bytes(recipe, depth, stages)
+    return Costs(compute=stages.prefix(depth), keep=size * disk.write, read=size * disk.read)
+
+
+def _boundary_bytes(recipe: Recipe, depth: int, stages: StageCosts) -> int:
+    """Of one image at a boundary; more than a pooled vector where a pool that is not the backbone's comes last."""
+    size = stages.boundaries[depth]
+    if recipe.head.pool == "backbone" or depth < len(stages.forward) or recipe.backbone not in BACKBONES:
+        return size
+    return size * max(1, map_side(recipe.backbone, stages.image_size)) ** 2

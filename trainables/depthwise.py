@@ -62,7 +62,7 @@ def _conv2d(
         return functional.conv2d(input, weight, bias, stride, padding, dilation, groups)
     assert not isinstance(padding, str)
     both = (padding, padding) if isinstance(padding, int) else (padding[0], padding[-1])
-    convolved: Tensor = _Depthwise.apply(input, weight, bias, both)  # type: ignore[no-untyped-call]
+    convolved: Tensor = _Depthwise.apply(input, weight, bias, both)
     return convolved
 
 

@@ -19,7 +19,7 @@ from trainables.activation_entries import Rows
 from trainables.mixing import Blend
 from trainables.prefixes import FrozenPrefix, frozen_prefix
 from trainables.prepared import PreparedData
-from trainables.sharing import Costs, SharingPlan, Verdict, disk_speed, judge, training_uses
+from trainables.sharing import Costs, DiskSpeed, SharingPlan, Verdict, disk_speed, judge, training_uses
 from trainables.views import distinct_views, draw, view_kinds
 
 __all__ = ["Features"]
@@ -135,15 +135,19 @@ class Features:
             *(() if mixed else ((self._training, sharing.trials, views),)),
             (self._reading, sharing.readers, 1),
         ):
-            for depth in sorted({self._depth, *expected}):
-                size = self._prefix.row_bytes(depth)
-                costs = Costs(compute=self._prefix.seconds[depth], keep=size * speed.write, read=size * speed.read)
-                others = expected.get(depth, 0.0)
-                trials = max(1.0, others) if depth == self._depth else others
-                uses = training_uses(trials, epochs=epochs, views=different)
-                verdicts[depth], reason = judge(costs, uses)
-                if depth == self._depth and verdicts is self._training:
-                    self.reason = reason
+            depths = sorted({self._depth, *expected})
+            trials = {depth: expected.get(depth, 0.0) for depth in depths}
+            trials[self._depth] = max(1.0, trials[self._depth])
+            uses = {depth: training_uses(trials[depth], epochs=epochs, views=different) for depth in depths}
+            judged = judge({depth: self._costs(depth, speed) for depth in depths}, uses)
+            verdicts.update({depth: verdict for depth, (verdict, _) in judged.items()})
+            if verdicts is self._training:
+                self.reason = judged[self._depth][1]
+
+    def _costs(self, depth: int, speed: DiskSpeed) -> Costs:
+        assert self._prefix is not None
+        size = self._prefix.row_bytes(depth)
+        return Costs(compute=self._prefix.seconds[depth], keep=size * speed.write, read=size * speed.read)
 
     def _key(self, kind: str, depth: int) -> EntryKey:
         assert self._prefix is not None

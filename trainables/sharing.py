@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -59,20 +59,45 @@ class Costs:
     read: float
 
 
-def judge(costs: Costs, uses: float) -> tuple[Verdict, str]:
-    """What is done with activations that are expected to be used so often, and why.
+def judge(costs: Mapping[int, Costs], uses: Mapping[int, float]) -> dict[int, tuple[Verdict, str]]:
+    """What is done with the activations at each boundary (freeze depth), expected to be used so often, and why.
+
+    One pass through the frozen stages gives the activations at every boundary on its way, so that a boundary used once
+    is worth keeping beside others: what is kept is what saves most together, less one pass to the deepest of it.
 
     `kept`: computed once, then read; `read`: used where they lie there already, but not written; `computed`: reading
     would take longer than computing them.
     """
+    kept = _worth_keeping({depth: cost for depth, cost in costs.items() if cost.read < cost.compute}, uses)
+    return {depth: _verdict(depth, costs[depth], uses, kept) for depth in costs}
+
+
+def _worth_keeping(costs: Mapping[int, Costs], uses: Mapping[int, float]) -> set[int]:
+    """Starting from all boundaries, leaves out what costs more than it saves, the worst first."""
+
+    def saved(depths: Iterable[int]) -> float:
+        chosen = [(costs[depth], uses[depth]) for depth in depths]
+        gains = sum(used * (cost.compute - cost.read) - cost.keep for cost, used in chosen)
+        return gains - max((cost.compute for cost, _ in chosen), default=0.0)
+
+    kept = set(costs)
+    while kept:
+        worst = max(sorted(kept), key=lambda depth: saved(kept - {depth}))
+        if saved(kept - {worst}) < saved(kept):
+            break
+        kept.remove(worst)
+    return kept if saved(kept) > 0 else set()
+
+
+def _verdict(depth: int, cost: Costs, uses: Mapping[int, float], kept: Set[int]) -> tuple[Verdict, str]:
     figures = (
-        f"{costs.compute * 1e3:.2f} ms to compute, {costs.keep * 1e3:.2f} ms to keep, {costs.read * 1e3:.2f} ms to read"
+        f"{cost.compute * 1e3:.2f} ms to compute, {cost.keep * 1e3:.2f} ms to keep, {cost.read * 1e3:.2f} ms to read"
     )
-    if costs.read >= costs.compute:
+    if cost.read >= cost.compute:
         return "computed", f"an image takes {figures}"
-    saved = (uses - 1) * costs.compute - costs.keep - uses * costs.read
-    verdict: Verdict = "kept" if saved > 0 else "read"
-    return verdict, f"an image takes {figures}, for about {uses:.3g} uses"
+    others = sum(used for other, used in uses.items() if other != depth)
+    beside = f" and {others:.3g} behind other boundaries" if others else ""
+    return "kept" if depth in kept else "read", f"an image takes {figures}, for about {uses[depth]:.3g} uses{beside}"
 
 
 def training_uses(trials: float, *, epochs: int, views: int) -> float:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search_spaces.recipe import Recipe
 from trainables import features
@@ -262,10 +265,48 @@ def test_what_is_worth_more_takes_the_place_of_what_is_worth_less(tmp_path: Path
 
 def test_judgements() -> None:
     costs = Costs(compute=10e-3, keep=1e-3, read=0.1e-3)
-    assert judge(costs, 5.0)[0] == "kept"
-    assert judge(costs, 1.0)[0] == "read"
-    assert judge(Costs(compute=1e-4, keep=1e-3, read=5e-4), 100.0)[0] == "computed"
-    assert "5 uses" in judge(costs, 5.0)[1]
+    assert judge({9: costs}, {9: 5.0})[9][0] == "kept"
+    assert judge({9: costs}, {9: 1.0})[9][0] == "read"
+    slow = Costs(compute=1e-4, keep=1e-3, read=5e-4)
+    assert judge({9: slow, 7: costs}, {9: 100.0, 7: 5.0})[9][0] == "computed"
+    assert judge({9: costs}, {9: 5.0})[9][1].endswith("for about 5 uses")
+
+
+def test_boundaries_used_once_each_are_kept_together_since_one_pass_gives_them_all() -> None:
+    costs = {depth: Costs(compute=depth * 2e-3, keep=1e-3, read=0.1e-3) for depth in (7, 8, 9)}
+    together = judge(costs, {7: 1.0, 8: 1.0, 9: 1.0})
+    assert {verdict for verdict, _ in together.values()} == {"kept"}
+    assert together[7][1].endswith("for about 1 uses and 2 behind other boundaries")
+    rare = judge(costs, {7: 3.0, 8: 1.0, 9: 0.1})
+    assert {depth: verdict for depth, (verdict, _) in rare.items()} == {7: "kept", 8: "kept", 9: "read"}
+    unlikely = judge(costs, {7: 0.3, 8: 0.3, 9: 1.0})
+    assert {verdict for verdict, _ in unlikely.values()} == {"kept"}
+    assert {verdict for verdict, _ in judge(costs, {7: 0.0, 8: 0.0, 9: 1.0}).values()} == {"read"}
+
+
+@given(
+    times=st.lists(st.tuples(*[st.floats(0.0, 1.0)] * 3, st.floats(0.0, 9.0)), min_size=1, max_size=5),
+)
+def test_no_choice_of_boundaries_without_one_of_those_kept_saves_more(
+    times: list[tuple[float, float, float, float]],
+) -> None:
+    computed = itertools.accumulate(compute for compute, *_ in times)
+    costs = {
+        depth: Costs(compute=compute, keep=keep, read=read)
+        for depth, (compute, (_, keep, read, _)) in enumerate(zip(computed, times, strict=True), start=1)
+    }
+    uses = {depth: used for depth, (*_, used) in enumerate(times, start=1)}
+
+    def total(kept: set[int]) -> float:
+        """Seconds of all uses."""
+        passes = max((costs[depth].compute for depth in kept), default=0.0)
+        reading = sum(uses[depth] * costs[depth].read + costs[depth].keep for depth in kept)
+        return passes + reading + sum(uses[depth] * costs[depth].compute for depth in costs if depth not in kept)
+
+    kept = {depth for depth, (verdict, _) in judge(costs, uses).items() if verdict == "kept"}
+    assert all(costs[depth].read < costs[depth].compute for depth in kept)
+    assert total(kept) <= total(set()) + 1e-9
+    assert all(total(kept) <= total(kept - {depth}) + 1e-9 for depth in kept)
 
 
 def test_the_digest_tells_weights_and_precision_apart() -> None:
