@@ -298,7 +298,7 @@ def test_no_choice_of_boundaries_without_one_of_those_kept_saves_more(
     uses = {depth: used for depth, (*_, used) in enumerate(times, start=1)}
 
     def total(kept: set[int]) -> float:
-        """Seconds of all uses."""
+        """Seconds that all uses take."""
         passes = max((costs[depth].compute for depth in kept), default=0.0)
         reading = sum(uses[depth] * costs[depth].read + costs[depth].keep for depth in kept)
         return passes + reading + sum(uses[depth] * costs[depth].compute for depth in costs if depth not in kept)
