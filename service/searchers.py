@@ -78,7 +78,7 @@ class PointsSearcher(Searcher):
     def ordered(self, numbers: Sequence[int]) -> Sequence[int]:
         if not self._longest_first:
             return numbers
-        return sorted(numbers, key=lambda number: thawed_work(self._recipes[number]), reverse=True)
+        return sorted(numbers, key=lambda number: _thawed_work(self._recipes[number]), reverse=True)
 
     def propose(self, number: int) -> Proposal | None:
         if number >= len(self._recipes):
@@ -220,7 +220,7 @@ def build_searcher(spec: SweepSpec, *, trials: int | None = None) -> Searcher:
     """The searcher that a sweep file asks for; trials: how many it was to have when it began, if not as many as now."""
     seed, maximize = spec.search.seed, spec.metric.goal == "maximize"
     if spec.search.algorithm == "points":
-        return PointsSearcher(spec.points, longest_first=runs_whole(spec))
+        return PointsSearcher(spec.points, longest_first=_runs_whole(spec))
     if spec.search.algorithm == "random":
         return RandomSearcher(spec.space, seed=seed)
     if spec.search.algorithm == "grid":
@@ -228,13 +228,13 @@ def build_searcher(spec: SweepSpec, *, trials: int | None = None) -> Searcher:
     return TpeSearcher(spec.space, seed=seed, maximize=maximize)
 
 
-def runs_whole(spec: SweepSpec) -> bool:
+def _runs_whole(spec: SweepSpec) -> bool:
     """Whether every trial is meant to run to its end, so that nothing but the time depends on their order."""
     limits = (spec.budget.wall, spec.budget.gpu_hours, spec.budget.max_failed)
     return spec.scheduler.type == "none" and all(limit is None for limit in limits)
 
 
-def thawed_work(recipe: Recipe) -> float:
+def _thawed_work(recipe: Recipe) -> float:
     """Multiply-adds an image of the stages that it trains, all stages taken as equal; 0 of a backbone of its own."""
     info = BACKBONES.get(recipe.backbone)
     return 0.0 if info is None else info.multiply_adds * recipe.passes * (1 - recipe.freeze_depth / info.stages)

@@ -9,7 +9,7 @@ from search_spaces import BACKBONES, Recipe, map_side
 from service.estimates import Workload
 from service.sharing_plans import SharingSurvey
 from trainables.measurements import DataCosts, StageCosts
-from trainables.sharing import Costs, DiskSpeed, Verdict, judge, training_uses
+from trainables.sharing import Costs, DiskSpeed, Verdict, expected_uses, judge
 from trainables.views import distinct_views
 
 __all__ = ["SharedWork", "Sharing", "share_work"]
@@ -106,17 +106,15 @@ def _of(
         *(() if recipe.shared_views is None else (trained,)),
         (None, plan.readers, 1, work.val, 0.0),
     ):
-        costs = {other: _boundary_costs(recipe, other, stages, disk) for other in {depth, *expected}}
-        trials = {other: expected.get(other, 0.0) for other in costs}
-        trials[depth] = max(1.0, trials[depth])
-        uses = {other: training_uses(count, epochs=epochs, views=different) for other, count in trials.items()}
+        uses = expected_uses(expected, depth, epochs=epochs, views=different)
+        costs = {other: _boundary_costs(recipe, other, stages, disk) for other in uses}
         verdict, reason = judge(costs, uses)[depth]
         own = costs[depth]
         yield SharedWork(
             backbone=recipe.backbone,
             boundary=depth,
             policy=policy,
-            trials=trials[depth],
+            trials=expected.get(depth, 1.0),
             verdict=verdict,
             reason=reason,
             once=images * different * (drawing + own.compute + own.keep),

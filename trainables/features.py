@@ -19,7 +19,7 @@ from trainables.activation_entries import Rows
 from trainables.mixing import Blend
 from trainables.prefixes import FrozenPrefix, frozen_prefix
 from trainables.prepared import PreparedData
-from trainables.sharing import Costs, DiskSpeed, SharingPlan, Verdict, disk_speed, judge, training_uses
+from trainables.sharing import Costs, DiskSpeed, SharingPlan, Verdict, disk_speed, expected_uses, judge
 from trainables.views import distinct_views, draw, view_kinds
 
 __all__ = ["Features"]
@@ -135,11 +135,8 @@ class Features:
             *(() if mixed else ((self._training, sharing.trials, views),)),
             (self._reading, sharing.readers, 1),
         ):
-            depths = sorted({self._depth, *expected})
-            trials = {depth: expected.get(depth, 0.0) for depth in depths}
-            trials[self._depth] = max(1.0, trials[self._depth])
-            uses = {depth: training_uses(trials[depth], epochs=epochs, views=different) for depth in depths}
-            judged = judge({depth: self._costs(depth, speed) for depth in depths}, uses)
+            uses = expected_uses(expected, self._depth, epochs=epochs, views=different)
+            judged = judge({depth: self._costs(depth, speed) for depth in uses}, uses)
             verdicts.update({depth: verdict for depth, (verdict, _) in judged.items()})
             if verdicts is self._training:
                 self.reason = judged[self._depth][1]

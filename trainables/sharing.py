@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Costs", "DiskSpeed", "SharingPlan", "Verdict", "disk_speed", "judge", "training_uses"]
+__all__ = ["Costs", "DiskSpeed", "SharingPlan", "Verdict", "disk_speed", "expected_uses", "judge"]
 
 Verdict = Literal["kept", "read", "computed"]
 
@@ -100,9 +100,13 @@ def _verdict(depth: int, cost: Costs, uses: Mapping[int, float], kept: Set[int])
     return "kept" if depth in kept else "read", f"an image takes {figures}, for about {uses[depth]:.3g} uses{beside}"
 
 
-def training_uses(trials: float, *, epochs: int, views: int) -> float:
-    """How often each of an image's `views` different views is used by so many trials of so many epochs."""
-    return trials * epochs / min(views, epochs)
+def expected_uses(trials: Mapping[int, float], depth: int, *, epochs: int, views: int) -> dict[int, float]:
+    """How often each of an image's `views` different views is used, by boundary, over so many epochs.
+
+    trials: freeze depth -> how many are expected at that boundary; at `depth` there is at least one.
+    """
+    counts = {**trials, depth: max(1.0, trials.get(depth, 0.0))}
+    return {other: counts[other] * epochs / min(views, epochs) for other in sorted(counts)}
 
 
 @cache
