@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
 
 class Interrupts:
-    """While entered, the first SIGINT or SIGTERM calls `first`, and the next raises KeyboardInterrupt."""
+    """While entered, the first SIGINT or SIGTERM calls `first`, and each further one raises KeyboardInterrupt.
+
+    That is raised within `breakable` only, so that what comes between, such as leaving Ray, is done in order; one that
+    comes elsewhere is raised where that is entered next.
+    """
 
     def __init__(self, first: Callable[[str], None]) -> None:
         self._first = first
-        self.count = 0
+        self._count = 0
+        self._breakable = self._due = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -28,13 +34,32 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def breakable(self) -> Iterator[None]:
+        """What a second signal ends."""
+        try:
+            self._breakable = True
+            if self._due:
+                self._due = False
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._breakable = False
+
     def insist(self) -> None:
         """As a second signal; may be called from any thread."""
-        self.count = max(self.count, 1)
+        self.expect_second()
         os.kill(os.getpid(), signal.SIGTERM)
 
+    def expect_second(self) -> None:
+        """From now on there is nothing that the first signal could end in order."""
+        self._count = max(self._count, 1)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count > 1:
+        self._count += 1
+        if self._count == 1:
+            self._first(signal.Signals(number).name)
+        elif self._breakable:
             raise KeyboardInterrupt
-        self._first(signal.Signals(number).name)
+        else:
+            self._due = True

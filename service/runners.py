@@ -205,12 +205,15 @@ class _Driver:
 
     def drive(self, ray: ExitStack, fork_server: str) -> Outcome:
         """Train, leave Ray, test and register, and see that MLflow is told; what goes wrong is the sweep's error."""
-        with self._answering():
-            with ray:
-                self._train(fork_server)
-            self._conclude()
-        with working(self.console, "writing MLflow"):
-            trouble = self._finish_sending()
+        with self.interrupts:
+            with self._answering():
+                with ray:
+                    self._train(fork_server)
+                self._conclude()
+            self.interrupts.expect_second()
+            trouble: str | None = "a signal ended the wait"
+            with working(self.console, "writing MLflow"), suppress(KeyboardInterrupt), self.interrupts.breakable():
+                trouble = self._finish_sending()
         sweep = self.ledger.sweep(self.sweep.id)
         return Outcome(
             sweep=sweep,
@@ -233,14 +236,14 @@ class _Driver:
                 folder=self.folder,
                 fork_server=fork_server,
                 heed=self._heed,
+                breakable=self.interrupts.breakable,
             )
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
         """Ctrl-C once pauses the trials in order; it twice, and every error, interrupts the sweep, which may go on."""
         try:
-            with self.interrupts:
-                yield
+            yield
         except KeyboardInterrupt:
             if self.keeper.lost is not None:
                 raise LeaseError(f"{self.keeper.lost}; this process has ended its trials") from None
@@ -336,7 +339,8 @@ class _Driver:
             why = session.closing if session.failed_too_often else session.cut_short
             self.ledger.move_sweep(self.sweep.id, SweepState.FAILED, error=why or "no trial gave a value")
             return
-        self._offer_first_that_works(board)
+        with self.interrupts.breakable():
+            self._offer_first_that_works(board)
         if self._heeded is Wish.STOP and session.cut_short:
             self.ledger.move_sweep(self.sweep.id, SweepState.STOPPING)
             self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=session.cut_short)

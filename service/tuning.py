@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,10 +40,11 @@ def tune_session(
     fork_server: str = "",
     worker: type[TrialWorker] = TrialWorker,
     heed: Callable[[], None] = lambda: None,
+    breakable: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     """Train until the session hands out no more trials; every attempt has ended when this returns.
 
-    heed: called twice a second, from a thread of its own.
+    heed: called twice a second, from a thread of its own. breakable: what Tune's loop runs in, see `Interrupts`.
     fork_server: its address, see `forking`. worker: what trains the recipes.
 
     Raises:
@@ -80,7 +82,8 @@ def tune_session(
     with TuneBridge(session, make_config, when_exhausted=line.open) as bridge:
         watcher.start()
         try:
-            _tuner(bridge, allotment, folder, worker).fit()
+            with breakable():
+                _tuner(bridge, allotment, folder, worker).fit()
         finally:
             ended.set()
             watcher.join()
