@@ -26,19 +26,23 @@ class MicroBatches:
     by its part of the batch, the gradients add up to those of the whole, up to rounding. Two things differ: a
     thawed BatchNorm normalises each share by itself (and needs more than one value for each channel), and on a
     GPU dropout draws other masks.
+
+    model: borrowed, on its device; which parameters are trained does not change from now on.
     """
 
     def __init__(self, model: Classifier, device: torch.device, size: int | None = None) -> None:
-        self.model = model
         self.device = device
         self.size = size
+        # Once: going through all modules at each step would take as long as a small head's steps.
+        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._buffers = [buffer for _, buffer in trained_buffers(model)]
 
     def run(self, images: int, work: Callable[[slice], Result]) -> list[Result]:
         """What `work` returns for each share of `images` rows, in order.
 
         Raises DeviceMemoryError where one image alone is too much.
         """
-        buffers = {name: buffer.clone() for name, buffer in trained_buffers(self.model)}
+        buffers = [buffer.clone() for buffer in self._buffers]
         numbers, gradients = random_state(self.device), self._gradients()
         while True:
             try:
@@ -54,8 +58,7 @@ class MicroBatches:
         """Those that are there already, to which a batch's are added; none in evaluation."""
         if not torch.is_grad_enabled():
             return []
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        return [(one, None if one.grad is None else one.grad.clone()) for one in trained]
+        return [(one, None if one.grad is None else one.grad.clone()) for one in self._trained]
 
     def _shares(self, images: int) -> Iterator[slice]:
         size = min(self.size or images, images)
@@ -71,9 +74,9 @@ class MicroBatches:
             ) from None
         self.size = size // 2
 
-    def _restore(self, buffers: dict[str, Tensor], numbers: list[Tensor]) -> None:
-        for name, buffer in trained_buffers(self.model):
-            buffer.copy_(buffers[name])
+    def _restore(self, buffers: list[Tensor], numbers: list[Tensor]) -> None:
+        for buffer, before in zip(self._buffers, buffers, strict=True):
+            buffer.copy_(before)
         set_random_state(self.device, numbers)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
