@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trainables.errors import CheckpointError
 
-__all__ = ["Checkpoint", "NestedTensors", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "NestedTensors", "load_checkpoint", "on_cpu", "save_checkpoint"]
 
 NestedTensors = Mapping[str, "Tensor | NestedTensors"]
 
@@ -49,6 +49,11 @@ def save_checkpoint(folder: Path, *, epoch: int, tensors: NestedTensors, meta: M
     except OSError as error:
         raise CheckpointError(f"checkpoint {path} cannot be written: {error.strerror}") from error
     return path
+
+
+def on_cpu(tensors: NestedTensors) -> NestedTensors:
+    """The same tensors, those of a GPU copied."""
+    return {name: value.cpu() if isinstance(value, Tensor) else on_cpu(value) for name, value in tensors.items()}
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -361,3 +361,4 @@ def _watch(descriptor: int) -> None:
 
 if __name__ == "__main__":
     serve(sys.argv[1], int(sys.argv[2]))
+    os._exit(0)  # who waits for it need not wait until torch is taken apart

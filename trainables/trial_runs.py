@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -60,7 +61,8 @@ class TrialRun:
     def _failure(self, message: str) -> Json:
         report: Json = {"history": [], "done_training": True}
         if self._trial is not None:
-            report = self._trial.report(done=True)
+            with suppress(MeltpointError):  # a full disk: what is not reported, another attempt trains again
+                report = self._trial.report(done=True)
             self._trial = None
         return report | {"error": message, "trace": traceback.format_exc()}
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces import Recipe
-from trainables.checkpoints import load_checkpoint, save_checkpoint
+from trainables.checkpoints import NestedTensors, load_checkpoint, on_cpu, save_checkpoint
 from trainables.errors import CheckpointError
 from trainables.evaluation import Evaluation
 from trainables.own_code import importable_from
@@ -31,12 +31,22 @@ log = logging.getLogger(__name__)
 REPORT_SECONDS = 10.0
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Kept:
+    """The best epoch: its number, the state after it, and how it did on val."""
+
+    epoch: int
+    state: NestedTensors
+    val: Evaluation
+
+
 @dataclass
 class TrialTraining:
     """A trial under way. Raises whatever training raises; `report` then has the epochs that did finish.
 
-    Two checkpoints are kept: the best epoch's, and that of the last report, from which another attempt goes on. One
-    that a report named is deleted only after a later report named its successor.
+    Two checkpoints are kept: the best epoch's, and that of the last report, from which another attempt goes on. They
+    are written with a report; until then the best epoch's state is in memory. One that a report named is deleted only
+    after a later report named its successor.
     """
 
     plan: TrialPlan
@@ -47,6 +57,7 @@ class TrialTraining:
     _superseded: set[Path] = field(default_factory=set, init=False)
     _history: list[Json] = field(default_factory=list, init=False)
     _kept_at: int = field(default=0, init=False)
+    _unwritten: _Kept | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.plan.code:
@@ -98,12 +109,14 @@ class TrialTraining:
             if result.epoch in self.plan.report_at or late or called_in():
                 break
         done = self._trainer.epoch >= self.plan.epochs
+        self._write_best()
         if not done:
             self._keep_latest()
         return self.report(done=done)
 
     def report(self, *, done: bool) -> Json:
-        """What has happened since the last report."""
+        """What has happened since the last report. Raises CheckpointError where the best epoch cannot be written."""
+        self._write_best()
         rows, self._history = self._history, []
         named = {path for path in (self._checkpoint, self._latest) if path}
         self._superseded |= self._reported - named
@@ -119,7 +132,7 @@ class TrialTraining:
     def _keep_latest(self) -> None:
         """The best epoch's checkpoint, where that was the last one."""
         if self._kept_at != self._trainer.epoch:
-            self._latest = self._save()
+            self._latest = self._write(self._trainer.epoch, self._state())
         else:
             self._latest = self._checkpoint
 
@@ -132,21 +145,23 @@ class TrialTraining:
             return
         better = value > self._best if self.plan.maximize else value < self._best
         if math.isnan(self._best) or better:
-            self._best = value
-            self._keep(result)
+            self._best, self._kept_at = value, result.epoch
+            self._unwritten = _Kept(epoch=result.epoch, state=self._state(), val=result.val)
 
-    def _keep(self, result: EpochResult) -> None:
-        before = self._checkpoint
-        self._checkpoint, self._kept_at = self._save(), result.epoch
-        _save_predictions(Path(self.plan.folder), result.val)
-        if before is not None and before not in (self._checkpoint, *self._reported):
-            before.unlink(missing_ok=True)
+    def _write_best(self) -> None:
+        if self._unwritten is None:
+            return
+        kept = self._unwritten
+        self._checkpoint = self._write(kept.epoch, kept.state)
+        _save_predictions(Path(self.plan.folder), kept.val)
+        self._unwritten = None
 
-    def _save(self) -> Path:
-        folder = Path(self.plan.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        state, meta = self._trainer.state_dict(), {"recipe": self.plan.recipe}
-        return save_checkpoint(folder, epoch=self._trainer.epoch, tensors=state, meta=meta)
+    def _state(self) -> NestedTensors:
+        """On the CPU, since a GPU has other uses for its memory."""
+        return on_cpu(self._trainer.state_dict())
+
+    def _write(self, epoch: int, state: NestedTensors) -> Path:
+        return save_checkpoint(Path(self.plan.folder), epoch=epoch, tensors=state, meta={"recipe": self.plan.recipe})
 
 
 @lru_cache(maxsize=2)
