@@ -77,9 +77,9 @@ def features_of(job: Job, part: Part) -> dict[str, Any]:
     torch.manual_seed(part.number)
     images = torch.stack([read(file, job.image_size) for file, _ in part.photos])
     found = views(job, part.policies, images)
-    plain = forward(images) if any(view is images for of in found.values() for view in of) else None
+    plain = [forward(images)] if any(view is images for of in found.values() for view in of) else []
     return {
-        policy: torch.stack([plain if view is images else forward(view) for view in of]).numpy()
+        policy: torch.stack([plain[0] if view is images else forward(view) for view in of]).numpy()
         for policy, of in found.items()
     }
 

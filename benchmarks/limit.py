@@ -22,10 +22,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import machines
+import numpy as np
 import torch
 from sides import MELTPOINT, run_json
 
@@ -142,7 +144,7 @@ def _unique(spec: SweepSpec, data: PreparedData) -> tuple[int, Unique]:
         evaluations += spec.budget.epochs * evaluation
     table = load_table(spec.data.source, base_dir=spec.folder, root=spec.data.root)
     images = table.images[:: max(1, len(table.images) // REPETITIONS)]
-    one = sum(_best(lambda image=image: decode(image, spec.data.image_size), 3) for image in images) / len(images)
+    one = sum(_best(partial(decode, image, spec.data.image_size), 3) for image in images) / len(images)
     return rows, Unique(decode=one * len(table.images), prefix=prefix, steps=steps, evaluations=evaluations)
 
 
@@ -166,8 +168,8 @@ def _prefix_work(spec: SweepSpec, data: PreparedData) -> tuple[int, float]:
     prefix = frozen_prefix(
         first.backbone, first.weights, image_size=size, precision="fp32", device=CPU, seed=0, pooled=True
     )
-    images = torch.from_numpy(data.images[:16]).permute(0, 3, 1, 2)
-    cost = {depth: _best(lambda depth=depth: prefix.compute(images, depth)) / 16 for depth in set(deepest.values())}
+    images = torch.from_numpy(data.images[np.arange(16)]).permute(0, 3, 1, 2)
+    cost = {depth: _best(partial(prefix.compute, images, depth)) / 16 for depth in set(deepest.values())}
     return len(deepest), sum(cost[depth] for depth in deepest.values())
 
 

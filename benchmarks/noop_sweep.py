@@ -56,7 +56,7 @@ def run_noop(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> 
         sender.ask("start", sweep.id)
         folder = home.sweep(sweep.id)
         folder.mkdir(parents=True)
-        report_at = tuple(range(1, spec.budget.epochs + 1)) if each_epoch else session.milestones
+        report_at = tuple(range(1, spec.budget.epochs + 1)) if each_epoch else tuple(session.milestones)
 
         def make_plan(trial: Trial) -> TrialPlan:
             return _plan(trial, spec.budget.epochs, sweep.metric, report_at, metrics)

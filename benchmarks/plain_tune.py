@@ -43,7 +43,8 @@ def main() -> None:
     )
     results = tuner.fit()
     assert not results.errors, results.errors
-    by_recipe = {json.dumps(result.config["recipe"]): result.metrics["val_accuracy"] for result in results}
+    ended = [(result.config or {}, result.metrics or {}) for result in map(results.__getitem__, range(len(results)))]
+    by_recipe = {json.dumps(config["recipe"]): metrics["val_accuracy"] for config, metrics in ended}
     print(json.dumps({"accuracies": [by_recipe[json.dumps(recipe)] for recipe in recipes]}))
 
 

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import flop_registry
 __all__ = ["Counting"]
 
 
-class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Counting(TorchDispatchMode):
     """Adds up the multiply-adds of what runs inside, by torch's own formulas; quicker than its FlopCounterMode."""
 
     def __init__(self) -> None:

@@ -222,7 +222,7 @@ class Trainer:
 
         self._begin_step(0, 1)
         if isinstance(self.optimizer, torch.optim.LBFGS):
-            self.optimizer.step(passed)  # type: ignore[no-untyped-call]
+            self.optimizer.step(passed)
         else:
             passed()
             self.scaler.step(self.optimizer)
