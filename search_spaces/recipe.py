@@ -189,6 +189,11 @@ class Recipe(Record):
         return None if self.mix.per_batch else self.augment.drawing
 
     @property
+    def shared_activations(self) -> tuple[object, ...]:
+        """What tells whose activations at the freeze boundary are the same, while they train on the same views."""
+        return self.backbone, self.weights, self.precision, self.freeze_depth, self.shared_views
+
+    @property
     def images_at_once(self) -> int:
         """Of which gradients are computed together: a batch, or a part of it where that is all images."""
         return self.batch_size or FULL_BATCH_PART

@@ -315,6 +315,16 @@ def test_points_begin_in_order_or_the_longest_first_where_all_run_to_their_end(
     assert [trial.number for trial in drain(session)] == numbers
 
 
+def test_points_that_see_the_same_activations_follow_each_other(open_session: Callable[..., Session]) -> None:
+    flip, plain = "{freeze_depth: all, augment.policy: flip}", "{freeze_depth: all, augment.policy: none}"
+    points = [plain, flip, "{freeze_depth: -1}", plain, flip]
+    drawn = ", ".join(point.replace("}", f", dropout.rate: 0.{at}}}") for at, point in enumerate(points))
+    before, _, after = POINTS.partition("[")
+    text = f"{before}[{drawn}]{after.partition(']')[2]}"
+    session = open_session(text.replace("TYPE", "none").replace("LIMIT", ""))
+    assert [trial.number for trial in drain(session)] == [2, 0, 3, 1, 4]
+
+
 def test_points_that_are_left_begin_once_there_is_more_budget(open_session: Callable[..., Session]) -> None:
     text = POINTS.replace("TYPE", "none").replace("LIMIT", ", trials: NUMBER")
     session = open_session(text.replace("NUMBER", "2"))
