@@ -89,6 +89,7 @@ class ActivationCache:
         self.trouble: str | None = None
         self._entries: OrderedDict[EntryKey, ActivationEntry] = OrderedDict()
         self._claims: dict[tuple[str, str], Claims] = {}
+        self._refused: set[EntryKey] = set()
 
     def close(self) -> None:
         for entry in self._entries.values():
@@ -118,6 +119,10 @@ class ActivationCache:
     def append(self, key: EntryKey, keys: Keys, rows: Rows) -> bool:
         """Keep rows where there is room or where they are worth more than what is there; whether they were kept."""
         return bool(self._guarded(lambda: self._append(key, keys, rows)))
+
+    def likely_keeps(self, key: EntryKey, rows: int) -> bool:
+        """Whether so many more rows would be kept: looked up only where the last ones were not."""
+        return key not in self._refused or bool(self._guarded(lambda: self._room(key, rows * key.row_bytes)))
 
     def used(self, key: EntryKey) -> None:
         """Count a pass over the entry, for eviction."""
@@ -191,7 +196,9 @@ class ActivationCache:
     def _append(self, key: EntryKey, keys: Keys, rows: Rows) -> bool:
         entry = self._opened(key)
         if not self._room(key, rows.nbytes):
+            self._refused.add(key)
             return False
+        self._refused.discard(key)
         entry.append(keys, rows)
         return True
 

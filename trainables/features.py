@@ -28,6 +28,9 @@ _FILLED_AT_ONCE = 16
 _READ_AT_ONCE = 16 * 1024 * 1024
 """Bytes: enough that copying rows takes longer than looking them up, and little beside what a worker holds."""
 
+_COMPUTED_AT_ONCE_SECONDS = 2.0
+"""Of what a bounded cache lacks: for so many images that the fixed number computed together is nearly always full."""
+
 _WAIT_SECONDS = 0.01
 
 Indices = npt.NDArray[np.int64]
@@ -190,17 +193,22 @@ class Features:
                 yield self._prefix.compute(mixed, self._depth)
 
     def _portion(self, batches: Sequence[Indices], policy: str, view: int) -> Iterator[Tensor]:
-        """Each batch, of all read together, or batch by batch where the cache lacks a row of any."""
+        """Each batch, of all read together, or a few batches at a time where the cache lacks a row of any."""
         assert self._prefix is not None
         found = self._read(np.concatenate(batches), policy, view)
         if found is not None:
-            yield from torch.split(self._prefix.unpack(found, self._depth), [len(rows) for rows in batches])
+            yield from self._unpacked(found, batches)
             return
-        for rows in batches:
+        for few in _portions(batches, most=int(_COMPUTED_AT_ONCE_SECONDS / self._prefix.seconds[self._depth])):
+            rows = np.concatenate(few)
             found = self._blank(rows)
             for kind, positions in self._kinds(rows, policy, view):
                 found[positions] = self._read_or_compute(rows[positions], kind, policy, view)
-            yield self._prefix.unpack(found, self._depth)
+            yield from self._unpacked(found, few)
+
+    def _unpacked(self, found: Rows, batches: Sequence[Indices]) -> Iterator[Tensor]:
+        assert self._prefix is not None
+        yield from torch.split(self._prefix.unpack(found, self._depth), [len(rows) for rows in batches])
 
     def _read(self, rows: Indices, policy: str, view: int) -> Rows | None:
         """What the cache has of these images' views; None where it lacks any."""
@@ -222,14 +230,22 @@ class Features:
         return np.empty((len(rows), self._prefix.row_bytes(self._depth)), dtype=np.uint8)
 
     def _read_or_compute(self, rows: Indices, kind: str, policy: str, view: int) -> Rows:
+        """Of one kind: read what the cache has, compute the rest; all of it where a row proves damaged."""
         assert self._cache is not None
         assert self._prefix is not None
-        kept = self._cache.read(self._key(kind, self._depth), self._data.digests[rows])
-        if kept is not None:
-            self.counts["read"] += len(rows)
-            return kept
-        self.counts["computed"] += len(rows)
-        return self._prefix.rows(self._pixels(rows, policy, view), [self._depth])[self._depth]
+        key, digests = self._key(kind, self._depth), self._data.digests[rows]
+        there = np.setdiff1d(np.arange(len(rows)), self._cache.missing(key, digests))
+        kept = self._cache.read(key, digests[there])
+        if kept is None:
+            there, kept = there[:0], self._blank(rows[:0])
+        lacking = np.setdiff1d(np.arange(len(rows)), there)
+        found = self._blank(rows)
+        found[there] = kept
+        if len(lacking):
+            found[lacking] = self._prefix.rows(self._pixels(rows[lacking], policy, view), [self._depth])[self._depth]
+        self.counts["read"] += len(there)
+        self.counts["computed"] += len(lacking)
+        return found
 
     def _fill(
         self, rows: Indices, policy: str, view: int, verdicts: Mapping[int, Verdict], beat: Callable[[], None]
@@ -249,11 +265,14 @@ class Features:
         """Compute what nobody has, in turns with whoever else does, at all boundaries that others will ask for."""
         assert self._cache is not None
         assert self._prefix is not None
+        key = self._key(kind, self._depth)
         for claimed in self._claimed(rows, kind, beat):
+            if not self._cache.likely_keeps(key, len(claimed)):
+                return
             computed = self._prefix.rows(self._pixels(claimed, policy, view), depths)
             self.counts["computed"] += len(claimed)
             digests = self._data.digests[claimed]
-            if not self._cache.append(self._key(kind, self._depth), digests, computed[self._depth]):
+            if not self._cache.append(key, digests, computed[self._depth]):
                 return
             for depth in depths:
                 if depth != self._depth:
