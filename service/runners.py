@@ -209,7 +209,8 @@ class _Driver:
             with self._answering():
                 with ray:
                     self._train(fork_server)
-                self._conclude()
+                with self.interrupts.breakable():
+                    self._conclude()
             self.interrupts.expect_second()
             trouble: str | None = "a signal ended the wait"
             with working(self.console, "writing MLflow"), suppress(KeyboardInterrupt), self.interrupts.breakable():
@@ -339,8 +340,7 @@ class _Driver:
             why = session.closing if session.failed_too_often else session.cut_short
             self.ledger.move_sweep(self.sweep.id, SweepState.FAILED, error=why or "no trial gave a value")
             return
-        with self.interrupts.breakable():
-            self._offer_first_that_works(board)
+        self._offer_first_that_works(board)
         if self._heeded is Wish.STOP and session.cut_short:
             self.ledger.move_sweep(self.sweep.id, SweepState.STOPPING)
             self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=session.cut_short)
