@@ -3,8 +3,9 @@
     python benchmarks/noop.py [--rounds N] [--plain-trials N]
 
 500 trials x 20 epochs x 12 metrics, on sides that alternate: a plain Tune function trainable with MLflowLoggerCallback
-(fewer trials, scaled), and Meltpoint's machinery with a report an epoch and with all epochs in one report, as a sweep
-without early stopping has it. What starts once a sweep (Ray, workers) is left out on all sides.
+(fewer trials, scaled), MLflow's client alone in a bare loop (which nobody who writes to MLflow can undercut), and
+Meltpoint's machinery with a report an epoch and with all epochs in one report, as without early stopping.
+What starts once a sweep (Ray, workers) is left out on all sides.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from sides import HERE, run_json
 
 TRIALS, EPOCHS, METRICS = 500, 20, 12
 PLAIN = "(a) plain function trainable, a report an epoch"
+MLFLOW = "MLflow's client alone, one batch a trial"
 EACH = "Meltpoint, a report an epoch"
 DESIGNED = "Meltpoint, all epochs in one report"
 SIDES: dict[str, list[str]] = {
     PLAIN: ["noop_plain.py"],
+    MLFLOW: ["noop_mlflow.py"],
     EACH: ["noop_meltpoint.py", "--each-epoch"],
     DESIGNED: ["noop_meltpoint.py"],
 }

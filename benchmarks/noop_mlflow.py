@@ -1,0 +1,59 @@
+"""The least that MLflow takes for a trial: its client alone in a bare loop; nothing is trained, scheduled or kept.
+
+    python benchmarks/noop_mlflow.py --trials 50 --epochs 20 --metrics 12
+
+Of each trial a run is made, all its points, parameters and tags are written in one batch, and it is ended. The store is
+SQLite with a write-ahead log. Prints one JSON object: `sent`, the seconds that all but the first trial took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+PARAMS = 30
+"""A recipe's names."""
+
+
+def main() -> None:
+    """Write the runs in a fresh store and print what they took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--metrics", type=int, default=12)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        client = MlflowClient(f"sqlite:///{Path(folder) / 'mlflow.db'}")
+        experiment = client.create_experiment("noop")
+        with sqlite3.connect(Path(folder) / "mlflow.db") as store:
+            store.execute("PRAGMA journal_mode=WAL")
+        write(client, experiment, options.epochs, options.metrics)
+        begun = time.perf_counter()
+        for _ in range(options.trials):
+            write(client, experiment, options.epochs, options.metrics)
+        print(json.dumps({"sent": time.perf_counter() - begun}))
+
+
+def write(client: MlflowClient, experiment: str, epochs: int, metrics: int) -> None:
+    """One trial's run, from beginning to end."""
+    now = time.time_ns() // 1_000_000
+    run_id = client.create_run(experiment, tags={"trial": "noop"}).info.run_id
+    points = [
+        Metric(f"m{number}", epoch / (epoch + 1) + number, now, epoch)
+        for epoch in range(1, epochs + 1)
+        for number in range(metrics)
+    ]
+    params = [Param(f"p{number}", str(number)) for number in range(PARAMS)]
+    client.log_batch(run_id, metrics=points, params=params, tags=[RunTag("state", "completed")])
+    client.set_terminated(run_id)
+
+
+if __name__ == "__main__":
+    main()

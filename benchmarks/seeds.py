@@ -1,0 +1,95 @@
+"""Does a head trained by Meltpoint come out as one trained by a plain loop, but for the seed?
+
+    python benchmarks/seeds.py [--seeds N]
+
+The recipes of the head mix without augmentation, each with every seed, on the same activations: by Meltpoint's trainer,
+and by the loop of `careful_loop.py`. What is compared is the accuracy on val after the last epoch, averaged over the
+recipes of a seed; which batches and masks a seed gives is each side's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import machines
+import numpy as np
+import torch
+from careful_loop import train_head
+from jobs import Job
+
+from search_spaces import Recipe, load_spec
+from trainables.prepared import PreparedData, prepare
+from trainables.sharing import SharingPlan
+from trainables.training import Trainer
+
+MIX = Path(__file__).parent / "mixes" / "head.yaml"
+HELD_BYTES = 512 * 1024 * 1024
+BATCH = 32
+
+
+def main() -> None:
+    """Train both ways with every seed and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=40)
+    seeds = range(parser.parse_args().seeds)
+    torch.set_num_threads(1)
+    spec = load_spec(MIX)
+    recipes = [recipe for recipe in spec.points if recipe.augment.policy == "none"]
+    with tempfile.TemporaryDirectory(prefix="meltpoint-seeds-") as scratch:
+        data = prepare(spec.data, base_dir=spec.folder, root=Path(scratch) / "data")
+        job = Job.of(spec, scratch=Path(scratch) / "job")
+        depth, count = recipes[0].freeze_depth, float(len(recipes) * len(seeds))
+        sharing = SharingPlan(
+            folder=str(Path(scratch) / "activations"),
+            limit=10**9,
+            memory=HELD_BYTES,
+            trials={depth: count},
+            readers={depth: count},
+        )
+        found: dict[str, list[float]] = {"plain loop": [], "Meltpoint": []}
+        for seed in seeds:
+            print(f"seed {seed + 1} of {len(seeds)}", file=sys.stderr, flush=True)
+            ours = [_trained(data, recipe, seed, job.epochs, sharing) for recipe in recipes]
+            train, val = (_activations(data, recipes[0], split, sharing) for split in ("train", "val"))
+            plain = [train_head(replace(job, seed=seed), recipe.flat(), train, val)[-1] for recipe in recipes]
+            found["Meltpoint"].append(statistics.mean(ours))
+            found["plain loop"].append(statistics.mean(history["val_accuracy"] for history in plain))
+    about = machines.describe()
+    print(
+        f"{len(recipes)} recipes x {len(seeds)} seeds, {about['date']}, {about['machine']}, commit {about['commit']}\n"
+    )
+    print("| side | mean accuracy | standard error | standard deviation over seeds |")
+    print("| --- | --- | --- | --- |")
+    for side, means in found.items():
+        print(_row(side, means))
+
+
+def _trained(data: PreparedData, recipe: Recipe, seed: int, epochs: int, sharing: SharingPlan) -> float:
+    """The accuracy on val after the last epoch."""
+    trainer = Trainer(data, recipe, seed=seed, epochs=epochs, sharing=sharing)
+    accuracy = 0.0
+    for _ in range(epochs):
+        accuracy = trainer.run_epoch().val.metrics["accuracy"]
+    return accuracy
+
+
+def _activations(data: PreparedData, recipe: Recipe, split: str, sharing: SharingPlan) -> torch.Tensor:
+    """Of a split's images as they are, (1, N, F)."""
+    rows = data.splits[split]
+    features = Trainer(data, recipe, seed=0, sharing=sharing).features
+    return torch.cat(list(features.of_images(np.split(rows, range(BATCH, len(rows), BATCH))))).unsqueeze(0)
+
+
+def _row(side: str, means: Sequence[float]) -> str:
+    spread = statistics.stdev(means)
+    return f"| {side} | {statistics.mean(means):.4f} | {spread / len(means) ** 0.5:.4f} | {spread:.4f} |"
+
+
+if __name__ == "__main__":
+    main()
