@@ -291,8 +291,8 @@ class Session:
 
     @property
     def waiting(self) -> bool:
-        """Whether a trial will be handed out later although none is now."""
-        return bool(self._retrying)
+        """Whether a trial may be handed out later although none is now: one that runs may have to be tried again."""
+        return bool(self._retrying or (self._attempts and not self.closing))
 
     def leave(self, reason: str) -> None:
         """Whatever still runs may go on another time."""

@@ -80,9 +80,9 @@ class SessionSearcher(Searcher):
             trial = self._bridge.session.next_trial()
             if trial is not None:
                 return self._bridge.make_config(trial)
+            self._bridge.when_exhausted()
             if self._bridge.session.waiting:
                 return None  # not now: Tune asks again
-            self._bridge.when_exhausted()
         except Exception as error:
             self._bridge.guard(error)
         return Searcher.FINISHED

@@ -325,6 +325,25 @@ def test_points_that_see_the_same_activations_follow_each_other(open_session: Ca
     assert [trial.number for trial in drain(session)] == [2, 0, 3, 1, 4]
 
 
+def test_the_search_is_not_over_while_a_trial_runs_that_may_have_to_be_tried_again(
+    open_session: Callable[..., Session], watch: Watch
+) -> None:
+    session = open_session(SPEC.replace("trials: 6", "trials: 1"))
+    trial = session.next_trial()
+    assert trial is not None
+    assert session.next_trial() is None
+    assert session.waiting
+    session.crashed(trial.id, "the trial's process ended: SIGKILL")
+    assert session.waiting
+    watch.now += 3600
+    again = session.next_trial()
+    assert again is not None
+    assert again.id == trial.id
+    finish(session, again, 0.5)
+    assert session.next_trial() is None
+    assert not session.waiting
+
+
 def test_points_that_are_left_begin_once_there_is_more_budget(open_session: Callable[..., Session]) -> None:
     text = POINTS.replace("TYPE", "none").replace("LIMIT", ", trials: NUMBER")
     session = open_session(text.replace("NUMBER", "2"))
