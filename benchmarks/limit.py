@@ -37,6 +37,7 @@ from service.homes import Home
 from service.ledgers import Ledger
 from trainables.datasets import load_table
 from trainables.evaluation import score
+from trainables.freed_memory import keep_freed_memory
 from trainables.images import decode
 from trainables.prefixes import frozen_prefix
 from trainables.prepared import PreparedData, prepare
@@ -79,6 +80,7 @@ def main() -> None:
     mix = here if here.exists() else Path(chosen)
     spec = load_spec(mix)
     torch.set_num_threads(1)
+    keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="meltpoint-limit-") as scratch:
         home = Path(scratch) / "home"
         runs = {name: _run(mix, home) for name in ("cold", "warm")}
