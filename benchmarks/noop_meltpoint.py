@@ -9,10 +9,11 @@ MLflow knew all of it (`sent`), both from the first trial on, workers up; and th
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from pathlib import Path
+
+from noop_options import shape_parser
 
 from search_spaces import parse_spec
 from service.environments import prepare_environment
@@ -31,10 +32,7 @@ budget: {{trials: {trials}, epochs: {epochs}}}
 
 def main() -> None:
     """Run the sweep in a fresh home and print what it took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=500)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--metrics", type=int, default=12, help="values an epoch, its seconds among them")
+    parser = shape_parser(__doc__, trials=500)
     parser.add_argument("--each-epoch", action="store_true", help="a report an epoch")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -8,15 +8,16 @@ SQLite with a write-ahead log. Prints one JSON object: `sent`, the seconds that 
 
 from __future__ import annotations
 
-import argparse
 import json
-import sqlite3
 import tempfile
 import time
 from pathlib import Path
 
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
+from noop_options import shape_parser
+
+from service.tracking import use_write_ahead_log
 
 PARAMS = 30
 """A recipe's names."""
@@ -24,16 +25,11 @@ PARAMS = 30
 
 def main() -> None:
     """Write the runs in a fresh store and print what they took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=50)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--metrics", type=int, default=12)
-    options = parser.parse_args()
+    options = shape_parser(__doc__, trials=50).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         client = MlflowClient(f"sqlite:///{Path(folder) / 'mlflow.db'}")
         experiment = client.create_experiment("noop")
-        with sqlite3.connect(Path(folder) / "mlflow.db") as store:
-            store.execute("PRAGMA journal_mode=WAL")
+        use_write_ahead_log(Path(folder) / "mlflow.db")
         write(client, experiment, options.epochs, options.metrics)
         begun = time.perf_counter()
         for _ in range(options.trials):

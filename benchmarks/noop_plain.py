@@ -7,7 +7,6 @@ Prints one JSON object: `sent`, the seconds from the first report on until all t
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import tempfile
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from noop_options import shape_parser
 from ray import tune
 from ray.air.integrations.mlflow import MLflowLoggerCallback
 
@@ -36,11 +36,7 @@ class FirstReport(tune.Callback):
 
 def main() -> None:
     """Run the trials in a fresh folder and print what they took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=50)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--metrics", type=int, default=12)
-    options = parser.parse_args()
+    options = shape_parser(__doc__, trials=50).parse_args()
     logging.getLogger("ray").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         tracking = MLflowLoggerCallback(tracking_uri=f"sqlite:///{Path(folder) / 'mlflow.db'}", experiment_name="noop")

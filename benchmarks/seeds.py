@@ -24,12 +24,12 @@ from careful_loop import train_head
 from jobs import Job
 
 from search_spaces import Recipe, load_spec
+from service.sharing_plans import HELD_BYTES
 from trainables.prepared import PreparedData, prepare
 from trainables.sharing import SharingPlan
 from trainables.training import Trainer
 
 MIX = Path(__file__).parent / "mixes" / "head.yaml"
-HELD_BYTES = 512 * 1024 * 1024
 BATCH = 32
 
 
@@ -52,11 +52,11 @@ def main() -> None:
             trials={depth: count},
             readers={depth: count},
         )
+        train, val = (_activations(data, recipes[0], split, sharing) for split in ("train", "val"))
         found: dict[str, list[float]] = {"plain loop": [], "Meltpoint": []}
         for seed in seeds:
             print(f"seed {seed + 1} of {len(seeds)}", file=sys.stderr, flush=True)
             ours = [_trained(data, recipe, seed, job.epochs, sharing) for recipe in recipes]
-            train, val = (_activations(data, recipes[0], split, sharing) for split in ("train", "val"))
             plain = [train_head(replace(job, seed=seed), recipe.flat(), train, val)[-1] for recipe in recipes]
             found["Meltpoint"].append(statistics.mean(ours))
             found["plain loop"].append(statistics.mean(history["val_accuracy"] for history in plain))

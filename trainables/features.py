@@ -234,16 +234,17 @@ class Features:
         assert self._cache is not None
         assert self._prefix is not None
         key, digests = self._key(kind, self._depth), self._data.digests[rows]
-        there = np.setdiff1d(np.arange(len(rows)), self._cache.missing(key, digests))
+        found, every = self._blank(rows), np.arange(len(rows))
+        lacking = self._cache.missing(key, digests)
+        there = np.delete(every, lacking)
         kept = self._cache.read(key, digests[there])
         if kept is None:
-            there, kept = there[:0], self._blank(rows[:0])
-        lacking = np.setdiff1d(np.arange(len(rows)), there)
-        found = self._blank(rows)
-        found[there] = kept
+            lacking = every
+        else:
+            found[there] = kept
         if len(lacking):
             found[lacking] = self._prefix.rows(self._pixels(rows[lacking], policy, view), [self._depth])[self._depth]
-        self.counts["read"] += len(there)
+        self.counts["read"] += len(rows) - len(lacking)
         self.counts["computed"] += len(lacking)
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -27,14 +27,16 @@ class MicroBatches:
     thawed BatchNorm normalises each share by itself (and needs more than one value for each channel), and on a
     GPU dropout draws other masks.
 
-    model: borrowed, on its device; which parameters are trained does not change from now on.
+    model: borrowed, on its device; trained: those of its parameters that are, from now on.
     """
 
-    def __init__(self, model: Classifier, device: torch.device, size: int | None = None) -> None:
+    def __init__(
+        self, model: Classifier, trained: Sequence[nn.Parameter], device: torch.device, size: int | None = None
+    ) -> None:
         self.device = device
         self.size = size
+        self._trained = trained
         # Once: going through all modules at each step would take as long as a small head's steps.
-        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._buffers = [buffer for _, buffer in trained_buffers(model)]
 
     def run(self, images: int, work: Callable[[slice], Result]) -> list[Result]:

@@ -97,7 +97,7 @@ class Trainer:
         weights = class_weights(data.labels[data.splits["train"]], len(data.classes), recipe.balance.class_weights)
         self._class_weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         self.scaler = build_scaler(recipe.precision, self.device)
-        self.micro_batches = MicroBatches(self.model, self.device, micro_batch)
+        self.micro_batches = MicroBatches(self.model, self._trained, self.device, micro_batch)
         self.beat: Callable[[], None] = lambda: None
         self.features = Features(data, recipe, seed=seed, device=self.device, epochs=epochs, sharing=sharing)
 

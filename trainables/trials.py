@@ -108,15 +108,13 @@ class TrialTraining:
             late = time.monotonic() - started >= REPORT_SECONDS
             if result.epoch in self.plan.report_at or late or called_in():
                 break
-        done = self._trainer.epoch >= self.plan.epochs
+        return self.report(done=self._trainer.epoch >= self.plan.epochs)
+
+    def report(self, *, done: bool) -> Json:
+        """What has happened since the last report. Raises CheckpointError where a checkpoint cannot be written."""
         self._write_best()
         if not done:
             self._keep_latest()
-        return self.report(done=done)
-
-    def report(self, *, done: bool) -> Json:
-        """What has happened since the last report. Raises CheckpointError where the best epoch cannot be written."""
-        self._write_best()
         rows, self._history = self._history, []
         named = {path for path in (self._checkpoint, self._latest) if path}
         self._superseded |= self._reported - named
