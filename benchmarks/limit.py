@@ -178,7 +178,8 @@ def _prefix_work(spec: SweepSpec, data: PreparedData) -> tuple[int, float]:
 def _suffix(trainer: Trainer, data: PreparedData, recipe: Recipe) -> tuple[float, float]:
     """Best seconds of a training step on features at hand, and of an evaluation on val."""
     batch, val = data.splits["train"][: recipe.batch_size], data.splits["val"]
-    features, seen = trainer.features.of_images([batch, val[:32]])
+    size = trainer.evaluation_batch
+    features, seen = trainer.features.of_images([batch, val[:size]])
     labels = torch.from_numpy(data.labels[batch])
     trainer.model.train()
 
@@ -195,7 +196,7 @@ def _suffix(trainer: Trainer, data: PreparedData, recipe: Recipe) -> tuple[float
         chances = trainer._predict(seen, slice(None)).numpy()
     truth = data.labels[val]
     repeated = chances[[row % len(chances) for row in range(len(val))]]
-    return training, forward * math.ceil(len(val) / 32) + _best(lambda: score(repeated, truth))
+    return training, forward * math.ceil(len(val) / size) + _best(lambda: score(repeated, truth))
 
 
 def _best(work: Callable[[], object], repetitions: int = REPETITIONS) -> float:

@@ -23,6 +23,9 @@ Rows = npt.NDArray[np.uint8]
 _RECORD = np.dtype([("key", "<u8"), ("sum", "<u4"), ("check", "<u4")])
 _CLAIM_SPAN = np.uint64(2**62)
 
+Slots = npt.NDArray[np.int64]
+"""Places of rows in an entry's file."""
+
 
 class ActivationEntry:
     """One boundary's activations of one view: `rows` holds them, `index` a record for each in the same order.
@@ -46,9 +49,12 @@ class ActivationEntry:
             os.close(self._rows)
             raise
         self._sums = np.zeros(0, dtype=np.uint32)
-        self._slots: dict[int, int] = {}
+        self._keys = np.zeros(0, dtype=np.uint64)
+        """Of sound records, sorted; of equal ones the latest comes last. `_places` has their slots."""
+        self._places = np.zeros(0, dtype=np.int64)
         self._memory: npt.NDArray[np.uint8] | None = None
         self._verified = np.zeros(0, dtype=bool)
+        self._damaged = np.zeros(0, dtype=bool)
 
     def close(self) -> None:
         """Give back files and memory; the entry is of no use afterwards."""
@@ -79,32 +85,41 @@ class ActivationEntry:
             return
         content = os.pread(self._index, (size - known) * _RECORD.itemsize, known * _RECORD.itemsize)
         records = np.frombuffer(content[: len(content) // _RECORD.itemsize * _RECORD.itemsize], dtype=_RECORD)
-        for slot, (key, checksum, check) in enumerate(records.tolist(), start=known):
-            if check == _record_check(key, checksum, slot):
-                self._slots[key] = slot
+        numbered = enumerate(records.tolist(), start=known)
+        sound = np.array([_counts(record, slot) for slot, record in numbered], dtype=bool)
+        keys = np.concatenate([self._keys, records["key"][sound]])
+        places = np.concatenate([self._places, known + np.flatnonzero(sound)])
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._places = keys[order], places[order]
+        unknown = np.zeros(len(records), dtype=bool)
         self._sums = np.concatenate([self._sums, records["sum"]])
-        self._verified = np.concatenate([self._verified, np.zeros(len(records), dtype=bool)])
+        self._verified = np.concatenate([self._verified, unknown])
+        self._damaged = np.concatenate([self._damaged, unknown])
 
     def missing(self, keys: Keys) -> npt.NDArray[np.int64]:
         """Positions among `keys` for which there is no row."""
-        return np.array([at for at, key in enumerate(keys.tolist()) if key not in self._slots], dtype=np.int64)
+        return np.flatnonzero(self._slots(keys) < 0)
 
     def read(self, keys: Keys, *, hold: bool) -> Rows | None:
         """The rows of `keys`; None where one is missing or damaged, which is then missing for good.
 
         hold: keep all rows of the entry in memory, so that they are read and checked once.
         """
-        slots = np.array([self._slots.get(key, -1) for key in keys.tolist()], dtype=np.int64)
-        if len(slots) and slots.min() < 0:
+        slots = self._slots(keys)
+        if np.any(slots < 0):
             return None
         if hold:
             self._hold()
         rows = self._gathered(slots)
-        broken = [at for at in np.flatnonzero(~self._verified[slots]) if not self._sound(rows[at], int(slots[at]))]
-        for at in broken:
-            self._slots.pop(int(keys[at]), None)
-        self._verified[slots] = True
-        return None if broken else rows
+        return rows if self._sound(rows, slots) else None
+
+    def _slots(self, keys: Keys) -> Slots:
+        """Where the rows of `keys` are; -1 where there is none."""
+        if not len(self._keys):
+            return np.full(len(keys), -1, dtype=np.int64)
+        nearest = np.searchsorted(self._keys, keys, side="right") - 1
+        slots = self._places[nearest]
+        return np.where((self._keys[nearest] == keys) & ~self._damaged[slots], slots, -1)
 
     def append(self, keys: Keys, rows: Rows) -> None:
         """Add rows (n, row_bytes) for `keys`; the last row appended for a key counts."""
@@ -129,7 +144,7 @@ class ActivationEntry:
         with (self.folder / "uses").open("ab") as file:
             file.write(b".")
 
-    def _gathered(self, slots: npt.NDArray[np.int64]) -> Rows:
+    def _gathered(self, slots: Slots) -> Rows:
         if self._memory is not None and (not len(slots) or slots.max() < len(self._memory)):
             return self._memory[slots]
         rows = np.zeros((len(slots), self.row_bytes), dtype=np.uint8)
@@ -150,8 +165,13 @@ class ActivationEntry:
             fresh, offset = fresh[got:], offset + got
         self._memory = memory
 
-    def _sound(self, row: Rows, slot: int) -> bool:
-        return zlib.crc32(row.data) == int(self._sums[slot])
+    def _sound(self, rows: Rows, slots: Slots) -> bool:
+        """Whether all of them are as they were written; each is looked at once."""
+        unseen = np.flatnonzero(~self._verified[slots])
+        broken = [at for at in unseen if zlib.crc32(rows[at].data) != int(self._sums[slots[at]])]
+        self._damaged[slots[broken]] = True
+        self._verified[slots] = True
+        return not broken
 
 
 class Claims:
@@ -202,6 +222,11 @@ def remove(folder: Path) -> None:
     with suppress(OSError):
         folder.rename(beside)
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _counts(record: tuple[int, int, int], slot: int) -> bool:
+    key, checksum, check = record
+    return check == _record_check(key, checksum, slot)
 
 
 def _record_check(key: int, checksum: int, slot: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from search_spaces.errors import MeltpointError
 from search_spaces.records import Dropout, Head
 from trainables.architectures import architecture
 from trainables.cuts import Cut
+from trainables.devices import CPU, seeded
 from trainables.heads import build_head
 from trainables.image_sizes import check_image_size
 from trainables.own_features import own_info
@@ -64,7 +66,7 @@ class Classifier(Body):
     backbone's own. The head is never frozen.
 
     head: features (B, F) to logits (B, classes). own_pool: cut's pool is the backbone's. shared: the first so many
-    stages are other classifiers' too, and stay frozen.
+    stages are other classifiers' too, frozen already, and stay so.
     """
 
     def __init__(
@@ -94,8 +96,26 @@ class Classifier(Body):
             raise ValueError(f"freeze depth must be {self._shared}..{len(self.stages)} ({depth})")
         self.freeze_depth = depth
         for number, stage in enumerate(self.stages):
-            stage.requires_grad_(number >= depth)
+            if number >= self._shared:
+                stage.requires_grad_(number >= depth)
         self.train(self.training)
+
+    def unfrozen(self) -> Iterator[tuple[str, nn.Module]]:
+        """The stages behind the boundary and the head, by name: all that training changes.
+
+        To go through these alone is quicker by far than to go through hundreds of frozen modules as well.
+        """
+        for number, stage in enumerate(self.stages):
+            if number >= self.freeze_depth:
+                yield f"stages.{number}", stage
+        yield "head", self.head
+
+    def place_suffix(self, device: torch.device) -> Classifier:
+        """Have all but the frozen stages on the device, its maps in the layout in which they are quickest."""
+        for _, module in self.unfrozen():
+            module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # takes both
+        self.mean, self.std = self.mean.to(device), self.std.to(device)
+        return self
 
     def train(self, mode: bool = True) -> Classifier:
         """Training mode for the head and the stages behind the boundary only.
@@ -173,8 +193,7 @@ def build_classifier(
         drop_paths(stages, dropout.drop_path, backbone=backbone, first=freeze_depth)
     check_pool(backbone, head, image_size)
     pool = build_pool(head)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(CPU, seed):
         return Classifier(
             Cut(stages=stages, pool=copy.deepcopy(body.pool[0]) if pool is None else pool),
             head=build_head(info.features, classes, head=head, dropout=dropout),
@@ -207,8 +226,7 @@ def _body(backbone: str, weights: str, image_size: int | None, seed: int, stamp:
     arch = architecture(backbone)
     info = _info(backbone, image_size)
     tensors = None if weights == "random" else load_weights(backbone, weights)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(CPU, seed):
         model = arch.build()
         if tensors is not None:
             model.load_state_dict(tensors)

@@ -18,9 +18,9 @@ _KERNEL = 5
 stride 1 on maps of 4 to 16 pixels a side, measured with AVX2. With 3x3, or a stride, oneDNN is as quick or quicker."""
 
 
-def depthwise_way(model: nn.Module) -> Callable[[], AbstractContextManager[Any]]:
-    """What to train `model` in: `QuickDepthwise` where it helps; else nothing, since it costs each call a little."""
-    return QuickDepthwise if any(map(_helps, model.modules())) else nullcontext
+def depthwise_way(*trained: nn.Module) -> Callable[[], AbstractContextManager[Any]]:
+    """What to train them in: `QuickDepthwise` where it helps; else nothing, since it costs each call a little."""
+    return QuickDepthwise if any(_helps(inner) for module in trained for inner in module.modules()) else nullcontext
 
 
 class QuickDepthwise(TorchFunctionMode):

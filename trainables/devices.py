@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
 from trainables.errors import DeviceError
 
-__all__ = ["random_state", "resolve_device", "set_random_state"]
+__all__ = ["CPU", "random_state", "resolve_device", "seeded", "set_random_state"]
+
+CPU = torch.device("cpu")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -33,3 +38,20 @@ def set_random_state(device: torch.device, state: list[Tensor]) -> None:
     torch.set_rng_state(state[0])
     if device.type == "cuda":
         torch.cuda.set_rng_state(state[1], device)
+
+
+@contextmanager
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Inside, torch's generators for `device` begin at `seed`; behind, they stand where they stood.
+
+    `torch.manual_seed` seeds all devices that there are, and takes longer than ten steps of a small head.
+    """
+    before = random_state(device)
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    try:
+        yield
+    finally:
+        set_random_state(device, before)

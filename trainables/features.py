@@ -177,7 +177,10 @@ class Features:
         elif verdicts.get(self._depth, "computed") == "computed":
             for rows in batches:
                 self.counts["computed"] += len(rows)
-                yield self._prefix.compute(self._pixels(rows, policy, view), self._depth)
+                size = self._prefix.images_at_once
+                parts = np.split(rows, range(size, len(rows), size))
+                computed = [self._prefix.compute(self._pixels(part, policy, view), self._depth) for part in parts]
+                yield computed[0] if len(computed) == 1 else torch.cat(computed)
         else:
             for portion in _portions(batches, most=_READ_AT_ONCE // self._prefix.row_bytes(self._depth)):
                 yield from self._portion(portion, policy, view)

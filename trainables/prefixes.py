@@ -71,6 +71,11 @@ class FrozenPrefix:
         """The deepest boundary: all stages."""
         return len(self._stages)
 
+    @property
+    def images_at_once(self) -> int:
+        """How many are computed together; the results do not depend on it."""
+        return self._images
+
     def digest(self, depth: int) -> str:
         """Of all that decides the activations at a boundary: weights and layers, image size, precision, the kind of
         device and the version of torch; behind all stages also whether they are pooled.

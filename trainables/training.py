@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +18,7 @@ from trainables.averages import build_averaging, kept_weights
 from trainables.balance import class_weights, epoch_order, mean_loss
 from trainables.checkpoints import NestedTensors
 from trainables.depthwise import depthwise_way
-from trainables.devices import random_state, resolve_device, set_random_state
+from trainables.devices import random_state, resolve_device, seeded, set_random_state
 from trainables.errors import CheckpointError, DataError, DivergedError
 from trainables.evaluation import Evaluation, score
 from trainables.features import Features
@@ -32,11 +31,14 @@ from trainables.prepared import PreparedData
 from trainables.schedules import Course, ends_cycle, goes_to_the_end, rate_share
 from trainables.sharing import SharingPlan
 from trainables.trained_models import fingerprint, finished_epochs, trained_epochs, untrained_model
-from trainables.training_state import read_model, read_optimizer, write_model, write_optimizer
+from trainables.training_state import read_model, read_optimizer, trained_parameters, write_model, write_optimizer
 
 __all__ = ["EpochResult", "Trainer"]
 
 _EVALUATION_BATCH = 32
+_HEAD_EVALUATION_BATCH = 128
+"""Where a head is all that is evaluated, whose maps take no memory to speak of."""
+
 _BLENDING = 1
 """Tells the random numbers of mixed batches from those of their order."""
 
@@ -87,10 +89,9 @@ class Trainer:
         self.device = resolve_device(device)
         check_precision(recipe.precision, self.device)
         self.epoch, self.epochs = 0, epochs
-        model = untrained_model(data, recipe, seed)
-        self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # takes both
-        self._convolving = depthwise_way(self.model)
-        self._trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.model = untrained_model(data, recipe, seed).place_suffix(self.device)
+        self._convolving = depthwise_way(*(module for _, module in self.model.unfrozen()))
+        self._trained = [parameter for _, parameter in trained_parameters(self.model)]
         self.optimizer = build_optimizer(recipe.optimizer, self._trained)
         self.penalty = build_penalty(recipe.penalty, self._trained)
         self.averaging = build_averaging(recipe.averaging)
@@ -101,10 +102,16 @@ class Trainer:
         self.beat: Callable[[], None] = lambda: None
         self.features = Features(data, recipe, seed=seed, device=self.device, epochs=epochs, sharing=sharing)
 
+    @property
+    def evaluation_batch(self) -> int:
+        """How many images are evaluated at once."""
+        behind_all = self.recipe.freeze_depth == len(self.model.stages)
+        return _HEAD_EVALUATION_BATCH if behind_all else _EVALUATION_BATCH
+
     def run_epoch(self) -> EpochResult:
         """Train on each image of the train split once, then evaluate on val. Raises DivergedError."""
         started = time.perf_counter()
-        with self._own_random_numbers():
+        with seeded(self.device, int(_epoch_generator(self.seed, self.epoch).integers(2**63))):
             train = self._train()
         val = self.evaluate("val")
         self.epoch += 1
@@ -158,7 +165,8 @@ class Trainer:
 
     def _predictions(self, chosen: Indices) -> NDArray[np.float64]:
         """Class probabilities (N, C) of images as they are."""
-        batches = np.split(chosen, range(_EVALUATION_BATCH, len(chosen), _EVALUATION_BATCH))
+        size = self.evaluation_batch
+        batches = np.split(chosen, range(size, len(chosen), size))
         probabilities = []
         with torch.no_grad():
             for features in self.features.of_images(batches):
@@ -300,14 +308,6 @@ class Trainer:
         """Of what `Features` gives, which is pixels where nothing is frozen."""
         logits: Tensor = self.model.suffix(features if self.recipe.freeze_depth else self.model.normalised(features))
         return logits
-
-    @contextmanager
-    def _own_random_numbers(self) -> Iterator[None]:
-        """What torch draws inside depends on (seed, epoch) alone, and the caller's generators do not move."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(int(_epoch_generator(self.seed, self.epoch).integers(2**63)))
-            yield
 
     def _diverged(self, reason: str) -> DivergedError:
         settings = ", ".join(f"{name}={value}" for name, value in self.recipe.flat().items())

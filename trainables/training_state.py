@@ -15,7 +15,7 @@ _NUMBER = "number"
 _LBFGS_LISTS = ("old_dirs", "old_stps", "ro")
 """Of L-BFGS; an empty list leaves no tensor behind."""
 
-__all__ = ["read_model", "read_optimizer", "trained_buffers", "write_model", "write_optimizer"]
+__all__ = ["read_model", "read_optimizer", "trained_buffers", "trained_parameters", "write_model", "write_optimizer"]
 
 
 def read_model(model: Classifier) -> dict[str, Tensor]:
@@ -36,19 +36,25 @@ def write_model(model: Classifier, saved: Tensor | NestedTensors) -> None:
         tensor.detach().copy_(value)
 
 
+def trained_parameters(model: Classifier) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters that training changes, by name."""
+    for name, module in model.unfrozen():
+        for inner, parameter in module.named_parameters(prefix=name):
+            if parameter.requires_grad:
+                yield inner, parameter
+
+
 def trained_buffers(model: Classifier) -> Iterator[tuple[str, Tensor]]:
     """The buffers that a training step changes, by name."""
-    for number, stage in enumerate(model.stages):
-        if number >= model.freeze_depth:
-            yield from stage.named_buffers(prefix=f"stages.{number}")
-    yield from model.head.named_buffers(prefix="head")
+    for name, module in model.unfrozen():
+        yield from module.named_buffers(prefix=name)
 
 
 def read_optimizer(model: Classifier, optimizer: torch.optim.Optimizer) -> dict[str, NestedTensors]:
     """Copies of the optimizer's state, step counts included, by parameter name."""
     return {
         name: {key: kept for key, value in state.items() if (kept := _kept(value)) is not None}
-        for name, parameter in _trained(model)
+        for name, parameter in trained_parameters(model)
         if (state := optimizer.state.get(parameter))
     }
 
@@ -56,7 +62,7 @@ def read_optimizer(model: Classifier, optimizer: torch.optim.Optimizer) -> dict[
 def write_optimizer(model: Classifier, optimizer: torch.optim.Optimizer, saved: Tensor | NestedTensors) -> None:
     """The reverse of `read_optimizer`: what has a parameter's shape takes its device and layout too."""
     states = _group(saved)
-    for name, parameter in _trained(model):
+    for name, parameter in trained_parameters(model):
         state = _group(states.get(name, {}))
         restored = {key: _given_back(parameter, value) for key, value in state.items()}
         if restored:
@@ -101,10 +107,6 @@ def _like(parameter: nn.Parameter, value: Tensor) -> Tensor:
     return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
-def _trained(model: Classifier) -> Iterator[tuple[str, nn.Parameter]]:
-    return ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
-
-
 def _changing(model: Classifier) -> Iterator[tuple[str, Tensor]]:
-    yield from _trained(model)
+    yield from trained_parameters(model)
     yield from trained_buffers(model)
