@@ -1,5 +1,8 @@
 """Ray Tune's interfaces over a session: a Searcher that asks it, a TrialScheduler that records with it.
 
+A trial of Tune's is a lane: a worker that trains one of our trials after another, for as long as there are any and it
+lives. To make a trial and end it takes Tune longer than a head takes for an epoch; a lane is made once.
+
 Tune pickles and deep-copies both; the copies must be the original, since one session owns one ledger. They therefore
 reduce to a look-up by sweep id among the sessions of this process.
 """
@@ -25,6 +28,7 @@ from trainables.ray_adapter import REPORT
 log = logging.getLogger(__name__)
 
 MakeConfig = Callable[[Trial], Json]
+"""What a worker is configured with to train that trial first."""
 
 _BRIDGES: dict[str, TuneBridge] = {}
 
@@ -37,6 +41,8 @@ class TuneBridge:
         self.make_config = make_config
         self.when_exhausted = when_exhausted
         self.failure: BaseException | None = None
+        self._training: dict[str, str] = {}
+        """Lane -> our trial, by their ids."""
         self.searcher = SessionSearcher(self)
         self.scheduler = SessionScheduler(self)
 
@@ -46,6 +52,19 @@ class TuneBridge:
 
     def __exit__(self, *_: object) -> None:
         del _BRIDGES[self.session.sweep.id]
+
+    def next_config(self, lane: str) -> Json | None:
+        """For the trial that the lane trains from now on; None where there is none for it, at least not now."""
+        trial = self.session.next_trial()
+        if trial is None:
+            self.when_exhausted()
+            return None
+        self._training[lane] = trial.id
+        return self.make_config(trial)
+
+    def trial_in(self, lane: str) -> str:
+        """The id of our trial that the lane trains."""
+        return self._training[lane]
 
     def guard(self, failure: BaseException) -> None:
         """An error of ours must end the sweep in order, not inside Tune's loop: keep the first, close the session."""
@@ -63,7 +82,7 @@ def _scheduler_of(sweep_id: str) -> SessionScheduler:
 
 
 class SessionSearcher(Searcher):
-    """Hands out the session's trials."""
+    """Hands out lanes, each with its first trial."""
 
     def __init__(self, bridge: TuneBridge) -> None:
         super().__init__()
@@ -77,10 +96,9 @@ class SessionSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         try:
-            trial = self._bridge.session.next_trial()
-            if trial is not None:
-                return self._bridge.make_config(trial)
-            self._bridge.when_exhausted()
+            config = self._bridge.next_config(trial_id)
+            if config is not None:
+                return config
             if self._bridge.session.waiting:
                 return None  # not now: Tune asks again
         except Exception as error:
@@ -101,7 +119,7 @@ class SessionSearcher(Searcher):
 
 
 class SessionScheduler(FIFOScheduler):
-    """Records each report and stops what the session says has ended."""
+    """Records each report; where that ends our trial, the lane takes up the next one, or ends."""
 
     def __init__(self, bridge: TuneBridge) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -112,19 +130,36 @@ class SessionScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Json) -> str:
         try:
-            (report,) = result.pop(REPORT)  # Tune would write it to its own file of the trial's last result
-            ends = self._bridge.session.record(_our_id(trial), Result.parse(report))
-        except StaleAttemptError:
-            ends = True
+            trial_id, report = result.pop(REPORT)  # Tune would write it to its own file of the lane's last result
+            goes_on = not self._record(trial_id, report) or self._follow(trial)
         except Exception as error:
             self._bridge.guard(error)
-            ends = True
-        return str(TrialScheduler.STOP if ends else TrialScheduler.CONTINUE)
+            goes_on = False
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def _record(self, trial_id: str, report: Json) -> bool:
+        """Whether our trial has ended."""
+        try:
+            return self._bridge.session.record(trial_id, Result.parse(report))
+        except StaleAttemptError:
+            return True
+
+    def _follow(self, lane: TuneTrial) -> bool:
+        """Have the worker take up the next trial, if there is one, before Tune asks it for its next step.
+
+        An actor does things in the order in which it is asked.
+        """
+        config = self._bridge.next_config(lane.trial_id)
+        if config is None:
+            return False
+        worker: Any = lane.temporary_state.ray_actor
+        worker.follow.remote(config)
+        return True
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         try:
             cause = _cause(trial)
-            self._bridge.session.crashed(_our_id(trial), _reason(cause), cause, cause_of(cause))
+            self._bridge.session.crashed(self._bridge.trial_in(trial.trial_id), _reason(cause), cause, cause_of(cause))
         except Exception as error:
             self._bridge.guard(error)
 
@@ -145,10 +180,6 @@ def _reason(cause: str) -> str:
     last = lines[-1] if lines else "no cause is known"
     _, died, how = last.partition(DIED)
     return f"{died}{how}" if died else f"the trial's worker failed: {last}"
-
-
-def _our_id(trial: TuneTrial) -> str:
-    return str(trial.config["trial_id"])
 
 
 __all__ = ["SessionScheduler", "SessionSearcher", "TuneBridge"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.execution.placement_groups import PlacementGroupFactory
+from ray.tune.experiment import Trial as TuneTrial
 
 from service.records import Json, Trial
 from service.resources import Allotment
@@ -103,8 +104,8 @@ def _tuner(bridge: TuneBridge, allotment: Allotment, folder: Path, worker: type[
             num_samples=-1,
             max_concurrent_trials=allotment.slots,
             reuse_actors=True,
-            trial_name_creator=lambda trial: str(trial.config["trial_id"]),
-            trial_dirname_creator=lambda trial: str(trial.config["trial_id"]),
+            trial_name_creator=_lane_name,
+            trial_dirname_creator=_lane_name,
         ),
         run_config=RunConfig(
             name="tune",
@@ -114,3 +115,7 @@ def _tuner(bridge: TuneBridge, allotment: Allotment, folder: Path, worker: type[
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
+
+
+def _lane_name(trial: TuneTrial) -> str:
+    return f"lane-{trial.trial_id}"

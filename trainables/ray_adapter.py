@@ -14,7 +14,7 @@ from trainables.start_lines import StartLine
 Json = dict[str, Any]
 
 REPORT = "report"
-"""Under which Tune passes on a worker's report: in a list, since it would take a dictionary apart."""
+"""Under which Tune passes on a trial's id and its report: in a list, since it would take a dictionary apart."""
 
 
 class Run(Protocol):
@@ -30,19 +30,35 @@ class Run(Protocol):
 class TrialWorker(tune.Trainable):
     """Has the recipe in its config trained, then the next, in a process forked from the node's fork server.
 
-    `config` holds `trial` (a `TrialPlan` as plain values), `threads`, `start_line` (the fields of a `StartLine`), `log`
-    and `fork_server` (its address; where none listens there, on another node, this process trains by itself).
+    `config` holds `trial_id` and `trial` (a `TrialPlan` as plain values) of the first; of the worker `threads`,
+    `start_line` (the fields of a `StartLine`), `log` and `fork_server` (its address; where none listens there, on
+    another node, this process trains by itself).
     """
+
+    _failure: Exception | None = None
+    """What went wrong when the trial was taken up."""
 
     def setup(self, config: Json) -> None:
         line = StartLine(**config["start_line"])
         self._run = self.make_run(config)
-        self._run.take(config["trial"])
+        self._take(config)
         line.wait()
 
     def reset_config(self, new_config: Json) -> bool:
-        self._run.take(new_config["trial"])
+        self._take(new_config)
         return True
+
+    def follow(self, config: Json) -> None:
+        """Take up the next trial, of which nobody waits to hear: what goes wrong is raised by the next `step`."""
+        try:
+            self._take(config)
+        except Exception as error:
+            self._failure = error
+
+    def _take(self, config: Json) -> None:
+        self._failure = None
+        self._trial_id = config["trial_id"]
+        self._run.take(config["trial"])
 
     def make_run(self, config: Json) -> Run:
         """What is to train here."""
@@ -56,7 +72,9 @@ class TrialWorker(tune.Trainable):
 
     def step(self) -> Json:
         """Train up to the next report."""
-        return {REPORT: [self._run.step()]}
+        if self._failure is not None:
+            raise self._failure
+        return {REPORT: [self._trial_id, self._run.step()]}
 
     def cleanup(self) -> None:
         self._run.close()

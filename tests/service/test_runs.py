@@ -8,7 +8,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
@@ -214,20 +214,31 @@ def test_every_message_may_be_delivered_twice(
     assert (ended.info.status, ended.info.end_time) == ("FINISHED", best.finished_at)
 
 
+def test_workers_train_one_trial_after_another(finished_sweep: Outcome, home: Home) -> None:
+    """Tune makes a trial of its own for a worker, and none for what it trains after the first."""
+    lanes = list((home.sweep(finished_sweep.sweep.id) / "tune").glob("lane-*"))
+    assert 1 <= len(lanes) <= 2 < len(finished_sweep.board.trials)
+
+
 @pytest.mark.parametrize(
-    ("pattern", "cause"),
-    [(r"ray::(TrialWorker|ResourceTrainable)", Cause.DIED), ("sweep:trial", Cause.OUT_OF_MEMORY)],
-    ids=["worker", "forked"],
+    ("pattern", "cause", "later"),
+    [
+        (r"ray::(TrialWorker|ResourceTrainable)", Cause.DIED, False),
+        ("sweep:trial", Cause.OUT_OF_MEMORY, False),
+        ("sweep:trial", Cause.OUT_OF_MEMORY, True),
+    ],
+    ids=["worker", "forked", "forked, after its first trial"],
 )
 def test_a_trial_whose_process_is_killed_is_tried_again(
-    home: Home, ray_once: None, finished_sweep: Outcome, tmp_path: Path, pattern: str, cause: Cause
+    home: Home, ray_once: None, finished_sweep: Outcome, tmp_path: Path, pattern: str, cause: Cause, later: bool
 ) -> None:
-    """One of two workers is killed in its first trial; the sweep goes on with a new one."""
-    spec = _small(finished_sweep, tmp_path, "trials: 3, epochs: 40")
-    with _killing(pattern):
+    """One of two workers is killed; the sweep goes on with a new one."""
+    trials = 6 if later else 3
+    spec = _small(finished_sweep, tmp_path, f"trials: {trials}, epochs: 40")
+    with _killing(pattern, when=lambda: not later or _some_ended(home)):
         outcome = run_sweep(spec, home=home, console=stderr())
     assert outcome.sweep.state is SweepState.COMPLETED
-    assert outcome.board.counts() == {"completed": 3, "pruned": 0, "failed": 0}
+    assert outcome.board.counts() == {"completed": trials, "pruned": 0, "failed": 0}
     (again,) = [trial for trial in outcome.board.trials if trial.attempt > 1]
     ledger = Ledger.of(home, clock=now_ms)
     assert (again.attempt, ledger.failures(again.id, cause), again.epochs) == (2, 1, 40)
@@ -256,16 +267,24 @@ def _small(finished: Outcome, folder: Path, budget: str) -> SweepSpec:
     return load_spec(folder / "s.yaml")
 
 
+def _some_ended(home: Home) -> bool:
+    """Whether a trial of the sweep under way has ended, so that a worker trains its second."""
+    with contextlib.closing(Ledger.of(home, clock=now_ms)) as ledger:
+        running = [sweep for sweep in ledger.sweeps() if sweep.state is SweepState.RUNNING]
+        states = [trial.state for sweep in running for trial in ledger.trials(sweep.id)]
+    return TrialState.COMPLETED in states and states.count(TrialState.RUNNING) == 2
+
+
 @contextlib.contextmanager
-def _killing(pattern: str) -> Iterator[None]:
-    """The first process that goes by such a name or command is killed."""
+def _killing(pattern: str, when: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """The first process that goes by such a name or command is killed, as soon as the time has come."""
     killed: list[int] = []
 
     def hunt() -> None:
         while not killed:
             time.sleep(0.2)
             with contextlib.suppress(psutil.Error):
-                found = [p for p in psutil.Process().children(recursive=True) if _goes_by(p, pattern)]
+                found = [p for p in psutil.Process().children(recursive=True) if _goes_by(p, pattern)] if when() else []
                 if found:
                     found[0].kill()
                     killed.append(found[0].pid)
