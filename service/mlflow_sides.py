@@ -5,23 +5,35 @@ MLflow takes seconds to import, and its writing would share an interpreter with 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+
 import torch
 
 from service.clocks import now_ms
 from service.homes import Home
 from service.ledgers import Ledger
 from service.logs import configure_logs_apart
-from service.senders import Sender
+from service.records import Message
+from service.senders import Deliverer, Sender
 from service.tracking import Tracker
 
 __all__ = ["MlflowSide", "mlflow_side_apart"]
 
 
-class MlflowSide:
-    """Delivers a sweep's messages from when it is told which until it is asked to finish."""
+_BEHIND = 9
+"""Added to the sender's niceness, which is that of trials, once MLflow has been begun with."""
 
-    def __init__(self, home: Home) -> None:
+
+class MlflowSide:
+    """Delivers a sweep's messages from when it is told which until it is asked to finish.
+
+    behind: give trials the first place.
+    """
+
+    def __init__(self, home: Home, *, behind: bool = False) -> None:
         self._home = home
+        self._behind = behind
 
     def start(self, sweep_id: str) -> None:
         """See `Sender`."""
@@ -34,12 +46,29 @@ class MlflowSide:
         self._ledger.close()
         return self._sender.last_error
 
-    def _tracker(self) -> Tracker:
-        return Tracker(self._ledger, self._home)
+    def _tracker(self) -> Deliverer:
+        tracker = Tracker(self._ledger, self._home)
+        return _Behind(tracker) if self._behind else tracker
+
+
+class _Behind:
+    """Delivers from the last place on a busy machine, but for what comes first: it may be that MLflow's store is made
+    then, for seconds, and until it is there nobody sees anything of the sweep.
+    """
+
+    def __init__(self, deliverer: Deliverer) -> None:
+        self._deliverer = deliverer
+        self._begun = False
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        self._deliverer.deliver(messages)
+        if not self._begun:
+            os.nice(_BEHIND)  # Linux: of this thread alone
+            self._begun = True
 
 
 def mlflow_side_apart(home: Home, *, debug: bool) -> MlflowSide:
     """In a process of its own, which takes one core, as a trial's does."""
     configure_logs_apart(debug=debug)
     torch.set_num_threads(1)
-    return MlflowSide(home)
+    return MlflowSide(home, behind=True)
