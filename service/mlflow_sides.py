@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 
@@ -19,10 +20,6 @@ from service.senders import Deliverer, Sender
 from service.tracking import Tracker
 
 __all__ = ["MlflowSide", "mlflow_side_apart"]
-
-
-_BEHIND = 9
-"""Added to the sender's niceness, which is that of trials, once MLflow has been begun with."""
 
 
 class MlflowSide:
@@ -52,8 +49,8 @@ class MlflowSide:
 
 
 class _Behind:
-    """Delivers from the last place on a busy machine, but for what comes first: it may be that MLflow's store is made
-    then, for seconds, and until it is there nobody sees anything of the sweep.
+    """Delivers when a core has nothing else to do, and on a busy one seldom, but for what comes first: it may be that
+    MLflow's store is made then, for seconds, and until it is there nobody sees anything of the sweep.
     """
 
     def __init__(self, deliverer: Deliverer) -> None:
@@ -63,8 +60,9 @@ class _Behind:
     def deliver(self, messages: Sequence[Message]) -> None:
         self._deliverer.deliver(messages)
         if not self._begun:
-            os.nice(_BEHIND)  # Linux: of this thread alone
             self._begun = True
+            with suppress(OSError, AttributeError):  # Linux alone has such a place
+                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def mlflow_side_apart(home: Home, *, debug: bool) -> MlflowSide:
