@@ -90,27 +90,26 @@ class Features:
         views = self._recipe.augment.views
         return epoch % views if views else epoch
 
-    def prepare_epoch(self, rows: Indices, epoch: int, beat: Callable[[], None] = lambda: None) -> None:
-        """Have the views of an epoch in the cache, sharing the work with whoever needs them too. beat: see Trainer."""
-        self._fill(rows, self._recipe.augment.drawing, self.view(epoch), self._training, beat)
-
-    def prepare_split(self, rows: Indices, beat: Callable[[], None] = lambda: None) -> None:
-        """Have these images as they are in the cache."""
-        self._fill(rows, "none", 0, self._reading, beat)
-
-    def of_views(self, batches: Sequence[Indices], epoch: int, blends: Sequence[Blend | None] = ()) -> Iterator[Tensor]:
+    def of_views(
+        self,
+        batches: Sequence[Indices],
+        epoch: int,
+        blends: Sequence[Blend | None] = (),
+        beat: Callable[[], None] = lambda: None,
+    ) -> Iterator[Tensor]:
         """For each of `batches`, images (B,), the activations (B, ...) of their views of the epoch, on the device.
 
-        What the cache has is read for many batches at once, in portions of a few megabytes. blends: how each batch is
-        mixed, if it is; nothing of such views is kept.
+        What the cache has is read for many batches at once, in portions of a few megabytes. Where it lacks any, all
+        that it lacks is computed first, in turns with whoever needs them too. blends: how each batch is mixed, if it
+        is; nothing of such views is kept. beat: see Trainer.
         """
         if any(blends):
             return self._blended(batches, epoch, blends)
-        return self._batches(batches, self._recipe.augment.drawing, self.view(epoch), self._training)
+        return self._batches(batches, self._recipe.augment.drawing, self.view(epoch), self._training, beat)
 
-    def of_images(self, batches: Sequence[Indices]) -> Iterator[Tensor]:
+    def of_images(self, batches: Sequence[Indices], beat: Callable[[], None] = lambda: None) -> Iterator[Tensor]:
         """As `of_views`, of the images as they are."""
-        return self._batches(batches, "none", 0, self._reading)
+        return self._batches(batches, "none", 0, self._reading, beat)
 
     def _frozen(self) -> FrozenPrefix:
         recipe = self._recipe
@@ -168,7 +167,12 @@ class Features:
         return view_kinds(self._data.digests[rows], seed=self._seed, policy=policy, view=view, scope=self._scope)
 
     def _batches(
-        self, batches: Sequence[Indices], policy: str, view: int, verdicts: Mapping[int, Verdict]
+        self,
+        batches: Sequence[Indices],
+        policy: str,
+        view: int,
+        verdicts: Mapping[int, Verdict],
+        beat: Callable[[], None],
     ) -> Iterator[Tensor]:
         if self._prefix is None:
             for rows in batches:
@@ -182,8 +186,7 @@ class Features:
                 computed = [self._prefix.compute(self._pixels(part, policy, view), self._depth) for part in parts]
                 yield computed[0] if len(computed) == 1 else torch.cat(computed)
         else:
-            for portion in _portions(batches, most=_READ_AT_ONCE // self._prefix.row_bytes(self._depth)):
-                yield from self._portion(portion, policy, view)
+            yield from self._kept(batches, policy, view, verdicts, beat)
 
     def _blended(self, batches: Sequence[Indices], epoch: int, blends: Sequence[Blend | None]) -> Iterator[Tensor]:
         for rows, blend in zip(batches, blends, strict=True):
@@ -195,13 +198,38 @@ class Features:
                 self.counts["computed"] += len(rows)
                 yield self._prefix.compute(mixed, self._depth)
 
-    def _portion(self, batches: Sequence[Indices], policy: str, view: int) -> Iterator[Tensor]:
-        """Each batch, of all read together, or a few batches at a time where the cache lacks a row of any."""
+    def _kept(
+        self,
+        batches: Sequence[Indices],
+        policy: str,
+        view: int,
+        verdicts: Mapping[int, Verdict],
+        beat: Callable[[], None],
+    ) -> Iterator[Tensor]:
+        """Each batch from the cache, or computed where that has no room for it."""
+        assert self._cache is not None
         assert self._prefix is not None
-        found = self._read(np.concatenate(batches), policy, view)
-        if found is not None:
-            yield from self._unpacked(found, batches)
-            return
+        filled = verdicts[self._depth] != "kept"
+        used: set[str] = set()
+        for portion in _portions(batches, most=_READ_AT_ONCE // self._prefix.row_bytes(self._depth)):
+            rows = np.concatenate(portion)
+            kinds = self._kinds(rows, policy, view)
+            found = self._read(rows, kinds)
+            if found is None and not filled:
+                filled = True
+                self._fill(np.concatenate(batches), policy, view, verdicts, beat)
+                found = self._read(rows, kinds)
+            for kind in {kind for kind, _ in kinds} - used:
+                self._cache.used(self._key(kind, self._depth))
+                used.add(kind)
+            if found is None:
+                yield from self._lacking(portion, policy, view)
+            else:
+                yield from self._unpacked(found, portion)
+
+    def _lacking(self, batches: Sequence[Indices], policy: str, view: int) -> Iterator[Tensor]:
+        """Each batch of which the cache lacks a row of any, a few batches at a time."""
+        assert self._prefix is not None
         for few in _portions(batches, most=int(_COMPUTED_AT_ONCE_SECONDS / self._prefix.seconds[self._depth])):
             rows = np.concatenate(few)
             found = self._blank(rows)
@@ -213,11 +241,11 @@ class Features:
         assert self._prefix is not None
         yield from torch.split(self._prefix.unpack(found, self._depth), [len(rows) for rows in batches])
 
-    def _read(self, rows: Indices, policy: str, view: int) -> Rows | None:
+    def _read(self, rows: Indices, kinds: Sequence[tuple[str, Indices]]) -> Rows | None:
         """What the cache has of these images' views; None where it lacks any."""
         assert self._cache is not None
         found = self._blank(rows)
-        for kind, positions in self._kinds(rows, policy, view):
+        for kind, positions in kinds:
             kept = self._cache.read(self._key(kind, self._depth), self._data.digests[rows[positions]])
             if kept is None:
                 return None
@@ -254,14 +282,11 @@ class Features:
     def _fill(
         self, rows: Indices, policy: str, view: int, verdicts: Mapping[int, Verdict], beat: Callable[[], None]
     ) -> None:
-        if self._cache is None or verdicts.get(self._depth) in (None, "computed"):
-            return
-        wanted = [depth for depth, verdict in verdicts.items() if verdict == "kept"]
+        """Have the cache hold these images' views, at every boundary at which they are worth it."""
+        depths = [depth for depth, verdict in verdicts.items() if verdict == "kept"]
         unique = rows[np.unique(self._data.digests[rows], return_index=True)[1]]
         for kind, positions in self._kinds(unique, policy, view):
-            if self._depth in wanted:
-                self._fill_kind(unique[positions], kind, policy, view, wanted, beat)
-            self._cache.used(self._key(kind, self._depth))
+            self._fill_kind(unique[positions], kind, policy, view, depths, beat)
 
     def _fill_kind(
         self, rows: Indices, kind: str, policy: str, view: int, depths: list[int], beat: Callable[[], None]

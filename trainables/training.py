@@ -124,7 +124,6 @@ class Trainer:
         if len(chosen) == 0:
             raise DataError(f"split {split} of {self.data.name} must hold images (0)")
         self.model.eval()
-        self.features.prepare_split(chosen, self.beat)
         kept = self.averaging.kept()
         predictions = []
         for weights in kept:
@@ -169,7 +168,7 @@ class Trainer:
         batches = np.split(chosen, range(size, len(chosen), size))
         probabilities = []
         with torch.no_grad():
-            for features in self.features.of_images(batches):
+            for features in self.features.of_images(batches, self.beat):
                 self.beat()
                 probabilities += self.micro_batches.run(len(features), partial(self._predict, features))
         return torch.cat(probabilities).numpy()
@@ -182,7 +181,6 @@ class Trainer:
             sampling=self.recipe.balance.sampling,
             generator=_epoch_generator(self.seed, self.epoch),
         )
-        self.features.prepare_epoch(self.data.splits["train"], self.epoch, self.beat)
         if self.recipe.batch_size == 0:
             loss, correct = self._full_batch(order)
         else:
@@ -194,8 +192,8 @@ class Trainer:
         total_loss, correct = 0.0, 0
         batches = _batches(order, self.recipe.batch_size)
         blends = self._blends(batches)
-        given = zip(batches, blends, self.features.of_views(batches, self.epoch, blends), strict=True)
-        for number, (rows, blend, features) in enumerate(given):
+        views = self.features.of_views(batches, self.epoch, blends, self.beat)
+        for number, (rows, blend, features) in enumerate(zip(batches, blends, views, strict=True)):
             self._begin_step(number, len(batches))
             loss, right = self._gradients_of(rows, features, blend, share=1.0)
             self._scaled_gradients()
@@ -220,8 +218,8 @@ class Trainer:
             set_random_state(self.device, numbers)
             self._clear_gradients()
             loss, correct = 0.0, 0
-            given = zip(parts, blends, self.features.of_views(parts, self.epoch, blends), strict=True)
-            for rows, blend, features in given:
+            views = self.features.of_views(parts, self.epoch, blends, self.beat)
+            for rows, blend, features in zip(parts, blends, views, strict=True):
                 part, right = self._gradients_of(rows, features, blend, share=len(rows) / len(order))
                 loss, correct = loss + part, correct + right
             first.append((loss * len(order), correct))
