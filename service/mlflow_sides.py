@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 
 import torch
 
@@ -20,6 +19,10 @@ from service.senders import Deliverer, Sender
 from service.tracking import Tracker
 
 __all__ = ["MlflowSide", "mlflow_side_apart"]
+
+
+_BEHIND = 9
+"""Added to the sender's niceness, which is that of trials, once MLflow has been begun with."""
 
 
 class MlflowSide:
@@ -49,8 +52,10 @@ class MlflowSide:
 
 
 class _Behind:
-    """Delivers when a core has nothing else to do, and on a busy one seldom, but for what comes first: it may be that
-    MLflow's store is made then, for seconds, and until it is there nobody sees anything of the sweep.
+    """Delivers from the last place on a busy machine, but for what comes first: it may be that MLflow's store is made
+    then, for seconds, and until it is there nobody sees anything of the sweep.
+
+    The last place and not only what is idle (SCHED_IDLE): it writes to the ledger too, for which the driver waits.
     """
 
     def __init__(self, deliverer: Deliverer) -> None:
@@ -61,8 +66,7 @@ class _Behind:
         self._deliverer.deliver(messages)
         if not self._begun:
             self._begun = True
-            with suppress(OSError, AttributeError):  # Linux alone has such a place
-                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            os.nice(_BEHIND)  # on Linux of this thread alone
 
 
 def mlflow_side_apart(home: Home, *, debug: bool) -> MlflowSide:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from service.ledgers import Ledger
+from service.mlflow_sides import _Behind
 from service.records import Message, Sweep
 from service.senders import Sender
 from service.states import SweepState
@@ -116,3 +119,24 @@ def test_messages_of_sweeps_under_way_are_left_to_their_own_drivers(
     assert Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start().finish(patience=30) == 0
     assert network.taken == []
     assert ledger.outbox.count(other.id) == 1
+
+
+def test_a_sender_beside_trials_takes_the_last_place_after_its_first_delivery() -> None:
+    """In a thread, whose niceness is its own on Linux."""
+    taken: list[int] = []
+
+    class Watched:
+        def deliver(self, messages: Sequence[Message]) -> None:
+            taken.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    def send() -> None:
+        behind = _Behind(Watched())
+        behind.deliver([])
+        behind.deliver([])
+        behind.deliver([])
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    thread.join()
+    first, second, third = taken
+    assert (second, third) == (min(first + 9, 19), min(first + 9, 19))
