@@ -37,6 +37,7 @@ class MlflowSide:
 
     def start(self, sweep_id: str) -> None:
         """See `Sender`."""
+        self._sweep_id = sweep_id
         self._ledger = Ledger.of(self._home, clock=now_ms)
         self._sender = Sender(self._ledger, sweep_id, self._tracker, backlog_lock=self._home.backlog_lock).start()
 
@@ -48,23 +49,23 @@ class MlflowSide:
 
     def _tracker(self) -> Deliverer:
         tracker = Tracker(self._ledger, self._home)
-        return _Behind(tracker) if self._behind else tracker
+        return _Behind(tracker, self._sweep_id) if self._behind else tracker
 
 
 class _Behind:
-    """Delivers from the last place on a busy machine, but for what comes first: it may be that MLflow's store is made
-    then, for seconds, and until it is there nobody sees anything of the sweep.
+    """Delivers from the last place on a busy machine, once MLflow knows that the sweep runs: it may be that its store
+    is made before, for seconds, and until then nobody sees anything of the sweep.
 
     The last place and not only what is idle (SCHED_IDLE): it writes to the ledger too, for which the driver waits.
     """
 
-    def __init__(self, deliverer: Deliverer) -> None:
-        self._deliverer = deliverer
+    def __init__(self, deliverer: Deliverer, sweep_id: str) -> None:
+        self._deliverer, self._sweep_id = deliverer, sweep_id
         self._begun = False
 
     def deliver(self, messages: Sequence[Message]) -> None:
         self._deliverer.deliver(messages)
-        if not self._begun:
+        if not self._begun and any(of.starts_sweep and of.sweep_id == self._sweep_id for of in messages):
             self._begun = True
             os.nice(_BEHIND)  # on Linux of this thread alone
 

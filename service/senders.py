@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -57,14 +58,13 @@ class Sender:
     def finish(self, patience: float) -> int:
         """Deliver what is left; returns how many of the sweep's messages still wait.
 
-        Ends after `patience` seconds, or when nothing has been taken for `GIVE_UP_SECONDS` of them.
+        Ends when nothing has been taken for `patience` seconds, or for `GIVE_UP_SECONDS` of them after an error.
         """
         self._last_taken = time.monotonic()
         self._finishing.set()
-        deadline = time.monotonic() + patience
-        while self._thread.is_alive() and time.monotonic() < deadline:
+        while self._thread.is_alive():
             self._thread.join(0.1)
-            if self.last_error and time.monotonic() - self._last_taken >= min(GIVE_UP_SECONDS, patience):
+            if time.monotonic() - self._last_taken >= min(GIVE_UP_SECONDS if self.last_error else math.inf, patience):
                 break
         self._closed.set()
         self._thread.join(LONGEST_DELIVERY_SECONDS)  # a process that ends under a delivery may crash in torch

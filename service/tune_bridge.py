@@ -10,6 +10,8 @@ reduce to a look-up by sweep id among the sessions of this process.
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,10 @@ from trainables.ray_adapter import REPORT
 log = logging.getLogger(__name__)
 
 MakeConfig = Callable[[Trial], Json]
-"""What a worker is configured with to train that trial first."""
+"""What a worker is told to train that trial."""
+
+START_SECONDS = 60.0
+"""Within which a worker starts where there is room for it, also on a busy machine."""
 
 _BRIDGES: dict[str, TuneBridge] = {}
 
@@ -43,6 +48,8 @@ class TuneBridge:
         self.failure: BaseException | None = None
         self._training: dict[str, str] = {}
         """Lane -> our trial, by their ids."""
+        self._begun: dict[str, float] = {}
+        """Lane -> when it was handed out."""
         self.searcher = SessionSearcher(self)
         self.scheduler = SessionScheduler(self)
 
@@ -60,7 +67,13 @@ class TuneBridge:
             self.when_exhausted()
             return None
         self._training[lane] = trial.id
+        self._begun.setdefault(lane, time.monotonic())
         return self.make_config(trial)
+
+    def finds_no_place(self, lane: TuneTrial) -> bool:
+        """Whether it has waited for a worker for longer than one takes to start."""
+        waited = time.monotonic() - self._begun.get(lane.trial_id, math.inf)
+        return bool(lane.status == TuneTrial.PENDING and waited > START_SECONDS)
 
     def trial_in(self, lane: str) -> str:
         """The id of our trial that the lane trains."""
@@ -130,8 +143,8 @@ class SessionScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Json) -> str:
         try:
-            trial_id, report = result.pop(REPORT)  # Tune would write it to its own file of the lane's last result
-            goes_on = not self._record(trial_id, report) or self._follow(trial)
+            trial_id, report = result[REPORT]
+            goes_on = not self._record(trial_id, report) or self._follow(trial, tune_controller)
         except Exception as error:
             self._bridge.guard(error)
             goes_on = False
@@ -144,11 +157,14 @@ class SessionScheduler(FIFOScheduler):
         except StaleAttemptError:
             return True
 
-    def _follow(self, lane: TuneTrial) -> bool:
+    def _follow(self, lane: TuneTrial, tune_controller: Any) -> bool:
         """Have the worker take up the next trial, if there is one, before Tune asks it for its next step.
 
-        An actor does things in the order in which it is asked.
+        An actor does things in the order in which it is asked. Where another lane finds no place, as after a node was
+        lost, this one ends, and Tune gives its worker to that one.
         """
+        if any(self._bridge.finds_no_place(other) for other in tune_controller.get_live_trials()):
+            return False
         config = self._bridge.next_config(lane.trial_id)
         if config is None:
             return False

@@ -140,7 +140,7 @@ class ActivationEntry:
         self.refresh()
 
     def used(self) -> None:
-        """Note that a training or evaluation went over this entry; see `uses`."""
+        """Note that a training or evaluation went over this entry once more; see `uses`."""
         with (self.folder / "uses").open("ab") as file:
             file.write(b".")
 

@@ -181,12 +181,18 @@ class Features:
         elif verdicts.get(self._depth, "computed") == "computed":
             for rows in batches:
                 self.counts["computed"] += len(rows)
-                size = self._prefix.images_at_once
-                parts = np.split(rows, range(size, len(rows), size))
+                parts = self._at_once(rows, beat)
                 computed = [self._prefix.compute(self._pixels(part, policy, view), self._depth) for part in parts]
                 yield computed[0] if len(computed) == 1 else torch.cat(computed)
         else:
             yield from self._kept(batches, policy, view, verdicts, beat)
+
+    def _at_once(self, rows: Indices, beat: Callable[[], None]) -> Iterator[Indices]:
+        """As many as are computed together; a beat before each, since they may take minutes."""
+        assert self._prefix is not None
+        for start in range(0, len(rows), self._prefix.images_at_once):
+            beat()
+            yield rows[start : start + self._prefix.images_at_once]
 
     def _blended(self, batches: Sequence[Indices], epoch: int, blends: Sequence[Blend | None]) -> Iterator[Tensor]:
         for rows, blend in zip(batches, blends, strict=True):
@@ -223,18 +229,20 @@ class Features:
                 self._cache.used(self._key(kind, self._depth))
                 used.add(kind)
             if found is None:
-                yield from self._lacking(portion, policy, view)
+                yield from self._lacking(portion, policy, view, beat)
             else:
                 yield from self._unpacked(found, portion)
 
-    def _lacking(self, batches: Sequence[Indices], policy: str, view: int) -> Iterator[Tensor]:
+    def _lacking(
+        self, batches: Sequence[Indices], policy: str, view: int, beat: Callable[[], None]
+    ) -> Iterator[Tensor]:
         """Each batch of which the cache lacks a row of any, a few batches at a time."""
         assert self._prefix is not None
         for few in _portions(batches, most=int(_COMPUTED_AT_ONCE_SECONDS / self._prefix.seconds[self._depth])):
             rows = np.concatenate(few)
             found = self._blank(rows)
             for kind, positions in self._kinds(rows, policy, view):
-                found[positions] = self._read_or_compute(rows[positions], kind, policy, view)
+                found[positions] = self._read_or_compute(rows[positions], kind, policy, view, beat)
             yield from self._unpacked(found, few)
 
     def _unpacked(self, found: Rows, batches: Sequence[Indices]) -> Iterator[Tensor]:
@@ -260,7 +268,7 @@ class Features:
         assert self._prefix is not None
         return np.empty((len(rows), self._prefix.row_bytes(self._depth)), dtype=np.uint8)
 
-    def _read_or_compute(self, rows: Indices, kind: str, policy: str, view: int) -> Rows:
+    def _read_or_compute(self, rows: Indices, kind: str, policy: str, view: int, beat: Callable[[], None]) -> Rows:
         """Of one kind: read what the cache has, compute the rest; all of it where a row proves damaged."""
         assert self._cache is not None
         assert self._prefix is not None
@@ -273,8 +281,8 @@ class Features:
             lacking = every
         else:
             found[there] = kept
-        if len(lacking):
-            found[lacking] = self._prefix.rows(self._pixels(rows[lacking], policy, view), [self._depth])[self._depth]
+        for few in self._at_once(lacking, beat):
+            found[few] = self._prefix.rows(self._pixels(rows[few], policy, view), [self._depth])[self._depth]
         self.counts["read"] += len(rows) - len(lacking)
         self.counts["computed"] += len(lacking)
         return found

@@ -73,7 +73,7 @@ class FrozenPrefix:
 
     @property
     def images_at_once(self) -> int:
-        """How many are computed together; the results do not depend on it."""
+        """How many are computed together, however a caller cuts them."""
         return self._images
 
     def digest(self, depth: int) -> str:

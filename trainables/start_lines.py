@@ -19,8 +19,7 @@ _OPEN, _CALLED_IN = "open", "called-in"
 class StartLine:
     """Empty files in a folder that all of a sweep's processes see; asking them costs microseconds.
 
-    None of `workers` starts its first trial before all are up: Tune would otherwise hand trial after trial to the
-    first that is.
+    None of `workers` starts its first trial before all are up: no trial's time has another worker's start in it.
     """
 
     folder: str

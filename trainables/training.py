@@ -37,7 +37,7 @@ __all__ = ["EpochResult", "Trainer"]
 
 _EVALUATION_BATCH = 32
 _HEAD_EVALUATION_BATCH = 128
-"""Where a head is all that is evaluated, whose maps take no memory to speak of."""
+"""Where a head on pooled features is all that is evaluated, which takes no memory to speak of."""
 
 _BLENDING = 1
 """Tells the random numbers of mixed batches from those of their order."""
@@ -105,8 +105,8 @@ class Trainer:
     @property
     def evaluation_batch(self) -> int:
         """How many images are evaluated at once."""
-        behind_all = self.recipe.freeze_depth == len(self.model.stages)
-        return _HEAD_EVALUATION_BATCH if behind_all else _EVALUATION_BATCH
+        vectors = self.recipe.freeze_depth == len(self.model.stages) and self.recipe.head.pool == "backbone"
+        return _HEAD_EVALUATION_BATCH if vectors else _EVALUATION_BATCH
 
     def run_epoch(self) -> EpochResult:
         """Train on each image of the train split once, then evaluate on val. Raises DivergedError."""

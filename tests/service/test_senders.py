@@ -121,7 +121,7 @@ def test_messages_of_sweeps_under_way_are_left_to_their_own_drivers(
     assert ledger.outbox.count(other.id) == 1
 
 
-def test_a_sender_beside_trials_takes_the_last_place_after_its_first_delivery() -> None:
+def test_a_sender_beside_trials_takes_the_last_place_once_mlflow_knows_of_the_sweep() -> None:
     """In a thread, whose niceness is its own on Linux."""
     taken: list[int] = []
 
@@ -129,14 +129,22 @@ def test_a_sender_beside_trials_takes_the_last_place_after_its_first_delivery() 
         def deliver(self, messages: Sequence[Message]) -> None:
             taken.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
+    def message(sweep_id: str, kind: str) -> Message:
+        return Message(id=1, sweep_id=sweep_id, trial_id=None, kind=kind, payload={}, created_at=0, tries=0)
+
     def send() -> None:
-        behind = _Behind(Watched())
-        behind.deliver([])
-        behind.deliver([])
-        behind.deliver([])
+        behind = _Behind(Watched(), "ours")
+        for sweep_id, kind in (
+            ("left behind", "sweep_running"),
+            ("ours", "sweep_running"),
+            ("ours", "trial_started"),
+            ("ours", "sweep_running"),
+            ("ours", "trial_started"),
+        ):
+            behind.deliver([message(sweep_id, kind)])
 
     thread = threading.Thread(target=send)
     thread.start()
     thread.join()
-    first, second, third = taken
-    assert (second, third) == (min(first + 9, 19), min(first + 9, 19))
+    before, last = taken[0], min(taken[0] + 9, 19)
+    assert taken == [before, before, last, last, last]
