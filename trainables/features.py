@@ -85,6 +85,11 @@ class Features:
             "trouble": self.trouble,
         }
 
+    @property
+    def row_bytes(self) -> int:
+        """Of one image's activations; its pixels where nothing is frozen."""
+        return self._data.images[0].nbytes if self._prefix is None else self._prefix.row_bytes(self._depth)
+
     def view(self, epoch: int) -> int:
         """The number of the view that an epoch (from 0) trains on."""
         views = self._recipe.augment.views

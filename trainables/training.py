@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -38,6 +38,9 @@ __all__ = ["EpochResult", "Trainer"]
 _EVALUATION_BATCH = 32
 _HEAD_EVALUATION_BATCH = 128
 """Where a head on pooled features is all that is evaluated, which takes no memory to speak of."""
+
+_KEPT_BYTES = 16 * 1024 * 1024
+"""Most that a trial keeps of the features on which its head is evaluated after every epoch."""
 
 _BLENDING = 1
 """Tells the random numbers of mixed batches from those of their order."""
@@ -100,13 +103,14 @@ class Trainer:
         self.scaler = build_scaler(recipe.precision, self.device)
         self.micro_batches = MicroBatches(self.model, self._trained, self.device, micro_batch)
         self.beat: Callable[[], None] = lambda: None
+        self._vectors = recipe.freeze_depth == len(self.model.stages) and recipe.head.pool == "backbone"
+        self._kept_features: dict[str, list[Tensor]] = {}
         self.features = Features(data, recipe, seed=seed, device=self.device, epochs=epochs, sharing=sharing)
 
     @property
     def evaluation_batch(self) -> int:
         """How many images are evaluated at once."""
-        vectors = self.recipe.freeze_depth == len(self.model.stages) and self.recipe.head.pool == "backbone"
-        return _HEAD_EVALUATION_BATCH if vectors else _EVALUATION_BATCH
+        return _HEAD_EVALUATION_BATCH if self._vectors else _EVALUATION_BATCH
 
     def run_epoch(self) -> EpochResult:
         """Train on each image of the train split once, then evaluate on val. Raises DivergedError."""
@@ -128,7 +132,7 @@ class Trainer:
         predictions = []
         for weights in kept:
             with kept_weights(self.model, weights):
-                predictions.append(self._predictions(chosen))
+                predictions.append(self._predictions(self._seen(split)))
         gathered = predictions[0] if len(kept) == 1 else np.mean(predictions, axis=0)
         if not np.isfinite(gathered).all():
             raise self._diverged(f"predictions on {split} are not finite")
@@ -162,13 +166,22 @@ class Trainer:
         self.averaging.load(averaging)
         self.epoch = epoch
 
-    def _predictions(self, chosen: Indices) -> NDArray[np.float64]:
-        """Class probabilities (N, C) of images as they are."""
-        size = self.evaluation_batch
-        batches = np.split(chosen, range(size, len(chosen), size))
+    def _seen(self, split: str) -> Iterable[Tensor]:
+        """What is trained sees of a split's images as they are, batch by batch; kept where it is a few megabytes."""
+        chosen, size = self.data.splits[split], self.evaluation_batch
+        if split in self._kept_features:
+            return self._kept_features[split]
+        found = self.features.of_images(np.split(chosen, range(size, len(chosen), size)), self.beat)
+        if not self._vectors or len(chosen) * self.features.row_bytes > _KEPT_BYTES:
+            return found
+        self._kept_features[split] = list(found)
+        return self._kept_features[split]
+
+    def _predictions(self, seen: Iterable[Tensor]) -> NDArray[np.float64]:
+        """Class probabilities (N, C)."""
         probabilities = []
         with torch.no_grad():
-            for features in self.features.of_images(batches, self.beat):
+            for features in seen:
                 self.beat()
                 probabilities += self.micro_batches.run(len(features), partial(self._predict, features))
         return torch.cat(probabilities).numpy()
