@@ -36,6 +36,7 @@ from service.clocks import now_ms
 from service.homes import Home
 from service.ledgers import Ledger
 from trainables.datasets import load_table
+from trainables.devices import CPU
 from trainables.evaluation import score
 from trainables.freed_memory import keep_freed_memory
 from trainables.images import decode
@@ -44,7 +45,6 @@ from trainables.prepared import PreparedData, prepare
 from trainables.training import Trainer
 from trainables.views import view_kinds
 
-CPU = torch.device("cpu")
 REPETITIONS = 15
 CORES = 2
 

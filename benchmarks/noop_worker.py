@@ -16,9 +16,6 @@ class NoopRun:
     def take(self, plan: dict[str, Any]) -> None:
         self._plan, self._epoch = plan, 0
 
-    def start(self, plan: dict[str, Any]) -> None:
-        self.take(plan)
-
     def step(self) -> dict[str, Any]:
         """Every epoch up to the next one of `report_at`, at once."""
         rows = []

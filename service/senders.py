@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -64,7 +63,8 @@ class Sender:
         self._finishing.set()
         while self._thread.is_alive():
             self._thread.join(0.1)
-            if time.monotonic() - self._last_taken >= min(GIVE_UP_SECONDS if self.last_error else math.inf, patience):
+            longest = min(GIVE_UP_SECONDS, patience) if self.last_error else patience
+            if time.monotonic() - self._last_taken >= longest:
                 break
         self._closed.set()
         self._thread.join(LONGEST_DELIVERY_SECONDS)  # a process that ends under a delivery may crash in torch

@@ -129,12 +129,13 @@ class Classifier(Body):
                 stage.train(mode)
             elif stage.training:
                 stage.eval()
-        self.pool.train(mode and not self._pooled_in_prefix)
+        self.pool.train(mode and not self.pooled_in_prefix)
         self.head.train(mode)
         return self
 
     @property
-    def _pooled_in_prefix(self) -> bool:
+    def pooled_in_prefix(self) -> bool:
+        """Whether what crosses the boundary is a vector an image: all stages are frozen, and the pool is theirs."""
         return self._own_pool and self.freeze_depth == len(self.stages)
 
     def prefix(self, images: Tensor) -> Tensor:
@@ -142,7 +143,7 @@ class Classifier(Body):
         features = self.normalised(images)
         for stage in islice(self.stages, self.freeze_depth):
             features = stage(features)
-        if self._pooled_in_prefix:
+        if self.pooled_in_prefix:
             features = self.pool(features)
         return features
 
@@ -150,7 +151,7 @@ class Classifier(Body):
         """What `prefix` gave, to logits (B, classes)."""
         for stage in islice(self.stages, self.freeze_depth, None):
             features = stage(features)
-        if not self._pooled_in_prefix:
+        if not self.pooled_in_prefix:
             features = self.pool(features)
         logits: Tensor = self.head(features)
         return logits

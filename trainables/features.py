@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,6 +35,16 @@ _COMPUTED_AT_ONCE_SECONDS = 2.0
 _WAIT_SECONDS = 0.01
 
 Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Pass:
+    """One going over images: which view of them, what is done with it at each boundary, and whom to give a sign."""
+
+    policy: str
+    view: int
+    verdicts: Mapping[int, Verdict]
+    beat: Callable[[], None]
 
 
 class Features:
@@ -108,13 +119,13 @@ class Features:
         that it lacks is computed first, in turns with whoever needs them too. blends: how each batch is mixed, if it
         is; nothing of such views is kept. beat: see Trainer.
         """
-        if any(blends):
-            return self._blended(batches, epoch, blends)
-        return self._batches(batches, self._recipe.augment.drawing, self.view(epoch), self._training, beat)
+        policy, view = self._recipe.augment.drawing, self.view(epoch)
+        over = _Pass(policy=policy, view=view, verdicts=self._training, beat=beat)
+        return self._blended(batches, blends, over) if any(blends) else self._batches(batches, over)
 
     def of_images(self, batches: Sequence[Indices], beat: Callable[[], None] = lambda: None) -> Iterator[Tensor]:
         """As `of_views`, of the images as they are."""
-        return self._batches(batches, "none", 0, self._reading, beat)
+        return self._batches(batches, _Pass(policy="none", view=0, verdicts=self._reading, beat=beat))
 
     def _frozen(self) -> FrozenPrefix:
         recipe = self._recipe
@@ -163,34 +174,28 @@ class Features:
             seconds=self._prefix.seconds[depth],
         )
 
-    def _pixels(self, rows: Indices, policy: str, view: int) -> Tensor:
+    def _pixels(self, rows: Indices, over: _Pass) -> Tensor:
         """uint8 (B, 3, H, W), in the layout of the array that they come from."""
         images = torch.from_numpy(self._data.images[rows]).permute(0, 3, 1, 2)
-        return draw(images, self._data.digests[rows], seed=self._seed, policy=policy, view=view)
+        return draw(images, self._data.digests[rows], seed=self._seed, policy=over.policy, view=over.view)
 
-    def _kinds(self, rows: Indices, policy: str, view: int) -> list[tuple[str, Indices]]:
-        return view_kinds(self._data.digests[rows], seed=self._seed, policy=policy, view=view, scope=self._scope)
+    def _kinds(self, rows: Indices, over: _Pass) -> list[tuple[str, Indices]]:
+        digests = self._data.digests[rows]
+        return view_kinds(digests, seed=self._seed, policy=over.policy, view=over.view, scope=self._scope)
 
-    def _batches(
-        self,
-        batches: Sequence[Indices],
-        policy: str,
-        view: int,
-        verdicts: Mapping[int, Verdict],
-        beat: Callable[[], None],
-    ) -> Iterator[Tensor]:
+    def _batches(self, batches: Sequence[Indices], over: _Pass) -> Iterator[Tensor]:
         if self._prefix is None:
             for rows in batches:
-                pixels = self._pixels(rows, policy, view).to(self._device)
+                pixels = self._pixels(rows, over).to(self._device)
                 yield pixels.contiguous(memory_format=torch.channels_last)
-        elif verdicts.get(self._depth, "computed") == "computed":
+        elif over.verdicts.get(self._depth, "computed") == "computed":
             for rows in batches:
                 self.counts["computed"] += len(rows)
-                parts = self._at_once(rows, beat)
-                computed = [self._prefix.compute(self._pixels(part, policy, view), self._depth) for part in parts]
+                parts = self._at_once(rows, over.beat)
+                computed = [self._prefix.compute(self._pixels(part, over), self._depth) for part in parts]
                 yield computed[0] if len(computed) == 1 else torch.cat(computed)
         else:
-            yield from self._kept(batches, policy, view, verdicts, beat)
+            yield from self._kept(batches, over)
 
     def _at_once(self, rows: Indices, beat: Callable[[], None]) -> Iterator[Indices]:
         """As many as are computed together; a beat before each, since they may take minutes."""
@@ -199,9 +204,9 @@ class Features:
             beat()
             yield rows[start : start + self._prefix.images_at_once]
 
-    def _blended(self, batches: Sequence[Indices], epoch: int, blends: Sequence[Blend | None]) -> Iterator[Tensor]:
+    def _blended(self, batches: Sequence[Indices], blends: Sequence[Blend | None], over: _Pass) -> Iterator[Tensor]:
         for rows, blend in zip(batches, blends, strict=True):
-            pixels = self._pixels(rows, self._recipe.augment.drawing, self.view(epoch)).to(self._device)
+            pixels = self._pixels(rows, over).to(self._device)
             mixed = pixels if blend is None else blend.images(pixels)
             if self._prefix is None:
                 yield mixed.contiguous(memory_format=torch.channels_last)
@@ -209,45 +214,36 @@ class Features:
                 self.counts["computed"] += len(rows)
                 yield self._prefix.compute(mixed, self._depth)
 
-    def _kept(
-        self,
-        batches: Sequence[Indices],
-        policy: str,
-        view: int,
-        verdicts: Mapping[int, Verdict],
-        beat: Callable[[], None],
-    ) -> Iterator[Tensor]:
+    def _kept(self, batches: Sequence[Indices], over: _Pass) -> Iterator[Tensor]:
         """Each batch from the cache, or computed where that has no room for it."""
         assert self._cache is not None
         assert self._prefix is not None
-        filled = verdicts[self._depth] != "kept"
+        filled = over.verdicts[self._depth] != "kept"
         used: set[str] = set()
         for portion in _portions(batches, most=_READ_AT_ONCE // self._prefix.row_bytes(self._depth)):
             rows = np.concatenate(portion)
-            kinds = self._kinds(rows, policy, view)
+            kinds = self._kinds(rows, over)
             found = self._read(rows, kinds)
             if found is None and not filled:
                 filled = True
-                self._fill(np.concatenate(batches), policy, view, verdicts, beat)
+                self._fill(np.concatenate(batches), over)
                 found = self._read(rows, kinds)
             for kind in {kind for kind, _ in kinds} - used:
                 self._cache.used(self._key(kind, self._depth))
                 used.add(kind)
             if found is None:
-                yield from self._lacking(portion, policy, view, beat)
+                yield from self._lacking(portion, over)
             else:
                 yield from self._unpacked(found, portion)
 
-    def _lacking(
-        self, batches: Sequence[Indices], policy: str, view: int, beat: Callable[[], None]
-    ) -> Iterator[Tensor]:
+    def _lacking(self, batches: Sequence[Indices], over: _Pass) -> Iterator[Tensor]:
         """Each batch of which the cache lacks a row of any, a few batches at a time."""
         assert self._prefix is not None
         for few in _portions(batches, most=int(_COMPUTED_AT_ONCE_SECONDS / self._prefix.seconds[self._depth])):
             rows = np.concatenate(few)
             found = self._blank(rows)
-            for kind, positions in self._kinds(rows, policy, view):
-                found[positions] = self._read_or_compute(rows[positions], kind, policy, view, beat)
+            for kind, positions in self._kinds(rows, over):
+                found[positions] = self._read_or_compute(rows[positions], kind, over)
             yield from self._unpacked(found, few)
 
     def _unpacked(self, found: Rows, batches: Sequence[Indices]) -> Iterator[Tensor]:
@@ -273,7 +269,7 @@ class Features:
         assert self._prefix is not None
         return np.empty((len(rows), self._prefix.row_bytes(self._depth)), dtype=np.uint8)
 
-    def _read_or_compute(self, rows: Indices, kind: str, policy: str, view: int, beat: Callable[[], None]) -> Rows:
+    def _read_or_compute(self, rows: Indices, kind: str, over: _Pass) -> Rows:
         """Of one kind: read what the cache has, compute the rest; all of it where a row proves damaged."""
         assert self._cache is not None
         assert self._prefix is not None
@@ -286,32 +282,28 @@ class Features:
             lacking = every
         else:
             found[there] = kept
-        for few in self._at_once(lacking, beat):
-            found[few] = self._prefix.rows(self._pixels(rows[few], policy, view), [self._depth])[self._depth]
+        for few in self._at_once(lacking, over.beat):
+            found[few] = self._prefix.rows(self._pixels(rows[few], over), [self._depth])[self._depth]
         self.counts["read"] += len(rows) - len(lacking)
         self.counts["computed"] += len(lacking)
         return found
 
-    def _fill(
-        self, rows: Indices, policy: str, view: int, verdicts: Mapping[int, Verdict], beat: Callable[[], None]
-    ) -> None:
+    def _fill(self, rows: Indices, over: _Pass) -> None:
         """Have the cache hold these images' views, at every boundary at which they are worth it."""
-        depths = [depth for depth, verdict in verdicts.items() if verdict == "kept"]
+        depths = [depth for depth, verdict in over.verdicts.items() if verdict == "kept"]
         unique = rows[np.unique(self._data.digests[rows], return_index=True)[1]]
-        for kind, positions in self._kinds(unique, policy, view):
-            self._fill_kind(unique[positions], kind, policy, view, depths, beat)
+        for kind, positions in self._kinds(unique, over):
+            self._fill_kind(unique[positions], kind, depths, over)
 
-    def _fill_kind(
-        self, rows: Indices, kind: str, policy: str, view: int, depths: list[int], beat: Callable[[], None]
-    ) -> None:
+    def _fill_kind(self, rows: Indices, kind: str, depths: list[int], over: _Pass) -> None:
         """Compute what nobody has, in turns with whoever else does, at all boundaries that others will ask for."""
         assert self._cache is not None
         assert self._prefix is not None
         key = self._key(kind, self._depth)
-        for claimed in self._claimed(rows, kind, beat):
+        for claimed in self._claimed(rows, kind, over.beat):
             if not self._cache.likely_keeps(key, len(claimed)):
                 return
-            computed = self._prefix.rows(self._pixels(claimed, policy, view), depths)
+            computed = self._prefix.rows(self._pixels(claimed, over), depths)
             self.counts["computed"] += len(claimed)
             digests = self._data.digests[claimed]
             if not self._cache.append(key, digests, computed[self._depth]):

@@ -200,26 +200,12 @@ class ForkedRun(Forked):
         )
         assert self.pid
 
-    _stepping = False
-
     def take(self, plan: Json) -> None:
         self.ask("take", plan)
 
-    def start(self, plan: Json) -> None:
-        """Take it up and begin its first step, whose report `step` then returns."""
-        self.take(plan)
-        self._begin_step()
-
     def step(self) -> Json:
-        if not self._stepping:
-            self._begin_step()
-        self._stepping = False
-        report: Json = self._answer(lambda: None)
+        report: Json = self.ask("step", progress=lambda: None)
         return report
-
-    def _begin_step(self) -> None:
-        self._send("step", (), True)
-        self._stepping = True
 
 
 def _connect(address: str, patience: float = _CONNECT_SECONDS) -> Connection:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from trainables.backbones import build_classifier
+from trainables.devices import CPU
 from trainables.errors import DataError
 from trainables.images import decode, quiet_decoding
 from trainables.peaks import resident_bytes
@@ -163,7 +164,7 @@ def measure_stages(
     deepest, the shallowest and some between are measured. Torch's global generator is left as it was.
     Raises MeltpointError and WeightsError as build_classifier does.
     """
-    place = device or torch.device("cpu")
+    place = device or CPU
     resident = resident_bytes(place)
     started = time.perf_counter()
     model = build_classifier(backbone, classes=classes, weights=weights, image_size=int(images.shape[1]), seed=0)

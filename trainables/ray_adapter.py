@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,8 +22,6 @@ class Run(Protocol):
 
     def take(self, plan: Json) -> None: ...
 
-    def start(self, plan: Json) -> None: ...
-
     def step(self) -> Json: ...
 
     def close(self) -> None: ...
@@ -44,27 +41,24 @@ class TrialWorker(tune.Trainable):
     def setup(self, config: Json) -> None:
         line = StartLine(**config["start_line"])
         self._run = self.make_run(config)
-        self._take_up(config, self._run.take)
+        self._take(config)
         line.wait()
 
     def reset_config(self, new_config: Json) -> bool:
-        self._take_up(new_config, self._run.take)
+        self._take(new_config)
         return True
 
     def follow(self, config: Json) -> None:
-        """Take up the next trial, and begin with it where another process trains, before Tune asks for its step.
-
-        Nobody waits to hear of this: what goes wrong is raised by that step.
-        """
+        """Take up the next trial, of which nobody waits to hear: what goes wrong is raised by the next `step`."""
         try:
-            self._take_up(config, self._run.start)
+            self._take(config)
         except Exception as error:
             self._failure = error
 
-    def _take_up(self, config: Json, tell: Callable[[Json], None]) -> None:
+    def _take(self, config: Json) -> None:
         self._failure = None
         self._trial_id = config["trial_id"]
-        tell(config["trial"])
+        self._run.take(config["trial"])
 
     def make_run(self, config: Json) -> Run:
         """What is to train here."""

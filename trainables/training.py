@@ -103,14 +103,13 @@ class Trainer:
         self.scaler = build_scaler(recipe.precision, self.device)
         self.micro_batches = MicroBatches(self.model, self._trained, self.device, micro_batch)
         self.beat: Callable[[], None] = lambda: None
-        self._vectors = recipe.freeze_depth == len(self.model.stages) and recipe.head.pool == "backbone"
         self._kept_features: dict[str, list[Tensor]] = {}
         self.features = Features(data, recipe, seed=seed, device=self.device, epochs=epochs, sharing=sharing)
 
     @property
     def evaluation_batch(self) -> int:
         """How many images are evaluated at once."""
-        return _HEAD_EVALUATION_BATCH if self._vectors else _EVALUATION_BATCH
+        return _HEAD_EVALUATION_BATCH if self.model.pooled_in_prefix else _EVALUATION_BATCH
 
     def run_epoch(self) -> EpochResult:
         """Train on each image of the train split once, then evaluate on val. Raises DivergedError."""
@@ -172,7 +171,7 @@ class Trainer:
         if split in self._kept_features:
             return self._kept_features[split]
         found = self.features.of_images(np.split(chosen, range(size, len(chosen), size)), self.beat)
-        if not self._vectors or len(chosen) * self.features.row_bytes > _KEPT_BYTES:
+        if not self.model.pooled_in_prefix or len(chosen) * self.features.row_bytes > _KEPT_BYTES:
             return found
         self._kept_features[split] = list(found)
         return self._kept_features[split]

@@ -41,10 +41,6 @@ class TrialRun:
         self._plan = TrialPlan(**plan)
         self._trial = None
 
-    def start(self, plan: Json) -> None:
-        """As `take`: where the caller waits for what is done here, nothing is begun beforehand."""
-        self.take(plan)
-
     def step(self, progress: Callable[[], None] = lambda: None) -> Json:
         """Train up to the next report. progress: called now and then, at most once a second."""
         assert self._plan is not None

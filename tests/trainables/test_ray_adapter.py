@@ -16,9 +16,6 @@ class Picky:
         if not plan:
             raise RuntimeError("nothing to take")
 
-    def start(self, plan: dict[str, Any]) -> None:
-        self.take(plan)
-
     def step(self) -> dict[str, Any]:
         return {"history": []}
 
