@@ -231,7 +231,7 @@ def _checks(keys: Keys, sums: npt.NDArray[np.uint32], slots: Slots) -> npt.NDArr
     covered = np.empty(len(keys), dtype=_COVERED)
     covered["key"], covered["sum"], covered["slot"] = keys, sums, slots
     found = np.full(len(keys), 0xFFFFFFFF, dtype=np.uint32)
-    for octets in covered.view(np.uint8).reshape(len(keys), -1).T:
+    for octets in covered.view(np.uint8).reshape(len(keys), _COVERED.itemsize).T:
         found = _CRC[(found ^ octets) & 0xFF] ^ (found >> 8)
     return ~found
 
@@ -245,8 +245,6 @@ def _write_all(descriptor: int, content: bytes, offset: int) -> None:
 
 def _blank_memory(size: int) -> npt.NDArray[np.uint8]:
     """Memory that goes back to the system with the array, and in large pages where the system has them."""
-    if not size:
-        return np.zeros(0, dtype=np.uint8)
     mapped = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):

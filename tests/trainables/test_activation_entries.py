@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +88,22 @@ def test_no_damage_is_ever_read_as_activations(tmp_path_factory: pytest.TempPath
     assert np.array_equal(again.read(keys, hold=True), rows_of(keys))
     for one in (entry, again):
         one.close()
+
+
+@given(keys=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20, unique=True))
+def test_records_are_as_earlier_versions_wrote_them(tmp_path_factory: pytest.TempPathFactory, keys: list[int]) -> None:
+    """Key, the row's CRC-32, and that of both with the place: caches outlive the program that filled them."""
+    entry = ActivationEntry(tmp_path_factory.mktemp("format") / "entry", ROW)
+    rows = rows_of(keys_of(*keys))
+    half = len(keys) // 2
+    for part in (slice(0, half), slice(half, None)):
+        entry.append(keys_of(*keys)[part], rows[part])
+    entry.close()
+    expected = b""
+    for slot, key in enumerate(keys):
+        about = struct.pack("<QI", key, zlib.crc32(rows[slot].tobytes()))
+        expected += about + struct.pack("<I", zlib.crc32(about + struct.pack("<Q", slot)))
+    assert (entry.folder / "index").read_bytes() == expected
 
 
 def test_a_torn_append_is_passed_over(entry: ActivationEntry) -> None:
