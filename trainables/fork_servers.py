@@ -22,6 +22,7 @@ from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from search_spaces.errors import MeltpointError
 
@@ -104,8 +105,10 @@ class Forked:
     ) -> None:
         self._address, self._role = address, role
         self._connection = _connect(address)
-        request = {"make": make, "arguments": dict(arguments), "environment": dict(environment)}
-        self._connection.send(request | {"role": role, "folder": folder, "niceness": niceness, "log": log})
+        self._key = uuid4().hex
+        run: Json = {"make": make, "arguments": dict(arguments), "environment": dict(environment)}
+        run |= {"role": role, "folder": folder, "niceness": niceness, "log": log}
+        self._connection.send({"fork": self._key, "run": run})
         self._pid: int | None = None
         self._patience = patience
 
@@ -170,12 +173,10 @@ class Forked:
         return ForkedError(f"the {self._role}'s process hung: no sign of life for {seconds:.0f} s")
 
     def _ended(self) -> ForkedError:
-        """Ask the server, which is the parent, how the process ended."""
-        if self._pid is not None:
-            with suppress(EOFError, OSError):
-                asked = _connect(self._address, patience=0)
-                asked.send({"ended": self._pid})
-                return ForkedError(f"{_died(self._role)}: {asked.recv()}")
+        """Ask the server, which is the parent, how the process ended; it may not have told its own number yet."""
+        with suppress(EOFError, OSError), _connect(self._address, patience=0) as asked:
+            asked.send({"ended": self._key})
+            return ForkedError(f"{_died(self._role)}: {asked.recv()}")
         return ForkedError(f"{_died(self._role)}, and the one that had started it")
 
 
@@ -243,44 +244,44 @@ def serve(address: str, life: int) -> None:
                     continue
                 pid = os.fork()
                 if pid == 0:
-                    _run_and_exit(server, life, connection, request)
-                forked.alive.add(pid)
+                    _run_and_exit(server, life, connection, request["run"])
+                forked.alive[request["fork"]] = pid
 
 
-def _run_and_exit(server: socket.socket, life: int, connection: Connection, request: Json) -> None:
+def _run_and_exit(server: socket.socket, life: int, connection: Connection, run: Json) -> None:
     """All that a forked process does: it never goes on as the server that it was."""
     try:
         server.close()
         os.close(life)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _run(connection, **request)
+        _run(connection, **run)
     finally:
         os._exit(1)
 
 
 class _Children:
-    """What the server has forked: what lives, and how the rest ended."""
+    """What the server has forked, by the key of whoever asked: the processes that live, and how the rest ended."""
 
     def __init__(self) -> None:
-        self.alive: set[int] = set()
-        self._codes: dict[int, int] = {}
+        self.alive: dict[str, int] = {}
+        self._codes: dict[str, int] = {}
 
     def reap(self) -> None:
         """Let go of those that have ended."""
-        for pid in list(self.alive):
-            self._reap(pid, os.WNOHANG)
+        for key in list(self.alive):
+            self._reap(key, os.WNOHANG)
 
     def kill(self) -> None:
         """Nothing outlives the server."""
-        for pid in self.alive:
+        for pid in self.alive.values():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def how_it_ended(self, pid: int) -> str:
+    def how_it_ended(self, key: str) -> str:
         """In words; waits for an end that is near, since its socket is closed already."""
-        if pid in self.alive:
-            self._reap(pid, 0)
-        code = self._codes.get(pid)
+        if key in self.alive:
+            self._reap(key, 0)
+        code = self._codes.get(key)
         if code is None:
             return "its end is not known"
         if code < 0:
@@ -288,11 +289,11 @@ class _Children:
             return f"killed by {signal.Signals(-code).name}{hint}"
         return f"it exited with code {code}"
 
-    def _reap(self, pid: int, options: int) -> None:
-        ended, status = os.waitpid(pid, options)
+    def _reap(self, key: str, options: int) -> None:
+        ended, status = os.waitpid(self.alive[key], options)
         if ended:
-            self.alive.remove(pid)
-            self._codes[pid] = os.waitstatus_to_exitcode(status)
+            del self.alive[key]
+            self._codes[key] = os.waitstatus_to_exitcode(status)
 
 
 def _run(

@@ -18,7 +18,7 @@ from tests.faults.programs import Place, kill_all, points_in_mlflow
 
 pytestmark = pytest.mark.ray
 
-MOST_SECONDS = 8.0
+MOST_SECONDS = 4.0
 HOURS = 3600 * 10**9
 
 Record = Callable[[str, object], None]

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.own_modules import Write
-from trainables.fork_servers import ForkedError, ForkedRun, ForkServer
+from trainables.fork_servers import Forked, ForkedError, ForkedRun, ForkServer
 from trainables.prepared import PreparedData
 from trainables.start_lines import StartLine
 from trainables.trial_plans import TrialPlan
@@ -93,6 +93,14 @@ def test_how_a_process_ended_is_said(server: ForkServer, tiny: PreparedData, tmp
     os.kill(run.pid, signal.SIGKILL)
     with pytest.raises(ForkedError, match=r"the trial's process died: killed by SIGKILL, which is what the system"):
         run.step()
+
+
+def test_how_a_process_ended_before_it_told_its_number_is_said(server: ForkServer, tmp_path: Path) -> None:
+    at_once = Forked(
+        server.address, "builtins:dict", {}, environment={}, role="trial", folder=str(tmp_path / "not there")
+    )
+    with closing(at_once), pytest.raises(ForkedError, match=r"process died: it exited with code 1$"):
+        at_once.ask("copy")
 
 
 @pytest.mark.parametrize("unread", [False, True])
