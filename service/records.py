@@ -212,6 +212,11 @@ class Message:
         return "model" if self.kind in ("model", "candidate") else self.trial_id or self.sweep_id
 
     @property
+    def ends_trial(self) -> bool:
+        """Whether nothing more will be told of this attempt."""
+        return self.kind == "trial_finished"
+
+    @property
     def starts_sweep(self) -> bool:
         """Whether every other message of the sweep builds on this one."""
         return self.kind == "sweep_running"

@@ -21,6 +21,9 @@ LONGEST_PAUSE_SECONDS = 30.0
 GIVE_UP_SECONDS = 15.0
 LONGEST_DELIVERY_SECONDS = 30.0
 
+TOGETHER_SECONDS = 1.0
+"""For which what is new of a trial under way waits for more of it: a short trial is then told of once."""
+
 
 class Deliverer(Protocol):
     def deliver(self, messages: Sequence[Message]) -> None:
@@ -33,7 +36,7 @@ class Sender:
     Ownership: borrows the ledger; makes its deliverer inside the thread, since that may be slow. What waits for one
     trial is delivered together. A message that is not taken holds up the other ones of its trial (or of the whole
     sweep, if it is the sweep's start) and no others; it is tried again after a pause that doubles up to
-    `LONGEST_PAUSE_SECONDS`. Training never waits for it.
+    `LONGEST_PAUSE_SECONDS`. Training never waits for it. What is new of a trial under way waits a moment for more.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class Sender:
         self._finishing = threading.Event()
         self._closed = threading.Event()
         self._last_taken = time.monotonic()
+        self._waiting: dict[str, float] = {}
+        """Since when there is something new of a trial, by its lane."""
         self._thread = threading.Thread(target=self._work, name="mlflow-sender", daemon=True)
         self.last_error: str | None = None
 
@@ -98,13 +103,17 @@ class Sender:
                 self._deliver_all(sweep_id)
 
     def _deliver_all(self, sweep_id: str) -> bool:
-        """Deliver what waits, passing over the lanes in which something was not taken; True if all was."""
+        """Deliver what waits, passing over the lanes in which something was not taken; True unless there are any."""
         blocked: set[str | None] = set()
+        held: set[str | None] = set()
         for messages in _together(self._ledger.outbox.waiting(sweep_id)):
             ids = [message.id for message in messages]
             if self._closed.is_set():
                 return False
-            if messages[0].lane in blocked:
+            if messages[0].lane in blocked | held:
+                continue
+            if self._more_may_come(messages):
+                held.add(messages[0].lane)
                 continue
             try:
                 self._deliverer = self._deliverer or self._make()
@@ -117,8 +126,17 @@ class Sender:
                 blocked.add(messages[0].lane)
             else:
                 self._ledger.outbox.sent(*ids)
+                self._waiting.pop(messages[0].lane, None)
                 self._last_taken = time.monotonic()
         return not blocked
+
+    def _more_may_come(self, messages: Sequence[Message]) -> bool:
+        """Whether they are of a trial under way that had nothing to tell until a moment ago."""
+        ours = messages[0].sweep_id == self._sweep_id and not self._finishing.is_set()
+        if not ours or messages[0].lane != messages[0].trial_id or any(of.ends_trial for of in messages):
+            return False
+        since = self._waiting.setdefault(messages[0].lane, time.monotonic())
+        return time.monotonic() - since < TOGETHER_SECONDS
 
     def _note(self, error: Exception) -> None:
         self.last_error = f"{type(error).__name__}: {error}"

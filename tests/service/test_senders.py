@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from service import senders
 from service.ledgers import Ledger
 from service.mlflow_sides import _Behind
 from service.records import Message, Sweep
@@ -34,6 +36,13 @@ class Network:
         if tries < self._failures:
             raise ConnectionError("connection refused")
         self.taken.append(message.payload["n"])
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -119,6 +128,33 @@ def test_messages_of_sweeps_under_way_are_left_to_their_own_drivers(
     assert Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start().finish(patience=30) == 0
     assert network.taken == []
     assert ledger.outbox.count(other.id) == 1
+
+
+def test_a_short_trial_is_told_of_once_it_has_ended_and_a_long_one_soon(
+    ledger: Ledger, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries: list[list[str]] = []
+
+    class Watched:
+        def deliver(self, messages: Sequence[Message]) -> None:
+            deliveries.append([f"{message.trial_id} {message.kind}" for message in messages])
+
+    def tell(trial: str, *kinds: str) -> None:
+        for kind in kinds:
+            ledger.outbox.tell(sweep.id, kind, {}, trial_id=trial)
+
+    monkeypatch.setattr(senders, "TOGETHER_SECONDS", 1000.0)
+    tell("short", "trial_started", "epochs")
+    tell("long", "trial_started")
+    tell("other", "trial_started", "trial_finished")
+    sender = Sender(ledger, sweep.id, Watched, backlog_lock=tmp_path / "lock").start()
+    until(lambda: deliveries == [["other trial_started", "other trial_finished"]])
+    tell("short", "trial_finished")
+    until(lambda: deliveries[1:] == [["short trial_started", "short epochs", "short trial_finished"]])
+    monkeypatch.setattr(senders, "TOGETHER_SECONDS", 0.1)
+    until(lambda: deliveries[2:] == [["long trial_started"]])
+    assert sender.finish(patience=30) == 0
+    assert len(deliveries) == 3
 
 
 def test_a_sender_beside_trials_takes_the_last_place_once_mlflow_knows_of_the_sweep() -> None:
