@@ -20,6 +20,11 @@ _NO_IDLE_WORKERS = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_firs
 """Ray would start a worker a core at once; Tune's actors want an environment of their own and never take those."""
 
 
+_NOT_STARTED = ("start_monitor", "start_log_monitor", "start_api_server")
+"""Of Ray's `Node`: its autoscaler, what passes on workers' output, and its dashboard's server. A Ray of one machine
+that lives as long as one sweep has no use for them, and loading them took a second of two cores."""
+
+
 class RayHead:
     """Ray's processes; they end with `close`, and with the process that made this, however that ends."""
 
@@ -67,6 +72,7 @@ def main() -> None:
     """Start Ray on loopback, say where, and stop it when stdin ends."""
     import ray
 
+    _start_less()
     # On a busy machine Ray gives up on itself after 30 s (ray/_private/node.py); by then it has loaded what was slow.
     failure = _failure_to_start() and _failure_to_start()
     if failure is not None:
@@ -93,6 +99,15 @@ def _failure_to_start() -> str | None:
         ray.shutdown()
         return first_line(error)
     return None
+
+
+def _start_less() -> None:
+    """Where another Ray calls these steps by other names, all of it starts."""
+    from ray._private.node import Node
+
+    for step in _NOT_STARTED:
+        if hasattr(Node, step):
+            setattr(Node, step, lambda self, **_: None)
 
 
 if __name__ == "__main__":
