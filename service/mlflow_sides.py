@@ -21,8 +21,8 @@ from service.tracking import Tracker
 __all__ = ["MlflowSide", "mlflow_side_apart"]
 
 
-_BEHIND = 9
-"""Added to the sender's niceness, which is that of trials, once MLflow has been begun with."""
+_BEHIND = 19
+"""Added to the sender's niceness once MLflow has been begun with: trials then come first."""
 
 
 class MlflowSide:
@@ -53,8 +53,8 @@ class MlflowSide:
 
 
 class _Behind:
-    """Delivers from the last place on a busy machine, once MLflow knows that the sweep runs: it may be that its store
-    is made before, for seconds, and until then nobody sees anything of the sweep.
+    """Delivers from the last place on a busy machine, once MLflow knows that the sweep runs. Before, it is part of the
+    sweep's start: MLflow is loaded, its store may have to be made, and until then nobody sees anything of the sweep.
 
     The last place and not only what is idle (SCHED_IDLE): it writes to the ledger too, for which the driver waits.
     """

@@ -16,8 +16,18 @@ OBJECT_STORE_BYTES = 128 * 1024 * 1024
 
 _ADDRESS, _FAILURE = "address ", "failure "
 
-_NO_IDLE_WORKERS = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
-"""Ray would start a worker a core at once; Tune's actors want an environment of their own and never take those."""
+_MOST_CORES = 16
+"""Up to which a worker a core is at hand from the start; each takes 140 MB."""
+
+_WORKERS_AT_HAND = {
+    "RAY_enable_worker_prestart": "1",
+    "RAY_preload_python_modules": "trainables.ray_adapter",
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
+}
+"""They load Tune while the fork server loads torch, and are kept until the sweep's actors take them: once all cores are
+spoken for, Ray would end them after a second. See `tuning.take_workers_at_hand`."""
+
+_NO_WORKERS_AT_HAND = {"RAY_enable_worker_prestart": "0"}
 
 
 _NOT_STARTED = ("start_monitor", "start_log_monitor", "start_api_server")
@@ -31,13 +41,14 @@ class RayHead:
     def __init__(self) -> None:
         self._joined = False
         command = [sys.executable, "-m", "service.ray_heads"]
+        at_hand = _WORKERS_AT_HAND if (os.cpu_count() or 1) <= _MOST_CORES else _NO_WORKERS_AT_HAND
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env=_NO_IDLE_WORKERS | os.environ,
+            env={"RAY_prestart_worker_first_driver": "0"} | at_hand | os.environ,
         )
 
     def address(self) -> str:

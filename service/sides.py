@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from search_spaces import SweepSpec
 from service.homes import Home
 from service.logs import talkative
-from trainables.fork_servers import NICENESS, Forked
+from trainables.fork_servers import Forked
 
 __all__ = ["Side", "Sides"]
 
@@ -41,7 +41,7 @@ class Sides:
     def torch_side(self, spec: SweepSpec, home: Home) -> Side:
         """A `TorchSide`."""
         if self._fork_server is not None:
-            return self._fork("judge", "service.torch_sides:torch_side_apart", 0, spec=spec, home=home)
+            return self._fork("judge", "service.torch_sides:torch_side_apart", spec=spec, home=home)
         from service.torch_sides import TorchSide
 
         return _Here(TorchSide(spec, home))
@@ -49,7 +49,7 @@ class Sides:
     def mlflow_side(self, home: Home) -> Side:
         """A `MlflowSide`."""
         if self._fork_server is not None:
-            return self._fork("sender", "service.mlflow_sides:mlflow_side_apart", NICENESS, home=home)
+            return self._fork("sender", "service.mlflow_sides:mlflow_side_apart", home=home)
         from service.mlflow_sides import MlflowSide
 
         return _Here(MlflowSide(home))
@@ -58,7 +58,7 @@ class Sides:
         for forked in self._forked:
             forked.close()
 
-    def _fork(self, role: str, make: str, niceness: int, **arguments: object) -> Forked:
+    def _fork(self, role: str, make: str, **arguments: object) -> Forked:
         """With this process's environment and working folder."""
         assert self._fork_server is not None
         forked = Forked(
@@ -68,7 +68,6 @@ class Sides:
             role=role,
             environment=os.environ,
             folder=str(Path.cwd()),
-            niceness=niceness,
         )
         self._forked.append(forked)
         return forked

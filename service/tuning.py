@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune.execution import class_cache
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial as TuneTrial
 
@@ -51,6 +52,8 @@ def tune_session(
     Raises:
         Exception: the first error of our own inside Tune's loop, after all trials were closed.
     """
+    if fork_server:
+        take_workers_at_hand()
     line = StartLine(tempfile.mkdtemp(prefix="start-line-", dir=folder), allotment.slots)
 
     shared = {
@@ -92,6 +95,16 @@ def tune_session(
             session.leave(session.closing or "the sweep ended before the trial did")
     if bridge.failure is not None:
         raise bridge.failure
+
+
+def take_workers_at_hand() -> None:
+    """Have Tune's actors taken up by workers that Ray has started already, in a Ray of this machine alone.
+
+    Tune gives actors some of this process's variables. Workers here have all of them as it is, and Ray starts a new one
+    for an actor that asks for any.
+    """
+    class_cache.DEFAULT_ENV_VARS.clear()
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()
 
 
 def _tuner(bridge: TuneBridge, allotment: Allotment, folder: Path, worker: type[TrialWorker]) -> Tuner:
