@@ -1,10 +1,11 @@
 """How far is a sweep from the least that its recipes need on this machine?
 
-    python benchmarks/limit.py [head|uniform|MIX.yaml]
+    python benchmarks/limit.py [head|uniform|MIX.yaml] [--warm RUNS]
 
-Runs a mix cold and warm, then times each kind of unique work alone, at its best of several repetitions: decoding an
-image, computing its frozen part, a training step behind each boundary, an evaluation. T* is the sum over the list's
-unique work, over the cores. rho is the time from the first epoch's start to the last epoch's end over T*, split into
+Runs a mix cold and then warm several times, of which the middle one counts, then times each kind of unique work alone,
+at its best of several repetitions: decoding an image, computing its frozen part, a training step behind each boundary,
+an evaluation. T* is the sum over the list's unique work, over the cores. rho is the time from the first epoch's start
+to the last epoch's end over T*, split into
 
     redundancy  what was computed over what had to be
     idleness    cores x time over the time that workers spent in epochs
@@ -75,7 +76,9 @@ class Taken:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mix", nargs="?", default="head")
-    chosen = parser.parse_args().mix
+    parser.add_argument("--warm", type=int, default=5, metavar="RUNS", help="an odd number (default: 5)")
+    told = parser.parse_args()
+    chosen = told.mix
     here = Path(__file__).parent / "mixes" / f"{chosen}.yaml"
     mix = here if here.exists() else Path(chosen)
     spec = load_spec(mix)
@@ -83,7 +86,8 @@ def main() -> None:
     keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="meltpoint-limit-") as scratch:
         home = Path(scratch) / "home"
-        runs = {name: _run(mix, home) for name in ("cold", "warm")}
+        cold = _run(mix, home)
+        warm = sorted((_run(mix, home) for _ in range(told.warm)), key=lambda taken: taken.window)
         data = prepare(spec.data, base_dir=spec.folder, root=home / "data")
         print("measuring unique work", file=sys.stderr, flush=True)
         rows, unique = _unique(spec, data)
@@ -95,14 +99,15 @@ def main() -> None:
     )
     print("| run | process | start-up and end | training | T* | rho | redundancy | kernel | idleness |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for name, taken in runs.items():
-        print(_row(name, taken, unique, rows))
+    print(_row("cold", cold, unique, rows))
+    print(_row("warm", warm[len(warm) // 2], unique, rows))
+    print(f"\nwarm, each run: rho {', '.join(f'{_rho(taken, unique, warm=True):.2f}' for taken in warm)}")
 
 
 def _row(name: str, taken: Taken, unique: Unique, rows: int) -> str:
     warm = name == "warm"
     need = unique.total(warm=warm)
-    rho = taken.window * CORES / need
+    rho = _rho(taken, unique, warm=warm)
     extra = max(0, taken.computed - (0 if warm else rows)) * unique.prefix / rows
     redundancy = (need + extra) / need
     idleness = taken.window * CORES / taken.busy
@@ -111,6 +116,10 @@ def _row(name: str, taken: Taken, unique: Unique, rows: int) -> str:
         *(f"{factor:.2f}" for factor in (rho, redundancy, rho / redundancy / idleness, idleness)),
     ]
     return f"| {name} | {' | '.join(cells)} |"
+
+
+def _rho(taken: Taken, unique: Unique, *, warm: bool) -> float:
+    return taken.window * CORES / unique.total(warm=warm)
 
 
 def _run(mix: Path, home: Path) -> Taken:
