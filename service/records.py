@@ -212,6 +212,11 @@ class Message:
         return "model" if self.kind in ("model", "candidate") else self.trial_id or self.sweep_id
 
     @property
+    def is_of_trial(self) -> bool:
+        """Whether it tells of a trial, and neither of its sweep nor of its model."""
+        return self.trial_id is not None and self.lane == self.trial_id
+
+    @property
     def ends_trial(self) -> bool:
         """Whether nothing more will be told of this attempt."""
         return self.kind == "trial_finished"

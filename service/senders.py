@@ -105,15 +105,15 @@ class Sender:
     def _deliver_all(self, sweep_id: str) -> bool:
         """Deliver what waits, passing over the lanes in which something was not taken; True unless there are any."""
         blocked: set[str | None] = set()
-        held: set[str | None] = set()
-        for messages in _together(self._ledger.outbox.waiting(sweep_id)):
+        waiting = self._ledger.outbox.waiting(sweep_id)
+        latest_of_sweep = max((message.id for message in waiting if not message.is_of_trial), default=0)
+        for messages in _together(waiting):
             ids = [message.id for message in messages]
             if self._closed.is_set():
                 return False
-            if messages[0].lane in blocked | held:
+            if messages[0].lane in blocked:
                 continue
-            if self._more_may_come(messages):
-                held.add(messages[0].lane)
+            if messages[0].id > latest_of_sweep and self._more_may_come(messages):
                 continue
             try:
                 self._deliverer = self._deliverer or self._make()
@@ -133,7 +133,7 @@ class Sender:
     def _more_may_come(self, messages: Sequence[Message]) -> bool:
         """Whether they are of a trial under way that had nothing to tell until a moment ago."""
         ours = messages[0].sweep_id == self._sweep_id and not self._finishing.is_set()
-        if not ours or messages[0].lane != messages[0].trial_id or any(of.ends_trial for of in messages):
+        if not ours or any(of.ends_trial for of in messages):
             return False
         since = self._waiting.setdefault(messages[0].lane, time.monotonic())
         return time.monotonic() - since < TOGETHER_SECONDS
@@ -145,7 +145,7 @@ class Sender:
 
 def _together(messages: Iterable[Message]) -> Iterator[list[Message]]:
     """Each trial's messages between two of the sweep's own as one list; the sweep's own and candidates alone."""
-    for of_trials, group in groupby(messages, key=lambda message: message.lane == message.trial_id):
+    for of_trials, group in groupby(messages, key=lambda message: message.is_of_trial):
         if of_trials:
             lanes: dict[str, list[Message]] = {}
             for message in group:

@@ -31,6 +31,7 @@ _RUN_STATUS = {
     TrialState.PRUNED: "FINISHED",
     TrialState.FAILED: "FAILED",
     TrialState.CANCELLED: "KILLED",
+    TrialState.PAUSED: "KILLED",
     SweepState.COMPLETED: "FINISHED",
     SweepState.STOPPED: "FINISHED",
     SweepState.CANCELLED: "KILLED",
@@ -132,6 +133,9 @@ class Tracker:
         find = self._create_run if new else self._run
         run_id = find(place["experiment_id"], tags, trial.started_at)
         if trial.mlflow_run_id == run_id:
+            if trial.attempt > 1:
+                self._client.update_run(run_id, status="RUNNING")  # it had ended with the pause
+                self._client.log_batch(run_id, tags=[RunTag("meltpoint.state", TrialState.RUNNING.value)])
             return run_id
         self._ledger.note_run(trial.id, run_id)
         self._client.log_inputs(run_id, datasets=[_dataset(sweep.data)])
@@ -173,6 +177,8 @@ class Tracker:
         self._client.log_text(run_id, board.as_html(), "leaderboard/leaderboard.html")
         state = SweepState(message.kind.removeprefix("sweep_"))  # by now it may have gone on
         at = sweep.finished_at if sweep.finished_at and sweep.state is state else message.created_at
+        if state.rests:
+            self._trials_paused(sweep, at)
         counts = {f"trials/{state}": float(n) for state, n in board.counts().items()}
         metrics = board.metrics(board.best) if board.best else {}
         best = {name: value for name, value in metrics.items() if name.startswith("best/") and value is not None}
@@ -183,6 +189,13 @@ class Tracker:
         ]
         self._client.log_batch(run_id, metrics=points, tags=tags)
         self._client.set_terminated(run_id, status=_RUN_STATUS[state], end_time=at)
+
+    def _trials_paused(self, sweep: Sweep, at: int) -> None:
+        """Until they go on, their runs say so, and not that they still run."""
+        for trial in self._ledger.trials(sweep.id):
+            if trial.state is TrialState.PAUSED and trial.mlflow_run_id is not None:
+                self._client.log_batch(trial.mlflow_run_id, tags=[RunTag("meltpoint.state", trial.state.value)])
+                self._client.set_terminated(trial.mlflow_run_id, status=_RUN_STATUS[trial.state], end_time=at)
 
     def _remove_doubles(self, sweep: Sweep) -> None:
         """A request whose answer was late may have made its run after the run had been looked for, and made."""

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from service.clocks import now_ms
@@ -130,10 +131,19 @@ def kill_all(process: subprocess.Popen[str]) -> None:
 def points_in_mlflow(tracking_uri: str, metric: str = "val/loss") -> Counter[tuple[str, int]]:
     """How many points of a metric MLflow holds for each trial and step, over all its experiments and runs."""
     client = MlflowClient(tracking_uri=tracking_uri)
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = client.search_runs(experiments, filter_string="tags.`meltpoint.kind` = 'trial'", max_results=10_000)
     return Counter(
         (run.data.tags["meltpoint.trial_id"], point.step)
-        for run in runs
+        for run in _trial_runs(client)
         for point in client.get_metric_history(run.info.run_id, metric)
     )
+
+
+def states_in_mlflow(tracking_uri: str) -> dict[str, tuple[str, str]]:
+    """Of each trial that MLflow knows: the state that its tag tells, and its run's status."""
+    runs = _trial_runs(MlflowClient(tracking_uri=tracking_uri))
+    return {run.data.tags["meltpoint.trial_id"]: (run.data.tags["meltpoint.state"], run.info.status) for run in runs}
+
+
+def _trial_runs(client: MlflowClient) -> Iterable[Run]:
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return client.search_runs(experiments, filter_string="tags.`meltpoint.kind` = 'trial'", max_results=10_000)

@@ -14,7 +14,7 @@ import pytest
 
 from service.records import Trial
 from service.states import TrialState
-from tests.faults.programs import Place, kill_all, points_in_mlflow
+from tests.faults.programs import Place, kill_all, points_in_mlflow, states_in_mlflow
 
 pytestmark = pytest.mark.ray
 
@@ -61,6 +61,10 @@ def test_paused_damaged_and_then_killed(
     assert "next: meltpoint resume s-" in _said(place, "pause").stderr
     process.communicate(timeout=60)
     assert process.returncode == 1
+    statuses = {"paused": "KILLED", "completed": "FINISHED"}
+    trials = {trial.id: trial.state.value for trial in place.trials()}
+    told = states_in_mlflow(f"sqlite:///{place.home / 'mlflow.db'}")
+    assert told == {trial_id: (state, statuses[state]) for trial_id, state in trials.items()}
     finished = finished_of(place)
     _tear_tunes_files(place, turn)
     _flip_a_bit(place)
@@ -71,6 +75,8 @@ def test_paused_damaged_and_then_killed(
     kill_all(resumed)
     assert place.said("status", "last")["state"] == "interrupted"
     ends_as(place, whole, finished, record_property)
+    told = states_in_mlflow(f"sqlite:///{place.home / 'mlflow.db'}")
+    assert set(told.values()) == {("completed", "FINISHED")}
 
 
 @pytest.mark.thorough
