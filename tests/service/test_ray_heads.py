@@ -30,20 +30,20 @@ class Actor:
         return os.getpid(), "ray.tune" in sys.modules
 
 with closing(RayHead()) as head:
-    address = head.address()
+    ray.init(address=head.address(), log_to_driver=False)
+    cores = int(ray.cluster_resources()["CPU"])
     deadline, idle = time.monotonic() + 60, set()
-    while len(idle) < os.cpu_count() and time.monotonic() < deadline:
+    while len(idle) < cores and time.monotonic() < deadline:
         time.sleep(0.1)
         idle = {one.pid for one in psutil.Process().children(recursive=True) if one.name() == "ray::IDLE"}
     time.sleep(2)  # by then Ray would end those that nobody needs
-    ray.init(address=address, log_to_driver=False)
     take_workers_at_hand()
-    every = placement_group([{"CPU": os.cpu_count()}])
+    every = placement_group([{"CPU": cores}])
     in_it = PlacementGroupSchedulingStrategy(every)
     actors = [_ActorClassCache().get(Actor).options(num_cpus=1, scheduling_strategy=in_it).remote() for _ in idle]
     found = ray.get([actor.where.remote() for actor in actors])
     ray.shutdown()
-print(len(idle), {pid for pid, _ in found} == idle, all(loaded for _, loaded in found))
+print(len(idle) == cores, {pid for pid, _ in found} == idle, all(loaded for _, loaded in found))
 """
 
 
@@ -63,4 +63,4 @@ def test_of_ray_runs_what_a_sweep_on_one_machine_needs_and_all_of_it_ends() -> N
 def test_tunes_actors_take_the_workers_that_have_loaded_tune_already() -> None:
     """In a process of its own, since this one may have joined another Ray."""
     done = subprocess.run([sys.executable, "-c", ACTORS_OF_TUNE], capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == [str(os.cpu_count()), "True", "True"], done.stderr
+    assert done.stdout.split() == ["True", "True", "True"], done.stderr
