@@ -78,9 +78,10 @@ def main() -> None:
     parser.add_argument("mix", nargs="?", default="head")
     parser.add_argument("--warm", type=int, default=5, metavar="RUNS", help="an odd number (default: 5)")
     told = parser.parse_args()
-    chosen = told.mix
-    here = Path(__file__).parent / "mixes" / f"{chosen}.yaml"
-    mix = here if here.exists() else Path(chosen)
+    if told.warm < 1 or told.warm % 2 == 0:
+        parser.error(f"--warm must be an odd number of runs ({told.warm})")
+    here = Path(__file__).parent / "mixes" / f"{told.mix}.yaml"
+    mix = here if here.exists() else Path(told.mix)
     spec = load_spec(mix)
     torch.set_num_threads(1)
     keep_freed_memory()

@@ -20,15 +20,13 @@ _MOST_CORES = 16
 """Up to which a worker a core is at hand from the start; each takes 140 MB."""
 
 _WORKERS_AT_HAND = {
-    "RAY_enable_worker_prestart": "1",
+    "RAY_enable_worker_prestart": "1" if (os.cpu_count() or 1) <= _MOST_CORES else "0",
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_preload_python_modules": "trainables.ray_adapter",
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
 }
 """They load Tune while the fork server loads torch, and are kept until the sweep's actors take them: once all cores are
 spoken for, Ray would end them after a second. See `tuning.take_workers_at_hand`."""
-
-_NO_WORKERS_AT_HAND = {"RAY_enable_worker_prestart": "0"}
-
 
 _NOT_STARTED = ("start_monitor", "start_log_monitor", "start_api_server")
 """Of Ray's `Node`: its autoscaler, what passes on workers' output, and its dashboard's server. A Ray of one machine
@@ -41,14 +39,13 @@ class RayHead:
     def __init__(self) -> None:
         self._joined = False
         command = [sys.executable, "-m", "service.ray_heads"]
-        at_hand = _WORKERS_AT_HAND if (os.cpu_count() or 1) <= _MOST_CORES else _NO_WORKERS_AT_HAND
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={"RAY_prestart_worker_first_driver": "0"} | at_hand | os.environ,
+            env=_WORKERS_AT_HAND | os.environ,
         )
 
     def address(self) -> str:

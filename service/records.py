@@ -214,7 +214,7 @@ class Message:
     @property
     def is_of_trial(self) -> bool:
         """Whether it tells of a trial, and neither of its sweep nor of its model."""
-        return self.trial_id is not None and self.lane == self.trial_id
+        return self.lane == self.trial_id
 
     @property
     def ends_trial(self) -> bool:

@@ -26,7 +26,7 @@ from uuid import uuid4
 
 from search_spaces.errors import MeltpointError
 
-__all__ = ["DIED", "NICENESS", "ForkServer", "Forked", "ForkedError", "ForkedRun"]
+__all__ = ["DIED", "ForkServer", "Forked", "ForkedError", "ForkedRun"]
 
 Json = dict[str, Any]
 
@@ -106,8 +106,15 @@ class Forked:
         self._address, self._role = address, role
         self._connection = _connect(address)
         self._key = uuid4().hex
-        run: Json = {"make": make, "arguments": dict(arguments), "environment": dict(environment)}
-        run |= {"role": role, "folder": folder, "niceness": niceness, "log": log}
+        run: Json = {
+            "make": make,
+            "arguments": dict(arguments),
+            "environment": dict(environment),
+            "role": role,
+            "folder": folder,
+            "niceness": niceness,
+            "log": log,
+        }
         self._connection.send({"fork": self._key, "run": run})
         self._pid: int | None = None
         self._patience = patience

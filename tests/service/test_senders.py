@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from service.mlflow_sides import _Behind
 from service.records import Message, Sweep
 from service.senders import Sender
 from service.states import SweepState
+from tests.faults.programs import until
 
 
 class Network:
@@ -36,13 +36,6 @@ class Network:
         if tries < self._failures:
             raise ConnectionError("connection refused")
         self.taken.append(message.payload["n"])
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -148,11 +141,14 @@ def test_a_short_trial_is_told_of_once_it_has_ended_and_a_long_one_soon(
     tell("long", "trial_started")
     tell("other", "trial_started", "trial_finished")
     sender = Sender(ledger, sweep.id, Watched, backlog_lock=tmp_path / "lock").start()
-    until(lambda: deliveries == [["other trial_started", "other trial_finished"]])
+    until(lambda: deliveries == [["other trial_started", "other trial_finished"]], "the ended trial was not told of")
     tell("short", "trial_finished")
-    until(lambda: deliveries[1:] == [["short trial_started", "short epochs", "short trial_finished"]])
+    until(
+        lambda: deliveries[1:] == [["short trial_started", "short epochs", "short trial_finished"]],
+        "not told of together",
+    )
     monkeypatch.setattr(senders, "TOGETHER_SECONDS", 0.1)
-    until(lambda: deliveries[2:] == [["long trial_started"]])
+    until(lambda: deliveries[2:] == [["long trial_started"]], "a trial under way was never told of")
     assert sender.finish(patience=30) == 0
     assert len(deliveries) == 3
 
