@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ from service.leaderboards import Leaderboard
 from service.ledgers import Ledger
 from service.models import log_candidate, log_model
 from service.records import EpochRow, Json, Message, Sweep, Trial
+from service.run_rows import RowWriter
+from service.run_writers import ClientWriter, RunNews, RunWriter
 from service.shared_views import prepared_view
 from service.states import SweepState, TrialState
-
-METRICS_A_BATCH = 1000
 
 _RUN_STATUS = {
     TrialState.COMPLETED: "FINISHED",
@@ -52,9 +51,13 @@ class Tracker:
     def __init__(self, ledger: Ledger, home: Home) -> None:
         self._ledger = ledger
         self._home = home
-        if home.tracking_uri == home.local_tracking_uri:
+        self._local = home.tracking_uri == home.local_tracking_uri
+        if self._local:
             use_write_ahead_log(home.mlflow_store)
         self._client = MlflowClient(tracking_uri=home.tracking_uri)
+        self._runs: RunWriter = (
+            RowWriter(home.mlflow_store, self._client) if self._local else ClientWriter(self._client)
+        )
         self._begun: set[str] = set()
         self._doubtful: list[tuple[str, dict[str, str]]] = []
         self._handlers: Mapping[str, Callable[[Message], None]] = {
@@ -83,9 +86,15 @@ class Tracker:
         view = prepared_view(sweep)
         self._client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
         self._client.set_experiment_tag(experiment_id, view.tag, view.state)
-        run_id = self._run(experiment_id, _sweep_tags(sweep), sweep.started_at)
-        if sweep.mlflow is not None:
-            self._client.update_run(run_id, status="RUNNING")  # it had ended with the interruption
+        tags = _sweep_tags(sweep)
+        params = [Param(name, str(value)[:6000]) for name, value in sweep.plan.items()]
+        news = RunNews(params=params, dataset=_dataset(sweep.data), status="RUNNING")
+        run_id = self._run_with(experiment_id, tags)
+        if run_id is None:
+            run_id = self._create_run(experiment_id, tags, sweep.started_at, news)
+            self._begun.add(sweep.id)
+        else:
+            self._runs.write(run_id, news)  # it had ended with the interruption, if there was one
         self._ledger.note_sweep(
             sweep.id,
             mlflow={
@@ -94,18 +103,15 @@ class Tracker:
                 "run_id": run_id,
             },
         )
-        self._client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in sweep.plan.items()])
-        self._client.log_inputs(run_id, datasets=[_dataset(sweep.data)])
         self._client.log_text(run_id, sweep.spec_text, f"spec/{Path(sweep.spec_file).name}")
 
     def _trial(self, messages: Sequence[Message]) -> None:
-        """All that waits about one trial: its run if it has none yet, then everything in one batch, then its end."""
+        """All that waits about one trial, told at once: its run if it has none yet, its points, its end."""
         sweep, trial = self._both(messages[0])
         kinds = {message.kind for message in messages}
-        run_id = self._trial_started(sweep, trial, messages[0]) if "trial_started" in kinds else _run_of(trial)
+        begins, ends = "trial_started" in kinds, "trial_finished" in kinds
         spans = [message.payload for message in messages if message.kind == "epochs"]
-        ended = "trial_finished" in kinds
-        rows = self._ledger.epochs(trial.id) if spans or ended else []
+        rows = self._ledger.epochs(trial.id) if spans or ends else []
         points = [
             Metric(name, value, row.recorded_at, row.epoch)
             for row in rows
@@ -113,39 +119,39 @@ class Tracker:
             for name, value in (row.metrics() | {"time/epoch_seconds": row.seconds}).items()
             if math.isfinite(value)
         ]
-        params = _params(trial.recipe) if "trial_started" in kinds else []
-        tags = []
         at = trial.finished_at or messages[-1].created_at
-        if ended:
-            points += _best_points(trial, rows, at)
-            tags = _end_tags(trial)
-        self._log(run_id, points, params, tags)
-        if ended:
-            if trial.trace:
-                self._client.log_text(run_id, trial.trace, "error.txt")
-            self._client.set_terminated(run_id, status=_RUN_STATUS[trial.state], end_time=at)
+        news = RunNews(
+            points=[*points, *_best_points(trial, rows, at)] if ends else points,
+            params=_params(trial.recipe) if begins else (),
+            tags=_end_tags(trial) if ends else (),
+            dataset=_dataset(sweep.data) if begins else None,
+            status=_RUN_STATUS[trial.state] if ends else None,
+            ended_at=at if ends else None,
+        )
+        if begins:
+            run_id = self._begin_trial(sweep, trial, messages[0], news)
+        else:
+            run_id = _run_of(trial)
+            self._runs.write(run_id, news)
+        if ends and trial.trace:
+            self._client.log_text(run_id, trial.trace, "error.txt")
 
-    def _trial_started(self, sweep: Sweep, trial: Trial, message: Message) -> str:
+    def _begin_trial(self, sweep: Sweep, trial: Trial, message: Message, news: RunNews) -> str:
         place = self._place(sweep)
         tags = _trial_tags(sweep, trial, parent=place["run_id"])
         # A trial of a sweep whose own run was made just now has none, unless the answer to an earlier try was lost.
         new = sweep.id in self._begun and not message.tries and trial.attempt == 1
-        find = self._create_run if new else self._run
-        run_id = find(place["experiment_id"], tags, trial.started_at)
-        if trial.mlflow_run_id == run_id:
-            if trial.attempt > 1:
-                self._client.update_run(run_id, status="RUNNING")  # it had ended with the pause
-                self._client.log_batch(run_id, tags=[RunTag("meltpoint.state", TrialState.RUNNING.value)])
-            return run_id
-        self._ledger.note_run(trial.id, run_id)
-        self._client.log_inputs(run_id, datasets=[_dataset(sweep.data)])
+        run_id = None if new else self._run_with(place["experiment_id"], tags)
+        if run_id is None:
+            run_id = self._create_run(place["experiment_id"], tags, trial.started_at, news)
+        elif news.status is None and trial.attempt > 1:  # it had ended with the pause
+            state = RunTag("meltpoint.state", TrialState.RUNNING.value)
+            self._runs.write(run_id, replace(news, status="RUNNING", tags=[state]))
+        else:
+            self._runs.write(run_id, news)
+        if trial.mlflow_run_id != run_id:
+            self._ledger.note_run(trial.id, run_id)
         return run_id
-
-    def _log(self, run_id: str, points: Sequence[Metric], params: Sequence[Param], tags: Sequence[RunTag]) -> None:
-        """One batch, or as many as MLflow's limit on metrics asks for; params and tags go with the first."""
-        self._client.log_batch(run_id, metrics=points[:METRICS_A_BATCH], params=params, tags=tags)
-        for start in range(METRICS_A_BATCH, len(points), METRICS_A_BATCH):
-            self._client.log_batch(run_id, metrics=points[start : start + METRICS_A_BATCH])
 
     def _model(self, message: Message) -> None:
         sweep, trial = self._both(message)
@@ -164,7 +170,7 @@ class Tracker:
         test = {f"test/{k}": v for k, v in message.payload["test"].items() if v is not None}
         at = trial.finished_at or message.created_at
         points = [Metric(name, value, at, trial.best_epoch or 0) for name, value in test.items()]
-        self._client.log_batch(_run_of(trial), metrics=points, tags=[RunTag("meltpoint.candidate", "true")])
+        self._runs.write(_run_of(trial), RunNews(points=points, tags=[RunTag("meltpoint.candidate", "true")]))
         self._ledger.note_sweep(sweep.id, registered=registered)
 
     def _sweep_ended(self, message: Message) -> None:
@@ -187,15 +193,15 @@ class Tracker:
             RunTag("meltpoint.state", state.value),
             RunTag("mlflow.note.content", board.as_markdown()),
         ]
-        self._client.log_batch(run_id, metrics=points, tags=tags)
-        self._client.set_terminated(run_id, status=_RUN_STATUS[state], end_time=at)
+        self._runs.write(run_id, RunNews(points=points, tags=tags, status=_RUN_STATUS[state], ended_at=at))
 
     def _trials_paused(self, sweep: Sweep, at: int) -> None:
         """Until they go on, their runs say so, and not that they still run."""
         for trial in self._ledger.trials(sweep.id):
             if trial.state is TrialState.PAUSED and trial.mlflow_run_id is not None:
-                self._client.log_batch(trial.mlflow_run_id, tags=[RunTag("meltpoint.state", trial.state.value)])
-                self._client.set_terminated(trial.mlflow_run_id, status=_RUN_STATUS[trial.state], end_time=at)
+                paused = [RunTag("meltpoint.state", trial.state.value)]
+                status = _RUN_STATUS[trial.state]
+                self._runs.write(trial.mlflow_run_id, RunNews(tags=paused, status=status, ended_at=at))
 
     def _remove_doubles(self, sweep: Sweep) -> None:
         """A request whose answer was late may have made its run after the run had been looked for, and made."""
@@ -222,8 +228,7 @@ class Tracker:
             if found.lifecycle_stage == "deleted":
                 self._client.restore_experiment(found.experiment_id)
             return str(found.experiment_id)
-        local = self._home.tracking_uri == self._home.local_tracking_uri
-        place = (self._home.mlflow_artifacts / sweep.name).as_uri() if local else None
+        place = (self._home.mlflow_artifacts / sweep.name).as_uri() if self._local else None
         try:
             return str(self._client.create_experiment(sweep.name, artifact_location=place))
         except MlflowException as error:
@@ -231,42 +236,21 @@ class Tracker:
                 raise
             return self._experiment(sweep)
 
-    def _run(self, experiment_id: str, tags: Mapping[str, str], started: int | None) -> str:
-        """The run that carries these tags; found before it is made."""
-        found = self._runs_with(experiment_id, tags)
-        return found[0] if found else self._create_run(experiment_id, tags, started)
+    def _run_with(self, experiment_id: str, tags: Mapping[str, str]) -> str | None:
+        """The run that carries these tags."""
+        return next(iter(self._runs_with(experiment_id, tags)), None)
 
     def _runs_with(self, experiment_id: str, tags: Mapping[str, str]) -> list[str]:
         keys = ("meltpoint.kind", "meltpoint.sweep_id", "meltpoint.trial_id")
         query = " and ".join(f"tags.`{key}` = '{tags[key]}'" for key in keys if key in tags)
         return [str(run.info.run_id) for run in self._client.search_runs([experiment_id], filter_string=query)]
 
-    def _create_run(self, experiment_id: str, tags: Mapping[str, str], started: int | None) -> str:
-        name = tags["mlflow.runName"]
+    def _create_run(self, experiment_id: str, tags: Mapping[str, str], started: int | None, news: RunNews) -> str:
         try:
-            with _asked_once():
-                run = self._client.create_run(experiment_id, start_time=started, tags=dict(tags), run_name=name)
+            return self._runs.create(experiment_id, tags, started, news)
         except Exception:
             self._doubtful.append((experiment_id, dict(tags)))
             raise
-        if tags["meltpoint.kind"] == "sweep":
-            self._begun.add(tags["meltpoint.sweep_id"])
-        return str(run.info.run_id)
-
-
-@contextmanager
-def _asked_once() -> Iterator[None]:
-    """MLflow's client sends a request again by itself when its answer is lost: of a new run it would make two."""
-    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-    before = os.environ.get(name)
-    os.environ[name] = "0"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def use_write_ahead_log(store: Path) -> None:
