@@ -365,12 +365,13 @@ class Ledger:
                 self.finish_trial(trial.id, attempt=trial.attempt, ending=ending)
         return self.move_sweep(sweep_id, SweepState.CANCELLED, error=reason)
 
-    def note_run(self, trial_id: str, mlflow_run_id: str) -> None:
-        """The MLflow run that shows this trial."""
+    def note_runs(self, shown: Mapping[str, str]) -> None:
+        """Trials, by their ids, and the MLflow runs that show them."""
         with self._writing() as connection:
-            connection.execute(
-                update(tables.trials).where(tables.trials.c.id == trial_id).values(mlflow_run_id=mlflow_run_id)
-            )
+            for trial_id, run_id in shown.items():
+                connection.execute(
+                    update(tables.trials).where(tables.trials.c.id == trial_id).values(mlflow_run_id=run_id)
+                )
 
     def epochs(self, trial_id: str) -> list[EpochRow]:
         """Every epoch's readings, in order."""

@@ -1,4 +1,4 @@
-"""Writes runs to a home's own MLflow store as rows of its tables, all that is new of a run in one transaction.
+"""Writes runs to a home's own MLflow store as rows of its tables, all that is new of a run, or of several, at once.
 
 MLflow's client makes an object, a validation and several look-ups of each value: a trial of 240 points takes it about
 30 ms of a core, which is longer than a head trains for an epoch. `benchmarks/noop.py` shows both.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,19 @@ class RowWriter:
         self._client = client
         self._artifacts: dict[str, str] = {}
         """Experiment -> where the files of its runs go."""
+        self._open: Connection | None = None
+        """The transaction that `together` has begun."""
         self._engine = create_engine(f"sqlite:///{store}", connect_args={"timeout": _BUSY_SECONDS})
         event.listen(self._engine, "connect", _check_references)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All or nothing of it: one transaction."""
+        with self._engine.begin() as self._open:
+            try:
+                yield
+            finally:
+                self._open = None
 
     def create(self, experiment_id: str, tags: Mapping[str, str], started: int | None, news: RunNews) -> str:
         run_id = uuid.uuid4().hex
@@ -96,20 +108,23 @@ class RowWriter:
             "artifact_uri": append_to_uri_path(self._artifacts_of(experiment_id), run_id, "artifacts"),
             "experiment_id": int(experiment_id),
         }
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(insert(_RUNS), row)
             _write(connection, run_id, int(experiment_id), dict(tags), news)
         return run_id
 
     def write(self, run_id: str, news: RunNews) -> None:
         known = select(_RUNS.c.experiment_id).where(_RUNS.c.run_uuid == run_id)
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             experiment_id = connection.scalars(known).one()
             if news.status is not None:
                 ended = {} if news.ended_at is None else {"end_time": news.ended_at}
                 changed = update(_RUNS).where(_RUNS.c.run_uuid == run_id).values(status=news.status, **ended)
                 connection.execute(changed)
             _write(connection, run_id, experiment_id, {}, news)
+
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        return self._engine.begin() if self._open is None else nullcontext(self._open)
 
     def _artifacts_of(self, experiment_id: str) -> str:
         if experiment_id not in self._artifacts:

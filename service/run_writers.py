@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,7 +29,10 @@ class RunNews:
 
 
 class RunWriter(Protocol):
-    """Both may be repeated but for making a run anew: MLflow stores a point, a parameter and a data set once."""
+    """Writing may be repeated: MLflow stores a point, a parameter and a data set once."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is written inside is there once this ends without an error; some of it may be where it does not."""
 
     def create(self, experiment_id: str, tags: Mapping[str, str], started: int | None, news: RunNews) -> str:
         """Make a run, which runs from `started` on, and tell of it; returns its id."""
@@ -43,6 +46,9 @@ class ClientWriter:
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def create(self, experiment_id: str, tags: Mapping[str, str], started: int | None, news: RunNews) -> str:
         with _asked_once():

@@ -26,8 +26,14 @@ TOGETHER_SECONDS = 1.0
 
 
 class Deliverer(Protocol):
+    trials_at_once: int
+    """How many trials' messages it takes in one delivery."""
+
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Pass on messages of one lane, in order; where this raises, all of them will come again."""
+        """Pass on messages of trials, those of each in order, or one of another kind.
+
+        Where this raises, all of them will come again, each trial's by themselves.
+        """
 
 
 class Sender:
@@ -107,28 +113,41 @@ class Sender:
         blocked: set[str | None] = set()
         waiting = self._ledger.outbox.waiting(sweep_id)
         latest_of_sweep = max((message.id for message in waiting if not message.is_of_trial), default=0)
-        for messages in _together(waiting):
-            ids = [message.id for message in messages]
-            if self._closed.is_set():
-                return False
-            if messages[0].lane in blocked:
-                continue
-            if messages[0].id > latest_of_sweep and self._more_may_come(messages):
-                continue
-            try:
-                self._deliverer = self._deliverer or self._make()
-                self._deliverer.deliver(messages)
-            except Exception as error:  # whatever MLflow or the network raises, the messages wait
-                self._note(error)
-                self._ledger.outbox.not_sent(*ids, error=self.last_error or "")
-                if messages[0].starts_sweep or self._deliverer is None:
+        for lanes in _together(waiting):
+            ready = [
+                lane
+                for lane in lanes
+                if lane[0].lane not in blocked and not (lane[0].id > latest_of_sweep and self._more_may_come(lane))
+            ]
+            while ready:
+                if self._closed.is_set():
                     return False
-                blocked.add(messages[0].lane)
-            else:
-                self._ledger.outbox.sent(*ids)
-                self._waiting.pop(messages[0].lane, None)
-                self._last_taken = time.monotonic()
+                most = self._deliverer.trials_at_once if self._deliverer else 1
+                for refused in self._deliver(ready[:most]):
+                    if refused[0].starts_sweep or self._deliverer is None:
+                        return False
+                    blocked.add(refused[0].lane)
+                ready = ready[most:]
         return not blocked
+
+    def _deliver(self, lanes: Sequence[list[Message]]) -> list[list[Message]]:
+        """Deliver them together, each by itself where that fails; returns those that were not taken."""
+        messages = [message for lane in lanes for message in lane]
+        ids = [message.id for message in messages]
+        try:
+            self._deliverer = self._deliverer or self._make()
+            self._deliverer.deliver(messages)
+        except Exception as error:  # whatever MLflow or the network raises, the messages wait
+            if len(lanes) > 1:
+                return [refused for lane in lanes for refused in self._deliver([lane])]
+            self._note(error)
+            self._ledger.outbox.not_sent(*ids, error=self.last_error or "")
+            return list(lanes)
+        self._ledger.outbox.sent(*ids)
+        for lane in lanes:
+            self._waiting.pop(lane[0].lane, None)
+        self._last_taken = time.monotonic()
+        return []
 
     def _more_may_come(self, messages: Sequence[Message]) -> bool:
         """Whether they are of a trial under way that had nothing to tell until a moment ago."""
@@ -143,13 +162,18 @@ class Sender:
         log.info("MLflow did not take a message, or the ledger did not note it", exc_info=True)
 
 
-def _together(messages: Iterable[Message]) -> Iterator[list[Message]]:
+def _together(messages: Iterable[Message]) -> Iterator[list[list[Message]]]:
     """Each trial's messages between two of the sweep's own as one list; the sweep's own and candidates alone."""
     for of_trials, group in groupby(messages, key=lambda message: message.is_of_trial):
         if of_trials:
-            lanes: dict[str, list[Message]] = {}
-            for message in group:
-                lanes.setdefault(message.lane, []).append(message)
-            yield from lanes.values()
+            yield by_lane(group)
         else:
-            yield from ([message] for message in group)
+            yield from ([[message]] for message in group)
+
+
+def by_lane(messages: Iterable[Message]) -> list[list[Message]]:
+    """The messages of each trial, in order; trials in the order of their first ones."""
+    lanes: dict[str | None, list[Message]] = {}
+    for message in messages:
+        lanes.setdefault(message.lane, []).append(message)
+    return list(lanes.values())

@@ -22,8 +22,12 @@ from service.models import log_candidate, log_model
 from service.records import EpochRow, Json, Message, Sweep, Trial
 from service.run_rows import RowWriter
 from service.run_writers import ClientWriter, RunNews, RunWriter
+from service.senders import by_lane
 from service.shared_views import prepared_view
 from service.states import SweepState, TrialState
+
+TRIALS_AT_ONCE = 16
+"""Told of in one transaction, during which nobody else can write to MLflow's store: some 50 ms."""
 
 _RUN_STATUS = {
     TrialState.COMPLETED: "FINISHED",
@@ -58,6 +62,7 @@ class Tracker:
         self._runs: RunWriter = (
             RowWriter(home.mlflow_store, self._client) if self._local else ClientWriter(self._client)
         )
+        self.trials_at_once = TRIALS_AT_ONCE if self._local else 1
         self._begun: set[str] = set()
         self._doubtful: list[tuple[str, dict[str, str]]] = []
         self._handlers: Mapping[str, Callable[[Message], None]] = {
@@ -73,12 +78,12 @@ class Tracker:
         }
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Tell MLflow what `messages` say, which are in order and of one trial, or one of another kind."""
+        """Tell MLflow what `messages` say, which are of trials, those of each in order, or one of another kind."""
         if messages[0].kind in self._handlers:
             for message in messages:
                 self._handlers[message.kind](message)
         else:
-            self._trial(messages)
+            self._trials(by_lane(messages))
 
     def _sweep_running(self, message: Message) -> None:
         sweep = self._ledger.sweep(message.sweep_id)
@@ -105,13 +110,30 @@ class Tracker:
         )
         self._client.log_text(run_id, sweep.spec_text, f"spec/{Path(sweep.spec_file).name}")
 
-    def _trial(self, messages: Sequence[Message]) -> None:
-        """All that waits about one trial, told at once: its run if it has none yet, its points, its end."""
-        sweep, trial = self._both(messages[0])
+    def _trials(self, lanes: Sequence[Sequence[Message]]) -> None:
+        """All that waits about these trials of a sweep, told at once; the ledger then notes which runs were made."""
+        sweep = self._ledger.sweep(lanes[0][0].sweep_id)
+        trials = [self._trial_of(messages[0]) for messages in lanes]
+        epochs = self._ledger.epochs_of(trial.id for trial in trials)
+        shown: dict[str, str] = {}
+        traces: dict[str, str] = {}
+        with self._runs.together():
+            for trial, messages in zip(trials, lanes, strict=True):
+                run_id = self._trial(sweep, trial, messages, epochs.get(trial.id, []))
+                if trial.mlflow_run_id != run_id:
+                    shown[trial.id] = run_id
+                if trial.trace and any(message.ends_trial for message in messages):
+                    traces[run_id] = trial.trace
+        for run_id, trace in traces.items():
+            self._client.log_text(run_id, trace, "error.txt")
+        if shown:
+            self._ledger.note_runs(shown)
+
+    def _trial(self, sweep: Sweep, trial: Trial, messages: Sequence[Message], rows: Sequence[EpochRow]) -> str:
+        """Of one, whose epochs are `rows`: its run if it has none yet, its points, its end. Returns the run's id."""
         kinds = {message.kind for message in messages}
         begins, ends = "trial_started" in kinds, "trial_finished" in kinds
         spans = [message.payload for message in messages if message.kind == "epochs"]
-        rows = self._ledger.epochs(trial.id) if spans or ends else []
         points = [
             Metric(name, value, row.recorded_at, row.epoch)
             for row in rows
@@ -133,8 +155,7 @@ class Tracker:
         else:
             run_id = _run_of(trial)
             self._runs.write(run_id, news)
-        if ends and trial.trace:
-            self._client.log_text(run_id, trial.trace, "error.txt")
+        return run_id
 
     def _begin_trial(self, sweep: Sweep, trial: Trial, message: Message, news: RunNews) -> str:
         place = self._place(sweep)
@@ -149,8 +170,6 @@ class Tracker:
             self._runs.write(run_id, replace(news, status="RUNNING", tags=[state]))
         else:
             self._runs.write(run_id, news)
-        if trial.mlflow_run_id != run_id:
-            self._ledger.note_run(trial.id, run_id)
         return run_id
 
     def _model(self, message: Message) -> None:
@@ -214,8 +233,11 @@ class Tracker:
         self._doubtful = [(i, tags) for i, tags in self._doubtful if tags["meltpoint.sweep_id"] != sweep.id]
 
     def _both(self, message: Message) -> tuple[Sweep, Trial]:
+        return self._ledger.sweep(message.sweep_id), self._trial_of(message)
+
+    def _trial_of(self, message: Message) -> Trial:
         assert message.trial_id is not None, message
-        return self._ledger.sweep(message.sweep_id), self._ledger.trial(message.trial_id)
+        return self._ledger.trial(message.trial_id)
 
     def _place(self, sweep: Sweep) -> Json:
         assert sweep.mlflow is not None, f"messages of {sweep.id} out of order"

@@ -301,7 +301,7 @@ def test_nothing_that_an_older_driver_writes_is_taken(ledger: Ledger) -> None:
         lambda: older.retry_trial(trial.id, attempt=1, cause=Cause.DIED, error=""),
         lambda: older.move_sweep(sweep.id, SweepState.COMPLETED),
         lambda: older.note_sweep(sweep.id, best_trial_id=trial.id),
-        lambda: older.note_run(trial.id, "run"),
+        lambda: older.note_runs({trial.id: "run"}),
         lambda: older.add_reading(trial.id, epoch=1, split="test", metrics={"loss": 1.0}),
         lambda: older.outbox.tell(sweep.id, "model", {}),
     ]

@@ -123,5 +123,30 @@ def test_what_cannot_be_written_whole_is_not_written(home: Home, client: MlflowC
     assert _stored(home, run_id) == before
 
 
+def test_what_is_written_together_is_there_whole_or_not_at_all(
+    home: Home, client: MlflowClient, experiment: str
+) -> None:
+    writer = RowWriter(home.mlflow_store, client)
+    point = RunNews(points=[Metric("a", 0.5, 3, 1)])
+    with writer.together():
+        first, second = (writer.create(experiment, TAGS, 17, point) for _ in range(2))
+        writer.write(first, RunNews(status="FINISHED", ended_at=21))
+        assert not _stored(home, second)["run"]
+    assert client.get_run(first).info.status == "FINISHED"
+    assert client.get_run(second).data.metrics == {"a": 0.5}
+    made = []
+
+    def failing() -> None:
+        with writer.together():
+            made.append(writer.create(experiment, TAGS, 17, point))
+            writer.write("a run that was never made", point)
+
+    with pytest.raises(SQLAlchemyError):
+        failing()
+    assert not _stored(home, made[0])["run"]
+    writer.write(second, RunNews(status="KILLED", ended_at=22))
+    assert client.get_run(second).info.status == "KILLED"
+
+
 def _place(client: MlflowClient, experiment: str) -> str:
     return str(client.get_experiment(experiment).artifact_location)

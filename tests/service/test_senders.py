@@ -21,6 +21,8 @@ from tests.faults.programs import until
 class Network:
     """MLflow at the other end of a line that breaks: the first `failures` deliveries of each message are lost."""
 
+    trials_at_once = 1
+
     def __init__(self, failures: int) -> None:
         self.taken: list[int] = []
         self._failures = failures
@@ -123,12 +125,37 @@ def test_messages_of_sweeps_under_way_are_left_to_their_own_drivers(
     assert ledger.outbox.count(other.id) == 1
 
 
+def test_trials_are_told_of_together_and_each_by_itself_where_one_is_not_taken(
+    ledger: Ledger, sweep: Sweep, tmp_path: Path
+) -> None:
+    deliveries: list[list[int]] = []
+
+    class Poisoned(Network):
+        trials_at_once = 3
+
+        def deliver(self, messages: Sequence[Message]) -> None:
+            deliveries.append([message.payload["n"] for message in messages])
+            if any(message.trial_id == "t-4" for message in messages):
+                raise ValueError("this one is never taken")
+            super().deliver(messages)
+
+    network = Poisoned(failures=0)
+    for n, trial in enumerate(["t-0", "t-1", None, "t-2", "t-3", "t-2", "t-4", "t-5", None]):
+        ledger.outbox.tell(sweep.id, "trial_finished", {"n": n}, trial_id=trial)
+    sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
+    assert sender.finish(patience=0.2) == 1
+    assert deliveries[:8] == [[0], [1], [2], [3, 5, 4, 6], [3, 5], [4], [6], [7]]
+    assert sorted(network.taken) == [0, 1, 2, 3, 4, 5, 7, 8]
+
+
 def test_a_short_trial_is_told_of_once_it_has_ended_and_a_long_one_soon(
     ledger: Ledger, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deliveries: list[list[str]] = []
 
     class Watched:
+        trials_at_once = 1
+
         def deliver(self, messages: Sequence[Message]) -> None:
             deliveries.append([f"{message.trial_id} {message.kind}" for message in messages])
 
@@ -158,6 +185,8 @@ def test_a_sender_beside_trials_takes_the_last_place_once_mlflow_knows_of_the_sw
     taken: list[int] = []
 
     class Watched:
+        trials_at_once = 1
+
         def deliver(self, messages: Sequence[Message]) -> None:
             taken.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
