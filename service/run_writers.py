@@ -31,6 +31,9 @@ class RunNews:
 class RunWriter(Protocol):
     """Writing may be repeated: MLflow stores a point, a parameter and a data set once."""
 
+    trials_at_once: int
+    """Of how many it is best to write `together`."""
+
     def together(self) -> AbstractContextManager[None]:
         """What is written inside is there once this ends without an error; some of it may be where it does not."""
 
@@ -43,6 +46,8 @@ class RunWriter(Protocol):
 
 class ClientWriter:
     """Through MLflow's client: any MLflow, in several requests."""
+
+    trials_at_once = 1
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client

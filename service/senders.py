@@ -119,35 +119,38 @@ class Sender:
                 for lane in lanes
                 if lane[0].lane not in blocked and not (lane[0].id > latest_of_sweep and self._more_may_come(lane))
             ]
+            alone = 0
             while ready:
                 if self._closed.is_set():
                     return False
-                most = self._deliverer.trials_at_once if self._deliverer else 1
-                for refused in self._deliver(ready[:most]):
-                    if refused[0].starts_sweep or self._deliverer is None:
+                few = ready[: 1 if alone or self._deliverer is None else self._deliverer.trials_at_once]
+                if not self._delivered(few):
+                    if len(few) > 1:
+                        alone = len(few)
+                        continue
+                    if few[0][0].starts_sweep or self._deliverer is None:
                         return False
-                    blocked.add(refused[0].lane)
-                ready = ready[most:]
+                    blocked.add(few[0][0].lane)
+                ready, alone = ready[len(few) :], max(0, alone - 1)
         return not blocked
 
-    def _deliver(self, lanes: Sequence[list[Message]]) -> list[list[Message]]:
-        """Deliver them together, each by itself where that fails; returns those that were not taken."""
+    def _delivered(self, lanes: Sequence[list[Message]]) -> bool:
+        """Whether they were taken, all of them together; what one lane alone lacks is noted."""
         messages = [message for lane in lanes for message in lane]
         ids = [message.id for message in messages]
         try:
             self._deliverer = self._deliverer or self._make()
             self._deliverer.deliver(messages)
         except Exception as error:  # whatever MLflow or the network raises, the messages wait
-            if len(lanes) > 1:
-                return [refused for lane in lanes for refused in self._deliver([lane])]
             self._note(error)
-            self._ledger.outbox.not_sent(*ids, error=self.last_error or "")
-            return list(lanes)
+            if len(lanes) == 1:
+                self._ledger.outbox.not_sent(*ids, error=self.last_error or "")
+            return False
         self._ledger.outbox.sent(*ids)
         for lane in lanes:
             self._waiting.pop(lane[0].lane, None)
         self._last_taken = time.monotonic()
-        return []
+        return True
 
     def _more_may_come(self, messages: Sequence[Message]) -> bool:
         """Whether they are of a trial under way that had nothing to tell until a moment ago."""

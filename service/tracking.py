@@ -26,9 +26,6 @@ from service.senders import by_lane
 from service.shared_views import prepared_view
 from service.states import SweepState, TrialState
 
-TRIALS_AT_ONCE = 16
-"""Told of in one transaction, during which nobody else can write to MLflow's store: some 50 ms."""
-
 _RUN_STATUS = {
     TrialState.COMPLETED: "FINISHED",
     TrialState.PRUNED: "FINISHED",
@@ -62,8 +59,10 @@ class Tracker:
         self._runs: RunWriter = (
             RowWriter(home.mlflow_store, self._client) if self._local else ClientWriter(self._client)
         )
-        self.trials_at_once = TRIALS_AT_ONCE if self._local else 1
+        self.trials_at_once = self._runs.trials_at_once
         self._begun: set[str] = set()
+        self._tried: set[str] = set()
+        """Trials, by their ids, that may have a run by now although the ledger knows of none."""
         self._doubtful: list[tuple[str, dict[str, str]]] = []
         self._handlers: Mapping[str, Callable[[Message], None]] = {
             "sweep_running": self._sweep_running,
@@ -93,13 +92,13 @@ class Tracker:
         self._client.set_experiment_tag(experiment_id, view.tag, view.state)
         tags = _sweep_tags(sweep)
         params = [Param(name, str(value)[:6000]) for name, value in sweep.plan.items()]
-        news = RunNews(params=params, dataset=_dataset(sweep.data), status="RUNNING")
+        news = RunNews(params=params, dataset=_dataset(sweep.data))
         run_id = self._run_with(experiment_id, tags)
         if run_id is None:
             run_id = self._create_run(experiment_id, tags, sweep.started_at, news)
             self._begun.add(sweep.id)
         else:
-            self._runs.write(run_id, news)  # it had ended with the interruption, if there was one
+            self._runs.write(run_id, replace(news, status="RUNNING"))  # it had ended with an interruption
         self._ledger.note_sweep(
             sweep.id,
             mlflow={
@@ -151,17 +150,19 @@ class Tracker:
             ended_at=at if ends else None,
         )
         if begins:
-            run_id = self._begin_trial(sweep, trial, messages[0], news)
+            run_id = self._begin_trial(sweep, trial, news)
         else:
             run_id = _run_of(trial)
             self._runs.write(run_id, news)
         return run_id
 
-    def _begin_trial(self, sweep: Sweep, trial: Trial, message: Message, news: RunNews) -> str:
+    def _begin_trial(self, sweep: Sweep, trial: Trial, news: RunNews) -> str:
         place = self._place(sweep)
         tags = _trial_tags(sweep, trial, parent=place["run_id"])
-        # A trial of a sweep whose own run was made just now has none, unless the answer to an earlier try was lost.
-        new = sweep.id in self._begun and not message.tries and trial.attempt == 1
+        # A trial of a sweep whose own run was made just now has none, unless it was tried before: what made the run may
+        # have failed behind that, together with other trials even without the message's noting it.
+        new = sweep.id in self._begun and trial.id not in self._tried
+        self._tried.add(trial.id)
         run_id = None if new else self._run_with(place["experiment_id"], tags)
         if run_id is None:
             run_id = self._create_run(place["experiment_id"], tags, trial.started_at, news)

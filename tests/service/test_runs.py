@@ -214,6 +214,46 @@ def test_every_message_may_be_delivered_twice(
     assert (ended.info.status, ended.info.end_time) == ("FINISHED", best.finished_at)
 
 
+def test_trials_told_of_together_have_one_run_each_although_the_ledger_noted_none(
+    finished_sweep: Outcome, home: Home, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger.at(home.ledger, clock=now_ms)
+    like = finished_sweep.sweep
+    sweep = ledger.create_sweep(
+        name="twice",
+        spec_text="",
+        spec_file="s.yaml",
+        metric=like.metric,
+        goal=like.goal,
+        seed=0,
+        data=like.data,
+        plan={},
+    )
+    ledger.move_sweep(sweep.id, SweepState.RUNNING)
+    for number in range(3):
+        ledger.create_trial(
+            sweep.id, number=number, point={}, recipe={"x": number}, identity=str(number), seed=0, started=True
+        )
+    tracker = Tracker(ledger, home)
+    start, *begun = ledger.outbox.waiting(sweep.id)
+    tracker.deliver([start])
+    with monkeypatch.context() as failing:
+        failing.setattr(ledger, "note_runs", lambda shown: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tracker.deliver(begun)
+    for message in begun:
+        tracker.deliver([message])
+    experiment = client.get_experiment_by_name("twice")
+    assert experiment is not None
+    runs = {run.info.run_name: run.info.run_id for run in client.search_runs([experiment.experiment_id])}
+    assert len(client.search_runs([experiment.experiment_id])) == 4
+    assert {trial.id: trial.mlflow_run_id for trial in ledger.trials(sweep.id)}.items() <= runs.items()
+    ledger.outbox.sent(*(message.id for message in (start, *begun)))
+    ledger.move_sweep(sweep.id, SweepState.FAILED)
+    ledger.outbox.sent(*(message.id for message in ledger.outbox.waiting(sweep.id)))
+    ledger.close()
+
+
 def test_workers_train_one_trial_after_another(finished_sweep: Outcome, home: Home) -> None:
     """Tune makes a trial of its own for a worker, and none for what it trains after the first."""
     lanes = list((home.sweep(finished_sweep.sweep.id) / "tune").glob("lane-*"))
