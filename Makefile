@@ -53,13 +53,13 @@ lock: setup
 	  --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
 
 backbones: setup
-	$(BIN)/python -m trainables.backbone_table
+	$(BIN)/python -m trainables.architectures.table_writer
 
 errors-doc: setup
 	$(BIN)/python -m tests.errors.page
 
 vocabulary-doc: setup
-	$(BIN)/python -m service.vocabulary_page
+	$(BIN)/python -m service.explanations.vocabulary_page
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

@@ -23,8 +23,8 @@ import machines
 import psutil
 from sides import HERE, MELTPOINT, run_json
 
-from trainables.activation_cache import stored_entries
-from trainables.datasets import load_table
+from trainables.activations import stored_entries
+from trainables.datasets.sources import load_table
 
 TRIAL = "sweep:trial"
 SPEC = """\

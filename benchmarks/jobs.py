@@ -30,8 +30,8 @@ class Job:
     @classmethod
     def of(cls, spec: SweepSpec, *, scratch: Path) -> Job:
         """The job of a sweep file whose algorithm is `points` and whose images are files."""
-        from trainables.datasets import load_table
-        from trainables.prepared import prepare
+        from trainables.datasets.sources import load_table
+        from trainables.stores.prepared import prepare
 
         table = load_table(spec.data.source, base_dir=spec.folder, root=spec.data.root)
         data = prepare(spec.data, base_dir=spec.folder, root=scratch)

@@ -34,17 +34,17 @@ from sides import MELTPOINT, run_json
 
 from search_spaces import Recipe, SweepSpec, load_spec
 from service.clocks import now_ms
-from service.homes import Home
 from service.ledgers import Ledger
-from trainables.datasets import load_table
-from trainables.devices import CPU
-from trainables.evaluation import score
-from trainables.freed_memory import keep_freed_memory
-from trainables.images import decode
-from trainables.prefixes import frozen_prefix
-from trainables.prepared import PreparedData, prepare
-from trainables.training import Trainer
-from trainables.views import view_kinds
+from service.settings import Home
+from trainables.activations.prefixes import frozen_prefix
+from trainables.augmentations import view_kinds
+from trainables.datasets.images import decode
+from trainables.datasets.sources import load_table
+from trainables.devices import keep_freed_memory
+from trainables.devices.devices import CPU
+from trainables.stores.prepared import PreparedData, prepare
+from trainables.training.evaluation import score
+from trainables.training.trainer import Trainer
 
 REPETITIONS = 15
 CORES = 2

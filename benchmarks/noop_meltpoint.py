@@ -16,8 +16,7 @@ from pathlib import Path
 from noop_options import shape_parser
 
 from search_spaces import parse_spec
-from service.environments import prepare_environment
-from service.homes import Home
+from service.settings import Home, prepare_environment
 
 SPEC = """
 name: noop

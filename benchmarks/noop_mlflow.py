@@ -17,7 +17,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from noop_options import shape_parser
 
-from service.tracking import use_write_ahead_log
+from service.tracking.trackers import use_write_ahead_log
 
 PARAMS = 30
 """A recipe's names."""

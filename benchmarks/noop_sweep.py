@@ -9,18 +9,16 @@ from noop_worker import NoopWorker
 
 from search_spaces import SweepSpec
 from service.clocks import now_ms
-from service.clusters import connect, forking
-from service.homes import Home
-from service.ledgers import Ledger
-from service.records import Trial
-from service.resources import allot
+from service.clusters.allotments import allot
+from service.clusters.connections import connect, forking
+from service.coordination import Session, new_sweep
+from service.ledgers import Ledger, SweepState, Trial
+from service.runs.helpers import Sides
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
-from service.sessions import Session, new_sweep
-from service.sides import Sides
-from service.states import SweepState
-from service.tuning import tune_session
-from trainables.trial_plans import TrialPlan
+from service.settings import Home
+from service.tune import tune_session
+from trainables.trials import TrialPlan
 
 DATA = {"name": "nothing", "digest": "0", "images": 0, "image_size": 8, "classes": {}, "source": "", "split": {}}
 PATIENCE_SECONDS = 600.0

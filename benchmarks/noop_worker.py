@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from trainables.ray_adapter import TrialWorker
+from trainables.trials.ray_worker import TrialWorker
 
 TRAIN_METRICS = 3
 

@@ -24,10 +24,10 @@ from careful_loop import train_head
 from jobs import Job
 
 from search_spaces import Recipe, load_spec
-from service.sharing_plans import HELD_BYTES
-from trainables.prepared import PreparedData, prepare
-from trainables.sharing import SharingPlan
-from trainables.training import Trainer
+from service.plans.sharing import HELD_BYTES
+from trainables.activations import SharingPlan
+from trainables.stores.prepared import PreparedData, prepare
+from trainables.training.trainer import Trainer
 
 MIX = Path(__file__).parent / "mixes" / "head.yaml"
 BATCH = 32

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-MELTPOINT = [sys.executable, "-c", "from service.cli import script; script()"]
+MELTPOINT = [sys.executable, "-c", "from service.commands.app import script; script()"]
 TITLES = {
     "a": "plain Ray Tune function trainable",
     "b": "careful loop over hand-made features",

@@ -23,10 +23,10 @@ import torch
 from PIL import Image
 
 from search_spaces import DataSpec, Recipe
-from search_spaces.sizes import format_size, parse_size
-from trainables.prepared import PreparedData, prepare
-from trainables.training import Trainer
-from trainables.views import draw
+from search_spaces.documents import format_size, parse_size
+from trainables.augmentations.views import draw
+from trainables.stores.prepared import PreparedData, prepare
+from trainables.training.trainer import Trainer
 
 SOURCE_PIXELS = 48
 WARM_UP_IMAGES = 512

@@ -9,7 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from search_spaces import SweepSpec
-from trainables.datasets import load_table
+from trainables.datasets.sources import load_table
 
 PHOTOS = 64
 

@@ -2,14 +2,18 @@
 
 from search_spaces.backbones import BACKBONES, BackboneInfo, map_side, resolve_freeze_depth
 from search_spaces.documents import Document, load_document
-from search_spaces.domains import Choice, Domain, Fixed, Range, Value
 from search_spaces.errors import MISSING, MeltpointError, Problem, SpecError, did_you_mean
-from search_spaces.grids import grid_points, grid_size
-from search_spaces.metrics import METRICS
-from search_spaces.recipe import Recipe
+from search_spaces.recipes import PARAMETERS, Parameter, Recipe, Value
 from search_spaces.records import GROUPS, Record
-from search_spaces.schedulers import rungs_below
-from search_spaces.sections import (
+from search_spaces.spaces import SHIPPED, Choice, Entry, Fixed, Space, grid_size, sample, shipped_document
+from search_spaces.spaces.domains import Domain, Range
+from search_spaces.spaces.grids import grid_points
+from search_spaces.spaces.parser import parse_space
+from search_spaces.spaces.space import Condition, Point
+from search_spaces.sweeps import METRICS, varying_names
+from search_spaces.sweeps.forecasts import expected_recipes, recipes_drawn, values_used, weights_used
+from search_spaces.sweeps.scheduler_rules import rungs_below
+from search_spaces.sweeps.sections import (
     SCHEDULER_KEYS,
     BudgetSpec,
     DataSpec,
@@ -20,12 +24,7 @@ from search_spaces.sections import (
     SearchSpec,
     SplitSpec,
 )
-from search_spaces.shipped import SHIPPED, shipped_document
-from search_spaces.space import Condition, Entry, Point, Space, sample
-from search_spaces.space_parser import parse_space
-from search_spaces.spec import SweepSpec, load_spec, parse_spec
-from search_spaces.surveys import expected_recipes, recipes_drawn, values_used, varying_names, weights_used
-from search_spaces.vocabulary import PARAMETERS, Parameter
+from search_spaces.sweeps.spec import SweepSpec, load_spec, parse_spec
 
 __all__ = [
     "BACKBONES",

@@ -16,12 +16,11 @@ from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from search_spaces import load_spec
-from service.environments import prepare_environment
-from service.homes import Home
-from service.outputs import stderr
+from service.settings import Home, prepare_environment
+from service.terminals import stderr
 
 if TYPE_CHECKING:
-    from service.runners import Outcome
+    from service.runs.runner import Outcome
 
 DIGITS = ("zero", "one", "two")
 DIGITS_PER_CLASS = 40
@@ -151,7 +150,7 @@ def home(pytestconfig: pytest.Config) -> Home:
 @pytest.fixture(scope="session")
 def ray_once(home: Home) -> Iterator[None]:
     """Ray and a fork server, started once; sweeps inside the session find them running and leave them so."""
-    from service.clusters import connect, forking
+    from service.clusters.connections import connect, forking
 
     with forking(), connect():
         yield
@@ -182,7 +181,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished_sweep(home: Home, ray_once: None, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """A real sweep: seven recipes drawn, some of which diverge; its data comes from a folder beside its file."""
-    from service.runners import run_sweep
+    from service.runs.runner import run_sweep
 
     folder = tmp_path_factory.mktemp("sweep")
     shutil.copytree(tiny_folder, folder / "photos")

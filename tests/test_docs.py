@@ -11,9 +11,9 @@ import pytest
 from typer.main import get_command
 
 from search_spaces import PARAMETERS, SHIPPED, parse_spec
-from service.cli import app
-from service.settings import Settings
-from service.vocabulary_page import PAGE, render
+from service.commands.app import app
+from service.explanations.vocabulary_page import PAGE, render
+from service.settings.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 SHARED: Final = ("-o", "--output", "--home", "-h", "--help")

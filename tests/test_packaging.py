@@ -19,8 +19,8 @@ def test_the_wheel_holds_the_three_packages_and_their_data(tmp_path: Path) -> No
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"service", "trainables", "search_spaces"}
     for needed in (
-        "search_spaces/shipped/lecture7.yaml",
-        "service/migrations/versions/0001_first_schema.py",
+        "search_spaces/spaces/shipped/lecture7.yaml",
+        "service/ledgers/migrations/versions/0001_first_schema.py",
         "service/py.typed",
     ):
         assert needed in names

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import did_you_mean
-from search_spaces.own_code import EXTENSIONS, ExtensionKind, is_function_name
+from search_spaces.extensions import EXTENSIONS, ExtensionKind, is_function_name
 from trainables.errors import OwnCodeError
 
 __all__ = ["call_own", "importable_from", "load_own", "own_error", "wrong_result"]

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from search_spaces.own_code import ExtensionKind
+from search_spaces.extensions import ExtensionKind
 
 Prefix = Literal["invariant", "per view", "per batch", "moves the boundary"]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from search_spaces.errors import one_of
-from search_spaces.own_code import is_own
+from search_spaces.extensions import is_own
 from search_spaces.records.base import About, Fraction, Number, OpenChoice, Origin, Record
 
 AUGMENT_POLICIES: Final[Mapping[str, About]] = MappingProxyType(
@@ -37,7 +37,7 @@ AUGMENT_POLICIES: Final[Mapping[str, About]] = MappingProxyType(
         ),
     }
 )
-"""Every augmentation that comes with the package; how each is made is in trainables.views."""
+"""Every augmentation that comes with the package; how each is made is in trainables.augmentations.views."""
 
 
 def _known_policy(name: str) -> str:

@@ -1,1 +1,1 @@
-"""What each command does; `service.cli` imports them one at a time."""
+"""What each command does; `service.commands.app` imports them one at a time."""

@@ -16,11 +16,10 @@ from rich.console import Console
 
 from service.clocks import now_ms
 from service.errors import TrackingError
-from service.homes import Home
-from service.ledgers import Ledger
-from service.outputs import working
-from service.records import Sweep
-from service.shared_views import view_address
+from service.ledgers import Ledger, Sweep
+from service.settings import Home
+from service.terminals import working
+from service.tracking import view_address
 
 HOST = "127.0.0.1"
 READY_SECONDS = 90.0

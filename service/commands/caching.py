@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import typer
 
 from search_spaces import Problem, SpecError
-from search_spaces.sections import parse_duration
-from search_spaces.sizes import format_size, parse_size
-from service.caches import CachedFolder, due, list_cache, remove
+from search_spaces.documents import format_size, parse_duration, parse_size
 from service.clocks import now_ms
-from service.homes import Home
-from service.outputs import Format, counted, print_data, print_table, stderr
-from service.records import Json
+from service.formats import Format, counted
+from service.ledgers import Json
+from service.settings import Home
+from service.terminals import print_data, print_table, stderr
+from service.upkeep.caches import CachedFolder, due, list_cache, remove
 
 SECONDS_A_DAY = 86400.0
 

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from search_spaces.backbones import BACKBONES, BackboneInfo
 from search_spaces.errors import did_you_mean
 from service.errors import UsageError
-from service.outputs import Format, counted, print_data, print_table, stderr
-from trainables.weights_at_hand import weights_at_hand
+from service.formats import Format, counted
+from service.terminals import print_data, print_table, stderr
+from trainables.weights import weights_at_hand
 
 _GLOB: Final = "*?["
 _HEADER: Final = ("name", "family", "stages", "parameters", "multiply-adds", "image", "at hand", "weights")

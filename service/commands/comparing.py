@@ -7,11 +7,10 @@ from itertools import groupby
 from typing import Any
 
 from service.commands.listing import open_ledger
-from service.comparisons import Comparison, Difference
-from service.homes import Home
-from service.leaderboards import Leaderboard
-from service.outputs import Format, print_data, print_table, stderr, stdout
-from service.recipe_columns import short
+from service.formats import Format
+from service.reports import Comparison, Difference, Leaderboard, short
+from service.settings import Home
+from service.terminals import print_data, print_table, stderr, stdout
 
 LONGEST_CELL = 60
 

@@ -8,8 +8,7 @@ from typing import Final
 import typer
 from typer.completion import get_completion_inspect_parameters, shell_complete
 
-from service.completions import VARIABLE
-from service.outputs import stderr
+from service.terminals import VARIABLE, stderr
 
 __all__ = ["completion", "register_shells"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from service.checkups import Finding, Level, Surroundings, examine, examine_ray_start
-from service.environments import prepare_environment
-from service.homes import Home
-from service.outputs import Format, own_stdout, print_data, print_table, working
-from service.settings import sources
+from service.formats import Format
+from service.settings import Home, prepare_environment
+from service.settings.settings import sources
+from service.terminals import own_stdout, print_data, print_table, working
+from service.upkeep import Finding, Level, Surroundings, examine, examine_ray_start
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 

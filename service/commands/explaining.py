@@ -5,8 +5,10 @@ from __future__ import annotations
 from search_spaces.backbones import BACKBONES
 from search_spaces.errors import did_you_mean
 from service.errors import UsageError
-from service.outputs import Format, print_data, print_table, stderr, stdout
-from service.topics import TOPICS, find
+from service.explanations import TOPICS
+from service.explanations.topics import find
+from service.formats import Format
+from service.terminals import print_data, print_table, stderr, stdout
 
 
 def explain(name: str | None, form: Format) -> None:

@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import SHIPPED, Space, SweepSpec, did_you_mean, load_spec, parse_space, shipped_document
-from search_spaces.inspection import conditions, default_in, domain_as_written, domain_in_words, is_shown
-from search_spaces.shipped import shipped_text
-from search_spaces.space import Entry
-from search_spaces.surveys import varying_names
+from search_spaces.spaces import (
+    Entry,
+    conditions,
+    default_in,
+    domain_as_written,
+    domain_in_words,
+    is_shown,
+    shipped_text,
+)
+from search_spaces.sweeps import varying_names
 from service.errors import UsageError
-from service.outputs import Format, counted, print_data, print_table, stderr
+from service.formats import Format, counted
+from service.terminals import print_data, print_table, stderr
 
 
 def spaces(name: str | None, assign: Sequence[str], form: Format) -> None:

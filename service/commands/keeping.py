@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from service.backups import Contents
 from service.clocks import now_ms
 from service.commands.listing import open_ledger
-from service.homes import Home
-from service.ledgers import Ledger
-from service.outputs import counted, working
+from service.formats import counted
+from service.ledgers import Contents, Ledger
+from service.settings import Home
+from service.terminals import working
 
 
 def backup(file: Path, home: Home, console: Console) -> None:

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from search_spaces.sizes import format_size
+from search_spaces.documents import format_size
 from service.clocks import now_ms
-from service.drivers import mark_interrupted
 from service.errors import SweepNotFoundError
-from service.homes import Home
-from service.kept_checkpoints import space_taken
-from service.leaderboards import Leaderboard
-from service.ledgers import Ledger
-from service.outputs import Format, counted, print_data, print_table, stderr
-from service.records import Json, Standing, Sweep
+from service.formats import Format, counted
+from service.ledgers import Json, Ledger, Standing, Sweep
+from service.reports import Leaderboard
+from service.runs import space_taken
+from service.runs.leases import mark_interrupted
+from service.settings import Home
+from service.terminals import print_data, print_table, stderr
 
 
 def ls(form: Format, home: Home) -> None:

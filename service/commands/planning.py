@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from search_spaces import SweepSpec, varying_names
-from search_spaces.sizes import format_size
-from service.homes import Home
-from service.machines import memory_available
-from service.outputs import Format, counted, own_stdout, print_data, print_table, stdout
-from service.plans import SweepPlan, WeightsNeed, plan_sweep
-from service.recipe_columns import heading, short
-from service.records import Json
-from trainables.splits import SPLITS
+from search_spaces.documents import format_size
+from service.clusters import memory_available
+from service.formats import Format, counted
+from service.ledgers import Json
+from service.plans.sweep_plans import SweepPlan, WeightsNeed, plan_sweep
+from service.reports import heading, short
+from service.settings import Home
+from service.terminals import own_stdout, print_data, print_table, stdout
+from trainables.datasets import SPLITS
 
 CLASSES_SHOWN = 20
 ERROR_SEEN = (

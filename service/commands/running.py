@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from search_spaces import SweepSpec, parse_spec
+from service.clusters import Early
 from service.commands.listing import open_ledger
-from service.early_starts import Early
 from service.errors import UsageError
-from service.homes import Home
-from service.leaderboards import Leaderboard
-from service.outputs import Format, brief, counted, own_stdout, print_data, print_table
-from service.records import Standing, Sweep, Trial
-from service.runners import Outcome, resume_sweep, run_sweep
-from service.states import SweepState
+from service.formats import Format, counted
+from service.ledgers import Standing, Sweep, SweepState, Trial
+from service.reports import Leaderboard
+from service.runs.runner import Outcome, resume_sweep, run_sweep
+from service.settings import Home
+from service.terminals import brief, own_stdout, print_data, print_table
 
 TOP = 10
 

@@ -14,12 +14,13 @@ from typing import Final
 from rich.console import Console
 
 from search_spaces import MeltpointError
-from search_spaces.document_writer import write_document
-from search_spaces.json_schema import TITLE, sweep_schema
-from search_spaces.own_code import is_own
+from search_spaces.documents import write_document
+from search_spaces.extensions import is_own
+from search_spaces.schemas import TITLE, sweep_schema
 from service.errors import UsageError
-from service.outputs import Format, print_data, stdout, working
-from trainables.weights_at_hand import weights_at_hand
+from service.formats import Format
+from service.terminals import print_data, stdout, working
+from trainables.weights import weights_at_hand
 
 SCHEMA_FILE: Final = "meltpoint.schema.json"
 _DEFAULT_DATA: Final = "digits"
@@ -76,9 +77,9 @@ def sweep_text(file: Path, source: str) -> str:
 def _source(data: str, file: Path, console: Console) -> str:
     """`data` as the sweep file must say it: a path from the file's folder, once it is seen to hold images."""
     with working(console, "reading the images' names"):
-        from trainables.datasets import DATASETS, load_table
-        from trainables.files import is_uri
-        from trainables.torchvision_sets import TORCHVISION_PREFIX
+        from trainables.datasets import is_uri
+        from trainables.datasets.sources import DATASETS, load_table
+        from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX
 
         place = Path(data).expanduser()
         if data in DATASETS or data.startswith(TORCHVISION_PREFIX) or is_uri(data):

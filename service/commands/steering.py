@@ -9,9 +9,9 @@ from rich.console import Console
 
 from service.commands.listing import open_ledger
 from service.errors import UsageError
-from service.homes import Home
-from service.outputs import working
-from service.records import Sweep, Wish
+from service.ledgers import Sweep, Wish
+from service.settings import Home
+from service.terminals import working
 
 HEEDED_SECONDS = 60.0
 

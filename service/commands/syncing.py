@@ -7,12 +7,13 @@ from contextlib import closing
 from rich.console import Console
 
 from service.clocks import now_ms
-from service.drivers import mark_interrupted
-from service.homes import Home
+from service.formats import counted
 from service.ledgers import Ledger
-from service.outputs import brief, counted, working
-from service.senders import Sender
-from service.tracking import Tracker
+from service.runs.leases import mark_interrupted
+from service.settings import Home
+from service.terminals import brief, working
+from service.tracking import Sender
+from service.tracking.trackers import Tracker
 
 PATIENCE_SECONDS = 3600.0
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search_spaces import SweepSpec, grid_size, load_spec
-from service.outputs import Format, counted, print_data, stdout
+from service.formats import Format, counted
+from service.terminals import print_data, stdout
 
 
 def validate(path: Path, form: Format, *, assign: Sequence[str] = ()) -> None:

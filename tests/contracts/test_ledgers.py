@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from service.causes import Cause
 from service.errors import (
     BackupError,
     LeaseError,
@@ -21,9 +20,7 @@ from service.errors import (
     SweepNotFoundError,
     TransitionError,
 )
-from service.ledgers import Ledger
-from service.records import Ending, EpochRow, Happening, Sweep, Trial, Wish
-from service.states import SweepState, TrialState
+from service.ledgers import Cause, Ending, EpochRow, Happening, Ledger, Sweep, SweepState, Trial, TrialState, Wish
 
 
 class Ticks:
@@ -387,7 +384,7 @@ def test_several_processes_may_open_a_new_ledger_at_once(
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     if kind == "postgresql":
         url = request.getfixturevalue("new_postgresql")()
-    code = "import sys; from service.ledgers import Ledger; Ledger(sys.argv[1], clock=int).close()"
+    code = "import sys; from service.ledgers.ledger import Ledger; Ledger(sys.argv[1], clock=int).close()"
     command = [sys.executable, "-c", code, url]
     started = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(3)]
     assert [(process.communicate()[1].decode(), process.returncode) for process in started] == [("", 0)] * 3

@@ -16,14 +16,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, create_engine, insert, text
 
 from search_spaces import parse_spec
-from service.databases import MIGRATIONS, VERSION_TABLE, open_database
+from service.coordination.replays import replay
 from service.errors import LedgerError
-from service.ledgers import Ledger
-from service.replays import replay
+from service.ledgers import Ledger, SweepState, TrialState
+from service.ledgers.databases import MIGRATIONS, VERSION_TABLE, open_database
+from service.ledgers.tables import metadata
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
-from service.states import SweepState, TrialState
-from service.tables import metadata
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 OLDER = sorted(GOLDEN.glob("ledger-*.zip"))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from unittest import mock
 
-from service import cli
+from service.commands import app as cli
 from tests.errors.folders import Folder
 from tests.errors.privileges import as_anyone
 

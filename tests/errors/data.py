@@ -164,7 +164,7 @@ def without_elpv(folder: Folder) -> Sequence[str]:
 
 def damaged_store(folder: Folder) -> Sequence[str]:
     from search_spaces import DataSpec
-    from trainables.prepared import prepare
+    from trainables.stores.prepared import prepare
 
     folder.photos()
     kept = prepare(DataSpec(source="photos", image_size=32), base_dir=folder.path, root=folder.path / "home" / "data")

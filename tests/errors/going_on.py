@@ -8,8 +8,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from unittest import mock
 
-from service.ledgers import Ledger
-from service.states import SweepState
+from service.ledgers import Ledger, SweepState
 from tests.errors.cases import Case, Section
 from tests.errors.folders import Folder
 from tests.errors.machines import at_home, two_sweeps

@@ -93,7 +93,7 @@ def ray_that_fails(folder: Folder) -> Sequence[str]:
         "or the GCS has become overloaded."
     )
     folder.during.enter_context(mock.patch("ray.is_initialized", return_value=False))
-    folder.during.enter_context(mock.patch("service.clusters.RayHead", return_value=mock.Mock()))
+    folder.during.enter_context(mock.patch("service.clusters.connections.RayHead", return_value=mock.Mock()))
     folder.during.enter_context(mock.patch("ray.init", side_effect=Exception(said)))
     return folder.sweep("digits")
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from service.environments import prepare_environment
-from service.homes import Home
+from service.settings import Home, prepare_environment
 from tests.errors.cases import FOLDER_SHOWN, HOME_SHOWN, Case, Section, run
 from tests.errors.data import IMAGES, MANIFESTS, SOURCES, SPLITS, STORES
 from tests.errors.folders import Folder
@@ -98,7 +97,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         home = Home(Path(name) / "home").create()
         prepare_environment(home)
-        from service.clusters import connect, forking  # Ray reads its environment when it is imported
+        from service.clusters.connections import connect, forking  # Ray reads its environment when it is imported
 
         cells = {}
         with forking(), connect():

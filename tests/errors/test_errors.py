@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
-from service.homes import Home
+from service.settings import Home
 from tests.errors.cases import Case, Section, run
 from tests.errors.data import IMAGES
 from tests.errors.folders import Folder

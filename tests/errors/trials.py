@@ -10,9 +10,9 @@ import torch
 from search_spaces import MeltpointError, load_spec
 from tests.errors.cases import Case, Section
 from tests.errors.folders import Folder
-from trainables.prepared import PreparedData, prepare
-from trainables.trial_plans import TrialPlan
-from trainables.trials import TrialTraining
+from trainables.stores.prepared import PreparedData, prepare
+from trainables.trials import TrialPlan
+from trainables.trials.trial import TrialTraining
 
 FAST = "optimizer: {name: adamw, lr: 100, weight_decay: 1}"
 

@@ -12,7 +12,7 @@ import torch
 
 from tests.errors.cases import Case, Section, code
 from tests.errors.folders import Folder, sha256
-from trainables.weights import _load_pretrained
+from trainables.weights.weights import _load_pretrained
 
 RESNET = "backbone: torchvision/resnet18"
 

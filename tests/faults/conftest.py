@@ -45,10 +45,10 @@ def sweep_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def whole(sweep_folder: Path, ray_once: None, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Where the sweep ran without any trouble."""
     from search_spaces import load_spec
-    from service.homes import Home
-    from service.outputs import stderr
-    from service.runners import run_sweep
-    from service.states import SweepState
+    from service.ledgers import SweepState
+    from service.runs.runner import run_sweep
+    from service.settings import Home
+    from service.terminals import stderr
     from tests.faults.programs import Place
 
     place = Place(sweep_folder, tmp_path_factory.mktemp("whole"))

@@ -20,10 +20,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from service.clocks import now_ms
-from service.leaderboards import Leaderboard
-from service.ledgers import Ledger
-from service.records import Trial
-from service.states import SweepState
+from service.ledgers import Ledger, SweepState, Trial
+from service.reports import Leaderboard
 
 MELTPOINT = Path(sys.executable).with_name("meltpoint")
 PATIENCE_SECONDS = 180

@@ -13,12 +13,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from search_spaces import load_spec
-from service.homes import Home
-from service.ledgers import Ledger
-from service.outputs import stderr
-from service.records import Message, Sweep
-from service.runners import run_sweep
-from service.senders import Sender
+from service.ledgers import Ledger, Message, Sweep
+from service.runs.runner import run_sweep
+from service.settings import Home
+from service.terminals import stderr
+from service.tracking import Sender
 from tests.faults.programs import Place, until
 
 Record = Callable[[str, object], None]
@@ -58,7 +57,7 @@ def test_a_full_disk_under_checkpoints_is_waited_for(
     capfd: pytest.CaptureFixture[str],
     record_property: Record,
 ) -> None:
-    monkeypatch.setattr("service.causes.Retries.pause_before", lambda *_: 1.0)
+    monkeypatch.setattr("service.coordination.retries.Retries.pause_before", lambda *_: 1.0)
     monkeypatch.setattr(Home, "sweep", lambda _, sweep_id: small_disk / sweep_id)
     (tmp_path / "s.yaml").write_text(SPEC.format(photos=tiny_folder))
     ballast: list[Path] = []

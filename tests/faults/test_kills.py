@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service.records import Trial
-from service.states import TrialState
+from service.ledgers import Trial, TrialState
 from tests.faults.programs import Place, kill_all, points_in_mlflow, states_in_mlflow
 
 pytestmark = pytest.mark.ray

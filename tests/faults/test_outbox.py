@@ -18,12 +18,10 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from service.homes import Home
-from service.ledgers import Ledger
-from service.records import Ending, EpochRow
-from service.senders import Sender
-from service.states import SweepState, TrialState
-from service.tracking import Tracker
+from service.ledgers import Ending, EpochRow, Ledger, SweepState, TrialState
+from service.settings import Home
+from service.tracking import Sender
+from service.tracking.trackers import Tracker
 from tests.faults.programs import until
 from tests.faults.proxies import Faults, flaky
 
@@ -101,7 +99,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-    monkeypatch.setattr("service.senders.GIVE_UP_SECONDS", 60.0)
+    monkeypatch.setattr("service.tracking.senders.GIVE_UP_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -188,7 +186,7 @@ def test_mlflow_away_for_a_while_gets_it_all_when_it_is_back(
     record_property: Record,
 ) -> None:
     """The first test here, so that the server starts once."""
-    monkeypatch.setattr("service.senders.GIVE_UP_SECONDS", 3600.0)
+    monkeypatch.setattr("service.tracking.senders.GIVE_UP_SECONDS", 3600.0)
     sweep_id = recorded(ledger, "away")
     sender = sender_of(ledger, sweep_id, place)
     try:

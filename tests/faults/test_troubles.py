@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from search_spaces import load_spec
-from service import tuning
-from service.causes import RETRIES, Cause
 from service.clocks import now_ms
-from service.homes import Home
-from service.ledgers import Ledger
-from service.outputs import stderr
-from service.runners import run_sweep
-from service.states import SweepState, TrialState
+from service.coordination.retries import RETRIES
+from service.ledgers import Cause, Ledger, SweepState, TrialState
+from service.runs.runner import run_sweep
+from service.settings import Home
+from service.terminals import stderr
+from service.tune import tune_runs as tuning
 from tests.own_modules import write_module
 
 Record = Callable[[str, object], None]
@@ -67,7 +66,7 @@ def test_trials_in_trouble_are_tried_again_and_trouble_no_other(
     monkeypatch: pytest.MonkeyPatch,
     record_property: Record,
 ) -> None:
-    monkeypatch.setattr("service.causes.Retries.pause_before", lambda *_: 0.2)
+    monkeypatch.setattr("service.coordination.retries.Retries.pause_before", lambda *_: 0.2)
     monkeypatch.setattr(tuning, "HANG_SECONDS", HANG_SECONDS)
     name = write_module(tmp_path, f"from pathlib import Path\nHERE = Path({str(tmp_path)!r})\n{AUGMENTATION}")
     same = "backbone: timm/test_efficientnet, weights: random, freeze_depth: 0, batch_size: 16"

@@ -11,7 +11,7 @@ import pytest
 
 from search_spaces import DataSpec
 from tests.own_modules import Write, write_module
-from trainables.prepared import PreparedData, prepare
+from trainables.stores.prepared import PreparedData, prepare
 
 
 @pytest.fixture(scope="session")

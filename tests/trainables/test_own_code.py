@@ -8,19 +8,19 @@ import pytest
 import torch
 
 from search_spaces import DataSpec, Recipe, load_spec
-from search_spaces.own_backbones import count_stages_by
+from search_spaces.extensions import count_stages_by
 from tests.own_modules import Write, write_module
-from trainables.datasets import load_table
+from trainables.architectures import count_stages
+from trainables.augmentations.views import draw
+from trainables.datasets.sources import load_table
 from trainables.errors import DataError, OwnCodeError
-from trainables.evaluation import score
-from trainables.own_backbones import count_stages
 from trainables.own_code import load_own
-from trainables.own_metrics import own_metrics, with_own_metrics
-from trainables.prepared import PreparedData, prepare
-from trainables.training import Trainer
-from trainables.trial_plans import TrialPlan
-from trainables.trials import TrialTraining
-from trainables.views import draw
+from trainables.stores.prepared import PreparedData, prepare
+from trainables.training import own_metrics, with_own_metrics
+from trainables.training.evaluation import score
+from trainables.training.trainer import Trainer
+from trainables.trials import TrialPlan
+from trainables.trials.trial import TrialTraining
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_code" / "stripes.yaml"
 
@@ -78,7 +78,7 @@ def test_an_own_augmentation_changes_the_training(write: Write, tiny: PreparedDa
 
 def test_own_data_sets_give_pairs_or_a_table(write: Write, tiny_folder: Path, tmp_path: Path) -> None:
     name = write(
-        "from trainables.tables import ImageTable\n"
+        "from trainables.datasets.tables import ImageTable\n"
         "def paths(folder):\n    files = sorted(folder.rglob('*.png'))\n"
         "    return [(file.relative_to(folder), file.parent.name) for file in files]\n"
         "def numbers(folder):\n    return [(np.full((4, 4), 40 * n, np.uint8), n % 2) for n in range(6)]\n"

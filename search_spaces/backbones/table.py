@@ -1,0 +1,187 @@
+"""The backbones a recipe may name, and what has to be known of them without loading torch.
+
+`backbones.tsv` has a row for each, `refused.tsv` the models that were examined and cannot be used; `make backbones`
+writes both from the models themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Final, Literal, cast
+
+from search_spaces.errors import MeltpointError, did_you_mean
+from search_spaces.extensions import own_stages
+
+Sizing = Literal["any", "resized", "fixed"]
+Interpolation = Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneInfo:
+    """A feature extractor, cut into stages from the image to the features.
+
+    Args:
+        family: the design, as the library calls its module.
+        parameters: how many, without the classifier.
+        multiply_adds: of one image of `input_size`, without the classifier.
+        input_size: height and width in pixels of the images it was trained on.
+        sizing: `any` image size; `resized`: its positions are interpolated to another; `fixed`: no other.
+        features: length of the vector that a classifier sees.
+        map_size: height and width of the feature maps (B, features, h, w) that are pooled to that vector, of images
+            of `input_size`; 0 where the last stage gives none.
+        mean, std: normalise RGB values in 0..1.
+        interpolation: how the images it was trained on were resized, which counts as long as its weights do.
+        weights_source: `package:NAME` on the package registry, `url:` of a file, `hub:NAME` on Hugging Face's
+            hub; empty where no pretrained weights are known.
+    """
+
+    name: str
+    family: str
+    stages: int
+    features: int
+    map_size: int
+    parameters: int
+    multiply_adds: int
+    input_size: int
+    sizing: Sizing
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Interpolation
+    weights_source: str
+
+    @property
+    def weights_package(self) -> str | None:
+        """The distribution that carries the pretrained weights, None where they come from elsewhere."""
+        kind, _, name = self.weights_source.partition(":")
+        return name if kind == "package" else None
+
+    @property
+    def description(self) -> str:
+        millions, giga = self.parameters / 1e6, self.multiply_adds / 1e9
+        return f"{self.family}: {millions:.1f} M parameters, {giga:.2f} G multiply-adds at {self.input_size} px"
+
+    @property
+    def paper(self) -> str:
+        return _PAPERS.get(self.family, "https://github.com/huggingface/pytorch-image-models")
+
+
+_PAPERS: Final[Mapping[str, str]] = {
+    "resnet": "He et al. 2016, https://arxiv.org/abs/1512.03385",
+    "mobilenet_v2": "Sandler et al. 2018, https://arxiv.org/abs/1801.04381",
+    "mobilenet_v3": "Howard et al. 2019, https://arxiv.org/abs/1905.02244",
+    "mobilenetv3": "Howard et al. 2019, https://arxiv.org/abs/1905.02244",
+    "efficientnet": "Tan & Le 2019, https://arxiv.org/abs/1905.11946",
+    "convnext": "Liu et al. 2022, https://arxiv.org/abs/2201.03545",
+    "densenet": "Huang et al. 2017, https://arxiv.org/abs/1608.06993",
+    "vgg": "Simonyan & Zisserman 2015, https://arxiv.org/abs/1409.1556",
+    "regnet": "Radosavovic et al. 2020, https://arxiv.org/abs/2003.13678",
+    "vit": "Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929",
+    "vision_transformer": "Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929",
+    "swin": "Liu et al. 2021, https://arxiv.org/abs/2103.14030",
+    "swin_transformer": "Liu et al. 2021, https://arxiv.org/abs/2103.14030",
+}
+
+TABLE: Final = Path(__file__).with_name("backbones.tsv")
+REFUSED_TABLE: Final = Path(__file__).with_name("refused.tsv")
+COLUMNS: Final = tuple(field.name for field in fields(BackboneInfo))
+
+
+class _Table(Mapping[str, BackboneInfo]):
+    """The rows of the table by name, read when first asked for and parsed one by one."""
+
+    @cached_property
+    def _rows(self) -> dict[str, str]:
+        text = TABLE.read_text(encoding="utf-8")
+        return {row.partition("\t")[0]: row for row in text.splitlines()[1:]}
+
+    def __getitem__(self, name: str) -> BackboneInfo:
+        return _parse(self._rows[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+
+def _parse(row: str) -> BackboneInfo:
+    cells = dict(zip(COLUMNS, row.split("\t"), strict=True))
+    return BackboneInfo(
+        name=cells["name"],
+        family=cells["family"],
+        stages=int(cells["stages"]),
+        features=int(cells["features"]),
+        map_size=int(cells["map_size"]),
+        parameters=int(cells["parameters"]),
+        multiply_adds=int(cells["multiply_adds"]),
+        input_size=int(cells["input_size"]),
+        sizing=cast(Sizing, cells["sizing"]),
+        mean=_triple(cells["mean"]),
+        std=_triple(cells["std"]),
+        interpolation=cast(Interpolation, cells["interpolation"]),
+        weights_source=cells["weights_source"],
+    )
+
+
+def _triple(cell: str) -> tuple[float, float, float]:
+    red, green, blue = map(float, cell.split(","))
+    return red, green, blue
+
+
+BACKBONES: Final[Mapping[str, BackboneInfo]] = _Table()
+
+
+@cache
+def refused() -> Mapping[str, str]:
+    """Why models of the libraries that are not in the table cannot be used, by name."""
+    rows = (row.partition("\t") for row in REFUSED_TABLE.read_text(encoding="utf-8").splitlines())
+    return {name: reason for name, _, reason in rows}
+
+
+def why_unknown(name: str) -> str:
+    """What to say of a backbone that is not in the table."""
+    reason = refused().get(name)
+    return (
+        f"unknown backbone{did_you_mean(name, BACKBONES)}" if reason is None else f"cannot be cut into stages: {reason}"
+    )
+
+
+def stage_count(backbone: str) -> int:
+    """How many stages a backbone has, one of the table or the user's own.
+
+    Raises ValueError for an own one that is broken, MeltpointError in a program that has no way to count its stages.
+    """
+    if backbone in BACKBONES:
+        return BACKBONES[backbone].stages
+    stages = own_stages(backbone)
+    if stages is None:
+        raise MeltpointError(f"the stages of backbone {backbone} can be counted only by a program that imports it")
+    return stages
+
+
+def map_side(backbone: str, image_size: int) -> int:
+    """Height and width of the last feature maps of images of `image_size` px, 0 where the backbone gives none."""
+    info = BACKBONES[backbone]
+    return math.ceil(image_size * info.map_size / info.input_size)
+
+
+def resolve_freeze_depth(depth: int | str, *, backbone: str) -> int:
+    """How many stages, counted from the image, `depth` leaves frozen: `all` every one, -k all but the last k.
+
+    Raises ValueError where the backbone has fewer stages than `depth` asks for, and as `stage_count` does.
+    """
+    stages = stage_count(backbone)
+    if depth == "all":
+        return stages
+    if isinstance(depth, str | bool) or not isinstance(depth, int):
+        raise ValueError("must be an integer or all")
+    if not -stages <= depth <= stages:
+        raise ValueError(f"must lie in {-stages}..{stages}, or be all: {backbone} has {stages} stages")
+    return depth + stages if depth < 0 else depth

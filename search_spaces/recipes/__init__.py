@@ -1,0 +1,21 @@
+"""Recipes, the vocabulary of their names and values, and the combinations that are refused."""
+
+from search_spaces.recipes.combinations import CAUTIONS, RULES, Caution, Rule, Setting, broken_rules, cautions
+from search_spaces.recipes.recipe import Recipe
+from search_spaces.recipes.values import Value, same
+from search_spaces.recipes.vocabulary import PARAMETERS, Parameter
+
+__all__ = [
+    "CAUTIONS",
+    "PARAMETERS",
+    "RULES",
+    "Caution",
+    "Parameter",
+    "Recipe",
+    "Rule",
+    "Setting",
+    "Value",
+    "broken_rules",
+    "cautions",
+    "same",
+]

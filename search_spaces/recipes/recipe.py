@@ -1,0 +1,293 @@
+"""A recipe: every hyperparameter of one training, resolved and validated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from search_spaces.backbones import BACKBONES, resolve_freeze_depth, why_unknown
+from search_spaces.documents import rule_of
+from search_spaces.errors import MISSING, Problem, SpecError, did_you_mean
+from search_spaces.extensions import is_own
+from search_spaces.recipes.combinations import Setting, broken_rules
+from search_spaces.records import (
+    GROUPS,
+    About,
+    Adamw,
+    Augment,
+    Averaging,
+    Balance,
+    Clip,
+    Constant,
+    Dropout,
+    Head,
+    Lbfgs,
+    Mix,
+    NoAveraging,
+    NoPenalty,
+    OpenChoice,
+    Optimizer,
+    Penalty,
+    Record,
+    Schedule,
+    UsedWith,
+    is_used,
+    record_name,
+)
+
+Scalar = bool | int | float | str | list[float]
+
+FULL_BATCH_PART: Final = 256
+"""Images whose gradients are computed together where a batch is all of them."""
+
+_LATER_GROUPS: Final = ("schedule", "penalty", "clip", "head", "averaging")
+_LATER_NAMES: Final = (
+    *("dropout.kind", "dropout.scaling", "dropout.drop_path"),
+    *("augment.cutout", "mix.mixup", "mix.cutmix"),
+)
+"""What the first recipes did not have: at its default it counts for no identity, so that theirs stay."""
+
+_PTH_WITH_DIGEST: Final = re.compile(r".+\.pth#sha256=[0-9a-fA-F]{64}")
+
+
+class Recipe(Record):
+    """One point of a space. Equal recipes have equal identities, however they were written."""
+
+    model_config = ConfigDict(title="recipe")
+
+    backbone: Annotated[
+        str,
+        Field(description="the pretrained feature extractor, or your own function"),
+        About(description="feature extractor", paper="He 2016; Tan & Le 2019", prefix="moves the boundary"),
+        OpenChoice(kind="backbone", known=tuple(BACKBONES)),
+    ] = "timm/tf_efficientnet_lite0"
+    weights: Annotated[
+        str,
+        Field(description="pretrained, random, a .safetensors file, or FILE.pth#sha256=DIGEST"),
+        About(description="starting weights", paper="Yosinski et al. 2014", prefix="moves the boundary"),
+    ] = "pretrained"
+    freeze_depth: Annotated[
+        int,
+        Field(description="stages, counted from the image, that stay frozen; -1 is all but one"),
+        About(
+            description="how deep the backbone is thawed",
+            paper="Yosinski et al. 2014, https://arxiv.org/abs/1411.1792",
+            prefix="moves the boundary",
+        ),
+    ] = Field(default="all", validate_default=True)
+    optimizer: Optimizer = Adamw()
+    schedule: Schedule = Constant()
+    penalty: Penalty = NoPenalty()
+    clip: Clip = Clip()
+    dropout: Dropout = Dropout()
+    head: Head = Head()
+    augment: Augment = Augment()
+    mix: Mix = Mix()
+    averaging: Averaging = NoAveraging()
+    balance: Balance = Balance()
+    batch_size: Annotated[
+        int,
+        Field(ge=0, le=4096, description="images in one step; 0 is all of them, a step an epoch"),
+        About(description="images in one step", paper="Goyal et al. 2017", prefix="invariant"),
+    ] = 32
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"],
+        Field(description="number format of the forward pass; fp16 needs a GPU, bf16 works on a CPU too"),
+        About(
+            description="number format of the forward pass",
+            paper="Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740",
+            prefix="moves the boundary",
+        ),
+    ] = "fp32"
+
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, name: str) -> str:
+        if name not in BACKBONES and not is_own(name, "backbone"):
+            raise ValueError(why_unknown(name))
+        return name
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_source(cls, source: str) -> str:
+        return check_weights_source(source)
+
+    @field_validator("freeze_depth", mode="before")
+    @classmethod
+    def _resolved_depth(cls, depth: Any, info: ValidationInfo) -> int:
+        """An own backbone's depth that is resolved already is taken as it is: its module may be gone by now."""
+        backbone = info.data.get("backbone")
+        if backbone is None:
+            return 0
+        if backbone not in BACKBONES and type(depth) is int and depth >= 0:
+            return depth
+        return resolve_freeze_depth(depth, backbone=backbone)
+
+    @model_validator(mode="after")
+    def _possible_together(self) -> Self:
+        values = self.flat()
+        for rule, text in broken_rules(values, Setting()):
+            name = rule.names[0]
+            raise PydanticCustomError("combination", "{text}", {"text": text, "name": name, "value": values.get(name)})
+        return self
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, object]) -> Self:
+        """The recipe with these dotted names (`optimizer.lr`), every other name at its default.
+
+        Raises SpecError with one problem for each unknown, unused or refused value.
+        """
+        problems = list(_misnamed(values))
+        wrong = {problem.path for problem in problems}
+        nested: dict[str, Any] = {group: {"name": name} for group, name in _chosen_by_default().items()}
+        for name, value in values.items():
+            group, _, field = name.partition(".")
+            if name in wrong:
+                continue
+            if field:
+                nested.setdefault(group, {})[field] = value
+            else:
+                nested[name] = value
+        try:
+            recipe = cls(**nested)
+        except ValidationError as error:
+            problems += [_problem(detail) for detail in error.errors(include_url=False)]
+        if problems:
+            raise SpecError(problems)
+        return recipe
+
+    def flat(self) -> dict[str, Scalar]:
+        """The active values by dotted name, ready for JSON, always in the same order."""
+        flat: dict[str, Scalar] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Record):
+                for field, inner in value:
+                    if is_used(value, field):
+                        flat[f"{name}.{field}"] = list(inner) if isinstance(inner, tuple) else inner
+            else:
+                flat[name] = value
+        return flat
+
+    def anchored(self, folder: Path) -> Self:
+        """The same recipe, a relative path of a weights file starting at `folder`."""
+        if self.weights in ("pretrained", "random"):
+            return self
+        return self.model_copy(update={"weights": str(folder / self.weights)})
+
+    @property
+    def shared_views(self) -> str | None:
+        """What names the views whose activations other trials may use too; None where each batch is mixed first."""
+        return None if self.mix.per_batch else self.augment.drawing
+
+    @property
+    def shared_activations(self) -> tuple[object, ...]:
+        """What tells whose activations at the freeze boundary are the same, while they train on the same views."""
+        return self.backbone, self.weights, self.precision, self.freeze_depth, self.shared_views
+
+    @property
+    def images_at_once(self) -> int:
+        """Of which gradients are computed together: a batch, or a part of it where that is all images."""
+        return self.batch_size or FULL_BATCH_PART
+
+    @property
+    def passes(self) -> int:
+        """How often an epoch goes over the images at most."""
+        return self.optimizer.max_evals if isinstance(self.optimizer, Lbfgs) else 1
+
+    @property
+    def identity(self) -> str:
+        """16 hex digits of the SHA-256 over the active, resolved values."""
+        default = _default_values()
+        told = {name: value for name, value in self.flat().items() if not (_later(name) and value == default.get(name))}
+        text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def check_weights_source(source: str) -> str:
+    """`source` as it is kept (digests in lower case). Raises ValueError for what cannot be weights."""
+    if source in ("pretrained", "random") or source.endswith(".safetensors"):
+        return source
+    if _PTH_WITH_DIGEST.fullmatch(source):
+        path, _, digest = source.rpartition("=")
+        return f"{path}={digest.lower()}"
+    raise ValueError("must be pretrained, random, FILE.safetensors or FILE.pth#sha256= with 64 hex digits")
+
+
+@cache
+def recipe_names() -> Mapping[str, frozenset[str | None]]:
+    """Every dotted name of the vocabulary, and the records (by `name`) that use it."""
+    names: dict[str, frozenset[str | None]] = {}
+    for field in Recipe.model_fields:
+        if field not in GROUPS:
+            names[field] = frozenset({None})
+            continue
+        for record in GROUPS[field]:
+            for inner in record.model_fields:
+                name = f"{field}.{inner}"
+                names[name] = names.get(name, frozenset()) | {record_name(record)}
+    return names
+
+
+@cache
+def _default_values() -> Mapping[str, Scalar]:
+    return Recipe().flat()
+
+
+def _later(name: str) -> bool:
+    return name in _LATER_NAMES or name.partition(".")[0] in _LATER_GROUPS
+
+
+@cache
+def _chosen_by_default() -> Mapping[str, str]:
+    """The default record of each group that has several, by name."""
+    return {group: Recipe.model_fields[group].default.name for group, records in GROUPS.items() if len(records) > 1}
+
+
+def _misnamed(values: Mapping[str, object]) -> Iterator[Problem]:
+    known, defaults = recipe_names(), _chosen_by_default()
+    for name in values:
+        group, _, field = name.partition(".")
+        if name in GROUPS:
+            names = ", ".join(other for other in known if other.startswith(f"{name}."))
+            yield Problem(path=name, rule=f"is a group; give its names: {names}")
+        elif name not in known:
+            yield Problem(path=name, rule=f"unknown name{did_you_mean(name, known)}")
+        elif group in defaults:
+            chosen = str(values.get(f"{group}.name", defaults[group]))
+            if chosen in known[f"{group}.name"] - known[name]:
+                users = ", ".join(sorted(str(user) for user in known[name]))
+                yield Problem(path=name, rule=f"is not used by {chosen}, only by {users}")
+        elif group in GROUPS:
+            yield from _unused(name, GROUPS[group][0], field, values)
+
+
+def _unused(name: str, record: type[Record], field: str, values: Mapping[str, object]) -> Iterator[Problem]:
+    for item in record.model_fields[field].metadata:
+        if isinstance(item, UsedWith):
+            decider = f"{name.partition('.')[0]}.{item.field}"
+            chosen = values.get(decider, record.model_fields[item.field].default)
+            if chosen not in item.values:
+                yield Problem(path=name, rule=f"is used only with {decider} {', '.join(item.values)}, not {chosen}")
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    if detail["type"] == "combination":
+        context = detail["ctx"]
+        return Problem(path=context["name"], rule=context["text"], value=context["value"])
+    place = [part for part in detail["loc"] if isinstance(part, str)]
+    if detail["type"] == "union_tag_invalid":
+        choices = [str(record_name(record)) for record in GROUPS[place[0]]]
+        tag = str(detail["ctx"]["tag"])
+        return Problem(path=f"{place[0]}.name", rule=f"unknown {place[0]}{did_you_mean(tag, choices)}", value=tag)
+    name = place[0] if len(place) == 1 else f"{place[0]}.{place[-1]}"
+    value = MISSING if detail["type"] == "missing" else detail["input"]
+    return Problem(path=name, rule=rule_of(detail), value=value)

@@ -1,0 +1,275 @@
+"""A space: a distribution over recipes, in which one choice may open or close others."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from search_spaces.backbones import resolve_freeze_depth, stage_count
+from search_spaces.recipes import PARAMETERS, Recipe, Value, same
+from search_spaces.spaces.domains import Choice, Domain
+
+Point: TypeAlias = dict[str, Value]
+"""The drawn values by entry key; entries that are not active are left out."""
+
+_OTHERS: Final = object()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """Holds where `key` (an entry's key, or a recipe name) was drawn, with one of the `allowed` values."""
+
+    key: str
+    allowed: tuple[Value, ...]
+
+    def holds(self, drawn: Mapping[str, Value]) -> bool:
+        return self.key in drawn and self.allows(drawn[self.key])
+
+    def allows(self, value: object) -> bool:
+        return any(same(value, one) for one in self.allowed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One choice of a space.
+
+    `key` is unique and qualified by branch, such as `optimizer[adamw].lr`; `name` is the recipe's name for
+    it, None for the selector of a one_of. The entry is active where all `conditions` hold. `inherited` tells
+    that it comes from the shipped space that a document extends; it makes no other entry of it.
+    """
+
+    key: str
+    name: str | None
+    domain: Domain
+    conditions: tuple[Condition, ...] = ()
+    inherited: bool = field(default=False, compare=False)
+
+    def active(self, drawn: Mapping[str, Value]) -> bool:
+        return all(condition.holds(drawn) for condition in self.conditions)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Entries in an order in which each comes after those that its conditions ask about."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def walk(self, choose: Callable[[Entry], Value]) -> Point:
+        """The point that `choose` leads to: it is asked for each active entry, in order.
+
+        Raises ValueError where `choose` answers with a value outside the entry's domain.
+        """
+        point: Point = {}
+        drawn: dict[str, Value] = {}
+        for entry in self.entries:
+            if not entry.active(drawn):
+                continue
+            value = choose(entry)
+            if not entry.domain.contains(value):
+                raise ValueError(f"{entry.key} must lie in {entry.domain} ({value!r})")
+            point[entry.key] = value
+            drawn |= _drawn(entry, value)
+        return point
+
+    def recipe(self, point: Mapping[str, Value]) -> Recipe:
+        """The recipe of a point; names that it does not draw are at the vocabulary's defaults."""
+        names = {entry.key: entry.name for entry in self.entries}
+        return Recipe.from_flat({str(names[key]): value for key, value in point.items() if names[key] is not None})
+
+    def default(self) -> Point:
+        """The default point: each domain's default, else the vocabulary's, else the first of a list."""
+        drawn: dict[str, Value] = {}
+
+        def choose(entry: Entry) -> Value:
+            value = default_value(entry, drawn)
+            drawn.update(_drawn(entry, value))
+            return value
+
+        return self.walk(choose)
+
+    def contains(self, recipe: Recipe) -> bool:
+        """Whether some point of this space is `recipe`."""
+        flat = recipe.flat()
+        found = self.points(lambda entry, _: _agreeing(entry, flat))
+        return any(self.recipe(point) == recipe for point in found)
+
+    def points(self, offer: Callable[[Entry, Mapping[str, Value]], Iterable[Value]]) -> Iterator[Point]:
+        """Every point whose values `offer` gives, in its order: it sees an active entry and what is drawn.
+
+        `offer` must stay within the entry's domain.
+        """
+        return self._points(offer, 0, {}, {})
+
+    def _points(
+        self,
+        offer: Callable[[Entry, Mapping[str, Value]], Iterable[Value]],
+        index: int,
+        point: Point,
+        drawn: Mapping[str, Value],
+    ) -> Iterator[Point]:
+        while index < len(self.entries) and not self.entries[index].active(drawn):
+            index += 1
+        if index == len(self.entries):
+            yield point
+            return
+        entry = self.entries[index]
+        for value in offer(entry, drawn):
+            yield from self._points(offer, index + 1, point | {entry.key: value}, {**drawn, **_drawn(entry, value)})
+
+    def size(self) -> int | None:
+        """The number of points; None where a continuous range makes it infinite."""
+        if any(entry.domain.size is None for entry in self.entries):
+            return None
+        return _total(self.entries, {})
+
+    def at(self, index: int) -> Point:
+        """The point number `index`, from 0 to below `size`: the first entry varies slowest, each in its domain's order.
+
+        Only of a space whose `size` is not None.
+        """
+        assert 0 <= index < (self.size() or 0), index
+        point: Point = {}
+        drawn: dict[str, Value] = {}
+        for place, entry in enumerate(self.entries):
+            if entry.active(drawn):
+                value, index = _located(entry, self.entries[place + 1 :], drawn, index)
+                point[entry.key] = value
+                drawn |= _drawn(entry, value)
+        return point
+
+
+def sample(space: Space, rng: random.Random) -> Point:
+    """A random point: each active entry drawn uniformly over the units of its domain."""
+    return space.walk(lambda entry: entry.domain.from_unit(rng.random()))
+
+
+def default_value(entry: Entry, drawn: Mapping[str, Value]) -> Value:
+    """The value of `entry` in the default point, after the values drawn before it."""
+    if entry.domain.default is not None:
+        return entry.domain.default
+    for value in vocabulary_defaults(entry, drawn):
+        if entry.domain.contains(value):
+            return value
+    return entry.domain.from_unit(0.0)
+
+
+def vocabulary_defaults(entry: Entry, drawn: Mapping[str, Value]) -> tuple[Value, ...]:
+    """The vocabulary's default for `entry`, in each spelling; for a selector, the label it would have."""
+    if entry.name is None:
+        selector = PARAMETERS.get(f"{entry.key}.name")
+        label = selector.default() if selector else None
+        return () if label is None else (label,)
+    parameter = PARAMETERS[entry.name]
+    decider = parameter.decided_by
+    chosen = None if decider is None else drawn.get(decider, PARAMETERS[decider].default())
+    value = parameter.default(chosen)
+    if value is None:
+        return ()
+    backbone = str(drawn.get("backbone", PARAMETERS["backbone"].default()))
+    return depth_spellings(value, backbone) if parameter.kind == "depth" else (value,)
+
+
+def depth_spellings(depth: Value, backbone: str) -> tuple[Value, ...]:
+    """Every way to write one freeze depth of one backbone: from the image, from the features, or all."""
+    assert isinstance(depth, int | str)
+    resolved, stages = resolve_freeze_depth(depth, backbone=backbone), stage_count(backbone)
+    if resolved == stages:
+        return "all", stages
+    return resolved, resolved - stages
+
+
+def _drawn(entry: Entry, value: Value) -> dict[str, Value]:
+    return {entry.key: value} if entry.name is None else {entry.key: value, entry.name: value}
+
+
+def _agreeing(entry: Entry, flat: Mapping[str, object]) -> tuple[Value, ...]:
+    """The values of an entry's domain that lead to the recipe with these flat values."""
+    if entry.name is None:
+        assert isinstance(entry.domain, Choice)
+        return entry.domain.values
+    if entry.name not in flat:
+        return ()
+    return spelled_in(entry, _plain(flat[entry.name]), str(flat["backbone"]))
+
+
+def spelled_in(entry: Entry, value: Value, backbone: str) -> tuple[Value, ...]:
+    """The spellings of `value` that the domain of `entry` contains; none where it is no depth of this backbone."""
+    try:
+        spellings = depth_spellings(value, backbone) if entry.name == "freeze_depth" else (value,)
+    except ValueError:
+        return ()
+    return tuple(one for one in spellings if entry.domain.contains(one))
+
+
+def _plain(value: object) -> Value:
+    if isinstance(value, list):
+        return tuple(float(number) for number in value)
+    assert isinstance(value, bool | int | float | str)
+    return value
+
+
+def _total(entries: tuple[Entry, ...], drawn: Mapping[str, object]) -> int:
+    """Points of `entries` after the values drawn before them."""
+    return math.prod(_count(part, 0, drawn) for part in _independent(entries))
+
+
+def _located(entry: Entry, later: tuple[Entry, ...], drawn: Mapping[str, object], index: int) -> tuple[Value, int]:
+    """The value of `entry` in the point number `index`, and that point's number among those that share the value."""
+    mentioned = _mentioned(entry, later)
+    others = _total(later, {**drawn, **_keys(entry, _OTHERS)})
+    if not mentioned:
+        return entry.domain.at(index // others), index % others
+    for value in map(entry.domain.at, range(entry.domain.size or 0)):
+        told_apart = any(same(value, one) for one in mentioned)
+        count = _total(later, {**drawn, **_keys(entry, value)}) if told_apart else others
+        if index < count:
+            return value, index
+        index -= count
+    raise AssertionError("a point's number lies below the size")
+
+
+def _independent(entries: tuple[Entry, ...]) -> list[list[Entry]]:
+    """The entries in parts that do not ask about each other, each part in order."""
+    parts: list[list[Entry]] = []
+    for entry in entries:
+        asked = {condition.key for condition in entry.conditions}
+        joined = [part for part in parts if any({one.key, one.name} & asked for one in part)]
+        parts = [part for part in parts if part not in joined]
+        parts.append([one for one in entries if one is entry or any(one in part for part in joined)])
+    return parts
+
+
+def _count(entries: list[Entry], index: int, drawn: Mapping[str, object]) -> int:
+    """Points of `entries[index:]`; values that no condition tells apart are counted together."""
+    while index < len(entries) and not _holds(entries[index], drawn):
+        index += 1
+    if index == len(entries):
+        return 1
+    entry = entries[index]
+    size = entry.domain.size
+    assert size is not None
+    mentioned = _mentioned(entry, entries[index + 1 :])
+    total = sum(_count(entries, index + 1, {**drawn, **_keys(entry, value)}) for value in mentioned)
+    if size > len(mentioned):
+        total += (size - len(mentioned)) * _count(entries, index + 1, {**drawn, **_keys(entry, _OTHERS)})
+    return total
+
+
+def _holds(entry: Entry, drawn: Mapping[str, object]) -> bool:
+    return all(condition.key in drawn and condition.allows(drawn[condition.key]) for condition in entry.conditions)
+
+
+def _keys(entry: Entry, value: object) -> dict[str, object]:
+    return {entry.key: value} if entry.name is None else {entry.key: value, entry.name: value}
+
+
+def _mentioned(entry: Entry, later: Sequence[Entry]) -> list[Value]:
+    found: list[Value] = []
+    for condition in (one for other in later for one in other.conditions):
+        if condition.key in (entry.key, entry.name):
+            new = [value for value in condition.allowed if entry.domain.contains(value)]
+            found += [value for value in new if not any(same(value, one) for one in found)]
+    return found

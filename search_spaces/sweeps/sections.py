@@ -1,0 +1,216 @@
+"""The sections of a sweep file, each a frozen record with its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from search_spaces.backbones import BACKBONES
+from search_spaces.documents import parse_duration, parse_size
+from search_spaces.errors import one_of
+from search_spaces.extensions import is_own
+from search_spaces.recipes import Recipe
+from search_spaces.records import Fraction, Number
+from search_spaces.sweeps.metrics import METRICS, Goal
+
+SCHEDULER_KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "none": (),
+        "asha": ("grace_epochs", "reduction_factor", "brackets"),
+        "median": ("grace_epochs", "min_trials"),
+    }
+)
+"""Which keys each type of scheduler uses."""
+
+MOST_TRIALS: Final = 1_000_000
+
+_MODEL_NAME_LENGTH: Final = 256
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+# What may be written where a section keeps a number; for the schema.
+_Size = (
+    Annotated[str, Field(pattern=r"^\s*\d{1,15}(\.\d{1,6})?\s*[KMGTkmgt]?[iI]?[bB]?\s*$", examples=["20G", "16GiB"])]
+    | Annotated[int, Field(gt=0)]
+    | None
+)
+_Duration = Annotated[str, Field(pattern=r"^(?=.)(\d{1,6}h)?(\d{1,6}m)?(\d{1,6}s)?$", examples=["30m", "1h30m"])] | None
+_Gpus = Literal["auto"] | Annotated[float, Field(ge=0, le=1024)]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, no unknown keys, no silent conversions, finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class SplitSpec(Section):
+    """Shares of the images for validation, confirmation and test; the rest is trained on."""
+
+    val: Annotated[Fraction, Field(gt=0, description="share that trials are compared on")] = 0.2
+    confirm: Annotated[Fraction, Field(description="share the search never reads; 0 gives it up")] = 0.1
+    test: Annotated[Fraction, Field(description="share kept for the final number")] = 0.2
+    seed: Annotated[Seed, Field(description="which images go where")] = 0
+    group: Annotated[str | None, Field(min_length=1, description="manifest column kept whole")] = None
+
+    @model_validator(mode="after")
+    def _leaves_some_to_train_on(self) -> Self:
+        total = self.val + self.confirm + self.test
+        if total >= 1 - 1e-9:
+            raise ValueError(f"val + confirm + test must be < 1, they add up to {total:g}")
+        return self
+
+
+class DataSpec(Section):
+    """Which images, how they are split, at which size (pixels, square) they are read, and what they may take.
+
+    `disk`, `memory` and `cache` are given as text such as 20G and kept in bytes.
+    """
+
+    source: Annotated[
+        str,
+        Field(description="registered set, image folder, manifest .csv or .parquet, torchvision:NAME, URI, or own"),
+    ]
+    root: Annotated[str | None, Field(min_length=1, description="where the source's paths start and must stay")] = None
+    split: SplitSpec = SplitSpec()
+    image_size: Annotated[int, Field(ge=8, le=1024, description="height and width, pixels")] = 224
+    interpolation: Annotated[
+        Literal["auto", "bilinear", "bicubic"],
+        Field(description="how images are resized; auto is each backbone's own way"),
+    ] = "auto"
+    disk: Annotated[int | None, Field(description="most bytes of decoded images on disk; more is streamed")] = None
+    memory: Annotated[int | None, Field(description="most bytes of images mapped to memory; more is streamed")] = None
+
+    cache: Annotated[int | None, Field(description="most bytes of activations kept on disk; off keeps none")] = None
+
+    @field_validator("cache", mode="before", json_schema_input_type=_Size)
+    @classmethod
+    def _bytes_or_off(cls, size: Any) -> int | None:
+        return 0 if size == "off" else None if size is None else parse_size(size)
+
+    def resized_for(self, backbone: str) -> DataSpec:
+        """The same with `interpolation` settled: `auto` becomes what `backbone` was trained with.
+
+        An own backbone's images are resized bilinearly.
+        """
+        if self.interpolation != "auto":
+            return self
+        way = BACKBONES[backbone].interpolation if backbone in BACKBONES else "bilinear"
+        return self.model_copy(update={"interpolation": way})
+
+    @field_validator("disk", "memory", mode="before", json_schema_input_type=_Size)
+    @classmethod
+    def _bytes(cls, size: Any) -> int | None:
+        return None if size is None else parse_size(size)
+
+    @field_validator("source")
+    @classmethod
+    def _names_something(cls, source: str) -> str:
+        if not source.strip() or "\0" in source:
+            raise ValueError("must name a data set, a folder or a manifest")
+        return source
+
+
+class MetricSpec(Section):
+    """What a sweep optimises; `goal` follows from a known metric, which it may only repeat; your own needs it."""
+
+    name: Annotated[str, Field(json_schema_extra={"examples": list(METRICS)})] = "val/accuracy"
+    goal: Annotated[Goal, Field(validate_default=True)] = "maximize"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _goal_of_the_metric(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "goal" not in values:
+            name = values.get("name", "val/accuracy")
+            if isinstance(name, str) and name not in METRICS and is_own(name.removeprefix("val/"), "metric"):
+                raise ValueError("goal must say whether to maximize or minimize a metric of your own")
+            return values | {"goal": METRICS.get(name, "maximize") if isinstance(name, str) else "maximize"}
+        return values
+
+    @field_validator("name")
+    @classmethod
+    def _known_or_own(cls, name: str) -> str:
+        own = name.removeprefix("val/")
+        if name not in METRICS and not is_own(own, "metric"):
+            raise ValueError(one_of(name, METRICS))
+        return name if name in METRICS else f"val/{own}"
+
+    @field_validator("goal")
+    @classmethod
+    def _agrees_with_the_metric(cls, goal: Goal, info: ValidationInfo) -> Goal:
+        name = info.data.get("name", "")
+        if name in METRICS and goal != METRICS[name]:
+            better = "lower" if METRICS[name] == "minimize" else "higher"
+            raise ValueError(f"must be {METRICS[name]}: {better} is better for {name}")
+        return goal
+
+
+class SearchSpec(Section):
+    """How recipes are chosen: at random, all of a grid, from an explicit list, or by TPE (Bergstra et al. 2011)."""
+
+    algorithm: Literal["random", "grid", "points", "tpe"] = "tpe"
+    seed: Annotated[Seed, Field(description="of the search and of every trial's training")] = 0
+    points: Annotated[tuple[Recipe, ...], Field(description="recipes to run, in order")] = ()
+
+
+class SchedulerSpec(Section):
+    """Which trials end early: none, all but the best at each rung (ASHA, Li et al. 2020), or those whose best is worse
+    than the median trial's average (Golovin et al. 2017). Each type has keys of its own, see `SCHEDULER_KEYS`.
+    """
+
+    type: Literal["none", "asha", "median"] = "none"
+    grace_epochs: Annotated[int, Field(ge=1, description="epochs before a trial may be stopped")] = 1
+    reduction_factor: Annotated[int, Field(ge=2, description="one in so many goes on at each rung")] = 3
+    brackets: Annotated[int, Field(ge=1, description="groups of trials, each with one rung fewer")] = 1
+    min_trials: Annotated[int, Field(ge=1, description="other trials that a median is taken over, at least")] = 3
+
+
+class BudgetSpec(Section):
+    """When a sweep ends. `wall` is given as text such as 1h30m and kept in seconds."""
+
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS, description="trials in the sweep")] = 16
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="epochs of a trial that is not stopped")] = 5
+    wall: Annotated[float | None, Field(description="seconds after which no more trials train")] = None
+    gpu_hours: Annotated[Number, Field(gt=0, description="hours of all GPUs together")] | None = None
+    max_failed: Annotated[int, Field(ge=0, description="failed trials that a sweep bears")] | None = None
+
+    @field_validator("wall", mode="before", json_schema_input_type=_Duration)
+    @classmethod
+    def _seconds(cls, wall: Any) -> float | None:
+        return None if wall is None else parse_duration(wall)
+
+
+class ResourcesSpec(Section):
+    """What one trial occupies: CPU cores, and GPUs as a share of one, a whole number, or `auto`."""
+
+    cpu: Annotated[Number, Field(gt=0, le=1024, description="cores")] = 1.0
+    gpu: Annotated[float | Literal["auto"], Field(description="GPUs; auto is a share where there is one")] = "auto"
+
+    @field_validator("gpu", mode="plain", json_schema_input_type=_Gpus)
+    @classmethod
+    def _share_or_whole(cls, gpu: Any) -> float | Literal["auto"]:
+        if gpu == "auto":
+            return "auto"
+        if isinstance(gpu, bool) or not isinstance(gpu, int | float) or not 0 <= gpu <= 1024:
+            raise ValueError("must be auto, a share of a GPU such as 0.25, or a whole number of GPUs")
+        if gpu > 1 and gpu != int(gpu):
+            raise ValueError("must be a whole number where it is more than one GPU")
+        return float(gpu)
+
+
+class RegisterSpec(Section):
+    """The registered model that the best trial becomes a version of."""
+
+    model: str
+
+    @field_validator("model")
+    @classmethod
+    def _registrable(cls, model: str) -> str:
+        if not model.strip() or not model.isprintable() or len(model) > _MODEL_NAME_LENGTH:
+            raise ValueError(f"must be 1 to {_MODEL_NAME_LENGTH} printable characters")
+        if set(model) & set("/:") or model in (".", ".."):
+            raise ValueError("must contain neither / nor :")
+        return model

@@ -1,0 +1,280 @@
+"""A sweep file: what it may say, and everything that is wrong with one that says something else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PrivateAttr, ValidationError, field_validator
+
+from search_spaces.documents import Assignment, Document, Location, assignments, problems_from, read_document
+from search_spaces.errors import Problem, SpecError, did_you_mean
+from search_spaces.extensions import modules_in
+from search_spaces.recipes import Recipe, Setting
+from search_spaces.spaces import Space, grid_size, read_points, read_space
+from search_spaces.sweeps.scheduler_rules import misfits, unused_keys
+from search_spaces.sweeps.sections import (
+    MOST_TRIALS,
+    BudgetSpec,
+    DataSpec,
+    MetricSpec,
+    RegisterSpec,
+    ResourcesSpec,
+    SchedulerSpec,
+    SearchSpec,
+    Section,
+)
+
+NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class SweepSpec(Section):
+    """One sweep. Made by `parse_spec` and `load_spec`, which also check what sections say of each other."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str
+    data: DataSpec
+    metric: MetricSpec = MetricSpec()
+    space: Annotated[InstanceOf[Space], Field(exclude=True, description="empty where only points are given")]
+    search: SearchSpec = SearchSpec()
+    scheduler: SchedulerSpec = SchedulerSpec()
+    budget: BudgetSpec = BudgetSpec()
+    resources: ResourcesSpec = ResourcesSpec()
+    registration: Annotated[RegisterSpec | None, Field(alias="register")] = None
+
+    _document: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _text: str = PrivateAttr(default="")
+    _file: str = PrivateAttr(default="")
+
+    @field_validator("name")
+    @classmethod
+    def _usable_as_a_file_name(cls, name: str) -> str:
+        return check_name(name)
+
+    @property
+    def seed(self) -> int:
+        """The seed of the search and of every trial's training."""
+        return self.search.seed
+
+    @property
+    def points(self) -> tuple[Recipe, ...]:
+        """The recipes to run, in order, where the algorithm is `points`; else empty."""
+        return self.search.points
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The file as plain, JSON-able data, as written, with what was assigned."""
+        return self._document
+
+    @property
+    def text(self) -> str:
+        """The file's text; with assignments that of the sweep they make of it, the file's own below as a comment."""
+        return self._text
+
+    @property
+    def file(self) -> str:
+        """The file's name, as it was given."""
+        return self._file
+
+    @property
+    def folder(self) -> Path:
+        """Where the file's relative paths start: the folder that it lies in."""
+        return Path(self._file).absolute().parent
+
+
+SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
+    {
+        "data": DataSpec,
+        "metric": MetricSpec,
+        "search": SearchSpec,
+        "scheduler": SchedulerSpec,
+        "budget": BudgetSpec,
+        "resources": ResourcesSpec,
+        "register": RegisterSpec,
+    }
+)
+"""The file's keys that hold a section, beside `name` and `space`."""
+_KEYS: Final = (
+    "name",
+    "data",
+    "metric",
+    "space",
+    *(key for key in SECTIONS if key not in ("data", "metric")),
+)
+
+
+def load_spec(path: Path, assign: Sequence[str] = ()) -> SweepSpec:
+    """The sweep that a file describes, with values assigned as `budget.trials=64`.
+
+    Raises SpecError with all problems, also for a missing file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SpecError([Problem(path="", rule=f"cannot be read: {error.strerror}", file=str(path))]) from None
+    except UnicodeDecodeError as error:
+        rule = f"cannot be read: byte {error.start} is not UTF-8"
+        raise SpecError([Problem(path="", rule=rule, file=str(path))]) from None
+    return parse_spec(text, file=str(path), assign=assign)
+
+
+def parse_spec(text: str, *, file: str, assign: Sequence[str] = ()) -> SweepSpec:
+    """The sweep that `text` describes, with values assigned as `budget.trials=64`.
+
+    Raises SpecError with all problems, each with its line in `file`, or with the assignment that causes it.
+    """
+    document = read_document(text, file)
+    if not isinstance(document.data, dict):
+        raise SpecError(document.locate([Problem(path="", rule="must be a mapping with name, data and space")]))
+    assigned = assignments.read_assignments(assign)
+    data = assignments.apply(document.data, assigned)
+    reader = _Reader(data)
+    with modules_in(Path(file).absolute().parent):
+        values = reader.read()
+    if reader.problems or document.problems:
+        raise SpecError([*document.problems, *_located(reader.problems, document, assigned)])
+    spec = SweepSpec(**values)
+    spec._document, spec._file = data, file
+    spec._text = assignments.text_as_run(text, data, assigned) if assigned else text
+    return spec
+
+
+def _located(problems: list[Problem], document: Document, assigned: Sequence[Assignment]) -> list[Problem]:
+    """Problems that the file has without the assignments at their lines, the others under their assignment."""
+    alone = _Reader(document.data)
+    alone.read()
+    old = [problem for problem in problems if problem in alone.problems]
+    new = [problem for problem in problems if problem not in alone.problems]
+    return [*document.locate(old), *assignments.attribute(new, assigned)]
+
+
+def check_name(name: object) -> str:
+    """A sweep's name. Raises ValueError for what could not also name a file."""
+    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+        raise ValueError("must be 1 to 64 letters, digits, or ._- after the first")
+    return name
+
+
+class _Reader:
+    """Reads one document section by section, collecting what is wrong with it in `problems`."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.raw = raw
+        self.problems: list[Problem] = []
+
+    def read(self) -> dict[str, Any]:
+        """The validated sections by key; complete where nothing is wrong."""
+        for key in self.raw:
+            if key not in _KEYS:
+                self.problems.append(Problem(path=key, rule=f"unknown key{did_you_mean(key, _KEYS)}"))
+        values: dict[str, Any] = {}
+        for key in ("name", "data"):
+            if key not in self.raw:
+                self.problems.append(Problem(path=key, rule="is required"))
+        if "name" in self.raw:
+            self._name(values)
+        for key, model in SECTIONS.items():
+            if key in self.raw:
+                self._section(key, model, values)
+        self._space(values)
+        self._points(values)
+        self._grid(values)
+        self._scheduler(values)
+        return values
+
+    def _name(self, values: dict[str, Any]) -> None:
+        try:
+            values["name"] = check_name(self.raw["name"])
+        except ValueError as error:
+            self.problems.append(Problem(path="name", rule=str(error), value=self.raw["name"]))
+
+    def _section(self, key: str, model: type[Section], values: dict[str, Any]) -> None:
+        raw = self.raw[key]
+        if key == "search" and isinstance(raw, Mapping):
+            raw = {inner: value for inner, value in raw.items() if inner != "points"}
+        try:
+            values[key] = model.model_validate(raw)
+        except ValidationError as error:
+            self.problems += problems_from(error, key, _known_below(model))
+
+    def _space(self, values: dict[str, Any]) -> None:
+        if "space" in self.raw:
+            values["space"], problems = read_space(
+                self.raw["space"], grid=self._is_grid(), setting=self._setting(values)
+            )
+            self.problems += problems
+            if problems:
+                del values["space"]
+        elif self._has_points() or getattr(values.get("search"), "algorithm", None) == "points":
+            values["space"] = Space()
+        else:
+            self.problems.append(Problem(path="space", rule="is required"))
+
+    def _setting(self, values: Mapping[str, Any]) -> Setting:
+        """Of the trainings, as far as the file has it right."""
+        budget = None if "budget" in self.raw and "budget" not in values else values.get("budget", BudgetSpec())
+        data = values.get("data")
+        return Setting(
+            epochs=None if budget is None else budget.epochs, image_size=None if data is None else data.image_size
+        )
+
+    def _is_grid(self) -> bool:
+        search = self.raw.get("search")
+        return isinstance(search, Mapping) and search.get("algorithm") == "grid"
+
+    def _has_points(self) -> bool:
+        return isinstance(self.raw.get("search"), Mapping) and "points" in self.raw["search"]
+
+    def _points(self, values: dict[str, Any]) -> None:
+        """Recipes belong to the algorithm `points`; their number is the number of trials."""
+        search, budget = values.get("search"), values.get("budget", BudgetSpec())
+        listed = search is not None and search.algorithm == "points"
+        if listed and not self._has_points():
+            self.problems.append(Problem(path="search.points", rule="is required where algorithm is points"))
+        if not self._has_points():
+            return
+        if search is not None and not listed:
+            rule = f"belongs to algorithm: points, not to {search.algorithm}"
+            self.problems.append(Problem(path="search.points", rule=rule))
+        if "space" not in values:
+            return
+        space = values["space"] if "space" in self.raw else None
+        recipes, problems = read_points(self.raw["search"]["points"], "search.points", space, self._setting(values))
+        self.problems += problems
+        if search is not None:
+            values["search"] = search.model_copy(update={"points": recipes})
+        limit = budget.trials if "trials" in budget.model_fields_set else len(recipes)
+        values["budget"] = budget.model_copy(update={"trials": min(limit, len(recipes))})
+
+    def _grid(self, values: dict[str, Any]) -> None:
+        """A grid has as many trials as its space has recipes, or fewer where the budget says so."""
+        if not self._is_grid() or "space" not in values or ("budget" in self.raw and "budget" not in values):
+            return
+        budget = values.get("budget", BudgetSpec())
+        given, size = "trials" in budget.model_fields_set, grid_size(values["space"])
+        if size > MOST_TRIALS and not given:
+            rule = f"has {size:,} recipes here, more than {MOST_TRIALS:,}; give budget.trials to try some of them"
+            self.problems.append(Problem(path="search.algorithm", rule=rule, value="grid"))
+        trials = min(budget.trials, size) if given else size
+        values["budget"] = budget.model_copy(update={"trials": trials})
+
+    def _scheduler(self, values: dict[str, Any]) -> None:
+        self.problems += unused_keys(self.raw.get("scheduler"))
+        if not {"scheduler", "budget"} & (set(self.raw) - set(values)):
+            budget = values.get("budget", BudgetSpec())
+            self.problems += misfits(values.get("scheduler", SchedulerSpec()), budget.epochs)
+
+
+def _known_below(model: type[BaseModel]) -> Callable[[Location], Iterable[str]]:
+    def known(place: Location) -> Iterable[str]:
+        here: Any = model
+        for part in place:
+            annotation = here.model_fields[part].annotation
+            here = next((one for one in get_args(annotation) if hasattr(one, "model_fields")), annotation)
+        return list(here.model_fields)
+
+    return known

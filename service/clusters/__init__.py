@@ -1,0 +1,17 @@
+"""Ray on this machine or elsewhere, and the share of a machine that each trial gets."""
+
+from service.clusters.allotments import TRIALS_A_GPU, Allotment
+from service.clusters.machines import Machine, cgroup_cores, memory_available, usable_cores, workers_gpus
+from service.clusters.prestarts import Early, starting_early
+
+__all__ = [
+    "TRIALS_A_GPU",
+    "Allotment",
+    "Early",
+    "Machine",
+    "cgroup_cores",
+    "memory_available",
+    "starting_early",
+    "usable_cores",
+    "workers_gpus",
+]

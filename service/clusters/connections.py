@@ -1,0 +1,80 @@
+"""Ray on this machine for the length of one sweep, or the cluster that `RAY_ADDRESS` names."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+
+import ray
+
+from search_spaces.errors import first_line
+from service.clusters.prestarts import Early
+from service.clusters.ray_heads import RayHead
+from service.errors import ClusterError
+from trainables.processes import ForkServer
+
+__all__ = ["Cluster", "connect", "forking"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What Ray says there is. here: whether it runs on this machine alone."""
+
+    cpus: float
+    gpus: float
+    here: bool
+
+
+@contextmanager
+def connect(early: Early | None = None) -> Iterator[Cluster]:
+    """Start Ray on loopback (or join `RAY_ADDRESS`), and leave it again; a Ray that runs already is used as it is.
+
+    Raises:
+        ClusterError: Ray does not start, or the address leads to none.
+    """
+    with ExitStack() as stack:
+        if not ray.is_initialized():
+            _start(stack, early)
+        there = ray.cluster_resources()
+        here = not os.environ.get("RAY_ADDRESS")
+        yield Cluster(cpus=there.get("CPU", 0.0), gpus=there.get("GPU", 0.0), here=here)
+
+
+def _start(stack: ExitStack, early: Early | None) -> None:
+    address = os.environ.get("RAY_ADDRESS")
+    joined = address or _head(stack, early).address()
+    try:
+        ray.init(address=joined, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises whatever stopped it
+        what = f"the Ray cluster of RAY_ADDRESS, {address}, cannot be joined" if address else "Ray did not start"
+        raise ClusterError(f"{what}: {first_line(error)}") from error
+    stack.callback(ray.shutdown)
+
+
+def _head(stack: ExitStack, early: Early | None) -> RayHead:
+    """Ray's processes, which end when this Ray is left; whoever started them early waits for that."""
+    head = early.head if early else None
+    if head is None:
+        return stack.enter_context(closing(RayHead()))
+    stack.callback(head.end)
+    return head
+
+
+_fork_servers: list[ForkServer] = []
+"""That of this process, while it has one."""
+
+
+@contextmanager
+def forking(early: Early | None = None) -> Iterator[str]:
+    """Start this node's fork server, so that no process need load torch anew, and end it again.
+
+    One that runs already is used as it is. Yields its address.
+    """
+    with ExitStack() as stack:
+        if not _fork_servers:
+            _fork_servers.append(early.fork_server if early else stack.enter_context(closing(ForkServer())))
+            stack.callback(_fork_servers.clear)
+        yield _fork_servers[0].address

@@ -1,0 +1,51 @@
+"""How many trials of a sweep share a GPU, by the memory that the hungriest of them needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from search_spaces import Recipe, SweepSpec, recipes_drawn
+from service.clusters.allotments import TRIALS_A_GPU, Allotment, allot
+from trainables.devices import Gpu
+from trainables.measurements import GPU_OVERHEAD, step_bytes
+
+__all__ = ["largest_need", "share_out", "trials_a_gpu"]
+
+_USABLE_SHARE = 0.9
+
+
+def share_out(spec: SweepSpec, *, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:
+    """The allotment of a sweep: on `gpu: auto` as many trials a GPU as cores and memory allow.
+
+    listed: the GPUs that trials will run on, empty where they are not known.
+    Raises ResourcesError as `allot` does, MeltpointError for images of a size that a backbone does not take.
+    """
+    most = TRIALS_A_GPU
+    if gpus and listed and spec.resources.gpu == "auto":
+        most = trials_a_gpu(listed, largest_need(recipes_drawn(spec), image_size=spec.data.image_size))
+    return allot(spec.resources, cpus=cpus, gpus=gpus, trials=spec.budget.trials, most_a_gpu=most)
+
+
+def trials_a_gpu(gpus: Iterable[Gpu], need: int) -> int:
+    """How many trials, each of which holds `need` bytes at its highest, the smallest of `gpus` has room for.
+
+    Nine tenths of what is free there are shared out, and `GPU_OVERHEAD` is added to each trial. At least one: a
+    single trial that needs more than there is lowers its micro-batch. `TRIALS_A_GPU` where no GPU is listed.
+    """
+    free = min((gpu.free for gpu in gpus), default=None)
+    if free is None:
+        return TRIALS_A_GPU
+    return max(1, int(_USABLE_SHARE * free // (need + GPU_OVERHEAD)))
+
+
+def largest_need(recipes: Iterable[Recipe], *, image_size: int) -> int:
+    """Bytes that the hungriest trial holds, from shapes: each backbone with its least frozen and largest batch."""
+    extremes: dict[str, tuple[int, int]] = {}
+    for recipe in recipes:
+        depth, batch = extremes.get(recipe.backbone, (recipe.freeze_depth, recipe.images_at_once))
+        extremes[recipe.backbone] = min(depth, recipe.freeze_depth), max(batch, recipe.images_at_once)
+    needs = [
+        step_bytes(backbone, image_size=image_size, depth=depth, batch_size=batch)
+        for backbone, (depth, batch) in extremes.items()
+    ]
+    return max(needs, default=0)

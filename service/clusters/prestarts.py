@@ -1,0 +1,34 @@
+"""What a command starts first, so that it starts while the command still loads what it needs itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+
+from service.clusters.ray_heads import RayHead
+from trainables.processes import ForkServer
+
+__all__ = ["Early", "starting_early"]
+
+
+@dataclass(frozen=True)
+class Early:
+    """What runs already; whoever started it ends it. head: None where another Ray is joined."""
+
+    fork_server: ForkServer
+    head: RayHead | None
+
+
+@contextmanager
+def starting_early() -> Iterator[Early | None]:
+    """None where nothing is left to load: such a process may have started what it needs before."""
+    if "torch" in sys.modules:
+        yield None
+        return
+    with ExitStack() as stack:
+        fork_server = stack.enter_context(closing(ForkServer()))
+        head = None if os.environ.get("RAY_ADDRESS") else stack.enter_context(closing(RayHead()))
+        yield Early(fork_server, head)

@@ -1,0 +1,372 @@
+"""One sweep while it runs: which trial comes next, what a result means, when to stop. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from search_spaces import SweepSpec
+from service.coordination.replays import replay
+from service.coordination.retries import RETRIES, cause_reported
+from service.ledgers import Cause, Ending, EpochRow, Json, Ledger, Past, Sweep, Trial, TrialState
+from service.schedulers import Report, Reports, Scheduler
+from service.searchers import Searcher
+
+
+def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, plan: Json) -> Sweep:
+    """A sweep of `spec` in the ledger, in state `validating`."""
+    return ledger.create_sweep(
+        name=spec.name,
+        spec_text=spec.text,
+        spec_file=str(Path(spec.file).absolute()),  # it may go on from another folder
+        metric=spec.metric.name,
+        goal=spec.metric.goal,
+        seed=spec.seed,
+        data=data,
+        plan=plan,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a worker reports: every epoch since its last report, and how the trial ended if it did."""
+
+    rows: tuple[EpochRow, ...]
+    done: bool
+    checkpoint: str | None = None
+    latest: str | None = None
+    sharing: Json | None = None
+    error: str | None = None
+    trace: str | None = None
+
+    @classmethod
+    def parse(cls, report: Json) -> Result:
+        """From the worker's plain dictionary."""
+        rows = tuple(EpochRow(**row) for row in report["history"])
+        return cls(
+            rows=rows,
+            done=report["done_training"],
+            checkpoint=report.get("best_checkpoint"),
+            latest=report.get("latest_checkpoint"),
+            sharing=report.get("sharing"),
+            error=report.get("error"),
+            trace=report.get("trace"),
+        )
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Counters that the live view reads; each is written by the session alone."""
+
+    states: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
+    epochs: int = 0
+    best: Trial | None = None
+    worker_seconds: float = 0.0
+
+
+class Session:
+    """Asks the searcher, records results in the ledger, asks the scheduler, keeps the budget.
+
+    `cut_short` says why trials were left out or ended before their time, if any were; `milestones` are the epochs
+    after which a trial must report at once. `notice` is called with what a user should know meanwhile, `ended` with
+    every trial that has come to its end. past: how far the sweep had come; what was under way then goes on first.
+
+    Ownership: borrows the ledger. Thread safety: one lock; Ray's event loop and the live view may both call.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: SweepSpec,
+        sweep: Sweep,
+        ledger: Ledger,
+        searcher: Searcher,
+        scheduler: Scheduler,
+        clock: Callable[[], float],
+        gpu_share: float = 0.0,
+        notice: Callable[[str], None] = lambda _: None,
+        ended: Callable[[Trial], None] = lambda _: None,
+        past: Past | None = None,
+    ) -> None:
+        self.spec, self.sweep, self.ledger = spec, sweep, ledger
+        self._searcher, self._scheduler = searcher, scheduler
+        self._clock = clock
+        self._gpu_share = gpu_share
+        self._notice, self._noticed = notice, set[str]()
+        self._tell_ended = ended
+        self._started = clock()
+        self.milestones = scheduler.milestones
+        self._reports = Reports()
+        self._attempts: dict[str, Trial] = {}
+        self._values: defaultdict[str, dict[int, float]] = defaultdict(dict)
+        self._asked = 0
+        self._left = deque(searcher.ordered(range(spec.budget.trials)))
+        self._closing: str | None = None
+        self._draining: str | None = None
+        self.paused = False
+        self.cut_short: str | None = None
+        self._exhausted = False
+        self._lock = threading.RLock()
+        self.progress = Progress()
+        self._under_way: deque[Trial] = deque()
+        self._retrying: list[tuple[float, Trial]] = []
+        if past is not None:
+            self._go_on(past)
+
+    def _go_on(self, past: Past) -> None:
+        """Stand where the sweep stood. Raises ResumeError as `replay`."""
+        metric = self.sweep.metric
+        self._reports = replay(past, self._searcher, metric=metric, milestones=frozenset(self.milestones))
+        self._asked = len(past.trials)
+        asked = {trial.number for trial in past.trials}
+        self._left = deque(number for number in self._left if number not in asked)
+        for trial in past.trials:
+            rows = past.epochs.get(trial.id, ())
+            self.progress.epochs += len(rows)
+            self.progress.worker_seconds += sum(row.seconds for row in rows)
+            self._note_best(trial)
+            if trial.state.is_finished:
+                self.progress.states[trial.state] += 1
+            else:
+                self._under_way.append(trial)
+                self._values[trial.id] = {row.epoch: self._value(row) for row in rows}
+
+    @property
+    def closing(self) -> str | None:
+        """Why no further trial starts and running ones end at their next report; None while the sweep is open."""
+        if self._closing is None:
+            self._closing = self._budget_spent()
+        return self._closing
+
+    def close(self, reason: str) -> None:
+        """Start no further trial; end the running ones at their next report."""
+        self._closing = self._closing or reason
+
+    def pause(self, reason: str) -> None:
+        """As `close`, but the running ones are to go on later."""
+        self.paused = True
+        self.close(reason)
+
+    def drain(self, reason: str) -> None:
+        """Start no further trial; let the running ones finish."""
+        self._draining = self._draining or reason
+
+    @property
+    def failed_too_often(self) -> bool:
+        limit = self.spec.budget.max_failed
+        return limit is not None and self.progress.states[TrialState.FAILED] > limit
+
+    @property
+    def running(self) -> list[Trial]:
+        with self._lock:
+            return list(self._attempts.values())
+
+    @property
+    def planned(self) -> int:
+        """How many trials the sweep may still come to have in all."""
+        return self._asked if self._exhausted else self.spec.budget.trials
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the session began."""
+        return self._clock() - self._started
+
+    def next_trial(self) -> Trial | None:
+        """A trial that has just begun its first attempt; None when there will be no more."""
+        with self._lock:
+            why = self.closing or self._draining
+            self._under_way.extend(self._due(self.closing is not None))
+            if self._under_way and not why:
+                return self._again(self._under_way.popleft())
+            if not self.paused:
+                self._give_up_those_under_way(why)
+            if self._exhausted or not self._left:
+                self._exhausted = True
+                return None
+            if why:
+                self.cut_short, self._exhausted = why, True
+                return None
+            number = self._left.popleft()
+            proposal = self._searcher.propose(number)
+            if proposal is None:
+                self._exhausted = True
+                self.cut_short = self._searcher.exhausted
+                return None
+            recipe = proposal.recipe.anchored(self.spec.folder)
+            trial = self.ledger.create_trial(
+                self.sweep.id,
+                number=number,
+                point=dict(proposal.point),
+                recipe=recipe.flat(),
+                identity=recipe.identity,
+                seed=self.spec.seed,
+                started=True,
+            )
+            self._asked += 1
+            self._attempts[trial.id] = trial
+            self.progress.states[TrialState.RUNNING] += 1
+            return trial
+
+    def _give_up_those_under_way(self, why: str | None) -> None:
+        while self._under_way:
+            trial = self._under_way.popleft()
+            self.ledger.finish_trial(
+                trial.id, attempt=trial.attempt, ending=Ending(state=TrialState.CANCELLED, error=why)
+            )
+            self.progress.states[TrialState.CANCELLED] += 1
+
+    def _due(self, all_of_them: bool) -> list[Trial]:
+        """The trials whose pause before another attempt is over."""
+        due = [trial for at, trial in self._retrying if all_of_them or at <= self._clock()]
+        self._retrying = [(at, trial) for at, trial in self._retrying if trial not in due]
+        self.progress.states[TrialState.RETRYING] -= len(due)
+        return due
+
+    def _again(self, trial: Trial) -> Trial:
+        """In its next attempt."""
+        begun = self.ledger.start_attempt(trial.id)
+        self._attempts[begun.id] = begun
+        self.progress.states[TrialState.RUNNING] += 1
+        return begun
+
+    def record(self, trial_id: str, result: Result) -> bool:
+        """Take a worker's report; True when the trial must end here (or has).
+
+        Epochs that were recorded already, from an earlier attempt, decide nothing again.
+        """
+        with self._lock:
+            trial = self._attempts.get(trial_id)
+            if trial is None:
+                return True
+            self._note_trouble(result)
+            result = replace(result, rows=tuple(row for row in result.rows if row.epoch > trial.epochs))
+            self.progress.epochs += len(result.rows)
+            self.progress.worker_seconds += sum(row.seconds for row in result.rows)
+            pruned, cause = self._judge(trial, result), _deserves_another(result)
+            ending = None if cause else self._ending(result, pruned=pruned)
+            self._values[trial_id] |= {row.epoch: self._value(row) for row in result.rows}
+            trial = self.ledger.record_epochs(
+                trial.id,
+                attempt=trial.attempt,
+                rows=result.rows,
+                metric=self.sweep.metric,
+                maximize=self.sweep.maximizes,
+                checkpoint=result.checkpoint,
+                latest=result.latest,
+                sharing=result.sharing,
+                ending=ending,
+            )
+            self._attempts[trial.id] = trial
+            self._note_best(trial)
+            if cause and result.error is not None:
+                self.crashed(trial_id, result.error, result.trace, cause)
+                return True
+            if ending is not None:
+                self._ended(trial)
+            return ending is not None
+
+    def crashed(self, trial_id: str, reason: str, trace: str | None = None, cause: Cause = Cause.DIED) -> None:
+        """The attempt failed without a report; the trial is tried again, as often as its cause deserves."""
+        with self._lock:
+            trial = self._attempts.get(trial_id)
+            if trial is None:
+                return
+            tried, retries = self.ledger.failures(trial_id, cause), RETRIES[cause]
+            if tried >= retries.most or self.closing:
+                self._finish(trial, Ending(state=TrialState.FAILED, error=reason, trace=trace))
+                return
+            waiting = self.ledger.retry_trial(trial_id, attempt=trial.attempt, cause=cause, error=reason)
+            del self._attempts[trial_id]
+            self.progress.states[TrialState.RUNNING] -= 1
+            self.progress.states[TrialState.RETRYING] += 1
+            self._retrying.append((self._clock() + retries.pause_before(tried), waiting))
+            self._notice(f"{trial_id}: {reason}; retry {tried + 1} of {retries.most}")
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a trial may be handed out later although none is now: one that runs may have to be tried again."""
+        return bool(self._retrying or (self._attempts and not self.closing))
+
+    def leave(self, reason: str) -> None:
+        """Whatever still runs may go on another time."""
+        with self._lock:
+            for trial in list(self._attempts.values()):
+                self._finish(trial, Ending(state=TrialState.PAUSED, error=reason))
+
+    def _ending(self, result: Result, *, pruned: bool) -> Ending | None:
+        """How this report ends its trial; None where it goes on."""
+        if result.error is not None:
+            return Ending(state=TrialState.FAILED, error=result.error, trace=result.trace)
+        if result.done:
+            return Ending(state=TrialState.COMPLETED)
+        if pruned:
+            return Ending(state=TrialState.PRUNED)
+        if self.closing:
+            self.cut_short = self.closing
+            return Ending(state=TrialState.PAUSED if self.paused else TrialState.CANCELLED, error=self.closing)
+        return None
+
+    def _note_trouble(self, result: Result) -> None:
+        """What hinders workers without failing them is said once."""
+        trouble = (result.sharing or {}).get("trouble")
+        if trouble and trouble not in self._noticed:
+            self._noticed.add(trouble)
+            self._notice(trouble)
+
+    def _judge(self, trial: Trial, result: Result) -> bool:
+        """Whether early stopping ends the trial, judged epoch by epoch as if each had been reported by itself.
+
+        Every epoch that counts for others is kept, however the trial ends.
+        """
+        pruned = False
+        for row in result.rows:
+            if row.epoch in self.milestones:
+                report = Report(number=trial.number, epoch=row.epoch, value=self._value(row))
+                pruned = pruned or self._scheduler.stops(self._reports, report)
+                self._reports.add(report)
+        return pruned
+
+    def _value(self, row: EpochRow) -> float:
+        return row.metrics().get(self.sweep.metric, math.nan)
+
+    def _note_best(self, trial: Trial) -> None:
+        if trial.best_value is None:
+            return
+        best = self.progress.best
+        sign = 1 if self.sweep.maximizes else -1
+        if best is None or best.best_value is None or sign * trial.best_value > sign * best.best_value:
+            self.progress.best = trial
+
+    def _finish(self, trial: Trial, ending: Ending) -> None:
+        self._ended(self.ledger.finish_trial(trial.id, attempt=trial.attempt, ending=ending))
+
+    def _ended(self, trial: Trial) -> None:
+        """Tell the searcher of a trial that the ledger has closed; of one that is only paused it hears later."""
+        del self._attempts[trial.id]
+        self.progress.states[TrialState.RUNNING] -= 1
+        self.progress.states[trial.state] += 1
+        if not trial.state.is_finished:
+            return
+        values = [value for value in self._values.pop(trial.id, {}).values() if math.isfinite(value)]
+        self._searcher.tell(trial.number, values=values, state=trial.state)
+        self._tell_ended(trial)
+
+    def _budget_spent(self) -> str | None:
+        budget, elapsed = self.spec.budget, self.elapsed
+        if budget.wall is not None and elapsed >= budget.wall:
+            return f"budget.wall of {budget.wall:g} s is spent"
+        if budget.gpu_hours is not None and self.progress.worker_seconds * self._gpu_share >= budget.gpu_hours * 3600:
+            return f"budget.gpu_hours of {budget.gpu_hours:g} is spent"
+        if self.failed_too_often:
+            return f"{self.progress.states[TrialState.FAILED]} trials failed, budget.max_failed is {budget.max_failed}"
+        return None
+
+
+def _deserves_another(result: Result) -> Cause | None:
+    """The cause of a reported error that may be gone in another attempt."""
+    cause = None if result.error is None else cause_reported(result.error)
+    return cause if cause and RETRIES[cause].most else None

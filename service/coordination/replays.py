@@ -1,0 +1,53 @@
+"""A sweep's decisions, taken once more from its journal: searcher and scheduler as they stood when it ended."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from service.errors import ResumeError
+from service.ledgers import Happening, Past, Trial
+from service.schedulers import Report, Reports
+from service.searchers import Searcher
+
+__all__ = ["replay", "values_of"]
+
+
+def replay(past: Past, searcher: Searcher, *, metric: str, milestones: frozenset[int]) -> Reports:
+    """Ask and tell `searcher` what it was asked and told, in that order; returns the reports that were judged.
+
+    Raises ResumeError where the searcher proposes another recipe than it did: its version, or that of Optuna, is
+    another, or the ledger was changed.
+    """
+    trials = {trial.id: trial for trial in past.trials}
+    reports = Reports()
+    for entry in past.journal:
+        trial = trials[entry.trial_id]
+        if entry.kind is Happening.ASKED:
+            _ask(searcher, trial)
+        elif entry.kind is Happening.REPORTED:
+            assert entry.first is not None
+            assert entry.last is not None
+            for row in past.epochs[trial.id]:
+                if entry.first <= row.epoch <= entry.last and row.epoch in milestones:
+                    value = row.metrics().get(metric, math.nan)
+                    reports.add(Report(number=trial.number, epoch=row.epoch, value=value))
+        else:
+            searcher.tell(trial.number, values=values_of(past, trial, metric), state=trial.state)
+    return reports
+
+
+def values_of(past: Past, trial: Trial, metric: str) -> list[float]:
+    """The finite values of a trial's metric, by epoch."""
+    found = (row.metrics().get(metric, math.nan) for row in past.epochs.get(trial.id, ()))
+    return [value for value in found if math.isfinite(value)]
+
+
+def _ask(searcher: Searcher, trial: Trial) -> None:
+    proposal = searcher.propose(trial.number)
+    drawn = None if proposal is None else json.loads(json.dumps(dict(proposal.point)))  # as the ledger keeps it
+    if drawn != trial.point:
+        raise ResumeError(
+            f"{trial.id} cannot be drawn again as it was: another version of Meltpoint or of Optuna began the sweep, "
+            "or its ledger was changed"
+        )

@@ -1,0 +1,62 @@
+"""Why attempts fail, and how often each cause is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from service.ledgers import Cause
+
+__all__ = ["RETRIES", "Retries", "cause_of", "cause_reported"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retries:
+    """At most so many for one cause, the first after `pause` seconds, each further one after twice as many."""
+
+    most: int
+    pause: float
+
+    def pause_before(self, number: int) -> float:
+        """Seconds before retry `number`, from 0."""
+        return self.pause * 2.0**number
+
+
+RETRIES = {
+    Cause.LOST_NODE: Retries(most=5, pause=1.0),
+    Cause.OUT_OF_MEMORY: Retries(most=1, pause=5.0),
+    Cause.HUNG: Retries(most=1, pause=1.0),
+    Cause.NO_SPACE: Retries(most=8, pause=5.0),  # 21 minutes in all
+    Cause.DIED: Retries(most=2, pause=1.0),
+    Cause.CODE: Retries(most=0, pause=0.0),
+}
+"""The same recipe and seed raise the same error again, so what the code raised is not tried again."""
+
+_OF_MACHINES = (
+    (Cause.NO_SPACE, ("No space left on device", "Disk quota exceeded")),
+    (Cause.OUT_OF_MEMORY, ("out of memory", "OutOfMemory", "MemoryError", "when memory runs out")),
+)
+_OF_WORKERS = (
+    (Cause.HUNG, ("no sign of life",)),
+    (
+        Cause.LOST_NODE,
+        ("node died", "node has been marked dead", "preempt", "Node is dead", "was terminated unexpectedly"),
+    ),
+    *_OF_MACHINES,
+    (Cause.DIED, ("process died", "Worker unexpectedly exits", "actor died")),
+)
+
+
+def cause_of(text: str) -> Cause:
+    """From what Ray, or the worker, wrote of an attempt that ended without a report."""
+    return _first(_OF_WORKERS, text)
+
+
+def cause_reported(error: str) -> Cause:
+    """From the error that a trial reported itself: what it lacked, else its own code."""
+    return _first(_OF_MACHINES, error)
+
+
+def _first(known: Iterable[tuple[Cause, tuple[str, ...]]], text: str) -> Cause:
+    lowered = text.lower()
+    return next((cause for cause, signs in known if any(sign.lower() in lowered for sign in signs)), Cause.CODE)

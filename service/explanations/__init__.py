@@ -1,0 +1,5 @@
+"""Explanations of every name in the vocabulary."""
+
+from service.explanations.topics import TOPICS
+
+__all__ = ["TOPICS"]

@@ -1,0 +1,20 @@
+"""The causes from which an attempt of a trial can fail."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Cause"]
+
+
+class Cause(StrEnum):
+    """LOST_NODE: its machine went away, on purpose or not; OUT_OF_MEMORY: the system killed it; HUNG: it gave no sign
+    of life; NO_SPACE: a disk was full; DIED: its process ended otherwise; CODE: what it ran raised an error.
+    """
+
+    LOST_NODE = "lost node"
+    OUT_OF_MEMORY = "out of memory"
+    HUNG = "hung"
+    NO_SPACE = "no space"
+    DIED = "died"
+    CODE = "code"

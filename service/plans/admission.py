@@ -1,0 +1,47 @@
+"""What must hold before a sweep is made, asked alike by `run` and by `plan`."""
+
+from __future__ import annotations
+
+from search_spaces import SweepSpec, recipes_drawn, values_used
+from trainables.augmentations import find_policy
+from trainables.classifiers import check_drop_path, check_own_export, check_pool
+from trainables.devices.devices import resolve_device
+from trainables.devices.precision import check_precision
+from trainables.own_code import importable_from, load_own
+from trainables.training import own_metrics
+
+__all__ = ["check_own_code", "check_parts", "check_precisions"]
+
+
+def check_own_code(spec: SweepSpec) -> None:
+    """Backbones can be built and served, augmentations and the metric found, by every trial that may need them.
+
+    Raises OwnCodeError.
+    """
+    importable_from(spec.folder)
+    for name in own_metrics(spec.metric.name):
+        load_own(name, "metric")
+    for policy in values_used(spec, "augment.policy"):
+        find_policy(str(policy))
+    for backbone in values_used(spec, "backbone"):
+        check_own_export(str(backbone), spec.data.image_size)
+
+
+def check_parts(spec: SweepSpec) -> None:
+    """Every backbone has the residual blocks and the feature maps that a trial may ask it for.
+
+    Raises MeltpointError. Of a space, as far as 256 draws show it; a trial that asks for more than there is fails.
+    """
+    recipes = recipes_drawn(spec)
+    for backbone in dict.fromkeys(recipe.backbone for recipe in recipes if recipe.dropout.drop_path):
+        check_drop_path(backbone)
+    for backbone, head in {
+        recipe.backbone: recipe.head for recipe in recipes if recipe.head.pool != "backbone"
+    }.items():
+        check_pool(backbone, head, spec.data.image_size)
+
+
+def check_precisions(spec: SweepSpec, device: str) -> None:
+    """Every precision that a trial may draw works on `device`. Raises DeviceError."""
+    for precision in values_used(spec, "precision"):
+        check_precision(str(precision), resolve_device(device))

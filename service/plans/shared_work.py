@@ -1,0 +1,136 @@
+"""What the trials of a planned sweep will share: what is computed once, what each trial then reads, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from search_spaces import BACKBONES, Recipe, map_side
+from service.plans.estimates import Workload
+from service.plans.sharing import SharingSurvey
+from trainables.activations import Costs, DiskSpeed, Verdict, expected_uses, judge
+from trainables.augmentations import distinct_views
+from trainables.measurements import DataCosts, StageCosts
+
+__all__ = ["SharedWork", "Sharing", "share_work"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedWork:
+    """Activations at one boundary, of one augmentation's views, or (policy None) of images as they are.
+
+    trials: how many are expected to use them; once: seconds of one worker for computing them all; read: seconds an
+    image, each time it is used; size: bytes, of all images and views.
+    """
+
+    backbone: str
+    boundary: int
+    policy: str | None
+    trials: float
+    verdict: Verdict
+    reason: str
+    once: float
+    read: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """All that a sweep's trials share."""
+
+    work: tuple[SharedWork, ...]
+
+    def frozen_seconds(self, recipe: Recipe, stages: StageCosts, *, training: bool) -> float:
+        """Seconds an image that a trial spends on its frozen stages at each use, computing or reading them."""
+        if training and recipe.shared_views is None:
+            return stages.prefix(recipe.freeze_depth)
+        policy = recipe.shared_views if training else None
+        for one in self.work:
+            if (one.backbone, one.boundary, one.policy) == (recipe.backbone, recipe.freeze_depth, policy):
+                return one.read if one.verdict == "kept" else stages.prefix(recipe.freeze_depth)
+        return stages.prefix(recipe.freeze_depth)
+
+    @property
+    def once(self) -> float:
+        """Seconds of one worker for everything that is computed once: per view at the deepest boundary that is kept."""
+        deepest: dict[tuple[str, str | None], float] = {}
+        for one in self.work:
+            if one.verdict == "kept":
+                key = (one.backbone, one.policy)
+                deepest[key] = max(deepest.get(key, 0.0), one.once)
+        return sum(deepest.values())
+
+
+def share_work(
+    survey: SharingSurvey,
+    covered: Callable[[Recipe], bool],
+    stages_of: Callable[[Recipe], StageCosts],
+    data: DataCosts,
+    work: Workload,
+    *,
+    epochs: int,
+    disk: DiskSpeed,
+) -> Sharing:
+    """Judge every boundary of the sweep as its workers will, by costs measured here.
+
+    covered: whether a recipe's costs were measured; a space may draw others later.
+    """
+    found = [
+        one
+        for recipe, _ in survey.groups()
+        if recipe.freeze_depth and covered(recipe)
+        for one in _of(recipe, survey, stages_of(recipe), data, work, epochs=epochs, disk=disk)
+    ]
+    unique = {(one.backbone, one.boundary, one.policy): one for one in found}
+    if not survey.limit:
+        off = (replace(one, verdict="computed", reason="data.cache is off") for one in unique.values())
+        return Sharing(tuple(off))
+    return Sharing(tuple(unique.values()))
+
+
+def _of(
+    recipe: Recipe,
+    survey: SharingSurvey,
+    stages: StageCosts,
+    data: DataCosts,
+    work: Workload,
+    *,
+    epochs: int,
+    disk: DiskSpeed,
+) -> Iterator[SharedWork]:
+    depth = recipe.freeze_depth
+    plan = survey.plan(recipe)
+    views = distinct_views(recipe.augment.drawing, recipe.augment.views or epochs)
+    trained = (recipe.shared_views, plan.trials, views, work.train, data.views[recipe.augment.drawing])
+    for policy, expected, different, images, drawing in (
+        *(() if recipe.shared_views is None else (trained,)),
+        (None, plan.readers, 1, work.val, 0.0),
+    ):
+        uses = expected_uses(expected, depth, epochs=epochs, views=different)
+        costs = {other: _boundary_costs(recipe, other, stages, disk) for other in uses}
+        verdict, reason = judge(costs, uses)[depth]
+        own = costs[depth]
+        yield SharedWork(
+            backbone=recipe.backbone,
+            boundary=depth,
+            policy=policy,
+            trials=expected.get(depth, 1.0),
+            verdict=verdict,
+            reason=reason,
+            once=images * different * (drawing + own.compute + own.keep),
+            read=own.read,
+            size=images * different * _boundary_bytes(recipe, depth, stages),
+        )
+
+
+def _boundary_costs(recipe: Recipe, depth: int, stages: StageCosts, disk: DiskSpeed) -> Costs:
+    size = _boundary_bytes(recipe, depth, stages)
+    return Costs(compute=stages.prefix(depth), keep=size * disk.write, read=size * disk.read)
+
+
+def _boundary_bytes(recipe: Recipe, depth: int, stages: StageCosts) -> int:
+    """Of one image at a boundary; more than a pooled vector where a pool that is not the backbone's comes last."""
+    size = stages.boundaries[depth]
+    if recipe.head.pool == "backbone" or depth < len(stages.forward) or recipe.backbone not in BACKBONES:
+        return size
+    return size * max(1, map_side(recipe.backbone, stages.image_size)) ** 2

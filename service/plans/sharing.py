@@ -1,0 +1,84 @@
+"""What each trial is told of the trials around it, so that what they share is computed once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+from search_spaces import Recipe, SweepSpec, expected_recipes
+from search_spaces.backbones import stage_count
+from service.ledgers import Json
+from service.settings import Home
+from trainables.activations import SharingPlan
+from trainables.stores import Machine
+
+MOST_BYTES = 20_000_000_000
+FREE_SHARE = 0.25
+HELD_BYTES = 512 * 1024 * 1024
+
+_Body = tuple[str, str, str]
+_Key = tuple[_Body, str | None, int, bool]
+"""Of activations: the body, which views, the boundary, and whether they are maps that are still to be pooled."""
+
+
+@dataclass(frozen=True)
+class SharingSurvey:
+    """How many trials of a sweep are expected at each boundary of each backbone, and where its cache is."""
+
+    folder: str
+    limit: int
+    scope: str
+    _examples: Mapping[_Key, tuple[Recipe, float]]
+
+    @classmethod
+    def of(cls, spec: SweepSpec, home: Home, sweep_id: str) -> SharingSurvey:
+        """From the list of points, or from draws of the space."""
+        examples: dict[_Key, tuple[Recipe, float]] = {}
+        for drawn, count in expected_recipes(spec):
+            recipe = drawn.anchored(spec.folder)
+            key = (_body(recipe), recipe.shared_views, recipe.freeze_depth, _gives_maps(recipe, recipe.freeze_depth))
+            first, others = examples.get(key, (recipe, 0.0))
+            examples[key] = first, others + count
+        return cls(str(home.activations), cache_limit(spec, home), sweep_id, examples)
+
+    def plan(self, recipe: Recipe) -> SharingPlan:
+        """What a trial of `recipe` is told."""
+        trials: defaultdict[int, float] = defaultdict(float)
+        readers: defaultdict[int, float] = defaultdict(float)
+        for (body, views, depth, maps), (_, count) in self._examples.items():
+            if depth and body == _body(recipe) and maps == _gives_maps(recipe, depth):
+                readers[depth] += count
+                trials[depth] += count if views is not None and views == recipe.shared_views else 0.0
+        return SharingPlan(
+            folder=self.folder,
+            limit=self.limit,
+            memory=HELD_BYTES,
+            trials=dict(trials),
+            readers=dict(readers),
+            scope=self.scope,
+        )
+
+    def groups(self) -> Iterator[tuple[Recipe, float]]:
+        """A recipe of each backbone, kind of views and freeze depth that trials share, and how many are expected."""
+        yield from self._examples.values()
+
+    def plain(self, recipe: Recipe) -> Json:
+        """`plan` as plain values."""
+        return asdict(self.plan(recipe))
+
+
+def cache_limit(spec: SweepSpec, home: Home) -> int:
+    """`data.cache`, else a quarter of the free disk and at most 20 GB."""
+    if spec.data.cache is not None:
+        return spec.data.cache
+    return min(MOST_BYTES, int(Machine.of(home.root).free_disk * FREE_SHARE))
+
+
+def _body(recipe: Recipe) -> _Body:
+    return recipe.backbone, recipe.weights, recipe.precision
+
+
+def _gives_maps(recipe: Recipe, depth: int) -> bool:
+    """Whether what this recipe's frozen stages give at a boundary is pooled only behind it, by a pool of its own."""
+    return recipe.head.pool != "backbone" and depth == stage_count(recipe.backbone)

@@ -1,0 +1,167 @@
+"""The trials of a sweep, best first, as data and as text."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from service.ledgers import EpochRow, Json, Ledger, Sweep, Trial, TrialState
+from service.reports.columns import heading, short
+
+MOST_RECIPE_COLUMNS = 6
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """A sweep's trials, best first: failed ones and those without a value last, ties by number."""
+
+    sweep: Sweep
+    trials: tuple[Trial, ...]
+    _last: dict[str, EpochRow]
+    _best: dict[str, EpochRow]
+    _seconds: dict[str, float]
+
+    @classmethod
+    def read(cls, ledger: Ledger, sweep: Sweep) -> Leaderboard:
+        trials = ledger.trials(sweep.id)
+        rows = ledger.epochs_of(trial.id for trial in trials)
+        last = {trial_id: of[-1] for trial_id, of in rows.items()}
+        best = {t.id: row for t in trials for row in rows.get(t.id, ()) if row.epoch == t.best_epoch}
+        ranked = sorted(trials, key=lambda trial: _rank(trial, maximize=sweep.maximizes))
+        seconds = {trial_id: sum(row.seconds for row in of) for trial_id, of in rows.items()}
+        return cls(sweep, tuple(ranked), last, best, seconds)
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The trials that have a value and did not fail, best first."""
+        return [trial for trial in self.trials if _ranks(trial)]
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial that stands first."""
+        return next(iter(self.ranked), None)
+
+    def best_as_json(self) -> Json | None:
+        """The best trial as scripts see it."""
+        best = self.best
+        if best is None:
+            return None
+        return {"trial_id": best.id, "metrics": self.metrics(best), "recipe": best.recipe}
+
+    def counts(self) -> dict[str, int]:
+        """Finished trials by state; the states of scripts' interest are always there."""
+        found = Counter(trial.state.value for trial in self.trials)
+        return {state: found.pop(state, 0) for state in ("completed", "pruned", "failed")} | dict(found)
+
+    def metrics(self, trial: Trial) -> Json:
+        """The last epoch's readings, the best epoch's under `best/`, and those of test if the model was tried on it.
+
+        A value that is not a number is None.
+        """
+        last, best = self._last.get(trial.id), self._best.get(trial.id)
+        found = dict(last.metrics()) if last else {}
+        if best:
+            found |= best.best_metrics() | best.metrics("test")
+        return {name: value if math.isfinite(value) else None for name, value in found.items()}
+
+    def seconds(self, trial: Trial) -> float:
+        """Time in finished epochs, without waiting for a worker; of a trial without one, from its start to its end."""
+        if trial.id in self._seconds:
+            return self._seconds[trial.id]
+        return ((trial.finished_at or 0) - (trial.started_at or 0)) / 1000 if trial.finished_at else 0.0
+
+    def failures(self) -> list[str]:
+        """Why trials failed, a line for each reason, without the recipes, and the first trial that it befell."""
+        reasons: dict[str, list[str]] = {}
+        for trial in sorted(self.trials, key=lambda trial: trial.number):
+            if trial.state is TrialState.FAILED:
+                reasons.setdefault((trial.error or "no reason").partition(" (recipe ")[0], []).append(trial.id)
+        return [f"{len(ids)} x {reason} ({ids[0]}{', ...' if len(ids) > 1 else ''})" for reason, ids in reasons.items()]
+
+    def as_json(self, top: int | None = None) -> list[Json]:
+        """One object a trial: the contract of `trials -o json`."""
+        return [
+            {
+                "trial_id": trial.id,
+                "state": trial.state.value,
+                "recipe": trial.recipe,
+                "metrics": self.metrics(trial),
+                "epochs": trial.epochs,
+                "seconds": round(self.seconds(trial), 3),
+                "mlflow_run_id": trial.mlflow_run_id,
+                "sharing": trial.sharing,
+                "error": trial.error,
+            }
+            for trial in self.trials[:top]
+        ]
+
+    def header(self) -> list[str]:
+        return ["trial", "state", self.sweep.metric, "epoch", *map(heading, self._columns()), "seconds"]
+
+    def _columns(self) -> list[str]:
+        return self.sweep.drawn[:MOST_RECIPE_COLUMNS]
+
+    def cells(self, top: int | None = None) -> list[list[str]]:
+        """The short table, a row a trial: best value and epoch, what was chosen, how long it took."""
+        return [
+            [
+                trial.id,
+                trial.state.value,
+                "" if trial.best_value is None else f"{trial.best_value:.4f}",
+                f"{trial.best_epoch or '-'}/{trial.epochs}",
+                *(short(trial.recipe.get(name, "")) for name in self._columns()),
+                f"{self.seconds(trial):.1f}",
+            ]
+            for trial in self.trials[:top]
+        ]
+
+    def as_csv(self) -> str:
+        """Every trial with every recipe value and metric, a column each."""
+        rows = self.as_json()
+        recipe = sorted({name for row in rows for name in row["recipe"]})
+        metrics = sorted({name for row in rows for name in row["metrics"]})
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        fixed = ["trial_id", "state", "epochs", "seconds", "mlflow_run_id", "error"]
+        writer.writerow([*fixed, *recipe, *metrics])
+        for row in rows:
+            values = [row["recipe"].get(n, "") for n in recipe] + [row["metrics"].get(n, "") for n in metrics]
+            writer.writerow([*(row[name] for name in fixed), *values])
+        return out.getvalue()
+
+    def as_markdown(self, top: int = 10) -> str:
+        lines = [" | ".join(self.header()), " | ".join("---" for _ in self.header())]
+        lines += [" | ".join(row) for row in self.cells(top)]
+        return "\n".join(f"| {line} |" for line in lines)
+
+    def as_html(self) -> str:
+        """A page that needs nothing else."""
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.header())
+        body = "\n".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.cells()
+        )
+        title = html.escape(f"{self.sweep.name} {self.sweep.id}")
+        return _PAGE.format(title=title, head=head, body=body)
+
+
+_PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title>
+<style>body{{font:14px sans-serif;margin:2em}}td,th{{padding:.3em .8em;text-align:left;border-bottom:1px solid #ddd}}
+td:nth-child(3){{font-weight:bold}}</style>
+<h1>{title}</h1><table><thead><tr>{head}</tr></thead><tbody>
+{body}
+</tbody></table>
+"""
+
+
+def _ranks(trial: Trial) -> bool:
+    return trial.best_value is not None and trial.state is not TrialState.FAILED
+
+
+def _rank(trial: Trial, *, maximize: bool) -> tuple[bool, float, int]:
+    if trial.best_value is None or not _ranks(trial):
+        return True, 0.0, trial.number
+    return False, -trial.best_value if maximize else trial.best_value, trial.number

@@ -1,0 +1,59 @@
+"""Which checkpoints of a sweep stay on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from service.ledgers import Trial, TrialState
+
+__all__ = ["KEPT", "KeptCheckpoints", "space_taken"]
+
+KEPT = 10
+"""Of so many trials the best epoch's checkpoint stays once they have finished."""
+
+_FILES = "epoch-*.safetensors"
+
+
+class KeptCheckpoints:
+    """Deletes what no one will read: of finished trials all but the best epoch's, and that too unless among the best.
+
+    folder: the sweep's, with one folder for each trial. ended: the trials that had finished before.
+    """
+
+    def __init__(self, folder: Path, *, maximize: bool, ended: Iterable[Trial] = ()) -> None:
+        self._folder, self._sign = folder, 1 if maximize else -1
+        self._best: list[Trial] = []
+        for trial in ended:
+            self.add(trial)
+
+    def add(self, trial: Trial) -> None:
+        """A trial has finished."""
+        if trial.state is TrialState.FAILED or trial.best_value is None or trial.checkpoint is None:
+            self._clear(trial, None)
+            return
+        self._clear(trial, Path(trial.checkpoint).name)
+        self._best = sorted([*self._best, trial], key=self._rank)
+        for other in self._best[KEPT:]:
+            self._clear(other, None)
+        del self._best[KEPT:]
+
+    def _rank(self, trial: Trial) -> tuple[float, int]:
+        assert trial.best_value is not None
+        return -self._sign * trial.best_value, trial.number
+
+    def _clear(self, trial: Trial, but: str | None) -> None:
+        for file in (self._folder / trial.id).glob(_FILES):
+            if file.name != but:
+                file.unlink(missing_ok=True)
+
+
+def space_taken(folder: Path) -> tuple[int, int]:
+    """Number and bytes of a sweep's checkpoints."""
+    sizes = []
+    for file in folder.glob(f"*/{_FILES}"):
+        try:
+            sizes.append(file.stat().st_size)
+        except FileNotFoundError:  # a trial has just replaced it
+            continue
+    return len(sizes), sum(sizes)

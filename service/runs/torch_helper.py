@@ -1,0 +1,90 @@
+"""What a sweep needs of torch beside its trials, as one object that can live where torch is loaded.
+
+The process that drives a sweep loads no torch: its trials, and this, run in processes forked from one that has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from search_spaces import SweepSpec, weights_used
+from service.clusters import Allotment
+from service.clusters.gpu_shares import share_out
+from service.ledgers import Json, Trial
+from service.logs import configure_logs_apart
+from service.models import best_trainer
+from service.plans.admission import check_own_code, check_parts, check_precisions
+from service.runs.image_sets import ImageSet, ImageSets
+from service.settings import Home
+from trainables.activations import SharingPlan
+from trainables.datasets import ImageTable
+from trainables.devices import Gpu
+from trainables.stores.prepared import PreparedData, Progress, prepare_for, read_table, summarize
+from trainables.training import own_metrics, with_own_metrics
+from trainables.training.trainer import Trainer
+from trainables.weights.weights import check_weights
+
+__all__ = ["TorchSide", "torch_side_apart"]
+
+
+class TorchSide:
+    """Admits a sweep, prepares its images, and at its end reads the best model on the test images.
+
+    Thread safety: one call at a time. It keeps the prepared images in use as long as it lives.
+    """
+
+    def __init__(self, spec: SweepSpec, home: Home) -> None:
+        self._spec, self._home = spec, home
+        self._table: ImageTable | None = None
+        self._data: dict[str, PreparedData] = {}
+        self._best: Trainer | None = None
+
+    def admit(self) -> None:
+        """Raises OwnCodeError and DataError for what can be seen to be wrong before an image is decoded."""
+        check_own_code(self._spec)
+        check_parts(self._spec)
+        self._table = read_table(self._spec.data, base_dir=self._spec.folder, root=self._home.data)
+
+    def share_out(self, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:
+        """See `service.clusters.gpu_shares.share_out`."""
+        return share_out(self._spec, cpus=cpus, gpus=gpus, listed=listed)
+
+    def check(self, device: str) -> None:
+        """Raises DeviceError and WeightsError where a trial on `device` would, and MeltpointError for a wrong size."""
+        check_precisions(self._spec, device)
+        for backbone, weights in weights_used(self._spec):
+            check_weights(backbone, weights, image_size=self._spec.data.image_size)
+
+    def prepare(self, progress: Progress) -> ImageSets:
+        """Decode the admitted images, or find them decoded. Raises DataError."""
+        assert self._table is not None
+        backbones = dict.fromkeys(str(backbone) for backbone, _ in weights_used(self._spec))
+        self._data = prepare_for(self._table, self._spec.data, backbones, root=self._home.data, progress=progress)
+        sets = {name: ImageSet(folder=str(d.folder), split_key=d.split_key) for name, d in self._data.items()}
+        skipped = next(iter(self._data.values())).skipped
+        return ImageSets(of=sets, summary=summarize(self._data.values()), skipped=skipped)
+
+    def load(self, best: Trial, sharing: Json) -> None:
+        """Make the model of a trial as its best epoch left it. Raises CheckpointError."""
+        data = self._data[best.recipe["backbone"]]
+        self._best = best_trainer(best, data, SharingPlan(**sharing))
+
+    def test(self) -> dict[str, float] | None:
+        """What the loaded model gives on the test images; None where the split has none.
+
+        Raises DivergedError where that is not finite, OwnCodeError as the user's own metric does.
+        """
+        assert self._best is not None
+        if len(self._best.data.splits["test"]) == 0:
+            return None
+        evaluation = self._best.evaluate("test")
+        return dict(with_own_metrics(evaluation, own_metrics(self._spec.metric.name)).metrics)
+
+
+def torch_side_apart(spec: SweepSpec, home: Home, *, debug: bool) -> TorchSide:
+    """In a process of its own, which takes one core, as a trial's does."""
+    configure_logs_apart(debug=debug)
+    torch.set_num_threads(1)
+    return TorchSide(spec, home)

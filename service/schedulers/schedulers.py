@@ -1,0 +1,119 @@
+"""When to stop a trial early: pure functions of the reports so far, in the order in which they were recorded."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from search_spaces import SweepSpec, rungs_below
+from service.schedulers.brackets import Brackets
+from service.schedulers.courses import Report, Reports
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduler(ABC):
+    """Decides from reports alone; keeps no state, so that a restart decides the same.
+
+    `epochs` is what a trial trains that is not stopped.
+    """
+
+    epochs: int
+
+    @property
+    @abstractmethod
+    def milestones(self) -> Sequence[int]:
+        """The epochs whose values decisions need, and the last: a trial must report at once after each."""
+
+    @abstractmethod
+    def stops(self, earlier: Reports, report: Report) -> bool:
+        """Whether the trial of `report` ends here, given every report of a milestone recorded before it."""
+
+
+class NoStopping(Scheduler):
+    """Every trial runs to its last epoch."""
+
+    @property
+    def milestones(self) -> Sequence[int]:
+        return (self.epochs,)
+
+    def stops(self, earlier: Reports, report: Report) -> bool:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asha(Scheduler):
+    """Asynchronous successive halving, stopping variant (Li et al., MLSys 2020), in one bracket or several.
+
+    A trial that reaches a rung of its bracket goes on if it is in the best 1/`reduction_factor` of the bracket's
+    trials that reached it so far, itself included; while fewer than `reduction_factor` have, it goes on. A value that
+    is not a number ranks last.
+    """
+
+    brackets: Brackets
+    maximize: bool
+
+    @property
+    def milestones(self) -> Sequence[int]:
+        return (*self.brackets.rungs, self.epochs)
+
+    def stops(self, earlier: Reports, report: Report) -> bool:
+        bracket, factor = self.brackets.of(report.number), self.brackets.reduction_factor
+        if report.epoch not in self.brackets.rungs_of(bracket):
+            return False
+        reached = [one.value for one in earlier.others(report) if self.brackets.of(one.number) == bracket]
+        if len(reached) + 1 < factor:
+            return False
+        scores = np.array([*reached, report.value]) * (1 if self.maximize else -1)
+        scores[~np.isfinite(scores)] = -np.inf
+        keep = max(1, len(scores) // factor)
+        better = int((scores[:-1] > scores[-1]).sum())
+        return better >= keep or bool(np.isneginf(scores[-1]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MedianStopping(Scheduler):
+    """The median stopping rule (Golovin et al., KDD 2017, section 3.2.1).
+
+    From epoch `grace_epochs` on, a trial ends after epoch s if its best value so far is strictly worse than the median
+    of the other trials' averages over their epochs 1 to s. Where the paper takes the trials that are completed, all
+    count that have reached epoch s, as in Ray Tune; while these are fewer than `min_trials`, none ends. Values that
+    are not numbers are left out, and a trial without any other ends.
+    """
+
+    grace_epochs: int
+    min_trials: int
+    maximize: bool
+
+    @property
+    def milestones(self) -> Sequence[int]:
+        return range(1, self.epochs + 1)
+
+    def stops(self, earlier: Reports, report: Report) -> bool:
+        if report.epoch < self.grace_epochs:
+            return False
+        averages = [one.mean for one in earlier.others(report) if one.count]
+        if len(averages) < self.min_trials:
+            return False
+        course = earlier.course(report)
+        if self.maximize:
+            return course.highest < median(averages)
+        return course.lowest > median(averages)
+
+
+def build_scheduler(spec: SweepSpec) -> Scheduler:
+    """The early stopping that a sweep file asks for."""
+    asked, epochs, maximize = spec.scheduler, spec.budget.epochs, spec.metric.goal == "maximize"
+    if asked.type == "asha":
+        factor = asked.reduction_factor
+        rungs = rungs_below(epochs, grace_epochs=asked.grace_epochs, reduction_factor=factor)
+        brackets = Brackets(count=asked.brackets, rungs=rungs, reduction_factor=factor, seed=spec.seed)
+        return Asha(epochs=epochs, brackets=brackets, maximize=maximize)
+    if asked.type == "median":
+        return MedianStopping(
+            epochs=epochs, grace_epochs=asked.grace_epochs, min_trials=asked.min_trials, maximize=maximize
+        )
+    return NoStopping(epochs=epochs)

@@ -1,0 +1,62 @@
+"""Environment variables that Ray, MLflow and their children read, set before either is imported."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from service.settings.homes import Home
+
+_DEFAULTS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def prepare_environment(home: Home) -> None:
+    """Usage reporting off, Ray's token in the home, quiet logs; what the user set stays."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    if "RAY_ADDRESS" not in os.environ:
+        _prepare_local_ray(home)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def _prepare_local_ray(home: Home) -> None:
+    # Ray then listens on loopback only; the variable's name is older than that meaning.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(home.ray_token))
+        _keep_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
+
+
+def _keep_token(path: Path) -> None:
+    """A token of 256 bits, readable by its owner alone; written beside and linked, so that the first one stays."""
+    if path.exists():
+        return
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".ray-token-")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(beside)
+    Path(beside).unlink()

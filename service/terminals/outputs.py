@@ -1,0 +1,111 @@
+"""Data on stdout in the format asked for; everything else on stderr."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from service.formats import Format
+from service.logs import talkative
+
+_GAP = 2
+
+
+def stderr() -> Console:
+    """Progress and messages; colours only on a terminal and without NO_COLOR."""
+    return Console(stderr=True, highlight=False)
+
+
+def stdout() -> Console:
+    return Console(highlight=False)
+
+
+def print_data(data: Any, form: Format) -> None:
+    """Print plain data as JSON, YAML, or (a list of flat objects, or one) CSV."""
+    if form is Format.JSON:
+        sys.stdout.write(json.dumps(data, indent=2, allow_nan=False) + "\n")
+    elif form is Format.YAML:
+        from ruamel.yaml import YAML
+
+        YAML(typ="safe", pure=True).dump(data, sys.stdout)
+    else:
+        sys.stdout.write(_as_csv(data if isinstance(data, list) else [data]))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, least: int = 4) -> None:
+    """Print a table, a row a line. On a terminal too narrow for it, columns from the right are left out, and said.
+
+    least: how many columns are shown however narrow the terminal is.
+    """
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    shown = len(header)
+    console = stdout()
+    if console.is_terminal:
+        while shown > least and sum(widths[:shown]) + _GAP * (shown - 1) > console.width:
+            shown -= 1
+    lines = [
+        (" " * _GAP).join(cell.ljust(width) for cell, width in zip(row[:shown], widths, strict=False)).rstrip()
+        for row in (header, *rows)
+        if any(row)
+    ]
+    if any(header):
+        console.print(lines.pop(0), style="bold", markup=False, soft_wrap=True)
+    # All at once and unstyled: rich takes its time over each `print`, which a thousand rows would add up.
+    if lines:
+        console.out("\n".join(lines), highlight=False)
+    if shown < len(header):
+        stderr().print(f"left out for lack of width: {', '.join(header[shown:])}", style="dim", soft_wrap=True)
+
+
+@contextmanager
+def own_stdout() -> Iterator[None]:
+    """Stdout is for our data alone: what libraries print there is dropped, or goes to stderr with `--debug`."""
+    if talkative():
+        with redirect_stdout(sys.stderr):
+            yield
+    else:
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            yield
+
+
+@contextmanager
+def working(console: Console, what: str) -> Iterator[None]:
+    """Say what takes a moment: a spinner on a terminal, nothing elsewhere."""
+    if console.is_terminal:
+        with console.status(what):
+            yield
+    else:
+        yield
+
+
+def brief(error: str) -> str:
+    """The end of a chained network error says what happened; the rest is addresses and object names."""
+    causes = re.findall(r"\[Errno -?\d+\] [^'\")\]>]+|Read timed out|\d{3} [A-Z][a-z]+(?: [A-Z][a-z]+)*", error)
+    return causes[-1] if causes else error.splitlines()[0][:200]
+
+
+def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    flat = [_flatten(row) for row in rows]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue()
+
+
+def _flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, inner in value.items():
+        flat |= _flatten(inner, f"{prefix}{name}.") if isinstance(inner, dict) else {f"{prefix}{name}": inner}
+    return flat

@@ -1,0 +1,246 @@
+"""What the home keeps only to be quicker the next time: each kind of it, who uses it, and how it is removed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from service.clocks import now_ms
+from service.ledgers import Json, Ledger, Sweep, SweepState
+from service.runs.leases import mark_interrupted
+from service.settings import Home
+from trainables.activations import stored_entries
+from trainables.stores import removable
+
+__all__ = ["KINDS", "CacheKind", "CachedFolder", "due", "list_cache", "remove"]
+
+_TRASH = ".removing-"
+_DOWNLOADS = "torchvision"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedFolder:
+    """One thing that can be made again. last_used: UTC milliseconds; users: ids of sweeps that need it now."""
+
+    kind: str
+    name: str
+    about: str
+    path: Path
+    bytes: int
+    last_used: int
+    users: tuple[str, ...] = ()
+
+    def as_json(self) -> Json:
+        """The contract of `cache ls -o json`."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "about": self.about,
+            "bytes": self.bytes,
+            "last_used": self.last_used,
+            "used_by": list(self.users),
+            "path": str(self.path),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheKind:
+    """Where one kind of cached thing lies, how it is told in a line, and which sweep needs which of them.
+
+    find: the folders of this kind in a home; describe: (name, about); needs: whether a sweep that has not ended
+    reads that folder.
+    """
+
+    name: str
+    description: str
+    find: Callable[[Home], Iterable[Path]]
+    describe: Callable[[Path], tuple[str, str]]
+    needs: Callable[[Sweep, Path], bool]
+
+
+def _stores(home: Home) -> list[Path]:
+    found = (path.parent for path in home.data.glob("*/about.json"))
+    return [path for path in found if path.suffix != ".partial" and not path.name.startswith(_TRASH)]
+
+
+def _describe_store(path: Path) -> tuple[str, str]:
+    try:
+        about = json.loads((path / "about.json").read_text(encoding="utf-8"))
+        size, mode = about["size"], about["mode"]
+        header = (path / "labels.npy").stat().st_size
+        return about["name"], f"{(header - 128) // 8:,} images at {size} px, {mode}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return path.name, "damaged"
+
+
+def _reads_store(sweep: Sweep, path: Path) -> bool:
+    """Sweeps of earlier versions do not say which folder they read."""
+    if "stores" in sweep.data:
+        return path.name in sweep.data["stores"]
+    return _describe_store(path)[0] == sweep.data.get("name")
+
+
+def _downloads(home: Home) -> list[Path]:
+    found = (home.data / _DOWNLOADS).glob("*")
+    return [path for path in found if path.is_dir() and not path.name.startswith(_TRASH)]
+
+
+def _leftovers(home: Home) -> list[Path]:
+    """Stores that were being written, or removed, when their process ended."""
+    trash = f"{_TRASH}*"
+    places = (home.data, home.data / _DOWNLOADS, home.activations)
+    return [*home.data.glob("*.partial"), *(path for place in places for path in place.glob(trash))]
+
+
+def _activations(home: Home) -> list[Path]:
+    return [path for path in home.activations.glob("*") if path.is_dir() and not path.name.startswith(_TRASH)]
+
+
+def _describe_activations(path: Path) -> tuple[str, str]:
+    boundaries = {entry.folder.name.partition("-")[0] for entry in stored_entries(path.parent, path.name)}
+    return path.name[:8], f"of frozen stages, at freeze_depth {', '.join(sorted(boundaries, key=int)) or 'none'}"
+
+
+KINDS: Mapping[str, CacheKind] = MappingProxyType(
+    {
+        kind.name: kind
+        for kind in (
+            CacheKind(
+                name="images",
+                description="images of one set and size, decoded, or listed to be streamed",
+                find=_stores,
+                describe=_describe_store,
+                needs=_reads_store,
+            ),
+            CacheKind(
+                name="activations",
+                description="what frozen stages computed; a sweep that needs it again computes it again",
+                find=_activations,
+                describe=_describe_activations,
+                needs=lambda sweep, path: False,
+            ),
+            CacheKind(
+                name="downloads",
+                description="a torchvision data set as it was downloaded",
+                find=_downloads,
+                describe=lambda path: (path.name, "downloaded by torchvision"),
+                needs=lambda sweep, path: bool(sweep.data.get("source") == f"torchvision:{path.name}"),
+            ),
+            CacheKind(
+                name="leftovers",
+                description="what a process left half written or half removed",
+                find=_leftovers,
+                describe=lambda path: (path.name, "left behind"),
+                needs=lambda sweep, path: False,
+            ),
+        )
+    }
+)
+"""Every kind of cached thing. Sweeps, checkpoints, the ledger and MLflow's store are none."""
+
+
+def list_cache(home: Home) -> list[CachedFolder]:
+    """Everything cached, the longest unused first. Raises LedgerError where the ledger cannot say what is in use."""
+    sweeps, promised = _in_need(home)
+    found = []
+    for kind in KINDS.values():
+        for path in kind.find(home):
+            name, about = kind.describe(path)
+            users = {sweep.id for sweep in sweeps if kind.needs(sweep, path)} | promised.get(path.name, set())
+            found.append(
+                CachedFolder(
+                    kind=kind.name,
+                    name=name,
+                    about=about,
+                    path=path,
+                    bytes=_size(path),
+                    last_used=_last_used(path),
+                    users=tuple(sorted(users)),
+                )
+            )
+    return sorted(found, key=lambda one: (one.last_used, str(one.path)))
+
+
+def due(
+    cached: Sequence[CachedFolder], *, now: int, older_than: float | None = None, most_bytes: int | None = None
+) -> list[CachedFolder]:
+    """What to remove: all that has not been used for `older_than` seconds, then the longest unused until the rest
+    takes at most `most_bytes`; everything where neither is given. Never what a sweep needs.
+    """
+    free = [one for one in cached if not one.users]
+    if older_than is None and most_bytes is None:
+        return free
+    chosen = [] if older_than is None else [one for one in free if now - one.last_used > older_than * 1000]
+    if most_bytes is not None:
+        left = sum(one.bytes for one in cached) - sum(one.bytes for one in chosen)
+        for one in (one for one in free if one not in chosen):
+            if left <= most_bytes:
+                break
+            chosen.append(one)
+            left -= one.bytes
+    return chosen
+
+
+def remove(cached: CachedFolder) -> bool:
+    """Remove it, unless a process has it open or writes it: then nothing is done, and False.
+
+    It is moved aside before anything in it is deleted, so that nobody opens half of it. Raises OSError where the
+    system does not let it go.
+    """
+    path = cached.path
+    if not path.name.startswith(_TRASH):
+        with removable(_guarded(path)) as ours:
+            if not ours:
+                return False
+            aside = path.with_name(f"{_TRASH}{path.name}-{os.getpid()}")
+            path.rename(aside)
+            path = aside
+    shutil.rmtree(path)
+    return True
+
+
+def _guarded(path: Path) -> Path:
+    """What is locked while `path` is written: a half-written store has the lock of the whole one."""
+    return path.with_suffix("") if path.suffix == ".partial" else path
+
+
+def _in_need(home: Home) -> tuple[list[Sweep], dict[str, set[str]]]:
+    """The sweeps that may still train; and folder -> sweeps whose model has still to be registered from it."""
+    if not home.has_ledger:
+        return [], {}
+    promised: dict[str, set[str]] = {}
+    with contextlib.closing(Ledger.of(home, clock=now_ms)) as ledger:
+        mark_interrupted(ledger, home)
+        for sweep_id in ledger.outbox.unfinished_business({state.value for state in SweepState}):
+            for message in ledger.outbox.waiting(sweep_id):
+                if message.kind == "candidate":
+                    promised.setdefault(Path(message.payload["data"]).name, set()).add(sweep_id)
+        return [sweep for sweep in ledger.sweeps() if _may_train(sweep)], promised
+
+
+def _may_train(sweep: Sweep) -> bool:
+    return not sweep.state.is_finished and sweep.state is not SweepState.INTERRUPTED
+
+
+def _last_used(path: Path) -> int:
+    """The time of the file that is touched at each use, else of the folder."""
+    marks = [mark for mark in (path / "about.json", path) if mark.exists()]
+    return int(marks[0].stat().st_mtime * 1000) if marks else 0
+
+
+def _size(path: Path) -> int:
+    """Bytes that its files take on the disk."""
+
+    def sizes(folder: Path) -> Iterator[int]:
+        for here, _, names in os.walk(folder):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    yield (Path(here) / name).lstat().st_size
+
+    return sum(sizes(path))

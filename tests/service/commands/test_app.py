@@ -1,0 +1,112 @@
+"""The command line as a user meets it: a process of its own, its output and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MELTPOINT = Path(sys.executable).with_name("meltpoint")
+
+WRONG = """\
+name: cells
+data: {source: digits, image_size: 4}
+metric: {name: val/acuracy}
+space:
+  optimizer.lr: {min: 0.1, max: 0.01}
+  dropout.rat: 0.5
+budget: {trials: 0}
+"""
+
+
+def meltpoint(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "MELTPOINT_HOME": str(cwd / "home"), "NO_COLOR": "1", **environment}
+    return subprocess.run([MELTPOINT, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_help_lists_the_commands_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    told = meltpoint("--help", cwd=tmp_path)
+    assert told.returncode == 0
+    for command in ("validate", "run", "ls", "status", "trials", "ui"):
+        assert command in told.stdout
+    code = (
+        "import sys; sys.argv = ['meltpoint', '--help']\n"
+        "from service.commands.app import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'ray', 'mlflow', 'sqlalchemy', 'numpy'} & sys.modules.keys()))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert loaded.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_drives_a_sweep_loads_neither_torch_nor_mlflow(tmp_path: Path) -> None:
+    code = (
+        "import sys, service.commands.running\n"
+        "print(sorted({'torch', 'torchvision', 'timm', 'sklearn', 'mlflow'} & sys.modules.keys()))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert loaded.stdout.splitlines()[-1] == "[]"
+
+
+def test_validate_prints_every_error_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text(WRONG)
+    told = meltpoint("validate", "sweep.yaml", cwd=tmp_path)
+    assert told.returncode == 2
+    assert told.stdout == ""
+    lines = told.stderr.splitlines()
+    assert [line.split(" ")[0] for line in lines] == [
+        "sweep.yaml:2:24",
+        "sweep.yaml:3:10",
+        "sweep.yaml:5:28",
+        "sweep.yaml:6:3",
+        "sweep.yaml:7:10",
+    ]
+    assert "did you mean" in lines[3]
+    assert "Traceback" not in told.stderr
+
+
+def test_validate_accepts_every_example(tmp_path: Path) -> None:
+    examples = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
+    assert examples
+    for example in examples:
+        told = meltpoint("validate", str(example), "-o", "json", cwd=tmp_path)
+        assert (told.returncode, json.loads(told.stdout)["valid"]) == (0, True)
+
+
+def test_a_missing_spec_is_one_line(tmp_path: Path) -> None:
+    told = meltpoint("run", "absent.yaml", cwd=tmp_path)
+    assert told.returncode == 2
+    assert len(told.stderr.splitlines()) == 1
+    assert "absent.yaml" in told.stderr
+
+
+def test_a_home_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "s.yaml").write_text("name: a\ndata: {source: digits}\nspace: {batch_size: 32}\n")
+    told = meltpoint("run", "s.yaml", "--home", "file/home", cwd=tmp_path)
+    assert told.returncode == 1
+    assert told.stderr.splitlines() == [
+        f"home {tmp_path}/file/home: cannot be written (Not a directory); choose another with --home or MELTPOINT_HOME"
+    ]
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    told = meltpoint("--debug", "status", "last", cwd=tmp_path)
+    assert "Traceback" in told.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "trials"])
+def test_an_unknown_sweep_is_one_line(tmp_path: Path, command: str) -> None:
+    told = meltpoint(command, "last", cwd=tmp_path)
+    assert told.returncode == 1
+    assert told.stderr.splitlines() == [f"no sweeps yet in {tmp_path}/home; start one with: meltpoint run SPEC"]
+    assert not (tmp_path / "home").exists()
+
+
+def test_ls_of_a_new_home_is_an_empty_list(tmp_path: Path) -> None:
+    told = meltpoint("ls", "-o", "json", cwd=tmp_path)
+    assert (told.returncode, json.loads(told.stdout)) == (0, [])

@@ -1,0 +1,169 @@
+"""A sweep that was cut off anywhere goes on as if it had not been: the same recipes, decisions, rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search_spaces import SweepSpec, parse_spec
+from service.coordination import Result, Session, new_sweep
+from service.errors import ResumeError
+from service.ledgers import EpochRow, Ledger, SweepState, Trial
+from service.schedulers import build_scheduler
+from service.searchers import build_searcher
+
+EXAMPLES = 12
+SPACE = """
+name: cells
+data: {source: digits, image_size: 16}
+space:
+  freeze_depth: {values: [all, -1, 0]}
+  dropout.rate: {min: 0.0, max: 0.5}
+  optimizer:
+    one_of:
+      - {name: sgd, lr: {min: 1.0e-3, max: 1.0e-1, log: true}}
+      - {name: adamw, lr: {min: 1.0e-5, max: 3.0e-3, log: true}}
+"""
+GRID = """
+name: cells
+data: {source: digits, image_size: 16}
+space:
+  freeze_depth: {values: [all, -1, 0]}
+  dropout.rate: {values: [0.0, 0.1, 0.2, 0.4]}
+"""
+SEARCHES = {
+    "random": SPACE + "search: {algorithm: random, seed: 3}\n",
+    "tpe": SPACE + "search: {algorithm: tpe, seed: 3}\n",
+    "grid": GRID + "search: {algorithm: grid, seed: 3}\n",
+}
+SCHEDULERS = {
+    "none": "scheduler: {type: none}\n",
+    "asha": "scheduler: {type: asha, grace_epochs: 1, reduction_factor: 3}\n",
+    "brackets": "scheduler: {type: asha, grace_epochs: 1, reduction_factor: 3, brackets: 2}\n",
+    "median": "scheduler: {type: median, grace_epochs: 1, min_trials: 2}\n",
+}
+BUDGET = "budget: {trials: 11, epochs: 9}\n"
+SLOTS = 3
+
+
+@dataclass
+class Cluster:
+    """Workers that train by themselves: what an epoch of a recipe measures depends on both alone.
+
+    A trial in its next attempt goes on after the epoch of its last report, as from a checkpoint; `lost` of its epochs
+    it trains again.
+    """
+
+    ledger: Ledger
+    spec: SweepSpec
+    sweep_id: str
+    lost: int = 0
+    at: dict[str, int] = field(default_factory=dict)
+
+    def drive(self, reports: Iterator[int] | range) -> None:
+        """Until no trial is left, or as many reports have come."""
+        past = self.ledger.past(self.sweep_id)
+        session = Session(
+            spec=self.spec,
+            sweep=self.ledger.move_sweep(self.sweep_id, SweepState.RUNNING),
+            ledger=self.ledger,
+            searcher=build_searcher(self.spec),
+            scheduler=build_scheduler(self.spec),
+            clock=lambda: 0.0,
+            past=past,
+        )
+        self.at = {}
+        for _ in reports:
+            self._fill(session)
+            if not self.at:
+                return
+            self._report(session)
+
+    def _fill(self, session: Session) -> None:
+        while len(self.at) < SLOTS and (trial := session.next_trial()) is not None:
+            self.at[trial.id] = max(0, trial.epochs - self.lost)
+
+    def _report(self, session: Session) -> None:
+        """Of the trial that is least far, the youngest among them: the order of a machine that does not waver."""
+        recorded = {trial.id: trial.epochs for trial in self.ledger.trials(self.sweep_id)}
+        trial_id = min(self.at, key=lambda one: (recorded[one], one))
+        trial = self.ledger.trial(trial_id)
+        last = next(epoch for epoch in sorted(session.milestones) if epoch > recorded[trial_id])
+        rows = tuple(_measured(trial, epoch) for epoch in range(self.at[trial_id] + 1, last + 1))
+        self.at[trial_id] = last
+        if session.record(trial_id, Result(rows=rows, done=last == self.spec.budget.epochs)):
+            del self.at[trial_id]
+
+
+def _measured(trial: Trial, epoch: int) -> EpochRow:
+    drawn = int.from_bytes(hashlib.sha256(f"{trial.identity}/{epoch}".encode()).digest()[:4], "big") / 2**32
+    value = 0.5 + 0.04 * epoch + 0.3 * drawn
+    return EpochRow(epoch=epoch, seconds=1.0, recorded_at=epoch, readings={"val": {"accuracy": value}})
+
+
+def _sweep(ledger: Ledger, spec: SweepSpec) -> str:
+    return new_sweep(spec, ledger, data={}, plan={}).id
+
+
+def _outcome(ledger: Ledger, sweep_id: str) -> list[object]:
+    """What must not depend on interruptions."""
+    return [
+        (trial.number, trial.recipe, trial.state, trial.best_epoch, trial.best_value, ledger.epochs(trial.id))
+        for trial in ledger.trials(sweep_id)
+    ]
+
+
+@pytest.mark.experiment(21, examples=EXAMPLES)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("search", SEARCHES)
+@given(cuts=st.lists(st.integers(0, 25), min_size=1, max_size=4), lost=st.integers(0, 3))
+@settings(max_examples=EXAMPLES)
+def test_interruptions_change_nothing(
+    search: str, scheduler: str, cuts: list[int], lost: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    spec = parse_spec(SEARCHES[search] + SCHEDULERS[scheduler] + BUDGET, file="sweep.yaml")
+    ledger = Ledger.at(tmp_path_factory.mktemp("ledger") / "ledger.db", clock=count().__next__)
+    try:
+        whole, cut = _sweep(ledger, spec), _sweep(ledger, spec)
+        Cluster(ledger, spec, whole).drive(count())
+        for reports in cuts:
+            Cluster(ledger, spec, cut, lost=lost).drive(range(reports))
+            ledger.move_sweep(cut, SweepState.INTERRUPTED)
+        Cluster(ledger, spec, cut, lost=lost).drive(count())
+        assert _outcome(ledger, cut) == _outcome(ledger, whole)
+    finally:
+        ledger.close()
+
+
+def test_more_budget_goes_on_where_the_search_was(tmp_path: Path) -> None:
+    text = SEARCHES["tpe"] + SCHEDULERS["asha"]
+    longer = parse_spec(text + BUDGET, file="sweep.yaml")
+    shorter = parse_spec(text + BUDGET.replace("11", "6"), file="sweep.yaml")
+    ledger = Ledger.at(tmp_path / "ledger.db", clock=count().__next__)
+    sweep_id = _sweep(ledger, shorter)
+    Cluster(ledger, shorter, sweep_id).drive(count())
+    first = _outcome(ledger, sweep_id)
+    ledger.move_sweep(sweep_id, SweepState.INTERRUPTED)
+    Cluster(ledger, longer, sweep_id).drive(count())
+    assert _outcome(ledger, sweep_id)[: len(first)] == first
+    assert len(ledger.trials(sweep_id)) == 11
+    ledger.close()
+
+
+def test_a_search_that_draws_otherwise_is_refused(tmp_path: Path) -> None:
+    spec = parse_spec(SEARCHES["random"] + BUDGET, file="sweep.yaml")
+    other = parse_spec(SEARCHES["random"].replace("seed: 3", "seed: 4") + BUDGET, file="sweep.yaml")
+    ledger = Ledger.at(tmp_path / "ledger.db", clock=count().__next__)
+    sweep_id = _sweep(ledger, spec)
+    Cluster(ledger, spec, sweep_id).drive(range(5))
+    ledger.move_sweep(sweep_id, SweepState.INTERRUPTED)
+    with pytest.raises(ResumeError, match=r"s-\w+-0001 cannot be drawn again as it was"):
+        Cluster(ledger, other, sweep_id).drive(range(5))
+    ledger.close()

@@ -1,0 +1,107 @@
+"""Settings: who wins, what is said of a wrong one, and that they reach the commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search_spaces import SpecError
+from service.formats import Format
+from service.settings.settings import given, sources, unknown_variables
+from service.settings.sources import user_file
+
+MELTPOINT = Path(sys.executable).with_name("meltpoint")
+
+
+@pytest.fixture(autouse=True)
+def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder to stand in, a user's config folder, and no variable."""
+    for name in [name for name in os.environ if name.startswith("MELTPOINT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "config" / "meltpoint").mkdir(parents=True)
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+
+
+def refused() -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        given()
+    return str(caught.value).splitlines()
+
+
+def meltpoint(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "NO_COLOR": "1", **environment}
+    return subprocess.run([MELTPOINT, *arguments], env=env, capture_output=True, text=True, timeout=60)
+
+
+def test_without_any_all_are_defaults() -> None:
+    assert given() == {}
+    assert {setting.name: setting.origin for setting in sources()} == dict.fromkeys(
+        ("home", "ledger", "output", "port", "browser"), "default"
+    )
+
+
+def test_a_variable_wins_over_the_project_and_that_over_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    user_file().write_text('port = 1\noutput = "csv"\nbrowser = false\nhome = "mine"\n')
+    Path("meltpoint.toml").write_text('port = 2\noutput = "yaml"\n')
+    monkeypatch.setenv("MELTPOINT_PORT", "3")
+    monkeypatch.setenv("MELTPOINT_HOME", "")
+    found = {setting.name: (setting.value, setting.origin) for setting in sources()}
+    assert found == {
+        "home": (user_file().parent / "mine", str(user_file())),
+        "ledger": ("", "default"),
+        "output": (Format.YAML, "meltpoint.toml"),
+        "port": (3, "MELTPOINT_PORT"),
+        "browser": (False, str(user_file())),
+    }
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("prot = 1", "meltpoint.toml prot: unknown key; did you mean port?"),
+        ("port = 70000", "meltpoint.toml port: must be <= 65535 (70000)"),
+        ('port = "http"', "meltpoint.toml port: must be an integer (http)"),
+        ('output = "xml"', "meltpoint.toml output: must be one of table, json, yaml, csv (xml)"),
+        ('browser = "maybe"', "meltpoint.toml browser: must be true or false (maybe)"),
+        ("home = 3", "meltpoint.toml home: must be a path (3)"),
+        ("port 1", "meltpoint.toml: is not TOML: Expected '=' after a key in a key/value pair (at line 1, column 6)"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_one_sentence(toml: str, message: str) -> None:
+    Path("meltpoint.toml").write_text(toml)
+    assert refused() == [message]
+
+
+def test_a_wrong_variable_names_itself_and_an_unknown_one_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MELTPOINT_PORT", "http")
+    monkeypatch.setenv("MELTPOINT_HOEM", "/tmp")
+    assert refused() == ["MELTPOINT_PORT: must be an integer (http)"]
+    assert unknown_variables() == ["MELTPOINT_HOEM is not a setting; did you mean MELTPOINT_HOME?"]
+
+
+def test_settings_are_the_defaults_of_every_commands_options_and_a_flag_wins() -> None:
+    Path("meltpoint.toml").write_text('output = "json"\nhome = "kept"\n')
+    told = meltpoint("ls")
+    assert (told.returncode, json.loads(told.stdout)) == (0, [])
+    assert meltpoint("ls", "-o", "table").stdout == ""
+    assert f"{Path.cwd()}/kept" in meltpoint("status", "last").stderr
+    assert "/elsewhere" in meltpoint("status", "last", MELTPOINT_HOME="/elsewhere").stderr
+    assert "/flag" in meltpoint("status", "last", "--home", "/flag", MELTPOINT_HOME="/elsewhere").stderr
+
+
+def test_a_wrong_file_stops_commands_but_not_their_help() -> None:
+    Path("meltpoint.toml").write_text("prot = 1")
+    told = meltpoint("ls")
+    assert (told.returncode, told.stderr) == (2, "meltpoint.toml prot: unknown key; did you mean port?\n")
+    assert meltpoint("ls", "--help").returncode == meltpoint("--help").returncode == 0
+    Path("meltpoint.toml").unlink()
+    told = meltpoint("ls", MELTPOINT_HOEM="x", MELTPOINT_HOME=str(Path.cwd()))
+    assert told.returncode == 0
+    assert "MELTPOINT_HOEM is not a setting" in told.stderr

@@ -1,0 +1,208 @@
+"""The outbox reaches MLflow in order and whole, whatever the network does."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from service.ledgers import Ledger, Message, Sweep, SweepState
+from service.runs.mlflow_helper import _Behind
+from service.tracking import Sender, senders
+from tests.faults.programs import until
+
+
+class Network:
+    """MLflow at the other end of a line that breaks: the first `failures` deliveries of each message are lost."""
+
+    trials_at_once = 1
+
+    def __init__(self, failures: int) -> None:
+        self.taken: list[int] = []
+        self._failures = failures
+        self._tries: dict[int, int] = {}
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
+        tries = self._tries.get(message.id, 0)
+        self._tries[message.id] = tries + 1
+        if tries < self._failures:
+            raise ConnectionError("connection refused")
+        self.taken.append(message.payload["n"])
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger.at(tmp_path / "ledger.db", clock=lambda: 0)
+    yield ledger
+    ledger.close()
+
+
+def new_sweep(ledger: Ledger) -> Sweep:
+    return ledger.create_sweep(
+        name="x", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
+    )
+
+
+@pytest.fixture
+def sweep(ledger: Ledger) -> Sweep:
+    return new_sweep(ledger)
+
+
+def test_every_message_arrives_once_and_in_order(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
+    network = Network(failures=0)
+    for n in range(250):
+        ledger.outbox.tell(sweep.id, "epochs", {"n": n})
+    sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
+    assert sender.finish(patience=30) == 0
+    assert network.taken == list(range(250))
+    assert ledger.outbox.waiting(sweep.id) == []
+
+
+def test_a_broken_line_delays_and_loses_nothing(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
+    network = Network(failures=1)
+    for n in range(2):
+        ledger.outbox.tell(sweep.id, "epochs", {"n": n})
+    sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
+    assert sender.finish(patience=30) == 0
+    assert network.taken == [0, 1]
+
+
+def test_what_could_not_be_sent_is_kept_and_the_reason_is_known(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
+    ledger.outbox.tell(sweep.id, "epochs", {"n": 0})
+    sender = Sender(ledger, sweep.id, lambda: Network(failures=1000), backlog_lock=tmp_path / "lock").start()
+    assert sender.finish(patience=0.5) == 1
+    assert sender.last_error == "ConnectionError: connection refused"
+    assert ledger.outbox.waiting(sweep.id)[0].tries >= 1
+
+
+def test_a_message_that_is_never_taken_holds_up_its_own_trial_alone(
+    ledger: Ledger, sweep: Sweep, tmp_path: Path
+) -> None:
+    class Poisoned(Network):
+        def deliver(self, messages: Sequence[Message]) -> None:
+            if messages[0].payload["n"] == 0:
+                raise ValueError("this one is never taken")
+            super().deliver(messages)
+
+    network = Poisoned(failures=0)
+    for n, trial in enumerate(["t-0", "t-0", "t-1", None]):
+        ledger.outbox.tell(sweep.id, "epochs", {"n": n}, trial_id=trial)
+    sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
+    assert sender.finish(patience=2) == 2
+    assert network.taken == [2, 3]
+
+
+def test_what_an_ended_sweep_left_behind_is_sent_first(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
+    other = new_sweep(ledger)
+    ledger.move_sweep(other.id, SweepState.FAILED)
+    for message in ledger.outbox.waiting(other.id):
+        ledger.outbox.sent(message.id)
+    ledger.outbox.tell(other.id, "epochs", {"n": 0})
+    ledger.outbox.tell(sweep.id, "epochs", {"n": 1})
+    network = Network(failures=0)
+    assert Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start().finish(patience=30) == 0
+    assert network.taken == [0, 1]
+
+
+def test_messages_of_sweeps_under_way_are_left_to_their_own_drivers(
+    ledger: Ledger, sweep: Sweep, tmp_path: Path
+) -> None:
+    other = new_sweep(ledger)
+    ledger.outbox.tell(other.id, "epochs", {"n": 1})
+    network = Network(failures=0)
+    assert Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start().finish(patience=30) == 0
+    assert network.taken == []
+    assert ledger.outbox.count(other.id) == 1
+
+
+def test_trials_are_told_of_together_and_each_by_itself_where_one_is_not_taken(
+    ledger: Ledger, sweep: Sweep, tmp_path: Path
+) -> None:
+    deliveries: list[list[int]] = []
+
+    class Poisoned(Network):
+        trials_at_once = 3
+
+        def deliver(self, messages: Sequence[Message]) -> None:
+            deliveries.append([message.payload["n"] for message in messages])
+            if any(message.trial_id == "t-4" for message in messages):
+                raise ValueError("this one is never taken")
+            super().deliver(messages)
+
+    network = Poisoned(failures=0)
+    for n, trial in enumerate(["t-0", "t-1", None, "t-2", "t-3", "t-2", "t-4", "t-5", None]):
+        ledger.outbox.tell(sweep.id, "trial_finished", {"n": n}, trial_id=trial)
+    sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
+    assert sender.finish(patience=0.2) == 1
+    assert deliveries[:8] == [[0], [1], [2], [3, 5, 4, 6], [3, 5], [4], [6], [7]]
+    assert sorted(network.taken) == [0, 1, 2, 3, 4, 5, 7, 8]
+
+
+def test_a_short_trial_is_told_of_once_it_has_ended_and_a_long_one_soon(
+    ledger: Ledger, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries: list[list[str]] = []
+
+    class Watched:
+        trials_at_once = 1
+
+        def deliver(self, messages: Sequence[Message]) -> None:
+            deliveries.append([f"{message.trial_id} {message.kind}" for message in messages])
+
+    def tell(trial: str, *kinds: str) -> None:
+        for kind in kinds:
+            ledger.outbox.tell(sweep.id, kind, {}, trial_id=trial)
+
+    monkeypatch.setattr(senders, "TOGETHER_SECONDS", 1000.0)
+    tell("short", "trial_started", "epochs")
+    tell("long", "trial_started")
+    tell("other", "trial_started", "trial_finished")
+    sender = Sender(ledger, sweep.id, Watched, backlog_lock=tmp_path / "lock").start()
+    until(lambda: deliveries == [["other trial_started", "other trial_finished"]], "the ended trial was not told of")
+    tell("short", "trial_finished")
+    until(
+        lambda: deliveries[1:] == [["short trial_started", "short epochs", "short trial_finished"]],
+        "not told of together",
+    )
+    monkeypatch.setattr(senders, "TOGETHER_SECONDS", 0.1)
+    until(lambda: deliveries[2:] == [["long trial_started"]], "a trial under way was never told of")
+    assert sender.finish(patience=30) == 0
+    assert len(deliveries) == 3
+
+
+def test_a_sender_beside_trials_takes_the_last_place_once_mlflow_knows_of_the_sweep() -> None:
+    """In a thread, whose niceness is its own on Linux."""
+    taken: list[int] = []
+
+    class Watched:
+        trials_at_once = 1
+
+        def deliver(self, messages: Sequence[Message]) -> None:
+            taken.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    def message(sweep_id: str, kind: str) -> Message:
+        return Message(id=1, sweep_id=sweep_id, trial_id=None, kind=kind, payload={}, created_at=0, tries=0)
+
+    def send() -> None:
+        behind = _Behind(Watched(), "ours")
+        for sweep_id, kind in (
+            ("left behind", "sweep_running"),
+            ("ours", "sweep_running"),
+            ("ours", "trial_started"),
+            ("ours", "sweep_running"),
+            ("ours", "trial_started"),
+        ):
+            behind.deliver([message(sweep_id, kind)])
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    thread.join()
+    before, last = taken[0], 19
+    assert taken == [before, before, last, last, last]

@@ -1,0 +1,95 @@
+"""Which lane of Tune's takes up the next trial, without Ray."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.tune.experiment import Trial as TuneTrial
+
+from service.tune import lanes as tune_bridge
+from service.tune.lanes import START_SECONDS, TuneBridge
+
+
+class Trials:
+    """A session that hands out so many, and ends each at its first report."""
+
+    def __init__(self, trials: int) -> None:
+        self.left = [SimpleNamespace(id=f"s-{number:04d}") for number in range(trials)]
+        self.sweep = SimpleNamespace(id="s")
+        self.recorded: list[str] = []
+
+    def next_trial(self) -> Any:
+        return self.left.pop(0) if self.left else None
+
+    def record(self, trial_id: str, result: object) -> bool:
+        self.recorded.append(trial_id)
+        return True
+
+    def close(self, reason: str) -> None:
+        raise AssertionError(reason)
+
+
+class Worker:
+    def __init__(self) -> None:
+        self.told: list[object] = []
+        self.follow = SimpleNamespace(remote=self.told.append)
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Lane(SimpleNamespace):
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def lane(name: str, status: str) -> Any:
+    return Lane(trial_id=name, status=status, temporary_state=SimpleNamespace(ray_actor=Worker()))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(tune_bridge, "time", clock)
+    return clock
+
+
+def bridge_of(session: Trials, ends: list[str]) -> TuneBridge:
+    made: Any = session
+    return TuneBridge(made, lambda trial: {"trial_id": trial.id}, when_exhausted=lambda: ends.append("exhausted"))
+
+
+def report(bridge: TuneBridge, of: Any, *others: Any) -> str:
+    controller = SimpleNamespace(get_live_trials=lambda: {of, *others})
+    said = {"report": [bridge.trial_in(of.trial_id), {"history": [], "done_training": True}]}
+    return bridge.scheduler.on_trial_result(controller, of, said)
+
+
+def test_a_lane_goes_on_with_the_next_trial_until_there_is_none(clock: Clock) -> None:
+    session, ends = Trials(3), list[str]()
+    bridge = bridge_of(session, ends)
+    only = lane("a", TuneTrial.RUNNING)
+    assert bridge.searcher.suggest("a") == {"trial_id": "s-0000"}
+    assert [report(bridge, only) for _ in range(3)] == ["CONTINUE", "CONTINUE", "STOP"]
+    assert only.temporary_state.ray_actor.told == [{"trial_id": "s-0001"}, {"trial_id": "s-0002"}]
+    assert (session.recorded, ends) == (["s-0000", "s-0001", "s-0002"], ["exhausted"])
+
+
+def test_a_lane_that_finds_no_place_is_given_the_worker_of_one_that_ends_a_trial(clock: Clock) -> None:
+    session = Trials(5)
+    bridge = bridge_of(session, [])
+    first, second = lane("a", TuneTrial.RUNNING), lane("b", TuneTrial.PENDING)
+    bridge.searcher.suggest("a")
+    bridge.searcher.suggest("b")
+    assert report(bridge, first, second) == "CONTINUE", "it may be starting"
+    clock.now += START_SECONDS + 1
+    assert report(bridge, first, second) == "STOP"
+    assert len(session.left) == 2, "no trial was taken for a lane that ends"
+    second.status = TuneTrial.RUNNING
+    assert report(bridge, second) == "CONTINUE"

@@ -1,0 +1,154 @@
+"""`meltpoint cache`: what is listed, what goes, and what stays because somebody needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search_spaces import DataSpec, SpecError
+from service.clocks import now_ms
+from service.commands import caching
+from service.file_locks import try_lock
+from service.formats import Format
+from service.ledgers import Ledger, SweepState
+from service.runs.leases import driving
+from service.settings import Home
+from service.upkeep.caches import CachedFolder, due, list_cache, remove
+from trainables.errors import DataError
+from trainables.stores.prepared import PreparedData, prepare
+
+DAY = 86400
+
+
+@pytest.fixture
+def home(tiny_folder: Path, tmp_path: Path) -> Home:
+    """A home with the tiny set at two sizes, of which the smaller was last used 40 days ago, and a download."""
+    home = Home(tmp_path / "home").create()
+    for size, age in ((8, 40 * DAY), (16, 0)):
+        data = prepare(DataSpec(source=str(tiny_folder), image_size=size), base_dir=tmp_path, root=home.data)
+        mark = data.folder / "about.json"
+        os.utime(mark, (time.time() - age, time.time() - age))
+    (home.data / "torchvision" / "CIFAR10").mkdir(parents=True)
+    (home.data / "torchvision" / "CIFAR10" / "batch").write_bytes(bytes(1000))
+    return home
+
+
+def names(cached: list[CachedFolder]) -> list[str]:
+    return [one.about for one in cached]
+
+
+def test_the_list_has_the_longest_unused_first_and_what_each_takes(home: Home) -> None:
+    first, *rest = list_cache(home)
+    assert (first.kind, first.name, first.about) == ("images", "photos", "120 images at 8 px, decoded")
+    assert first.bytes > 120 * 8 * 8 * 3
+    assert {one.kind for one in rest} == {"images", "downloads"}
+    assert next(one.bytes for one in rest if one.kind == "downloads") == 1000
+
+
+def test_a_sweep_that_uses_a_store_makes_it_recent(home: Home, tiny_folder: Path, tmp_path: Path) -> None:
+    prepare(DataSpec(source=str(tiny_folder), image_size=8), base_dir=tmp_path, root=home.data)
+    assert all(now_ms() - one.last_used < DAY * 1000 for one in list_cache(home))
+
+
+def test_age_and_size_choose_what_goes(home: Home) -> None:
+    cached, now = list_cache(home), now_ms()
+    assert names(due(cached, now=now, older_than=30 * DAY)) == ["120 images at 8 px, decoded"]
+    assert due(cached, now=now, older_than=50 * DAY) == []
+    assert due(cached, now=now, most_bytes=sum(one.bytes for one in cached)) == []
+    assert names(due(cached, now=now, most_bytes=sum(one.bytes for one in cached) - 1)) == names(cached)[:1]
+    assert due(cached, now=now, most_bytes=0) == due(cached, now=now) == cached
+
+
+def test_removed_images_are_made_again_the_same(home: Home, tiny_folder: Path, tmp_path: Path) -> None:
+    spec = DataSpec(source=str(tiny_folder), image_size=16)
+    before = prepare(spec, base_dir=tmp_path, root=home.data)
+    pixels, folder = np.array(before.images), before.folder
+    del before
+    assert all(remove(one) for one in list_cache(home))
+    assert list_cache(home) == []
+    assert not folder.exists()
+    again = prepare(spec, base_dir=tmp_path, root=home.data)
+    assert np.array_equal(pixels, again.images)
+
+
+def test_what_somebody_has_open_stays(home: Home, tiny_folder: Path, tmp_path: Path) -> None:
+    data = prepare(DataSpec(source=str(tiny_folder), image_size=16), base_dir=tmp_path, root=home.data)
+    folder, split_key = data.folder, data.split_key
+    store = next(one for one in list_cache(home) if one.path == folder)
+    assert not remove(store)
+    assert PreparedData.open(folder, split_key).images.shape == (120, 16, 16, 3)
+    del data
+    assert remove(store)
+    with pytest.raises(DataError, match="missing or damaged"):
+        PreparedData.open(folder, split_key)
+
+
+def test_what_is_being_written_stays(home: Home) -> None:
+    store = next(one for one in list_cache(home) if one.kind == "images")
+    with try_lock(store.path.with_suffix(".lock")):
+        assert not remove(store)
+    assert remove(store)
+
+
+def sweep_on(home: Home, ledger: Ledger, data: dict[str, object]) -> str:
+    sweep = ledger.create_sweep(
+        name="s", spec_text="", spec_file="s", metric="val/loss", goal="minimize", seed=0, data=data, plan={}
+    )
+    return ledger.move_sweep(sweep.id, SweepState.RUNNING).id
+
+
+def test_what_a_running_sweep_reads_is_not_due(home: Home) -> None:
+    ledger = Ledger.at(home.ledger, clock=now_ms)
+    store = next(one for one in list_cache(home) if "16 px" in one.about)
+    sweep_id = sweep_on(home, ledger, {"name": "photos", "source": "torchvision:CIFAR10", "stores": [store.path.name]})
+    with driving(home, ledger, sweep_id):
+        cached = list_cache(home)
+        assert {one.about for one in cached if one.users == (sweep_id,)} == {
+            "120 images at 16 px, decoded",
+            "downloaded by torchvision",
+        }
+        assert names(due(cached, now=now_ms())) == ["120 images at 8 px, decoded"]
+    assert all(one.users == () for one in list_cache(home)), "its process is gone"
+    ledger.close()
+
+
+def test_what_a_model_has_still_to_be_registered_from_is_not_due(home: Home) -> None:
+    ledger = Ledger.at(home.ledger, clock=now_ms)
+    store = next(one for one in list_cache(home) if "16 px" in one.about)
+    sweep_id = sweep_on(home, ledger, {"name": "photos", "stores": ["another"]})
+    ledger.outbox.tell(sweep_id, "candidate", {"data": str(store.path), "split_key": "k", "test": {}})
+    ledger.move_sweep(sweep_id, SweepState.COMPLETED)
+    assert [one.about for one in list_cache(home) if one.users] == ["120 images at 16 px, decoded"]
+    ledger.close()
+
+
+def test_half_written_and_half_removed_stores_are_leftovers(home: Home) -> None:
+    store = next(one.path for one in list_cache(home) if one.kind == "images")
+    shutil.copytree(store, home.data / "0123.partial")
+    store.rename(home.data / f".removing-{store.name}-1")
+    left = [one for one in list_cache(home) if one.kind == "leftovers"]
+    assert len(left) == 2
+    assert all(remove(one) for one in left)
+    assert {one.kind for one in list_cache(home)} == {"downloads", "images"}
+
+
+def test_prune_asks_says_and_removes(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    told = {"older_than": "30d", "most": None, "form": Format.JSON, "home": home}
+    assert caching.prune(**told, dry_run=True, yes=False) == 0  # type: ignore[arg-type]
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["about"], row["removed"]) == ("120 images at 8 px, decoded", False)
+    assert len(list_cache(home)) == 3
+    assert caching.prune(**told, dry_run=False, yes=False) == 2  # type: ignore[arg-type]
+    assert "say --yes" in capsys.readouterr().err
+    assert caching.prune(**told, dry_run=False, yes=True) == 0  # type: ignore[arg-type]
+    assert json.loads(capsys.readouterr().out)[0]["removed"] is True
+    assert len(list_cache(home)) == 2
+    for wrong in ({"older_than": "soon", "most": None}, {"older_than": None, "most": "lots"}):
+        with pytest.raises(SpecError, match=r"--(older-than|max): must be"):
+            caching.prune(**wrong, dry_run=True, yes=False, form=Format.JSON, home=home)

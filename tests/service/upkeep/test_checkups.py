@@ -1,0 +1,128 @@
+"""`meltpoint doctor`: whatever is broken is a line that says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from service.clocks import now_ms
+from service.commands import examining
+from service.commands.app import app
+from service.formats import Format
+from service.ledgers import Ledger
+from service.settings import Home
+from service.terminals import stderr
+from service.upkeep import Finding, Level, Surroundings, checkups, examine
+
+
+def found_in(home: Home, **environment: str) -> dict[str, Finding]:
+    where = Surroundings(home=home, home_from="--home", environment=environment)
+    return {one.name: one for one in examine(where)}
+
+
+@pytest.fixture(autouse=True)
+def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def test_a_new_machine_is_well(tmp_path: Path) -> None:
+    found = found_in(Home(tmp_path / "home"))
+    assert [one for one in found.values() if one.level is Level.PROBLEM] == []
+    assert {"python", "torch", "ray", "mlflow", "cores", "memory", "gpu", "disk", "ledger", "weights"} <= found.keys()
+    assert "made by the first sweep" in found["home"].text
+    assert not (tmp_path / "home").exists(), "a doctor changes nothing"
+
+
+def test_a_whole_ledger_is_named_by_its_schema(tmp_path: Path) -> None:
+    Ledger.at(tmp_path / "ledger.db", clock=now_ms).close()
+    assert found_in(Home(tmp_path))["ledger"].text == "schema 0003, whole"
+
+
+def test_a_corrupt_ledger_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"not a database at all" * 100)
+    ledger = found_in(Home(tmp_path))["ledger"]
+    assert ledger.level is Level.PROBLEM
+    assert "file is not a database" in ledger.text
+
+
+def test_a_ledger_of_a_newer_version_is_a_problem(tmp_path: Path) -> None:
+    Ledger.at(tmp_path / "ledger.db", clock=now_ms).close()
+    with sqlite3.connect(tmp_path / "ledger.db") as opened:
+        opened.execute("UPDATE meltpoint_schema SET version_num = '9999'")
+    opened.close()
+    ledger = found_in(Home(tmp_path))["ledger"]
+    assert (ledger.level, ledger.advice) == (Level.PROBLEM, "upgrade Meltpoint")
+    assert "9999" in ledger.text
+
+
+def test_a_home_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    home = found_in(Home(tmp_path / "file" / "home"))["home"]
+    assert home.level is Level.PROBLEM
+    assert "Not a directory" in home.text
+
+
+def test_an_unreachable_mlflow_is_a_problem_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    started = time.monotonic()
+    store = found_in(Home(tmp_path))["mlflow store"]
+    assert store.level is Level.PROBLEM
+    assert "http://127.0.0.1:9 does not answer: [Errno 111] Connection refused" in store.text
+    assert time.monotonic() - started < 30
+
+
+def test_a_check_that_breaks_is_a_problem_and_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Surroundings) -> Iterator[Finding]:
+        yield Finding(name="first", text="fine")
+        raise OSError("the driver is on fire")
+
+    monkeypatch.setattr(checkups, "CHECKS", (("gpu", broken), *checkups.CHECKS[-1:]))
+    found = found_in(Home(tmp_path), MELTPOINT_HOME="here", MLFLOW_TRACKING_TOKEN="secret")
+    assert found["gpu"].level is Level.PROBLEM
+    assert found["gpu"].text == "OSError: the driver is on fire"
+    assert found["first"].level is Level.OK
+    assert "secret" not in " ".join(one.text for one in found.values())
+
+
+def test_the_exit_code_and_the_json_say_whether_there_is_a_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkups, "CHECKS", [one for one in checkups.CHECKS if one[0] in ("ledger", "cores")])
+    assert examining.doctor(tmp_path, typed=True, start=False, form=Format.JSON, console=stderr()) == 0
+    assert {one["level"] for one in json.loads(capsys.readouterr().out)} <= {"ok", "warning"}
+    (tmp_path / "ledger.db").write_bytes(os.urandom(5000))
+    assert examining.doctor(tmp_path, typed=True, start=False, form=Format.TABLE, console=stderr()) == 1
+    out, said = capsys.readouterr()
+    assert "problem  ledger" in out
+    assert "problem: ledger: move" in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "variable", "origin"),
+    [
+        (True, False, "--home"),
+        (False, True, "MELTPOINT_HOME"),
+        (True, True, "--home"),
+        (False, False, "meltpoint.toml"),
+    ],
+)
+def test_where_the_home_was_given_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bool, variable: bool, origin: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "meltpoint.toml").write_text("home = 'here'\n")
+    if variable:
+        monkeypatch.setenv("MELTPOINT_HOME", str(tmp_path / "there"))
+    else:
+        monkeypatch.delenv("MELTPOINT_HOME")
+    monkeypatch.setattr(checkups, "CHECKS", [one for one in checkups.CHECKS if one[0] == "home"])
+    flags = ["--home", str(tmp_path / "typed")] if typed else []
+    said = CliRunner().invoke(app, ["doctor", "-o", "json", *flags])
+    assert f"(from {origin})" in json.loads(said.stdout)[0]["text"]

@@ -1,0 +1,83 @@
+"""The rules of the folders that import-linter cannot hold: what a folder offers is imported from the folder."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("search_spaces", "trainables", "service")
+MOST_MODULES = 18
+
+
+class Import(NamedTuple):
+    """One name that a file imports from a module inside a folder of ours."""
+
+    file: Path
+    folder: Path
+    module: str
+    name: str
+
+
+def _folders() -> list[Path]:
+    found = (folder for package in PACKAGES for folder in sorted((ROOT / package).iterdir()) if folder.is_dir())
+    return [folder for folder in found if any(folder.glob("*.py"))]
+
+
+FOLDERS = _folders()
+
+
+@cache
+def _offered(folder: Path) -> frozenset[str]:
+    """The names in `__all__` of the folder's `__init__.py`."""
+    for node in ast.parse((folder / "__init__.py").read_text()).body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            return frozenset(ast.literal_eval(node.value))
+    return frozenset()
+
+
+def _imports_from_inside() -> Iterator[Import]:
+    """Every import, in one of the packages, from a module of a folder that is not the importing file's."""
+    for package in PACKAGES:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if not isinstance(node, ast.ImportFrom) or node.module is None:
+                    continue
+                package_name, *inside = node.module.split(".")
+                if package_name not in PACKAGES or len(inside) < 2:
+                    continue
+                folder = ROOT / package_name / inside[0]
+                if folder not in file.parents:
+                    yield from (Import(file, folder, node.module, alias.name) for alias in node.names)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: f"{folder.parent.name}.{folder.name}")
+def test_a_folder_says_what_it_is_for_and_holds_one_room_of_modules(folder: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    assert docstring, f"{folder}/__init__.py needs one sentence that says what is in the folder"
+    assert len(docstring.split("\n\n")[0]) <= 160
+    assert sum(1 for module in folder.glob("*.py") if module.name != "__init__.py") <= MOST_MODULES
+
+
+def test_names_that_a_folder_offers_are_imported_from_the_folder() -> None:
+    """Other modules of a folder are imported by their own name: they load something heavy, such as torch or Ray."""
+    wrong = [
+        f"{found.file.relative_to(ROOT)}: import {found.name} from {found.folder.parent.name}.{found.folder.name}"
+        for found in _imports_from_inside()
+        if found.name in _offered(found.folder)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_private_name_crosses_a_folder() -> None:
+    wrong = [
+        f"{found.file.relative_to(ROOT)} imports {found.name} from {found.module}"
+        for found in _imports_from_inside()
+        if found.name.startswith("_") or any(part.startswith("_") for part in found.module.split("."))
+    ]
+    assert not wrong, "\n".join(wrong)

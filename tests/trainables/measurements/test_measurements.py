@@ -1,0 +1,82 @@
+"""Short measurements: what they are made of, and what follows from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.errors import DataError
+from trainables.measurements import StageCosts, measure_data, measure_stages
+from trainables.stores.prepared import PreparedData
+
+RESNET18 = "torchvision/resnet18"
+
+
+def costs(**changed: object) -> StageCosts:
+    given: dict[str, object] = {
+        "backbone": "b",
+        "image_size": 32,
+        "precision": "fp32",
+        "device": "cpu",
+        "threads": 1,
+        "batch": 16,
+        "entry": 0.5,
+        "forward": (1.0, 2.0, 4.0),
+        "head": 0.25,
+        "steps": {0: 21.0, 3: 1.0},
+        "updates": {0: 32.0, 3: 0.0},
+        "boundaries": (10, 20, 30, 40),
+        "built": 1000,
+        "peaks": {0: 9000, 3: 1000},
+        "states": {0: 2000, 3: 0},
+        "build": 1.0,
+    }
+    return StageCosts(**{**given, **changed})  # type: ignore[arg-type]
+
+
+def test_what_a_kept_activation_saves_is_the_frozen_stages() -> None:
+    assert [costs().prefix(depth) for depth in range(4)] == [0.5, 1.5, 3.5, 7.5]
+    assert costs().evaluation() == 7.75
+    assert costs().training(3, 16) == 7.5 + 1.0
+    assert costs().training(0, 16) == 0.5 + 21.0 + 32 / 16
+
+
+def test_a_depth_between_measured_ones_lies_between_them_by_its_share_of_the_forward_pass() -> None:
+    steps = [costs().step(depth, 10**9) for depth in range(4)]
+    assert steps[1] == pytest.approx(21 - 20 * 1 / 7)
+    assert steps == sorted(steps, reverse=True)
+
+
+def test_memory_grows_with_the_batch_beyond_what_the_model_takes() -> None:
+    assert costs().memory(0, 16) == 9000
+    assert costs().memory(0, 32) == 1000 + 2000 + 2 * 6000
+    assert costs().memory(3, 4) == 1000
+
+
+def test_each_part_is_measured_and_torchs_generator_stays(digits: PreparedData) -> None:
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    found = measure_stages(RESNET18, digits.images[np.arange(16)], depths=[0, 3, 5], classes=10, seconds=0.3)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(found.forward) == 5
+    assert len(found.boundaries) == 6
+    assert min(found.entry, found.head, found.build, *found.forward, *found.steps.values()) > 0
+    assert found.boundaries[0] == 3 * 16 * 16 * 4
+    assert found.boundaries[-1] == 512 * 4
+    assert found.steps[0] > found.steps[5]
+    assert found.steps.keys() == {0, 3, 5}
+    assert found.batch <= 16
+
+
+def test_unreadable_images_are_left_out_of_the_measurement(tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    good = sorted(tiny_folder.rglob("*.png"))[:3]
+    found, images = measure_data([tmp_path / "bad.png", *good], 32, ["none", "lecture7"])
+    assert images.shape == (3, 32, 32, 3)
+    assert found.decode > 0
+    assert found.views["lecture7"] > found.views["none"]
+    with pytest.raises(DataError, match=r"bad\.png"):
+        measure_data([tmp_path / "bad.png"], 32, [])

@@ -1,0 +1,169 @@
+"""Processes forked from one that has torch loaded: trials run in them, and each end is known."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.own_modules import Write
+from trainables.processes import Forked, ForkedError, ForkServer, StartLine
+from trainables.stores.prepared import PreparedData
+from trainables.trials import TrialPlan
+from trainables.trials.forked_run import ForkedRun
+from trainables.trials.runner import TrialRun
+
+RECIPE = {
+    "backbone": "torchvision/resnet18",
+    "weights": "random",
+    "freeze_depth": 5,
+    "optimizer.name": "sgd",
+    "optimizer.lr": 0.1,
+    "batch_size": 32,
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    """Not forked from here: a process in which other tests have trained has autograd's threads, which a fork lacks."""
+    with closing(ForkServer()) as server:
+        yield server
+
+
+def plan(tiny: PreparedData, folder: Path, epochs: int = 2) -> dict[str, object]:
+    told = TrialPlan(
+        recipe=RECIPE,
+        seed=1,
+        epochs=epochs,
+        report_at=(1,),
+        data=str(tiny.folder),
+        split_key=tiny.split_key,
+        folder=str(folder),
+        metric="val/accuracy",
+        maximize=True,
+    )
+    return vars(told)
+
+
+def forked(server: ForkServer, folder: Path) -> ForkedRun:
+    return ForkedRun(server.address, threads=1, line=asdict(StartLine(str(folder), 1)), log=str(folder / "log"))
+
+
+def test_a_forked_trial_reports_what_one_in_this_process_does(
+    server: ForkServer, tiny: PreparedData, tmp_path: Path
+) -> None:
+    here = TrialRun(threads=1, called_in=lambda: False)
+    there = forked(server, tmp_path)
+    assert there.pid != os.getpid()
+    for run, name in ((here, "here"), (there, "there")):
+        run.take(plan(tiny, tmp_path / name))
+    for _ in range(2):
+        ours, theirs = here.step(), there.step()
+        assert [row["readings"] for row in theirs["history"]] == [row["readings"] for row in ours["history"]]
+        assert theirs["done_training"] == ours["done_training"]
+    there.take(plan(tiny, tmp_path / "again"))
+    assert len(there.step()["history"]) == 1, "the next recipe starts anew in the same process"
+    there.close()
+
+
+def test_what_a_trial_prints_is_kept(server: ForkServer, tiny: PreparedData, tmp_path: Path, write: Write) -> None:
+    name = write("def vary(image, generator):\n    print('seen')\n    return image")
+    run = forked(server, tmp_path)
+    told = plan(tiny, tmp_path)
+    recipe = {**RECIPE, "augment.policy": f"{name}:vary"}
+    run.take(told | {"recipe": recipe, "code": str(tmp_path)})
+    assert "error" not in run.step()
+    run.close()
+    gone(run.pid)
+    assert "seen" in (tmp_path / "log").read_text()
+
+
+def test_how_a_process_ended_is_said(server: ForkServer, tiny: PreparedData, tmp_path: Path) -> None:
+    run = forked(server, tmp_path)
+    run.take(plan(tiny, tmp_path))
+    os.kill(run.pid, signal.SIGKILL)
+    with pytest.raises(ForkedError, match=r"the trial's process died: killed by SIGKILL, which is what the system"):
+        run.step()
+
+
+def test_how_a_process_ended_before_it_told_its_number_is_said(server: ForkServer, tmp_path: Path) -> None:
+    at_once = Forked(
+        server.address, "builtins:dict", {}, environment={}, role="trial", folder=str(tmp_path / "not there")
+    )
+    with closing(at_once), pytest.raises(ForkedError, match=r"process died: it exited with code 1$"):
+        at_once.ask("copy")
+
+
+@pytest.mark.parametrize("unread", [False, True])
+def test_a_process_ends_with_who_asked_for_it_in_the_middle_of_a_step(
+    unread: bool, server: ForkServer, tiny: PreparedData, tmp_path: Path
+) -> None:
+    """Also where something that it said was not read, which resets the connection."""
+    run = forked(server, tmp_path)
+    told = plan(tiny, tmp_path, epochs=100_000) | {"report_at": ()}
+    run.take(told)
+    run._connection.send(("step", (), unread))
+    time.sleep(0.3)
+    assert run._connection.poll(10 if unread else 0) == unread
+    assert psutil.pid_exists(run.pid)
+    run.close()
+    gone(run.pid)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_the_server_outlives_who_asks_and_dies(server: ForkServer, tiny: PreparedData, tmp_path: Path) -> None:
+    for said in (b"", b"\0\0"):
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(server.address)
+            asking.send(said)
+    run = forked(server, tmp_path)
+    run.take(plan(tiny, tmp_path))
+    assert run.step()["history"]
+    run.close()
+
+
+def test_nothing_outlives_the_server(tiny: PreparedData, tmp_path: Path) -> None:
+    with closing(ForkServer()) as server:
+        run = forked(server, tmp_path)
+        run.take(plan(tiny, tmp_path))
+    gone(run.pid)
+    with pytest.raises(ForkedError, match="and the one that had started it"):
+        run.step()
+
+
+def test_the_start_line_lets_all_go_when_the_last_arrives_or_none_will_come(tmp_path: Path) -> None:
+    line = StartLine(str(tmp_path), 2)
+    first = threading.Thread(target=line.wait)
+    first.start()
+    first.join(0.2)
+    assert first.is_alive()
+    line.wait()
+    first.join(5)
+    assert not first.is_alive()
+
+    other = StartLine(str(tmp_path), 9)
+    late = threading.Thread(target=other.wait)
+    late.start()
+    assert not other.called_in()
+    other.open()
+    other.call_in()
+    late.join(5)
+    assert not late.is_alive()
+    assert other.called_in()
+
+
+def gone(pid: int) -> None:
+    """It ends soon; a process that waits to be reaped has ended."""
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,86 @@
+"""Trials that hang, die or lose their newest checkpoint: noticed, tried again, and what they had done is kept."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from tests.own_modules import Write
+from trainables.processes import ForkedError, ForkServer, StartLine
+from trainables.stores.prepared import PreparedData
+from trainables.trials import Before, TrialPlan
+from trainables.trials.forked_run import ForkedRun
+from trainables.trials.trial import TrialTraining
+
+RECIPE = {
+    "backbone": "timm/test_efficientnet",
+    "weights": "random",
+    "freeze_depth": 0,
+    "optimizer.name": "sgd",
+    "optimizer.lr": 0.1,
+    "batch_size": 16,
+}
+
+
+def plan(tiny: PreparedData, folder: Path, **more: object) -> TrialPlan:
+    told = TrialPlan(
+        recipe=RECIPE,
+        seed=1,
+        epochs=4,
+        report_at=(1, 2, 3, 4),
+        data=str(tiny.folder),
+        split_key=tiny.split_key,
+        folder=str(folder),
+        metric="val/loss",
+        maximize=False,
+    )
+    return replace(told, **more)  # type: ignore[arg-type]
+
+
+def test_a_trial_that_hangs_is_noticed_and_killed(tiny: PreparedData, tmp_path: Path, write: Write) -> None:
+    name = write("import time\ndef vary(image, generator):\n    time.sleep(3600)\n    return image")
+    line = asdict(StartLine(str(tmp_path), 1))
+    with closing(ForkServer()) as server:
+        run = ForkedRun(server.address, threads=1, line=line, log=str(tmp_path / "log"), patience=3.0)
+        run.take(vars(plan(tiny, tmp_path, recipe={**RECIPE, "augment.policy": f"{name}:vary"}, code=str(tmp_path))))
+        with pytest.raises(ForkedError, match="the trial's process hung: no sign of life for 3 s"):
+            run.step()
+
+
+def test_an_attempt_goes_on_from_the_newest_checkpoint_and_gives_the_same(tiny: PreparedData, tmp_path: Path) -> None:
+    whole = TrialTraining(plan(tiny, tmp_path / "whole"))
+    expected = [whole.advance()["history"][0]["readings"] for _ in range(4)]
+    first = TrialTraining(plan(tiny, tmp_path / "cut"))
+    reports = [first.advance() for _ in range(2)]
+    before = _before(reports[-1], reports)
+    again = TrialTraining(plan(tiny, tmp_path / "cut", before=asdict(before)))
+    assert [again.advance()["history"][0]["readings"] for _ in range(2)] == expected[2:]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_a_damaged_newest_checkpoint_is_seen_and_the_one_before_used(
+    tiny: PreparedData, tmp_path: Path, damage: str
+) -> None:
+    whole = TrialTraining(plan(tiny, tmp_path / "whole"))
+    expected = [whole.advance()["history"][0]["readings"] for _ in range(4)]
+    first = TrialTraining(plan(tiny, tmp_path / "cut", metric="val/accuracy", maximize=True))
+    reports = [first.advance() for _ in range(3)]
+    before = _before(reports[-1], reports)
+    assert before.latest is not None
+    newest = Path(before.latest)
+    if damage == "gone":
+        newest.unlink()
+    else:
+        content = newest.read_bytes()
+        newest.write_bytes(content[: len(content) // 2] if damage == "cut" else bytes([content[0] ^ 1]) + content[1:])
+    again = TrialTraining(plan(tiny, tmp_path / "cut", before=asdict(before)))
+    report = again.advance()["history"][0]
+    assert report["epoch"] <= 3
+    assert report["readings"] == expected[report["epoch"] - 1]
+
+
+def _before(last: dict[str, object], reports: list[dict[str, object]]) -> Before:
+    return Before(latest=str(last["latest_checkpoint"]), best=str(last["best_checkpoint"]), value=0.0)

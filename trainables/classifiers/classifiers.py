@@ -1,0 +1,247 @@
+"""A pretrained backbone, cut into stages and given a new head."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.backbones import BACKBONES, BackboneInfo
+from search_spaces.errors import MeltpointError
+from search_spaces.records import Dropout, Head
+from trainables.architectures import Cut, architecture, check_image_size, own_info
+from trainables.classifiers.heads import build_head
+from trainables.classifiers.pools import build_pool
+from trainables.classifiers.stochastic_depth import drop_paths
+from trainables.devices.devices import CPU, seeded
+from trainables.weights.weights import load_weights
+
+__all__ = ["Body", "Classifier", "build_classifier", "check_pool", "pretrained_body"]
+
+_BODIES_KEPT = 2
+
+_OWN_SIZE = 224
+
+
+class Body(nn.Module):
+    """A backbone without a classifier: stages from the image to the features, then pooling to one vector.
+
+    mean, std: of RGB values in 0..1, as the weights were trained with.
+    """
+
+    def __init__(
+        self,
+        cut: Cut,
+        *,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        super().__init__()
+        self.stages = nn.Sequential(*cut.stages)
+        self.pool = nn.Sequential(cut.pool, nn.Flatten())
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W), uint8 or float in 0..255, as the first stage takes them."""
+        return (images.float() / 255 - self.mean) / self.std
+
+
+class Classifier(Body):
+    """Stages from the image to the features, then pool and head.
+
+    `freeze(depth)` sets the boundary between `prefix` (frozen) and `suffix` (trained); `forward` is one after
+    the other. The pool has no parameters: where all stages are frozen it belongs to the prefix, unless it is not the
+    backbone's own. The head is never frozen.
+
+    head: features (B, F) to logits (B, classes). own_pool: cut's pool is the backbone's. shared: the first so many
+    stages are other classifiers' too, frozen already, and stay so.
+    """
+
+    def __init__(
+        self,
+        cut: Cut,
+        *,
+        head: nn.Module,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        own_pool: bool = True,
+        shared: int = 0,
+    ) -> None:
+        super().__init__(cut, mean=mean, std=std)
+        self.head = head
+        self._own_pool = own_pool
+        self._shared = shared
+        self.freeze_depth = shared
+        self.freeze(shared)
+
+    def freeze(self, depth: int) -> None:
+        """Freeze the first `depth` stages: no gradients, eval mode whatever `train()` says.
+
+        So their BatchNorm statistics stay as they were. Raises ValueError outside 0..stages, and for less than what
+        is shared.
+        """
+        if not self._shared <= depth <= len(self.stages):
+            raise ValueError(f"freeze depth must be {self._shared}..{len(self.stages)} ({depth})")
+        self.freeze_depth = depth
+        for number, stage in enumerate(self.stages):
+            if number >= self._shared:
+                stage.requires_grad_(number >= depth)
+        self.train(self.training)
+
+    def unfrozen(self) -> Iterator[tuple[str, nn.Module]]:
+        """The stages behind the boundary and the head, by name: all that training changes.
+
+        To go through these alone is quicker by far than to go through hundreds of frozen modules as well.
+        """
+        for number, stage in enumerate(self.stages):
+            if number >= self.freeze_depth:
+                yield f"stages.{number}", stage
+        yield "head", self.head
+
+    def place_suffix(self, device: torch.device) -> Classifier:
+        """Have all but the frozen stages on the device, its maps in the layout in which they are quickest."""
+        for _, module in self.unfrozen():
+            module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # takes both
+        self.mean, self.std = self.mean.to(device), self.std.to(device)
+        return self
+
+    def train(self, mode: bool = True) -> Classifier:
+        """Training mode for the head and the stages behind the boundary only.
+
+        Frozen stages that are in eval mode are not gone through again: they may be hundreds of modules, whose visit
+        takes longer than a small head's epoch.
+        """
+        self.training = self.stages.training = mode
+        for number, stage in enumerate(self.stages):
+            if number >= self.freeze_depth:
+                stage.train(mode)
+            elif stage.training:
+                stage.eval()
+        self.pool.train(mode and not self.pooled_in_prefix)
+        self.head.train(mode)
+        return self
+
+    @property
+    def pooled_in_prefix(self) -> bool:
+        """Whether what crosses the boundary is a vector an image: all stages are frozen, and the pool is theirs."""
+        return self._own_pool and self.freeze_depth == len(self.stages)
+
+    def prefix(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W), uint8 or float in 0..255, to what is handed over the freeze boundary."""
+        features = self.normalised(images)
+        for stage in islice(self.stages, self.freeze_depth):
+            features = stage(features)
+        if self.pooled_in_prefix:
+            features = self.pool(features)
+        return features
+
+    def suffix(self, features: Tensor) -> Tensor:
+        """What `prefix` gave, to logits (B, classes)."""
+        for stage in islice(self.stages, self.freeze_depth, None):
+            features = stage(features)
+        if not self.pooled_in_prefix:
+            features = self.pool(features)
+        logits: Tensor = self.head(features)
+        return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W), uint8 or float in 0..255, to logits (B, classes)."""
+        return self.suffix(self.prefix(images))
+
+
+def build_classifier(
+    backbone: str,
+    *,
+    classes: int,
+    weights: str = "pretrained",
+    head: Head | None = None,
+    dropout: Dropout | None = None,
+    image_size: int | None = None,
+    freeze_depth: int = 0,
+    seed: int,
+) -> Classifier:
+    """A classifier whose head, and random weights if asked for, depend on `seed` alone.
+
+    head, dropout: of the recipe, by default one linear layer and nothing dropped.
+    image_size: height and width (px) of the images to come, by default those the backbone was trained on. Where
+    its weights hold positions of patches, they are interpolated to it.
+    freeze_depth: the first so many stages are frozen, and shared with other classifiers of this process.
+
+    Torch's global generator is left as it was. Raises MeltpointError for an unknown backbone, a size that it does not
+    take, or a pool or a dropping of blocks that it has nothing for; WeightsError for weights that are missing or do
+    not fit.
+    """
+    head, dropout = head or Head(), dropout or Dropout()
+    body = pretrained_body(backbone, weights=weights, image_size=image_size, seed=seed)
+    info = _info(backbone, image_size)
+    stages = tuple(
+        cast(nn.Sequential, stage if number < freeze_depth else copy.deepcopy(stage))
+        for number, stage in enumerate(body.stages)
+    )
+    if dropout.drop_path:
+        drop_paths(stages, dropout.drop_path, backbone=backbone, first=freeze_depth)
+    check_pool(backbone, head, image_size)
+    pool = build_pool(head)
+    with seeded(CPU, seed):
+        return Classifier(
+            Cut(stages=stages, pool=copy.deepcopy(body.pool[0]) if pool is None else pool),
+            head=build_head(info.features, classes, head=head, dropout=dropout),
+            mean=info.mean,
+            std=info.std,
+            own_pool=pool is None,
+            shared=freeze_depth,
+        )
+
+
+def pretrained_body(backbone: str, *, weights: str, image_size: int | None, seed: int) -> Body:
+    """The backbone with its starting weights, kept for the trials to come: never train or change it.
+
+    `seed` counts for random weights only. Raises as `build_classifier`.
+    """
+    if image_size is not None:
+        check_image_size(backbone, image_size)
+    return _body(backbone, weights, image_size, seed if weights == "random" else 0, _stamp(weights))
+
+
+def check_pool(backbone: str, head: Head, image_size: int | None) -> None:
+    """Raise MeltpointError where the pool needs feature maps and the backbone gives none."""
+    if head.pool != "backbone" and not _info(backbone, image_size).map_size:
+        raise MeltpointError(f"{backbone}: head.pool {head.pool} needs feature maps, and its last stage gives none")
+
+
+@lru_cache(maxsize=_BODIES_KEPT)
+def _body(backbone: str, weights: str, image_size: int | None, seed: int, stamp: object) -> Body:
+    """stamp: another one means that the weights' file has changed."""
+    arch = architecture(backbone)
+    info = _info(backbone, image_size)
+    tensors = None if weights == "random" else load_weights(backbone, weights)
+    with seeded(CPU, seed):
+        model = arch.build()
+        if tensors is not None:
+            model.load_state_dict(tensors)
+        if image_size is not None and image_size != info.input_size:
+            arch.resize(model, image_size)
+        cut = arch.cut(model)
+    body = Body(cut, mean=info.mean, std=info.std)
+    return body.eval().requires_grad_(False)
+
+
+def _info(backbone: str, image_size: int | None) -> BackboneInfo:
+    return BACKBONES[backbone] if backbone in BACKBONES else own_info(backbone, image_size or _OWN_SIZE)
+
+
+def _stamp(weights: str) -> object:
+    try:
+        status = Path(weights.partition("#")[0]).stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,116 @@
+"""One image, from a file or an array to the pixels that every trial shares."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torchvision.transforms.v2 import InterpolationMode, functional
+
+from search_spaces.backbones import Interpolation
+from trainables.datasets.files import RemoteFile
+from trainables.datasets.tables import ImageSource
+from trainables.errors import DataError
+
+__all__ = ["MAX_PIXELS", "SUFFIXES", "decode", "quiet_decoding"]
+
+MAX_PIXELS = 100_000_000
+SUFFIXES = frozenset(
+    (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
+_MODES: Final[Mapping[Interpolation, InterpolationMode]] = MappingProxyType(
+    {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
+)
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+
+def decode(image: ImageSource, size: int, interpolation: Interpolation = "bilinear") -> npt.NDArray[np.uint8]:
+    """The image as uint8 (size, size, 3) RGB: upright, over white where transparent, stretched to the square.
+
+    image: a file here or behind a URI, or uint8 pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). The resize is
+    torchvision's antialiased one on uint8, the operation that an exported model repeats.
+    Raises DataError naming the file for anything that is not a whole image of at most MAX_PIXELS pixels.
+    """
+    rgb = _to_rgb(_from_array(image)) if isinstance(image, np.ndarray) else _read(image)
+    channels_first = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
+    resized = functional.resize(channels_first, [size, size], _MODES[interpolation], antialias=True)
+    return np.ascontiguousarray(resized.permute(1, 2, 0).numpy())
+
+
+@contextmanager
+def quiet_decoding() -> Iterator[None]:
+    """What Pillow warns of is either decoded all the same or reported as a failure."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+def _read(path: Path | RemoteFile) -> Image.Image:
+    content = path if isinstance(path, Path) else io.BytesIO(path.read())
+    try:
+        with Image.open(content, formats=_FORMATS) as image:
+            _check_pixels(image)
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except UnidentifiedImageError:
+        reason = "the file is empty" if _is_empty(content) else "not an image in a known format"
+        raise DataError(f"{path}: {reason}") from None
+    except Image.DecompressionBombError as error:
+        pixels = re.findall(r"\d+", str(error))
+        raise DataError(f"{path}: {_too_large(int(pixels[0]))}") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except Exception as error:  # damaged files make Pillow's parsers raise nearly anything
+        raise DataError(f"{path}: cannot be decoded: {error or type(error).__name__}") from None
+
+
+def _check_pixels(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise DataError(_too_large(width * height))
+
+
+def _too_large(pixels: int) -> str:
+    return f"must have at most {MAX_PIXELS:,} pixels ({pixels:,})"
+
+
+def _is_empty(content: Path | io.BytesIO) -> bool:
+    if isinstance(content, io.BytesIO):
+        return content.getbuffer().nbytes == 0
+    try:
+        return content.stat().st_size == 0
+    except OSError:
+        return False
+
+
+def _from_array(pixels: npt.NDArray[np.uint8]) -> Image.Image:
+    grey = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 1)
+    if pixels.dtype != np.uint8 or pixels.size == 0 or not (grey or pixels.shape[2:] in ((3,), (4,))):
+        raise DataError(
+            f"an array image must be uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not {pixels.dtype} {pixels.shape}"
+        )
+    return Image.fromarray(pixels.reshape(pixels.shape[:2]) if grey else pixels)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    elif image.mode == "F":
+        raise DataError("floating-point pixels have no known range: save them with 8 or 16 bits")
+    if image.has_transparency_data:
+        foreground = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, foreground).convert("RGB")
+    return image.convert("RGB")

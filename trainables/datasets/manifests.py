@@ -1,0 +1,104 @@
+"""Manifests: a CSV or Parquet file that names images, labels and, if wanted, splits and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from search_spaces.errors import did_you_mean, show
+from trainables.datasets.files import parent_uri
+from trainables.datasets.manifest_readers import Cells, Sheet, read_sheet
+from trainables.datasets.roots import Root, open_root
+from trainables.datasets.splits import SPLITS
+from trainables.datasets.tables import ImageSource, ImageTable, check_class_names
+from trainables.errors import DataError
+
+__all__ = ["load_manifest"]
+
+_SHOWN_PROBLEMS = 10
+_SPECIAL = ("image", "label", "split")
+
+
+def load_manifest(place: Path | str, *, group: str | None, root: Path | str | None = None) -> ImageTable:
+    """The images of a manifest: columns image and label, where present split, where asked the group's.
+
+    place, root: a path or a URI. Image paths start at `root` and must lie below it; without it, at the
+    manifest's folder. Rows keep the file's order; classes are sorted.
+    Raises DataError naming file, line and column for everything that is wrong (the first ten).
+    """
+    sheet = read_sheet(place, [*_SPECIAL, *([group] if group else [])])
+    _check_header(sheet, group=group)
+    images = open_root(root if root is not None else place.parent if isinstance(place, Path) else parent_uri(place))
+    columns = [column for column in (*_SPECIAL, group) if column in sheet.header]
+    found: dict[str, tuple[str, ImageSource]] = {}
+    problems: list[str] = []
+    for where, cells in sheet.rows:
+        problems += [f"{where}: {problem}" for problem in _row_problems(cells, columns)]
+        problems += [f"{where}: image: {problem}" for problem in _take_image(cells["image"], where, images, found)]
+    if problems:
+        more = len(problems) - _SHOWN_PROBLEMS
+        tail = [f"... and {more} more"] if more > 0 else []
+        raise DataError("\n".join(problems[:_SHOWN_PROBLEMS] + tail))
+    if not sheet.rows:
+        raise DataError(f"{place}: must list images (no rows below the header)")
+    rows = [cells for _, cells in sheet.rows]
+    return _table(place, rows, {name: image for name, (_, image) in found.items()}, group=group)
+
+
+def _take_image(cell: str, where: str, root: Root, found: dict[str, tuple[str, ImageSource]]) -> list[str]:
+    """Add the image that `cell` names to `found`: name -> (its row's place, file). Returns what is wrong."""
+    if not cell:
+        return []
+    try:
+        name, image = root.locate(cell)
+    except DataError as error:
+        return [str(error)]
+    first, _ = found.setdefault(name, (where, image))
+    if first != where:
+        line = first.rpartition(": row ")[2] if ": row " in first else first.rpartition(":")[2]
+        unit = "in row" if ": row " in first else "on line"
+        return [f"each image must be listed once (also {unit} {line})"]
+    return []
+
+
+def _table(
+    place: Path | str, rows: Sequence[Cells], images: dict[str, ImageSource], *, group: str | None
+) -> ImageTable:
+    classes = tuple(sorted({row["label"] for row in rows}))
+    if len(classes) < 2:
+        raise DataError(f"{place}: label: must hold at least two classes (only {show(classes[0])})")
+    check_class_names(classes, f"{place}: label")
+    code = {name: position for position, name in enumerate(classes)}
+    return ImageTable(
+        name=Path(str(place)).stem,
+        images=list(images.values()),
+        names=tuple(images),
+        labels=np.array([code[row["label"]] for row in rows], dtype=np.int64),
+        classes=classes,
+        groups=None if group is None else np.array([row[group] for row in rows]),
+        split=np.array([row["split"] for row in rows]) if "split" in rows[0] else None,
+    )
+
+
+def _check_header(sheet: Sheet, *, group: str | None) -> None:
+    header, shown = sheet.header, show(",".join(sheet.header))
+    for column in ("image", "label"):
+        if column not in header:
+            raise DataError(f"{sheet.head}: the header must have a column `{column}` ({shown})")
+    if len(set(header)) != len(header):
+        raise DataError(f"{sheet.head}: the header must name each column once ({shown})")
+    if group is not None and group not in header:
+        hint = did_you_mean(group, [column for column in header if column not in _SPECIAL])
+        raise DataError(f"{sheet.head}: the header must have data.split.group's column `{group}` ({shown}){hint}")
+
+
+def _row_problems(row: Cells, columns: Sequence[str | None]) -> list[str]:
+    cells = [(column, row[column]) for column in columns if column is not None]
+    problems = [f"{column}: must not be empty" for column, cell in cells if not cell]
+    problems += [f"{column}: must not be NaN" for column, cell in cells if cell.lower() == "nan"]
+    split = row.get("split")
+    if split and split.lower() != "nan" and split not in SPLITS:
+        problems.append(f"split: must be one of {', '.join(SPLITS)} ({show(split)}){did_you_mean(split, SPLITS)}")
+    return problems

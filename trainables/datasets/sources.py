@@ -1,0 +1,160 @@
+"""Where labelled images come from: a registered data set, a folder, a manifest, torchvision, or own code."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from search_spaces.errors import did_you_mean, show
+from search_spaces.extensions import installed_names, is_own
+from trainables.datasets.files import is_uri, local_or_uri
+from trainables.datasets.folders import load_folder
+from trainables.datasets.manifest_readers import MANIFEST_SUFFIXES
+from trainables.datasets.manifests import load_manifest
+from trainables.datasets.own_datasets import load_own_dataset
+from trainables.datasets.tables import ImageTable, check_table
+from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX, load_torchvision
+from trainables.errors import DataError
+from trainables.own_code import importable_from
+
+__all__ = ["DATASETS", "DatasetInfo", "ImageTable", "load_table"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo:
+    """A data set known by name. `load` raises DataError where its package is missing."""
+
+    name: str
+    description: str
+    citation: str
+    licence: str
+    load: Callable[[], ImageTable]
+
+
+def load_table(
+    source: str,
+    *,
+    base_dir: Path,
+    group: str | None = None,
+    root: str | None = None,
+    downloads: Path | None = None,
+) -> ImageTable:
+    """The labelled images that `source` names.
+
+    source: a name in DATASETS (which wins over a folder of that name: write ./digits for the folder);
+        `torchvision:NAME`; own code, `module:function` or an entry point; or a path or URI of a folder that
+        holds one folder per class, or of a manifest ending in .csv or .parquet. Relative paths start at
+        `base_dir`.
+    group: the manifest's column whose equal values keep images in one split.
+    root: path or URI where a manifest's paths start and must stay (else the manifest's folder), where own
+        code is told to look (else `base_dir`), where torchvision's files are (else `downloads`).
+    Raises DataError for a source that is missing, cannot be read, holds no images or one class, or is
+    inconsistent, and OwnCodeError for own code that cannot be used.
+    """
+    try:
+        return _load(source, base_dir=base_dir, group=group, root=root, downloads=downloads)
+    except OSError as error:
+        raise DataError(f"data.source: {error.filename or source} cannot be read: {error.strerror or error}") from None
+
+
+def _load(source: str, *, base_dir: Path, group: str | None, root: str | None, downloads: Path | None) -> ImageTable:
+    place = local_or_uri(source, base_dir)
+    rooted = None if root is None else local_or_uri(root, base_dir)
+    if source not in DATASETS and not _is_folder(place) and str(place).lower().endswith(MANIFEST_SUFFIXES):
+        if isinstance(place, Path) and not place.exists():
+            raise DataError(f"data.source: no such file: {place}")
+        return load_manifest(place, group=group, root=rooted)
+    if group is not None:
+        raise DataError(f"data.split.group: only a manifest has columns, {show(source)} has none ({group})")
+    if source in DATASETS:
+        return DATASETS[source].load()
+    if source.startswith(TORCHVISION_PREFIX):
+        return load_torchvision(source, _local(rooted or downloads or base_dir))
+    if is_uri(source) or _is_folder(place):
+        return load_folder(place)
+    if is_own(source, "dataset"):
+        importable_from(base_dir)
+        table = load_own_dataset(source, _local(rooted or base_dir))
+        check_table(table, f"data.source: {source}")
+        return table
+    raise DataError(_no_source(source, base_dir / Path(source).expanduser()))
+
+
+def _is_folder(place: Path | str) -> bool:
+    return isinstance(place, Path) and place.is_dir()
+
+
+def _local(root: Path | str) -> Path:
+    if isinstance(root, str):
+        raise DataError(f"data.root: must be a folder of this machine for this source ({root})")
+    return root
+
+
+def _no_source(source: str, path: Path) -> str:
+    if path.exists():
+        return f"data.source: must be a folder of class folders or a {' or '.join(MANIFEST_SUFFIXES)} manifest ({path})"
+    if os.sep in source or source.startswith("."):
+        return f"data.source: no such folder: {path}"
+    known = [*DATASETS, *installed_names("dataset")]
+    return (
+        f"data.source: neither a data set ({', '.join(known)}, torchvision:NAME, module:function) "
+        f"nor a folder ({path}): {show(source)}{did_you_mean(source, known)}"
+    )
+
+
+def _load_digits() -> ImageTable:
+    from sklearn.datasets import load_digits  # with SciPy and pandas, seconds that no other data set needs
+
+    bunch = load_digits()
+    pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    return ImageTable(
+        name="digits",
+        images=list(pixels),
+        names=tuple(f"{row:04d}" for row in range(len(pixels))),
+        labels=bunch.target.astype(np.int64),
+        classes=tuple(str(digit) for digit in bunch.target_names),
+    )
+
+
+def _load_elpv() -> ImageTable:
+    package = importlib.util.find_spec("elpv_dataset")
+    if package is None or package.origin is None:
+        raise DataError('data.source: elpv needs the package elpv-dataset: pip install "meltpoint[demo]"')
+    folder = Path(package.origin).parent / "data"
+    with (folder / "labels.csv").open(newline="") as stream:
+        rows = list(csv.reader(stream, delimiter=" ", skipinitialspace=True))
+    names = tuple(row[0] for row in rows)
+    return ImageTable(
+        name="elpv",
+        images=[folder / name for name in names],
+        names=names,
+        labels=np.array([float(row[1]) > 0.5 for row in rows], dtype=np.int64),
+        classes=("functional", "defective"),
+    )
+
+
+DATASETS: Mapping[str, DatasetInfo] = {
+    info.name: info
+    for info in (
+        DatasetInfo(
+            name="digits",
+            description="1,797 handwritten digits, 8 x 8 grey, ten classes; comes with scikit-learn",
+            citation="Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI",
+            licence="CC BY 4.0",
+            load=_load_digits,
+        ),
+        DatasetInfo(
+            name="elpv",
+            description="2,624 photos of solar cells, 300 x 300 grey; defective: probability above 0.5",
+            citation="Deitsch et al. 2019, Automatic classification of defective photovoltaic module cells",
+            licence="CC BY-NC-SA 4.0",
+            load=_load_elpv,
+        ),
+    )
+}

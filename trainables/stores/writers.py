@@ -1,0 +1,189 @@
+"""A folder of decoded images, or of where they are: written beside its place, renamed when whole, found by its key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from search_spaces.backbones import Interpolation
+from trainables.datasets import ImageSource, ImageTable, RemoteFile
+from trainables.datasets.images import decode, quiet_decoding
+from trainables.devices.threads import one_thread
+from trainables.errors import DataError
+from trainables.stores.plans import StoreMode
+from trainables.stores.streams import pixel_digest, write_sources
+
+__all__ = ["Progress", "Skipped", "hex_digest", "store_key", "write_store"]
+
+Progress = Callable[[int, int], None]
+Skipped = tuple[tuple[str, str], ...]
+Pixels = np.memmap[Any, np.dtype[np.uint8]]
+
+_LAYOUT = "2"
+_CHUNK = 1024
+_SKIPPED_SHARE = 0.01
+_SHOWN_SKIPPED = 10
+
+
+def store_key(table: ImageTable, size: int, interpolation: Interpolation) -> str:
+    """16 hex digits over what decides a store: files (path, size, time) or arrays, labels, how they are resized."""
+    resized = str(size) if interpolation == "bilinear" else f"{size} {interpolation}"
+    about = [_LAYOUT, resized, table.name, *table.classes]
+    fingerprints = [_fingerprint(image) for image in table.images]
+    return hex_digest(about, list(table.names), table.labels, fingerprints)[:16]
+
+
+def _fingerprint(image: ImageSource) -> str:
+    if isinstance(image, RemoteFile):
+        return f"{image.uri} {image.stamp}"
+    if isinstance(image, np.ndarray):
+        return hex_digest(str(image.shape), image)
+    try:
+        status = image.stat()
+    except OSError:
+        return f"{image} missing"
+    return f"{image.absolute()} {status.st_size} {status.st_mtime_ns}"
+
+
+def write_store(
+    table: ImageTable,
+    size: int,
+    interpolation: Interpolation,
+    folder: Path,
+    progress: Progress | None,
+    *,
+    mode: StoreMode = "decoded",
+) -> None:
+    """Decode `table` into `folder`: labels.npy, digests.npy, about.json (name, classes, skipped, size, interpolation,
+    mode) and images.npy, or where it is streamed the list of its sources. Every image is decoded once in either mode.
+
+    One caller at a time; what lies at `folder` or beside it is taken for a torn leftover and removed.
+    Raises DataError for more than 1 % unreadable images or too little room, OSError where it cannot write.
+    """
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.mkdir()
+    try:
+        pixels = _mapped(partial / "images.npy", len(table.images), size) if mode == "decoded" else None
+        digests, failures = _decode_all(table, size, interpolation, pixels, progress)
+        skipped = _accept(failures, table)
+        kept = np.array([row for row in range(len(table.images)) if row not in failures], dtype=np.int64)
+        if mode == "streamed":
+            write_sources([table.images[row] for row in kept], partial)
+        elif failures:
+            _keep_rows(partial / "images.npy", kept)
+        np.save(partial / "labels.npy", table.labels[kept])
+        np.save(partial / "digests.npy", digests[kept])
+        about = {
+            "name": table.name,
+            "classes": table.classes,
+            "skipped": skipped,
+            "size": size,
+            "interpolation": interpolation,
+            "mode": mode,
+        }
+        (partial / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _mapped(target: Path, total: int, size: int) -> Pixels:
+    _check_space(target.parent, total * size * size * 3)
+    return np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=(total, size, size, 3))
+
+
+def _decode_all(
+    table: ImageTable, size: int, interpolation: Interpolation, pixels: Pixels | None, progress: Progress | None
+) -> tuple[npt.NDArray[np.uint64], dict[int, str]]:
+    """Fill `pixels` (N, size, size, 3), if any; returns the digests (N,) and the reason for each row that failed."""
+    total = len(table.images)
+    digests = np.zeros(total, dtype=np.uint64)
+    failures: dict[int, str] = {}
+
+    def work(row: int) -> str | None:
+        source = table.images[row]
+        try:
+            image = decode(source, size, interpolation)
+        except DataError as error:
+            return str(error).removeprefix(f"{source}: ")
+        if pixels is not None:
+            pixels[row] = image
+        digests[row] = pixel_digest(image)
+        return None
+
+    pool = ThreadPoolExecutor(_workers())
+    try:
+        with one_thread(), quiet_decoding():
+            for start in range(0, total, _CHUNK):
+                rows = range(start, min(start + _CHUNK, total))
+                for row, failure in zip(rows, pool.map(work, rows), strict=True):
+                    if failure is not None:
+                        failures[row] = failure
+                    if progress is not None:
+                        progress(row + 1, total)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if pixels is not None:
+        pixels.flush()
+    return digests, failures
+
+
+def _workers() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(16, cores)
+
+
+def _accept(failures: dict[int, str], table: ImageTable) -> Skipped:
+    """(name, reason) of the images to leave out. Raises DataError where they are more than 1 % of all."""
+    skipped = tuple((table.names[row], failures[row]) for row in sorted(failures))
+    total = len(table.images)
+    if len(skipped) <= _SKIPPED_SHARE * total:
+        return skipped
+    lines = [f"data.source: {len(skipped)} of {total} images cannot be read (at most 1 % are skipped):"]
+    lines += [f"  {name}: {reason}" for name, reason in skipped[:_SHOWN_SKIPPED]]
+    if len(skipped) > _SHOWN_SKIPPED:
+        lines.append(f"  ... and {len(skipped) - _SHOWN_SKIPPED} more")
+    raise DataError("\n".join(lines))
+
+
+def _keep_rows(path: Path, rows: npt.NDArray[np.int64]) -> None:
+    every = np.load(path, mmap_mode="r")
+    compact = path.with_name("compact.npy")
+    kept = np.lib.format.open_memmap(compact, mode="w+", dtype=np.uint8, shape=(len(rows), *every.shape[1:]))
+    for target, row in enumerate(rows):
+        kept[target] = every[row]
+    kept.flush()
+    compact.rename(path)
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    """A full disk under a memory map kills the process with SIGBUS: refuse before."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DataError(
+            f"decoded images need {needed / 2**30:.1f} GiB below {folder.parent}, "
+            f"{free / 2**30:.1f} GiB are free: make room or lower data.image_size"
+        )
+
+
+def hex_digest(*parts: str | list[str] | npt.NDArray[np.generic]) -> str:
+    """32 hex digits of SHA-256 over `parts`, each after its length, so that neighbours never run together."""
+    digest = hashlib.sha256()
+    for part in parts:
+        array = isinstance(part, np.ndarray)
+        content = np.ascontiguousarray(part).tobytes() if array else json.dumps(part).encode()
+        digest.update(f"{len(content)}:".encode())
+        digest.update(content)
+    return digest.hexdigest()[:32]

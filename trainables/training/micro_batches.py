@@ -1,0 +1,84 @@
+"""A step in shares that fit the memory, with the result of one step over the whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from trainables.classifiers import Classifier
+from trainables.devices.devices import random_state, set_random_state
+from trainables.errors import DeviceMemoryError
+from trainables.training.state import trained_buffers
+
+__all__ = ["MicroBatches"]
+
+Result = TypeVar("Result")
+
+
+class MicroBatches:
+    """Runs work over rows of a batch: all at once, or in shares where that needs more memory than there is.
+
+    After torch runs out of memory the share halves, down to one image, and stays so; gradients, statistics
+    and random numbers go back to where the batch began, and it is repeated. Where each share's loss is weighted
+    by its part of the batch, the gradients add up to those of the whole, up to rounding. Two things differ: a
+    thawed BatchNorm normalises each share by itself (and needs more than one value for each channel), and on a
+    GPU dropout draws other masks.
+
+    model: borrowed, on its device; trained: those of its parameters that are, from now on.
+    """
+
+    def __init__(
+        self, model: Classifier, trained: Sequence[nn.Parameter], device: torch.device, size: int | None = None
+    ) -> None:
+        self.device = device
+        self.size = size
+        self._trained = trained
+        # Once: going through all modules at each step would take as long as a small head's steps.
+        self._buffers = [buffer for _, buffer in trained_buffers(model)]
+
+    def run(self, images: int, work: Callable[[slice], Result]) -> list[Result]:
+        """What `work` returns for each share of `images` rows, in order.
+
+        Raises DeviceMemoryError where one image alone is too much.
+        """
+        buffers = [buffer.clone() for buffer in self._buffers]
+        numbers, gradients = random_state(self.device), self._gradients()
+        while True:
+            try:
+                return [work(rows) for rows in self._shares(images)]
+            except torch.OutOfMemoryError as error:
+                self._halve(images, error)
+            # Outside the handler: the error holds the tensors of the failed attempt.
+            self._restore(buffers, numbers)
+            for parameter, gradient in gradients:
+                parameter.grad = None if gradient is None else gradient.clone()
+
+    def _gradients(self) -> list[tuple[nn.Parameter, Tensor | None]]:
+        """Those that are there already, to which a batch's are added; none in evaluation."""
+        if not torch.is_grad_enabled():
+            return []
+        return [(one, None if one.grad is None else one.grad.clone()) for one in self._trained]
+
+    def _shares(self, images: int) -> Iterator[slice]:
+        size = min(self.size or images, images)
+        return (slice(start, min(start + size, images)) for start in range(0, images, size))
+
+    def _halve(self, images: int, error: torch.OutOfMemoryError) -> None:
+        size = min(self.size or images, images)
+        if size == 1:
+            reason = str(error).splitlines()[0]
+            raise DeviceMemoryError(
+                f"{self.device} has too little memory for one image at a time: take a smaller backbone or "
+                f"image_size, or freeze more ({reason})"
+            ) from None
+        self.size = size // 2
+
+    def _restore(self, buffers: list[Tensor], numbers: list[Tensor]) -> None:
+        for buffer, before in zip(self._buffers, buffers, strict=True):
+            buffer.copy_(before)
+        set_random_state(self.device, numbers)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()

@@ -1,0 +1,36 @@
+"""Metrics of the user's own, added to an evaluation under their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from numbers import Real
+
+from search_spaces.sweeps import METRICS
+from trainables.own_code import call_own, load_own, wrong_result
+from trainables.training.evaluation import Evaluation
+
+__all__ = ["own_metrics", "with_own_metrics"]
+
+
+def own_metrics(name: str) -> tuple[str, ...]:
+    """Of a published name such as `val/my_metrics:cost` the part that is own code; nothing for known metrics."""
+    return () if name in METRICS else (name.removeprefix("val/"),)
+
+
+def with_own_metrics(evaluation: Evaluation, names: Iterable[str]) -> Evaluation:
+    """`evaluation` with the metrics `names` added.
+
+    Each is called with probabilities, float64 (N, C), and labels, int64 (N,); both are copies.
+    Raises OwnCodeError where one is missing, raises, or returns no number.
+    """
+    added = {name: _measure(name, evaluation) for name in names}
+    return replace(evaluation, metrics=evaluation.metrics | added) if added else evaluation
+
+
+def _measure(name: str, evaluation: Evaluation) -> float:
+    function = load_own(name, "metric")
+    value = call_own(name, "metric", function, evaluation.probabilities.copy(), evaluation.labels.copy())
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise wrong_result(name, "metric", "a number", f"a {type(value).__name__}")
+    return float(value)

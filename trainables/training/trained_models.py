@@ -1,0 +1,75 @@
+"""The model before a training and after it, and whose training a saved state is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import torch
+from torch import Tensor
+
+from search_spaces.recipes import Recipe
+from trainables.classifiers import Classifier, Ensemble, build_classifier
+from trainables.devices.tensors import NestedTensors
+from trainables.errors import CheckpointError
+from trainables.stores.prepared import PreparedData
+from trainables.training.averages import build_averaging
+from trainables.training.state import write_model
+
+__all__ = ["fingerprint", "finished_epochs", "trained_epochs", "trained_model", "untrained_model"]
+
+
+def trained_epochs(state: NestedTensors) -> int:
+    """Of how many epochs the training was to be that left this state."""
+    epochs = state.get("epochs")
+    return int(epochs) if isinstance(epochs, Tensor) else 1
+
+
+def trained_model(data: PreparedData, recipe: Recipe, *, seed: int, state: NestedTensors) -> Classifier | Ensemble:
+    """The model of a training's `state`, on the CPU, without what a `Trainer` makes to train it.
+
+    It predicts what the training's evaluation did. Raises CheckpointError if the state is of another recipe, seed or
+    data set.
+    """
+    finished_epochs(state, data, recipe, seed)
+    averaging = build_averaging(recipe.averaging)
+    held = state.get("averaging", {})
+    assert not isinstance(held, Tensor)
+    averaging.load(held)
+    members = []
+    for weights in averaging.kept():
+        model = untrained_model(data, recipe, seed)
+        write_model(model, state.get("model", {}) if weights is None else weights)
+        members.append(model)
+    return members[0] if len(members) == 1 else Ensemble(members)
+
+
+def untrained_model(data: PreparedData, recipe: Recipe, seed: int) -> Classifier:
+    """The model that a training of the recipe begins with."""
+    return build_classifier(
+        recipe.backbone,
+        classes=len(data.classes),
+        weights=recipe.weights,
+        head=recipe.head,
+        dropout=recipe.dropout,
+        image_size=int(data.images.shape[1]),
+        freeze_depth=recipe.freeze_depth,
+        seed=seed,
+    )
+
+
+def finished_epochs(state: NestedTensors, data: PreparedData, recipe: Recipe, seed: int) -> int:
+    """The finished epochs of a state. Raises CheckpointError if it is of another training."""
+    epoch, training = state.get("epoch"), state.get("training")
+    if not isinstance(epoch, Tensor) or not isinstance(training, Tensor):
+        raise CheckpointError("checkpoint must hold a training's state")
+    if not torch.equal(training, fingerprint(data, recipe, seed)):
+        ours = f"recipe {recipe.identity}, seed {seed} and data {data.digest}"
+        raise CheckpointError(f"checkpoint must be of {ours}, and is of another training")
+    return int(epoch)
+
+
+def fingerprint(data: PreparedData, recipe: Recipe, seed: int) -> Tensor:
+    """SHA-256 of what makes this training differ from others, as 32 bytes."""
+    identity = json.dumps([recipe.identity, seed, data.digest])
+    return torch.tensor(list(hashlib.sha256(identity.encode()).digest()), dtype=torch.uint8)

@@ -1,0 +1,85 @@
+"""Runs one recipe after another in one process: the process and its imports stay, all else is made anew."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import torch
+
+from search_spaces import MeltpointError
+from trainables.devices import keep_freed_memory
+from trainables.processes import StartLine
+from trainables.trials.plans import TrialPlan
+from trainables.trials.trial import TrialTraining
+
+__all__ = ["TrialRun", "run_from"]
+
+Json = dict[str, Any]
+
+
+class TrialRun:
+    """What a worker trains: `take` a plan, then `step` from report to report.
+
+    A failing trial is a report with `error` set, so that the process lives on; on a GPU only errors of ours are.
+
+    called_in: asked after every epoch; once it is true the trial reports at once.
+    """
+
+    def __init__(self, *, threads: int, called_in: Callable[[], bool]) -> None:
+        torch.set_num_threads(threads)
+        keep_freed_memory()
+        self._called_in = called_in
+        self._plan: TrialPlan | None = None
+        self._trial: TrialTraining | None = None
+
+    def take(self, plan: Json) -> None:
+        """The next trial, as the fields of a `TrialPlan`; of the last one nothing is kept."""
+        self._plan = TrialPlan(**plan)
+        self._trial = None
+
+    def step(self, progress: Callable[[], None] = lambda: None) -> Json:
+        """Train up to the next report. progress: called now and then, at most once a second."""
+        assert self._plan is not None
+        try:
+            if self._trial is None:
+                self._trial = TrialTraining(self._plan)
+            return self._trial.advance(called_in=self._called_in, beat=_Pulse(progress))
+        except MeltpointError as error:
+            return self._failure(str(error))
+        except Exception as error:
+            if self._plan.device != "cpu":
+                raise  # what went wrong on a GPU may have spoilt the process: the next trial gets a new one
+            return self._failure(f"{type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        self._trial = None
+
+    def _failure(self, message: str) -> Json:
+        report: Json = {"history": [], "done_training": True}
+        if self._trial is not None:
+            with suppress(MeltpointError):  # a full disk: what is not reported, another attempt trains again
+                report = self._trial.report(done=True)
+            self._trial = None
+        return report | {"error": message, "trace": traceback.format_exc()}
+
+
+class _Pulse:
+    """Passes on at most one call a second."""
+
+    def __init__(self, pass_on: Callable[[], None]) -> None:
+        self._pass_on, self._last = pass_on, time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._last >= 1.0:
+            self._last = now
+            self._pass_on()
+
+
+def run_from(threads: int, line: Mapping[str, Any]) -> TrialRun:
+    """A `TrialRun` of plain values; line: the fields of the sweep's `StartLine`."""
+    return TrialRun(threads=threads, called_in=StartLine(**line).called_in)

