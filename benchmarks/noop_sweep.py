@@ -11,20 +11,20 @@ from search_spaces import SweepSpec
 from service.clocks import now_ms
 from service.clusters.allotments import allot
 from service.clusters.connections import connect, forking
-from service.coordination import Session, new_sweep
+from service.coordination import Coordinator, new_sweep
 from service.ledgers import Ledger, SweepState, Trial
-from service.runs.helpers import Sides
+from service.runs.helpers import Helpers
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
 from service.settings import Home
-from service.tune import tune_session
+from service.tune import run_tune
 from trainables.trials import TrialPlan
 
 DATA = {"name": "nothing", "digest": "0", "images": 0, "image_size": 8, "classes": {}, "source": "", "split": {}}
 PATIENCE_SECONDS = 600.0
 
 
-class TimedSession(Session):
+class TimedSession(Coordinator):
     """Notes when the workers were up: when the first report came in."""
 
     begun: float | None = None
@@ -44,27 +44,27 @@ class TimedSession(Session):
 def run_noop(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> dict[str, float]:
     """Seconds until the last trial had ended, and until MLflow knew all of it, with the CPU of the driving process."""
     with ExitStack() as stack:
-        sides = Sides(stack.enter_context(forking()))
+        sides = Helpers(stack.enter_context(forking()))
         stack.callback(sides.close)
-        sender = sides.mlflow_side(home)
+        sender = sides.mlflow_helper(home)
         cluster = stack.enter_context(connect())
         ledger = stack.enter_context(closing(Ledger.at(home.ledger, clock=now_ms)))
-        session = _session(spec, ledger)
-        sweep = session.sweep
+        coordinator = _session(spec, ledger)
+        sweep = coordinator.sweep
         sender.ask("start", sweep.id)
         folder = home.sweep(sweep.id)
         folder.mkdir(parents=True)
-        report_at = tuple(range(1, spec.budget.epochs + 1)) if each_epoch else tuple(session.milestones)
+        report_at = tuple(range(1, spec.budget.epochs + 1)) if each_epoch else tuple(coordinator.milestones)
 
         def make_plan(trial: Trial) -> TrialPlan:
             return _plan(trial, spec.budget.epochs, sweep.metric, report_at, metrics)
 
         allotment = allot(spec.resources, cpus=cluster.cpus, gpus=0, trials=spec.budget.trials)
-        tune_session(session, allotment=allotment, make_plan=make_plan, folder=folder, worker=NoopWorker)
-        trained = session.since()
+        run_tune(coordinator, allotment=allotment, make_plan=make_plan, folder=folder, worker=NoopWorker)
+        trained = coordinator.since()
         ledger.move_sweep(sweep.id, SweepState.COMPLETED)
         trouble = sender.ask("finish", PATIENCE_SECONDS)
-        sent = session.since()
+        sent = coordinator.since()
         ended = sum(trial.epochs for trial in ledger.trials(sweep.id))
         assert ledger.outbox.count(sweep.id) == 0, f"messages unsent: {trouble}"
         assert ended == spec.budget.trials * spec.budget.epochs, f"{ended} epochs recorded"

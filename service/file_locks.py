@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Hold the lock while entered; False, at once, where another process holds it."""
+    """FolderLock the lock while entered; False, at once, where another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:

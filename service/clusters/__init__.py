@@ -2,16 +2,16 @@
 
 from service.clusters.allotments import TRIALS_A_GPU, Allotment
 from service.clusters.machines import Machine, cgroup_cores, memory_available, usable_cores, workers_gpus
-from service.clusters.prestarts import Early, starting_early
+from service.clusters.prestarts import Prestarted, prestart
 
 __all__ = [
     "TRIALS_A_GPU",
     "Allotment",
-    "Early",
     "Machine",
+    "Prestarted",
     "cgroup_cores",
     "memory_available",
-    "starting_early",
+    "prestart",
     "usable_cores",
     "workers_gpus",
 ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import ray
 
 from search_spaces.errors import first_line
-from service.clusters.prestarts import Early
+from service.clusters.prestarts import Prestarted
 from service.clusters.ray_heads import RayHead
 from service.errors import ClusterError
 from trainables.processes import ForkServer
@@ -29,7 +29,7 @@ class Cluster:
 
 
 @contextmanager
-def connect(early: Early | None = None) -> Iterator[Cluster]:
+def connect(prestarted: Prestarted | None = None) -> Iterator[Cluster]:
     """Start Ray on loopback (or join `RAY_ADDRESS`), and leave it again; a Ray that runs already is used as it is.
 
     Raises:
@@ -37,15 +37,15 @@ def connect(early: Early | None = None) -> Iterator[Cluster]:
     """
     with ExitStack() as stack:
         if not ray.is_initialized():
-            _start(stack, early)
+            _start(stack, prestarted)
         there = ray.cluster_resources()
         here = not os.environ.get("RAY_ADDRESS")
         yield Cluster(cpus=there.get("CPU", 0.0), gpus=there.get("GPU", 0.0), here=here)
 
 
-def _start(stack: ExitStack, early: Early | None) -> None:
+def _start(stack: ExitStack, prestarted: Prestarted | None) -> None:
     address = os.environ.get("RAY_ADDRESS")
-    joined = address or _head(stack, early).address()
+    joined = address or _head(stack, prestarted).address()
     try:
         ray.init(address=joined, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises whatever stopped it
@@ -54,9 +54,9 @@ def _start(stack: ExitStack, early: Early | None) -> None:
     stack.callback(ray.shutdown)
 
 
-def _head(stack: ExitStack, early: Early | None) -> RayHead:
-    """Ray's processes, which end when this Ray is left; whoever started them early waits for that."""
-    head = early.head if early else None
+def _head(stack: ExitStack, prestarted: Prestarted | None) -> RayHead:
+    """Ray's processes, which end when this Ray is left; whoever started them prestarted waits for that."""
+    head = prestarted.head if prestarted else None
     if head is None:
         return stack.enter_context(closing(RayHead()))
     stack.callback(head.end)
@@ -68,13 +68,13 @@ _fork_servers: list[ForkServer] = []
 
 
 @contextmanager
-def forking(early: Early | None = None) -> Iterator[str]:
+def forking(prestarted: Prestarted | None = None) -> Iterator[str]:
     """Start this node's fork server, so that no process need load torch anew, and end it again.
 
     One that runs already is used as it is. Yields its address.
     """
     with ExitStack() as stack:
         if not _fork_servers:
-            _fork_servers.append(early.fork_server if early else stack.enter_context(closing(ForkServer())))
+            _fork_servers.append(prestarted.fork_server if prestarted else stack.enter_context(closing(ForkServer())))
             stack.callback(_fork_servers.clear)
         yield _fork_servers[0].address

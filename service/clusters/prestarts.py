@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from service.clusters.ray_heads import RayHead
 from trainables.processes import ForkServer
 
-__all__ = ["Early", "starting_early"]
+__all__ = ["Prestarted", "prestart"]
 
 
 @dataclass(frozen=True)
-class Early:
+class Prestarted:
     """What runs already; whoever started it ends it. head: None where another Ray is joined."""
 
     fork_server: ForkServer
@@ -23,7 +23,7 @@ class Early:
 
 
 @contextmanager
-def starting_early() -> Iterator[Early | None]:
+def prestart() -> Iterator[Prestarted | None]:
     """None where nothing is left to load: such a process may have started what it needs before."""
     if "torch" in sys.modules:
         yield None
@@ -31,4 +31,4 @@ def starting_early() -> Iterator[Early | None]:
     with ExitStack() as stack:
         fork_server = stack.enter_context(closing(ForkServer()))
         head = None if os.environ.get("RAY_ADDRESS") else stack.enter_context(closing(RayHead()))
-        yield Early(fork_server, head)
+        yield Prestarted(fork_server, head)

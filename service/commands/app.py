@@ -69,12 +69,12 @@ def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: 
     loaded = load_spec(spec, assign or ())
     place = _home(home)
     configure_logs(debug=_debugging())
-    from service.clusters import starting_early
+    from service.clusters import prestart
 
-    with starting_early() as early:
+    with prestart() as prestarted:
         with working(console, "loading Ray Tune"):
             from service.commands import running
-        sys.exit(running.run(loaded, output, place, console, early))
+        sys.exit(running.run(loaded, output, place, console, prestarted))
 
 
 @app.command()
@@ -83,12 +83,12 @@ def resume(sweep: SweepRef, assign: Assign = None, output: Output = Format.TABLE
     console = stderr()
     place = _home(home)
     configure_logs(debug=_debugging())
-    from service.clusters import starting_early
+    from service.clusters import prestart
 
-    with starting_early() as early:
+    with prestart() as prestarted:
         with working(console, "loading Ray Tune"):
             from service.commands import running
-        sys.exit(running.resume(sweep, assign or (), output, place, console, early))
+        sys.exit(running.resume(sweep, assign or (), output, place, console, prestarted))
 
 
 @app.command()
@@ -137,12 +137,12 @@ def restore(file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.
     keeping.restore(file, _home(home), stderr())
 
 
-def _steer(sweep: str, wish: str, home: Path | None) -> None:
+def _steer(sweep: str, action: str, home: Path | None) -> None:
     from service.commands import steering
-    from service.ledgers import Wish
+    from service.ledgers import SweepAction
     from service.settings import Home
 
-    sys.exit(steering.steer(sweep, Wish(wish), Home.resolve(home), stderr()))
+    sys.exit(steering.steer(sweep, SweepAction(action), Home.resolve(home), stderr()))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from search_spaces.documents import format_size
 from service.clocks import now_ms
 from service.errors import SweepNotFoundError
 from service.formats import Format, counted
-from service.ledgers import Json, Ledger, Standing, Sweep
+from service.ledgers import Json, Ledger, Sweep, TrialCounts
 from service.reports import Leaderboard
 from service.runs import space_taken
 from service.runs.leases import mark_interrupted
@@ -24,8 +24,8 @@ def ls(form: Format, home: Home) -> None:
         _say_none(form)
         return
     with open_ledger(home) as ledger:
-        standings = ledger.standings()
-        rows = [_summary(sweep, standings.get(sweep.id, Standing())) for sweep in ledger.sweeps()]
+        trial_counts = ledger.trial_counts()
+        rows = [_summary(sweep, trial_counts.get(sweep.id, TrialCounts())) for sweep in ledger.sweeps()]
     if not rows:
         _say_none(form)
     elif form is Format.TABLE:
@@ -46,7 +46,7 @@ def status(reference: str, form: Format, home: Home) -> None:
     """One sweep: state, counts, best trial, where MLflow shows it."""
     with open_ledger(home) as ledger:
         sweep = ledger.find_sweep(reference)
-        standing = ledger.standings().get(sweep.id, Standing())
+        standing = ledger.trial_counts().get(sweep.id, TrialCounts())
         board = Leaderboard.read(ledger, sweep)
         unsent = ledger.outbox.count(sweep.id)
     files, size = space_taken(home.sweep(sweep.id))
@@ -120,7 +120,7 @@ def open_ledger(home: Home) -> Iterator[Ledger]:
         ledger.close()
 
 
-def _summary(sweep: Sweep, standing: Standing) -> Json:
+def _summary(sweep: Sweep, standing: TrialCounts) -> Json:
     return {
         "sweep_id": sweep.id,
         "name": sweep.name,

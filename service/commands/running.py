@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from search_spaces import SweepSpec, parse_spec
-from service.clusters import Early
+from service.clusters import Prestarted
 from service.commands.listing import open_ledger
 from service.errors import UsageError
 from service.formats import Format, counted
-from service.ledgers import Standing, Sweep, SweepState, Trial
+from service.ledgers import Sweep, SweepState, Trial, TrialCounts
 from service.reports import Leaderboard
 from service.runs.runner import Outcome, resume_sweep, run_sweep
 from service.settings import Home
@@ -23,15 +23,15 @@ _MAY_CHANGE = ("budget", "resources", "register")
 _CHANGEABLE = "budget (but epochs), resources and register"
 
 
-def run(spec: SweepSpec, form: Format, home: Home, console: Console, early: Early | None) -> int:
-    """Run the sweep, with what was started early if anything was; returns the exit code."""
+def run(spec: SweepSpec, form: Format, home: Home, console: Console, prestarted: Prestarted | None) -> int:
+    """Run the sweep, with what was started prestarted if anything was; returns the exit code."""
     with own_stdout():
-        outcome = run_sweep(spec, home=home, console=console, early=early)
+        outcome = run_sweep(spec, home=home, console=console, prestarted=prestarted)
     return _show(outcome, form, console)
 
 
 def resume(
-    reference: str, assign: Sequence[str], form: Format, home: Home, console: Console, early: Early | None
+    reference: str, assign: Sequence[str], form: Format, home: Home, console: Console, prestarted: Prestarted | None
 ) -> int:
     """Go on with a sweep that came to no end, or that is given more budget; returns the exit code.
 
@@ -41,14 +41,14 @@ def resume(
     """
     sweep, spec = _to_go_on(reference, assign, home)
     with own_stdout():
-        outcome = resume_sweep(sweep, spec, home=home, console=console, early=early)
+        outcome = resume_sweep(sweep, spec, home=home, console=console, prestarted=prestarted)
     return _show(outcome, form, console)
 
 
 def _to_go_on(reference: str, assign: Sequence[str], home: Home) -> tuple[Sweep, SweepSpec]:
     with open_ledger(home) as ledger:
         sweep = ledger.find_sweep(reference)
-        trials = ledger.standings().get(sweep.id, Standing()).total
+        trials = ledger.trial_counts().get(sweep.id, TrialCounts()).total
     began = parse_spec(sweep.spec_text, file=sweep.spec_file)
     spec = parse_spec(sweep.spec_text, file=sweep.spec_file, assign=assign)
     changed = [name for name in _keys(began, spec) if began.document.get(name) != spec.document.get(name)]

@@ -9,20 +9,20 @@ from rich.console import Console
 
 from service.commands.listing import open_ledger
 from service.errors import UsageError
-from service.ledgers import Sweep, Wish
+from service.ledgers import Sweep, SweepAction
 from service.settings import Home
 from service.terminals import working
 
 HEEDED_SECONDS = 60.0
 
 _MEANWHILE = {
-    Wish.PAUSE: "running trials end at their next report",
-    Wish.STOP: "running trials finish, no other starts",
-    Wish.CANCEL: "running trials end at once",
+    SweepAction.PAUSE: "running trials end at their next report",
+    SweepAction.STOP: "running trials finish, no other starts",
+    SweepAction.CANCEL: "running trials end at once",
 }
 
 
-def steer(reference: str, wish: Wish, home: Home, console: Console) -> int:
+def steer(reference: str, action: SweepAction, home: Home, console: Console) -> int:
     """Ask, and wait a minute to see it done; returns the exit code.
 
     Raises:
@@ -31,15 +31,15 @@ def steer(reference: str, wish: Wish, home: Home, console: Console) -> int:
     """
     with open_ledger(home) as ledger:
         sweep = ledger.find_sweep(reference)
-        if sweep.state.is_finished or (sweep.state.rests and wish is not Wish.CANCEL):
-            raise UsageError(f"{sweep.id} is {sweep.state}: there is nothing to {wish}")
+        if sweep.state.is_finished or (sweep.state.rests and action is not SweepAction.CANCEL):
+            raise UsageError(f"{sweep.id} is {sweep.state}: there is nothing to {action}")
         if sweep.state.rests:  # nobody drives it
             now = ledger.cancel_sweep(sweep.id)
         else:
-            ledger.want(sweep.id, wish)
-            with working(console, _MEANWHILE[wish]):
+            ledger.request_action(sweep.id, action)
+            with working(console, _MEANWHILE[action]):
                 now = _awaited(lambda: ledger.sweep(sweep.id))
-    said = f": {_MEANWHILE[wish]}" if now.state.is_under_way else f" is {now.state}"
+    said = f": {_MEANWHILE[action]}" if now.state.is_under_way else f" is {now.state}"
     console.print(f"{now.id}{said}", markup=False)
     if now.state.rests:
         console.print(f"next: meltpoint resume {now.id}", markup=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from search_spaces import SweepSpec
 from service.coordination.replays import replay
 from service.coordination.retries import RETRIES, cause_reported
-from service.ledgers import Cause, Ending, EpochRow, Json, Ledger, Past, Sweep, Trial, TrialState
+from service.ledgers import Cause, Ending, EpochRow, Json, Ledger, Sweep, SweepHistory, Trial, TrialState
 from service.schedulers import Report, Reports, Scheduler
 from service.searchers import Searcher
 
@@ -60,7 +60,7 @@ class Result:
 
 @dataclass(kw_only=True)
 class Progress:
-    """Counters that the live view reads; each is written by the session alone."""
+    """Counters that the live view reads; each is written by the coordinator alone."""
 
     states: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
     epochs: int = 0
@@ -68,12 +68,12 @@ class Progress:
     worker_seconds: float = 0.0
 
 
-class Session:
+class Coordinator:
     """Asks the searcher, records results in the ledger, asks the scheduler, keeps the budget.
 
     `cut_short` says why trials were left out or ended before their time, if any were; `milestones` are the epochs
     after which a trial must report at once. `notice` is called with what a user should know meanwhile, `ended` with
-    every trial that has come to its end. past: how far the sweep had come; what was under way then goes on first.
+    every trial that has come to its end. history: how far the sweep had come; what was under way then goes on first.
 
     Ownership: borrows the ledger. Thread safety: one lock; Ray's event loop and the live view may both call.
     """
@@ -90,7 +90,7 @@ class Session:
         gpu_share: float = 0.0,
         notice: Callable[[str], None] = lambda _: None,
         ended: Callable[[Trial], None] = lambda _: None,
-        past: Past | None = None,
+        history: SweepHistory | None = None,
     ) -> None:
         self.spec, self.sweep, self.ledger = spec, sweep, ledger
         self._searcher, self._scheduler = searcher, scheduler
@@ -114,18 +114,18 @@ class Session:
         self.progress = Progress()
         self._under_way: deque[Trial] = deque()
         self._retrying: list[tuple[float, Trial]] = []
-        if past is not None:
-            self._go_on(past)
+        if history is not None:
+            self._go_on(history)
 
-    def _go_on(self, past: Past) -> None:
+    def _go_on(self, history: SweepHistory) -> None:
         """Stand where the sweep stood. Raises ResumeError as `replay`."""
         metric = self.sweep.metric
-        self._reports = replay(past, self._searcher, metric=metric, milestones=frozenset(self.milestones))
-        self._asked = len(past.trials)
-        asked = {trial.number for trial in past.trials}
+        self._reports = replay(history, self._searcher, metric=metric, milestones=frozenset(self.milestones))
+        self._asked = len(history.trials)
+        asked = {trial.number for trial in history.trials}
         self._left = deque(number for number in self._left if number not in asked)
-        for trial in past.trials:
-            rows = past.epochs.get(trial.id, ())
+        for trial in history.trials:
+            rows = history.epochs.get(trial.id, ())
             self.progress.epochs += len(rows)
             self.progress.worker_seconds += sum(row.seconds for row in rows)
             self._note_best(trial)
@@ -172,7 +172,7 @@ class Session:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the session began."""
+        """Seconds since the coordinator began."""
         return self._clock() - self._started
 
     def next_trial(self) -> Trial | None:

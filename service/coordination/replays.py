@@ -6,14 +6,14 @@ import json
 import math
 
 from service.errors import ResumeError
-from service.ledgers import Happening, Past, Trial
+from service.ledgers import JournalEvent, SweepHistory, Trial
 from service.schedulers import Report, Reports
 from service.searchers import Searcher
 
 __all__ = ["replay", "values_of"]
 
 
-def replay(past: Past, searcher: Searcher, *, metric: str, milestones: frozenset[int]) -> Reports:
+def replay(past: SweepHistory, searcher: Searcher, *, metric: str, milestones: frozenset[int]) -> Reports:
     """Ask and tell `searcher` what it was asked and told, in that order; returns the reports that were judged.
 
     Raises ResumeError where the searcher proposes another recipe than it did: its version, or that of Optuna, is
@@ -23,9 +23,9 @@ def replay(past: Past, searcher: Searcher, *, metric: str, milestones: frozenset
     reports = Reports()
     for entry in past.journal:
         trial = trials[entry.trial_id]
-        if entry.kind is Happening.ASKED:
+        if entry.kind is JournalEvent.ASKED:
             _ask(searcher, trial)
-        elif entry.kind is Happening.REPORTED:
+        elif entry.kind is JournalEvent.REPORTED:
             assert entry.first is not None
             assert entry.last is not None
             for row in past.epochs[trial.id]:
@@ -37,7 +37,7 @@ def replay(past: Past, searcher: Searcher, *, metric: str, milestones: frozenset
     return reports
 
 
-def values_of(past: Past, trial: Trial, metric: str) -> list[float]:
+def values_of(past: SweepHistory, trial: Trial, metric: str) -> list[float]:
     """The finite values of a trial's metric, by epoch."""
     found = (row.metrics().get(metric, math.nan) for row in past.epochs.get(trial.id, ()))
     return [value for value in found if math.isfinite(value)]

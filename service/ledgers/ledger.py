@@ -20,7 +20,19 @@ from service.ledgers.causes import Cause
 from service.ledgers.databases import open_database, read_only
 from service.ledgers.epochs import insert_epochs, read_epochs, reading
 from service.ledgers.outbox import Clock, Outbox
-from service.ledgers.records import Ending, Entry, EpochRow, Happening, Json, Lease, Past, Standing, Sweep, Trial, Wish
+from service.ledgers.records import (
+    Ending,
+    EpochRow,
+    JournalEntry,
+    JournalEvent,
+    Json,
+    Lease,
+    Sweep,
+    SweepAction,
+    SweepHistory,
+    Trial,
+    TrialCounts,
+)
 from service.ledgers.states import SweepState, TrialState
 from service.settings import Home
 
@@ -140,14 +152,14 @@ class Ledger:
         query = select(tables.sweeps).order_by(tables.sweeps.c.created_at.desc(), tables.sweeps.c.id)
         return [_sweep(row) for row in self._rows(query)]
 
-    def standings(self) -> dict[str, Standing]:
+    def trial_counts(self) -> dict[str, TrialCounts]:
         """How every sweep's trials stand, without their readings."""
         t = tables.trials
         query = select(t.c.sweep_id, t.c.state, func.count(), func.max(t.c.best_value), func.min(t.c.best_value))
-        found: dict[str, Standing] = {}
+        found: dict[str, TrialCounts] = {}
         with read_only(self._engine).connect() as connection:
             for sweep_id, state, count, highest, lowest in connection.execute(query.group_by(t.c.sweep_id, t.c.state)):
-                standing = found.get(sweep_id, Standing())
+                standing = found.get(sweep_id, TrialCounts())
                 found[sweep_id] = standing.with_state(TrialState(state), count, highest, lowest)
         return found
 
@@ -192,15 +204,15 @@ class Ledger:
         )
         connection.execute(update(t).where(t.c.id.in_(running)).values(state=TrialState.PAUSED.value))
 
-    def want(self, sweep_id: str, what: Wish) -> None:
-        """Ask whoever drives the sweep for something; the last wish counts."""
+    def request_action(self, sweep_id: str, what: SweepAction) -> None:
+        """Ask whoever drives the sweep for something; the last action counts."""
         with self._writing() as connection:
             connection.execute(update(tables.sweeps).where(tables.sweeps.c.id == sweep_id).values(wanted=what.value))
 
-    def wanted(self, sweep_id: str) -> Wish | None:
+    def requested_action(self, sweep_id: str) -> SweepAction | None:
         """What was asked of whoever drives the sweep since it last began to run."""
         (row,) = self._rows(select(tables.sweeps.c.wanted).where(tables.sweeps.c.id == sweep_id))
-        return None if row["wanted"] is None else Wish(row["wanted"])
+        return None if row["wanted"] is None else SweepAction(row["wanted"])
 
     def note_sweep(self, sweep_id: str, **columns: Any) -> None:
         """Write facts that are not a state: `best_trial_id`, `mlflow`, `registered`, `spec_text`."""
@@ -239,7 +251,7 @@ class Ledger:
             connection.execute(insert(tables.trials), _columns(trial))
             if started:
                 self._begin_attempt(connection, trial, now)
-                _enter(connection, trial, Entry(trial_id=trial.id, kind=Happening.ASKED))
+                _enter(connection, trial, JournalEntry(trial_id=trial.id, kind=JournalEvent.ASKED))
         return trial
 
     def trial(self, trial_id: str) -> Trial:
@@ -303,7 +315,11 @@ class Ledger:
                 now = replace(now, epochs=fresh[-1].epoch, best_epoch=best_epoch, best_value=best_value)
                 first, last = fresh[0].epoch, fresh[-1].epoch
                 messages.append(("epochs", {"first": first, "last": last}))
-                _enter(connection, trial, Entry(trial_id=trial_id, kind=Happening.REPORTED, first=first, last=last))
+                _enter(
+                    connection,
+                    trial,
+                    JournalEntry(trial_id=trial_id, kind=JournalEvent.REPORTED, first=first, last=last),
+                )
             if ending is not None:
                 now = self._close(connection, now, ending)
             if now.state.is_finished:
@@ -358,7 +374,7 @@ class Ledger:
 
     def cancel_sweep(self, sweep_id: str) -> Sweep:
         """Close every trial that has not finished, then the sweep. Raises as `move_sweep`."""
-        reason = Wish.CANCEL.reason
+        reason = SweepAction.CANCEL.reason
         ending = Ending(state=TrialState.CANCELLED, error=reason)
         for trial in self.trials(sweep_id):
             if not trial.state.is_finished:
@@ -382,15 +398,15 @@ class Ledger:
         with read_only(self._engine).connect() as connection:
             return read_epochs(connection, list(trial_ids))
 
-    def past(self, sweep_id: str) -> Past:
+    def history(self, sweep_id: str) -> SweepHistory:
         """Everything that a restart decides from."""
         trials = tuple(self.trials(sweep_id))
         j = tables.journal
         entries = self._rows(
             select(j.c.trial_id, j.c.kind, j.c.first, j.c.last).where(j.c.sweep_id == sweep_id).order_by(j.c.id)
         )
-        journal = tuple(Entry(**{**row, "kind": Happening(row["kind"])}) for row in entries)
-        return Past(trials=trials, epochs=self.epochs_of(trial.id for trial in trials), journal=journal)
+        journal = tuple(JournalEntry(**{**row, "kind": JournalEvent(row["kind"])}) for row in entries)
+        return SweepHistory(trials=trials, epochs=self.epochs_of(trial.id for trial in trials), journal=journal)
 
     def take_lease(self, sweep_id: str, *, holder: str, seconds: float) -> Lease:
         """Become the sweep's driver, for so long after each renewal.
@@ -511,11 +527,11 @@ class Ledger:
         )
         if not ending.state.is_finished:
             return replace(trial, state=ending.state)
-        _enter(connection, trial, Entry(trial_id=trial.id, kind=Happening.ENDED))
+        _enter(connection, trial, JournalEntry(trial_id=trial.id, kind=JournalEvent.ENDED))
         return replace(trial, state=ending.state, error=ending.error, trace=ending.trace, finished_at=now)
 
 
-def _enter(connection: Connection, trial: Trial, entry: Entry) -> None:
+def _enter(connection: Connection, trial: Trial, entry: JournalEntry) -> None:
     """Write one line of the sweep's journal."""
     row = vars(entry) | {"sweep_id": trial.sweep_id, "kind": entry.kind.value}
     connection.execute(insert(tables.journal), row)

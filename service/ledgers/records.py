@@ -94,7 +94,7 @@ class Ending:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class TrialCounts:
     """A sweep's trials by state, and the extremes of their best values, failed trials apart."""
 
     states: Mapping[str, int] = field(default_factory=dict)
@@ -105,17 +105,17 @@ class Standing:
     def total(self) -> int:
         return sum(self.states.values())
 
-    def with_state(self, state: TrialState, count: int, highest: float | None, lowest: float | None) -> Standing:
+    def with_state(self, state: TrialState, count: int, highest: float | None, lowest: float | None) -> TrialCounts:
         """The standing with `count` more trials in `state`, whose best values lie between these."""
         states = {**self.states, state.value: count}
         if state is TrialState.FAILED:
             return replace(self, states=states)
         highs = [value for value in (self.highest, highest) if value is not None]
         lows = [value for value in (self.lowest, lowest) if value is not None]
-        return Standing(states=states, highest=max(highs, default=None), lowest=min(lows, default=None))
+        return TrialCounts(states=states, highest=max(highs, default=None), lowest=min(lows, default=None))
 
 
-class Wish(StrEnum):
+class SweepAction(StrEnum):
     """What can be asked of whoever drives a sweep, from elsewhere.
 
     PAUSE: running trials end at their next report, to go on later. STOP: they finish, no other starts. CANCEL: at once.
@@ -131,10 +131,10 @@ class Wish(StrEnum):
         return f"{_DONE[self]} by `meltpoint {self}`"
 
 
-_DONE = {Wish.PAUSE: "paused", Wish.STOP: "stopped", Wish.CANCEL: "cancelled"}
+_DONE = {SweepAction.PAUSE: "paused", SweepAction.STOP: "stopped", SweepAction.CANCEL: "cancelled"}
 
 
-class Happening(StrEnum):
+class JournalEvent(StrEnum):
     """What can happen to a trial that decisions depend on."""
 
     ASKED = "asked"
@@ -143,11 +143,11 @@ class Happening(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class JournalEntry:
     """One line of a sweep's journal; first and last: the epochs reported."""
 
     trial_id: str
-    kind: Happening
+    kind: JournalEvent
     first: int | None = None
     last: int | None = None
 
@@ -163,12 +163,12 @@ class Lease:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Past:
+class SweepHistory:
     """A sweep as far as it came: its trials by number, their epochs, and what happened in the order of recording."""
 
     trials: tuple[Trial, ...]
     epochs: Mapping[str, Sequence[EpochRow]]
-    journal: tuple[Entry, ...]
+    journal: tuple[JournalEntry, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

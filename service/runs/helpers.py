@@ -12,10 +12,10 @@ from service.logs import talkative
 from service.settings import Home
 from trainables.processes import Forked
 
-__all__ = ["Side", "Sides"]
+__all__ = ["Helper", "Helpers"]
 
 
-class Side(Protocol):
+class Helper(Protocol):
     """An object that is asked by name, wherever it lives."""
 
     def ask(self, name: str, *arguments: object, progress: Callable[..., None] | None = None) -> Any:
@@ -28,7 +28,7 @@ class Side(Protocol):
         """What the method begun returns, or raises."""
 
 
-class Sides:
+class Helpers:
     """Makes them, and ends them with `close`.
 
     fork_server: its address; None to have them in this process, which then loads what they need.
@@ -38,21 +38,21 @@ class Sides:
         self._fork_server = fork_server
         self._forked: list[Forked] = []
 
-    def torch_side(self, spec: SweepSpec, home: Home) -> Side:
-        """A `TorchSide`."""
+    def torch_helper(self, spec: SweepSpec, home: Home) -> Helper:
+        """A `TorchHelper`."""
         if self._fork_server is not None:
-            return self._fork("judge", "service.runs.torch_helper:torch_side_apart", spec=spec, home=home)
-        from service.runs.torch_helper import TorchSide
+            return self._fork("judge", "service.runs.torch_helper:forked_torch_helper", spec=spec, home=home)
+        from service.runs.torch_helper import TorchHelper
 
-        return _Here(TorchSide(spec, home))
+        return _Here(TorchHelper(spec, home))
 
-    def mlflow_side(self, home: Home) -> Side:
-        """A `MlflowSide`."""
+    def mlflow_helper(self, home: Home) -> Helper:
+        """A `MlflowHelper`."""
         if self._fork_server is not None:
-            return self._fork("sender", "service.runs.mlflow_helper:mlflow_side_apart", home=home)
-        from service.runs.mlflow_helper import MlflowSide
+            return self._fork("sender", "service.runs.mlflow_helper:forked_mlflow_helper", home=home)
+        from service.runs.mlflow_helper import MlflowHelper
 
-        return _Here(MlflowSide(home))
+        return _Here(MlflowHelper(home))
 
     def close(self) -> None:
         for forked in self._forked:

@@ -17,14 +17,14 @@ from service.settings import Home
 from service.tracking import Deliverer, Sender
 from service.tracking.trackers import Tracker
 
-__all__ = ["MlflowSide", "mlflow_side_apart"]
+__all__ = ["MlflowHelper", "forked_mlflow_helper"]
 
 
 _BEHIND = 19
 """Added to the sender's niceness once MLflow has been begun with: trials then come first."""
 
 
-class MlflowSide:
+class MlflowHelper:
     """Delivers a sweep's messages from when it is told which until it is asked to finish.
 
     behind: give trials the first place.
@@ -70,8 +70,8 @@ class _Behind:
             os.nice(_BEHIND)  # on Linux of this thread alone
 
 
-def mlflow_side_apart(home: Home, *, debug: bool) -> MlflowSide:
+def forked_mlflow_helper(home: Home, *, debug: bool) -> MlflowHelper:
     """In a process of its own, which takes one core, as a trial's does."""
     configure_logs_apart(debug=debug)
     torch.set_num_threads(1)
-    return MlflowSide(home, behind=True)
+    return MlflowHelper(home, behind=True)

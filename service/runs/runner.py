@@ -17,15 +17,15 @@ from sqlalchemy.exc import DBAPIError
 
 from search_spaces import SCHEDULER_KEYS, MeltpointError, Recipe, SweepSpec, varying_names
 from service.clocks import now_ms
-from service.clusters import Allotment, Early, workers_gpus
+from service.clusters import Allotment, Prestarted, workers_gpus
 from service.clusters.connections import connect, forking
-from service.coordination import Session, new_sweep
+from service.coordination import Coordinator, new_sweep
 from service.errors import LeaseError, LedgerError, ResumeError
 from service.formats import counted
-from service.ledgers import Json, Ledger, Sweep, SweepState, Trial, Wish
+from service.ledgers import Json, Ledger, Sweep, SweepAction, SweepState, Trial
 from service.plans import SharingSurvey
 from service.reports import Leaderboard
-from service.runs.helpers import Side, Sides
+from service.runs.helpers import Helper, Helpers
 from service.runs.image_sets import ImageSets
 from service.runs.interrupts import Interrupts
 from service.runs.kept_checkpoints import KeptCheckpoints
@@ -35,7 +35,7 @@ from service.searchers import build_searcher
 from service.settings import Home
 from service.terminals import working
 from service.terminals.live_views import LiveView
-from service.tune import tune_session
+from service.tune import run_tune
 from trainables.processes import ForkedError
 from trainables.trials import Before, TrialPlan
 
@@ -68,18 +68,18 @@ class Outcome:
 
 
 def run_sweep(
-    spec: SweepSpec, *, home: Home, console: Console, early: Early | None = None, apart: bool | None = None
+    spec: SweepSpec, *, home: Home, console: Console, prestarted: Prestarted | None = None, apart: bool | None = None
 ) -> Outcome:
     """Run `spec` to its end, as a new sweep; progress goes to `console`.
 
-    early: what would be started, where it runs already.
+    prestarted: what would be started, where it runs already.
     apart: whether what needs torch or MLflow beside the trials lives in processes of its own; by default where this
         process has not loaded torch.
 
     Raises:
         MeltpointError: own code, the data, the weights or the machine do not fit the spec; no sweep was made.
     """
-    return _run(spec, _create, home=home, console=console, early=early, apart=apart)
+    return _run(spec, _create, home=home, console=console, prestarted=prestarted, apart=apart)
 
 
 def resume_sweep(
@@ -88,7 +88,7 @@ def resume_sweep(
     *,
     home: Home,
     console: Console,
-    early: Early | None = None,
+    prestarted: Prestarted | None = None,
     apart: bool | None = None,
 ) -> Outcome:
     """Go on with a sweep that was interrupted or paused; spec: its own, perhaps with more budget. See `run_sweep`.
@@ -101,7 +101,7 @@ def resume_sweep(
             raise ResumeError(f"{sweep.id} cannot go on: its images or their splits are not what they were")
         return sweep
 
-    return _run(spec, again, home=home, console=console, early=early, apart=apart)
+    return _run(spec, again, home=home, console=console, prestarted=prestarted, apart=apart)
 
 
 def _run(
@@ -110,20 +110,20 @@ def _run(
     *,
     home: Home,
     console: Console,
-    early: Early | None,
+    prestarted: Prestarted | None,
     apart: bool | None,
 ) -> Outcome:
     with ExitStack() as stack:
-        fork_server = stack.enter_context(forking(early))
-        sides = Sides(fork_server if apart or (apart is None and "torch" not in sys.modules) else None)
+        fork_server = stack.enter_context(forking(prestarted))
+        sides = Helpers(fork_server if apart or (apart is None and "torch" not in sys.modules) else None)
         stack.callback(sides.close)
-        side = sides.torch_side(spec, home)
+        side = sides.torch_helper(spec, home)
         side.begin("admit")  # what is wrong there is said before anything else takes time
-        make_sender = partial(sides.mlflow_side, home)
+        make_sender = partial(sides.mlflow_helper, home)
         sender = make_sender()  # it loads MLflow meanwhile
         ray = stack.enter_context(ExitStack())
         with working(console, "starting Ray"):
-            cluster = ray.enter_context(connect(early))
+            cluster = ray.enter_context(connect(prestarted))
         with working(console, "loading torch"):
             side.end()
         ledger = Ledger.of(home, clock=now_ms)
@@ -165,15 +165,15 @@ class _Driver:
         ledger: Ledger,
         keeper: LeaseKeeper,
         console: Console,
-        side: Side,
-        sender: Side,
-        make_sender: Callable[[], Side],
+        side: Helper,
+        sender: Helper,
+        make_sender: Callable[[], Helper],
         allotment: Allotment,
     ) -> None:
         self.spec, self.images, self.ledger, self.console = spec, images, ledger, console
         self.side, self.allotment = side, allotment
         self.sender, self.make_sender = sender, make_sender
-        past = ledger.past(sweep.id)
+        past = ledger.history(sweep.id)
         ledger.note_sweep(sweep.id, spec_text=spec.text)
         self.sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
         with suppress(ForkedError):  # it is replaced at the end
@@ -182,8 +182,8 @@ class _Driver:
         self.survey = SharingSurvey.of(spec, home, sweep.id)
         self.keeper = keeper
         self.interrupts = Interrupts(self._interrupted)
-        self._heeded: Wish | None = None
-        self.session = Session(
+        self._heeded: SweepAction | None = None
+        self.coordinator = Coordinator(
             spec=spec,
             sweep=self.sweep,
             ledger=ledger,
@@ -197,7 +197,7 @@ class _Driver:
                 maximize=self.sweep.maximizes,
                 ended=[trial for trial in past.trials if trial.state.is_finished],
             ).add,
-            past=past,
+            history=past,
         )
 
     def drive(self, ray: ExitStack, fork_server: str) -> Outcome:
@@ -226,9 +226,9 @@ class _Driver:
             f"sweep [bold]{self.sweep.id}[/bold] ({self.spec.name}): {trials} of up to {epochs}, "
             f"{self.allotment.slots} at once on {self.allotment.device}"
         )
-        with LiveView(self.session, self.console):
-            tune_session(
-                self.session,
+        with LiveView(self.coordinator, self.console):
+            run_tune(
+                self.coordinator,
                 allotment=self.allotment,
                 make_plan=self._plan,
                 folder=self.folder,
@@ -245,7 +245,7 @@ class _Driver:
         except KeyboardInterrupt:
             if self.keeper.lost is not None:
                 raise LeaseError(f"{self.keeper.lost}; this process has ended its trials") from None
-            if self._heeded is Wish.CANCEL:
+            if self._heeded is SweepAction.CANCEL:
                 self.ledger.cancel_sweep(self.sweep.id)
             else:
                 self._interrupt("ended by a second signal")
@@ -266,25 +266,25 @@ class _Driver:
             ) from error
 
     def _interrupted(self, name: str) -> None:
-        self.session.pause(f"paused by {name}")
+        self.coordinator.pause(f"paused by {name}")
         self.console.print(f"{name}: running trials end at their next report; once more ends them at once")
 
     def _heed(self) -> None:
         """Do what was asked for from elsewhere, and nothing more once another process drives the sweep."""
         if self.keeper.lost is not None:
-            self.session.close(self.keeper.lost)
+            self.coordinator.close(self.keeper.lost)
             self.interrupts.insist()
             return
-        wish = self.ledger.wanted(self.sweep.id)
-        if wish is None or wish is self._heeded:
+        action = self.ledger.requested_action(self.sweep.id)
+        if action is None or action is self._heeded:
             return
-        self._heeded = wish
-        if wish is Wish.PAUSE:
-            self.session.pause(wish.reason)
-        elif wish is Wish.STOP:
-            self.session.drain(wish.reason)
+        self._heeded = action
+        if action is SweepAction.PAUSE:
+            self.coordinator.pause(action.reason)
+        elif action is SweepAction.STOP:
+            self.coordinator.drain(action.reason)
         else:
-            self.session.close(wish.reason)
+            self.coordinator.close(action.reason)
             self.interrupts.insist()
 
     def _finish_sending(self) -> str | None:
@@ -301,7 +301,7 @@ class _Driver:
         except ForkedError as error:
             return str(error)
 
-    def _finish(self, sender: Side) -> str | None:
+    def _finish(self, sender: Helper) -> str | None:
         said: str | None = sender.ask("finish", SENDING_PATIENCE_SECONDS)
         return said
 
@@ -311,7 +311,7 @@ class _Driver:
             recipe=trial.recipe,
             seed=trial.seed,
             epochs=self.spec.budget.epochs,
-            report_at=self.session.milestones,
+            report_at=self.coordinator.milestones,
             data=images.folder,
             split_key=images.split_key,
             folder=str(self.folder / trial.id),
@@ -327,22 +327,22 @@ class _Driver:
         return self.survey.plain(Recipe.from_flat(trial.recipe))
 
     def _conclude(self) -> None:
-        session = self.session
-        if session.paused:
+        coordinator = self.coordinator
+        if coordinator.paused:
             self.ledger.move_sweep(self.sweep.id, SweepState.PAUSING)
-            self.ledger.move_sweep(self.sweep.id, SweepState.PAUSED, error=session.closing)
+            self.ledger.move_sweep(self.sweep.id, SweepState.PAUSED, error=coordinator.closing)
             return
         board = Leaderboard.read(self.ledger, self.sweep)
-        if board.best is None or session.failed_too_often:
-            why = session.closing if session.failed_too_often else session.cut_short
+        if board.best is None or coordinator.failed_too_often:
+            why = coordinator.closing if coordinator.failed_too_often else coordinator.cut_short
             self.ledger.move_sweep(self.sweep.id, SweepState.FAILED, error=why or "no trial gave a value")
             return
         self._offer_first_that_works(board)
-        if self._heeded is Wish.STOP and session.cut_short:
+        if self._heeded is SweepAction.STOP and coordinator.cut_short:
             self.ledger.move_sweep(self.sweep.id, SweepState.STOPPING)
-            self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=session.cut_short)
+            self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=coordinator.cut_short)
         else:
-            self.ledger.move_sweep(self.sweep.id, SweepState.COMPLETED, error=session.cut_short)
+            self.ledger.move_sweep(self.sweep.id, SweepState.COMPLETED, error=coordinator.cut_short)
 
     def _offer_first_that_works(self, board: Leaderboard) -> None:
         """Offer the best model; if its checkpoint cannot be used, say so and take the next."""
@@ -390,7 +390,7 @@ def _create(spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
     return new_sweep(spec, ledger, data=images.summary | source, plan=_plan(spec))
 
 
-def _prepare(side: Side, console: Console) -> ImageSets:
+def _prepare(side: Helper, console: Console) -> ImageSets:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("decoding images", total=None)

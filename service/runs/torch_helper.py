@@ -26,10 +26,10 @@ from trainables.training import own_metrics, with_own_metrics
 from trainables.training.trainer import Trainer
 from trainables.weights.weights import check_weights
 
-__all__ = ["TorchSide", "torch_side_apart"]
+__all__ = ["TorchHelper", "forked_torch_helper"]
 
 
-class TorchSide:
+class TorchHelper:
     """Admits a sweep, prepares its images, and at its end reads the best model on the test images.
 
     Thread safety: one call at a time. It keeps the prepared images in use as long as it lives.
@@ -83,8 +83,8 @@ class TorchSide:
         return dict(with_own_metrics(evaluation, own_metrics(self._spec.metric.name)).metrics)
 
 
-def torch_side_apart(spec: SweepSpec, home: Home, *, debug: bool) -> TorchSide:
+def forked_torch_helper(spec: SweepSpec, home: Home, *, debug: bool) -> TorchHelper:
     """In a process of its own, which takes one core, as a trial's does."""
     configure_logs_apart(debug=debug)
     torch.set_num_threads(1)
-    return TorchSide(spec, home)
+    return TorchHelper(spec, home)

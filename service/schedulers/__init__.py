@@ -1,7 +1,7 @@
-"""Early stopping: pure functions of the reports so far."""
+"""Prestarted stopping: pure functions of the reports so far."""
 
 from service.schedulers.brackets import bracket_in
-from service.schedulers.courses import Report, Reports
+from service.schedulers.curves import Report, Reports
 from service.schedulers.schedulers import NoStopping, Scheduler, build_scheduler
 
 __all__ = ["NoStopping", "Report", "Reports", "Scheduler", "bracket_in", "build_scheduler"]

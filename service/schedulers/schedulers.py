@@ -11,7 +11,7 @@ import numpy as np
 
 from search_spaces import SweepSpec, rungs_below
 from service.schedulers.brackets import Brackets
-from service.schedulers.courses import Report, Reports
+from service.schedulers.curves import Report, Reports
 
 
 @dataclass(frozen=True, kw_only=True)

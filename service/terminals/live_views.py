@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from service.coordination import Session
+from service.coordination import Coordinator
 from service.ledgers import Trial, TrialState
 
 LINE_SECONDS = 10.0
@@ -35,18 +35,18 @@ class Snapshot:
     wall: float | None = None
 
     @classmethod
-    def of(cls, session: Session) -> Snapshot:
+    def of(cls, coordinator: Coordinator) -> Snapshot:
         return cls(
-            states=dict(session.progress.states),
-            planned=session.planned,
-            epochs=session.progress.epochs,
-            elapsed=session.elapsed,
-            best=session.progress.best,
-            running=tuple(session.running),
-            epochs_each=session.spec.budget.epochs,
-            metric=session.sweep.metric,
-            closing=session.closing,
-            wall=session.spec.budget.wall,
+            states=dict(coordinator.progress.states),
+            planned=coordinator.planned,
+            epochs=coordinator.progress.epochs,
+            elapsed=coordinator.elapsed,
+            best=coordinator.progress.best,
+            running=tuple(coordinator.running),
+            epochs_each=coordinator.spec.budget.epochs,
+            metric=coordinator.sweep.metric,
+            closing=coordinator.closing,
+            wall=coordinator.spec.budget.wall,
         )
 
     @property
@@ -78,10 +78,10 @@ class Snapshot:
 
 
 class LiveView:
-    """Shows a session's progress on stderr until it is left."""
+    """Shows a coordinator's progress on stderr until it is left."""
 
-    def __init__(self, session: Session, console: Console) -> None:
-        self._session, self._console = session, console
+    def __init__(self, coordinator: Coordinator, console: Console) -> None:
+        self._session, self._console = coordinator, console
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
         self._stop = threading.Event()
         self._printer = threading.Thread(target=self._print_lines, name="progress", daemon=True)

@@ -1,5 +1,5 @@
 """Ray Tune runs over a coordinator."""
 
-from service.tune.tune_runs import tune_session
+from service.tune.tune_runs import run_tune
 
-__all__ = ["tune_session"]
+__all__ = ["run_tune"]

@@ -1,10 +1,10 @@
-"""Ray Tune's interfaces over a session: a Searcher that asks it, a TrialScheduler that records with it.
+"""Ray Tune's interfaces over a coordinator: a Searcher that asks it, a TrialScheduler that records with it.
 
 A trial of Tune's is a lane: a worker that trains one of our trials after another, for as long as there are any and it
 lives. To make a trial and end it takes Tune longer than a head takes for an epoch; a lane is made once.
 
-Tune pickles and deep-copies both; the copies must be the original, since one session owns one ledger. They therefore
-reduce to a look-up by sweep id among the sessions of this process.
+Tune pickles and deep-copies both; the copies must be the original, since one coordinator owns one ledger. They
+therefore reduce to a look-up by sweep id among the coordinators of this process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from service.coordination import Result, Session, cause_of
+from service.coordination import Coordinator, Result, cause_of
 from service.errors import StaleAttemptError
 from service.ledgers import Json, Trial
 from trainables.trials import DIED
@@ -38,10 +38,12 @@ _BRIDGES: dict[str, TuneBridge] = {}
 
 
 class TuneBridge:
-    """Names one session to Tune, for as long as it runs (`with`)."""
+    """Names one coordinator to Tune, for as long as it runs (`with`)."""
 
-    def __init__(self, session: Session, make_config: MakeConfig, *, when_exhausted: Callable[[], None]) -> None:
-        self.session = session
+    def __init__(
+        self, coordinator: Coordinator, make_config: MakeConfig, *, when_exhausted: Callable[[], None]
+    ) -> None:
+        self.coordinator = coordinator
         self.make_config = make_config
         self.when_exhausted = when_exhausted
         self.failure: BaseException | None = None
@@ -49,19 +51,19 @@ class TuneBridge:
         """Lane -> our trial, by their ids."""
         self._begun: dict[str, float] = {}
         """Lane -> when it was handed out."""
-        self.searcher = SessionSearcher(self)
-        self.scheduler = SessionScheduler(self)
+        self.searcher = LaneSearcher(self)
+        self.scheduler = LaneScheduler(self)
 
     def __enter__(self) -> TuneBridge:
-        _BRIDGES[self.session.sweep.id] = self
+        _BRIDGES[self.coordinator.sweep.id] = self
         return self
 
     def __exit__(self, *_: object) -> None:
-        del _BRIDGES[self.session.sweep.id]
+        del _BRIDGES[self.coordinator.sweep.id]
 
     def next_config(self, lane: str) -> Json | None:
         """For the trial that the lane trains from now on; None where there is none for it, at least not now."""
-        trial = self.session.next_trial()
+        trial = self.coordinator.next_trial()
         if trial is None:
             self.when_exhausted()
             return None
@@ -79,21 +81,21 @@ class TuneBridge:
         return self._training[lane]
 
     def guard(self, failure: BaseException) -> None:
-        """An error of ours must end the sweep in order, not inside Tune's loop: keep the first, close the session."""
+        """Keep the first error of ours and close the coordinator, so that the sweep ends in order."""
         log.debug("failed inside Tune's loop", exc_info=failure)
         self.failure = self.failure or failure
-        self.session.close(f"{type(failure).__name__}: {failure}")
+        self.coordinator.close(f"{type(failure).__name__}: {failure}")
 
 
-def _searcher_of(sweep_id: str) -> SessionSearcher:
+def _searcher_of(sweep_id: str) -> LaneSearcher:
     return _BRIDGES[sweep_id].searcher
 
 
-def _scheduler_of(sweep_id: str) -> SessionScheduler:
+def _scheduler_of(sweep_id: str) -> LaneScheduler:
     return _BRIDGES[sweep_id].scheduler
 
 
-class SessionSearcher(Searcher):
+class LaneSearcher(Searcher):
     """Hands out lanes, each with its first trial."""
 
     def __init__(self, bridge: TuneBridge) -> None:
@@ -101,7 +103,7 @@ class SessionSearcher(Searcher):
         self._bridge = bridge
 
     def __reduce__(self) -> Any:
-        return _searcher_of, (self._bridge.session.sweep.id,)
+        return _searcher_of, (self._bridge.coordinator.sweep.id,)
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: Json, **spec: Any) -> bool:
         return True
@@ -111,14 +113,14 @@ class SessionSearcher(Searcher):
             config = self._bridge.next_config(trial_id)
             if config is not None:
                 return config
-            if self._bridge.session.waiting:
+            if self._bridge.coordinator.waiting:
                 return None  # not now: Tune asks again
         except Exception as error:
             self._bridge.guard(error)
         return Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: Json | None = None, error: bool = False) -> None:
-        """The session has told its searcher already."""
+        """The coordinator has told its searcher already."""
 
     def save(self, checkpoint_path: str) -> None:
         """The ledger holds the state; Tune's file of it stays empty."""
@@ -130,7 +132,7 @@ class SessionSearcher(Searcher):
         """As `save`."""
 
 
-class SessionScheduler(FIFOScheduler):
+class LaneScheduler(FIFOScheduler):
     """Records each report; where that ends our trial, the lane takes up the next one, or ends."""
 
     def __init__(self, bridge: TuneBridge) -> None:
@@ -138,7 +140,7 @@ class SessionScheduler(FIFOScheduler):
         self._bridge = bridge
 
     def __reduce__(self) -> Any:
-        return _scheduler_of, (self._bridge.session.sweep.id,)
+        return _scheduler_of, (self._bridge.coordinator.sweep.id,)
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Json) -> str:
         try:
@@ -152,7 +154,7 @@ class SessionScheduler(FIFOScheduler):
     def _record(self, trial_id: str, report: Json) -> bool:
         """Whether our trial has ended."""
         try:
-            return self._bridge.session.record(trial_id, Result.parse(report))
+            return self._bridge.coordinator.record(trial_id, Result.parse(report))
         except StaleAttemptError:
             return True
 
@@ -174,7 +176,9 @@ class SessionScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         try:
             cause = _cause(trial)
-            self._bridge.session.crashed(self._bridge.trial_in(trial.trial_id), _reason(cause), cause, cause_of(cause))
+            self._bridge.coordinator.crashed(
+                self._bridge.trial_in(trial.trial_id), _reason(cause), cause, cause_of(cause)
+            )
         except Exception as error:
             self._bridge.guard(error)
 
@@ -197,4 +201,4 @@ def _reason(cause: str) -> str:
     return f"{died}{how}" if died else f"the trial's worker failed: {last}"
 
 
-__all__ = ["SessionScheduler", "SessionSearcher", "TuneBridge"]
+__all__ = ["LaneScheduler", "LaneSearcher", "TuneBridge"]

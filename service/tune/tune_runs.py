@@ -1,4 +1,4 @@
-"""One Ray Tune run over a session: long-lived workers, nothing of Tune's own checkpointing, retries or logging."""
+"""One Ray Tune run over a coordinator: long-lived workers, nothing of Tune's own checkpointing, retries or logging."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial as TuneTrial
 
 from service.clusters import Allotment
-from service.coordination import Session
+from service.coordination import Coordinator
 from service.ledgers import Json, Trial
 from service.tune.lanes import TuneBridge
-from trainables.processes import StartLine
+from trainables.processes import Rendezvous
 from trainables.trials import TrialPlan
 from trainables.trials.ray_worker import TrialWorker
 
@@ -33,8 +33,8 @@ LOG = "trials.log"
 MakePlan = Callable[[Trial], TrialPlan]
 
 
-def tune_session(
-    session: Session,
+def run_tune(
+    coordinator: Coordinator,
     *,
     allotment: Allotment,
     make_plan: MakePlan,
@@ -44,7 +44,7 @@ def tune_session(
     heed: Callable[[], None] = lambda: None,
     breakable: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
-    """Train until the session hands out no more trials; every attempt has ended when this returns.
+    """Train until the coordinator hands out no more trials; every attempt has ended when this returns.
 
     heed: called twice a second, from a thread of its own. breakable: what Tune's loop runs in, see `Interrupts`.
     fork_server: its address, see `forking`. worker: what trains the recipes.
@@ -54,11 +54,11 @@ def tune_session(
     """
     if fork_server:
         take_workers_at_hand()
-    line = StartLine(tempfile.mkdtemp(prefix="start-line-", dir=folder), allotment.slots)
+    line = Rendezvous(tempfile.mkdtemp(prefix="start-line-", dir=folder), allotment.slots)
 
     shared = {
         "threads": allotment.threads,
-        "start_line": asdict(line),
+        "rendezvous": asdict(line),
         "log": str(folder / LOG),
         "fork_server": fork_server,
         "patience": HANG_SECONDS,
@@ -69,21 +69,21 @@ def tune_session(
 
     ended = threading.Event()
 
-    def call_in() -> None:
+    def request_reports() -> None:
         called = False
         while not ended.wait(0.5):
             try:
                 heed()
             except Exception as error:
                 bridge.guard(error)
-                return line.call_in()
-            if session.closing and not called:
-                line.call_in()
+                return line.request_reports()
+            if coordinator.closing and not called:
+                line.request_reports()
                 called = True
         return None
 
-    watcher = threading.Thread(target=call_in, name="call-in", daemon=True)
-    with TuneBridge(session, make_config, when_exhausted=line.open) as bridge:
+    watcher = threading.Thread(target=request_reports, name="call-in", daemon=True)
+    with TuneBridge(coordinator, make_config, when_exhausted=line.open) as bridge:
         watcher.start()
         try:
             with breakable():
@@ -92,7 +92,7 @@ def tune_session(
             ended.set()
             watcher.join()
             shutil.rmtree(line.folder, ignore_errors=True)
-            session.leave(session.closing or "the sweep ended before the trial did")
+            coordinator.leave(coordinator.closing or "the sweep ended before the trial did")
     if bridge.failure is not None:
         raise bridge.failure
 

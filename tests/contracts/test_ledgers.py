@@ -20,7 +20,18 @@ from service.errors import (
     SweepNotFoundError,
     TransitionError,
 )
-from service.ledgers import Cause, Ending, EpochRow, Happening, Ledger, Sweep, SweepState, Trial, TrialState, Wish
+from service.ledgers import (
+    Cause,
+    Ending,
+    EpochRow,
+    JournalEvent,
+    Ledger,
+    Sweep,
+    SweepAction,
+    SweepState,
+    Trial,
+    TrialState,
+)
 
 
 class Ticks:
@@ -221,8 +232,10 @@ def test_what_happened_is_kept_in_its_order(ledger: Ledger) -> None:
     again = ledger.start_attempt(started[1].id)
     record(ledger, again, row(1, 0.9), attempt=2)  # it was recorded already
     ledger.finish_trial(again.id, attempt=2, ending=Ending(state=TrialState.PRUNED))
-    asked, reported, ended = Happening.ASKED, Happening.REPORTED, Happening.ENDED
-    told = [(int(entry.trial_id[-4:]), entry.kind, entry.first, entry.last) for entry in ledger.past(sweep.id).journal]
+    asked, reported, ended = JournalEvent.ASKED, JournalEvent.REPORTED, JournalEvent.ENDED
+    told = [
+        (int(entry.trial_id[-4:]), entry.kind, entry.first, entry.last) for entry in ledger.history(sweep.id).journal
+    ]
     assert told == [
         (0, asked, None, None),
         (1, asked, None, None),
@@ -252,11 +265,11 @@ def test_failures_are_counted_by_cause(ledger: Ledger) -> None:
 
 def test_what_is_asked_of_a_driver_is_forgotten_when_it_begins(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
-    ledger.want(sweep.id, Wish.PAUSE)
-    ledger.want(sweep.id, Wish.STOP)
-    assert ledger.wanted(sweep.id) is Wish.STOP
+    ledger.request_action(sweep.id, SweepAction.PAUSE)
+    ledger.request_action(sweep.id, SweepAction.STOP)
+    assert ledger.requested_action(sweep.id) is SweepAction.STOP
     ledger.move_sweep(sweep.id, SweepState.RUNNING)
-    assert ledger.wanted(sweep.id) is None
+    assert ledger.requested_action(sweep.id) is None
 
 
 def test_a_lease_is_one_machines_until_it_runs_out(ledger: Ledger, clock: Ticks) -> None:
@@ -322,7 +335,7 @@ def test_a_backup_holds_everything_and_numbers_go_on_after_it(
     assert (other.sweeps(), other.trials(sweep.id)) == (ledger.sweeps(), ledger.trials(sweep.id))
     assert repr(other.epochs(trial.id)) == repr(ledger.epochs(trial.id))  # nan is not equal to itself
     assert other.outbox.waiting(sweep.id) == ledger.outbox.waiting(sweep.id)
-    assert other.past(sweep.id).journal == ledger.past(sweep.id).journal
+    assert other.history(sweep.id).journal == ledger.history(sweep.id).journal
     assert record(other, trial, row(3, 0.7)).epochs == 3
     with pytest.raises(BackupError, match="the ledger holds 1 sweeps"):
         other.restore(tmp_path / "backup.zip")
@@ -352,7 +365,7 @@ def test_a_backup_made_while_others_write_is_of_one_moment(
     for one in range(number):
         other = Ledger(new_database(), clock=Ticks())
         other.restore(tmp_path / f"{one}.zip")
-        assert len(other.epochs(trial.id)) == other.trial(trial.id).epochs == len(other.past(sweep.id).journal)
+        assert len(other.epochs(trial.id)) == other.trial(trial.id).epochs == len(other.history(sweep.id).journal)
         other.close()
 
 

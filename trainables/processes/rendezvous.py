@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["StartLine"]
+__all__ = ["Rendezvous"]
 
 PATIENCE_SECONDS = 90.0
 
@@ -16,7 +16,7 @@ _OPEN, _CALLED_IN = "open", "called-in"
 
 
 @dataclass(frozen=True)
-class StartLine:
+class Rendezvous:
     """Empty files in a folder that all of a sweep's processes see; asking them costs microseconds.
 
     None of `workers` starts its first trial before all are up: no trial's time has another worker's start in it.
@@ -39,9 +39,9 @@ class StartLine:
         """No more workers will come than have."""
         (Path(self.folder) / _OPEN).touch()
 
-    def call_in(self) -> None:
+    def request_reports(self) -> None:
         """Every worker shall report after the epoch that it is in."""
         (Path(self.folder) / _CALLED_IN).touch()
 
-    def called_in(self) -> bool:
+    def reports_requested(self) -> bool:
         return (Path(self.folder) / _CALLED_IN).exists()

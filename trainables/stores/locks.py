@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["Hold", "removable"]
+__all__ = ["FolderLock", "removable"]
 
 
-class Hold:
+class FolderLock:
     """A shared lock on a folder, let go when this object is, or when its process ends.
 
     On a file system without locks nothing is held, and `removable` then says no. Raises OSError where the folder is
@@ -30,7 +30,7 @@ class Hold:
             self._release()
             raise
 
-    def __enter__(self) -> Hold:
+    def __enter__(self) -> FolderLock:
         return self
 
     def __exit__(self, *_: object) -> None:

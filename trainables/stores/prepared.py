@@ -19,7 +19,7 @@ from trainables.datasets import SPLITS, ImageTable, assign_splits, check_splits
 from trainables.datasets.sources import load_table
 from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX
 from trainables.errors import DataError
-from trainables.stores.locks import Hold
+from trainables.stores.locks import FolderLock
 from trainables.stores.plans import Machine, StoreMode, StorePlan, plan_store
 from trainables.stores.streams import StreamedImages, read_sources
 from trainables.stores.writers import Progress, Skipped, hex_digest, store_key, write_store
@@ -59,13 +59,13 @@ class PreparedData:
     skipped: Skipped
     interpolation: Interpolation
     digest: str
-    hold: Hold
+    hold: FolderLock
 
     @classmethod
     def open(cls, folder: Path, split_key: str) -> PreparedData:
         """What a worker calls: maps what `prepare` wrote. Raises DataError where it is missing or damaged."""
         try:
-            hold = Hold(folder)
+            hold = FolderLock(folder)
             about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
             labels = np.load(folder / "labels.npy")
             digests = np.load(folder / "digests.npy")
@@ -168,7 +168,7 @@ def _prepare_each(
     table: ImageTable, data: DataSpec, ways: Sequence[Interpolation], *, root: Path, progress: Progress | None
 ) -> dict[Interpolation, PreparedData]:
     downloads = _downloads(data, root)
-    with Hold(downloads) if downloads is not None and downloads.exists() else nullcontext():
+    with FolderLock(downloads) if downloads is not None and downloads.exists() else nullcontext():
         return _write_each(table, data, ways, root, progress)
 
 

@@ -24,7 +24,7 @@ DIED = died(_ROLE)
 class ForkedRun(Forked):
     """A `TrialRun` in a process of its own, which leaves the driver the first place on a busy machine.
 
-    line: the fields of a `StartLine`; log: the file to which whatever the process prints is added.
+    line: the fields of a `Rendezvous`; log: the file to which whatever the process prints is added.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ray import tune
 
-from trainables.processes import StartLine
+from trainables.processes import Rendezvous
 from trainables.trials.forked_run import ForkedRun
 
 Json = dict[str, Any]
@@ -31,7 +31,7 @@ class TrialWorker(tune.Trainable):
     """Has the recipe in its config trained, then the next, in a process forked from the node's fork server.
 
     `config` holds `trial_id` and `trial` (a `TrialPlan` as plain values) of the first; of the worker `threads`,
-    `start_line` (the fields of a `StartLine`), `log` and `fork_server` (its address; where none listens there, on
+    `rendezvous` (the fields of a `Rendezvous`), `log` and `fork_server` (its address; where none listens there, on
     another node, this process trains by itself).
     """
 
@@ -39,7 +39,7 @@ class TrialWorker(tune.Trainable):
     """What went wrong when the trial was taken up."""
 
     def setup(self, config: Json) -> None:
-        line = StartLine(**config["start_line"])
+        line = Rendezvous(**config["rendezvous"])
         self._run = self.make_run(config)
         self._take(config)
         line.wait()
@@ -63,12 +63,12 @@ class TrialWorker(tune.Trainable):
     def make_run(self, config: Json) -> Run:
         """What is to train here."""
         if Path(config["fork_server"]).exists():
-            told = {name: config[name] for name in ("threads", "log", "patience")} | {"line": config["start_line"]}
+            told = {name: config[name] for name in ("threads", "log", "patience")} | {"line": config["rendezvous"]}
             with suppress(OSError):
                 return ForkedRun(config["fork_server"], **told)
         from trainables.trials.runner import run_from
 
-        return run_from(config["threads"], config["start_line"])
+        return run_from(config["threads"], config["rendezvous"])
 
     def step(self) -> Json:
         """Train up to the next report."""

@@ -12,7 +12,7 @@ import torch
 
 from search_spaces import MeltpointError
 from trainables.devices import keep_freed_memory
-from trainables.processes import StartLine
+from trainables.processes import Rendezvous
 from trainables.trials.plans import TrialPlan
 from trainables.trials.trial import TrialTraining
 
@@ -26,13 +26,13 @@ class TrialRun:
 
     A failing trial is a report with `error` set, so that the process lives on; on a GPU only errors of ours are.
 
-    called_in: asked after every epoch; once it is true the trial reports at once.
+    reports_requested: asked after every epoch; once it is true the trial reports at once.
     """
 
-    def __init__(self, *, threads: int, called_in: Callable[[], bool]) -> None:
+    def __init__(self, *, threads: int, reports_requested: Callable[[], bool]) -> None:
         torch.set_num_threads(threads)
         keep_freed_memory()
-        self._called_in = called_in
+        self._called_in = reports_requested
         self._plan: TrialPlan | None = None
         self._trial: TrialTraining | None = None
 
@@ -47,7 +47,7 @@ class TrialRun:
         try:
             if self._trial is None:
                 self._trial = TrialTraining(self._plan)
-            return self._trial.advance(called_in=self._called_in, beat=_Pulse(progress))
+            return self._trial.advance(reports_requested=self._called_in, beat=_Pulse(progress))
         except MeltpointError as error:
             return self._failure(str(error))
         except Exception as error:
@@ -81,5 +81,5 @@ class _Pulse:
 
 
 def run_from(threads: int, line: Mapping[str, Any]) -> TrialRun:
-    """A `TrialRun` of plain values; line: the fields of the sweep's `StartLine`."""
-    return TrialRun(threads=threads, called_in=StartLine(**line).called_in)
+    """A `TrialRun` of plain values; line: the fields of the sweep's `Rendezvous`."""
+    return TrialRun(threads=threads, reports_requested=Rendezvous(**line).reports_requested)

@@ -89,9 +89,9 @@ class TrialTraining:
         self._reported = {path for path in (self._latest, self._checkpoint) if path}
 
     def advance(
-        self, *, called_in: Callable[[], bool] = lambda: False, beat: Callable[[], None] = lambda: None
+        self, *, reports_requested: Callable[[], bool] = lambda: False, beat: Callable[[], None] = lambda: None
     ) -> Json:
-        """Train until an epoch of `report_at`, or until `REPORT_SECONDS` have passed, or `called_in` says so.
+        """Train until an epoch of `report_at`, or until `REPORT_SECONDS` have passed, or `reports_requested` says so.
 
         The report covers every epoch since the last one. beat: called at every batch.
         """
@@ -106,7 +106,7 @@ class TrialTraining:
             self._keep_if_best(result)
             self._history.append(row)
             late = time.monotonic() - started >= REPORT_SECONDS
-            if result.epoch in self.plan.report_at or late or called_in():
+            if result.epoch in self.plan.report_at or late or reports_requested():
                 break
         return self.report(done=self._trainer.epoch >= self.plan.epochs)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces import SweepSpec, parse_spec
-from service.coordination import Result, Session, new_sweep
+from service.coordination import Coordinator, Result, new_sweep
 from service.errors import ResumeError
 from service.ledgers import EpochRow, Ledger, SweepState, Trial
 from service.schedulers import build_scheduler
@@ -69,36 +69,36 @@ class Cluster:
 
     def drive(self, reports: Iterator[int] | range) -> None:
         """Until no trial is left, or as many reports have come."""
-        past = self.ledger.past(self.sweep_id)
-        session = Session(
+        past = self.ledger.history(self.sweep_id)
+        coordinator = Coordinator(
             spec=self.spec,
             sweep=self.ledger.move_sweep(self.sweep_id, SweepState.RUNNING),
             ledger=self.ledger,
             searcher=build_searcher(self.spec),
             scheduler=build_scheduler(self.spec),
             clock=lambda: 0.0,
-            past=past,
+            history=past,
         )
         self.at = {}
         for _ in reports:
-            self._fill(session)
+            self._fill(coordinator)
             if not self.at:
                 return
-            self._report(session)
+            self._report(coordinator)
 
-    def _fill(self, session: Session) -> None:
-        while len(self.at) < SLOTS and (trial := session.next_trial()) is not None:
+    def _fill(self, coordinator: Coordinator) -> None:
+        while len(self.at) < SLOTS and (trial := coordinator.next_trial()) is not None:
             self.at[trial.id] = max(0, trial.epochs - self.lost)
 
-    def _report(self, session: Session) -> None:
+    def _report(self, coordinator: Coordinator) -> None:
         """Of the trial that is least far, the youngest among them: the order of a machine that does not waver."""
         recorded = {trial.id: trial.epochs for trial in self.ledger.trials(self.sweep_id)}
         trial_id = min(self.at, key=lambda one: (recorded[one], one))
         trial = self.ledger.trial(trial_id)
-        last = next(epoch for epoch in sorted(session.milestones) if epoch > recorded[trial_id])
+        last = next(epoch for epoch in sorted(coordinator.milestones) if epoch > recorded[trial_id])
         rows = tuple(_measured(trial, epoch) for epoch in range(self.at[trial_id] + 1, last + 1))
         self.at[trial_id] = last
-        if session.record(trial_id, Result(rows=rows, done=last == self.spec.budget.epochs)):
+        if coordinator.record(trial_id, Result(rows=rows, done=last == self.spec.budget.epochs)):
             del self.at[trial_id]
 
 

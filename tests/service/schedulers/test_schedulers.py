@@ -1,4 +1,4 @@
-"""Early stopping: laws of ASHA, of its brackets and of the median rule."""
+"""Prestarted stopping: laws of ASHA, of its brackets and of the median rule."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from service.tune.lanes import START_SECONDS, TuneBridge
 
 
 class Trials:
-    """A session that hands out so many, and ends each at its first report."""
+    """A coordinator that hands out so many, and ends each at its first report."""
 
     def __init__(self, trials: int) -> None:
         self.left = [SimpleNamespace(id=f"s-{number:04d}") for number in range(trials)]
@@ -60,8 +60,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def bridge_of(session: Trials, ends: list[str]) -> TuneBridge:
-    made: Any = session
+def bridge_of(coordinator: Trials, ends: list[str]) -> TuneBridge:
+    made: Any = coordinator
     return TuneBridge(made, lambda trial: {"trial_id": trial.id}, when_exhausted=lambda: ends.append("exhausted"))
 
 
@@ -72,24 +72,24 @@ def report(bridge: TuneBridge, of: Any, *others: Any) -> str:
 
 
 def test_a_lane_goes_on_with_the_next_trial_until_there_is_none(clock: Clock) -> None:
-    session, ends = Trials(3), list[str]()
-    bridge = bridge_of(session, ends)
+    coordinator, ends = Trials(3), list[str]()
+    bridge = bridge_of(coordinator, ends)
     only = lane("a", TuneTrial.RUNNING)
     assert bridge.searcher.suggest("a") == {"trial_id": "s-0000"}
     assert [report(bridge, only) for _ in range(3)] == ["CONTINUE", "CONTINUE", "STOP"]
     assert only.temporary_state.ray_actor.told == [{"trial_id": "s-0001"}, {"trial_id": "s-0002"}]
-    assert (session.recorded, ends) == (["s-0000", "s-0001", "s-0002"], ["exhausted"])
+    assert (coordinator.recorded, ends) == (["s-0000", "s-0001", "s-0002"], ["exhausted"])
 
 
 def test_a_lane_that_finds_no_place_is_given_the_worker_of_one_that_ends_a_trial(clock: Clock) -> None:
-    session = Trials(5)
-    bridge = bridge_of(session, [])
+    coordinator = Trials(5)
+    bridge = bridge_of(coordinator, [])
     first, second = lane("a", TuneTrial.RUNNING), lane("b", TuneTrial.PENDING)
     bridge.searcher.suggest("a")
     bridge.searcher.suggest("b")
     assert report(bridge, first, second) == "CONTINUE", "it may be starting"
     clock.now += START_SECONDS + 1
     assert report(bridge, first, second) == "STOP"
-    assert len(session.left) == 2, "no trial was taken for a lane that ends"
+    assert len(coordinator.left) == 2, "no trial was taken for a lane that ends"
     second.status = TuneTrial.RUNNING
     assert report(bridge, second) == "CONTINUE"

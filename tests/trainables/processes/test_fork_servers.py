@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.own_modules import Write
-from trainables.processes import Forked, ForkedError, ForkServer, StartLine
+from trainables.processes import Forked, ForkedError, ForkServer, Rendezvous
 from trainables.stores.prepared import PreparedData
 from trainables.trials import TrialPlan
 from trainables.trials.forked_run import ForkedRun
@@ -55,13 +55,13 @@ def plan(tiny: PreparedData, folder: Path, epochs: int = 2) -> dict[str, object]
 
 
 def forked(server: ForkServer, folder: Path) -> ForkedRun:
-    return ForkedRun(server.address, threads=1, line=asdict(StartLine(str(folder), 1)), log=str(folder / "log"))
+    return ForkedRun(server.address, threads=1, line=asdict(Rendezvous(str(folder), 1)), log=str(folder / "log"))
 
 
 def test_a_forked_trial_reports_what_one_in_this_process_does(
     server: ForkServer, tiny: PreparedData, tmp_path: Path
 ) -> None:
-    here = TrialRun(threads=1, called_in=lambda: False)
+    here = TrialRun(threads=1, reports_requested=lambda: False)
     there = forked(server, tmp_path)
     assert there.pid != os.getpid()
     for run, name in ((here, "here"), (there, "there")):
@@ -141,7 +141,7 @@ def test_nothing_outlives_the_server(tiny: PreparedData, tmp_path: Path) -> None
 
 
 def test_the_start_line_lets_all_go_when_the_last_arrives_or_none_will_come(tmp_path: Path) -> None:
-    line = StartLine(str(tmp_path), 2)
+    line = Rendezvous(str(tmp_path), 2)
     first = threading.Thread(target=line.wait)
     first.start()
     first.join(0.2)
@@ -150,15 +150,15 @@ def test_the_start_line_lets_all_go_when_the_last_arrives_or_none_will_come(tmp_
     first.join(5)
     assert not first.is_alive()
 
-    other = StartLine(str(tmp_path), 9)
+    other = Rendezvous(str(tmp_path), 9)
     late = threading.Thread(target=other.wait)
     late.start()
-    assert not other.called_in()
+    assert not other.reports_requested()
     other.open()
-    other.call_in()
+    other.request_reports()
     late.join(5)
     assert not late.is_alive()
-    assert other.called_in()
+    assert other.reports_requested()
 
 
 def gone(pid: int) -> None:

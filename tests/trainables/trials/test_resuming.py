@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.own_modules import Write
-from trainables.processes import ForkedError, ForkServer, StartLine
+from trainables.processes import ForkedError, ForkServer, Rendezvous
 from trainables.stores.prepared import PreparedData
 from trainables.trials import Before, TrialPlan
 from trainables.trials.forked_run import ForkedRun
@@ -42,7 +42,7 @@ def plan(tiny: PreparedData, folder: Path, **more: object) -> TrialPlan:
 
 def test_a_trial_that_hangs_is_noticed_and_killed(tiny: PreparedData, tmp_path: Path, write: Write) -> None:
     name = write("import time\ndef vary(image, generator):\n    time.sleep(3600)\n    return image")
-    line = asdict(StartLine(str(tmp_path), 1))
+    line = asdict(Rendezvous(str(tmp_path), 1))
     with closing(ForkServer()) as server:
         run = ForkedRun(server.address, threads=1, line=line, log=str(tmp_path / "log"), patience=3.0)
         run.take(vars(plan(tiny, tmp_path, recipe={**RECIPE, "augment.policy": f"{name}:vary"}, code=str(tmp_path))))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-__all__ = ["Course", "Report", "Reports"]
+__all__ = ["Curve", "Report", "Reports"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Course:
+class Curve:
     """One trial from its first epoch up to one: its latest value, and what the finite ones (`count`) come to."""
 
     number: int
@@ -34,11 +34,11 @@ class Course:
         """The running average; nan where no value is finite."""
         return self.total / self.count if self.count else math.nan
 
-    def then(self, value: float) -> Course:
+    def then(self, value: float) -> Curve:
         """The course one epoch further on."""
         if not math.isfinite(value):
             return replace(self, value=value)
-        return Course(
+        return Curve(
             number=self.number,
             value=value,
             count=self.count + 1,
@@ -52,19 +52,19 @@ class Reports:
     """Reports in the order of recording. Where a trial reports an epoch again, the last counts."""
 
     def __init__(self, reports: Iterable[Report] = ()) -> None:
-        self._courses: dict[int, dict[int, Course]] = {}
+        self._courses: dict[int, dict[int, Curve]] = {}
         for report in reports:
             self.add(report)
 
     def add(self, report: Report) -> None:
         self._courses.setdefault(report.epoch, {})[report.number] = self.course(report)
 
-    def course(self, report: Report) -> Course:
+    def course(self, report: Report) -> Curve:
         """The course of the report's trial, the report included, whether or not it was added."""
-        before = self._courses.get(report.epoch - 1, {}).get(report.number, Course(number=report.number))
+        before = self._courses.get(report.epoch - 1, {}).get(report.number, Curve(number=report.number))
         return before.then(report.value)
 
-    def others(self, report: Report) -> list[Course]:
+    def others(self, report: Report) -> list[Curve]:
         """The courses up to the report's epoch of all other trials that have reported it, in order."""
         reached = self._courses.get(report.epoch, {})
         return [course for number, course in reached.items() if number != report.number]
