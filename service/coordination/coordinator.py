@@ -6,12 +6,14 @@ import math
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from search_spaces import SweepSpec
 from service.coordination.replays import replay
 from service.coordination.retries import RETRIES, cause_reported
+from service.errors import StaleAttemptError
 from service.ledgers import Cause, Ending, EpochRow, Json, Ledger, Sweep, SweepHistory, Trial, TrialState
 from service.schedulers import Report, Reports, Scheduler
 from service.searchers import Searcher
@@ -270,12 +272,20 @@ class Coordinator:
             return ending is not None
 
     def crashed(self, trial_id: str, reason: str, trace: str | None = None, cause: Cause = Cause.DIED) -> None:
-        """The attempt failed without a report; the trial is tried again, as often as its cause deserves."""
+        """End the attempt, which failed without a report; try the trial again as often as `cause` allows.
+
+        While the sweep is pausing, a trial that lost its machine stays `paused`: no retry is used up, and the trial
+        goes on with `resume`. An error of the trial's own code fails the trial also then.
+        """
         with self._lock:
             trial = self._attempts.get(trial_id)
             if trial is None:
                 return
             tried, retries = self.ledger.failures(trial_id, cause), RETRIES[cause]
+            if self.paused and retries.most:
+                self.cut_short = self.closing
+                self._finish(trial, Ending(state=TrialState.PAUSED, error=reason))
+                return
             if tried >= retries.most or self.closing:
                 self._finish(trial, Ending(state=TrialState.FAILED, error=reason, trace=trace))
                 return
@@ -292,10 +302,14 @@ class Coordinator:
         return bool(self._retrying or (self._attempts and not self.closing))
 
     def leave(self, reason: str) -> None:
-        """Whatever still runs may go on another time."""
+        """Pause every running trial so that it can be resumed.
+
+        A trial is left as it is in the ledger if another driver has taken the sweep over.
+        """
         with self._lock:
             for trial in list(self._attempts.values()):
-                self._finish(trial, Ending(state=TrialState.PAUSED, error=reason))
+                with suppress(StaleAttemptError):
+                    self._finish(trial, Ending(state=TrialState.PAUSED, error=reason))
 
     def _ending(self, result: Result, *, pruned: bool) -> Ending | None:
         """How this report ends its trial; None where it goes on."""

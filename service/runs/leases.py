@@ -1,4 +1,4 @@
-"""Who drives a sweep: one process, which holds its lease, and a lock for as long as it lives."""
+"""The lease and the lock of a sweep's one driver."""
 
 from __future__ import annotations
 
@@ -17,17 +17,23 @@ from service.ledgers import Lease, Ledger, Sweep, SweepState
 from service.settings import Home
 
 LEASE_SECONDS = 30.0
+"""A driver that has not renewed its lease for so long may be replaced by a driver on another machine."""
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def driving(home: Home, ledger: Ledger, sweep_id: str) -> Iterator[LeaseKeeper]:
-    """This process drives the sweep while entered. Raises LeaseError where another does."""
+    """Drive the sweep from this process while the context is entered.
+
+    Raises:
+        LeaseError: another process drives the sweep.
+    """
     with try_lock(home.sweep(sweep_id) / "driver.lock") as ours:
         if not ours:
             raise LeaseError(f"{sweep_id} is driven by another process on this machine")
         keeper = LeaseKeeper(ledger, ledger.take_lease(sweep_id, holder=_here(), seconds=LEASE_SECONDS))
+        keeper.start()
         try:
             yield keeper
         finally:
@@ -39,55 +45,77 @@ def _here() -> str:
 
 
 class LeaseKeeper:
-    """Renews a lease from a thread of its own, until `close`; once it cannot, `lost` says why.
+    """Renews a lease three times in its length, from `start` to `close`; `lost` gives the reason once it cannot.
 
-    It goes by the monotonic clock: a lease that was not renewed for its whole time is lost, whatever the wall clock
-    says.
+    The lease is lost as soon as another driver has taken it, or if it was not renewed for its whole length by the
+    monotonic clock, whatever the wall clock shows.
+
+    Ownership: borrows the ledger. Thread safety: renews from a thread of its own; `lost` may be read from any thread.
+
+    Args:
+        ledger: where the lease is kept.
+        lease: a lease that was taken just now.
+        clock: returns monotonic seconds.
+        wait: waits until an event is set or seconds have passed, and returns whether the event is set.
     """
 
-    def __init__(self, ledger: Ledger, lease: Lease, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        lease: Lease,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+    ) -> None:
         self.lease = lease
         self.lost: str | None = None
-        self._ledger, self._clock, self._renewed = ledger, clock, clock()
+        self._ledger, self._clock, self._wait = ledger, clock, wait
+        self._renewed_at = clock()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self.renew_until_closed, name="lease", daemon=True)
+
+    def start(self) -> None:
+        """Renew the lease from a thread from now on."""
         self._thread.start()
 
     def renew(self) -> None:
-        """Try once; notes the loss."""
+        """Renew the lease once, or note why it is lost."""
+        asked_at = self._clock()  # the lease counts from the request, however long the database takes to answer
         try:
             self._ledger.renew_lease(self.lease)
-            self._renewed = self._clock()
+            self._renewed_at = asked_at
         except StaleAttemptError as error:
             self.lost = str(error)
-        except Exception as error:  # whatever the database raises: it may be back in time
+        except Exception as error:  # any error of the database: it may be back in time
             log.info("the lease was not renewed", exc_info=True)
-            if self._clock() - self._renewed >= self.lease.seconds:
+            if self._clock() - self._renewed_at >= self.lease.seconds:
                 self.lost = f"the lease on {self.lease.sweep_id} ran out: {type(error).__name__}: {error}"
 
+    def renew_until_closed(self) -> None:
+        """Renew the lease again and again, until `close` is called or the lease is lost."""
+        while self.lost is None and not self._wait(self._closed, self.lease.seconds / 3):
+            self.renew()
+
     def close(self) -> None:
-        """Give the lease up, unless it is lost."""
+        """Stop renewing, and give the lease up unless it is lost."""
         self._closed.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         if self.lost is None:
             try:
                 self._ledger.give_up_lease(self.lease)
-            except DBAPIError:  # it runs out by itself
+            except DBAPIError:  # the lease runs out by itself
                 log.info("the lease was not given up", exc_info=True)
-
-    def _keep(self) -> None:
-        while not self._closed.wait(self.lease.seconds / 3) and self.lost is None:
-            self.renew()
 
 
 def mark_interrupted(ledger: Ledger, home: Home) -> list[Sweep]:
-    """Sweeps that the ledger believes under way although no process drives them: they are interrupted from now on."""
-    found = []
+    """Move every sweep that is under way, but that no process drives, to `interrupted`; return these sweeps."""
+    interrupted = []
     for sweep in ledger.sweeps():
         if not sweep.state.is_under_way or sweep.state is SweepState.QUEUED:
             continue
         with try_lock(home.sweep(sweep.id) / "driver.lock") as free:
             if free and not ledger.held_elsewhere(sweep.id, _here()):
                 reason = "the process that drove it ended"
-                found.append(ledger.move_sweep(sweep.id, SweepState.INTERRUPTED, error=reason))
-    return found
+                interrupted.append(ledger.move_sweep(sweep.id, SweepState.INTERRUPTED, error=reason))
+    return interrupted

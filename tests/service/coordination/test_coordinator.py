@@ -9,6 +9,7 @@ import pytest
 
 from search_spaces import SweepSpec, parse_spec
 from service.coordination import Coordinator, Result, new_sweep
+from service.coordination.retries import RETRIES
 from service.ledgers import Cause, EpochRow, Ledger, SweepState, Trial, TrialState
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
@@ -139,6 +140,19 @@ def test_asha_prunes_the_worst_and_keeps_the_best(open_session: Callable[..., Co
     assert coordinator.progress.best.best_value == 0.95
 
 
+def resumed(coordinator: Coordinator) -> Coordinator:
+    """The same sweep in another coordinator, as after `resume`."""
+    return Coordinator(
+        spec=coordinator.spec,
+        sweep=coordinator.sweep,
+        ledger=coordinator.ledger,
+        searcher=build_searcher(coordinator.spec),
+        scheduler=build_scheduler(coordinator.spec),
+        clock=Watch(),
+        history=coordinator.ledger.history(coordinator.sweep.id),
+    )
+
+
 def step(coordinator: Coordinator, trial: Trial, epoch: int, accuracy: float, *, last: int) -> bool:
     """One epoch of a trial; whether it has ended."""
     return coordinator.record(trial.id, Result(rows=rows(accuracy, first=epoch), done=epoch == last))
@@ -219,6 +233,91 @@ def test_a_lost_process_fails_its_trial_alone(open_session: Callable[..., Coordi
     assert coordinator.record(lost.id, Result(rows=rows(0.4), done=False)) is True
     assert coordinator.ledger.trial(lost.id).epochs == 0
     assert [trial.id for trial in coordinator.running] == [alive.id]
+
+
+INFRASTRUCTURE = [cause for cause in Cause if cause is not Cause.CODE]
+
+
+@pytest.mark.parametrize("cause", INFRASTRUCTURE)
+def test_a_trial_that_loses_its_machine_during_a_pause_stays_paused_and_uses_up_no_retry(
+    open_session: Callable[..., Coordinator], cause: Cause
+) -> None:
+    coordinator = open_session()
+    trial = coordinator.next_trial()
+    assert trial is not None
+    assert not coordinator.record(trial.id, Result(rows=rows(0.4), done=False, latest="checkpoint"))
+    coordinator.pause("paused by SIGTERM")
+    coordinator.crashed(trial.id, "the machine is gone", cause=cause)
+    paused = coordinator.ledger.trial(trial.id)
+    assert (paused.state, paused.epochs, paused.latest) == (TrialState.PAUSED, 1, "checkpoint")
+    assert coordinator.ledger.failures(trial.id, cause) == 0
+    assert coordinator.progress.states[TrialState.FAILED] == coordinator.progress.states[TrialState.RUNNING] == 0
+    assert coordinator.next_trial() is None
+    assert not coordinator.waiting
+    again = resumed(coordinator).next_trial()
+    assert again is not None
+    assert (again.id, again.attempt) == (trial.id, 2)
+
+
+def test_a_trial_without_retries_left_stays_paused_too_and_fails_after_the_pause(
+    open_session: Callable[..., Coordinator], watch: Watch
+) -> None:
+    coordinator = open_session()
+    for _ in range(RETRIES[Cause.DIED].most):
+        trial = coordinator.next_trial()
+        assert trial is not None
+        coordinator.crashed(trial.id, "gone", cause=Cause.DIED)
+        watch.now += 100
+    last = coordinator.next_trial()
+    assert last is not None
+    coordinator.pause("paused by SIGTERM")
+    coordinator.crashed(last.id, "gone", cause=Cause.DIED)
+    assert coordinator.ledger.trial(last.id).state is TrialState.PAUSED
+    later = resumed(coordinator)
+    again = later.next_trial()
+    assert again is not None
+    later.crashed(again.id, "gone", cause=Cause.DIED)
+    assert coordinator.ledger.trial(last.id).state is TrialState.FAILED
+
+
+def test_a_trial_that_reports_a_full_disk_during_a_pause_stays_paused(
+    open_session: Callable[..., Coordinator],
+) -> None:
+    coordinator = open_session()
+    trial = coordinator.next_trial()
+    assert trial is not None
+    coordinator.pause("paused by SIGTERM")
+    full = Result(rows=rows(0.4), done=True, error="OSError: [Errno 28] No space left on device")
+    assert coordinator.record(trial.id, full)
+    paused = coordinator.ledger.trial(trial.id)
+    assert (paused.state, paused.epochs) == (TrialState.PAUSED, 1)
+
+
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_an_error_of_the_trials_own_code_fails_the_trial_also_during_a_pause(
+    open_session: Callable[..., Coordinator], is_reported: bool
+) -> None:
+    coordinator = open_session()
+    trial = coordinator.next_trial()
+    assert trial is not None
+    coordinator.pause("paused by SIGTERM")
+    if is_reported:
+        assert coordinator.record(trial.id, Result(rows=(), done=True, error="loss is nan in epoch 1"))
+    else:
+        coordinator.crashed(trial.id, "loss is nan in epoch 1", cause=Cause.CODE)
+    failed = coordinator.ledger.trial(trial.id)
+    assert (failed.state, failed.error) == (TrialState.FAILED, "loss is nan in epoch 1")
+
+
+def test_a_trial_that_is_lost_once_the_budget_is_spent_fails(
+    open_session: Callable[..., Coordinator], watch: Watch
+) -> None:
+    coordinator = open_session(SPEC.replace("epochs: 3", "epochs: 3, wall: 2m"))
+    trial = coordinator.next_trial()
+    assert trial is not None
+    watch.now = 120.0
+    coordinator.crashed(trial.id, "the machine is gone", cause=Cause.LOST_NODE)
+    assert coordinator.ledger.trial(trial.id).state is TrialState.FAILED
 
 
 def test_when_the_wall_budget_is_spent_running_trials_end_at_their_next_report(

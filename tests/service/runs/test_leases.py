@@ -1,0 +1,226 @@
+"""A driver's lease: renewed while the database answers, lost by the clock, and nothing is written once it is lost.
+
+Tests move the clock; none of them sleeps.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from search_spaces import parse_spec
+from service.coordination import Coordinator, Result, new_sweep
+from service.errors import LeaseError, StaleAttemptError
+from service.ledgers import EpochRow, Lease, Ledger, SweepState, TrialState
+from service.runs.leases import LEASE_SECONDS, LeaseKeeper, driving, mark_interrupted
+from service.schedulers import build_scheduler
+from service.searchers import build_searcher
+from service.settings import Home
+
+SPEC = "name: cells\ndata: {source: digits, image_size: 16}\nspace: {freeze_depth: {values: [all, -1, 0]}}\n"
+
+
+class Clock:
+    """Seconds that a test moves: at once, or through `wait`, which a lease keeper takes in place of sleeping.
+
+    `events` holds what happens while the clock moves to a time: time -> function.
+    """
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.waits: list[float] = []
+        self.events: dict[float, Callable[[], object]] = {}
+
+    def __call__(self) -> float:
+        return self.now
+
+    def milliseconds(self) -> int:
+        return int(self.now * 1000)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.waits.append(seconds)
+        self.now += seconds
+        for at in [at for at in self.events if at <= self.now]:
+            self.events.pop(at)()
+        return event.is_set()
+
+
+class Database:
+    """A ledger's lease methods over a database that a test takes away and gives back."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self.ledger, self.clock = ledger, clock
+        self.is_away = False
+        self.answers_after = 0.0
+
+    def renew_lease(self, lease: Lease) -> None:
+        """Renew the lease, unless the database is away."""
+        if self.is_away:
+            raise OperationalError("UPDATE", {}, Exception("connection refused"))
+        self.ledger.renew_lease(lease)
+        self.clock.now += self.answers_after
+
+    def give_up_lease(self, lease: Lease) -> None:
+        """Give the lease up, unless the database is away."""
+        if self.is_away:
+            raise OperationalError("UPDATE", {}, Exception("connection refused"))
+        self.ledger.give_up_lease(lease)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    ledger = Ledger.at(tmp_path / "ledger.db", clock=clock.milliseconds)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def sweep_id(ledger: Ledger) -> str:
+    sweep = new_sweep(parse_spec(SPEC, file="sweep.yaml"), ledger, data={}, plan={})
+    return ledger.move_sweep(sweep.id, SweepState.RUNNING).id
+
+
+@pytest.fixture
+def database(ledger: Ledger, clock: Clock) -> Database:
+    return Database(ledger, clock)
+
+
+@pytest.fixture
+def keeper(database: Database, ledger: Ledger, sweep_id: str, clock: Clock) -> LeaseKeeper:
+    lease = ledger.take_lease(sweep_id, holder="here", seconds=LEASE_SECONDS)
+    store: object = database
+    return LeaseKeeper(store, lease, clock=clock, wait=clock.wait)  # type: ignore[arg-type]
+
+
+def test_a_lease_is_renewed_three_times_in_its_length_for_as_long_as_its_keeper_is_open(
+    keeper: LeaseKeeper, ledger: Ledger, sweep_id: str, clock: Clock
+) -> None:
+    clock.events[1000 + 10 * LEASE_SECONDS] = keeper.close
+    keeper.renew_until_closed()
+    assert keeper.lost is None
+    assert clock.waits == [LEASE_SECONDS / 3] * 30
+    assert not ledger.held_elsewhere(sweep_id, "there"), "it was given up at the end"
+
+
+def test_a_lease_keeps_other_drivers_away_while_it_is_renewed(
+    keeper: LeaseKeeper, ledger: Ledger, sweep_id: str, clock: Clock
+) -> None:
+    def try_from_there() -> None:
+        with pytest.raises(LeaseError, match="driven from here, whose lease runs out in 20 s"):
+            ledger.take_lease(sweep_id, holder="there", seconds=LEASE_SECONDS)
+        keeper.close()
+
+    clock.events[1000 + 10 * LEASE_SECONDS] = try_from_there
+    keeper.renew_until_closed()
+    ledger.take_lease(sweep_id, holder="there", seconds=LEASE_SECONDS)
+
+
+def test_a_database_that_is_back_within_the_lease_costs_nothing(
+    keeper: LeaseKeeper, database: Database, clock: Clock
+) -> None:
+    clock.events[1010] = lambda: setattr(database, "is_away", True)
+    clock.events[1030] = lambda: setattr(database, "is_away", False)
+    clock.events[1200] = keeper.close
+    keeper.renew_until_closed()
+    assert keeper.lost is None
+    assert clock.now == 1200
+
+
+def test_a_database_that_is_away_for_the_length_of_the_lease_loses_it(
+    keeper: LeaseKeeper, database: Database, sweep_id: str, clock: Clock
+) -> None:
+    clock.events[1050] = lambda: setattr(database, "is_away", True)
+    keeper.renew_until_closed()
+    assert clock.now == 1040 + LEASE_SECONDS, "last renewed at 1040"
+    assert keeper.lost is not None
+    assert keeper.lost.startswith(f"the lease on {sweep_id} ran out: OperationalError: ")
+    keeper.close()
+
+
+def test_a_lease_counts_from_the_request_however_long_the_database_takes_to_answer(
+    keeper: LeaseKeeper, database: Database, clock: Clock
+) -> None:
+    database.answers_after = 25.0
+    keeper.renew()
+    assert clock.now == 1025
+    database.is_away = True
+    clock.now = 1000 + LEASE_SECONDS - 1
+    keeper.renew()
+    assert keeper.lost is None
+    clock.now = 1000 + LEASE_SECONDS
+    keeper.renew()
+    assert keeper.lost is not None
+
+
+def test_a_lease_that_another_driver_has_taken_is_lost_at_the_next_renewal(
+    keeper: LeaseKeeper, ledger: Ledger, sweep_id: str, clock: Clock
+) -> None:
+    clock.now += LEASE_SECONDS + 1
+    ledger.take_lease(sweep_id, holder="there", seconds=LEASE_SECONDS)
+    keeper.renew_until_closed()
+    assert clock.waits == [LEASE_SECONDS / 3]
+    assert keeper.lost == f"{sweep_id} is driven in attempt 2; what attempt 1 wrote was refused"
+    keeper.close()
+    assert ledger.held_elsewhere(sweep_id, "here"), "the other's lease stands"
+
+
+def test_a_database_that_is_away_at_the_end_does_not_stop_the_driver_from_ending(
+    keeper: LeaseKeeper, database: Database
+) -> None:
+    database.is_away = True
+    keeper.close()
+
+
+def test_a_driver_whose_lease_is_lost_closes_its_trials_and_writes_nothing(
+    keeper: LeaseKeeper, ledger: Ledger, sweep_id: str, clock: Clock
+) -> None:
+    spec = parse_spec(SPEC, file="sweep.yaml")
+    mine = ledger.under(keeper.lease)
+    coordinator = Coordinator(
+        spec=spec,
+        sweep=ledger.sweep(sweep_id),
+        ledger=mine,
+        searcher=build_searcher(spec),
+        scheduler=build_scheduler(spec),
+        clock=clock,
+    )
+    first, second = coordinator.next_trial(), coordinator.next_trial()
+    assert first is not None
+    assert second is not None
+    clock.now += LEASE_SECONDS + 1
+    ledger.take_lease(sweep_id, holder="there", seconds=LEASE_SECONDS)
+    before = (ledger.trials(sweep_id), ledger.sweep(sweep_id))
+    row = EpochRow(epoch=1, seconds=1.0, recorded_at=1, readings={"val": {"accuracy": 0.5}})
+    with pytest.raises(StaleAttemptError):
+        coordinator.record(first.id, Result(rows=(row,), done=False))
+    keeper.renew()
+    assert keeper.lost is not None
+    coordinator.close(keeper.lost)
+    assert coordinator.next_trial() is None
+    coordinator.leave(keeper.lost)
+    with pytest.raises(StaleAttemptError):
+        mine.move_sweep(sweep_id, SweepState.INTERRUPTED)
+    assert (ledger.trials(sweep_id), ledger.sweep(sweep_id)) == before
+    assert ledger.epochs(first.id) == []
+    assert {trial.state for trial in ledger.trials(sweep_id)} == {TrialState.RUNNING}
+
+
+def test_one_process_of_a_machine_drives_a_sweep_and_a_dead_ones_sweep_is_interrupted(
+    ledger: Ledger, sweep_id: str, tmp_path: Path
+) -> None:
+    home = Home(tmp_path)
+    with driving(home, ledger, sweep_id):
+        with pytest.raises(LeaseError, match="driven by another process on this machine"):
+            driving(home, ledger, sweep_id).__enter__()
+        assert mark_interrupted(ledger, home) == []
+    (interrupted,) = mark_interrupted(ledger, home)
+    assert (interrupted.id, interrupted.state) == (sweep_id, SweepState.INTERRUPTED)
