@@ -39,7 +39,7 @@ def page() -> Iterator[Page]:
 def address(finished_sweep: Outcome) -> Iterator[str]:
     """What `meltpoint ui SWEEP` prints, as long as its server runs."""
     command = [
-        Path(sys.executable).with_name("meltpoint"),
+        str(Path(sys.executable).with_name("meltpoint")),
         "ui",
         finished_sweep.sweep.id,
         "--port",

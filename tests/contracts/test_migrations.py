@@ -80,7 +80,7 @@ def goes_on(ledger: Ledger) -> None:
     assert [len(ledger.epochs(trial.id)) for trial in trials] == [trial.epochs for trial in trials]
     spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
     milestones = frozenset(build_scheduler(spec).milestones)
-    reports = replay(ledger.past(sweep.id), build_searcher(spec), metric=sweep.metric, milestones=milestones)
+    reports = replay(ledger.history(sweep.id), build_searcher(spec), metric=sweep.metric, milestones=milestones)
     assert reports is not None
     assert ledger.move_sweep(sweep.id, SweepState.RUNNING).finished_at is None
 

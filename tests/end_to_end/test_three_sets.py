@@ -14,6 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.datasets import load_sample_images
 
+from search_spaces.backbones import Interpolation
 from service.settings import Home
 from tests.errors.cases import meltpoint
 from tests.shipped_sets import letters_in_parquet, odd_files_in_folders, photos_in_folders, pictures_in_csv
@@ -91,7 +92,7 @@ def check_served(outcome: dict[str, Any]) -> None:
     """The registered model resizes a photo of any size as the best trial's images were."""
     model = mlflow.pyfunc.load_model(outcome["registered"]["uri"])
     assert model.metadata is not None
-    wanted = "bicubic" if outcome["best"]["recipe"]["backbone"] in (BICUBIC, SMALL) else "bilinear"
+    wanted: Interpolation = "bicubic" if outcome["best"]["recipe"]["backbone"] in (BICUBIC, SMALL) else "bilinear"
     assert model.metadata.metadata["interpolation"] == wanted
     whole = load_sample_images().images[0][:90, :120].copy()
     as_trained = decode(whole, 32, wanted)

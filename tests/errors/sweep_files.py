@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tests.errors.cases import Case, Section, typed, written
 from tests.errors.folders import Folder
@@ -10,7 +10,7 @@ from tests.errors.folders import Folder
 _RIGHT = "name: cells\ndata: {source: digits}\nspace: {batch_size: 32}\n"
 
 
-def _file(content: str | bytes) -> object:
+def _file(content: str | bytes) -> Callable[[Folder], Sequence[str]]:
     def make(folder: Folder) -> Sequence[str]:
         folder.write("sweep.yaml", content)
         return ["validate", "sweep.yaml"]

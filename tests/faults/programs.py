@@ -39,8 +39,14 @@ class Place:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         environment = {**os.environ, "MELTPOINT_HOME": str(self.home), "NO_COLOR": "1", **self.variables}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([MELTPOINT, *arguments], cwd=self.folder, env=environment, text=True, **pipes)
+        return subprocess.Popen(
+            [str(MELTPOINT), *arguments],
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def said(self, *arguments: str) -> Any:
         """The JSON that a command prints."""

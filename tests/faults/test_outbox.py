@@ -51,8 +51,9 @@ class MlflowServer:
             return
         host, _, port = self.address.partition(":")
         command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", port, "--workers", "1"]
-        told = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen([*command, *self._stores], **told)
+        self._process = subprocess.Popen(
+            [*command, *self._stores], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         until(self._answers, "MLflow's server is not up", 90)
 
     def stop(self) -> None:

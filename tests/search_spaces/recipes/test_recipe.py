@@ -53,9 +53,10 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
     assert high is not None
     if parameter.kind == "int":
         return st.integers(int(low), int(high))
-    excluded = {"exclude_min": bounds.gt is not None, "exclude_max": bounds.lt is not None}
     listed = [1, 0, 0.0, -0.0] if (low, bounds.ge) == (0, 0) and high > 1 else [(low + high) / 2]
-    return st.sampled_from(listed) | st.floats(low, high, allow_subnormal=False, **excluded)
+    return st.sampled_from(listed) | st.floats(
+        low, high, allow_subnormal=False, exclude_min=bounds.gt is not None, exclude_max=bounds.lt is not None
+    )
 
 
 def possible(values: dict[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def documents(draw: st.DrawFn, discrete: bool = False) -> dict[str, Any]:
     document: dict[str, Any] = {}
     records = draw(st.lists(st.sampled_from(OPTIMIZERS), max_size=3, unique=True))
     names = [str(record.model_fields["name"].default) for record in records]
-    if records and draw(st.booleans()):
+    if bool(records) and draw(st.booleans()):
         alternatives = [
             {"name": name, **draw(branches(record, 1, discrete))} for name, record in zip(names, records, strict=True)
         ]
@@ -93,7 +93,7 @@ def documents(draw: st.DrawFn, discrete: bool = False) -> dict[str, Any]:
     for name in ("batch_size", "dropout.rate", "mix.label_smoothing", "freeze_depth", "augment.policy"):
         if draw(st.booleans()):
             domain = draw(domains(name, discrete))
-            if records and draw(st.booleans()):
+            if bool(records) and draw(st.booleans()):
                 domain = domain if isinstance(domain, dict) else {"value": domain}
                 allowed = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
                 domain = {**domain, "when": {"optimizer.name": allowed}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -115,7 +116,9 @@ def test_what_cannot_be_written_whole_is_not_written(home: Home, client: MlflowC
     writer = RowWriter(home.mlflow_store, client)
     run_id = writer.create(experiment, TAGS, 17, RunNews())
     before = _stored(home, run_id)
-    broken = RunNews(points=[Metric("a", 0.5, 3, 1)], params=[Param("b", None)], status="FINISHED", ended_at=21)
+    broken = RunNews(
+        points=[Metric("a", 0.5, 3, 1)], params=[Param("b", cast("str", None))], status="FINISHED", ended_at=21
+    )
     with pytest.raises(SQLAlchemyError):
         writer.write(run_id, broken)
     with pytest.raises(SQLAlchemyError):

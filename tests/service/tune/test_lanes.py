@@ -45,7 +45,7 @@ class Clock:
 
 
 class Lane(SimpleNamespace):
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]
         return id(self)
 
 

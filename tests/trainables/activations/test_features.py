@@ -329,7 +329,7 @@ def test_the_digest_tells_weights_and_precision_apart() -> None:
             "seed": 0,
             "pooled": True,
         } | changed
-        made: FrozenPrefix = frozen_prefix("timm/tf_efficientnet_lite0", "random", **given)  # type: ignore[arg-type]
+        made: FrozenPrefix = frozen_prefix("timm/tf_efficientnet_lite0", "random", **given)
         return made.digest(9)
 
     assert len({digest(), digest(seed=1), digest(precision="bf16"), digest(image_size=64)}) == 4

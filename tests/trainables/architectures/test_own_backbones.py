@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,7 +48,7 @@ def images(count: int = 4, seed: int = 0) -> Tensor:
     return torch.randint(0, 256, (count, 3, SIZE, SIZE), dtype=torch.uint8, generator=generator)
 
 
-def classifier(backbone: str, **changed: object) -> Classifier:
+def classifier(backbone: str, **changed: Any) -> Classifier:
     return build_classifier(backbone, **{"classes": 3, "weights": "random", "image_size": SIZE, "seed": 0, **changed})
 
 
@@ -120,7 +121,7 @@ def test_weights_are_random_the_function_s_own_or_a_file_s(write: Write, tmp_pat
     assert as_bytes(classifier(name)) == as_bytes(classifier(name))
     assert as_bytes(classifier(name)) != as_bytes(classifier(name, seed=1))
     pretrained = classifier(name, weights="pretrained")
-    assert set(pretrained.stages[0][0].weight.flatten().tolist()) == {0.125}
+    assert set(pretrained.stages[0].get_parameter("0.weight").flatten().tolist()) == {0.125}
 
     tensors = {f"{stage}.0.weight": torch.ones(1) for stage in ("stem", "body")}
     save_file(tensors, tmp_path / "w.safetensors")
@@ -129,7 +130,7 @@ def test_weights_are_random_the_function_s_own_or_a_file_s(write: Write, tmp_pat
     theirs = build_own(name)
     save_file(theirs.state_dict(), tmp_path / "w.safetensors")
     model = classifier(name, weights=str(tmp_path / "w.safetensors"))
-    assert torch.equal(model.stages[2][0].weight, theirs.last[0].weight)
+    assert torch.equal(model.stages[2].get_parameter("0.weight"), theirs.get_parameter("last.0.weight"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from trainables.architectures.table_writer import names
 from trainables.classifiers import Classifier, build_classifier
 
 LITE0, RESNET18 = "timm/tf_efficientnet_lite0", "torchvision/resnet18"
-ORIGINALS = {
+ORIGINALS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     LITE0: (lambda: timm.create_model("tf_efficientnet_lite0", num_classes=5), "classifier"),
     RESNET18: (lambda: torchvision.models.resnet18(num_classes=5), "fc"),
 }
@@ -48,7 +49,7 @@ def as_bytes(tensors: dict[str, Tensor]) -> dict[str, bytes]:
 def test_stages_compute_what_the_original_model_computes(backbone: str, training: bool, tmp_path: Path) -> None:
     make, head_name = ORIGINALS[backbone]
     torch.manual_seed(1)
-    original: nn.Module = make().train(training)
+    original = make().train(training)
     save_file(original.state_dict(), tmp_path / "original.safetensors")
     ours = build_classifier(backbone, classes=5, weights=str(tmp_path / "original.safetensors"), seed=0)
     ours.train(training)

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from trainables.errors import DataError
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
 
-def save(image: Image.Image, path: Path, **options: object) -> Path:
+def save(image: Image.Image, path: Path, **options: Any) -> Path:
     image.save(path, **options)
     return path
 
@@ -36,7 +37,7 @@ def save(image: Image.Image, path: Path, **options: object) -> Path:
         ("I;16", 257 * 99, (99, 99, 99)),
     ],
 )
-def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path, mode: str, color: object, expected: object) -> None:
+def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path, mode: str, color: Any, expected: object) -> None:
     path = save(Image.new(mode, (20, 10), color), tmp_path / "image.png")
 
     pixels = decode(path, 16)

@@ -31,7 +31,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
 
     def draw(seed: int) -> list[str]:
         np.random.default_rng().random()
-        return assign_splits(labels, classes=CLASSES[:2], split=SplitSpec(seed=seed)).tolist()
+        return [str(split) for split in assign_splits(labels, classes=CLASSES[:2], split=SplitSpec(seed=seed))]
 
     assert draw(0) == draw(0)
     assert draw(0) != draw(1)

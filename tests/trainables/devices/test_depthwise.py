@@ -57,7 +57,8 @@ def test_a_quick_depthwise_convolution_is_the_ordinary_one(
 
     def convolved_and_gradients() -> list[Tensor]:
         leaves = [part.clone().requires_grad_() for part in (image, weight, shift) if part is not None]
-        convolved = functional.conv2d(*leaves[:2], leaves[2] if bias else None, padding=padding, groups=channels)
+        inputs, kernels, shifts = leaves[0], leaves[1], leaves[2] if bias else None
+        convolved = functional.conv2d(inputs, kernels, shifts, padding=padding, groups=channels)
         convolved.square().sum().backward()
         return [convolved.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
 

@@ -43,7 +43,7 @@ def test_streamed_images_have_the_pixels_of_decoded_ones(photos: Path) -> None:
     assert streamed.images.shape == decoded.images.shape == (119, 24, 24, 3)
     assert streamed.skipped == decoded.skipped
     assert streamed.digest == decoded.digest
-    assert np.array_equal(streamed.images[:], decoded.images)
+    assert np.array_equal(streamed.images[:], decoded.images[:])
     rows = np.array([5, 118, 0, 5])
     assert np.array_equal(streamed.images[rows], decoded.images[rows])
     assert np.array_equal(streamed.images[-1], decoded.images[-1])
@@ -100,7 +100,7 @@ def test_files_behind_a_uri_are_streamed(photos: Path) -> None:
     decoded, streamed = both("memory://streamed", photos.parent)
     local = prepare(DataSpec(source="photos", image_size=24), base_dir=photos.parent, root=photos.parent / "prepared")
 
-    assert np.array_equal(streamed.images[:], local.images)
+    assert np.array_equal(streamed.images[:], local.images[:])
     assert streamed.digest == decoded.digest == local.digest
 
 

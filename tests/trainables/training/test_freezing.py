@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.nn import functional
 from torchvision import models
+from torchvision.models import mobilenetv2, mobilenetv3
 from torchvision.models.convnext import CNBlockConfig
 from torchvision.models.efficientnet import FusedMBConvConfig, MBConvConfig
 from torchvision.models.mobilenetv3 import InvertedResidualConfig
@@ -46,17 +47,20 @@ def small_vgg() -> nn.Module:
 
 
 def small_efficientnet_v2() -> nn.Module:
-    blocks = [FusedMBConvConfig(1, 3, 1, 8, 8, 1), MBConvConfig(4, 3, 2, 8, 16, 1)]
+    blocks: list[MBConvConfig | FusedMBConvConfig] = [
+        FusedMBConvConfig(1, 3, 1, 8, 8, 1),
+        MBConvConfig(4, 3, 2, 8, 16, 1),
+    ]
     return models.EfficientNet(blocks, dropout=0.2, last_channel=32)
 
 
 SMALL: dict[str, Callable[[], nn.Module]] = {
     "resnet": partial(models.ResNet, BasicBlock, [1, 1, 1, 1]),
     "mobilenet_v2": partial(
-        models.MobileNetV2, width_mult=0.25, inverted_residual_setting=[[1, 16, 1, 1], [6, 24, 2, 2]]
+        mobilenetv2.MobileNetV2, width_mult=0.25, inverted_residual_setting=[[1, 16, 1, 1], [6, 24, 2, 2]]
     ),
     "mobilenet_v3": partial(
-        models.MobileNetV3, [InvertedResidualConfig(16, 3, 16, 16, True, "RE", 2, 1, 1.0)] * 2, last_channel=24
+        mobilenetv3.MobileNetV3, [InvertedResidualConfig(16, 3, 16, 16, True, "RE", 2, 1, 1.0)] * 2, last_channel=24
     ),
     "efficientnet": partial(models.EfficientNet, [MBConvConfig(1, 3, 1, 32, 8, 1)] * 1, dropout=0.2),
     "efficientnet_v2": small_efficientnet_v2,
@@ -143,15 +147,15 @@ def test_a_step_changes_what_is_thawed_and_nothing_that_is_frozen(name: str, dep
     after = as_bytes(model)
     changed = {key for key in before if before[key] != after[key]}
     assert {"head.linear.weight", "head.linear.bias"} <= changed
-    for number, stage in enumerate(model.stages):
-        held = {f"stages.{number}.{key}" for key in stage.state_dict()}
+    for number, layers in enumerate(model.stages):
+        held = {f"stages.{number}.{key}" for key in layers.state_dict()}
         if number < frozen:
             assert not changed & held
-            assert not any(module.training for module in stage.modules())
+            assert not any(module.training for module in layers.modules())
         else:
             counters = {key for key in held if key.endswith(("running_mean", "running_var", "num_batches_tracked"))}
             assert counters <= changed
-            assert not list(stage.parameters()) or changed & held - counters
+            assert not list(layers.parameters()) or changed & held - counters
     model.eval()
     path = save_checkpoint(tmp_path, epoch=1, tensors={"model": read_model(model)}, meta={})
     write_model(fresh, load_checkpoint(path).tensors["model"])

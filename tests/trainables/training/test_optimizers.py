@@ -86,7 +86,7 @@ def lion(x: float, gradient: Slope) -> Iterator[float]:
         yield x
 
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, object]] = {
     "sgd": {},
     "momentum": {"momentum": 0.8},
     "nesterov": {"momentum": 0.8},
@@ -158,7 +158,7 @@ def descended(
     path = [x.tolist()]
     for _ in range(steps):
         if isinstance(optimizer, torch.optim.LBFGS):
-            optimizer.step(closure)  # type: ignore[no-untyped-call]
+            optimizer.step(closure)
         else:
             closure()
             optimizer.step()

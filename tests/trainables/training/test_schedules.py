@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_the_inverse_square_root_is_vaswanis() -> None:
 
 @given(kind=st.sampled_from(ALL), warm_up=st.integers(0, 5), epochs=st.integers(6, 12), steps=st.integers(1, 9))
 def test_a_warm_up_is_a_line_to_the_full_rate_and_no_share_leaves_0_to_1(
-    kind: type[Record], warm_up: int, epochs: int, steps: int
+    kind: Callable[..., Record], warm_up: int, epochs: int, steps: int
 ) -> None:
     found = shares(kind(warmup_epochs=warm_up), epochs, steps)
     rising = warm_up * steps

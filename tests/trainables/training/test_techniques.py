@@ -19,7 +19,7 @@ from trainables.training.trainer import Trainer
 
 BASE = {"backbone": "timm/test_efficientnet", "weights": "random", "freeze_depth": -2, "batch_size": 8}
 EPOCHS = 3
-TECHNIQUES = {
+TECHNIQUES: dict[str, dict[str, object]] = {
     "warm-up and cosine": {"schedule.name": "cosine", "schedule.warmup_epochs": 1},
     "step": {"schedule.name": "step", "optimizer.name": "rmsprop"},
     "elastic net": {"penalty.name": "elastic", "penalty.l1": 1e-3, "optimizer.name": "adagrad"},

