@@ -18,6 +18,7 @@ from xdist.scheduler import LoadFileScheduling
 from search_spaces import load_spec
 from service.settings import Home, prepare_environment
 from service.terminals import stderr
+from service.terminals.console_listener import ConsoleListener
 
 if TYPE_CHECKING:
     from service.runs.runner import Outcome
@@ -186,4 +187,4 @@ def finished_sweep(home: Home, ray_once: None, tiny_folder: Path, tmp_path_facto
     folder = tmp_path_factory.mktemp("sweep")
     shutil.copytree(tiny_folder, folder / "photos")
     (folder / "tiny.yaml").write_text(SWEEP)
-    return run_sweep(load_spec(folder / "tiny.yaml"), home=home, console=stderr())
+    return run_sweep(load_spec(folder / "tiny.yaml"), home=home, listener=ConsoleListener(stderr()))

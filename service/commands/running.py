@@ -16,6 +16,7 @@ from service.reports import Leaderboard
 from service.runs.runner import Outcome, resume_sweep, run_sweep
 from service.settings import Home
 from service.terminals import brief, own_stdout, print_data, print_table
+from service.terminals.console_listener import ConsoleListener
 
 TOP = 10
 
@@ -26,7 +27,7 @@ _CHANGEABLE = "budget (but epochs), resources and register"
 def run(spec: SweepSpec, form: Format, home: Home, console: Console, prestarted: Prestarted | None) -> int:
     """Run the sweep, with what was started prestarted if anything was; returns the exit code."""
     with own_stdout():
-        outcome = run_sweep(spec, home=home, console=console, prestarted=prestarted)
+        outcome = run_sweep(spec, home=home, listener=ConsoleListener(console), prestarted=prestarted)
     return _show(outcome, form, console)
 
 
@@ -41,7 +42,7 @@ def resume(
     """
     sweep, spec = _to_go_on(reference, assign, home)
     with own_stdout():
-        outcome = resume_sweep(sweep, spec, home=home, console=console, prestarted=prestarted)
+        outcome = resume_sweep(sweep, spec, home=home, listener=ConsoleListener(console), prestarted=prestarted)
     return _show(outcome, form, console)
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C: once pauses a sweep in order, twice at once."""
+"""Interrupts by SIGINT (Ctrl-C) and SIGTERM: the first pauses a sweep in order, the second ends it at once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 
 class Interrupts:
-    """While entered, the first SIGINT or SIGTERM calls `first`, and each further one raises KeyboardInterrupt.
+    """Handles SIGINT and SIGTERM while entered: the first calls `first`, each further one raises KeyboardInterrupt.
 
-    That is raised within `breakable` only, so that what comes between, such as leaving Ray, is done in order; one that
-    comes elsewhere is raised where that is entered next.
+    KeyboardInterrupt is raised only inside `breakable`, so that other steps, such as leaving Ray, are done in order.
+    A signal outside `breakable` raises when `breakable` is entered next.
     """
 
     def __init__(self, first: Callable[[str], None]) -> None:
@@ -36,7 +36,7 @@ class Interrupts:
 
     @contextmanager
     def breakable(self) -> Iterator[None]:
-        """What a second signal ends."""
+        """Let a second signal raise KeyboardInterrupt here."""
         try:
             self._breakable = True
             if self._due:
@@ -47,15 +47,15 @@ class Interrupts:
             self._breakable = False
 
     def insist(self) -> None:
-        """As a second signal; may be called from any thread."""
+        """Act as a second signal does; may be called from any thread."""
         self.expect_second()
         os.kill(os.getpid(), signal.SIGTERM)
 
     def expect_second(self) -> None:
-        """From now on there is nothing that the first signal could end in order."""
+        """Treat the next signal as a second one: nothing is left that could be ended in order."""
         self._count = max(self._count, 1)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         self._count += 1
         if self._count == 1:
             self._first(signal.Signals(number).name)

@@ -18,6 +18,7 @@ from service.ledgers import SweepState
 from service.runs.runner import run_sweep
 from service.settings import Home
 from service.terminals import stderr
+from service.terminals.console_listener import ConsoleListener
 from trainables.architectures import count_stages
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_code" / "stripes.yaml"
@@ -60,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_sweep_of_it_registers_a_model_that_serves_without_it(
     home: Home, ray_once: None, tracks_home: None, folder: Path
 ) -> None:
-    outcome = run_sweep(load_spec(folder / "s.yaml"), home=home, console=stderr())
+    outcome = run_sweep(load_spec(folder / "s.yaml"), home=home, listener=ConsoleListener(stderr()))
     assert (outcome.sweep.state, outcome.unsent) == (SweepState.COMPLETED, 0)
     assert outcome.board.trials[0].recipe["backbone"] == "own_stripes:small"
     assert outcome.sweep.registered is not None
@@ -77,5 +78,5 @@ def test_what_cannot_work_is_refused_before_a_sweep_is_made(home: Home, ray_once
     (folder / "n.yaml").write_text((folder / "s.yaml").read_text().replace("own_stripes:small", "own_narrow:small"))
     before = set((home.root / "sweeps").glob("*"))
     with pytest.raises(MeltpointError, match=r"backbone: own_narrow:small: stage 2 of 3, on images of 32 px, raised"):
-        run_sweep(load_spec(folder / "n.yaml"), home=home, console=stderr())
+        run_sweep(load_spec(folder / "n.yaml"), home=home, listener=ConsoleListener(stderr()))
     assert set((home.root / "sweeps").glob("*")) == before

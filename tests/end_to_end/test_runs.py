@@ -26,6 +26,7 @@ from service.schedulers import build_scheduler
 from service.schedulers.schedulers import Asha
 from service.settings import Home
 from service.terminals import stderr
+from service.terminals.console_listener import ConsoleListener
 from service.tracking.trackers import Tracker
 from trainables.stores.prepared import PreparedData, prepare
 from trainables.training.checkpoints import load_checkpoint
@@ -174,7 +175,7 @@ def test_a_gpu_that_is_not_there_is_refused_before_anything_starts(
     text = finished_sweep.sweep.spec_text.replace("photos", str(Path(finished_sweep.sweep.spec_file).parent / "photos"))
     (tmp_path / "s.yaml").write_text(text.replace("gpu: 0", "gpu: 900"))
     with pytest.raises(MeltpointError, match=r"a trial asks for 900 GPUs, there are \d"):
-        run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
+        run_sweep(load_spec(tmp_path / "s.yaml"), home=home, listener=ConsoleListener(stderr()))
 
 
 def test_every_message_may_be_delivered_twice(
@@ -275,7 +276,7 @@ def test_a_trial_whose_process_is_killed_is_tried_again(
     trials = 6 if later else 3
     spec = _small(finished_sweep, tmp_path, f"trials: {trials}, epochs: 40")
     with _killing(pattern, when=lambda: not later or _some_ended(home)):
-        outcome = run_sweep(spec, home=home, console=stderr())
+        outcome = run_sweep(spec, home=home, listener=ConsoleListener(stderr()))
     assert outcome.sweep.state is SweepState.COMPLETED
     assert outcome.board.counts() == {"completed": trials, "pruned": 0, "failed": 0}
     (again,) = [trial for trial in outcome.board.trials if trial.attempt > 1]
@@ -289,7 +290,7 @@ def test_a_sender_that_is_killed_is_replaced(
 ) -> None:
     with _killing("sweep:sender"):
         spec = _small(finished_sweep, tmp_path, "trials: 2, epochs: 2")
-        outcome = run_sweep(spec, home=home, console=stderr(), apart=True)
+        outcome = run_sweep(spec, home=home, listener=ConsoleListener(stderr()), apart=True)
     assert (outcome.unsent, outcome.tracking_error) == (0, None)
     assert outcome.sweep.registered is not None
     assert all(trial.mlflow_run_id for trial in outcome.board.trials)
@@ -352,7 +353,7 @@ def test_a_sweep_in_which_every_trial_fails_has_failed(
         "search: {algorithm: points, points: [{backbone: timm/test_efficientnet, weights: random, freeze_depth: all, "
         "batch_size: 2, optimizer: {name: adamw, lr: 100, weight_decay: 1}}]}\n"
     )
-    outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
+    outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, listener=ConsoleListener(stderr()))
     assert (outcome.sweep.state, outcome.sweep.error) == (SweepState.FAILED, "no trial gave a value")
     assert outcome.as_json()["best"] is None
 
@@ -368,7 +369,7 @@ def test_a_grid_in_brackets_runs_whole_and_mlflow_says_which_bracket_each_trial_
         "search: {algorithm: grid}\nscheduler: {type: asha, reduction_factor: 2, brackets: 2}\nresources: {gpu: 0}\n"
     )
     spec = load_spec(tmp_path / "s.yaml")
-    outcome = run_sweep(spec, home=home, console=stderr())
+    outcome = run_sweep(spec, home=home, listener=ConsoleListener(stderr()))
     scheduler = build_scheduler(spec)
     assert isinstance(scheduler, Asha)
     trials = sorted(outcome.board.trials, key=lambda trial: trial.number)

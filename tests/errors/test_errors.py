@@ -97,8 +97,8 @@ UNSEEN = {
         "see MELTPOINT_LEDGER",
         "{} cannot be drawn again as it was: another version of Meltpoint or of Optuna began the sweep, or its ledger "
         "was changed",
-        "{} cannot go on: its images or their splits are not what they were",
-        "the ledger cannot be written: {}; what was recorded is kept, and once that is mended the sweep goes on: "
+        "{} cannot be resumed: its images or their splits have changed since it began",
+        "the ledger cannot be written: {}; what was recorded is kept. Once the cause is mended, resume the sweep: "
         "meltpoint resume {}",
     ),
 }

@@ -49,10 +49,13 @@ def whole(sweep_folder: Path, ray_once: None, tmp_path_factory: pytest.TempPathF
     from service.runs.runner import run_sweep
     from service.settings import Home
     from service.terminals import stderr
+    from service.terminals.console_listener import ConsoleListener
     from tests.faults.programs import Place
 
     place = Place(sweep_folder, tmp_path_factory.mktemp("whole"))
-    outcome = run_sweep(load_spec(sweep_folder / "sweep.yaml"), home=Home(place.home).create(), console=stderr())
+    outcome = run_sweep(
+        load_spec(sweep_folder / "sweep.yaml"), home=Home(place.home).create(), listener=ConsoleListener(stderr())
+    )
     assert outcome.sweep.state is SweepState.COMPLETED
     return place
 

@@ -17,6 +17,7 @@ from service.ledgers import Ledger, Message, Sweep
 from service.runs.runner import run_sweep
 from service.settings import Home
 from service.terminals import stderr
+from service.terminals.console_listener import ConsoleListener
 from service.tracking import Sender
 from tests.faults.programs import Place, until
 
@@ -70,7 +71,7 @@ def test_a_full_disk_under_checkpoints_is_waited_for(
 
     filler = threading.Thread(target=fill_for_a_while)
     filler.start()
-    outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
+    outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, listener=ConsoleListener(stderr()))
     filler.join()
     assert outcome.board.counts() == {"completed": 1, "pruned": 0, "failed": 0}
     (trial,) = outcome.board.trials

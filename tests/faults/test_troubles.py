@@ -15,6 +15,7 @@ from service.ledgers import Cause, Ledger, SweepState, TrialState
 from service.runs.runner import run_sweep
 from service.settings import Home
 from service.terminals import stderr
+from service.terminals.console_listener import ConsoleListener
 from service.tune import tune_runs as tuning
 from tests.own_modules import write_module
 
@@ -78,7 +79,7 @@ def test_trials_in_trouble_are_tried_again_and_trouble_no_other(
         f"search: {{algorithm: points, points: [{', '.join(points)}]}}\n"
     )
     began = time.monotonic()
-    outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, console=stderr())
+    outcome = run_sweep(load_spec(tmp_path / "s.yaml"), home=home, listener=ConsoleListener(stderr()))
     record_property("recovery", time.monotonic() - began)
     assert outcome.sweep.state is SweepState.COMPLETED
     calm, dies, ends, hangs, eats = sorted(outcome.board.trials, key=lambda trial: trial.number)

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from service.ledgers import Trial, TrialState
-from service.terminals.live_views import Snapshot, clock_time, render
+from service.runs.snapshots import Snapshot
+from service.terminals.live_views import clock_time, render
 
 
 def trial(number: int, *, epochs: int, best: float | None) -> Trial:

@@ -1,0 +1,286 @@
+"""The driver of one sweep: from the sweep's row in the ledger to its outcome, in this process."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from functools import partial
+
+from sqlalchemy.exc import DBAPIError
+
+from search_spaces import Recipe, SweepSpec
+from service.clusters import Allotment
+from service.coordination import Coordinator
+from service.errors import LeaseError, LedgerError
+from service.ledgers import Json, Ledger, Sweep, SweepAction, SweepHistory, SweepState, Trial
+from service.plans import SharingSurvey
+from service.reports import Leaderboard
+from service.runs.helpers import Helper
+from service.runs.image_sets import ImageSets
+from service.runs.interrupts import Interrupts
+from service.runs.kept_checkpoints import KeptCheckpoints
+from service.runs.leases import LeaseKeeper
+from service.runs.listeners import Listener, Phase, SweepStart, in_phase
+from service.runs.offers import Offers
+from service.runs.outcomes import Outcome
+from service.runs.snapshots import Snapshot
+from service.schedulers import build_scheduler
+from service.searchers import build_searcher
+from service.settings import Home
+from service.tune import run_tune
+from trainables.processes import ForkedError
+from trainables.trials import Before, TrialPlan
+
+__all__ = ["Driver"]
+
+log = logging.getLogger(__name__)
+
+SENDING_PATIENCE_SECONDS = 60.0
+
+
+class Driver:
+    """Drives one sweep, whose lease this process holds.
+
+    Ownership: borrows everything; whoever made the ledger, the keeper and the helpers closes them.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        images: ImageSets,
+        sweep: Sweep,
+        *,
+        home: Home,
+        ledger: Ledger,
+        keeper: LeaseKeeper,
+        listener: Listener,
+        torch_helper: Helper,
+        mlflow_helper: Helper,
+        make_mlflow_helper: Callable[[], Helper],
+        allotment: Allotment,
+    ) -> None:
+        self.spec, self.images, self.ledger, self.listener = spec, images, ledger, listener
+        self.keeper, self.allotment = keeper, allotment
+        self.mlflow_helper, self.make_mlflow_helper = mlflow_helper, make_mlflow_helper
+        past = ledger.history(sweep.id)
+        ledger.note_sweep(sweep.id, spec_text=spec.text)
+        self.sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
+        with suppress(ForkedError):  # it is replaced at the end
+            self.mlflow_helper.begin("start", sweep.id)
+        self.folder = home.sweep(sweep.id)
+        self.survey = SharingSurvey.of(spec, home, sweep.id)
+        self.interrupts = Interrupts(self._pause_on_signal)
+        self._action: SweepAction | None = None
+        self.coordinator = self._make_coordinator(past)
+        self.offers = Offers(
+            spec,
+            images,
+            self.sweep,
+            ledger=ledger,
+            torch_helper=torch_helper,
+            sharing=self._sharing,
+            listener=listener,
+        )
+
+    def _make_coordinator(self, past: SweepHistory) -> Coordinator:
+        checkpoints = KeptCheckpoints(
+            self.folder,
+            maximize=self.sweep.maximizes,
+            ended=[trial for trial in past.trials if trial.state.is_finished],
+        )
+
+        def trial_ended(trial: Trial) -> None:
+            checkpoints.add(trial)
+            self.listener.trial_ended(trial)
+
+        return Coordinator(
+            spec=self.spec,
+            sweep=self.sweep,
+            ledger=self.ledger,
+            searcher=build_searcher(self.spec, trials=self.sweep.plan.get("budget.trials")),
+            scheduler=build_scheduler(self.spec),
+            clock=time.monotonic,
+            gpu_share=self.allotment.gpu,
+            notice=self.listener.notice,
+            ended=trial_ended,
+            history=past,
+        )
+
+    def drive(self, ray: ExitStack, fork_server: str) -> Outcome:
+        """Train, leave Ray, test and register, and wait until MLflow has everything.
+
+        An error on the way becomes the sweep's error in the ledger.
+
+        Raises:
+            LeaseError: another process has taken the sweep over.
+            LedgerError: the ledger cannot be written.
+        """
+        with self.interrupts:
+            with self._recording_interruption():
+                with ray:
+                    self._train(fork_server)
+                with self.interrupts.breakable():
+                    self._conclude()
+            self.interrupts.expect_second()
+            trouble: str | None = "a signal ended the wait"
+            with (
+                in_phase(self.listener, Phase.WRITING_MLFLOW),
+                suppress(KeyboardInterrupt),
+                self.interrupts.breakable(),
+            ):
+                trouble = self._finish_sending()
+        sweep = self.ledger.sweep(self.sweep.id)
+        outcome = Outcome(
+            sweep=sweep,
+            board=Leaderboard.read(self.ledger, sweep),
+            unsent=self.ledger.outbox.count(sweep.id),
+            tracking_error=trouble,
+        )
+        self.listener.sweep_ended(outcome)
+        return outcome
+
+    def _train(self, fork_server: str) -> None:
+        self.listener.sweep_started(
+            SweepStart(
+                sweep_id=self.sweep.id,
+                name=self.spec.name,
+                trials=self.spec.budget.trials,
+                epochs=self.spec.budget.epochs,
+                slots=self.allotment.slots,
+                device=self.allotment.device,
+            )
+        )
+        self.listener.training_started(partial(Snapshot.take, self.coordinator))
+        try:
+            run_tune(
+                self.coordinator,
+                allotment=self.allotment,
+                make_plan=self._plan_trial,
+                folder=self.folder,
+                fork_server=fork_server,
+                heed=self._follow_request,
+                breakable=self.interrupts.breakable,
+            )
+        finally:
+            self.listener.training_ended()
+
+    @contextmanager
+    def _recording_interruption(self) -> Iterator[None]:
+        """Record a second signal, or any error, as the interruption of the sweep, which may be resumed."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.keeper.lost is not None:
+                raise LeaseError(f"{self.keeper.lost}; this process has ended its trials") from None
+            if self._action is SweepAction.CANCEL:
+                self.ledger.cancel_sweep(self.sweep.id)
+            else:
+                self._interrupt("ended by a second signal")
+        except Exception as error:
+            log.info("the sweep failed", exc_info=True)
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            self._interrupt(f"{type(error).__name__}: {cause}")
+
+    def _interrupt(self, reason: str) -> None:
+        """Mark the sweep as interrupted, so that it can be resumed.
+
+        Raises LedgerError if the ledger cannot be written; the next command then marks the sweep.
+        """
+        try:
+            if not self.ledger.sweep(self.sweep.id).state.is_finished:
+                self.ledger.move_sweep(self.sweep.id, SweepState.INTERRUPTED, error=reason)
+        except DBAPIError as error:
+            raise LedgerError(
+                f"the ledger cannot be written: {error.orig}; what was recorded is kept. Once the cause is mended, "
+                f"resume the sweep: meltpoint resume {self.sweep.id}"
+            ) from error
+
+    def _pause_on_signal(self, name: str) -> None:
+        self.coordinator.pause(f"paused by {name}")
+        self.listener.signal_received(name)
+
+    def _follow_request(self) -> None:
+        """Do what the ledger asks for; end everything at once if another process drives the sweep by now."""
+        if self.keeper.lost is not None:
+            self.coordinator.close(self.keeper.lost)
+            self.interrupts.insist()
+            return
+        action = self.ledger.requested_action(self.sweep.id)
+        if action is None or action is self._action:
+            return
+        self._action = action
+        if action is SweepAction.PAUSE:
+            self.coordinator.pause(action.reason)
+        elif action is SweepAction.STOP:
+            self.coordinator.drain(action.reason)
+        else:
+            self.coordinator.close(action.reason)
+            self.interrupts.insist()
+
+    def _finish_sending(self) -> str | None:
+        """Return MLflow's last error if MLflow has not taken everything. A sender that was killed is replaced, once."""
+        try:
+            self.mlflow_helper.end()
+            return self._finish(self.mlflow_helper)
+        except ForkedError:
+            log.info("the sender ended", exc_info=True)
+        try:
+            other = self.make_mlflow_helper()
+            other.ask("start", self.sweep.id)
+            return self._finish(other)
+        except ForkedError as error:
+            return str(error)
+
+    def _finish(self, mlflow_helper: Helper) -> str | None:
+        last_error: str | None = mlflow_helper.ask("finish", SENDING_PATIENCE_SECONDS)
+        return last_error
+
+    def _plan_trial(self, trial: Trial) -> TrialPlan:
+        images = self.images.of[trial.recipe["backbone"]]
+        return TrialPlan(
+            recipe=trial.recipe,
+            seed=trial.seed,
+            epochs=self.spec.budget.epochs,
+            report_at=self.coordinator.milestones,
+            data=images.folder,
+            split_key=images.split_key,
+            folder=str(self.folder / trial.id),
+            metric=self.sweep.metric,
+            maximize=self.sweep.maximizes,
+            device=self.allotment.device,
+            code=str(self.spec.folder),
+            sharing=self._sharing(trial),
+            before=_before(trial),
+        )
+
+    def _sharing(self, trial: Trial) -> Json:
+        return self.survey.plain(Recipe.from_flat(trial.recipe))
+
+    def _conclude(self) -> None:
+        """Offer the best model and give the sweep its last state."""
+        coordinator = self.coordinator
+        if coordinator.paused:
+            self.ledger.move_sweep(self.sweep.id, SweepState.PAUSING)
+            self.ledger.move_sweep(self.sweep.id, SweepState.PAUSED, error=coordinator.closing)
+            return
+        board = Leaderboard.read(self.ledger, self.sweep)
+        if board.best is None or coordinator.failed_too_often:
+            why = coordinator.closing if coordinator.failed_too_often else coordinator.cut_short
+            self.ledger.move_sweep(self.sweep.id, SweepState.FAILED, error=why or "no trial gave a value")
+            return
+        self.offers.offer_first_usable(board)
+        if self._action is SweepAction.STOP and coordinator.cut_short:
+            self.ledger.move_sweep(self.sweep.id, SweepState.STOPPING)
+            self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=coordinator.cut_short)
+        else:
+            self.ledger.move_sweep(self.sweep.id, SweepState.COMPLETED, error=coordinator.cut_short)
+
+
+def _before(trial: Trial) -> Json | None:
+    """Return what earlier attempts of the trial left; None for a first attempt."""
+    if trial.attempt == 1:
+        return None
+    return asdict(Before(latest=trial.latest, best=trial.checkpoint, value=trial.best_value))

@@ -1,0 +1,74 @@
+"""Offers of a candidate: the best model is read on the test images, and the sender is asked to register it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from search_spaces import MeltpointError, SweepSpec
+from service.ledgers import Json, Ledger, Sweep, Trial
+from service.reports import Leaderboard
+from service.runs.helpers import Helper
+from service.runs.image_sets import ImageSets
+from service.runs.listeners import Listener, Phase, in_phase
+
+__all__ = ["Offers"]
+
+
+class Offers:
+    """Offers the best model of a sweep that can be used.
+
+    sharing: what a trial shares with others, as its worker was given it. torch_helper: reads models.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        images: ImageSets,
+        sweep: Sweep,
+        *,
+        ledger: Ledger,
+        torch_helper: Helper,
+        sharing: Callable[[Trial], Json],
+        listener: Listener,
+    ) -> None:
+        self._spec, self._images, self._sweep = spec, images, sweep
+        self._ledger, self._torch_helper = ledger, torch_helper
+        self._sharing, self._listener = sharing, listener
+
+    def offer_first_usable(self, board: Leaderboard) -> None:
+        """Offer the best model; if its checkpoint cannot be used, say so and take the next."""
+        for trial in board.ranked:
+            try:
+                return self.offer(trial)
+            except (MeltpointError, OSError) as error:
+                self._listener.notice(f"{trial.id} cannot be registered: {error}")
+        return None
+
+    def offer(self, best: Trial) -> None:
+        """Read a model on the test images, once, while MLflow is given the model, and ask to have it registered.
+
+        Raises:
+            MeltpointError, OSError: the model cannot be made again from its checkpoint, or gives no finite values.
+        """
+        outbox, images = self._ledger.outbox, self._images.of[best.recipe["backbone"]]
+        if outbox.knows("candidate", trial_id=best.id):
+            return
+        payload = {"data": images.folder, "split_key": images.split_key, "code": str(self._spec.folder)}
+        test = self._earlier_reading(best)
+        if not (test and outbox.knows("model", trial_id=best.id)):
+            with in_phase(self._listener, Phase.TESTING):
+                self._torch_helper.ask("load", best, self._sharing(best))
+                outbox.tell(self._sweep.id, "model", payload, trial_id=best.id)
+                reading: dict[str, float] | None = self._torch_helper.ask("test")
+            if reading is not None and test is None:
+                self._ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=reading)
+            test = test or reading
+        self._ledger.note_sweep(self._sweep.id, best_trial_id=best.id)
+        finite = {name: value if math.isfinite(value) else None for name, value in (test or {}).items()}
+        outbox.tell(self._sweep.id, "candidate", payload | {"test": finite}, trial_id=best.id)
+
+    def _earlier_reading(self, best: Trial) -> dict[str, float] | None:
+        """Return the test reading from before the sweep was interrupted, if there is one."""
+        (row,) = [row for row in self._ledger.epochs(best.id) if row.epoch == best.best_epoch]
+        return dict(row.readings["test"]) if "test" in row.readings else None

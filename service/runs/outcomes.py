@@ -1,0 +1,36 @@
+"""Outcomes: how a sweep ended, as the driver returns it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.ledgers import Json, Sweep
+from service.reports import Leaderboard
+
+__all__ = ["Outcome"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A sweep's last row in the ledger, its leaderboard, and how far MLflow is.
+
+    unsent: number of messages that MLflow has not taken. tracking_error: the last error of MLflow, if any are unsent.
+    """
+
+    sweep: Sweep
+    board: Leaderboard
+    unsent: int
+    tracking_error: str | None
+
+    def as_json(self) -> Json:
+        """Return the contract of `run -o json`."""
+        return {
+            "sweep_id": self.sweep.id,
+            "state": self.sweep.state.value,
+            "counts": self.board.counts(),
+            "best": self.board.best_as_json(),
+            "seconds": self.sweep.seconds,
+            "mlflow": self.sweep.mlflow or {"tracking_uri": None, "experiment_id": None, "run_id": None},
+            "registered": self.sweep.registered,
+            "error": self.sweep.error,
+        }

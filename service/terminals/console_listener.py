@@ -1,0 +1,93 @@
+"""A listener that shows on a console how a sweep goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.status import Status
+from rich.text import Text
+
+from service.formats import counted
+from service.ledgers import Trial
+from service.runs.listeners import Phase, SweepStart
+from service.runs.outcomes import Outcome
+from service.runs.snapshots import Snapshot
+from service.terminals.live_views import LiveView
+
+__all__ = ["ConsoleListener"]
+
+
+class ConsoleListener:
+    """Shows phases as spinners or bars, the training as a live view, and everything else as lines.
+
+    Without a terminal it shows no phases.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown: dict[Phase, Status | Progress] = {}
+        self._view: LiveView | None = None
+
+    def phase_started(self, phase: Phase) -> None:
+        """Show a spinner, or a bar for a phase that counts."""
+        if not self._console.is_terminal:
+            return
+        if phase is Phase.DECODING_IMAGES:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            bar = Progress(*columns, console=self._console, transient=True)
+            bar.add_task(phase.value, total=None)
+            self._shown[phase] = bar
+        else:
+            self._shown[phase] = self._console.status(phase.value)
+        self._shown[phase].start()
+
+    def phase_advanced(self, phase: Phase, done: int, total: int) -> None:
+        """Move the bar."""
+        bar = self._shown.get(phase)
+        if isinstance(bar, Progress):
+            bar.update(bar.task_ids[0], completed=done, total=total)
+
+    def phase_ended(self, phase: Phase) -> None:
+        """Remove the spinner or the bar."""
+        shown = self._shown.pop(phase, None)
+        if shown is not None:
+            shown.stop()
+
+    def image_skipped(self, name: str, reason: str) -> None:
+        """Print a line."""
+        self._console.print(Text.assemble(("skipped", "yellow"), f" {name}: {reason}"), soft_wrap=True)
+
+    def sweep_started(self, start: SweepStart) -> None:
+        """Print a line."""
+        trials, epochs = counted(start.trials, "trial"), counted(start.epochs, "epoch")
+        facts = f" ({start.name}): {trials} of up to {epochs}, {start.slots} at once on {start.device}"
+        self._console.print(Text.assemble("sweep ", (start.sweep_id, "bold"), facts), soft_wrap=True)
+
+    def training_started(self, take_snapshot: Callable[[], Snapshot]) -> None:
+        """Show the live view."""
+        self._view = LiveView(take_snapshot, self._console)
+        self._view.start()
+
+    def training_ended(self) -> None:
+        """Remove the live view."""
+        if self._view is not None:
+            self._view.stop()
+        self._view = None
+
+    def trial_ended(self, trial: Trial) -> None:
+        """Do nothing: the live view shows how many have ended."""
+
+    def notice(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, style="yellow", markup=False, soft_wrap=True)
+
+    def signal_received(self, name: str) -> None:
+        """Print a line."""
+        self._console.print(
+            f"{name}: running trials end at their next report; a second signal ends them at once", soft_wrap=True
+        )
+
+    def sweep_ended(self, outcome: Outcome) -> None:
+        """Do nothing: the command prints the outcome."""
