@@ -134,7 +134,7 @@ def _gpus(_: Surroundings) -> Iterator[Finding]:
     elif not usable:
         yield Finding(name="gpu", text="none: trials train on the CPU")
     elif not listed:
-        text = f"torch can use {usable}, which nvidia-smi does not list: at most {TRIALS_A_GPU} trials share one"
+        text = f"torch can use {usable}, which NVIDIA's driver does not list: at most {TRIALS_A_GPU} trials share one"
         yield Finding(name="gpu", text=text)
 
 

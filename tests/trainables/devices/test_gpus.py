@@ -1,31 +1,119 @@
-"""What NVIDIA's tool lists, read without a card."""
+"""The GPUs that NVIDIA's driver lists, read without a card: NVML itself is played by a fake."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import pynvml
 import pytest
 
 from trainables.devices import find_gpus
-from trainables.devices.gpus import parse_listing
 
-LISTING = """\
-NVIDIA H100 80GB HBM3, 81559, 81008, 580.95.05
-NVIDIA H100 80GB HBM3, 81559, 40000, 580.95.05
-"""
+MIB = 1024**2
+UUIDS = ("GPU-5ec01f7a", "GPU-aa2b9d11", "GPU-aa77c020")
 
 
-def test_each_line_is_a_gpu_in_bytes() -> None:
-    first, second = parse_listing(LISTING)
-    assert (first.name, first.driver) == ("NVIDIA H100 80GB HBM3", "580.95.05")
-    assert first.memory == 81559 * 1024**2
-    assert second.free == 40000 * 1024**2
+class FakeNvml:
+    """A driver with three cards; card 2 is half used. `broken`: index -> name of the call that fails."""
+
+    def __init__(self, broken: Mapping[int, str] | None = None) -> None:
+        self.broken = broken or {}
+        self.opened = 0
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = {
+            "nvmlInit": self.init,
+            "nvmlShutdown": self.shutdown,
+            "nvmlSystemGetDriverVersion": lambda: "580.95.05",
+            "nvmlDeviceGetCount": lambda: len(UUIDS),
+            "nvmlDeviceGetHandleByIndex": lambda index: self.answer(index, "handle", index),
+            "nvmlDeviceGetUUID": lambda index: UUIDS[index],
+            "nvmlDeviceGetName": lambda index: f"NVIDIA H100 number {index}",
+            "nvmlDeviceGetMemoryInfo": lambda index: self.answer(
+                index, "memory", SimpleNamespace(total=81559 * MIB, free=(40000 if index == 2 else 81008) * MIB)
+            ),
+        }
+        for name, call in calls.items():
+            monkeypatch.setattr(pynvml, name, call)
+
+    def init(self) -> None:
+        self.opened += 1
+
+    def shutdown(self) -> None:
+        self.opened -= 1
+
+    def answer(self, index: int, call: str, value: object) -> object:
+        if self.broken.get(index) == call:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return value
 
 
-@pytest.mark.parametrize("told", ["", "No devices were found\n", "Card, [N/A], [N/A], 1.0\n", "a, 1\n"])
-def test_what_is_no_gpu_is_left_out(told: str) -> None:
-    assert parse_listing(told) == ()
+def names() -> list[int]:
+    """The numbers of the cards that are listed, in their order."""
+    return [int(gpu.name.split()[-1]) for gpu in find_gpus()]
 
 
-@pytest.mark.parametrize("hidden", ["", "-1"])
-def test_hidden_gpus_are_none(hidden: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    fake = FakeNvml()
+    fake.install(monkeypatch)
+    return fake
+
+
+@pytest.mark.usefixtures("nvml")
+def test_each_gpu_has_its_name_driver_and_memory_in_bytes() -> None:
+    first, _, third = find_gpus()
+
+    assert (first.name, first.driver) == ("NVIDIA H100 number 0", "580.95.05")
+    assert (first.memory, first.free) == (81559 * MIB, 81008 * MIB)
+    assert third.free == 40000 * MIB
+
+
+def test_the_driver_is_closed_after_each_call(nvml: FakeNvml) -> None:
+    find_gpus()
+    assert nvml.opened == 0
+
+
+@pytest.mark.parametrize(
+    ("visible", "listed"),
+    [
+        ("", []),
+        ("-1", []),
+        ("1", [1]),
+        ("2, 0", [2, 0]),
+        ("GPU-5ec01f7a", [0]),
+        ("GPU-aa77,GPU-aa2b9d11", [2, 1]),
+        ("0,7,1", [0]),
+        ("0,-1,1", [0]),
+        ("GPU-unknown,0", []),
+        ("MIG-0f3c,0", []),
+    ],
+)
+@pytest.mark.usefixtures("nvml")
+def test_the_variable_chooses_as_in_cuda(visible: str, listed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert names() == listed
+
+
+@pytest.mark.parametrize("call", ["handle", "memory"])
+def test_a_card_that_does_not_answer_is_left_out_alone(call: str, nvml: FakeNvml) -> None:
+    nvml.broken = {1: call}
+    assert names() == [0, 2]
+
+
+def test_without_a_driver_there_are_none(nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", fail)
     assert find_gpus() == ()
+    assert nvml.opened == 0
+
+
+def test_listing_gpus_loads_no_torch() -> None:
+    check = "import sys; from trainables.devices import find_gpus; find_gpus(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", check], check=True)
