@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 
 from noop_worker import NoopWorker
 
-from search_spaces import SweepSpec
+from search_spaces import Goal, SweepSpec
 from service.clocks import now_ms
 from service.clusters.allotments import allot
 from service.clusters.connections import connect, forking
@@ -98,5 +98,5 @@ def _plan(trial: Trial, epochs: int, metric: str, report_at: tuple[int, ...], me
         split_key="",
         folder="",
         metric=metric,
-        maximize=True,
+        goal=Goal.MAXIMIZE,
     )

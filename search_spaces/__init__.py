@@ -10,7 +10,7 @@ from search_spaces.spaces.domains import Domain, Range
 from search_spaces.spaces.grids import grid_points
 from search_spaces.spaces.parser import parse_space
 from search_spaces.spaces.space import Condition, Point
-from search_spaces.sweeps import METRICS, varying_names
+from search_spaces.sweeps import METRICS, Goal, Metric, varying_names
 from search_spaces.sweeps.forecasts import expected_recipes, recipes_drawn, values_used, weights_used
 from search_spaces.sweeps.scheduler_rules import rungs_below
 from search_spaces.sweeps.sections import (
@@ -43,7 +43,9 @@ __all__ = [
     "Domain",
     "Entry",
     "Fixed",
+    "Goal",
     "MeltpointError",
+    "Metric",
     "MetricSpec",
     "Parameter",
     "Point",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from search_spaces.backbones import BACKBONES
 from search_spaces.documents import parse_duration, parse_size
@@ -14,7 +14,7 @@ from search_spaces.errors import one_of
 from search_spaces.extensions import is_own
 from search_spaces.recipes import Recipe
 from search_spaces.records import Fraction, Number
-from search_spaces.sweeps.metrics import METRICS, Goal
+from search_spaces.sweeps.metrics import METRICS, Goal, Metric
 
 SCHEDULER_KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -118,33 +118,36 @@ class MetricSpec(Section):
     """What a sweep optimises; `goal` follows from a known metric, which it may only repeat; your own needs it."""
 
     name: Annotated[str, Field(json_schema_extra={"examples": list(METRICS)})] = "val/accuracy"
-    goal: Annotated[Goal, Field(validate_default=True)] = "maximize"
+    goal: Annotated[
+        Goal,
+        Field(validate_default=True, strict=False),
+        WithJsonSchema({"enum": [goal.value for goal in Goal], "type": "string"}),
+    ] = Goal.MAXIMIZE
 
     @model_validator(mode="before")
     @classmethod
     def _goal_of_the_metric(cls, values: Any) -> Any:
         if isinstance(values, dict) and "goal" not in values:
             name = values.get("name", "val/accuracy")
-            if isinstance(name, str) and name not in METRICS and is_own(name.removeprefix("val/"), "metric"):
+            if isinstance(name, str) and name not in METRICS and is_own(Metric.of_validation(name).measure, "metric"):
                 raise ValueError("goal must say whether to maximize or minimize a metric of your own")
-            return values | {"goal": METRICS.get(name, "maximize") if isinstance(name, str) else "maximize"}
+            return values | {"goal": METRICS.get(name, Goal.MAXIMIZE) if isinstance(name, str) else Goal.MAXIMIZE}
         return values
 
     @field_validator("name")
     @classmethod
     def _known_or_own(cls, name: str) -> str:
-        own = name.removeprefix("val/")
-        if name not in METRICS and not is_own(own, "metric"):
+        metric = Metric.of_validation(name)
+        if name not in METRICS and not is_own(metric.measure, "metric"):
             raise ValueError(one_of(name, METRICS))
-        return name if name in METRICS else f"val/{own}"
+        return metric.name
 
     @field_validator("goal")
     @classmethod
     def _agrees_with_the_metric(cls, goal: Goal, info: ValidationInfo) -> Goal:
         name = info.data.get("name", "")
         if name in METRICS and goal != METRICS[name]:
-            better = "lower" if METRICS[name] == "minimize" else "higher"
-            raise ValueError(f"must be {METRICS[name]}: {better} is better for {name}")
+            raise ValueError(f"must be {METRICS[name]}: {METRICS[name].better_word} is better for {name}")
         return goal
 
 

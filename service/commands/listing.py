@@ -127,7 +127,7 @@ def _summary(sweep: Sweep, standing: TrialCounts) -> Json:
         "state": sweep.state.value,
         "trials": sum(standing.states.values()),
         "metric": sweep.metric,
-        "best_value": standing.highest if sweep.maximizes else standing.lowest,
+        "best_value": standing.best_value(sweep.goal),
         "started": _iso(sweep.started_at),
         "seconds": sweep.seconds,
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from search_spaces import SweepSpec, parse_spec
+from search_spaces import Metric, SweepSpec, parse_spec
 from service.clusters import Prestarted
 from service.commands.listing import open_ledger
 from service.errors import UsageError
@@ -104,7 +104,7 @@ def epilogue(outcome: Outcome) -> list[str]:
 
 def _best(board: Leaderboard, best: Trial) -> list[str]:
     metrics = board.metrics(best)
-    test = metrics.get(board.sweep.metric.replace("val/", "test/"))
+    test = metrics.get(Metric(board.sweep.metric).on("test"))
     on_test = "" if test is None else f", {test:.4f} on the test images"
     lines = [f"best trial {best.id}: {board.sweep.metric} {best.best_value:.4f} in epoch {best.best_epoch}{on_test}"]
     return lines + [f"  {name}: {value}" for name, value in best.recipe.items()]

@@ -256,7 +256,7 @@ class Coordinator:
                 attempt=trial.attempt,
                 rows=result.rows,
                 metric=self.sweep.metric,
-                maximize=self.sweep.maximizes,
+                goal=self.sweep.goal,
                 checkpoint=result.checkpoint,
                 latest=result.latest,
                 sharing=result.sharing,
@@ -351,8 +351,7 @@ class Coordinator:
         if trial.best_value is None:
             return
         best = self.progress.best
-        sign = 1 if self.sweep.maximizes else -1
-        if best is None or best.best_value is None or sign * trial.best_value > sign * best.best_value:
+        if self.sweep.goal.is_better(trial.best_value, None if best is None else best.best_value):
             self.progress.best = trial
 
     def _finish(self, trial: Trial, ending: Ending) -> None:

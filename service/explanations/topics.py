@@ -142,7 +142,7 @@ def _policy(name: str) -> list[Fact]:
 
 def _metric(name: str) -> list[Fact]:
     info = METRIC_INFOS[name]
-    better = "higher is better" if info.goal == "maximize" else "lower is better"
+    better = f"{info.goal.better_word} is better"
     facts = [("what", info.description), ("range", f"{info.range}; {better}")]
     facts += [("paper", info.paper)] if info.paper else []
     return [*facts, ("in a sweep file", f"metric.name: {name}")]

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, select, update
 
+from search_spaces import Goal
 from service.errors import LeaseError, StaleAttemptError, SweepNotFoundError, TransitionError
 from service.ledgers import tables
 from service.ledgers.backups import Contents, read_backup, write_backup
@@ -92,7 +93,7 @@ class Ledger:
         spec_text: str,
         spec_file: str,
         metric: str,
-        goal: str,
+        goal: Goal,
         seed: int,
         data: Json,
         plan: Json,
@@ -109,7 +110,7 @@ class Ledger:
                     spec_text=spec_text,
                     spec_file=spec_file,
                     metric=metric,
-                    goal=goal,
+                    goal=goal.value,
                     seed=seed,
                     data=data,
                     plan=plan,
@@ -282,7 +283,7 @@ class Ledger:
         attempt: int,
         rows: Sequence[EpochRow],
         metric: str,
-        maximize: bool,
+        goal: Goal,
         checkpoint: str | None = None,
         latest: str | None = None,
         sharing: Json | None = None,
@@ -311,7 +312,7 @@ class Ledger:
             messages: list[tuple[str, Json]] = []
             if fresh:
                 insert_epochs(connection, trial_id, attempt, fresh)
-                best_epoch, best_value = _best(trial, fresh, metric, maximize)
+                best_epoch, best_value = _best(trial, fresh, metric, goal)
                 now = replace(now, epochs=fresh[-1].epoch, best_epoch=best_epoch, best_value=best_value)
                 first, last = fresh[0].epoch, fresh[-1].epoch
                 messages.append(("epochs", {"first": first, "last": last}))
@@ -537,19 +538,19 @@ def _enter(connection: Connection, trial: Trial, entry: JournalEntry) -> None:
     connection.execute(insert(tables.journal), row)
 
 
-def _best(trial: Trial, rows: Sequence[EpochRow], metric: str, maximize: bool) -> tuple[int | None, float | None]:
+def _best(trial: Trial, rows: Sequence[EpochRow], metric: str, goal: Goal) -> tuple[int | None, float | None]:
     """The first epoch with the best value; a value that is not a number never is."""
     epoch, best = trial.best_epoch, trial.best_value
     for row in rows:
         value = row.metrics().get(metric, math.nan)
-        if math.isfinite(value) and (best is None or (value > best if maximize else value < best)):
+        if math.isfinite(value) and goal.is_better(value, best):
             epoch, best = row.epoch, value
     return epoch, best
 
 
 def _sweep(row: RowMapping) -> Sweep:
     known = {name: row[name] for name in Sweep.__dataclass_fields__}
-    return Sweep(**{**known, "state": SweepState(row["state"])})
+    return Sweep(**{**known, "state": SweepState(row["state"]), "goal": Goal(row["goal"])})
 
 
 def _columns(trial: Trial) -> Json:

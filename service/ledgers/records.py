@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from search_spaces import Goal
 from service.ledgers.states import SweepState, TrialState
 
 Json = dict[str, Any]
@@ -22,7 +23,7 @@ class Sweep:
     spec_text: str
     spec_file: str
     metric: str
-    goal: str
+    goal: Goal
     seed: int
     data: Json
     plan: Json
@@ -33,10 +34,6 @@ class Sweep:
     error: str | None = None
     mlflow: Json | None = None
     registered: Json | None = None
-
-    @property
-    def maximizes(self) -> bool:
-        return self.goal == "maximize"
 
     @property
     def drawn(self) -> list[str]:
@@ -100,6 +97,10 @@ class TrialCounts:
     states: Mapping[str, int] = field(default_factory=dict)
     highest: float | None = None
     lowest: float | None = None
+
+    def best_value(self, goal: Goal) -> float | None:
+        """Return the best value of all trials that did not fail."""
+        return self.highest if goal is Goal.MAXIMIZE else self.lowest
 
     @property
     def total(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces import Condition, Domain, Entry, Range, SpecError, SweepSpec, parse_spec
+from search_spaces import Condition, Domain, Entry, Metric, Range, SpecError, SweepSpec, parse_spec
 from search_spaces.spaces import Choice, Fixed
 from service.ledgers import Json, Sweep
 from service.reports.leaderboards import Leaderboard
@@ -85,7 +85,7 @@ class Comparison:
         one, other = (board.best.best_value if board.best else None for board in (self.one, self.other))
         assert one is not None, self.one.sweep
         assert other is not None, self.other.sweep
-        return one - other if self.one.sweep.maximizes else other - one
+        return self.one.sweep.goal.gain(one, other)
 
     def as_json(self) -> Json:
         """The contract of `compare -o json`."""
@@ -157,7 +157,7 @@ def _winner(board: Leaderboard) -> Json:
     if best is None:
         return {"trial": None}
     metrics = board.metrics(best)
-    test = {name: value for name, value in metrics.items() if name == board.sweep.metric.replace("val/", "test/")}
+    test = {name: value for name, value in metrics.items() if name == Metric(board.sweep.metric).on("test")}
     return {"trial": best.id, board.sweep.metric: best.best_value} | test | {"epoch": best.best_epoch}
 
 

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
+from search_spaces import Goal
 from service.ledgers import EpochRow, Json, Ledger, Sweep, Trial, TrialState
 from service.reports.columns import heading, short
 
@@ -31,7 +32,7 @@ class Leaderboard:
         rows = ledger.epochs_of(trial.id for trial in trials)
         last = {trial_id: of[-1] for trial_id, of in rows.items()}
         best = {t.id: row for t in trials for row in rows.get(t.id, ()) if row.epoch == t.best_epoch}
-        ranked = sorted(trials, key=lambda trial: _rank(trial, maximize=sweep.maximizes))
+        ranked = sorted(trials, key=lambda trial: _rank(trial, sweep.goal))
         seconds = {trial_id: sum(row.seconds for row in of) for trial_id, of in rows.items()}
         return cls(sweep, tuple(ranked), last, best, seconds)
 
@@ -161,7 +162,7 @@ def _ranks(trial: Trial) -> bool:
     return trial.best_value is not None and trial.state is not TrialState.FAILED
 
 
-def _rank(trial: Trial, *, maximize: bool) -> tuple[bool, float, int]:
+def _rank(trial: Trial, goal: Goal) -> tuple[bool, float, int]:
     if trial.best_value is None or not _ranks(trial):
         return True, 0.0, trial.number
-    return False, -trial.best_value if maximize else trial.best_value, trial.number
+    return False, goal.sort_key(trial.best_value), trial.number

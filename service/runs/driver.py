@@ -88,7 +88,7 @@ class Driver:
     def _make_coordinator(self, past: SweepHistory) -> Coordinator:
         checkpoints = KeptCheckpoints(
             self.folder,
-            maximize=self.sweep.maximizes,
+            goal=self.sweep.goal,
             ended=[trial for trial in past.trials if trial.state.is_finished],
         )
 
@@ -249,7 +249,7 @@ class Driver:
             split_key=images.split_key,
             folder=str(self.folder / trial.id),
             metric=self.sweep.metric,
-            maximize=self.sweep.maximizes,
+            goal=self.sweep.goal,
             device=self.allotment.device,
             code=str(self.spec.folder),
             sharing=self._sharing(trial),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from search_spaces import Goal
 from service.ledgers import Trial, TrialState
 
 __all__ = ["KEPT", "KeptCheckpoints", "space_taken"]
@@ -21,8 +22,8 @@ class KeptCheckpoints:
     folder: the sweep's, with one folder for each trial. ended: the trials that had finished before.
     """
 
-    def __init__(self, folder: Path, *, maximize: bool, ended: Iterable[Trial] = ()) -> None:
-        self._folder, self._sign = folder, 1 if maximize else -1
+    def __init__(self, folder: Path, *, goal: Goal, ended: Iterable[Trial] = ()) -> None:
+        self._folder, self._goal = folder, goal
         self._best: list[Trial] = []
         for trial in ended:
             self.add(trial)
@@ -40,7 +41,7 @@ class KeptCheckpoints:
 
     def _rank(self, trial: Trial) -> tuple[float, int]:
         assert trial.best_value is not None
-        return -self._sign * trial.best_value, trial.number
+        return self._goal.sort_key(trial.best_value), trial.number
 
     def _clear(self, trial: Trial, but: str | None) -> None:
         for file in (self._folder / trial.id).glob(_FILES):

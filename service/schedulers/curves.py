@@ -35,7 +35,7 @@ class Curve:
         return self.total / self.count if self.count else math.nan
 
     def then(self, value: float) -> Curve:
-        """The course one epoch further on."""
+        """The curve one epoch further on."""
         if not math.isfinite(value):
             return replace(self, value=value)
         return Curve(
@@ -52,19 +52,19 @@ class Reports:
     """Reports in the order of recording. Where a trial reports an epoch again, the last counts."""
 
     def __init__(self, reports: Iterable[Report] = ()) -> None:
-        self._courses: dict[int, dict[int, Curve]] = {}
+        self._curves: dict[int, dict[int, Curve]] = {}
         for report in reports:
             self.add(report)
 
     def add(self, report: Report) -> None:
-        self._courses.setdefault(report.epoch, {})[report.number] = self.course(report)
+        self._curves.setdefault(report.epoch, {})[report.number] = self.curve(report)
 
-    def course(self, report: Report) -> Curve:
-        """The course of the report's trial, the report included, whether or not it was added."""
-        before = self._courses.get(report.epoch - 1, {}).get(report.number, Curve(number=report.number))
+    def curve(self, report: Report) -> Curve:
+        """The curve of the report's trial, the report included, whether or not it was added."""
+        before = self._curves.get(report.epoch - 1, {}).get(report.number, Curve(number=report.number))
         return before.then(report.value)
 
     def others(self, report: Report) -> list[Curve]:
-        """The courses up to the report's epoch of all other trials that have reported it, in order."""
-        reached = self._courses.get(report.epoch, {})
-        return [course for number, course in reached.items() if number != report.number]
+        """The curves up to the report's epoch of all other trials that have reported it, in order."""
+        reached = self._curves.get(report.epoch, {})
+        return [curve for number, curve in reached.items() if number != report.number]

@@ -9,7 +9,7 @@ from statistics import median
 
 import numpy as np
 
-from search_spaces import SweepSpec, rungs_below
+from search_spaces import Goal, SweepSpec, rungs_below
 from service.schedulers.brackets import Brackets
 from service.schedulers.curves import Report, Reports
 
@@ -54,7 +54,7 @@ class Asha(Scheduler):
     """
 
     brackets: Brackets
-    maximize: bool
+    goal: Goal
 
     @property
     def milestones(self) -> Sequence[int]:
@@ -67,7 +67,7 @@ class Asha(Scheduler):
         reached = [one.value for one in earlier.others(report) if self.brackets.of(one.number) == bracket]
         if len(reached) + 1 < factor:
             return False
-        scores = np.array([*reached, report.value]) * (1 if self.maximize else -1)
+        scores = np.array([*reached, report.value]) * self.goal.sign
         scores[~np.isfinite(scores)] = -np.inf
         keep = max(1, len(scores) // factor)
         better = int((scores[:-1] > scores[-1]).sum())
@@ -86,7 +86,7 @@ class MedianStopping(Scheduler):
 
     grace_epochs: int
     min_trials: int
-    maximize: bool
+    goal: Goal
 
     @property
     def milestones(self) -> Sequence[int]:
@@ -98,22 +98,21 @@ class MedianStopping(Scheduler):
         averages = [one.mean for one in earlier.others(report) if one.count]
         if len(averages) < self.min_trials:
             return False
-        course = earlier.course(report)
-        if self.maximize:
-            return course.highest < median(averages)
-        return course.lowest > median(averages)
+        curve = earlier.curve(report)
+        best = curve.highest if self.goal is Goal.MAXIMIZE else curve.lowest
+        return self.goal.is_better(median(averages), best)
 
 
 def build_scheduler(spec: SweepSpec) -> Scheduler:
     """The early stopping that a sweep file asks for."""
-    asked, epochs, maximize = spec.scheduler, spec.budget.epochs, spec.metric.goal == "maximize"
-    if asked.type == "asha":
-        factor = asked.reduction_factor
-        rungs = rungs_below(epochs, grace_epochs=asked.grace_epochs, reduction_factor=factor)
-        brackets = Brackets(count=asked.brackets, rungs=rungs, reduction_factor=factor, seed=spec.seed)
-        return Asha(epochs=epochs, brackets=brackets, maximize=maximize)
-    if asked.type == "median":
+    settings, epochs, goal = spec.scheduler, spec.budget.epochs, spec.metric.goal
+    if settings.type == "asha":
+        factor = settings.reduction_factor
+        rungs = rungs_below(epochs, grace_epochs=settings.grace_epochs, reduction_factor=factor)
+        brackets = Brackets(count=settings.brackets, rungs=rungs, reduction_factor=factor, seed=spec.seed)
+        return Asha(epochs=epochs, brackets=brackets, goal=goal)
+    if settings.type == "median":
         return MedianStopping(
-            epochs=epochs, grace_epochs=asked.grace_epochs, min_trials=asked.min_trials, maximize=maximize
+            epochs=epochs, grace_epochs=settings.grace_epochs, min_trials=settings.min_trials, goal=goal
         )
     return NoStopping(epochs=epochs)

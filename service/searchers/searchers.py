@@ -20,6 +20,7 @@ from search_spaces import (
     Domain,
     Entry,
     Fixed,
+    Goal,
     Point,
     Recipe,
     Space,
@@ -163,13 +164,13 @@ class TpeSearcher(SpaceSearcher):
     only on what was proposed and told before it.
     """
 
-    def __init__(self, space: Space, *, seed: int, maximize: bool, startup: int = 8) -> None:
+    def __init__(self, space: Space, *, seed: int, goal: Goal, startup: int = 8) -> None:
         super().__init__(space, seed=seed)
         self._startup = startup
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._study = optuna.create_study(direction="maximize" if maximize else "minimize")
+        self._study = optuna.create_study(direction=goal.value)
         self._open: dict[int, optuna.Trial] = {}
-        self._maximize = maximize
+        self._goal = goal
         self._drawn: tuple[Point, optuna.Trial] | None = None
 
     def _draws(self, number: int) -> Iterator[Point]:
@@ -213,7 +214,7 @@ class TpeSearcher(SpaceSearcher):
         for step, value in enumerate(values, start=1):
             trial.report(value, step)
         if state is TrialState.COMPLETED and values:
-            self._study.tell(trial, max(values) if self._maximize else min(values))
+            self._study.tell(trial, self._goal.best(values))
         elif state is TrialState.PRUNED and values:
             self._study.tell(trial, state=OptunaState.PRUNED)
         else:
@@ -222,14 +223,14 @@ class TpeSearcher(SpaceSearcher):
 
 def build_searcher(spec: SweepSpec, *, trials: int | None = None) -> Searcher:
     """The searcher that a sweep file asks for; trials: how many it was to have when it began, if not as many as now."""
-    seed, maximize = spec.search.seed, spec.metric.goal == "maximize"
+    seed = spec.search.seed
     if spec.search.algorithm == "points":
         return PointsSearcher(spec.points, longest_first=_runs_whole(spec))
     if spec.search.algorithm == "random":
         return RandomSearcher(spec.space, seed=seed)
     if spec.search.algorithm == "grid":
         return GridSearcher(spec.space, seed=seed, trials=trials or spec.budget.trials)
-    return TpeSearcher(spec.space, seed=seed, maximize=maximize)
+    return TpeSearcher(spec.space, seed=seed, goal=spec.metric.goal)
 
 
 def _runs_whole(spec: SweepSpec) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from search_spaces import Goal
 from service.ledgers import Sweep
 
 
@@ -27,7 +28,7 @@ def prepared_view(sweep: Sweep) -> PreparedView:
     state = {
         "searchFilter": f"tags.`meltpoint.sweep_id` = '{sweep.id}' and tags.`meltpoint.kind` = 'trial'",
         "orderByKey": f"metrics.`{best}`",
-        "orderByAsc": not sweep.maximizes,
+        "orderByAsc": sweep.goal is Goal.MINIMIZE,
         "runsHiddenMode": "SHOWALL",
         "selectedColumns": [f"metrics.`{best}`", *(f"params.`{name}`" for name in sweep.drawn)],
         "isAccordionReordered": True,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces import Goal
 from service.errors import (
     BackupError,
     LeaseError,
@@ -70,7 +71,7 @@ def ledger(url: str, clock: Ticks) -> Iterator[Ledger]:
 
 def new_sweep(ledger: Ledger, name: str = "cells") -> Sweep:
     return ledger.create_sweep(
-        name=name, spec_text="", spec_file="s.yaml", metric="val/accuracy", goal="maximize", seed=0, data={}, plan={}
+        name=name, spec_text="", spec_file="s.yaml", metric="val/accuracy", goal=Goal.MAXIMIZE, seed=0, data={}, plan={}
     )
 
 
@@ -85,7 +86,7 @@ def row(epoch: int, accuracy: float) -> EpochRow:
 
 
 def record(ledger: Ledger, trial: Trial, *rows: EpochRow, attempt: int = 1) -> Trial:
-    return ledger.record_epochs(trial.id, attempt=attempt, rows=rows, metric="val/accuracy", maximize=True)
+    return ledger.record_epochs(trial.id, attempt=attempt, rows=rows, metric="val/accuracy", goal=Goal.MAXIMIZE)
 
 
 def test_a_sweep_is_found_by_id_prefix_name_and_last(ledger: Ledger) -> None:

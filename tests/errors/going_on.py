@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from unittest import mock
 
+from search_spaces import Goal
 from service.ledgers import Ledger, SweepState
 from tests.errors.cases import Case, Section
 from tests.errors.folders import Folder
@@ -26,7 +27,7 @@ def sweep_in(*states: SweepState) -> Callable[[Ledger], None]:
                 spec_text=SPEC,
                 spec_file="sweep.yaml",
                 metric="val/loss",
-                goal="minimize",
+                goal=Goal.MINIMIZE,
                 seed=0,
                 data={},
                 plan={},

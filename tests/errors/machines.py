@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from unittest import mock
 
+from search_spaces import Goal
 from service.clocks import now_ms
 from service.ledgers import Ledger
 from tests.errors.cases import Case, Section, code
@@ -38,7 +39,14 @@ def two_sweeps(ledger: Ledger) -> None:
     for name in ("7f3a9c", "c4e01b"):
         with mock.patch("secrets.token_hex", return_value=name):
             ledger.create_sweep(
-                name="cells", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
+                name="cells",
+                spec_text="",
+                spec_file="",
+                metric="val/loss",
+                goal=Goal.MINIMIZE,
+                seed=0,
+                data={},
+                plan={},
             )
 
 

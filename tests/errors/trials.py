@@ -35,7 +35,7 @@ def trial(folder: Folder, space: str, *lines: str, before: Callable[[PreparedDat
         split_key=data.split_key,
         folder=str(folder.path / "trial"),
         metric=spec.metric.name,
-        maximize=spec.metric.goal == "maximize",
+        goal=spec.metric.goal,
         code=str(folder.path),
     )
     try:

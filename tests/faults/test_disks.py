@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from search_spaces import load_spec
+from search_spaces import Goal, load_spec
 from service.ledgers import Ledger, Message, Sweep
 from service.runs.runner import run_sweep
 from service.settings import Home
@@ -130,7 +130,7 @@ def _ledger_on(disk: Path) -> tuple[Ledger, Sweep]:
     """With one sweep."""
     ledger = Ledger.at(disk / "ledger.db", clock=int)
     sweep = ledger.create_sweep(
-        name="full", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
+        name="full", spec_text="", spec_file="", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data={}, plan={}
     )
     return ledger, sweep
 

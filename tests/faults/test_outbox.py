@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from search_spaces import Goal
 from service.ledgers import Ending, EpochRow, Ledger, SweepState, TrialState
 from service.settings import Home
 from service.tracking import Sender
@@ -117,7 +118,7 @@ def recorded(ledger: Ledger, name: str, trials: int = TRIALS) -> str:
         spec_text=f"name: {name}",
         spec_file="s.yaml",
         metric="val/accuracy",
-        goal="maximize",
+        goal=Goal.MAXIMIZE,
         seed=0,
         data={"name": "d", "digest": "0", "images": 1, "image_size": 8, "classes": {}, "source": "", "split": {}},
         plan={"budget.trials": trials},
@@ -140,7 +141,7 @@ def recorded(ledger: Ledger, name: str, trials: int = TRIALS) -> str:
                 attempt=1,
                 rows=[row],
                 metric="val/accuracy",
-                maximize=True,
+                goal=Goal.MAXIMIZE,
                 ending=Ending(state=TrialState.COMPLETED) if epoch == EPOCHS else None,
             )
     ledger.move_sweep(sweep.id, SweepState.COMPLETED)

@@ -39,7 +39,7 @@ def test_the_example_trains_end_to_end(tmp_path: Path, monkeypatch: pytest.Monke
         split_key=data.split_key,
         folder=str(tmp_path / "trial"),
         metric=spec.metric.name,
-        maximize=spec.metric.goal == "maximize",
+        goal=spec.metric.goal,
         code=str(spec.folder),
     )
     report = TrialTraining(plan).advance()

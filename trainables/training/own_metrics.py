@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from numbers import Real
 
-from search_spaces.sweeps import METRICS
+from search_spaces import METRICS, Metric
 from trainables.own_code import call_own, load_own, wrong_result
 from trainables.training.evaluation import Evaluation
 
@@ -15,7 +15,7 @@ __all__ = ["own_metrics", "with_own_metrics"]
 
 def own_metrics(name: str) -> tuple[str, ...]:
     """Of a published name such as `val/my_metrics:cost` the part that is own code; nothing for known metrics."""
-    return () if name in METRICS else (name.removeprefix("val/"),)
+    return () if name in METRICS else (Metric(name).measure,)
 
 
 def with_own_metrics(evaluation: Evaluation, names: Iterable[str]) -> Evaluation:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from search_spaces import Goal
+
 __all__ = ["Before", "TrialPlan"]
 
 Json = dict[str, Any]
@@ -30,7 +32,7 @@ class TrialPlan:
         report_at: epochs (from 1) after which to report at once.
         data, split_key: where the prepared images are, and which split of them.
         folder: where this trial keeps its best checkpoint and predictions.
-        metric, maximize: what "best" means.
+        metric, goal: name of the metric by which the best epoch is kept, and its direction.
         device: `cpu` or `cuda`.
         code: folder that modules of the user's own may lie in, or "".
         sharing: fields of a `SharingPlan`; None computes every activation anew.
@@ -45,7 +47,7 @@ class TrialPlan:
     split_key: str
     folder: str
     metric: str
-    maximize: bool
+    goal: Goal
     device: str = "cpu"
     code: str = ""
     sharing: Json | None = None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces import Recipe
+from search_spaces import Metric, Recipe
 from trainables.activations import SharingPlan
 from trainables.devices.tensors import NestedTensors
 from trainables.errors import CheckpointError
@@ -138,11 +138,8 @@ class TrialTraining:
         return replace(result, val=with_own_metrics(result.val, own_metrics(self.plan.metric)))
 
     def _keep_if_best(self, result: EpochResult) -> None:
-        value = result.val.metrics[self.plan.metric.removeprefix("val/")]
-        if not math.isfinite(value):
-            return
-        better = value > self._best if self.plan.maximize else value < self._best
-        if math.isnan(self._best) or better:
+        value = result.val.metrics[Metric(self.plan.metric).measure]
+        if math.isfinite(value) and self.plan.goal.is_better(value, self._best):
             self._best, self._kept_at = value, result.epoch
             self._unwritten = _Kept(epoch=result.epoch, state=self._state(), val=result.val)
 

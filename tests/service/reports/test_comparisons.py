@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from search_spaces import Goal
 from service.clocks import now_ms
 from service.commands import comparing
 from service.errors import SweepNotFoundError
@@ -47,7 +48,7 @@ def add(home: Home, name: str, value: float | None, *, text: str = SPEC, seed: i
         spec_text=text.replace("NAME", name),
         spec_file="s.yaml",
         metric="val/accuracy",
-        goal="maximize",
+        goal=Goal.MAXIMIZE,
         seed=seed,
         data=DATA | data,
         plan={"search.seed": seed, "space.drawn": []},
@@ -58,7 +59,7 @@ def add(home: Home, name: str, value: float | None, *, text: str = SPEC, seed: i
     trial = ledger.start_attempt(trial.id)
     if value is not None:
         row = EpochRow(epoch=1, seconds=2.5, recorded_at=1, readings={"val": {"accuracy": value}})
-        ledger.record_epochs(trial.id, attempt=1, rows=[row], metric="val/accuracy", maximize=True)
+        ledger.record_epochs(trial.id, attempt=1, rows=[row], metric="val/accuracy", goal=Goal.MAXIMIZE)
     ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
     ledger.move_sweep(sweep.id, SweepState.COMPLETED)
     ledger.close()

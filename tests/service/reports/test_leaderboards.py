@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces import Goal
 from service.ledgers import Ending, EpochRow, Ledger, Sweep, TrialState
 from service.reports import Leaderboard
 
@@ -21,9 +22,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger.close()
 
 
-def new_sweep(ledger: Ledger, goal: str = "maximize") -> Sweep:
+def new_sweep(ledger: Ledger, goal: Goal = Goal.MAXIMIZE) -> Sweep:
     plan = {"space.drawn": ["optimizer.name", "optimizer.lr"]}
-    metric = "val/accuracy" if goal == "maximize" else "val/loss"
+    metric = "val/accuracy" if goal is Goal.MAXIMIZE else "val/loss"
     return ledger.create_sweep(
         name="<b>", spec_text="", spec_file="", metric=metric, goal=goal, seed=0, data={}, plan=plan
     )
@@ -37,7 +38,7 @@ def add(ledger: Ledger, sweep: Sweep, number: int, state: TrialState, *values: f
         EpochRow(epoch=e, seconds=2.0, recorded_at=e, readings={"val": {sweep.metric.removeprefix("val/"): value}})
         for e, value in enumerate(values, start=1)
     ]
-    ledger.record_epochs(trial.id, attempt=attempt, rows=rows, metric=sweep.metric, maximize=sweep.maximizes)
+    ledger.record_epochs(trial.id, attempt=attempt, rows=rows, metric=sweep.metric, goal=sweep.goal)
     ending = Ending(state=state, error="nan" if state is TrialState.FAILED else None)
     ledger.finish_trial(trial.id, attempt=attempt, ending=ending)
     return trial.id
@@ -57,7 +58,7 @@ def test_best_first_ties_by_number_failed_last(ledger: Ledger) -> None:
 
 
 def test_a_lower_loss_is_better(ledger: Ledger) -> None:
-    sweep = new_sweep(ledger, goal="minimize")
+    sweep = new_sweep(ledger, goal=Goal.MINIMIZE)
     worse = add(ledger, sweep, 0, TrialState.COMPLETED, 0.7)
     better = add(ledger, sweep, 1, TrialState.COMPLETED, 0.9, 0.5, 0.6)
     board = Leaderboard.read(ledger, sweep)

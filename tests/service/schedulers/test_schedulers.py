@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces import parse_spec, rungs_below
+from search_spaces import Goal, parse_spec, rungs_below
 from service.schedulers import NoStopping, Report, Reports, Scheduler, build_scheduler
 from service.schedulers.brackets import Brackets
 from service.schedulers.schedulers import Asha, MedianStopping
@@ -46,13 +46,15 @@ def asha(*, grace: int = 1, factor: int = 3, maximize: bool = True, brackets: in
     rungs = rungs_below(EPOCHS, grace_epochs=grace, reduction_factor=factor)
     return Asha(
         epochs=EPOCHS,
-        maximize=maximize,
+        goal=Goal.MAXIMIZE if maximize else Goal.MINIMIZE,
         brackets=Brackets(count=brackets, rungs=rungs, reduction_factor=factor, seed=seed),
     )
 
 
 def rule(*, grace: int = 1, min_trials: int = 1, maximize: bool = True) -> MedianStopping:
-    return MedianStopping(epochs=EPOCHS, grace_epochs=grace, min_trials=min_trials, maximize=maximize)
+    return MedianStopping(
+        epochs=EPOCHS, grace_epochs=grace, min_trials=min_trials, goal=Goal.MAXIMIZE if maximize else Goal.MINIMIZE
+    )
 
 
 def run_rung(asha: Asha, scores: list[float], epoch: int = 1) -> list[bool]:

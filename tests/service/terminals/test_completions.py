@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces import Goal
 from service.clocks import now_ms
 from service.ledgers import Ledger
 
@@ -25,7 +26,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "home").mkdir()
     ledger = Ledger.at(place / "home" / "ledger.db", clock=now_ms)
     ledger.create_sweep(
-        name="cells", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
+        name="cells", spec_text="", spec_file="", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data={}, plan={}
     )
     ledger.close()
     told = subprocess.run([BIN / "meltpoint", "completion", "bash"], capture_output=True, timeout=60, check=True)

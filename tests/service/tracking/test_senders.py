@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces import Goal
 from service.ledgers import Ledger, Message, Sweep, SweepState
 from service.runs.mlflow_helper import _Behind
 from service.tracking import Sender, senders
@@ -46,7 +47,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def new_sweep(ledger: Ledger) -> Sweep:
     return ledger.create_sweep(
-        name="x", spec_text="", spec_file="", metric="val/loss", goal="minimize", seed=0, data={}, plan={}
+        name="x", spec_text="", spec_file="", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data={}, plan={}
     )
 
 

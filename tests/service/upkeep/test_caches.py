@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search_spaces import DataSpec, SpecError
+from search_spaces import DataSpec, Goal, SpecError
 from service.clocks import now_ms
 from service.commands import caching
 from service.file_locks import try_lock
@@ -98,7 +98,7 @@ def test_what_is_being_written_stays(home: Home) -> None:
 
 def sweep_on(home: Home, ledger: Ledger, data: dict[str, object]) -> str:
     sweep = ledger.create_sweep(
-        name="s", spec_text="", spec_file="s", metric="val/loss", goal="minimize", seed=0, data=data, plan={}
+        name="s", spec_text="", spec_file="s", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data=data, plan={}
     )
     return ledger.move_sweep(sweep.id, SweepState.RUNNING).id
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from search_spaces import Goal
 from tests.own_modules import Write
 from trainables.processes import Forked, ForkedError, ForkServer, Rendezvous
 from trainables.stores.prepared import PreparedData
@@ -49,7 +50,7 @@ def plan(tiny: PreparedData, folder: Path, epochs: int = 2) -> dict[str, object]
         split_key=tiny.split_key,
         folder=str(folder),
         metric="val/accuracy",
-        maximize=True,
+        goal=Goal.MAXIMIZE,
     )
     return vars(told)
 

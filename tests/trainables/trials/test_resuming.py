@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces import Goal
 from tests.own_modules import Write
 from trainables.processes import ForkedError, ForkServer, Rendezvous
 from trainables.stores.prepared import PreparedData
@@ -35,7 +36,7 @@ def plan(tiny: PreparedData, folder: Path, **more: object) -> TrialPlan:
         split_key=tiny.split_key,
         folder=str(folder),
         metric="val/loss",
-        maximize=False,
+        goal=Goal.MINIMIZE,
     )
     return replace(told, **more)  # type: ignore[arg-type]
 
@@ -66,7 +67,7 @@ def test_a_damaged_newest_checkpoint_is_seen_and_the_one_before_used(
 ) -> None:
     whole = TrialTraining(plan(tiny, tmp_path / "whole"))
     expected = [whole.advance()["history"][0]["readings"] for _ in range(4)]
-    first = TrialTraining(plan(tiny, tmp_path / "cut", metric="val/accuracy", maximize=True))
+    first = TrialTraining(plan(tiny, tmp_path / "cut", metric="val/accuracy", goal=Goal.MAXIMIZE))
     reports = [first.advance() for _ in range(3)]
     before = _before(reports[-1], reports)
     assert before.latest is not None
