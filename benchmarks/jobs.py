@@ -31,10 +31,10 @@ class Job:
     def of(cls, spec: SweepSpec, *, scratch: Path) -> Job:
         """The job of a sweep file whose algorithm is `points` and whose images are files."""
         from trainables.datasets.sources import load_table
-        from trainables.stores.prepared import prepare
+        from trainables.stores.prepared import prepare_data
 
         table = load_table(spec.data.source, base_dir=spec.folder, root=spec.data.root)
-        data = prepare(spec.data, base_dir=spec.folder, root=scratch)
+        data = prepare_data(spec.data, base_dir=spec.folder, root=scratch)
         assert not data.skipped, data.skipped
         return cls(
             name=spec.name,

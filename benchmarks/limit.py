@@ -37,12 +37,12 @@ from service.clocks import now_ms
 from service.ledgers import Ledger
 from service.settings import Home
 from trainables.activations.prefixes import frozen_prefix
-from trainables.augmentations import view_kinds
-from trainables.datasets.images import decode
+from trainables.augmentations import group_by_view_kind
+from trainables.datasets.images import decode_image
 from trainables.datasets.sources import load_table
 from trainables.devices import keep_freed_memory
 from trainables.devices.devices import CPU
-from trainables.stores.prepared import PreparedData, prepare
+from trainables.stores.prepared import PreparedData, prepare_data
 from trainables.training.evaluation import score
 from trainables.training.trainer import Trainer
 
@@ -89,7 +89,7 @@ def main() -> None:
         home = Path(scratch) / "home"
         cold = _run(mix, home)
         warm = sorted((_run(mix, home) for _ in range(told.warm)), key=lambda taken: taken.window)
-        data = prepare(spec.data, base_dir=spec.folder, root=home / "data")
+        data = prepare_data(spec.data, base_dir=spec.folder, root=home / "data")
         print("measuring unique work", file=sys.stderr, flush=True)
         rows, unique = _unique(spec, data)
     about = machines.describe()
@@ -156,7 +156,7 @@ def _unique(spec: SweepSpec, data: PreparedData) -> tuple[int, Unique]:
         evaluations += spec.budget.epochs * evaluation
     table = load_table(spec.data.source, base_dir=spec.folder, root=spec.data.root)
     images = table.images[:: max(1, len(table.images) // REPETITIONS)]
-    one = sum(_best(partial(decode, image, spec.data.image_size), 3) for image in images) / len(images)
+    one = sum(_best(partial(decode_image, image, spec.data.image_size), 3) for image in images) / len(images)
     return rows, Unique(decode=one * len(table.images), prefix=prefix, steps=steps, evaluations=evaluations)
 
 
@@ -171,7 +171,7 @@ def _prefix_work(spec: SweepSpec, data: PreparedData) -> tuple[int, float]:
             view = epoch % recipe.augment.views if recipe.augment.views else epoch
             wanted.append((recipe.augment.drawing, view, train))
         for policy, view, rows in wanted:
-            for kind, places in view_kinds(data.digests[rows], seed=spec.seed, policy=policy, view=view):
+            for kind, places in group_by_view_kind(data.digests[rows], seed=spec.seed, policy=policy, view=view):
                 for digest in data.digests[rows[places]].tolist():
                     key = (kind, digest)
                     deepest[key] = max(deepest.get(key, 0), recipe.freeze_depth)

@@ -26,7 +26,7 @@ from jobs import Job
 from search_spaces import Recipe, load_spec
 from service.plans.sharing import HELD_BYTES
 from trainables.activations import SharingPlan
-from trainables.stores.prepared import PreparedData, prepare
+from trainables.stores.prepared import PreparedData, prepare_data
 from trainables.training.trainer import Trainer
 
 MIX = Path(__file__).parent / "mixes" / "head.yaml"
@@ -42,7 +42,7 @@ def main() -> None:
     spec = load_spec(MIX)
     recipes = [recipe for recipe in spec.points if recipe.augment.policy == "none"]
     with tempfile.TemporaryDirectory(prefix="meltpoint-seeds-") as scratch:
-        data = prepare(spec.data, base_dir=spec.folder, root=Path(scratch) / "data")
+        data = prepare_data(spec.data, base_dir=spec.folder, root=Path(scratch) / "data")
         job = Job.of(spec, scratch=Path(scratch) / "job")
         depth, count = recipes[0].freeze_depth, float(len(recipes) * len(seeds))
         sharing = SharingPlan(

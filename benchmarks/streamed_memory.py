@@ -24,8 +24,8 @@ from PIL import Image
 
 from search_spaces import DataSpec, Recipe
 from search_spaces.documents import format_size, parse_size
-from trainables.augmentations.views import draw
-from trainables.stores.prepared import PreparedData, prepare
+from trainables.augmentations.views import draw_views
+from trainables.stores.prepared import PreparedData, prepare_data
 from trainables.training.trainer import Trainer
 
 SOURCE_PIXELS = 48
@@ -43,7 +43,7 @@ def main() -> int:
         folder = Path(name)
         warm = _write_set(folder / "warm", WARM_UP_IMAGES, train_every=WARM_UP_TRAIN_EVERY)
         warm_up = DataSpec(source=str(warm), image_size=size, memory=1)
-        _use(prepare(warm_up, base_dir=folder, root=folder / "prepared"))
+        _use(prepare_data(warm_up, base_dir=folder, root=folder / "prepared"))
         before = _peak_bytes()
         memory = None if options.decoded else budget
         started = time.perf_counter()
@@ -51,7 +51,7 @@ def main() -> int:
             source=str(_write_set(folder / "large", images, train_every=TRAIN_EVERY)), image_size=size, memory=memory
         )
         written = time.perf_counter()
-        data = prepare(spec, base_dir=folder, root=folder / "prepared")
+        data = prepare_data(spec, base_dir=folder, root=folder / "prepared")
         prepared = time.perf_counter()
         _use(data)
         trained = time.perf_counter()
@@ -91,7 +91,7 @@ def _use(data: PreparedData) -> None:
     order = np.random.default_rng(0).permutation(len(data.labels))
     for rows in np.split(order, range(BATCH, len(order), BATCH)):
         images = torch.from_numpy(data.images[rows]).permute(0, 3, 1, 2)
-        draw(images, data.digests[rows], seed=0, policy="flip", view=0)
+        draw_views(images, data.digests[rows], seed=0, policy="flip", view=0)
     recipe = Recipe.from_flat({"weights": "random", "batch_size": BATCH, "augment.policy": "flip"})
     Trainer(data, recipe, seed=0).run_epoch()
 

@@ -13,7 +13,7 @@ from search_spaces.errors import did_you_mean
 from service.errors import UsageError
 from service.formats import Format, counted
 from service.terminals import print_data, print_table, stderr
-from trainables.weights import weights_at_hand
+from trainables.weights import has_local_weights
 
 _GLOB: Final = "*?["
 _HEADER: Final = ("name", "family", "stages", "parameters", "multiply-adds", "image", "at hand", "weights")
@@ -29,7 +29,7 @@ def backbones(pattern: str | None, *, family: str | None, at_hand: bool, form: F
     if family is not None and family not in families:
         raise UsageError(f"--family {family}: no backbone is of it{did_you_mean(family, families)}")
     infos = sorted((info for info in infos if family in (None, info.family)), key=_order)
-    shown = [(info, weights_at_hand(info.name)) for info in infos]
+    shown = [(info, has_local_weights(info.name)) for info in infos]
     shown = [(info, here) for info, here in shown if here or not at_hand]
     if form is Format.TABLE:
         print_table(_HEADER, [_row(info, here) for info, here in shown])

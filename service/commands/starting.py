@@ -20,7 +20,7 @@ from search_spaces.schemas import TITLE, sweep_schema
 from service.errors import UsageError
 from service.formats import Format
 from service.terminals import print_data, stdout, working
-from trainables.weights import weights_at_hand
+from trainables.weights import has_local_weights
 
 SCHEMA_FILE: Final = "meltpoint.schema.json"
 _DEFAULT_DATA: Final = "digits"
@@ -63,7 +63,7 @@ def init(file: Path, data: str | None, *, force: bool, form: Format, console: Co
 def sweep_text(file: Path, source: str) -> str:
     """The commented sweep file over `source`."""
     template = Template((files("service") / "commands" / "sweep.template.yaml").read_text(encoding="utf-8"))
-    backbone = _PREFERRED if weights_at_hand(_PREFERRED) else _FALLBACK
+    backbone = _PREFERRED if has_local_weights(_PREFERRED) else _FALLBACK
     return template.substitute(
         schema=SCHEMA_FILE,
         file=file.name,

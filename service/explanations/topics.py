@@ -13,7 +13,7 @@ from search_spaces.records import AUGMENT_POLICIES, GROUPS, Prefix, Record, reco
 from search_spaces.schemas import SectionKey, section_keys
 from search_spaces.spaces import SHIPPED, shipped_document
 from search_spaces.sweeps import METRIC_INFOS
-from trainables.weights import weights_at_hand
+from trainables.weights import has_local_weights
 
 __all__ = ["PREFIXES", "TOPICS", "Fact", "Topic", "defaults_of", "find", "how", "users_of", "values_of"]
 
@@ -160,7 +160,7 @@ def _space(name: str) -> list[Fact]:
 
 def _backbone(name: str) -> list[Fact]:
     info = BACKBONES[name]
-    at_hand = "at hand" if weights_at_hand(name) else "not at hand"
+    at_hand = "at hand" if has_local_weights(name) else "not at hand"
     return [
         ("what", info.description),
         ("stages", f"{info.stages}: freeze_depth 0 to {info.stages}, or all"),

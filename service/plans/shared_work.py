@@ -9,7 +9,7 @@ from search_spaces import BACKBONES, Recipe, map_side
 from service.plans.estimates import Workload
 from service.plans.sharing import SharingSurvey
 from trainables.activations import Costs, DiskSpeed, Verdict, expected_uses, judge
-from trainables.augmentations import distinct_views
+from trainables.augmentations import count_distinct_views
 from trainables.measurements import DataCosts, StageCosts
 
 __all__ = ["SharedWork", "Sharing", "share_work"]
@@ -100,7 +100,7 @@ def _of(
 ) -> Iterator[SharedWork]:
     depth = recipe.freeze_depth
     plan = survey.plan(recipe)
-    views = distinct_views(recipe.augment.drawing, recipe.augment.views or epochs)
+    views = count_distinct_views(recipe.augment.drawing, recipe.augment.views or epochs)
     trained = (recipe.shared_views, plan.trials, views, work.train, data.views[recipe.augment.drawing])
     for policy, expected, different, images, drawing in (
         *(() if recipe.shared_views is None else (trained,)),

@@ -11,7 +11,7 @@ from search_spaces.backbones import stage_count
 from service.ledgers import Json
 from service.settings import Home
 from trainables.activations import SharingPlan
-from trainables.stores import Machine
+from trainables.stores import Capacity
 
 MOST_BYTES = 20_000_000_000
 FREE_SHARE = 0.25
@@ -72,7 +72,7 @@ def cache_limit(spec: SweepSpec, home: Home) -> int:
     """`data.cache`, else a quarter of the free disk and at most 20 GB."""
     if spec.data.cache is not None:
         return spec.data.cache
-    return min(MOST_BYTES, int(Machine.of(home.root).free_disk * FREE_SHARE))
+    return min(MOST_BYTES, int(Capacity.measure(home.root).free_disk * FREE_SHARE))
 
 
 def _body(recipe: Recipe) -> _Body:

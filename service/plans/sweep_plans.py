@@ -25,10 +25,10 @@ from service.searchers import build_searcher
 from service.settings import Home
 from trainables.activations import disk_speed
 from trainables.devices.devices import resolve_device
-from trainables.devices.peaks import resident_bytes
+from trainables.devices.peaks import measure_resident_bytes
 from trainables.measurements import DataCosts, StageCosts, measure_data, measure_stages
 from trainables.stores.prepared import DataSurvey, survey_data
-from trainables.weights import weights_at_hand
+from trainables.weights import has_local_weights
 from trainables.weights.weights import check_weights
 
 __all__ = ["Measured", "SweepPlan", "WeightsNeed", "plan_sweep"]
@@ -195,7 +195,7 @@ def _need(backbone: str, weights: str, image_size: int) -> WeightsNeed:
     """Raises MeltpointError where the weights cannot be used; those that must be fetched first are not fetched."""
     info = BACKBONES.get(backbone)
     elsewhere = info is not None and info.weights_source.startswith(("url:", "hub:"))
-    if weights != "pretrained" or info is None or not elsewhere or weights_at_hand(backbone):
+    if weights != "pretrained" or info is None or not elsewhere or has_local_weights(backbone):
         check_weights(backbone, weights, image_size=image_size)
         return WeightsNeed(backbone=backbone, weights=weights, download=0)
     check_weights(backbone, "random", image_size=image_size)
@@ -228,7 +228,7 @@ def _measure(
     sources = [survey.table.images[row] for row in rows]
     policies = dict.fromkeys(recipe.augment.drawing for recipe in recipes)
     data, images = measure_data(sources, spec.data.image_size, policies)
-    process = resident_bytes(torch.device("cpu"))
+    process = measure_resident_bytes(torch.device("cpu"))
     groups = _groups(recipes)
     fetched = {need.backbone for need in weights if need.download}
     stages = []

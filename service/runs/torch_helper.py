@@ -21,7 +21,7 @@ from service.settings import Home
 from trainables.activations import SharingPlan
 from trainables.datasets import ImageTable
 from trainables.devices import Gpu
-from trainables.stores.prepared import PreparedData, Progress, prepare_for, read_table, summarize
+from trainables.stores.prepared import PreparedData, Progress, prepare_for_backbones, read_table, summarize_data
 from trainables.training import own_metrics, with_own_metrics
 from trainables.training.trainer import Trainer
 from trainables.weights.weights import check_weights
@@ -61,10 +61,12 @@ class TorchHelper:
         """Decode the admitted images, or find them decoded. Raises DataError."""
         assert self._table is not None
         backbones = dict.fromkeys(str(backbone) for backbone, _ in weights_used(self._spec))
-        self._data = prepare_for(self._table, self._spec.data, backbones, root=self._home.data, progress=progress)
+        self._data = prepare_for_backbones(
+            self._table, self._spec.data, backbones, root=self._home.data, progress=progress
+        )
         sets = {name: ImageSet(folder=str(d.folder), split_key=d.split_key) for name, d in self._data.items()}
         skipped = next(iter(self._data.values())).skipped
-        return ImageSets(of=sets, summary=summarize(self._data.values()), skipped=skipped)
+        return ImageSets(of=sets, summary=summarize_data(self._data.values()), skipped=skipped)
 
     def load(self, best: Trial, sharing: Json) -> None:
         """Make the model of a trial as its best epoch left it. Raises CheckpointError."""

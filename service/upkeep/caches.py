@@ -16,7 +16,7 @@ from service.ledgers import Json, Ledger, Sweep, SweepState
 from service.runs.leases import mark_interrupted
 from service.settings import Home
 from trainables.activations import stored_entries
-from trainables.stores import removable
+from trainables.stores import lock_for_removal
 
 __all__ = ["KINDS", "CacheKind", "CachedFolder", "due", "list_cache", "remove"]
 
@@ -195,7 +195,7 @@ def remove(cached: CachedFolder) -> bool:
     """
     path = cached.path
     if not path.name.startswith(_TRASH):
-        with removable(_guarded(path)) as ours:
+        with lock_for_removal(_guarded(path)) as ours:
             if not ours:
                 return False
             aside = path.with_name(f"{_TRASH}{path.name}-{os.getpid()}")

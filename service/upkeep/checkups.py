@@ -283,10 +283,10 @@ def examine_ray_start(where: Surroundings) -> Iterator[Finding]:
 
 
 def _weights(_: Surroundings) -> Iterator[Finding]:
-    from trainables.weights import weights_at_hand
+    from trainables.weights import has_local_weights
 
     packaged = [name for name, info in BACKBONES.items() if info.weights_package]
-    here = [name for name in packaged if weights_at_hand(name)]
+    here = [name for name in packaged if has_local_weights(name)]
     if here:
         yield Finding(name="weights", text=f"installed: {', '.join(here)}")
     else:

@@ -28,7 +28,7 @@ from service.settings import Home
 from service.terminals import stderr
 from service.terminals.console_listener import ConsoleListener
 from service.tracking.trackers import Tracker
-from trainables.stores.prepared import PreparedData, prepare
+from trainables.stores.prepared import PreparedData, prepare_data
 from trainables.training.checkpoints import load_checkpoint
 
 
@@ -157,7 +157,7 @@ def test_registering_a_model_leaves_the_process_tracking_as_it_did(finished_swee
 
 def _data_of(outcome: Outcome, home: Home) -> PreparedData:
     spec = parse_spec(outcome.sweep.spec_text, file=outcome.sweep.spec_file)
-    return prepare(spec.data, base_dir=Path(spec.file).parent, root=home.data)
+    return prepare_data(spec.data, base_dir=Path(spec.file).parent, root=home.data)
 
 
 def test_the_best_checkpoint_and_predictions_are_kept(finished_sweep: Outcome, home: Home) -> None:

@@ -18,7 +18,7 @@ from search_spaces.backbones import Interpolation
 from service.settings import Home
 from tests.errors.cases import meltpoint
 from tests.shipped_sets import letters_in_parquet, odd_files_in_folders, photos_in_folders, pictures_in_csv
-from trainables.datasets.images import decode
+from trainables.datasets.images import decode_image
 
 BILINEAR, BICUBIC, SMALL = "torchvision/resnet18", "timm/tf_efficientnet_lite0", "timm/test_efficientnet"
 
@@ -95,6 +95,6 @@ def check_served(outcome: dict[str, Any]) -> None:
     wanted: Interpolation = "bicubic" if outcome["best"]["recipe"]["backbone"] in (BICUBIC, SMALL) else "bilinear"
     assert model.metadata.metadata["interpolation"] == wanted
     whole = load_sample_images().images[0][:90, :120].copy()
-    as_trained = decode(whole, 32, wanted)
+    as_trained = decode_image(whole, 32, wanted)
     found = np.asarray(model.predict(whole[None]))
     np.testing.assert_allclose(found, np.asarray(model.predict(as_trained[None])), rtol=0, atol=1e-6)

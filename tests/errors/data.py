@@ -164,10 +164,12 @@ def without_elpv(folder: Folder) -> Sequence[str]:
 
 def damaged_store(folder: Folder) -> Sequence[str]:
     from search_spaces import DataSpec
-    from trainables.stores.prepared import prepare
+    from trainables.stores.prepared import prepare_data
 
     folder.photos()
-    kept = prepare(DataSpec(source="photos", image_size=32), base_dir=folder.path, root=folder.path / "home" / "data")
+    kept = prepare_data(
+        DataSpec(source="photos", image_size=32), base_dir=folder.path, root=folder.path / "home" / "data"
+    )
     (kept.folder / "images.npy").write_bytes(b"")
     return [*folder.sweep("photos")[:-1], "home"]
 

@@ -10,7 +10,7 @@ import torch
 from search_spaces import MeltpointError, load_spec
 from tests.errors.cases import Case, Section
 from tests.errors.folders import Folder
-from trainables.stores.prepared import PreparedData, prepare
+from trainables.stores.prepared import PreparedData, prepare_data
 from trainables.trials import TrialPlan
 from trainables.trials.trial import TrialTraining
 
@@ -24,7 +24,7 @@ def trial(folder: Folder, space: str, *lines: str, before: Callable[[PreparedDat
     folder.sweep("photos", f"space: {{{weights}, {space}}}", *lines)
     spec = load_spec(folder.path / "sweep.yaml")
     recipe = spec.space.recipe(spec.space.default())
-    data = prepare(spec.data.resized_for(recipe.backbone), base_dir=folder.path, root=folder.home / "data")
+    data = prepare_data(spec.data.resized_for(recipe.backbone), base_dir=folder.path, root=folder.home / "data")
     before(data)
     plan = TrialPlan(
         recipe=recipe.flat(),

@@ -11,21 +11,21 @@ import pytest
 
 from search_spaces import DataSpec
 from tests.own_modules import Write, write_module
-from trainables.stores.prepared import PreparedData, prepare
+from trainables.stores.prepared import PreparedData, prepare_data
 
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     """The 1,797 handwritten digits at 16 px."""
     folder = tmp_path_factory.mktemp("digits")
-    return prepare(DataSpec(source="digits", image_size=16), base_dir=folder, root=folder)
+    return prepare_data(DataSpec(source="digits", image_size=16), base_dir=folder, root=folder)
 
 
 @pytest.fixture(scope="session")
 def tiny(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     """`tiny_folder` at 32 px with the default split."""
     root = tmp_path_factory.mktemp("prepared")
-    return prepare(DataSpec(source=str(tiny_folder), image_size=32), base_dir=root, root=root)
+    return prepare_data(DataSpec(source=str(tiny_folder), image_size=32), base_dir=root, root=root)
 
 
 @pytest.fixture(scope="session")

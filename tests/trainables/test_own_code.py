@@ -11,11 +11,11 @@ from search_spaces import DataSpec, Recipe, load_spec
 from search_spaces.extensions import count_stages_by
 from tests.own_modules import Write, write_module
 from trainables.architectures import count_stages
-from trainables.augmentations.views import draw
+from trainables.augmentations.views import draw_views
 from trainables.datasets.sources import load_table
 from trainables.errors import DataError, OwnCodeError
 from trainables.own_code import load_own
-from trainables.stores.prepared import PreparedData, prepare
+from trainables.stores.prepared import PreparedData, prepare_data
 from trainables.training import own_metrics, with_own_metrics
 from trainables.training.evaluation import score
 from trainables.training.trainer import Trainer
@@ -29,7 +29,7 @@ def test_the_example_trains_end_to_end(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "path", list(sys.path))
     count_stages_by(count_stages)
     spec = load_spec(EXAMPLE)
-    data = prepare(spec.data, base_dir=spec.folder, root=tmp_path)
+    data = prepare_data(spec.data, base_dir=spec.folder, root=tmp_path)
     plan = TrialPlan(
         recipe=spec.space.recipe(spec.space.default()).flat(),
         seed=0,
@@ -57,7 +57,7 @@ def test_an_own_view_can_be_drawn_again(write: Write) -> None:
 
     def drawn(rows: slice, **changed: int) -> torch.Tensor:
         key = {"seed": 0, "view": 0, **changed}
-        return draw(images[rows], digests[rows], policy=f"{name}:shift", **key)
+        return draw_views(images[rows], digests[rows], policy=f"{name}:shift", **key)
 
     whole = drawn(slice(None))
     assert torch.equal(whole, drawn(slice(None)))
@@ -141,7 +141,7 @@ def test_an_own_augmentation_that_fails_is_named(write: Write, body: str, messag
     images = torch.zeros((1, 3, 8, 8), dtype=torch.uint8)
 
     with pytest.raises(OwnCodeError, match=rf"augment\.policy: {name}:vary: .*{message}"):
-        draw(images, np.zeros(1, np.uint64), seed=0, policy=f"{name}:vary", view=0)
+        draw_views(images, np.zeros(1, np.uint64), seed=0, policy=f"{name}:vary", view=0)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from trainables.activations.cache import ActivationCache, EntryKey
 from trainables.activations.entries import Rows
 from trainables.activations.prefixes import FrozenPrefix, frozen_prefix
 from trainables.activations.sharing import Costs, DiskSpeed, SharingPlan, Verdict, disk_speed, expected_uses, judge
-from trainables.augmentations import Blend, distinct_views, view_kinds
-from trainables.augmentations.views import draw
+from trainables.augmentations import Blend, count_distinct_views, group_by_view_kind
+from trainables.augmentations.views import draw_views
 from trainables.stores.prepared import PreparedData
 
 __all__ = ["Features"]
@@ -146,7 +146,7 @@ class Features:
         except OSError as error:
             cache.give_up(error)
             return
-        views = distinct_views(self._recipe.augment.drawing, self._recipe.augment.views or epochs)
+        views = count_distinct_views(self._recipe.augment.drawing, self._recipe.augment.views or epochs)
         mixed = self._recipe.mix.per_batch
         self.reason = "images are mixed before the frozen stages" if mixed else self.reason
         for verdicts, expected, different in (
@@ -177,11 +177,11 @@ class Features:
     def _pixels(self, rows: Indices, over: _Pass) -> Tensor:
         """uint8 (B, 3, H, W), in the layout of the array that they come from."""
         images = torch.from_numpy(self._data.images[rows]).permute(0, 3, 1, 2)
-        return draw(images, self._data.digests[rows], seed=self._seed, policy=over.policy, view=over.view)
+        return draw_views(images, self._data.digests[rows], seed=self._seed, policy=over.policy, view=over.view)
 
     def _kinds(self, rows: Indices, over: _Pass) -> list[tuple[str, Indices]]:
         digests = self._data.digests[rows]
-        return view_kinds(digests, seed=self._seed, policy=over.policy, view=over.view, scope=self._scope)
+        return group_by_view_kind(digests, seed=self._seed, policy=over.policy, view=over.view, scope=self._scope)
 
     def _batches(self, batches: Sequence[Indices], over: _Pass) -> Iterator[Tensor]:
         if self._prefix is None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from trainables.activations.entries import Rows
-from trainables.classifiers import Body, folded, pretrained_body
+from trainables.classifiers import Body, fold_norms, load_body
 from trainables.devices.precision import autocast
 from trainables.errors import DeviceMemoryError
 
@@ -57,7 +57,7 @@ class FrozenPrefix:
         self._images = IMAGES_AT_ONCE[device.type]
         self._body = copy.deepcopy(body)
         noise = torch.randn(2, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
-        self._body.stages = folded(body.stages, noise.to(memory_format=torch.channels_last))
+        self._body.stages = fold_norms(body.stages, noise.to(memory_format=torch.channels_last))
         self._body.to(device).to(memory_format=torch.channels_last)
         self._stages = self._body.stages
         self._layouts: dict[int, _Layout] = {}
@@ -181,7 +181,7 @@ def frozen_prefix(
     backbone: str, weights: str, *, image_size: int, precision: str, device: torch.device, seed: int, pooled: bool
 ) -> FrozenPrefix:
     """The prefix of these starting weights, kept for the trials to come. `seed` only counts for random weights."""
-    body = pretrained_body(backbone, weights=weights, image_size=image_size, seed=seed)
+    body = load_body(backbone, weights=weights, image_size=image_size, seed=seed)
     return FrozenPrefix(body, image_size=image_size, precision=precision, device=device, pooled=pooled)
 
 

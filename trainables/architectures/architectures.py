@@ -20,7 +20,7 @@ from trainables.architectures.own_backbones import build_own, cut_own, own_skele
 from trainables.architectures.shapes import Unfilled
 from trainables.architectures.torchvision_cuts import FAMILIES, family_of, resize_vit
 
-__all__ = ["Architecture", "architecture"]
+__all__ = ["Architecture", "find_architecture"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Architecture:
 
 
 @cache
-def architecture(backbone: str) -> Architecture:
+def find_architecture(backbone: str) -> Architecture:
     """The backbone of that name. Raises MeltpointError where there is none, or saying why it cannot be cut."""
     library, _, name = backbone.partition("/")
     if library == "torchvision" and (family := family_of(name)) is not None:
@@ -92,7 +92,7 @@ def _of_timm(name: str) -> Architecture:
     model = _skeleton(build)
     config = cast(dict[str, Any], model.pretrained_cfg)
     try:
-        plan = timm_cuts.plan(model, config["input_size"][-1])
+        plan = timm_cuts.plan_cut(model, config["input_size"][-1])
     except timm_cuts.UncutError as error:
         raise MeltpointError(f"backbone timm/{name} cannot be cut into stages: {error}") from error
     classifiers = config.get("classifier") or ()
@@ -100,7 +100,7 @@ def _of_timm(name: str) -> Architecture:
         family=type(model).__module__.rpartition(".")[2],
         build=build,
         resize=_resize_timm,
-        cut=partial(timm_cuts.cut, how=plan),
+        cut=partial(timm_cuts.cut_model, how=plan),
         head=sum(map(_weight_and_bias, [classifiers] if isinstance(classifiers, str) else classifiers), ()),
         skeleton=model,
     )

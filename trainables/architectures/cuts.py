@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Channels", "Cut", "FirstToken", "PatchTokens", "spliced"]
+__all__ = ["Channels", "Cut", "FirstToken", "PatchTokens", "splice"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +34,7 @@ class Channels(nn.Module):
         return features.permute(0, 3, 1, 2)
 
 
-def spliced(modules: Iterable[nn.Module]) -> nn.Sequential:
+def splice(modules: Iterable[nn.Module]) -> nn.Sequential:
     """One sequence of all modules; plain sequences among them are opened, modules that do nothing left out."""
     flat: list[nn.Module] = []
     for module in modules:

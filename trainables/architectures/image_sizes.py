@@ -9,11 +9,11 @@ import torch
 
 from search_spaces.backbones import BACKBONES
 from search_spaces.errors import MeltpointError
-from trainables.architectures.architectures import architecture
-from trainables.architectures.own_info import own_info
+from trainables.architectures.architectures import find_architecture
+from trainables.architectures.own_info import describe_own_backbone
 from trainables.architectures.shapes import ShapesOnly
 
-__all__ = ["check_image_size", "refusal"]
+__all__ = ["check_image_size", "find_refusal"]
 
 
 def check_image_size(backbone: str, image_size: int) -> None:
@@ -22,9 +22,9 @@ def check_image_size(backbone: str, image_size: int) -> None:
     Of the user's own, also where its stages do not lead to features.
     """
     if backbone not in BACKBONES:
-        own_info(backbone, image_size)
+        describe_own_backbone(backbone, image_size)
         return
-    reason = refusal(backbone, image_size)
+    reason = find_refusal(backbone, image_size)
     if reason is not None:
         native = BACKBONES[backbone].input_size
         raise MeltpointError(
@@ -33,9 +33,9 @@ def check_image_size(backbone: str, image_size: int) -> None:
 
 
 @cache
-def refusal(backbone: str, image_size: int) -> str | None:
+def find_refusal(backbone: str, image_size: int) -> str | None:
     """Why `backbone` cannot take images of this size; None where it can."""
-    arch = architecture(backbone)
+    arch = find_architecture(backbone)
     model = copy.deepcopy(arch.skeleton)
     try:
         arch.resize(model, image_size)

@@ -7,10 +7,10 @@ from typing import Any
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-__all__ = ["Counting"]
+__all__ = ["MultiplyAddCounter"]
 
 
-class Counting(TorchDispatchMode):
+class MultiplyAddCounter(TorchDispatchMode):
     """Adds up the multiply-adds of what runs inside, by torch's own formulas; quicker than its FlopCounterMode."""
 
     def __init__(self) -> None:

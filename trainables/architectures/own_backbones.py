@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures.cuts import Cut, spliced
+from trainables.architectures.cuts import Cut, splice
 from trainables.errors import OwnCodeError
 from trainables.own_code import call_own, importable_from, load_own, own_error, wrong_result
 
@@ -29,7 +29,7 @@ __all__ = [
     "can_be_pretrained",
     "count_stages",
     "cut_own",
-    "own_pretrained",
+    "load_own_pretrained",
     "own_skeleton",
 ]
 
@@ -85,7 +85,7 @@ def own_skeleton(name: str) -> nn.Sequential:
     return first.to("meta").eval()
 
 
-def own_pretrained(name: str) -> Mapping[str, Tensor]:
+def load_own_pretrained(name: str) -> Mapping[str, Tensor]:
     """The tensors that the function loads when it is called with `pretrained=True`, by the modules' own names.
 
     Raises OwnCodeError where it has no such parameter, or pays no heed to it.
@@ -101,7 +101,7 @@ def own_pretrained(name: str) -> Mapping[str, Tensor]:
 
 def cut_own(model: nn.Module) -> Cut:
     """The stages of a built own backbone."""
-    return Cut(stages=tuple(spliced([stage]) for stage in cast(nn.Sequential, model)), pool=_MeanOfMaps())
+    return Cut(stages=tuple(splice([stage]) for stage in cast(nn.Sequential, model)), pool=_MeanOfMaps())
 
 
 class _MeanOfMaps(nn.Module):

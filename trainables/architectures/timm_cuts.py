@@ -17,17 +17,17 @@ import torch
 from timm.layers import ClassifierHead, SelectAdaptivePool2d
 from torch import Tensor, nn
 
-from trainables.architectures.cuts import Cut, spliced
+from trainables.architectures.cuts import Cut, splice
 from trainables.architectures.shapes import ShapesOnly
 from trainables.architectures.timm_groups import UncutError, parameter_stages, refuse_unless
 
-__all__ = ["Plan", "UncutError", "cut", "plan"]
+__all__ = ["CutPlan", "UncutError", "cut_model", "plan_cut"]
 
 _HARMLESS: Final = (nn.Identity, nn.Dropout, nn.Flatten, nn.AdaptiveAvgPool2d, ClassifierHead)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class CutPlan:
     """How a model is cut: for each stage the names of the modules that run by themselves, in order.
 
     head: the modules between the feature maps and the classifier.
@@ -86,7 +86,7 @@ class _Tail(nn.Module):
         return pooled
 
 
-def plan(model: nn.Module, image_size: int) -> Plan:
+def plan_cut(model: nn.Module, image_size: int) -> CutPlan:
     """How to cut `model`, which is on the meta device, in eval mode and without a classifier.
 
     Raises UncutError saying why where it cannot be cut.
@@ -110,7 +110,7 @@ def plan(model: nn.Module, image_size: int) -> Plan:
     refuse_unless(tail is None or tail == max(stages), "its head has parameters of an early stage")
     refuse_unless(sorted(stages) == list(range(max(stage_of.values()) + 1)), "not every stage has modules of its own")
     plain = tail is None and shape[1] == features and len(shape) == 4 and _is_mean(model, head)
-    return Plan(
+    return CutPlan(
         stages=tuple(tuple(stages[number]) for number in sorted(stages)),
         head=tuple(call.name for call in head),
         shelled=shelled,
@@ -120,7 +120,7 @@ def plan(model: nn.Module, image_size: int) -> Plan:
     )
 
 
-def cut(model: nn.Module, how: Plan) -> Cut:
+def cut_model(model: nn.Module, how: CutPlan) -> Cut:
     """The parts of `model`, which `how` was made for; the model itself is of no use afterwards."""
     alone = {name for stage in how.stages for name in stage}
     parts = [[model.get_submodule(name) for name in stage] for stage in how.stages]
@@ -132,10 +132,10 @@ def cut(model: nn.Module, how: Plan) -> Cut:
     if how.tail:
         parts[-1].append(pool)
         pool = nn.Identity()
-    return Cut(stages=tuple(spliced(part) for part in parts), pool=pool)
+    return Cut(stages=tuple(splice(part) for part in parts), pool=pool)
 
 
-def _others(model: nn.Module, how: Plan) -> set[str]:
+def _others(model: nn.Module, how: CutPlan) -> set[str]:
     """The modules that the head does not use."""
     kept = {part for name in how.head for part in _and_parents(name)}
     return {

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
-from trainables.architectures.cuts import Channels, Cut, FirstToken, PatchTokens, spliced
+from trainables.architectures.cuts import Channels, Cut, FirstToken, PatchTokens, splice
 
 __all__ = ["FAMILIES", "Family", "family_of", "resize_vit"]
 
@@ -47,11 +47,11 @@ def _vectors(stages: list[nn.Sequential]) -> Cut:
 def _resnet(model: nn.Module) -> Cut:
     part = _part(model)
     stem = nn.Sequential(part["conv1"], part["bn1"], part["relu"], part["maxpool"])
-    return _pooled([stem, *(spliced([part[f"layer{number}"]]) for number in range(1, 5))])
+    return _pooled([stem, *(splice([part[f"layer{number}"]]) for number in range(1, 5))])
 
 
 def _efficientnet(model: nn.Module) -> Cut:
-    return _pooled([spliced([child]) for child in _features(model)])
+    return _pooled([splice([child]) for child in _features(model)])
 
 
 def _mobilenet(model: nn.Module) -> Cut:
@@ -71,10 +71,10 @@ def _mobilenet_v3(model: nn.Module) -> Cut:
 def _convnext(model: nn.Module) -> Cut:
     """Stem, then each downsampling with its blocks; the norm behind the pool belongs to the last stage."""
     stem, first, *rest = _features(model)
-    pairs = [spliced(rest[start : start + 2]) for start in range(0, len(rest), 2)]
+    pairs = [splice(rest[start : start + 2]) for start in range(0, len(rest), 2)]
     norm = next(_part(model)["classifier"].children())
     pairs[-1].extend([nn.AdaptiveAvgPool2d(1), norm, nn.Flatten()])
-    return _vectors([spliced([stem]), spliced([first]), *pairs])
+    return _vectors([splice([stem]), splice([first]), *pairs])
 
 
 def _densenet(model: nn.Module) -> Cut:
@@ -100,7 +100,7 @@ def _vgg(model: nn.Module) -> Cut:
 
 def _regnet(model: nn.Module) -> Cut:
     part = _part(model)
-    return _pooled([spliced([part["stem"]]), *(spliced([block]) for block in part["trunk_output"].children())])
+    return _pooled([splice([part["stem"]]), *(splice([block]) for block in part["trunk_output"].children())])
 
 
 def _vit(model: nn.Module) -> Cut:
@@ -116,9 +116,9 @@ def _vit(model: nn.Module) -> Cut:
 def _swin(model: nn.Module) -> Cut:
     """Patches, then each merging with its blocks; maps have channels last, so the last stage turns them."""
     stem, first, *rest = _features(model)
-    pairs = [spliced(rest[start : start + 2]) for start in range(0, len(rest), 2)]
+    pairs = [splice(rest[start : start + 2]) for start in range(0, len(rest), 2)]
     pairs[-1].extend([_part(model)["norm"], Channels()])
-    return _pooled([spliced([stem]), spliced([first]), *pairs])
+    return _pooled([splice([stem]), splice([first]), *pairs])
 
 
 def resize_vit(model: nn.Module, image_size: int) -> None:

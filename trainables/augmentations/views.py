@@ -21,7 +21,15 @@ from search_spaces.extensions import is_own
 from trainables.augmentations.own_policies import OWN_DRAWS, own_policy
 from trainables.devices.threads import one_thread
 
-__all__ = ["OUTCOMES", "POLICIES", "PolicyInfo", "distinct_views", "draw", "find_policy", "view_kinds"]
+__all__ = [
+    "OUTCOMES",
+    "POLICIES",
+    "PolicyInfo",
+    "count_distinct_views",
+    "draw_views",
+    "find_policy",
+    "group_by_view_kind",
+]
 
 Draws = npt.NDArray[np.float64]
 
@@ -57,7 +65,7 @@ class PolicyInfo:
     outcomes: Callable[[Draws], npt.NDArray[np.int64]] | None = None
 
 
-def draw(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int) -> Tensor:
+def draw_views(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int) -> Tensor:
     """One view of each image.
 
     images: uint8 (B, 3, H, W), any memory layout; digests: uint64 (B,), the images' content digests.
@@ -85,7 +93,7 @@ def draw(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, policy: 
     return result
 
 
-def view_kinds(
+def group_by_view_kind(
     digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int, scope: str = ""
 ) -> list[tuple[str, npt.NDArray[np.int64]]]:
     """Which images have which kind of view: name of the kind, positions in `digests`.
@@ -106,7 +114,7 @@ def view_kinds(
     return [(OUTCOMES[one], np.flatnonzero(outcomes == one)) for one in np.unique(outcomes).tolist()]
 
 
-def distinct_views(policy: str, views: int) -> int:
+def count_distinct_views(policy: str, views: int) -> int:
     """How many different views of an image `views` drawings can give at most."""
     info = find_policy(policy)
     assert info is not None, policy

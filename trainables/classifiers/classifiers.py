@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from search_spaces.backbones import BACKBONES, BackboneInfo
 from search_spaces.errors import MeltpointError
 from search_spaces.records import Dropout, Head
-from trainables.architectures import Cut, architecture, check_image_size, own_info
+from trainables.architectures import Cut, check_image_size, describe_own_backbone, find_architecture
 from trainables.classifiers.heads import build_head
 from trainables.classifiers.pools import build_pool
 from trainables.classifiers.stochastic_depth import drop_paths
 from trainables.devices.devices import CPU, seeded
 from trainables.weights.weights import load_weights
 
-__all__ = ["Body", "Classifier", "build_classifier", "check_pool", "pretrained_body"]
+__all__ = ["Body", "Classifier", "build_classifier", "check_pool", "load_body"]
 
 _BODIES_KEPT = 2
 
@@ -181,7 +181,7 @@ def build_classifier(
     not fit.
     """
     head, dropout = head or Head(), dropout or Dropout()
-    body = pretrained_body(backbone, weights=weights, image_size=image_size, seed=seed)
+    body = load_body(backbone, weights=weights, image_size=image_size, seed=seed)
     info = _info(backbone, image_size)
     stages = tuple(
         cast(nn.Sequential, stage if number < freeze_depth else copy.deepcopy(stage))
@@ -202,7 +202,7 @@ def build_classifier(
         )
 
 
-def pretrained_body(backbone: str, *, weights: str, image_size: int | None, seed: int) -> Body:
+def load_body(backbone: str, *, weights: str, image_size: int | None, seed: int) -> Body:
     """The backbone with its starting weights, kept for the trials to come: never train or change it.
 
     `seed` counts for random weights only. Raises as `build_classifier`.
@@ -221,7 +221,7 @@ def check_pool(backbone: str, head: Head, image_size: int | None) -> None:
 @lru_cache(maxsize=_BODIES_KEPT)
 def _body(backbone: str, weights: str, image_size: int | None, seed: int, stamp: object) -> Body:
     """stamp: another one means that the weights' file has changed."""
-    arch = architecture(backbone)
+    arch = find_architecture(backbone)
     info = _info(backbone, image_size)
     tensors = None if weights == "random" else load_weights(backbone, weights)
     with seeded(CPU, seed):
@@ -236,7 +236,7 @@ def _body(backbone: str, weights: str, image_size: int | None, seed: int, stamp:
 
 
 def _info(backbone: str, image_size: int | None) -> BackboneInfo:
-    return BACKBONES[backbone] if backbone in BACKBONES else own_info(backbone, image_size or _OWN_SIZE)
+    return BACKBONES[backbone] if backbone in BACKBONES else describe_own_backbone(backbone, image_size or _OWN_SIZE)
 
 
 def _stamp(weights: str) -> object:

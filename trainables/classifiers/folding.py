@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["folded"]
+__all__ = ["fold_norms"]
 
 _TOLERANCE = 1e-3
 
 
-def folded(stages: nn.Sequential, images: Tensor) -> nn.Sequential:
+def fold_norms(stages: nn.Sequential, images: Tensor) -> nn.Sequential:
     """A copy of `stages`, in eval mode, whose BatchNorms are part of the convolutions that feed them.
 
     The scale and shift of a frozen BatchNorm are constants, so they multiply into the weights and bias before it

@@ -16,7 +16,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops import StochasticDepth
 
 from search_spaces.errors import MeltpointError
-from trainables.architectures import architecture
+from trainables.architectures import find_architecture
 
 __all__ = ["check_drop_path", "drop_paths", "residual_branches"]
 
@@ -40,7 +40,7 @@ def drop_paths(stages: Iterable[nn.Module], rate: float, *, backbone: str, first
 
 def check_drop_path(backbone: str) -> None:
     """Raise MeltpointError where no block of the backbone is known to be residual."""
-    arch = architecture(backbone)
+    arch = find_architecture(backbone)
     _branches(arch.cut(copy.deepcopy(arch.skeleton)).stages, backbone)
 
 

@@ -22,7 +22,7 @@ from trainables.datasets.files import RemoteFile
 from trainables.datasets.tables import ImageSource
 from trainables.errors import DataError
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "decode", "quiet_decoding"]
+__all__ = ["MAX_PIXELS", "SUFFIXES", "decode_image", "quiet_decoding"]
 
 MAX_PIXELS = 100_000_000
 SUFFIXES = frozenset(
@@ -34,7 +34,7 @@ _MODES: Final[Mapping[Interpolation, InterpolationMode]] = MappingProxyType(
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
-def decode(image: ImageSource, size: int, interpolation: Interpolation = "bilinear") -> npt.NDArray[np.uint8]:
+def decode_image(image: ImageSource, size: int, interpolation: Interpolation = "bilinear") -> npt.NDArray[np.uint8]:
     """The image as uint8 (size, size, 3) RGB: upright, over white where transparent, stretched to the square.
 
     image: a file here or behind a URI, or uint8 pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). The resize is

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["QuickDepthwise", "depthwise_way"]
+__all__ = ["QuickDepthwise", "depthwise_mode"]
 
 _KERNEL = 5
 """From this size on the weights' gradient is quicker as a convolution of its own: 1.4 to 7 times, for 5x5 and 7x7 with
 stride 1 on maps of 4 to 16 pixels a side, measured with AVX2. With 3x3, or a stride, oneDNN is as quick or quicker."""
 
 
-def depthwise_way(*trained: nn.Module) -> Callable[[], AbstractContextManager[Any]]:
+def depthwise_mode(*trained: nn.Module) -> Callable[[], AbstractContextManager[Any]]:
     """What to train them in: `QuickDepthwise` where it helps; else nothing, since it costs each call a little."""
     return QuickDepthwise if any(_helps(inner) for module in trained for inner in module.modules()) else nullcontext
 

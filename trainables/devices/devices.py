@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables.errors import DeviceError
 
-__all__ = ["CPU", "random_state", "resolve_device", "seeded", "set_random_state"]
+__all__ = ["CPU", "get_random_state", "resolve_device", "seeded", "set_random_state"]
 
 CPU = torch.device("cpu")
 
@@ -28,13 +28,13 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda", int(index or 0))
 
 
-def random_state(device: torch.device) -> list[Tensor]:
+def get_random_state(device: torch.device) -> list[Tensor]:
     """Where torch's generators stand: the CPU's, and that of a GPU if `device` is one."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
 
 
 def set_random_state(device: torch.device, state: list[Tensor]) -> None:
-    """The reverse of `random_state`."""
+    """The reverse of `get_random_state`."""
     torch.set_rng_state(state[0])
     if device.type == "cuda":
         torch.cuda.set_rng_state(state[1], device)
@@ -46,7 +46,7 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
 
     `torch.manual_seed` seeds all devices that there are, and takes longer than ten steps of a small head.
     """
-    before = random_state(device)
+    before = get_random_state(device)
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         with torch.cuda.device(device):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Peak", "peak_memory", "resident_bytes"]
+__all__ = ["Peak", "measure_resident_bytes", "peak_memory"]
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
@@ -43,7 +43,7 @@ def peak_memory(device: torch.device) -> Iterator[Peak]:
     peak.bytes = _highest()
 
 
-def resident_bytes(device: torch.device) -> int:
+def measure_resident_bytes(device: torch.device) -> int:
     """What this process occupies now, or torch on a GPU."""
     gc.collect()
     if device.type == "cuda":

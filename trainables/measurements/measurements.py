@@ -16,12 +16,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainables.augmentations.views import draw
+from trainables.augmentations.views import draw_views
 from trainables.classifiers import build_classifier
 from trainables.datasets import ImageSource
-from trainables.datasets.images import decode, quiet_decoding
+from trainables.datasets.images import decode_image, quiet_decoding
 from trainables.devices.devices import CPU
-from trainables.devices.peaks import resident_bytes
+from trainables.devices.peaks import measure_resident_bytes
 from trainables.devices.threads import one_thread
 from trainables.errors import DataError
 from trainables.measurements.probes import Probe
@@ -112,7 +112,7 @@ def measure_data(
 ) -> tuple[DataCosts, Images]:
     """Decode these few images and draw a view of each for every policy; also returns them, uint8 (B, size, size, 3).
 
-    Images that cannot be read are left out, as `prepare` would. Raises DataError where none can, and OwnCodeError
+    Images that cannot be read are left out, as `prepare_data` would. Raises DataError where none can, and OwnCodeError
     where a policy is the user's own and fails.
     """
     with one_thread(), quiet_decoding():
@@ -128,7 +128,7 @@ def _decoded(sources: Sequence[ImageSource], size: int) -> tuple[Images, float]:
     for source in sources:
         started = time.perf_counter()
         try:
-            images.append(decode(source, size))
+            images.append(decode_image(source, size))
         except DataError as error:
             failures.append(error)
         else:
@@ -142,7 +142,7 @@ def _view_seconds(images: Tensor, digests: npt.NDArray[np.uint64], policy: str, 
     times = []
     for view in range(_VIEWS):
         started = time.perf_counter()
-        draw(images, digests, seed=seed, policy=policy, view=view)
+        draw_views(images, digests, seed=seed, policy=policy, view=view)
         times.append(time.perf_counter() - started)
     return statistics.median(times) / len(images)
 
@@ -165,12 +165,12 @@ def measure_stages(
     Raises MeltpointError and WeightsError as build_classifier does.
     """
     place = device or CPU
-    resident = resident_bytes(place)
+    resident = measure_resident_bytes(place)
     started = time.perf_counter()
     model = build_classifier(backbone, classes=classes, weights=weights, image_size=int(images.shape[1]), seed=0)
     probe = Probe(model=model.to(place).to(memory_format=torch.channels_last), device=place, precision=precision)
     build = time.perf_counter() - started
-    built = max(0, resident_bytes(place) - resident)
+    built = max(0, measure_resident_bytes(place) - resident)
     chosen = _few(depths)
     part = seconds / (1 + 3 * len(chosen))
     pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(place)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures import architecture, check_image_size
+from trainables.architectures import check_image_size, find_architecture
 
 __all__ = ["GPU_OVERHEAD", "step_bytes"]
 
@@ -28,7 +28,7 @@ def step_bytes(backbone: str, *, image_size: int, depth: int, batch_size: int) -
     precision need less. Raises MeltpointError for a backbone that does not take images of `image_size` px.
     """
     check_image_size(backbone, image_size)
-    arch = architecture(backbone)
+    arch = find_architecture(backbone)
     model = copy.deepcopy(arch.skeleton)
     arch.resize(model, image_size)
     layers = arch.cut(model).whole()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from search_spaces.records import Adamw
 from trainables.classifiers import Classifier
-from trainables.devices.depthwise import depthwise_way
+from trainables.devices.depthwise import depthwise_mode
 from trainables.devices.peaks import peak_memory
 from trainables.devices.precision import autocast
 from trainables.training.balance import mean_loss
@@ -105,7 +105,7 @@ class Probe:
         trained = [one for one in self.model.parameters() if one.requires_grad]
         optimizer = build_optimizer(Adamw(), trained)
         labels = torch.zeros(len(pixels), dtype=torch.int64, device=self.device)
-        convolving = depthwise_way(self.model)
+        convolving = depthwise_mode(self.model)
 
         def frozen() -> Tensor:
             with torch.no_grad(), self._autocast():

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["FolderLock", "removable"]
+__all__ = ["FolderLock", "lock_for_removal"]
 
 
 class FolderLock:
     """A shared lock on a folder, let go when this object is, or when its process ends.
 
-    On a file system without locks nothing is held, and `removable` then says no. Raises OSError where the folder is
-    not there, or is moved away meanwhile.
+    On a file system without locks nothing is locked, and `lock_for_removal` then gives False. Raises OSError if the
+    folder is missing, or is moved away meanwhile.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,8 +47,8 @@ class FolderLock:
 
 
 @contextmanager
-def removable(folder: Path) -> Iterator[bool]:
-    """Whether nobody holds the folder or writes it; while entered, `prepare` keeps away and new holders wait."""
+def lock_for_removal(folder: Path) -> Iterator[bool]:
+    """Whether nobody holds the folder or writes it; while entered, `prepare_data` keeps away and new holders wait."""
     with contextlib.ExitStack() as stack:
         yield all(_ours(path, stack) for path in (folder.with_suffix(".lock"), folder))
 

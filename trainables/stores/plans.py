@@ -10,7 +10,7 @@ from typing import Literal
 
 from search_spaces.documents import format_size
 
-__all__ = ["Machine", "StoreMode", "StorePlan", "plan_store"]
+__all__ = ["Capacity", "StoreMode", "StorePlan", "plan_store"]
 
 StoreMode = Literal["decoded", "streamed"]
 
@@ -19,15 +19,15 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
+class Capacity:
     """What there is to spend, in bytes: free disk where prepared images lie, and memory in all."""
 
     free_disk: int
     memory: int
 
     @classmethod
-    def of(cls, folder: Path) -> Machine:
-        """This machine as it is now. `folder` may be yet to be made."""
+    def measure(cls, folder: Path) -> Capacity:
+        """Return what this machine has now. `folder` may be yet to be made."""
         there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
         return cls(free_disk=shutil.disk_usage(there).free, memory=_memory())
 
@@ -45,7 +45,7 @@ def plan_store(
     *,
     images: int,
     image_size: int,
-    machine: Machine,
+    capacity: Capacity,
     disk: int | None = None,
     memory: int | None = None,
     resizings: int = 1,
@@ -59,7 +59,7 @@ def plan_store(
     needed = images * image_size * image_size * 3 * resizings
     resized = "" if resizings == 1 else f", resized in {resizings} ways,"
     what = f"{images:,} images at {image_size} px{resized} take {format_size(needed)} decoded"
-    budgets = (_disk_budget(machine, disk), _memory_budget(machine, memory))
+    budgets = (_disk_budget(capacity, disk), _memory_budget(capacity, memory))
     for limit, name in budgets:
         if needed > limit:
             return StorePlan(mode="streamed", decoded_bytes=needed, reason=f"{what}, more than {name}")
@@ -67,19 +67,19 @@ def plan_store(
     return StorePlan(mode="decoded", decoded_bytes=needed, reason=f"{what}, within {within}")
 
 
-def _disk_budget(machine: Machine, disk: int | None) -> tuple[int, str]:
-    free = format_size(machine.free_disk)
+def _disk_budget(capacity: Capacity, disk: int | None) -> tuple[int, str]:
+    free = format_size(capacity.free_disk)
     if disk is None:
-        half = int(machine.free_disk * _FREE_SHARE)
+        half = int(capacity.free_disk * _FREE_SHARE)
         return half, f"half of the {free} of free disk"
-    if disk > machine.free_disk:
-        return machine.free_disk, f"the {free} of free disk (data.disk: {format_size(disk)})"
+    if disk > capacity.free_disk:
+        return capacity.free_disk, f"the {free} of free disk (data.disk: {format_size(disk)})"
     return disk, f"data.disk ({format_size(disk)})"
 
 
-def _memory_budget(machine: Machine, memory: int | None) -> tuple[int, str]:
+def _memory_budget(capacity: Capacity, memory: int | None) -> tuple[int, str]:
     if memory is None:
-        return machine.memory, f"the {format_size(machine.memory)} of memory"
+        return capacity.memory, f"the {format_size(capacity.memory)} of memory"
     return memory, f"data.memory ({format_size(memory)})"
 
 

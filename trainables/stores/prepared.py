@@ -20,7 +20,7 @@ from trainables.datasets.sources import load_table
 from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX
 from trainables.errors import DataError
 from trainables.stores.locks import FolderLock
-from trainables.stores.plans import Machine, StoreMode, StorePlan, plan_store
+from trainables.stores.plans import Capacity, StoreMode, StorePlan, plan_store
 from trainables.stores.streams import StreamedImages, read_sources
 from trainables.stores.writers import Progress, Skipped, hex_digest, store_key, write_store
 
@@ -28,10 +28,10 @@ __all__ = [
     "DataSurvey",
     "PreparedData",
     "Progress",
-    "prepare",
-    "prepare_for",
+    "prepare_data",
+    "prepare_for_backbones",
     "read_table",
-    "summarize",
+    "summarize_data",
     "survey_data",
 ]
 
@@ -63,7 +63,7 @@ class PreparedData:
 
     @classmethod
     def open(cls, folder: Path, split_key: str) -> PreparedData:
-        """What a worker calls: maps what `prepare` wrote. Raises DataError where it is missing or damaged."""
+        """What a worker calls: maps what `prepare_data` wrote. Raises DataError where it is missing or damaged."""
         try:
             hold = FolderLock(folder)
             about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
@@ -112,10 +112,10 @@ class PreparedData:
         }
 
 
-def prepare(data: DataSpec, *, base_dir: Path, root: Path, progress: Progress | None = None) -> PreparedData:
+def prepare_data(data: DataSpec, *, base_dir: Path, root: Path, progress: Progress | None = None) -> PreparedData:
     """Decode the images that `data` names into `root`, or find them there, and assign the splits.
 
-    Where data.interpolation is auto they are resized bilinearly: `prepare_for` knows what backbones want.
+    Where data.interpolation is auto they are resized bilinearly: `prepare_for_backbones` knows what backbones want.
     Images that would take more than data.disk or data.memory are only decoded to be checked, and again at each
     reading; what is trained on is the same. Other splits of the same images share the prepared ones. Processes
     that prepare the same images wait for each other. progress: called with (done, total) images from the calling
@@ -129,16 +129,16 @@ def prepare(data: DataSpec, *, base_dir: Path, root: Path, progress: Progress | 
 
 
 def read_table(data: DataSpec, *, base_dir: Path, root: Path) -> ImageTable:
-    """The images that `data` names, as `prepare` would find them: refused where it would refuse them undecoded."""
+    """The images that `data` names, as `prepare_data` would find them: refused where it would refuse them undecoded."""
     table = _load(data, base_dir=base_dir, root=root)
     _assign(table, data)
     return table
 
 
-def prepare_for(
+def prepare_for_backbones(
     table: ImageTable, data: DataSpec, backbones: Iterable[str], *, root: Path, progress: Progress | None = None
 ) -> dict[str, PreparedData]:
-    """As `prepare`, for each of `backbones` by its name: the images of `read_table`, resized as it wants them.
+    """As `prepare_data`, for each of `backbones` by its name: the images of `read_table`, resized as it wants them.
 
     Those that want the same share one store; splits are the same in all. progress: starts anew for each store.
     """
@@ -147,7 +147,7 @@ def prepare_for(
     return {backbone: stores[way] for backbone, way in wanted.items() if way != "auto"}
 
 
-def summarize(prepared: Iterable[PreparedData]) -> dict[str, object]:
+def summarize_data(prepared: Iterable[PreparedData]) -> dict[str, object]:
     """One summary of the same images, resized in one way or in several."""
     stores = {each.interpolation: each for each in prepared}
     first, *others = stores.values()
@@ -195,7 +195,7 @@ def _write_each(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataSurvey:
-    """What `prepare` would do with the same arguments, before anything is decoded.
+    """What `prepare_data` would do with the same arguments, before anything is decoded.
 
     counts: class -> split -> images. prepared: whether that was done before, and is found rather than done again.
     """
@@ -211,7 +211,7 @@ class DataSurvey:
 
 
 def survey_data(data: DataSpec, backbones: Iterable[str] = (), *, base_dir: Path, root: Path) -> DataSurvey:
-    """List the images and split them, as `prepare`, or with `backbones` `prepare_for`, would.
+    """List the images and split them, as `prepare_data`, or with `backbones` `prepare_for_backbones`, would.
 
     Raises DataError and OwnCodeError where that does.
 
@@ -250,12 +250,12 @@ def _downloads(data: DataSpec, root: Path) -> Path | None:
 
 def _plan(table: ImageTable, data: DataSpec, decoded: Sequence[Path]) -> StorePlan:
     """decoded: the folders of the decoded stores, which take no further room where they lie already."""
-    machine = Machine.of(decoded[0].parent)  # half of what is free counts, hence twice what lies there already
+    capacity = Capacity.measure(decoded[0].parent)  # half of what is free counts, hence twice what lies there already
     taken = sum((store / "images.npy").stat().st_size for store in decoded if (store / "about.json").exists())
     return plan_store(
         images=len(table.images),
         image_size=data.image_size,
-        machine=replace(machine, free_disk=machine.free_disk + 2 * taken),
+        capacity=replace(capacity, free_disk=capacity.free_disk + 2 * taken),
         disk=data.disk,
         memory=data.memory,
         resizings=len(decoded),

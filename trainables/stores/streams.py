@@ -14,7 +14,7 @@ import torch
 
 from search_spaces.backbones import Interpolation
 from trainables.datasets import ImageSource, RemoteFile
-from trainables.datasets.images import decode, quiet_decoding
+from trainables.datasets.images import decode_image, quiet_decoding
 from trainables.devices.threads import one_thread
 from trainables.errors import DataError
 
@@ -69,7 +69,7 @@ class StreamedImages:
 
     def _decode(self, row: int) -> npt.NDArray[np.uint8]:
         source = self._sources[row]
-        image = decode(source, self.shape[1], self._interpolation)
+        image = decode_image(source, self.shape[1], self._interpolation)
         if pixel_digest(image) != int(self._digests[row]):
             named = f"image {row}" if isinstance(source, np.ndarray) else str(source)
             raise DataError(f"{named}: changed since the images were prepared: run the sweep anew")

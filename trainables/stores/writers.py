@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from search_spaces.backbones import Interpolation
 from trainables.datasets import ImageSource, ImageTable, RemoteFile
-from trainables.datasets.images import decode, quiet_decoding
+from trainables.datasets.images import decode_image, quiet_decoding
 from trainables.devices.threads import one_thread
 from trainables.errors import DataError
 from trainables.stores.plans import StoreMode
@@ -115,7 +115,7 @@ def _decode_all(
     def work(row: int) -> str | None:
         source = table.images[row]
         try:
-            image = decode(source, size, interpolation)
+            image = decode_image(source, size, interpolation)
         except DataError as error:
             return str(error).removeprefix(f"{source}: ")
         if pixels is not None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.classifiers import Classifier
-from trainables.devices.devices import random_state, set_random_state
+from trainables.devices.devices import get_random_state, set_random_state
 from trainables.errors import DeviceMemoryError
 from trainables.training.state import trained_buffers
 
@@ -45,7 +45,7 @@ class MicroBatches:
         Raises DeviceMemoryError where one image alone is too much.
         """
         buffers = [buffer.clone() for buffer in self._buffers]
-        numbers, gradients = random_state(self.device), self._gradients()
+        numbers, gradients = get_random_state(self.device), self._gradients()
         while True:
             try:
                 return [work(rows) for rows in self._shares(images)]

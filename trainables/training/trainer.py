@@ -17,8 +17,8 @@ from search_spaces.recipes import Recipe
 from trainables.activations import SharingPlan
 from trainables.activations.features import Features
 from trainables.augmentations import Blend, draw_blend
-from trainables.devices.depthwise import depthwise_way
-from trainables.devices.devices import random_state, resolve_device, seeded, set_random_state
+from trainables.devices.depthwise import depthwise_mode
+from trainables.devices.devices import get_random_state, resolve_device, seeded, set_random_state
 from trainables.devices.precision import autocast, build_scaler, check_precision, read_scaler, write_scaler
 from trainables.devices.tensors import NestedTensors
 from trainables.errors import CheckpointError, DataError, DivergedError
@@ -93,7 +93,7 @@ class Trainer:
         check_precision(recipe.precision, self.device)
         self.epoch, self.epochs = 0, epochs
         self.model = untrained_model(data, recipe, seed).place_suffix(self.device)
-        self._convolving = depthwise_way(*(module for _, module in self.model.unfrozen()))
+        self._convolving = depthwise_mode(*(module for _, module in self.model.unfrozen()))
         self._trained = [parameter for _, parameter in trained_parameters(self.model)]
         self.optimizer = build_optimizer(recipe.optimizer, self._trained)
         self.penalty = build_penalty(recipe.penalty, self._trained)
@@ -224,7 +224,7 @@ class Trainer:
         parts = _batches(order, self.recipe.images_at_once)
         blends = self._blends(parts)
         first: list[tuple[float, int]] = []
-        numbers = random_state(self.device)
+        numbers = get_random_state(self.device)
 
         def passed() -> float:
             set_random_state(self.device, numbers)

@@ -1,5 +1,5 @@
 """Starting weights of backbones: from files, packages and hubs, checked before use."""
 
-from trainables.weights.local import weights_at_hand
+from trainables.weights.local import has_local_weights
 
-__all__ = ["weights_at_hand"]
+__all__ = ["has_local_weights"]

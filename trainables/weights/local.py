@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from search_spaces.backbones import BACKBONES
 
-__all__ = ["weights_at_hand"]
+__all__ = ["has_local_weights"]
 
 
-def weights_at_hand(backbone: str) -> bool:
+def has_local_weights(backbone: str) -> bool:
     """Whether `weights: pretrained` needs no download: installed, or kept by torch's or Hugging Face's cache."""
     kind, _, place = BACKBONES[backbone].weights_source.partition(":")
     if kind == "package":

@@ -15,7 +15,7 @@ import timm
 import torch
 
 from search_spaces.backbones import BACKBONES
-from trainables.architectures import architecture, own_pretrained
+from trainables.architectures import find_architecture, load_own_pretrained
 from trainables.errors import WeightsError
 from trainables.weights.files import Tensors, read_pth
 
@@ -37,7 +37,7 @@ def read_pretrained(backbone: str) -> Tensors:
     Raises WeightsError where there are none, or where they cannot be had.
     """
     if backbone not in BACKBONES:
-        return own_pretrained(backbone)
+        return load_own_pretrained(backbone)
     kind, _, place = BACKBONES[backbone].weights_source.partition(":")
     read = _READERS.get(kind)
     if read is None:
@@ -59,7 +59,7 @@ def _read_package(backbone: str, package: str) -> Tensors:
     number = re.findall(r"lite(\d)", package)[0]
     locate = getattr(importlib.import_module(module), f"EfficientnetLite{number}ModelFile").get_model_file_path
     tensors = read_pth(Path(locate()), _PACKAGE_DIGESTS[package])
-    arch = architecture(backbone)
+    arch = find_architecture(backbone)
     names = [*arch.skeleton.state_dict(), *arch.head]
     return dict(zip(names, tensors.values(), strict=True))
 

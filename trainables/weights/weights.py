@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from trainables.architectures import architecture, check_image_size
+from trainables.architectures import check_image_size, find_architecture
 from trainables.errors import WeightsError
 from trainables.weights.files import Tensors, read_local
 from trainables.weights.pretrained import read_pretrained
@@ -23,7 +23,7 @@ def check_weights(backbone: str, weights: str, image_size: int | None = None) ->
 
     With `image_size` (px), also where the backbone does not take images of that size.
     """
-    architecture(backbone)
+    find_architecture(backbone)
     if image_size is not None:
         check_image_size(backbone, image_size)
     if weights != "random":
@@ -49,8 +49,8 @@ def _load_pretrained(backbone: str) -> Tensors:
 
 def _fit(backbone: str, weights: str, found: Tensors) -> dict[str, Tensor]:
     """`found` without its head; a head of any size is left out knowingly, since ours replaces it."""
-    head = architecture(backbone).head
-    expected = architecture(backbone).skeleton.state_dict()
+    head = find_architecture(backbone).head
+    expected = find_architecture(backbone).skeleton.state_dict()
     body = {name: tensor for name, tensor in found.items() if name not in head}
     reshaped = [
         f"{name} is {_shape(body[name])}, must be {_shape(expected[name])}"

@@ -21,7 +21,7 @@ from service.runs.leases import driving
 from service.settings import Home
 from service.upkeep.caches import CachedFolder, due, list_cache, remove
 from trainables.errors import DataError
-from trainables.stores.prepared import PreparedData, prepare
+from trainables.stores.prepared import PreparedData, prepare_data
 
 DAY = 86400
 
@@ -31,7 +31,7 @@ def home(tiny_folder: Path, tmp_path: Path) -> Home:
     """A home with the tiny set at two sizes, of which the smaller was last used 40 days ago, and a download."""
     home = Home(tmp_path / "home").create()
     for size, age in ((8, 40 * DAY), (16, 0)):
-        data = prepare(DataSpec(source=str(tiny_folder), image_size=size), base_dir=tmp_path, root=home.data)
+        data = prepare_data(DataSpec(source=str(tiny_folder), image_size=size), base_dir=tmp_path, root=home.data)
         mark = data.folder / "about.json"
         os.utime(mark, (time.time() - age, time.time() - age))
     (home.data / "torchvision" / "CIFAR10").mkdir(parents=True)
@@ -52,7 +52,7 @@ def test_the_list_has_the_longest_unused_first_and_what_each_takes(home: Home) -
 
 
 def test_a_sweep_that_uses_a_store_makes_it_recent(home: Home, tiny_folder: Path, tmp_path: Path) -> None:
-    prepare(DataSpec(source=str(tiny_folder), image_size=8), base_dir=tmp_path, root=home.data)
+    prepare_data(DataSpec(source=str(tiny_folder), image_size=8), base_dir=tmp_path, root=home.data)
     assert all(now_ms() - one.last_used < DAY * 1000 for one in list_cache(home))
 
 
@@ -67,18 +67,18 @@ def test_age_and_size_choose_what_goes(home: Home) -> None:
 
 def test_removed_images_are_made_again_the_same(home: Home, tiny_folder: Path, tmp_path: Path) -> None:
     spec = DataSpec(source=str(tiny_folder), image_size=16)
-    before = prepare(spec, base_dir=tmp_path, root=home.data)
+    before = prepare_data(spec, base_dir=tmp_path, root=home.data)
     pixels, folder = np.array(before.images), before.folder
     del before
     assert all(remove(one) for one in list_cache(home))
     assert list_cache(home) == []
     assert not folder.exists()
-    again = prepare(spec, base_dir=tmp_path, root=home.data)
+    again = prepare_data(spec, base_dir=tmp_path, root=home.data)
     assert np.array_equal(pixels, again.images[:])
 
 
 def test_what_somebody_has_open_stays(home: Home, tiny_folder: Path, tmp_path: Path) -> None:
-    data = prepare(DataSpec(source=str(tiny_folder), image_size=16), base_dir=tmp_path, root=home.data)
+    data = prepare_data(DataSpec(source=str(tiny_folder), image_size=16), base_dir=tmp_path, root=home.data)
     folder, split_key = data.folder, data.split_key
     store = next(one for one in list_cache(home) if one.path == folder)
     assert not remove(store)

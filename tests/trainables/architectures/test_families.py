@@ -13,9 +13,9 @@ from torchvision.models import get_model
 from search_spaces import BACKBONES
 from search_spaces.backbones import Interpolation
 from search_spaces.errors import MeltpointError
-from trainables.architectures import architecture
+from trainables.architectures import find_architecture
 from trainables.architectures.shapes import Unfilled
-from trainables.architectures.table_writer import describe
+from trainables.architectures.table_writer import describe_backbone
 from trainables.weights.weights import check_weights
 
 TORCHVISION = [
@@ -76,14 +76,14 @@ def test_the_stages_are_the_whole_model(backbone: str) -> None:
     size = min(96, info.input_size) if info.sizing == "any" else info.input_size
     torch.manual_seed(0)
     with Unfilled():
-        model = architecture(backbone).build().eval()
+        model = find_architecture(backbone).build().eval()
     filled(model)
     images = torch.randn(1, 3, size, size)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     with torch.no_grad():
         expected = model(images)
         assert torch.isfinite(expected).all()
-        cut = architecture(backbone).cut(model)
+        cut = find_architecture(backbone).cut(model)
         torch.testing.assert_close(cut.whole()(images), expected, rtol=1e-4, atol=1e-4)
     held = [names[id(parameter)] for stage in cut.stages for parameter in stage.parameters()]
     assert sorted(held) == sorted(names.values())
@@ -93,7 +93,7 @@ def test_the_stages_are_the_whole_model(backbone: str) -> None:
 
 @pytest.mark.parametrize("backbone", [*TORCHVISION, *TIMM])
 def test_the_table_s_row_is_what_the_model_is(backbone: str) -> None:
-    assert describe(backbone) == BACKBONES[backbone]
+    assert describe_backbone(backbone) == BACKBONES[backbone]
 
 
 @pytest.mark.parametrize("backbone", [*TORCHVISION, *TIMM])
@@ -101,7 +101,7 @@ def test_a_weight_file_of_the_library_fits_but_for_its_classifier(backbone: str)
     library, _, name = backbone.partition("/")
     with Unfilled():
         theirs = get_model(name, weights=None) if library == "torchvision" else timm.create_model(name)
-    arch = architecture(backbone)
+    arch = find_architecture(backbone)
     body = {key: tensor.shape for key, tensor in theirs.state_dict().items() if key not in arch.head}
     assert body == {key: tensor.shape for key, tensor in arch.skeleton.state_dict().items()}
     assert len(body) == len(theirs.state_dict()) - len(arch.head)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from search_spaces import MeltpointError, Recipe, SpecError, parse_spec, resolve_freeze_depth
 from search_spaces.extensions import count_stages_by
 from tests.own_modules import Write
-from trainables.architectures import count_stages, own_info
+from trainables.architectures import count_stages, describe_own_backbone
 from trainables.architectures.own_backbones import build_own
 from trainables.classifiers import Classifier, build_classifier, check_own_export, export_module
 from trainables.errors import OwnCodeError, WeightsError
@@ -90,7 +90,7 @@ def test_it_exports_with_equal_probabilities(write: Write, tmp_path: Path) -> No
 
 
 def test_what_is_known_of_it_is_what_it_is(write: Write) -> None:
-    info = own_info(f"{write(GOOD)}:net", SIZE)
+    info = describe_own_backbone(f"{write(GOOD)}:net", SIZE)
     convolutions = [(3, 4, 8), (4, 6, 4), (6, 8, 2)]
     assert (info.stages, info.features, info.mean, info.std) == (3, 8, (0.5, 0.5, 0.25), (0.5, 0.5, 0.25))
     assert info.multiply_adds == sum(given * made * 9 * side**2 for given, made, side in convolutions)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from search_spaces.records import Augment
-from trainables.augmentations.views import POLICIES, draw
+from trainables.augmentations.views import POLICIES, draw_views
 from trainables.stores.prepared import PreparedData
 
 CHANGING = [*sorted(set(POLICIES) - {"none"}), "none+cutout0.5", "lecture7+cutout0.25"]
@@ -22,7 +22,7 @@ def batch(tiny: PreparedData) -> tuple[torch.Tensor, np.ndarray]:
 
 def view(batch: tuple[torch.Tensor, np.ndarray], policy: str, number: int = 0, seed: int = 0) -> torch.Tensor:
     images, digests = batch
-    return draw(images, digests, seed=seed, policy=policy, view=number)
+    return draw_views(images, digests, seed=seed, policy=policy, view=number)
 
 
 def test_no_policy_leaves_images_alone(batch: tuple[torch.Tensor, np.ndarray]) -> None:
@@ -55,8 +55,8 @@ def test_a_view_does_not_depend_on_its_batch(batch: tuple[torch.Tensor, np.ndarr
     whole = view(batch, policy, number=3)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
 
-    shuffled = draw(images[order], digests[order.numpy()], seed=0, policy=policy, view=3)
-    alone = draw(images[7:8].contiguous(), digests[7:8], seed=0, policy=policy, view=3)
+    shuffled = draw_views(images[order], digests[order.numpy()], seed=0, policy=policy, view=3)
+    alone = draw_views(images[7:8].contiguous(), digests[7:8], seed=0, policy=policy, view=3)
 
     assert torch.equal(shuffled, whole[order])
     assert torch.equal(alone, whole[7:8])
@@ -105,7 +105,7 @@ def test_crops_keep_half_the_area_or_more() -> None:
     ramp = torch.arange(128, dtype=torch.uint8).mul(2).expand(100, 3, 128, 128)
     digests = np.arange(100, dtype=np.uint64)
 
-    drawn = draw(ramp, digests, seed=0, policy="flip_crop", view=0)
+    drawn = draw_views(ramp, digests, seed=0, policy="flip_crop", view=0)
 
     spans = (drawn.amax((1, 2, 3)).int() - drawn.amin((1, 2, 3)).int()).double() / 254
     assert spans.min() > (0.5 * 3 / 4) ** 0.5 - 0.02
@@ -116,7 +116,7 @@ def test_crops_keep_half_the_area_or_more() -> None:
 def test_colour_jitter_stays_within_its_factors() -> None:
     grey = torch.full((300, 3, 8, 8), 100, dtype=torch.uint8)
 
-    drawn = draw(grey, np.arange(300, dtype=np.uint64), seed=0, policy="color", view=0)
+    drawn = draw_views(grey, np.arange(300, dtype=np.uint64), seed=0, policy="color", view=0)
 
     values = drawn[:, 0, 0, 0].int()
     assert torch.equal(drawn, drawn[:, :1, :1, :1].expand_as(drawn))  # an even grey stays even and grey
@@ -126,7 +126,7 @@ def test_colour_jitter_stays_within_its_factors() -> None:
 
 def test_the_whole_policy_does_all_three() -> None:
     ramp = torch.arange(64, dtype=torch.uint8).mul(3).expand(100, 3, 64, 64)
-    drawn = draw(ramp, np.arange(100, dtype=np.uint64), seed=0, policy="lecture7", view=0)
+    drawn = draw_views(ramp, np.arange(100, dtype=np.uint64), seed=0, policy="lecture7", view=0)
     left, right = drawn[..., 0].double().mean((1, 2)), drawn[..., -1].double().mean((1, 2))
 
     assert 30 < int((left > right).sum()) < 70
@@ -138,7 +138,7 @@ def test_the_whole_policy_does_all_three() -> None:
 def test_a_cutout_greys_a_square_and_leaves_the_rest_as_it_is_without(policy: str) -> None:
     noise = torch.randint(0, 256, (200, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     digests = np.arange(200, dtype=np.uint64)
-    without, cut = (draw(noise, digests, seed=0, policy=name, view=0) for name in (policy, f"{policy}+cutout0.5"))
+    without, cut = (draw_views(noise, digests, seed=0, policy=name, view=0) for name in (policy, f"{policy}+cutout0.5"))
     grey = torch.tensor([124, 116, 104], dtype=torch.uint8).view(3, 1, 1)
     greyed = (cut == grey).all(1)
     assert torch.equal(torch.where(greyed[:, None], without, cut), without)
@@ -156,7 +156,7 @@ def test_a_cutout_greys_a_square_and_leaves_the_rest_as_it_is_without(policy: st
 def test_views_are_the_same_on_every_machine() -> None:
     ramp = torch.arange(4, dtype=torch.uint8).expand(16, 3, 4, 4)
 
-    drawn = draw(ramp, np.arange(16, dtype=np.uint64), seed=5, policy="flip", view=2)
+    drawn = draw_views(ramp, np.arange(16, dtype=np.uint64), seed=5, policy="flip", view=2)
 
     assert "".join("-F"[int(image[0, 0, 0])] for image in drawn // 3) == "-------FFFFFF-F-"
 
@@ -168,9 +168,9 @@ def test_what_may_be_asked_for_is_what_can_be_drawn() -> None:
 def test_an_unknown_policy_and_unmatched_digests_are_refused(batch: tuple[torch.Tensor, np.ndarray]) -> None:
     images, digests = batch
     with pytest.raises(ValueError, match=r"must be one of none, flip, .* \('mirror'\)"):
-        draw(images, digests, seed=0, policy="mirror", view=0)
+        draw_views(images, digests, seed=0, policy="mirror", view=0)
     with pytest.raises(ValueError, match="one digest each"):
-        draw(images, digests[:3], seed=0, policy="flip", view=0)
+        draw_views(images, digests[:3], seed=0, policy="flip", view=0)
 
 
 def test_drawing_gives_torch_its_threads_back(batch: tuple[torch.Tensor, np.ndarray]) -> None:

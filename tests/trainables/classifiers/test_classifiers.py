@@ -14,7 +14,7 @@ from torch.nn import functional
 from search_spaces.backbones import BACKBONES, refused
 from search_spaces.errors import MeltpointError, SpecError
 from search_spaces.recipes import Recipe
-from trainables.architectures.table_writer import names
+from trainables.architectures.table_writer import list_names
 from trainables.classifiers import Classifier, build_classifier
 
 LITE0, RESNET18 = "timm/tf_efficientnet_lite0", "torchvision/resnet18"
@@ -164,4 +164,4 @@ def test_a_model_that_cannot_be_cut_is_refused_with_the_reason(name: str, reason
 def test_no_model_is_both_usable_and_refused() -> None:
     assert not refused().keys() & set(BACKBONES)
     assert all(refused().values())
-    assert refused().keys() | set(BACKBONES) <= set(names())
+    assert refused().keys() | set(BACKBONES) <= set(list_names())

@@ -7,7 +7,7 @@ from torch import nn
 
 from search_spaces.errors import MeltpointError
 from search_spaces.records import Dropout
-from trainables.architectures import architecture
+from trainables.architectures import find_architecture
 from trainables.classifiers import Classifier, build_classifier
 from trainables.classifiers.stochastic_depth import residual_branches
 
@@ -35,7 +35,7 @@ def dropping(backbone: str, rate: float, depth: int = 0) -> Classifier:
 
 @pytest.mark.parametrize("backbone", RESIDUAL)
 def test_every_residual_branch_is_found(backbone: str) -> None:
-    arch = architecture(backbone)
+    arch = find_architecture(backbone)
     stages = arch.cut(arch.skeleton).stages
     assert sum(len(residual_branches(stage)) for stage in stages) == RESIDUAL[backbone]
 

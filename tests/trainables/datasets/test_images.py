@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode, functional
 
 from search_spaces.backbones import Interpolation
-from trainables.datasets.images import decode
+from trainables.datasets.images import decode_image
 from trainables.errors import DataError
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -40,7 +40,7 @@ def save(image: Image.Image, path: Path, **options: Any) -> Path:
 def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path, mode: str, color: Any, expected: object) -> None:
     path = save(Image.new(mode, (20, 10), color), tmp_path / "image.png")
 
-    pixels = decode(path, 16)
+    pixels = decode_image(path, 16)
 
     assert pixels.shape == (16, 16, 3)
     assert pixels.dtype == np.uint8
@@ -51,28 +51,28 @@ def test_palettes_and_their_transparency(tmp_path: Path) -> None:
     image = Image.new("P", (8, 8), 1)
     image.putpalette([0, 0, 0, *RED])
 
-    assert np.all(decode(save(image, tmp_path / "opaque.png"), 8) == RED)
-    assert np.all(decode(save(image, tmp_path / "clear.png", transparency=1), 8) == WHITE)
-    assert np.all(decode(save(image, tmp_path / "clear.gif", transparency=1), 8) == WHITE)
+    assert np.all(decode_image(save(image, tmp_path / "opaque.png"), 8) == RED)
+    assert np.all(decode_image(save(image, tmp_path / "clear.png", transparency=1), 8) == WHITE)
+    assert np.all(decode_image(save(image, tmp_path / "clear.gif", transparency=1), 8) == WHITE)
 
 
 def test_a_colour_key_is_transparent(tmp_path: Path) -> None:
     path = save(Image.new("RGB", (8, 8), RED), tmp_path / "key.png", transparency=RED)
 
-    assert np.all(decode(path, 8) == WHITE)
+    assert np.all(decode_image(path, 8) == WHITE)
 
 
 def test_cmyk_photos_keep_their_colours(tmp_path: Path) -> None:
     path = save(Image.new("RGB", (16, 16), (200, 60, 40)).convert("CMYK"), tmp_path / "print.jpg", quality=100)
 
-    assert np.all(np.abs(decode(path, 16).astype(int) - (200, 60, 40)) <= 3)
+    assert np.all(np.abs(decode_image(path, 16).astype(int) - (200, 60, 40)) <= 3)
 
 
 def test_sixteen_bit_grey_in_a_tiff_keeps_its_scale(tmp_path: Path) -> None:
     ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     path = save(Image.fromarray(ramp), tmp_path / "depth.tiff")
 
-    assert np.array_equal(decode(path, 16)[..., 0], (ramp // 257).astype(np.uint8))
+    assert np.array_equal(decode_image(path, 16)[..., 0], (ramp // 257).astype(np.uint8))
 
 
 def test_photos_are_turned_upright(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_photos_are_turned_upright(tmp_path: Path) -> None:
     exif[0x0112] = 3  # taken upside down
     path = save(Image.fromarray(pixels), tmp_path / "turned.png", exif=exif)
 
-    assert np.array_equal(decode(path, 8), pixels[::-1])
+    assert np.array_equal(decode_image(path, 8), pixels[::-1])
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
@@ -92,15 +92,15 @@ def test_the_resize_is_torchvisions_own(tmp_path: Path, interpolation: Interpola
     channels_first = torch.from_numpy(pixels).permute(2, 0, 1)
     expected = functional.resize(channels_first, [24, 24], InterpolationMode(interpolation), antialias=True)
 
-    assert np.array_equal(decode(path, 24, interpolation), expected.permute(1, 2, 0).numpy())
-    assert np.array_equal(decode(pixels, 24, interpolation), expected.permute(1, 2, 0).numpy())
+    assert np.array_equal(decode_image(path, 24, interpolation), expected.permute(1, 2, 0).numpy())
+    assert np.array_equal(decode_image(pixels, 24, interpolation), expected.permute(1, 2, 0).numpy())
 
 
 def test_grey_arrays_are_read_like_grey_files(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (9, 9), dtype=np.uint8)
 
-    assert np.array_equal(decode(pixels, 16), decode(save(Image.fromarray(pixels), tmp_path / "g.png"), 16))
-    assert np.array_equal(decode(pixels[..., None], 16), decode(pixels, 16))
+    assert np.array_equal(decode_image(pixels, 16), decode_image(save(Image.fromarray(pixels), tmp_path / "g.png"), 16))
+    assert np.array_equal(decode_image(pixels[..., None], 16), decode_image(pixels, 16))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_grey_arrays_are_read_like_grey_files(tmp_path: Path) -> None:
 )
 def test_other_arrays_are_refused(pixels: np.ndarray) -> None:
     with pytest.raises(DataError, match="uint8"):
-        decode(pixels, 8)
+        decode_image(pixels, 8)
 
 
 def png_claiming(width: int, height: int) -> bytes:
@@ -145,7 +145,7 @@ def test_damaged_files_are_named(tmp_path: Path, content: bytes, reason: str) ->
     path.write_bytes(content)
 
     with pytest.raises(DataError, match=reason) as caught:
-        decode(path, 16)
+        decode_image(path, 16)
     assert str(path) in str(caught.value)
 
 
@@ -155,12 +155,12 @@ def test_the_pixel_cap_is_lower_than_pillows(tmp_path: Path) -> None:
     path.write_bytes(png_claiming(11_000, 11_000))
 
     with pytest.raises(DataError, match=r"at most 100,000,000 pixels \(121,000,000\)"):
-        decode(path, 16)
+        decode_image(path, 16)
 
 
 def test_missing_files_and_floating_point_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.png: No such file"):
-        decode(tmp_path / "gone.png", 16)
+        decode_image(tmp_path / "gone.png", 16)
     path = save(Image.new("F", (8, 8), 0.5), tmp_path / "float.tiff")
     with pytest.raises(DataError, match=r"float\.tiff: floating-point"):
-        decode(path, 16)
+        decode_image(path, 16)

@@ -15,10 +15,10 @@ from PIL import Image
 
 from search_spaces import DataSpec, SplitSpec
 from trainables.datasets import RemoteFile
-from trainables.datasets.images import decode
+from trainables.datasets.images import decode_image
 from trainables.datasets.sources import load_table
 from trainables.errors import DataError
-from trainables.stores.prepared import prepare
+from trainables.stores.prepared import prepare_data
 
 NAMES = ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png")
 
@@ -177,7 +177,7 @@ def test_manifests_and_folders_behind_uris(photos: Path, memory: fsspec.Abstract
 
     folder = load_table("memory://bucket/set/", base_dir=photos)
     assert (folder.name, folder.names, folder.classes) == ("set", NAMES, ("cat", "dog"))
-    assert np.array_equal(decode(folder.images[3], 8), decode(photos / NAMES[3], 8))
+    assert np.array_equal(decode_image(folder.images[3], 8), decode_image(photos / NAMES[3], 8))
     listed = load_table("memory://bucket/set/list.csv", base_dir=photos)
     assert (listed.name, listed.names) == ("list", ("cat/1.png", "dog/1.png"))
     assert all(isinstance(image, RemoteFile) for image in listed.images)
@@ -220,13 +220,13 @@ def test_a_changed_file_behind_a_uri_is_decoded_anew(tiny_folder: Path, memory: 
     memory.put(str(tiny_folder), "/tiny", recursive=True)
     root = tiny_folder.parent / "remote"
     data = DataSpec(source="memory://tiny", image_size=16, split=SplitSpec())
-    before = prepare(data, base_dir=root, root=root)
-    assert prepare(data, base_dir=root, root=root).folder == before.folder
-    assert np.array_equal(before.images[0], decode(sorted(tiny_folder.rglob("*.png"))[0], 16))
+    before = prepare_data(data, base_dir=root, root=root)
+    assert prepare_data(data, base_dir=root, root=root).folder == before.folder
+    assert np.array_equal(before.images[0], decode_image(sorted(tiny_folder.rglob("*.png"))[0], 16))
 
     memory.pipe("/tiny/one/000.png", memory.cat("/tiny/one/001.png"))
-    after = prepare(data, base_dir=root, root=root)
+    after = prepare_data(data, base_dir=root, root=root)
 
     assert np.array_equal(after.images[0], before.images[1])
     memory.pipe("/tiny/two/000.png", b"")
-    assert prepare(data, base_dir=root, root=root).skipped == (("two/000.png", "the file is empty"),)
+    assert prepare_data(data, base_dir=root, root=root).skipped == (("two/000.png", "the file is empty"),)

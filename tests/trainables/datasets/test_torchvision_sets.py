@@ -20,7 +20,7 @@ from search_spaces import DataSpec
 from trainables.datasets.sources import load_table
 from trainables.datasets.torchvision_sets import TORCHVISION_SETS
 from trainables.errors import DataError
-from trainables.stores.prepared import prepare
+from trainables.stores.prepared import prepare_data
 
 TRAIN, TEST = 40, 10
 NOISE = np.random.default_rng(0).integers(0, 256, (TRAIN + TEST, 3, 32, 32), dtype=np.uint8)
@@ -148,7 +148,7 @@ def test_a_set_is_read_from_torchvisions_files(name: str, tmp_path: Path, monkey
     MAKERS[name](tmp_path, monkeypatch, name)
 
     spec = DataSpec(source=f"torchvision:{name}", root=str(tmp_path), image_size=32)
-    data = prepare(spec, base_dir=tmp_path, root=tmp_path / "prepared")
+    data = prepare_data(spec, base_dir=tmp_path, root=tmp_path / "prepared")
 
     assert (data.name, len(data.labels)) == (name, TRAIN + TEST)
     assert sorted(data.labels) == sorted(DIGITS if "MNIST" in name else LABELS)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from search_spaces.recipes import Recipe
 from trainables.devices import depthwise
-from trainables.devices.depthwise import QuickDepthwise, depthwise_way
+from trainables.devices.depthwise import QuickDepthwise, depthwise_mode
 from trainables.stores.prepared import PreparedData
 from trainables.training.trainer import Trainer
 
@@ -84,7 +84,7 @@ def test_a_quick_depthwise_convolution_is_the_ordinary_one(
     ],
 )
 def test_which_convolutions_are_taken(module: nn.Conv2d, taken: bool, quick: list[int]) -> None:
-    assert (depthwise_way(module) is QuickDepthwise) is taken
+    assert (depthwise_mode(module) is QuickDepthwise) is taken
     image = torch.randn(2, 8, 12, 12, dtype=module.weight.dtype, requires_grad=True)
     with QuickDepthwise():
         module(image).sum().backward()

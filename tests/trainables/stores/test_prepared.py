@@ -12,9 +12,16 @@ import pytest
 from PIL import Image
 
 from search_spaces import DataSpec, SplitSpec
-from trainables.datasets.images import decode
+from trainables.datasets.images import decode_image
 from trainables.errors import DataError
-from trainables.stores.prepared import PreparedData, prepare, prepare_for, read_table, summarize, survey_data
+from trainables.stores.prepared import (
+    PreparedData,
+    prepare_data,
+    prepare_for_backbones,
+    read_table,
+    summarize_data,
+    survey_data,
+)
 
 
 @pytest.fixture
@@ -34,13 +41,13 @@ class Counter:
 
 def ready(photos: Path, *, size: int = 16, progress: Counter | None = None, **split: Any) -> PreparedData:
     data = DataSpec(source=photos.name, image_size=size, split=SplitSpec(**split))
-    return prepare(data, base_dir=photos.parent, root=photos.parent / "prepared", progress=progress)
+    return prepare_data(data, base_dir=photos.parent, root=photos.parent / "prepared", progress=progress)
 
 
 def resized(data: DataSpec, backbones: list[str], photos: Path) -> dict[str, PreparedData]:
     root = photos.parent / "prepared"
     table = read_table(data, base_dir=photos.parent, root=root)
-    return prepare_for(table, data, backbones, root=root)
+    return prepare_for_backbones(table, data, backbones, root=root)
 
 
 def test_images_labels_and_splits_belong_together(tiny: PreparedData, tiny_folder: Path) -> None:
@@ -49,7 +56,7 @@ def test_images_labels_and_splits_belong_together(tiny: PreparedData, tiny_folde
     assert tiny.classes == ("one", "two", "zero")
     files = sorted(tiny_folder.rglob("*.png"))
     for row in (0, 55, 119):
-        assert np.array_equal(tiny.images[row], decode(files[row], 32))
+        assert np.array_equal(tiny.images[row], decode_image(files[row], 32))
         assert tiny.classes[tiny.labels[row]] == files[row].parent.name
     rows = np.concatenate(list(tiny.splits.values()))
     assert list(tiny.splits) == ["train", "val", "confirm", "test"]
@@ -135,15 +142,15 @@ def test_each_backbone_gets_the_images_resized_its_way(photos: Path) -> None:
     }
     assert data[bilinear].digest == before.digest
     assert data[bilinear].folder == data["torchvision/resnet50"].folder == before.folder
-    assert np.array_equal(data[bicubic].images[7:8][0], decode(photos / "one" / "007.png", 16, "bicubic"))
+    assert np.array_equal(data[bicubic].images[7:8][0], decode_image(photos / "one" / "007.png", 16, "bicubic"))
     assert not np.array_equal(data[bicubic].images[:], before.images[:])
     assert data[bicubic].split_key == before.split_key
     assert np.array_equal(data[bicubic].labels, before.labels)
 
-    summary = summarize(data.values())
+    summary = summarize_data(data.values())
     assert summary["interpolation"] == "bicubic, bilinear"
     assert summary["digest"] not in (data[bicubic].digest, before.digest)
-    assert summarize([before]) == before.summary()
+    assert summarize_data([before]) == before.summary()
 
 
 def test_a_way_of_resizing_that_is_named_holds_for_every_backbone(photos: Path) -> None:
@@ -152,7 +159,9 @@ def test_a_way_of_resizing_that_is_named_holds_for_every_backbone(photos: Path) 
     data = resized(spec, backbones, photos)
 
     assert {one.interpolation for one in data.values()} == {"bicubic"}
-    assert prepare(spec, base_dir=photos.parent, root=photos.parent / "prepared").digest == data[backbones[0]].digest
+    assert (
+        prepare_data(spec, base_dir=photos.parent, root=photos.parent / "prepared").digest == data[backbones[0]].digest
+    )
 
 
 def test_a_store_that_does_not_say_how_it_was_resized_is_bilinear(photos: Path) -> None:
@@ -174,7 +183,7 @@ def test_images_kept_in_two_ways_take_twice_the_room(photos: Path) -> None:
     assert plan.reason == ("120 images at 16 px, resized in 2 ways, take 184 KB decoded, more than data.disk (100 KB)")
     streamed = resized(data, backbones, photos)
     assert {one.mode for one in streamed.values()} == {plan.mode} == {"streamed"}
-    assert np.array_equal(streamed[backbones[0]].images[0], decode(photos / "one" / "000.png", 16, "bicubic"))
+    assert np.array_equal(streamed[backbones[0]].images[0], decode_image(photos / "one" / "000.png", 16, "bicubic"))
 
 
 def test_a_label_or_class_that_changes_is_another_data_set(photos: Path) -> None:
@@ -233,8 +242,8 @@ def test_a_manifests_splits_win_and_its_groups_stay_whole(photos: Path) -> None:
     (photos / "days.csv").write_text((photos / "list.csv").read_text().replace("split", "ignored"))
     root = photos.parent / "prepared"
 
-    listed = prepare(DataSpec(source="list.csv", image_size=16), base_dir=photos, root=root)
-    grouped = prepare(
+    listed = prepare_data(DataSpec(source="list.csv", image_size=16), base_dir=photos, root=root)
+    grouped = prepare_data(
         DataSpec(source="days.csv", image_size=16, split=SplitSpec(group="day")), base_dir=photos, root=root
     )
 
@@ -263,7 +272,7 @@ def test_an_interrupt_leaves_nothing_behind(photos: Path) -> None:
     data = DataSpec(source=str(photos), image_size=16)
     root = photos.parent / "prepared"
     with pytest.raises(KeyboardInterrupt):
-        prepare(data, base_dir=photos, root=root, progress=interrupt)
+        prepare_data(data, base_dir=photos, root=root, progress=interrupt)
 
     assert not [path for path in root.iterdir() if path.is_dir()]
     assert len(ready(photos).labels) == 120

@@ -12,13 +12,13 @@ from PIL import Image
 
 from search_spaces import DataSpec, Recipe
 from trainables.errors import DataError
-from trainables.stores import Machine
+from trainables.stores import Capacity
 from trainables.stores.plans import plan_store
-from trainables.stores.prepared import PreparedData, prepare, survey_data
+from trainables.stores.prepared import PreparedData, prepare_data, survey_data
 from trainables.stores.streams import StreamedImages
 from trainables.training.trainer import Trainer
 
-LARGE = Machine(free_disk=100 * 10**9, memory=16 * 10**9)
+LARGE = Capacity(free_disk=100 * 10**9, memory=16 * 10**9)
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def photos(tiny_folder: Path, tmp_path: Path) -> Path:
 def both(source: str, base_dir: Path) -> tuple[PreparedData, PreparedData]:
     """The same images decoded and streamed."""
     root = base_dir / "prepared"
-    decoded = prepare(DataSpec(source=source, image_size=24), base_dir=base_dir, root=root)
-    streamed = prepare(DataSpec(source=source, image_size=24, disk=1000), base_dir=base_dir, root=root)
+    decoded = prepare_data(DataSpec(source=source, image_size=24), base_dir=base_dir, root=root)
+    streamed = prepare_data(DataSpec(source=source, image_size=24, disk=1000), base_dir=base_dir, root=root)
     assert (decoded.mode, streamed.mode) == ("decoded", "streamed")
     return decoded, streamed
 
@@ -98,7 +98,9 @@ def test_files_behind_a_uri_are_streamed(photos: Path) -> None:
     target = fsspec.filesystem("memory")
     target.put(str(photos), "/streamed", recursive=True)
     decoded, streamed = both("memory://streamed", photos.parent)
-    local = prepare(DataSpec(source="photos", image_size=24), base_dir=photos.parent, root=photos.parent / "prepared")
+    local = prepare_data(
+        DataSpec(source="photos", image_size=24), base_dir=photos.parent, root=photos.parent / "prepared"
+    )
 
     assert np.array_equal(streamed.images[:], local.images[:])
     assert streamed.digest == decoded.digest == local.digest
@@ -113,7 +115,7 @@ def test_a_damaged_list_of_sources_is_named(photos: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "given", "machine", "mode", "reason"),
+    ("images", "given", "capacity", "mode", "reason"),
     [
         (
             2624,
@@ -161,9 +163,9 @@ def test_a_damaged_list_of_sources_is_named(photos: Path) -> None:
     ],
 )
 def test_the_plan_says_what_and_why(
-    images: int, given: dict[str, int], machine: Machine, mode: str, reason: str
+    images: int, given: dict[str, int], capacity: Capacity, mode: str, reason: str
 ) -> None:
-    plan = plan_store(images=images, image_size=384, machine=machine, **given)
+    plan = plan_store(images=images, image_size=384, capacity=capacity, **given)
 
     assert (plan.mode, plan.reason) == (mode, reason)
     assert plan.decoded_bytes == images * 384 * 384 * 3
@@ -177,4 +179,4 @@ def test_the_plan_is_what_is_done_and_decodes_nothing(photos: Path) -> None:
     assert plan.mode == "streamed"
     assert "120 images at 24 px take 207 KB decoded, more than data.memory (200 KB)" in plan.reason
     assert not root.exists()
-    assert prepare(data, base_dir=photos.parent, root=root).summary()["mode"] == "streamed"
+    assert prepare_data(data, base_dir=photos.parent, root=root).summary()["mode"] == "streamed"

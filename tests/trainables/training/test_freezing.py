@@ -25,7 +25,7 @@ from torchvision.models.resnet import BasicBlock
 from torchvision.models.vgg import make_layers
 
 from search_spaces.records import Dropout, Head
-from trainables.architectures import Cut, architecture
+from trainables.architectures import Cut, find_architecture
 from trainables.architectures.torchvision_cuts import FAMILIES
 from trainables.classifiers import Classifier, export_module
 from trainables.classifiers.heads import build_head
@@ -100,7 +100,7 @@ def cut(name: str) -> Cut:
         model = SMALL[name]()
         model.set_submodule(family.classifier, nn.Identity())
         return family.cut(model)
-    arch = architecture(name)
+    arch = find_architecture(name)
     model = arch.build()
     arch.resize(model, SIZE)
     return arch.cut(model)

@@ -62,10 +62,10 @@ def recipe(technique: str) -> Recipe:
 def large(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     """`tiny_folder` at 96 px, of which the backbone makes maps of 3 x 3."""
     from search_spaces import DataSpec
-    from trainables.stores.prepared import prepare
+    from trainables.stores.prepared import prepare_data
 
     root = tmp_path_factory.mktemp("large")
-    return prepare(DataSpec(source=str(tiny_folder), image_size=96), base_dir=root, root=root)
+    return prepare_data(DataSpec(source=str(tiny_folder), image_size=96), base_dir=root, root=root)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.weights import weights_at_hand
+from trainables.weights import has_local_weights
 
 RESNET18, VIT = "torchvision/resnet18", "timm/vit_tiny_patch16_224"
 
@@ -16,15 +16,15 @@ def test_weights_are_at_hand_where_the_libraries_would_find_them(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
-    assert not weights_at_hand(RESNET18)
-    assert not weights_at_hand(VIT)
+    assert not has_local_weights(RESNET18)
+    assert not has_local_weights(VIT)
     kept = tmp_path / "torch" / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
     cached = tmp_path / "hf" / "models--timm--vit_tiny_patch16_224.augreg_in21k_ft_in1k" / "snapshots" / "1"
     for file in (kept, cached / "model.safetensors"):
         file.parent.mkdir(parents=True)
         file.touch()
-    assert weights_at_hand(RESNET18)
-    assert weights_at_hand(VIT)
+    assert has_local_weights(RESNET18)
+    assert has_local_weights(VIT)
 
 
 def test_installed_packages_are_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -32,15 +32,15 @@ def test_installed_packages_are_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_pat
     package.mkdir()
     (package / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    assert weights_at_hand("timm/tf_efficientnet_lite2")
+    assert has_local_weights("timm/tf_efficientnet_lite2")
 
 
 def test_a_list_of_all_backbones_needs_no_torch() -> None:
     program = (
         "import sys\n"
         "from search_spaces import BACKBONES\n"
-        "from trainables.weights.local import weights_at_hand\n"
-        "rows = [(info.parameters, info.multiply_adds, info.stages, weights_at_hand(name)) for name, info in "
+        "from trainables.weights.local import has_local_weights\n"
+        "rows = [(info.parameters, info.multiply_adds, info.stages, has_local_weights(name)) for name, info in "
         "BACKBONES.items()]\n"
         "assert len(rows) > 800 and all(one[0] > 0 and one[1] > 0 and one[2] > 1 for one in rows)\n"
         "assert not {'torch', 'timm', 'torchvision'} & set(sys.modules)\n"

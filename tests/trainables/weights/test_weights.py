@@ -13,7 +13,7 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from trainables.architectures import architecture
+from trainables.architectures import find_architecture
 from trainables.classifiers import build_classifier
 from trainables.errors import WeightsError
 from trainables.weights import weights as weights_module
@@ -33,7 +33,7 @@ def unread() -> Iterator[None]:
 
 @pytest.fixture
 def tensors() -> dict[str, Tensor]:
-    return dict(architecture(RESNET18).build().state_dict())
+    return dict(find_architecture(RESNET18).build().state_dict())
 
 
 def saved(tensors: dict[str, Tensor], folder: Path) -> str:
@@ -56,7 +56,7 @@ def package_tensors() -> dict[str, Tensor]:
 
 def test_lite0_takes_the_package_tensors_in_order_and_in_shape() -> None:
     loaded = load_weights(LITE0, "pretrained")
-    expected = architecture(LITE0).build().state_dict()
+    expected = find_architecture(LITE0).build().state_dict()
     given = list(package_tensors().values())[:-2]
     assert list(loaded) == list(expected)
     assert [tensor.shape for tensor in loaded.values()] == [tensor.shape for tensor in expected.values()]
@@ -101,7 +101,7 @@ def test_tensors_that_do_not_fit_are_named(tensors: dict[str, Tensor], tmp_path:
 
 
 def test_weights_of_another_backbone_give_a_short_message(tmp_path: Path) -> None:
-    other = dict(architecture(LITE0).build().state_dict())
+    other = dict(find_architecture(LITE0).build().state_dict())
     with pytest.raises(WeightsError, match=r"\d+ missing .*\.\.\.") as refused:
         check_weights(RESNET18, saved(other, tmp_path))
     assert len(str(refused.value)) < 600
