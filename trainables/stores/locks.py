@@ -1,4 +1,8 @@
-"""Who uses a folder of prepared or downloaded images: whoever has it open holds it, while their process lives."""
+"""Locks on folders of prepared or downloaded images, freed by the system when their process ends.
+
+`flock` locks the folder itself, so that the lock moves with the folder and no reader writes a file; filelock's shared
+lock is an SQLite file of its own, and can do neither.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["FolderLock", "lock_for_removal"]
+__all__ = ["FolderLock", "lock_for_removal", "lock_for_writing"]
 
 
 class FolderLock:
-    """A shared lock on a folder, let go when this object is, or when its process ends.
+    """A shared lock on a folder in use, released with this object, or when its process ends.
 
-    On a file system without locks nothing is locked, and `lock_for_removal` then gives False. Raises OSError if the
-    folder is missing, or is moved away meanwhile.
+    On a file system without locks nothing is locked, and `lock_for_removal` then yields False.
+
+    Raises:
+        OSError: the folder is missing, or was replaced meanwhile.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,14 +53,29 @@ class FolderLock:
 
 
 @contextmanager
+def lock_for_writing(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes `folder`, and keep others from writing it meanwhile.
+
+    The lock is the file `folder` with the suffix `.lock`, since the folder may not exist yet.
+    """
+    with _lock_file(folder).open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def lock_for_removal(folder: Path) -> Iterator[bool]:
-    """Whether nobody holds the folder or writes it; while entered, `prepare_data` keeps away and new holders wait."""
+    """Yield True if no process uses or writes `folder`; users and writers then wait until the block ends."""
     with contextlib.ExitStack() as stack:
-        yield all(_ours(path, stack) for path in (folder.with_suffix(".lock"), folder))
+        yield all(_try_exclusively(path, stack) for path in (_lock_file(folder), folder))
 
 
-def _ours(path: Path, stack: contextlib.ExitStack) -> bool:
-    """Lock a file or folder, which may be missing, exclusively and at once; False where it is taken."""
+def _lock_file(folder: Path) -> Path:
+    return folder.with_suffix(".lock")
+
+
+def _try_exclusively(path: Path, stack: contextlib.ExitStack) -> bool:
+    """Lock a file or folder, which may be missing, until `stack` closes; return False if another process has it."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

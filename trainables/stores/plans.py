@@ -1,12 +1,13 @@
-"""Whether decoded images are kept or streamed: a decision that can be shown before anything is decoded."""
+"""The choice between keeping decoded images and streaming them, made before anything is decoded."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import psutil
 
 from search_spaces.documents import format_size
 
@@ -20,21 +21,32 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What there is to spend, in bytes: free disk where prepared images lie, and memory in all."""
+    """Bytes that this machine can give to images.
+
+    Attributes:
+        free_disk: bytes free on the disk of the prepared images.
+        memory: bytes of memory in total, used or not.
+    """
 
     free_disk: int
     memory: int
 
     @classmethod
     def measure(cls, folder: Path) -> Capacity:
-        """Return what this machine has now. `folder` may be yet to be made."""
-        there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-        return cls(free_disk=shutil.disk_usage(there).free, memory=_memory())
+        """Return what this machine has now, for images in `folder`, which need not exist yet."""
+        existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        return cls(free_disk=shutil.disk_usage(existing).free, memory=_total_memory())
 
 
 @dataclass(frozen=True, kw_only=True)
 class StorePlan:
-    """What is done with decoded images, how many bytes they would take, and why: a sentence with its figures."""
+    """A choice between keeping and streaming.
+
+    Attributes:
+        mode: `decoded` keeps decoded images on disk, `streamed` decodes them at each reading.
+        decoded_bytes: bytes that all images take once decoded.
+        reason: one sentence with the numbers that decided.
+    """
 
     mode: StoreMode
     decoded_bytes: int
@@ -50,21 +62,27 @@ def plan_store(
     memory: int | None = None,
     resizings: int = 1,
 ) -> StorePlan:
-    """Decoded images are kept where they fit on the disk and in memory, else decoded anew at each reading.
+    """Choose to keep decoded images if they fit on the disk and in memory, else to decode them at each reading.
 
-    resizings: in how many ways each image is resized, and kept, for backbones that differ in it.
-    disk, memory: data.disk and data.memory in bytes; without them, half of the free disk and all memory.
-    A pure function of its arguments. Both modes give the same pixels, hence the same training.
+    The choice is a pure function of the arguments. Both modes give the same pixels, hence the same training.
+
+    Args:
+        images: number of images.
+        image_size: height and width of a decoded image in pixels.
+        capacity: what this machine has.
+        disk: `data.disk` in bytes; by default half of the free disk.
+        memory: `data.memory` in bytes; by default all memory.
+        resizings: number of copies kept of each image, one for each interpolation that the backbones want.
     """
     needed = images * image_size * image_size * 3 * resizings
     resized = "" if resizings == 1 else f", resized in {resizings} ways,"
-    what = f"{images:,} images at {image_size} px{resized} take {format_size(needed)} decoded"
+    size = f"{images:,} images at {image_size} px{resized} take {format_size(needed)} decoded"
     budgets = (_disk_budget(capacity, disk), _memory_budget(capacity, memory))
     for limit, name in budgets:
         if needed > limit:
-            return StorePlan(mode="streamed", decoded_bytes=needed, reason=f"{what}, more than {name}")
+            return StorePlan(mode="streamed", decoded_bytes=needed, reason=f"{size}, more than {name}")
     within = " and ".join(name for _, name in budgets)
-    return StorePlan(mode="decoded", decoded_bytes=needed, reason=f"{what}, within {within}")
+    return StorePlan(mode="decoded", decoded_bytes=needed, reason=f"{size}, within {within}")
 
 
 def _disk_budget(capacity: Capacity, disk: int | None) -> tuple[int, str]:
@@ -83,9 +101,9 @@ def _memory_budget(capacity: Capacity, memory: int | None) -> tuple[int, str]:
     return memory, f"data.memory ({format_size(memory)})"
 
 
-def _memory() -> int:
-    """Bytes of this machine's memory, or of the container's share of it."""
-    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _total_memory() -> int:
+    """Return the bytes of this machine's memory, or of its container's share, which psutil does not see."""
+    physical = psutil.virtual_memory().total
     try:
         return min(physical, int(_CGROUP_LIMIT.read_text()))
     except (OSError, ValueError):

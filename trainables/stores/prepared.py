@@ -1,11 +1,10 @@
-"""Decoded once, mapped by every trial: the images of a sweep, their labels and their splits."""
+"""Prepared data of a sweep: images decoded once and mapped by every trial, their labels and their splits."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from trainables.datasets import SPLITS, ImageTable, assign_splits, check_splits
 from trainables.datasets.sources import load_table
 from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX
 from trainables.errors import DataError
-from trainables.stores.locks import FolderLock
+from trainables.stores.locks import FolderLock, lock_for_writing
 from trainables.stores.plans import Capacity, StoreMode, StorePlan, plan_store
 from trainables.stores.streams import StreamedImages, read_sources
 from trainables.stores.writers import Progress, Skipped, hex_digest, store_key, write_store
@@ -38,14 +37,21 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PreparedData:
-    """N images with labels and splits, mapped read-only from `folder`, or streamed: decoded where they are read.
+    """N images with labels and splits, mapped read-only from `folder`, or streamed, that is decoded at each reading.
 
-    images: uint8 (N, H, W, 3), copied where indexed by an array, in both modes; labels: int64 (N,).
-    digests: uint64 (N,), of each image's pixels; digest: 32 hex digits, of everything a trial reads.
-    splits: train, val, confirm, test -> int64 row numbers, sorted, possibly empty.
-    interpolation: how the images were resized.
-    skipped: (name, reason) of the images that could not be read.
-    hold: keeps `cache prune` from removing the folder while this is in use.
+    Attributes:
+        folder: the store's folder.
+        split_key: names the file of the splits in `folder`.
+        name: name of the data set.
+        classes: class names; a label is a position in them.
+        images: uint8 (N, H, W, 3); an index array gives a copy in both modes.
+        labels: int64 (N,).
+        digests: uint64 (N,), one digest of the pixels of each image.
+        splits: train, val, confirm, test -> int64 row numbers, sorted, possibly empty.
+        skipped: (name, reason) of the images that could not be read.
+        interpolation: the interpolation that resized the images.
+        digest: 32 hex digits over everything that a trial reads.
+        lock: keeps `cache prune` from removing the folder while this object is in use.
     """
 
     folder: Path
@@ -59,13 +65,17 @@ class PreparedData:
     skipped: Skipped
     interpolation: Interpolation
     digest: str
-    hold: FolderLock
+    lock: FolderLock
 
     @classmethod
     def open(cls, folder: Path, split_key: str) -> PreparedData:
-        """What a worker calls: maps what `prepare_data` wrote. Raises DataError where it is missing or damaged."""
+        """Map what `prepare_data` wrote, as each worker does.
+
+        Raises:
+            DataError: the folder is missing or damaged.
+        """
         try:
-            hold = FolderLock(folder)
+            lock = FolderLock(folder)
             about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
             labels = np.load(folder / "labels.npy")
             digests = np.load(folder / "digests.npy")
@@ -87,16 +97,19 @@ class PreparedData:
             skipped=tuple((name, reason) for name, reason in about["skipped"]),
             interpolation=_interpolation(about),
             digest=hex_digest(about["classes"], str(images.shape), digests, labels, codes),
-            hold=hold,
+            lock=lock,
         )
 
     @property
     def mode(self) -> StoreMode:
-        """Whether decoded images are kept, or made anew at each reading."""
+        """`decoded` if the decoded images are kept, `streamed` if they are decoded at each reading."""
         return "streamed" if isinstance(self.images, StreamedImages) else "decoded"
 
     def summary(self) -> dict[str, object]:
-        """JSON-able: name, digest, images, image_size, interpolation, mode, classes (split -> count), skipped."""
+        """Return a dict for JSON: name, digest, images, image_size, interpolation, mode, classes, skipped.
+
+        `classes` is class -> split -> number of images.
+        """
         return {
             "name": self.name,
             "digest": self.digest,
@@ -115,21 +128,35 @@ class PreparedData:
 def prepare_data(data: DataSpec, *, base_dir: Path, root: Path, progress: Progress | None = None) -> PreparedData:
     """Decode the images that `data` names into `root`, or find them there, and assign the splits.
 
-    Where data.interpolation is auto they are resized bilinearly: `prepare_for_backbones` knows what backbones want.
-    Images that would take more than data.disk or data.memory are only decoded to be checked, and again at each
-    reading; what is trained on is the same. Other splits of the same images share the prepared ones. Processes
-    that prepare the same images wait for each other. progress: called with (done, total) images from the calling
-    thread, and only while decoding. torchvision's files go to `root`/torchvision/NAME unless data.root names a folder.
-    Raises DataError for a source that cannot be used, for more than 1 % unreadable images, for classes too
-    small to split, and for a root that cannot be written; OwnCodeError for own code that cannot be used.
+    Images that would take more than `data.disk` or `data.memory` are decoded once to be checked, and again at each
+    reading; training is the same. Other splits of the same images share the prepared images. Processes that prepare
+    the same images wait for each other.
+
+    Args:
+        data: the data of a sweep. With interpolation `auto`, images are resized bilinearly; `prepare_for_backbones`
+            asks each backbone instead.
+        base_dir: folder at which relative paths start.
+        root: folder of all prepared images. torchvision's files go to `root`/torchvision/NAME, unless `data.root`
+            names a folder.
+        progress: called with (done, total) images, from the calling thread, and only while images are decoded.
+
+    Raises:
+        DataError: the source cannot be used, more than 1 % of the images cannot be read, a class is too small to be
+            split, or `root` cannot be written.
+        OwnCodeError: own code cannot be used.
     """
     table = read_table(data, base_dir=base_dir, root=root)
-    (prepared,) = _prepare_each(table, data, _ways(data), root=root, progress=progress).values()
+    (prepared,) = _prepare_each(table, data, _interpolations(data), root=root, progress=progress).values()
     return prepared
 
 
 def read_table(data: DataSpec, *, base_dir: Path, root: Path) -> ImageTable:
-    """The images that `data` names, as `prepare_data` would find them: refused where it would refuse them undecoded."""
+    """Return the images that `data` names, undecoded.
+
+    Raises:
+        DataError: `prepare_data` would refuse them before it decodes them.
+        OwnCodeError: own code cannot be used.
+    """
     table = _load(data, base_dir=base_dir, root=root)
     _assign(table, data)
     return table
@@ -138,17 +165,21 @@ def read_table(data: DataSpec, *, base_dir: Path, root: Path) -> ImageTable:
 def prepare_for_backbones(
     table: ImageTable, data: DataSpec, backbones: Iterable[str], *, root: Path, progress: Progress | None = None
 ) -> dict[str, PreparedData]:
-    """As `prepare_data`, for each of `backbones` by its name: the images of `read_table`, resized as it wants them.
+    """Prepare the images of `read_table` as `prepare_data` does, resized as each of `backbones` wants them.
 
-    Those that want the same share one store; splits are the same in all. progress: starts anew for each store.
+    Backbones with the same interpolation share one store; all stores have the same splits. `progress` starts at 0 for
+    each store.
+
+    Returns:
+        backbone -> its prepared data.
     """
     wanted = {backbone: data.resized_for(backbone).interpolation for backbone in backbones}
-    stores = _prepare_each(table, data, _ways(data, wanted), root=root, progress=progress)
-    return {backbone: stores[way] for backbone, way in wanted.items() if way != "auto"}
+    stores = _prepare_each(table, data, _interpolations(data, wanted), root=root, progress=progress)
+    return {backbone: stores[interpolation] for backbone, interpolation in wanted.items() if interpolation != "auto"}
 
 
 def summarize_data(prepared: Iterable[PreparedData]) -> dict[str, object]:
-    """One summary of the same images, resized in one way or in several."""
+    """Return one summary of the same images, resized with one interpolation or with several."""
     stores = {each.interpolation: each for each in prepared}
     first, *others = stores.values()
     if not others:
@@ -157,37 +188,39 @@ def summarize_data(prepared: Iterable[PreparedData]) -> dict[str, object]:
     return first.summary() | {"digest": digest, "interpolation": ", ".join(stores)}
 
 
-def _ways(data: DataSpec, backbones: Iterable[str] = ()) -> tuple[Interpolation, ...]:
-    """How `backbones` want the images resized, each way once; bilinear where nothing else is asked for."""
-    asked = [data.interpolation, *(data.resized_for(backbone).interpolation for backbone in backbones)]
-    ways = sorted({way for way in asked if way != "auto"})
-    return tuple(ways) or ("bilinear",)
+def _interpolations(data: DataSpec, backbones: Iterable[str] = ()) -> tuple[Interpolation, ...]:
+    """Return each interpolation that `data` or one of `backbones` wants, once; by default bilinear."""
+    wanted = [data.interpolation, *(data.resized_for(backbone).interpolation for backbone in backbones)]
+    distinct = sorted({interpolation for interpolation in wanted if interpolation != "auto"})
+    return tuple(distinct) or ("bilinear",)
 
 
 def _prepare_each(
-    table: ImageTable, data: DataSpec, ways: Sequence[Interpolation], *, root: Path, progress: Progress | None
+    table: ImageTable, data: DataSpec, interpolations: Sequence[Interpolation], *, root: Path, progress: Progress | None
 ) -> dict[Interpolation, PreparedData]:
     downloads = _downloads(data, root)
     with FolderLock(downloads) if downloads is not None and downloads.exists() else nullcontext():
-        return _write_each(table, data, ways, root, progress)
+        return _write_each(table, data, interpolations, root, progress)
 
 
 def _write_each(
-    table: ImageTable, data: DataSpec, ways: Sequence[Interpolation], root: Path, progress: Progress | None
+    table: ImageTable, data: DataSpec, interpolations: Sequence[Interpolation], root: Path, progress: Progress | None
 ) -> dict[Interpolation, PreparedData]:
-    stores = {way: root / store_key(table, data.image_size, way) for way in ways}
+    stores = {
+        interpolation: root / store_key(table, data.image_size, interpolation) for interpolation in interpolations
+    }
     mode = _plan(table, data, list(stores.values())).mode
     prepared = {}
     try:
         root.mkdir(parents=True, exist_ok=True)
-        for way, decoded in stores.items():
+        for interpolation, decoded in stores.items():
             folder = _folder(decoded, mode)
-            with _locked(folder.with_suffix(".lock")):
+            with lock_for_writing(folder):
                 if not (folder / "about.json").exists():
-                    write_store(table, data.image_size, way, folder, progress, mode=mode)
+                    write_store(table, data.image_size, interpolation, folder, progress, mode=mode)
                 split_key = _write_split(_assign(_without_skipped(table, folder), data), folder)
-                (folder / "about.json").touch()  # its time says when the store was last used
-                prepared[way] = PreparedData.open(folder, split_key)
+                (folder / "about.json").touch()  # its time tells `cache prune` when the store was last used
+                prepared[interpolation] = PreparedData.open(folder, split_key)
     except OSError as error:
         raise DataError(f"cannot write prepared images below {root}: {error.strerror or error}") from error
     return prepared
@@ -195,9 +228,13 @@ def _write_each(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataSurvey:
-    """What `prepare_data` would do with the same arguments, before anything is decoded.
+    """A forecast of what `prepare_data` does, made before anything is decoded.
 
-    counts: class -> split -> images. prepared: whether that was done before, and is found rather than done again.
+    Attributes:
+        table: the images, undecoded.
+        counts: class -> split -> number of images.
+        plan: the choice between keeping and streaming.
+        prepared: True if the images are prepared already.
     """
 
     table: ImageTable
@@ -206,27 +243,29 @@ class DataSurvey:
     prepared: bool
 
     def images(self, split: str) -> int:
-        """How many images of all classes a split has."""
-        return sum(of[split] for of in self.counts.values())
+        """Return the number of images of all classes in a split."""
+        return sum(by_split[split] for by_split in self.counts.values())
 
 
 def survey_data(data: DataSpec, backbones: Iterable[str] = (), *, base_dir: Path, root: Path) -> DataSurvey:
-    """List the images and split them, as `prepare_data`, or with `backbones` `prepare_for_backbones`, would.
+    """List the images and split them, as `prepare_data` or, given `backbones`, `prepare_for_backbones` would.
 
-    Raises DataError and OwnCodeError where that does.
+    Images that cannot be read go unnoticed, since nothing is decoded. Missing files of torchvision are downloaded.
 
-    Images that cannot be read are only found by decoding them. torchvision's files are downloaded where missing.
+    Raises:
+        DataError: the source cannot be used, or a class is too small to be split.
+        OwnCodeError: own code cannot be used.
     """
     table = _load(data, base_dir=base_dir, root=root)
     splits = _assign(table, data)
-    stores = [root / store_key(table, data.image_size, way) for way in _ways(data, backbones)]
+    stores = [root / store_key(table, data.image_size, wanted) for wanted in _interpolations(data, backbones)]
     plan = _plan(table, data, stores)
     counts = {
         name: {split: int(np.sum((table.labels == code) & (splits == split))) for split in SPLITS}
         for code, name in enumerate(table.classes)
     }
-    done = all((_folder(store, plan.mode) / "about.json").exists() for store in stores)
-    return DataSurvey(table=table, counts=counts, plan=plan, prepared=done)
+    prepared = all((_folder(store, plan.mode) / "about.json").exists() for store in stores)
+    return DataSurvey(table=table, counts=counts, plan=plan, prepared=prepared)
 
 
 def _folder(decoded: Path, mode: StoreMode) -> Path:
@@ -237,24 +276,25 @@ def _load(data: DataSpec, *, base_dir: Path, root: Path) -> ImageTable:
     downloads = _downloads(data, root)
     table = load_table(data.source, base_dir=base_dir, group=data.split.group, root=data.root, downloads=downloads)
     if downloads is not None and downloads.exists():
-        downloads.touch()  # its time says when the set was last used
+        downloads.touch()  # its time tells `cache prune` when the set was last used
     return table
 
 
 def _downloads(data: DataSpec, root: Path) -> Path | None:
-    """Where a set of torchvision's is kept that the user has not put anywhere."""
+    """Return the folder for a torchvision data set without `data.root`; None for other sources."""
     if data.root is not None or not data.source.startswith(TORCHVISION_PREFIX):
         return None
     return root / "torchvision" / data.source.removeprefix(TORCHVISION_PREFIX)
 
 
 def _plan(table: ImageTable, data: DataSpec, decoded: Sequence[Path]) -> StorePlan:
-    """decoded: the folders of the decoded stores, which take no further room where they lie already."""
-    capacity = Capacity.measure(decoded[0].parent)  # half of what is free counts, hence twice what lies there already
+    """Plan the stores; a folder among `decoded` that exists needs no more disk."""
+    capacity = Capacity.measure(decoded[0].parent)
     taken = sum((store / "images.npy").stat().st_size for store in decoded if (store / "about.json").exists())
     return plan_store(
         images=len(table.images),
         image_size=data.image_size,
+        # Half of the free disk may be used, so twice the size of what exists makes room for it.
         capacity=replace(capacity, free_disk=capacity.free_disk + 2 * taken),
         disk=data.disk,
         memory=data.memory,
@@ -272,16 +312,9 @@ def _open_images(
 
 
 def _interpolation(about: dict[str, Any]) -> Interpolation:
-    """Stores that do not say it were made when there was one way."""
-    way: Interpolation = about.get("interpolation", "bilinear")
-    return way
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    """Return the store's interpolation; old stores do not name it, and are bilinear."""
+    interpolation: Interpolation = about.get("interpolation", "bilinear")
+    return interpolation
 
 
 def _without_skipped(table: ImageTable, folder: Path) -> ImageTable:
@@ -301,12 +334,12 @@ def _without_skipped(table: ImageTable, folder: Path) -> ImageTable:
 
 
 def _assign(table: ImageTable, data: DataSpec) -> npt.NDArray[np.str_]:
-    """(N,) of SPLITS: the source's own where it says so, the rest by data.split among the splits it left out."""
-    said = np.full(len(table.labels), "") if table.split is None else table.split
-    undecided = np.flatnonzero(said == "")
-    splits = said.astype("<U7")
+    """Return (N,) of SPLITS: the source's own split if it names one, else `data.split` among the splits it left out."""
+    named = np.full(len(table.labels), "") if table.split is None else table.split
+    undecided = np.flatnonzero(named == "")
+    splits = named.astype("<U7")
     if len(undecided):
-        fixed = {name: 0.0 for name in ("val", "confirm", "test") if np.any(said == name)}
+        fixed = {name: 0.0 for name in ("val", "confirm", "test") if np.any(named == name)}
         splits[undecided] = assign_splits(
             table.labels[undecided],
             classes=table.classes,
@@ -320,7 +353,7 @@ def _assign(table: ImageTable, data: DataSpec) -> npt.NDArray[np.str_]:
 
 
 def _write_split(splits: npt.NDArray[np.str_], folder: Path) -> str:
-    """Store each image's position in SPLITS, uint8 (N,), under a key of the content; returns the key."""
+    """Store each image's position in SPLITS as uint8 (N,) under a key of the content; return the key."""
     codes = np.array([SPLITS.index(split) for split in splits], dtype=np.uint8)
     split_key = hex_digest(codes)[:16]
     target = _split_file(folder, split_key)

@@ -26,15 +26,17 @@ Rows = npt.NDArray[np.integer] | slice | int
 
 
 def pixel_digest(image: npt.NDArray[np.uint8]) -> int:
-    """A decoded image's 64-bit content digest."""
+    """Return a 64-bit digest of a decoded image's pixels."""
     return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8).digest(), "little")
 
 
 class StreamedImages:
-    """N images read like an array uint8 (N, size, size, 3): `images[rows]` decodes these rows, and keeps nothing.
+    """N images that are read like an array uint8 (N, size, size, 3): `images[rows]` decodes these rows each time.
 
-    Decoded on as many threads as torch computes with. Each image is held against its digest, so what is read
-    is what was prepared: a file that changed raises DataError naming it.
+    As many threads decode as torch computes with. Each image is compared with its digest.
+
+    Raises:
+        DataError: on reading, if a file is missing, cannot be decoded, or changed since it was prepared.
     """
 
     dtype = np.dtype(np.uint8)
@@ -59,20 +61,20 @@ class StreamedImages:
         chosen = np.arange(len(self))[rows]
         images = np.empty((chosen.size, *self.shape[1:]), dtype=np.uint8)
 
-        def work(place: int) -> None:
+        def decode_row(place: int) -> None:
             images[place] = self._decode(int(chosen.flat[place]))
 
         threads = min(torch.get_num_threads(), chosen.size)
         with one_thread(), quiet_decoding():
-            _for_each(work, range(chosen.size), threads)
+            _for_each(decode_row, range(chosen.size), threads)
         return images.reshape((*chosen.shape, *self.shape[1:]))
 
     def _decode(self, row: int) -> npt.NDArray[np.uint8]:
         source = self._sources[row]
         image = decode_image(source, self.shape[1], self._interpolation)
         if pixel_digest(image) != int(self._digests[row]):
-            named = f"image {row}" if isinstance(source, np.ndarray) else str(source)
-            raise DataError(f"{named}: changed since the images were prepared: run the sweep anew")
+            name = f"image {row}" if isinstance(source, np.ndarray) else str(source)
+            raise DataError(f"{name}: changed since the images were prepared: run the sweep again")
         return image
 
 
@@ -86,7 +88,7 @@ def _for_each(work: Callable[[int], None], places: Iterable[int], threads: int) 
 
 
 def write_sources(sources: Sequence[ImageSource], folder: Path) -> None:
-    """Keep in `folder` where the images are; those that are arrays are written out as they are, undecoded."""
+    """Write the places of the images to `folder`; images that are arrays are written there as they are."""
     arrays = [source for source in sources if isinstance(source, np.ndarray)]
     listed = [_listed(source) for source in sources]
     (folder / _SOURCES).write_text(json.dumps(listed), encoding="utf-8")
@@ -104,14 +106,18 @@ def _listed(source: ImageSource) -> str | list[str] | None:
 
 
 def read_sources(folder: Path) -> list[ImageSource]:
-    """What `write_sources` kept; arrays are mapped. Raises OSError or ValueError where it is damaged."""
+    """Return what `write_sources` wrote; arrays are mapped, not read.
+
+    Raises:
+        OSError, ValueError: the files are missing or damaged.
+    """
     listed = json.loads((folder / _SOURCES).read_text(encoding="utf-8"))
     arrays = iter(_arrays(folder))
-    return [_source(item) if item is not None else next(arrays) for item in listed]
+    return [_source(entry) if entry is not None else next(arrays) for entry in listed]
 
 
-def _source(item: str | list[str]) -> ImageSource:
-    return Path(item) if isinstance(item, str) else RemoteFile(uri=item[0], stamp=item[1])
+def _source(entry: str | list[str]) -> ImageSource:
+    return Path(entry) if isinstance(entry, str) else RemoteFile(uri=entry[0], stamp=entry[1])
 
 
 def _arrays(folder: Path) -> list[npt.NDArray[np.uint8]]:

@@ -1,4 +1,4 @@
-"""A folder of decoded images, or of where they are: written beside its place, renamed when whole, found by its key."""
+"""Writers of image stores: a folder is written beside its place, renamed when complete, and named by its key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SHOWN_SKIPPED = 10
 
 
 def store_key(table: ImageTable, size: int, interpolation: Interpolation) -> str:
-    """16 hex digits over what decides a store: files (path, size, time) or arrays, labels, how they are resized."""
+    """Return 16 hex digits over a store's inputs: files (path, size, time) or arrays, labels, and the resizing."""
     resized = str(size) if interpolation == "bilinear" else f"{size} {interpolation}"
     about = [_LAYOUT, resized, table.name, *table.classes]
     fingerprints = [_fingerprint(image) for image in table.images]
@@ -63,11 +63,15 @@ def write_store(
     *,
     mode: StoreMode = "decoded",
 ) -> None:
-    """Decode `table` into `folder`: labels.npy, digests.npy, about.json (name, classes, skipped, size, interpolation,
-    mode) and images.npy, or where it is streamed the list of its sources. Every image is decoded once in either mode.
+    """Decode the images of `table`, and write them to `folder`.
 
-    One caller at a time; what lies at `folder` or beside it is taken for a torn leftover and removed.
-    Raises DataError for more than 1 % unreadable images or too little room, OSError where it cannot write.
+    The folder gets labels.npy, digests.npy, about.json (name, classes, skipped, size, interpolation, mode) and
+    images.npy, or in mode `streamed` the places of the images instead of images.npy. Both modes decode every image.
+    Call it from one process at a time: what exists at `folder` or beside it is removed as the rest of a broken write.
+
+    Raises:
+        DataError: more than 1 % of the images cannot be read, or the disk has too little room.
+        OSError: the folder cannot be written.
     """
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -107,12 +111,12 @@ def _mapped(target: Path, total: int, size: int) -> Pixels:
 def _decode_all(
     table: ImageTable, size: int, interpolation: Interpolation, pixels: Pixels | None, progress: Progress | None
 ) -> tuple[npt.NDArray[np.uint64], dict[int, str]]:
-    """Fill `pixels` (N, size, size, 3), if any; returns the digests (N,) and the reason for each row that failed."""
+    """Fill `pixels` (N, size, size, 3), if given; return the digests (N,) and the reason for each row that failed."""
     total = len(table.images)
     digests = np.zeros(total, dtype=np.uint64)
     failures: dict[int, str] = {}
 
-    def work(row: int) -> str | None:
+    def decode_row(row: int) -> str | None:
         source = table.images[row]
         try:
             image = decode_image(source, size, interpolation)
@@ -128,7 +132,7 @@ def _decode_all(
         with one_thread(), quiet_decoding():
             for start in range(0, total, _CHUNK):
                 rows = range(start, min(start + _CHUNK, total))
-                for row, failure in zip(rows, pool.map(work, rows), strict=True):
+                for row, failure in zip(rows, pool.map(decode_row, rows), strict=True):
                     if failure is not None:
                         failures[row] = failure
                     if progress is not None:
@@ -146,7 +150,7 @@ def _workers() -> int:
 
 
 def _accept(failures: dict[int, str], table: ImageTable) -> Skipped:
-    """(name, reason) of the images to leave out. Raises DataError where they are more than 1 % of all."""
+    """Return (name, reason) of the images to leave out; raise DataError if they are more than 1 % of all."""
     skipped = tuple((table.names[row], failures[row]) for row in sorted(failures))
     total = len(table.images)
     if len(skipped) <= _SKIPPED_SHARE * total:
@@ -159,17 +163,17 @@ def _accept(failures: dict[int, str], table: ImageTable) -> Skipped:
 
 
 def _keep_rows(path: Path, rows: npt.NDArray[np.int64]) -> None:
-    every = np.load(path, mmap_mode="r")
+    images = np.load(path, mmap_mode="r")
     compact = path.with_name("compact.npy")
-    kept = np.lib.format.open_memmap(compact, mode="w+", dtype=np.uint8, shape=(len(rows), *every.shape[1:]))
+    kept = np.lib.format.open_memmap(compact, mode="w+", dtype=np.uint8, shape=(len(rows), *images.shape[1:]))
     for target, row in enumerate(rows):
-        kept[target] = every[row]
+        kept[target] = images[row]
     kept.flush()
     compact.rename(path)
 
 
 def _check_space(folder: Path, needed: int) -> None:
-    """A full disk under a memory map kills the process with SIGBUS: refuse before."""
+    """Refuse too small a disk: if a disk fills up under a memory map, SIGBUS kills the process."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DataError(
@@ -179,11 +183,11 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def hex_digest(*parts: str | list[str] | npt.NDArray[np.generic]) -> str:
-    """32 hex digits of SHA-256 over `parts`, each after its length, so that neighbours never run together."""
+    """Return 32 hex digits of SHA-256 over `parts`, each after its length, so that neighbours never run together."""
     digest = hashlib.sha256()
     for part in parts:
-        array = isinstance(part, np.ndarray)
-        content = np.ascontiguousarray(part).tobytes() if array else json.dumps(part).encode()
+        is_array = isinstance(part, np.ndarray)
+        content = np.ascontiguousarray(part).tobytes() if is_array else json.dumps(part).encode()
         digest.update(f"{len(content)}:".encode())
         digest.update(content)
     return digest.hexdigest()[:32]

@@ -72,7 +72,7 @@ def test_digits_are_prepared_whole(digits: PreparedData) -> None:
     assert len(np.unique(digits.digests)) == len(np.unique(digits.images.reshape(1797, -1), axis=0))
 
 
-def test_the_second_time_nothing_is_decoded(photos: Path) -> None:
+def test_images_are_decoded_only_the_first_time(photos: Path) -> None:
     first, again, resplit = Counter(), Counter(), Counter()
     before = ready(photos, progress=first)
     after = ready(photos, progress=again)
@@ -86,7 +86,7 @@ def test_the_second_time_nothing_is_decoded(photos: Path) -> None:
     assert not np.array_equal(other.splits["val"], before.splits["val"])
 
 
-def test_workers_open_what_was_prepared(tiny: PreparedData) -> None:
+def test_workers_open_the_prepared_data(tiny: PreparedData) -> None:
     opened = PreparedData.open(tiny.folder, tiny.split_key)
 
     assert opened.digest == tiny.digest
@@ -96,7 +96,7 @@ def test_workers_open_what_was_prepared(tiny: PreparedData) -> None:
     assert all(np.array_equal(opened.splits[name], tiny.splits[name]) for name in tiny.splits)
 
 
-def test_the_summary_is_plain_and_counts_classes_by_split(tiny: PreparedData) -> None:
+def test_the_summary_is_json_and_counts_classes_by_split(tiny: PreparedData) -> None:
     summary = json.loads(json.dumps(tiny.summary()))
 
     assert summary == tiny.summary()
@@ -105,7 +105,7 @@ def test_the_summary_is_plain_and_counts_classes_by_split(tiny: PreparedData) ->
     assert summary["classes"]["two"] == {"train": 20, "val": 8, "confirm": 4, "test": 8}
 
 
-def test_another_size_or_a_changed_file_is_decoded_anew(photos: Path) -> None:
+def test_another_size_or_a_changed_file_is_decoded_again(photos: Path) -> None:
     before = ready(photos)
     assert ready(photos, size=24).images.shape == (120, 24, 24, 3)
 
@@ -128,14 +128,14 @@ def test_the_split_survives_a_move_and_another_size(photos: Path, tmp_path: Path
     assert after.split_key == before.split_key
 
 
-def test_each_backbone_gets_the_images_resized_its_way(photos: Path) -> None:
-    """The store of bilinear ones is that of sweeps from before there was a choice; splits are the same in all."""
+def test_each_backbone_gets_images_resized_with_its_interpolation(photos: Path) -> None:
+    """Bilinear images share the store of older sweeps, which had no choice; splits are the same in all stores."""
     bicubic, bilinear = "timm/tf_efficientnet_lite0", "torchvision/resnet18"
     backbones = [bicubic, bilinear, "torchvision/resnet50"]
     before = ready(photos)
     data = resized(DataSpec(source="photos", image_size=16), backbones, photos)
 
-    assert {name: one.interpolation for name, one in data.items()} == {
+    assert {name: prepared.interpolation for name, prepared in data.items()} == {
         bicubic: "bicubic",
         bilinear: "bilinear",
         "torchvision/resnet50": "bilinear",
@@ -153,18 +153,18 @@ def test_each_backbone_gets_the_images_resized_its_way(photos: Path) -> None:
     assert summarize_data([before]) == before.summary()
 
 
-def test_a_way_of_resizing_that_is_named_holds_for_every_backbone(photos: Path) -> None:
+def test_an_interpolation_in_the_sweep_file_applies_to_every_backbone(photos: Path) -> None:
     backbones = ["timm/tf_efficientnet_lite0", "torchvision/resnet18"]
     spec = DataSpec(source="photos", image_size=16, interpolation="bicubic")
     data = resized(spec, backbones, photos)
 
-    assert {one.interpolation for one in data.values()} == {"bicubic"}
+    assert {prepared.interpolation for prepared in data.values()} == {"bicubic"}
     assert (
         prepare_data(spec, base_dir=photos.parent, root=photos.parent / "prepared").digest == data[backbones[0]].digest
     )
 
 
-def test_a_store_that_does_not_say_how_it_was_resized_is_bilinear(photos: Path) -> None:
+def test_a_store_that_names_no_interpolation_is_bilinear(photos: Path) -> None:
     before = ready(photos)
     about = json.loads((before.folder / "about.json").read_text())
     del about["interpolation"]
@@ -174,7 +174,7 @@ def test_a_store_that_does_not_say_how_it_was_resized_is_bilinear(photos: Path) 
     assert ready(photos).folder == before.folder
 
 
-def test_images_kept_in_two_ways_take_twice_the_room(photos: Path) -> None:
+def test_images_kept_with_two_interpolations_take_twice_the_disk(photos: Path) -> None:
     data, root = DataSpec(source="photos", image_size=16, disk=100_000), photos.parent / "prepared"
     backbones = ["timm/tf_efficientnet_lite0", "torchvision/resnet18"]
 
@@ -182,7 +182,7 @@ def test_images_kept_in_two_ways_take_twice_the_room(photos: Path) -> None:
     plan = survey_data(data, backbones, base_dir=photos.parent, root=root).plan
     assert plan.reason == ("120 images at 16 px, resized in 2 ways, take 184 KB decoded, more than data.disk (100 KB)")
     streamed = resized(data, backbones, photos)
-    assert {one.mode for one in streamed.values()} == {plan.mode} == {"streamed"}
+    assert {prepared.mode for prepared in streamed.values()} == {plan.mode} == {"streamed"}
     assert np.array_equal(streamed[backbones[0]].images[0], decode_image(photos / "one" / "000.png", 16, "bicubic"))
 
 
@@ -194,7 +194,7 @@ def test_a_label_or_class_that_changes_is_another_data_set(photos: Path) -> None
 
 
 @pytest.mark.experiment(22)
-def test_an_unreadable_image_in_a_hundred_is_skipped_by_name(photos: Path) -> None:
+def test_one_unreadable_image_in_a_hundred_is_skipped_and_named(photos: Path) -> None:
     whole = ready(photos)
     (photos / "two" / "007.png").write_bytes(b"")
 
@@ -210,7 +210,7 @@ def test_an_unreadable_image_in_a_hundred_is_skipped_by_name(photos: Path) -> No
     assert PreparedData.open(data.folder, data.split_key).digest == ready(photos).digest == data.digest
 
 
-def test_more_than_one_in_a_hundred_is_an_error_that_lists_them(photos: Path) -> None:
+def test_more_than_one_unreadable_image_in_a_hundred_is_an_error_that_lists_them(photos: Path) -> None:
     for name in ("one/001.png", "two/002.png"):
         (photos / name).write_bytes((photos / name).read_bytes()[:60])
     root = photos.parent / "prepared"
@@ -222,7 +222,7 @@ def test_more_than_one_in_a_hundred_is_an_error_that_lists_them(photos: Path) ->
     assert not [path for path in root.iterdir() if path.is_dir()]
 
 
-def test_what_cannot_be_split_is_refused_before_decoding(photos: Path) -> None:
+def test_a_class_too_small_to_split_is_refused_before_decoding(photos: Path) -> None:
     for file in sorted((photos / "one").iterdir())[3:]:
         file.unlink()
     progress = Counter()
@@ -232,7 +232,7 @@ def test_what_cannot_be_split_is_refused_before_decoding(photos: Path) -> None:
     assert progress.calls == []
 
 
-def test_a_manifests_splits_win_and_its_groups_stay_whole(photos: Path) -> None:
+def test_the_splits_of_a_manifest_win_and_its_groups_stay_whole(photos: Path) -> None:
     files = sorted(photos.rglob("*.png"))
     rows = [
         f"{file.relative_to(photos)},{file.parent.name},{'val' if index % 2 else 'train'},{index % 10}"
@@ -266,7 +266,7 @@ def test_leftovers_of_a_killed_process_are_replaced(photos: Path) -> None:
 
 
 def test_an_interrupt_leaves_nothing_behind(photos: Path) -> None:
-    def interrupt(done: int, total: int) -> None:
+    def interrupt(_done: int, _total: int) -> None:
         raise KeyboardInterrupt
 
     data = DataSpec(source=str(photos), image_size=16)
@@ -287,7 +287,7 @@ def test_two_sweeps_that_start_together_decode_once(photos: Path) -> None:
     assert sorted(len(counter.calls) for counter in counters) == [0, 120]
 
 
-def test_a_root_that_cannot_be_written(photos: Path) -> None:
+def test_a_root_that_cannot_be_written_is_an_error(photos: Path) -> None:
     (photos.parent / "prepared").write_text("in the way")
 
     with pytest.raises(DataError, match=r"cannot write prepared images below .*prepared"):

@@ -81,7 +81,7 @@ def test_several_threads_give_the_same_pixels(photos: Path) -> None:
         torch.set_num_threads(1)
 
 
-def test_a_file_that_changed_or_went_is_noticed(photos: Path) -> None:
+def test_a_changed_or_missing_file_is_an_error_that_names_it(photos: Path) -> None:
     _, streamed = both("photos", photos.parent)
     first, second = photos / "one" / "000.png", photos / "one" / "001.png"
     Image.fromarray(255 - np.asarray(Image.open(first))).save(first)
@@ -106,7 +106,7 @@ def test_files_behind_a_uri_are_streamed(photos: Path) -> None:
     assert streamed.digest == decoded.digest == local.digest
 
 
-def test_a_damaged_list_of_sources_is_named(photos: Path) -> None:
+def test_a_damaged_list_of_sources_is_an_error(photos: Path) -> None:
     _, streamed = both("photos", photos.parent)
     (streamed.folder / "sources.json").write_text("[")
 
@@ -162,7 +162,7 @@ def test_a_damaged_list_of_sources_is_named(photos: Path) -> None:
         ),
     ],
 )
-def test_the_plan_says_what_and_why(
+def test_the_plan_gives_the_mode_and_the_reason(
     images: int, given: dict[str, int], capacity: Capacity, mode: str, reason: str
 ) -> None:
     plan = plan_store(images=images, image_size=384, capacity=capacity, **given)
@@ -171,7 +171,7 @@ def test_the_plan_says_what_and_why(
     assert plan.decoded_bytes == images * 384 * 384 * 3
 
 
-def test_the_plan_is_what_is_done_and_decodes_nothing(photos: Path) -> None:
+def test_the_plan_decodes_nothing_and_is_carried_out(photos: Path) -> None:
     root = photos.parent / "prepared"
     data = DataSpec(source="photos", image_size=24, memory=200_000)
     plan = survey_data(data, base_dir=photos.parent, root=root).plan
