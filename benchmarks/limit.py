@@ -126,10 +126,10 @@ def _rho(taken: Taken, unique: Unique, *, warm: bool) -> float:
 def _run(mix: Path, home: Path) -> Taken:
     print(f"running {mix.name}", file=sys.stderr, flush=True)
     wall, outcome = run_json([*MELTPOINT, "run", str(mix), "-o", "json"], home)
-    ledger = Ledger.at(Home(home).ledger, clock=now_ms)
+    ledger = Ledger.open_file(Home(home).ledger, clock=now_ms)
     try:
-        trials = ledger.trials(outcome["sweep_id"])
-        epochs = [row for of in ledger.epochs_of(trial.id for trial in trials).values() for row in of]
+        trials = ledger.trials.list(outcome["sweep_id"])
+        epochs = [row for of in ledger.trials.epochs_of(trial.id for trial in trials).values() for row in of]
     finally:
         ledger.close()
     start = min(row.recorded_at / 1000 - row.seconds for row in epochs)

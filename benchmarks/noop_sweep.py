@@ -48,7 +48,7 @@ def run_noop(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> 
         stack.callback(sides.close)
         sender = sides.mlflow_helper(home)
         cluster = stack.enter_context(connect())
-        ledger = stack.enter_context(closing(Ledger.at(home.ledger, clock=now_ms)))
+        ledger = stack.enter_context(closing(Ledger.open_file(home.ledger, clock=now_ms)))
         coordinator = _session(spec, ledger)
         sweep = coordinator.sweep
         sender.ask("start", sweep.id)
@@ -62,11 +62,11 @@ def run_noop(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> 
         allotment = allot(spec.resources, cpus=cluster.cpus, gpus=0, trials=spec.budget.trials)
         run_tune(coordinator, allotment=allotment, make_plan=make_plan, folder=folder, worker=NoopWorker)
         trained = coordinator.since()
-        ledger.move_sweep(sweep.id, SweepState.COMPLETED)
+        ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
         trouble = sender.ask("finish", PATIENCE_SECONDS)
         sent = coordinator.since()
-        ended = sum(trial.epochs for trial in ledger.trials(sweep.id))
-        assert ledger.outbox.count(sweep.id) == 0, f"messages unsent: {trouble}"
+        ended = sum(trial.epochs for trial in ledger.trials.list(sweep.id))
+        assert ledger.outbox.count_unsent(sweep.id) == 0, f"messages unsent: {trouble}"
         assert ended == spec.budget.trials * spec.budget.epochs, f"{ended} epochs recorded"
     return {
         "trained": trained["wall"],
@@ -77,10 +77,10 @@ def run_noop(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> 
 
 
 def _session(spec: SweepSpec, ledger: Ledger) -> TimedSession:
-    sweep = new_sweep(spec, ledger, data=DATA, plan={})
+    sweep = new_sweep(spec, ledger, data=DATA, settings={})
     return TimedSession(
         spec=spec,
-        sweep=ledger.move_sweep(sweep.id, SweepState.RUNNING),
+        sweep=ledger.sweeps.move(sweep.id, SweepState.RUNNING),
         ledger=ledger,
         searcher=build_searcher(spec),
         scheduler=build_scheduler(spec),

@@ -21,6 +21,10 @@ class SweepNotFoundError(MeltpointError):
     """No sweep, or more than one, goes by that reference."""
 
 
+class TrialNotFoundError(MeltpointError):
+    """No trial has that id."""
+
+
 class StaleAttemptError(MeltpointError):
     """A result arrived from an attempt that is no longer the trial's current one."""
 

@@ -65,11 +65,11 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 
 def _find(reference: str | None, home: Home) -> Sweep | None:
-    ledger = Ledger.of(home, clock=now_ms)
+    ledger = Ledger.open(home, clock=now_ms)
     try:
         if reference is not None:
-            return ledger.find_sweep(reference)
-        return next(iter(ledger.sweeps()), None)
+            return ledger.sweeps.find(reference)
+        return next(iter(ledger.sweeps.list()), None)
     finally:
         ledger.close()
 

@@ -18,7 +18,7 @@ LONGEST_CELL = 60
 def compare(one: str, other: str, form: Format, home: Home) -> None:
     """Print what differs between two sweeps."""
     with open_ledger(home) as ledger:
-        boards = [Leaderboard.read(ledger, ledger.find_sweep(reference)) for reference in (one, other)]
+        boards = [Leaderboard.read(ledger, ledger.sweeps.find(reference)) for reference in (one, other)]
     found = Comparison(one=boards[0], other=boards[1])
     ids = [board.sweep.id for board in boards]
     if form is Format.CSV:

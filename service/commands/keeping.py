@@ -24,7 +24,7 @@ def backup(file: Path, home: Home, console: Console) -> None:
 
 def restore(file: Path, home: Home, console: Console) -> None:
     """Raises BackupError where it cannot be read or the ledger is not empty."""
-    with closing(Ledger.of(home, clock=now_ms)) as ledger, working(console, "reading the backup"):
+    with closing(Ledger.open(home, clock=now_ms)) as ledger, working(console, "reading the backup"):
         contents = ledger.restore(file)
     console.print(f"restored {_said(contents)}", markup=False, soft_wrap=True)
     console.print("next: meltpoint ls")

@@ -24,8 +24,9 @@ def ls(form: Format, home: Home) -> None:
         _say_none(form)
         return
     with open_ledger(home) as ledger:
-        trial_counts = ledger.trial_counts()
-        rows = [_summary(sweep, trial_counts.get(sweep.id, TrialCounts())) for sweep in ledger.sweeps()]
+        sweeps = ledger.sweeps.list()
+        trial_counts = ledger.sweeps.trial_counts(sweep.id for sweep in sweeps)
+        rows = [_summary(sweep, trial_counts.get(sweep.id, TrialCounts())) for sweep in sweeps]
     if not rows:
         _say_none(form)
     elif form is Format.TABLE:
@@ -45,10 +46,10 @@ def _say_none(form: Format) -> None:
 def status(reference: str, form: Format, home: Home) -> None:
     """One sweep: state, counts, best trial, where MLflow shows it."""
     with open_ledger(home) as ledger:
-        sweep = ledger.find_sweep(reference)
-        standing = ledger.trial_counts().get(sweep.id, TrialCounts())
+        sweep = ledger.sweeps.find(reference)
+        standing = ledger.sweeps.trial_counts([sweep.id]).get(sweep.id, TrialCounts())
         board = Leaderboard.read(ledger, sweep)
-        unsent = ledger.outbox.count(sweep.id)
+        unsent = ledger.outbox.count_unsent(sweep.id)
     files, size = space_taken(home.sweep(sweep.id))
     if form is not Format.TABLE:
         more = {
@@ -97,7 +98,7 @@ def _facts(sweep: Sweep, board: Leaderboard) -> Iterator[tuple[str, str]]:
 def trials(reference: str, top: int | None, form: Format, home: Home) -> None:
     """The leaderboard."""
     with open_ledger(home) as ledger:
-        board = Leaderboard.read(ledger, ledger.find_sweep(reference))
+        board = Leaderboard.read(ledger, ledger.sweeps.find(reference))
     if form is Format.TABLE:
         print_table(board.header(), board.cells(top))
         for line in board.failures():
@@ -112,7 +113,7 @@ def open_ledger(home: Home) -> Iterator[Ledger]:
     """The ledger, which must be there; sweeps whose process ended are marked so."""
     if not home.has_ledger:
         raise SweepNotFoundError(f"no sweeps yet in {home.root}; start one with: meltpoint run SPEC")
-    ledger = Ledger.of(home, clock=now_ms)
+    ledger = Ledger.open(home, clock=now_ms)
     try:
         mark_interrupted(ledger, home)
         yield ledger

@@ -48,8 +48,8 @@ def resume(
 
 def _to_go_on(reference: str, assign: Sequence[str], home: Home) -> tuple[Sweep, SweepSpec]:
     with open_ledger(home) as ledger:
-        sweep = ledger.find_sweep(reference)
-        trials = ledger.trial_counts().get(sweep.id, TrialCounts()).total
+        sweep = ledger.sweeps.find(reference)
+        trials = ledger.sweeps.trial_counts([sweep.id]).get(sweep.id, TrialCounts()).total
     began = parse_spec(sweep.spec_text, file=sweep.spec_file)
     spec = parse_spec(sweep.spec_text, file=sweep.spec_file, assign=assign)
     changed = [name for name in _keys(began, spec) if began.document.get(name) != spec.document.get(name)]

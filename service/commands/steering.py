@@ -30,15 +30,15 @@ def steer(reference: str, action: SweepAction, home: Home, console: Console) -> 
         UsageError: it has ended, or nothing runs that could be paused or stopped.
     """
     with open_ledger(home) as ledger:
-        sweep = ledger.find_sweep(reference)
+        sweep = ledger.sweeps.find(reference)
         if sweep.state.is_finished or (sweep.state.rests and action is not SweepAction.CANCEL):
             raise UsageError(f"{sweep.id} is {sweep.state}: there is nothing to {action}")
         if sweep.state.rests:  # nobody drives it
-            now = ledger.cancel_sweep(sweep.id)
+            now = ledger.sweeps.cancel(sweep.id)
         else:
-            ledger.request_action(sweep.id, action)
+            ledger.sweeps.request_action(sweep.id, action)
             with working(console, _MEANWHILE[action]):
-                now = _awaited(lambda: ledger.sweep(sweep.id))
+                now = _awaited(lambda: ledger.sweeps.get(sweep.id))
     said = f": {_MEANWHILE[action]}" if now.state.is_under_way else f" is {now.state}"
     console.print(f"{now.id}{said}", markup=False)
     if now.state.rests:

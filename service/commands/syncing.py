@@ -20,13 +20,13 @@ PATIENCE_SECONDS = 3600.0
 
 def sync(home: Home, console: Console) -> int:
     """Send it, oldest first; returns the exit code, 1 where something still waits."""
-    with closing(Ledger.of(home, clock=now_ms)) as ledger:
+    with closing(Ledger.open(home, clock=now_ms)) as ledger:
         mark_interrupted(ledger, home)
-        before = ledger.outbox.count_at_rest()
+        before = ledger.outbox.count_unsent_at_rest()
         sender = Sender(ledger, "", lambda: Tracker(ledger, home), backlog_lock=home.backlog_lock).start()
         with working(console, "writing MLflow"):
             sender.finish(PATIENCE_SECONDS)
-        left = ledger.outbox.count_at_rest()
+        left = ledger.outbox.count_unsent_at_rest()
     console.print(f"sent {counted(before - left, 'message')} to {home.tracking_uri}", markup=False, soft_wrap=True)
     if left:
         why = f": {brief(sender.last_error)}" if sender.last_error else ""

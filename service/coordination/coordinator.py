@@ -19,9 +19,9 @@ from service.schedulers import Report, Reports, Scheduler
 from service.searchers import Searcher
 
 
-def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, plan: Json) -> Sweep:
+def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, settings: Json) -> Sweep:
     """A sweep of `spec` in the ledger, in state `validating`."""
-    return ledger.create_sweep(
+    return ledger.sweeps.create(
         name=spec.name,
         spec_text=spec.text,
         spec_file=str(Path(spec.file).absolute()),  # it may go on from another folder
@@ -29,7 +29,7 @@ def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, plan: Json) -> Swe
         goal=spec.metric.goal,
         seed=spec.seed,
         data=data,
-        plan=plan,
+        settings=settings,
     )
 
 
@@ -199,7 +199,7 @@ class Coordinator:
                 self.cut_short = self._searcher.exhausted
                 return None
             recipe = proposal.recipe.anchored(self.spec.folder)
-            trial = self.ledger.create_trial(
+            trial = self.ledger.trials.create(
                 self.sweep.id,
                 number=number,
                 point=dict(proposal.point),
@@ -216,7 +216,7 @@ class Coordinator:
     def _give_up_those_under_way(self, why: str | None) -> None:
         while self._under_way:
             trial = self._under_way.popleft()
-            self.ledger.finish_trial(
+            self.ledger.trials.finish(
                 trial.id, attempt=trial.attempt, ending=Ending(state=TrialState.CANCELLED, error=why)
             )
             self.progress.states[TrialState.CANCELLED] += 1
@@ -230,7 +230,7 @@ class Coordinator:
 
     def _again(self, trial: Trial) -> Trial:
         """In its next attempt."""
-        begun = self.ledger.start_attempt(trial.id)
+        begun = self.ledger.trials.start_attempt(trial.id)
         self._attempts[begun.id] = begun
         self.progress.states[TrialState.RUNNING] += 1
         return begun
@@ -251,7 +251,7 @@ class Coordinator:
             pruned, cause = self._judge(trial, result), _deserves_another(result)
             ending = None if cause else self._ending(result, pruned=pruned)
             self._values[trial_id] |= {row.epoch: self._value(row) for row in result.rows}
-            trial = self.ledger.record_epochs(
+            trial = self.ledger.trials.record_epochs(
                 trial.id,
                 attempt=trial.attempt,
                 rows=result.rows,
@@ -281,7 +281,7 @@ class Coordinator:
             trial = self._attempts.get(trial_id)
             if trial is None:
                 return
-            tried, retries = self.ledger.failures(trial_id, cause), RETRIES[cause]
+            tried, retries = self.ledger.trials.count_failures(trial_id, cause), RETRIES[cause]
             if self.paused and retries.most:
                 self.cut_short = self.closing
                 self._finish(trial, Ending(state=TrialState.PAUSED, error=reason))
@@ -289,7 +289,7 @@ class Coordinator:
             if tried >= retries.most or self.closing:
                 self._finish(trial, Ending(state=TrialState.FAILED, error=reason, trace=trace))
                 return
-            waiting = self.ledger.retry_trial(trial_id, attempt=trial.attempt, cause=cause, error=reason)
+            waiting = self.ledger.trials.retry(trial_id, attempt=trial.attempt, cause=cause, error=reason)
             del self._attempts[trial_id]
             self.progress.states[TrialState.RUNNING] -= 1
             self.progress.states[TrialState.RETRYING] += 1
@@ -355,7 +355,7 @@ class Coordinator:
             self.progress.best = trial
 
     def _finish(self, trial: Trial, ending: Ending) -> None:
-        self._ended(self.ledger.finish_trial(trial.id, attempt=trial.attempt, ending=ending))
+        self._ended(self.ledger.trials.finish(trial.id, attempt=trial.attempt, ending=ending))
 
     def _ended(self, trial: Trial) -> None:
         """Tell the searcher of a trial that the ledger has closed; of one that is only paused it hears later."""

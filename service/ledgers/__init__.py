@@ -4,13 +4,13 @@ from service.ledgers.backups import Contents
 from service.ledgers.causes import Cause
 from service.ledgers.databases import Schema, schema_at, schema_of, without_password
 from service.ledgers.ledger import Ledger
+from service.ledgers.messages import Message, MessageKind
 from service.ledgers.records import (
     Ending,
     EpochRow,
     JournalEvent,
     Json,
     Lease,
-    Message,
     Sweep,
     SweepAction,
     SweepHistory,
@@ -29,6 +29,7 @@ __all__ = [
     "Lease",
     "Ledger",
     "Message",
+    "MessageKind",
     "Schema",
     "Sweep",
     "SweepAction",

@@ -1,4 +1,4 @@
-"""The whole ledger in one file, taken while it is in use, and put back into an empty one of either kind."""
+"""Backups: the whole ledger in one file, taken while in use, and restored into an empty ledger of either kind."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _ABOUT = "about.json"
 _ROWS_AT_ONCE = 1000
 
 Contents = dict[str, int]
-"""How many rows each table has."""
+"""Number of rows by table."""
 
 
 def write_backup(engine: Engine, path: Path) -> Contents:
     """Write every table as of one moment. The file appears whole under its name or not at all.
 
-    Raises BackupError where it cannot be written.
+    Raises:
+        BackupError: the file cannot be written.
     """
     try:
         descriptor, beside = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}-")
@@ -50,8 +51,8 @@ def write_backup(engine: Engine, path: Path) -> Contents:
 def read_backup(path: Path, engine: Engine) -> Contents:
     """Put a backup into an empty ledger, in one transaction.
 
-    Raises BackupError for a file that is none, is damaged, or was made by another version, and for a ledger that holds
-    sweeps.
+    Raises:
+        BackupError: the file is no backup, is damaged or was made by another version; or the ledger holds sweeps.
     """
     try:
         with zipfile.ZipFile(path) as archive, engine.begin() as connection:
@@ -104,7 +105,7 @@ def _insert(connection: Connection, table: Any, lines: Any) -> None:
 
 
 def _move_sequences(connection: Connection) -> None:
-    """PostgreSQL numbers new rows from where it left off, not from the largest number there is."""
+    """Let PostgreSQL number new rows from the largest number on; by itself it goes on from its own count."""
     if connection.dialect.name != "postgresql":
         return
     for name in ("outbox", "journal"):

@@ -8,8 +8,11 @@ __all__ = ["Cause"]
 
 
 class Cause(StrEnum):
-    """LOST_NODE: its machine went away, on purpose or not; OUT_OF_MEMORY: the system killed it; HUNG: it gave no sign
-    of life; NO_SPACE: a disk was full; DIED: its process ended otherwise; CODE: what it ran raised an error.
+    """The cause from which an attempt failed.
+
+    LOST_NODE: its machine went away. OUT_OF_MEMORY: an allocation failed, or the system killed its process.
+    HUNG: it gave no sign of life. NO_SPACE: a disk was full. DIED: its process ended otherwise.
+    CODE: its code raised an error.
     """
 
     LOST_NODE = "lost node"

@@ -23,11 +23,11 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 VERSION_TABLE = "meltpoint_schema"
 
 _WRITER = 0x4D656C74
-"""Names the lock of PostgreSQL that writers of a ledger take."""
+"""Key of the advisory lock that writers of a ledger take in PostgreSQL."""
 
 
 def open_database(url: str) -> Engine:
-    """An engine on a database whose schema is this version's; an older one is upgraded.
+    """Return an engine on a database; an older schema is upgraded to this version's.
 
     Raises:
         LedgerError: it cannot be opened, or was written by a newer version.
@@ -53,47 +53,52 @@ def open_database(url: str) -> Engine:
 
 
 def _pool(url: URL) -> dict[str, Any]:
-    """A database in memory lives as long as its one connection, for which threads wait in turn."""
+    """Return options of the pool. A database in memory lives in its one connection, which threads take in turn."""
     if not url.drivername.startswith("sqlite"):
         return {"pool_pre_ping": True}
     if url.database not in (None, "", ":memory:"):
         return {}
-    of_one = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
-    return of_one | {"connect_args": {"check_same_thread": False}}
+    single = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
+    return single | {"connect_args": {"check_same_thread": False}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """The revision that a database has (None before its first) and the one that this version wants."""
+    """The revision of a database (None before its first) and the revision of this version."""
 
-    found: str | None
+    present: str | None
     wanted: str
     newer: bool
 
 
 def without_password(url: str) -> str:
-    """As it may be shown."""
+    """Return the URL without its password, for messages."""
     return make_url(url).render_as_string()
 
 
 def schema_at(url: str) -> Schema:
-    """Look without upgrading. Raises SQLAlchemyError, or ImportError where the driver is not installed."""
+    """Return the schema of the database at `url`, without upgrading it.
+
+    Raises:
+        SQLAlchemyError: the database cannot be read.
+        ImportError: its driver is not installed.
+    """
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         return _schema(revision(connection))
 
 
 def schema_of(opened: sqlite3.Connection) -> Schema:
-    """Look without upgrading. Raises sqlite3.Error where the file is no database."""
+    """Return the schema of an open SQLite file, without upgrading it. Raises sqlite3.Error if it is no database."""
     named = opened.execute("SELECT name FROM sqlite_master WHERE name = ?", (VERSION_TABLE,)).fetchone()
     row = opened.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone() if named else None
     return _schema(None if row is None else str(row[0]))
 
 
-def _schema(found: str | None) -> Schema:
+def _schema(present: str | None) -> Schema:
     scripts = ScriptDirectory.from_config(_config())
-    newer = found is not None and not _knows(scripts, found)
-    return Schema(found=found, wanted=str(scripts.get_current_head()), newer=newer)
+    newer = present is not None and not _knows(scripts, present)
+    return Schema(present=present, wanted=str(scripts.get_current_head()), newer=newer)
 
 
 def _config() -> Config:
@@ -103,12 +108,12 @@ def _config() -> Config:
 
 
 def read_only(engine: Engine) -> Engine:
-    """The same database for readers, who take no lock."""
+    """Return the same engine for readers, which take no lock."""
     return engine.execution_options(read_only=True)
 
 
 def snapshot(engine: Engine) -> Engine:
-    """As `read_only`, and all that a connection reads is as of one moment."""
+    """Return the same engine for readers that see one moment of the database throughout a connection."""
     if engine.dialect.name == "sqlite":
         return engine.execution_options(read_only=True, snapshot=True)
     return engine.execution_options(read_only=True, isolation_level="REPEATABLE READ")
@@ -134,7 +139,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    """One writer at a time, as in SQLite: what a transaction read stays true until it ends."""
+    """Let one writer in at a time, as SQLite does: what a transaction has read stays true until its end."""
     if not connection.get_execution_options().get("read_only"):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER})")
 
@@ -146,10 +151,10 @@ def _upgrade(engine: Engine) -> None:
         if revision(connection) == scripts.get_current_head():
             return
     with engine.begin() as connection:
-        found = revision(connection)
-        if found is not None and not _knows(scripts, found):
+        present = revision(connection)
+        if present is not None and not _knows(scripts, present):
             raise LedgerError(
-                f"ledger {engine.url.render_as_string()}: its schema ({found}) is newer than this version of "
+                f"ledger {engine.url.render_as_string()}: its schema ({present}) is newer than this version of "
                 "Meltpoint; upgrade Meltpoint to open it"
             )
         config.attributes["connection"] = connection
@@ -157,7 +162,7 @@ def _upgrade(engine: Engine) -> None:
 
 
 def revision(connection: Connection) -> str | None:
-    """The schema of the database; None before its first."""
+    """Return the schema's revision; None before the first."""
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 

@@ -1,14 +1,18 @@
-"""Epochs and what was measured in them, as rows of the ledger."""
+"""Epochs, and the readings that were taken in them, as rows of the ledger."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Select, insert, select
 
 from service.ledgers.records import EpochRow, Json
-from service.ledgers.tables import epochs, readings
+from service.ledgers.tables import epochs, readings, trials
+from service.ledgers.transactions import batches
+
+__all__ = ["insert_epochs", "read_epochs", "read_epochs_of_sweep", "reading"]
 
 
 def insert_epochs(connection: Connection, trial_id: str, attempt: int, rows: Sequence[EpochRow]) -> None:
@@ -24,29 +28,42 @@ def insert_epochs(connection: Connection, trial_id: str, attempt: int, rows: Seq
         for row in rows
     ]
     connection.execute(insert(epochs), marks)
-    found = [reading(trial_id, row.epoch, split, of) for row in rows for split, of in row.readings.items()]
-    connection.execute(insert(readings), found)
+    measured = [reading(trial_id, row.epoch, split, metrics) for row in rows for split, metrics in row.readings.items()]
+    connection.execute(insert(readings), measured)
 
 
-def read_epochs(connection: Connection, trial_ids: Sequence[str]) -> dict[str, list[EpochRow]]:
-    """Every epoch of the trials, in order, by trial."""
+def read_epochs(connection: Connection, trial_ids: Iterable[str]) -> dict[str, list[EpochRow]]:
+    """Return every epoch of the trials, in order, by trial."""
+    rows: dict[str, list[EpochRow]] = {}
+    for ids in batches(trial_ids):
+        rows |= _read(connection, select(trials.c.id).where(trials.c.id.in_(ids)))
+    return rows
+
+
+def read_epochs_of_sweep(connection: Connection, sweep_id: str) -> dict[str, list[EpochRow]]:
+    """Return every epoch of the sweep's trials, in order, by trial."""
+    return _read(connection, select(trials.c.id).where(trials.c.sweep_id == sweep_id))
+
+
+def _read(connection: Connection, trial_ids: Select[Any]) -> dict[str, list[EpochRow]]:
     by_epoch: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
-    query = select(readings).where(readings.c.trial_id.in_(trial_ids))
-    for trial_id, epoch, split, metrics in connection.execute(query):
+    for trial_id, epoch, split, metrics in connection.execute(
+        select(readings).where(readings.c.trial_id.in_(trial_ids))
+    ):
         by_epoch.setdefault((trial_id, epoch), {})[split] = {
             name: math.nan if value is None else value for name, value in metrics.items()
         }
-    found: dict[str, list[EpochRow]] = {}
+    rows: dict[str, list[EpochRow]] = {}
     marks = select(epochs.c.trial_id, epochs.c.epoch, epochs.c.seconds, epochs.c.recorded_at)
     ordered = marks.where(epochs.c.trial_id.in_(trial_ids)).order_by(epochs.c.trial_id, epochs.c.epoch)
     for trial_id, epoch, seconds, recorded_at in connection.execute(ordered):
-        of = by_epoch.get((trial_id, epoch), {})
-        row = EpochRow(epoch=epoch, seconds=seconds, recorded_at=recorded_at, readings=of)
-        found.setdefault(trial_id, []).append(row)
-    return found
+        measured = by_epoch.get((trial_id, epoch), {})
+        row = EpochRow(epoch=epoch, seconds=seconds, recorded_at=recorded_at, readings=measured)
+        rows.setdefault(trial_id, []).append(row)
+    return rows
 
 
 def reading(trial_id: str, epoch: int, split: str, metrics: Mapping[str, float]) -> Json:
-    """One row; a value that is not a number is kept as null."""
+    """Return one row of readings; a value that is not finite is stored as null."""
     finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     return {"trial_id": trial_id, "epoch": epoch, "split": split, "metrics": finite}

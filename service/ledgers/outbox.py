@@ -1,84 +1,78 @@
-"""The outbox: what MLflow has still to be told, in order, written in the transaction of what it tells."""
+"""The outbox: messages for MLflow, in order, written in the transaction of what they tell."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
-from service.ledgers.databases import read_only
-from service.ledgers.records import Json, Message
+from service.ledgers.messages import Message, MessageKind
+from service.ledgers.records import Json
 from service.ledgers.states import SweepState
 from service.ledgers.tables import outbox, sweeps
+from service.ledgers.transactions import Transactions, batches
 
-Clock = Callable[[], int]
-Writing = Callable[[], AbstractContextManager[Connection]]
+__all__ = ["Outbox"]
 
-_AT_REST = {state.value for state in SweepState if not state.is_under_way}
+_AT_REST = tuple(state.value for state in SweepState if not state.is_under_way)
+_FIELDS = tuple(Message.__dataclass_fields__)
 
 
 class Outbox:
-    """Messages of the ledger's database.
+    """Keeps messages until MLflow has taken them; a message that was sent stays, marked.
 
-    Ownership: borrows the ledger's engine; `writing` begins one of its transactions. Thread safety: as the ledger. A
-    message that was sent stays, marked.
+    Thread safety: any thread or process may call; each call is one transaction, or part of its caller's.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, writing: Writing) -> None:
-        self._engine = engine
-        self._clock = clock
-        self._writing = writing
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     def add(
         self,
         connection: Connection,
-        messages: Sequence[tuple[str, Json]],
+        messages: Sequence[tuple[MessageKind, Json]],
         *,
         sweep_id: str,
         trial_id: str | None = None,
     ) -> None:
-        """Put messages (kind and payload) in, as part of the transaction that `connection` is in."""
-        now = self._clock()
-        common = {"sweep_id": sweep_id, "trial_id": trial_id, "created_at": now, "tries": 0}
+        """Add messages (kind and payload) as part of the transaction that `connection` is in."""
+        now = self._transactions.now()
+        common: Json = {"sweep_id": sweep_id, "trial_id": trial_id, "created_at": now, "tries": 0}
         if messages:
-            rows = [common | {"kind": kind, "payload": payload} for kind, payload in messages]
+            rows = [common | {"kind": kind.value, "payload": payload} for kind, payload in messages]
             connection.execute(insert(outbox), rows)
 
-    def tell(self, sweep_id: str, kind: str, payload: Json, *, trial_id: str | None = None) -> None:
-        """Put one message in."""
-        with self._writing() as connection:
+    def put(self, sweep_id: str, kind: MessageKind, payload: Json, *, trial_id: str | None = None) -> None:
+        """Add one message in a transaction of its own."""
+        with self._transactions.writing() as connection:
             self.add(connection, [(kind, payload)], sweep_id=sweep_id, trial_id=trial_id)
 
-    def knows(self, kind: str, *, trial_id: str) -> bool:
-        """Whether such a message of the trial was ever put in."""
-        query = select(outbox.c.id).where(outbox.c.trial_id == trial_id, outbox.c.kind == kind)
-        with read_only(self._engine).connect() as connection:
+    def has_message(self, kind: MessageKind, *, trial_id: str) -> bool:
+        """Return whether a message of this kind about the trial was ever added, sent or not."""
+        query = select(outbox.c.id).where(outbox.c.trial_id == trial_id, outbox.c.kind == kind.value)
+        with self._transactions.reading() as connection:
             return connection.scalar(query.limit(1)) is not None
 
-    def waiting(self, sweep_id: str) -> list[Message]:
-        """The sweep's unsent messages, oldest first."""
+    def unsent(self, sweep_id: str) -> list[Message]:
+        """Return the sweep's unsent messages, oldest first."""
         query = select(outbox).where(outbox.c.sent_at.is_(None), outbox.c.sweep_id == sweep_id).order_by(outbox.c.id)
-        with read_only(self._engine).connect() as connection:
-            rows = connection.execute(query).mappings().all()
-        return [Message(**{name: row[name] for name in Message.__dataclass_fields__}) for row in rows]
+        rows = self._transactions.rows(query)
+        return [Message(**{name: row[name] for name in _FIELDS} | {"kind": MessageKind(row["kind"])}) for row in rows]
 
-    def count(self, sweep_id: str) -> int:
-        """How many messages of the sweep wait."""
-        query = select(func.count()).where(outbox.c.sent_at.is_(None), outbox.c.sweep_id == sweep_id)
-        with read_only(self._engine).connect() as connection:
-            return connection.scalar(query) or 0
+    def count_unsent(self, sweep_id: str) -> int:
+        """Return how many messages of the sweep are unsent."""
+        return self._count(_unsent().where(outbox.c.sweep_id == sweep_id))
 
-    def count_at_rest(self) -> int:
-        """How many messages wait of sweeps that nobody drives."""
+    def count_unsent_at_rest(self) -> int:
+        """Return how many messages are unsent of sweeps that no process drives."""
         at_rest = select(sweeps.c.id).where(sweeps.c.state.in_(_AT_REST))
-        query = select(func.count()).where(outbox.c.sent_at.is_(None), outbox.c.sweep_id.in_(at_rest))
-        with read_only(self._engine).connect() as connection:
-            return connection.scalar(query) or 0
+        return self._count(_unsent().where(outbox.c.sweep_id.in_(at_rest)))
 
-    def unfinished_business(self, states: Collection[str] = _AT_REST) -> list[str]:
-        """Sweeps in one of `states`, by default those that nobody drives, that MLflow does not know to the end, oldest
-        first.
+    def sweeps_with_unsent(self, states: Collection[str] = _AT_REST) -> list[str]:
+        """Return the ids of sweeps with unsent messages, oldest first.
+
+        states: states of the sweeps to look at; by default those in which no process drives them.
         """
         query = (
             select(sweeps.c.id)
@@ -86,17 +80,27 @@ class Outbox:
             .where(sweeps.c.id.in_(select(outbox.c.sweep_id).where(outbox.c.sent_at.is_(None))))
             .order_by(sweeps.c.created_at)
         )
-        with read_only(self._engine).connect() as connection:
+        with self._transactions.reading() as connection:
             return list(connection.scalars(query))
 
-    def sent(self, *message_ids: int) -> None:
-        """MLflow has these."""
-        query = update(outbox).where(outbox.c.id.in_(message_ids))
-        with self._writing() as connection:
-            connection.execute(query, {"sent_at": self._clock(), "error": None})
+    def mark_sent(self, *message_ids: int) -> None:
+        """Note that MLflow has taken these messages."""
+        sent = {"sent_at": self._transactions.now(), "error": None}
+        with self._transactions.writing() as connection:
+            for ids in batches(message_ids):
+                connection.execute(update(outbox).where(outbox.c.id.in_(ids)), sent)
 
-    def not_sent(self, *message_ids: int, error: str) -> None:
-        """Count a failed try and keep its reason; the messages stay."""
-        query = update(outbox).where(outbox.c.id.in_(message_ids)).values(tries=outbox.c.tries + 1, error=error)
-        with self._writing() as connection:
-            connection.execute(query)
+    def note_failure(self, *message_ids: int, error: str) -> None:
+        """Count a try that failed, and keep its reason; the messages stay unsent."""
+        with self._transactions.writing() as connection:
+            for ids in batches(message_ids):
+                failed = update(outbox).where(outbox.c.id.in_(ids)).values(tries=outbox.c.tries + 1, error=error)
+                connection.execute(failed)
+
+    def _count(self, query: Select[Any]) -> int:
+        with self._transactions.reading() as connection:
+            return connection.scalar(query) or 0
+
+
+def _unsent() -> Select[Any]:
+    return select(func.count()).select_from(outbox).where(outbox.c.sent_at.is_(None))

@@ -1,4 +1,4 @@
-"""Rows of the ledger as frozen values."""
+"""Rows of the ledger as frozen records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One sweep. Times are UTC milliseconds."""
+    """One sweep. Times are UTC milliseconds since 1970.
+
+    settings: sections of the sweep file, flat, such as `budget.trials`. data: name, digest and splits of the images.
+    """
 
     id: str
     name: str
@@ -26,7 +29,7 @@ class Sweep:
     goal: Goal
     seed: int
     data: Json
-    plan: Json
+    settings: Json
     created_at: int
     started_at: int | None = None
     finished_at: int | None = None
@@ -37,12 +40,12 @@ class Sweep:
 
     @property
     def drawn(self) -> list[str]:
-        """The recipe names that may differ between its trials."""
-        return list(self.plan.get("space.drawn", ()))
+        """Names of the hyperparameters that may differ between its trials."""
+        return list(self.settings.get("space.drawn", ()))
 
     @property
     def seconds(self) -> float | None:
-        """Wall time from start to end; None while it runs or before it started."""
+        """Wall time from start to end; None until the sweep has ended."""
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at) / 1000
@@ -50,9 +53,10 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One recipe with one training seed. `point` is the searcher's spelling, `recipe` the resolved values.
+    """One recipe with one training seed. Times are UTC milliseconds since 1970.
 
-    checkpoint: of the best epoch; latest: of the newest report.
+    point: values as the searcher drew them. recipe: resolved values. checkpoint: of the best epoch.
+    latest: checkpoint of the newest report.
     """
 
     id: str
@@ -80,7 +84,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How an attempt ends: a finished state, with the reason where it did not complete, or `paused`, to go on later."""
+    """The end of an attempt: a finished state, or `paused`; error: the reason, if the trial did not complete."""
 
     state: TrialState
     error: str | None = None
@@ -92,7 +96,7 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialCounts:
-    """A sweep's trials by state, and the extremes of their best values, failed trials apart."""
+    """Numbers of a sweep's trials by state, and the extremes of the best values of those that did not fail."""
 
     states: Mapping[str, int] = field(default_factory=dict)
     highest: float | None = None
@@ -104,10 +108,11 @@ class TrialCounts:
 
     @property
     def total(self) -> int:
+        """The number of trials."""
         return sum(self.states.values())
 
     def with_state(self, state: TrialState, count: int, highest: float | None, lowest: float | None) -> TrialCounts:
-        """The standing with `count` more trials in `state`, whose best values lie between these."""
+        """Return these counts with `count` more trials in `state`, whose best values lie in that range."""
         states = {**self.states, state.value: count}
         if state is TrialState.FAILED:
             return replace(self, states=states)
@@ -117,9 +122,10 @@ class TrialCounts:
 
 
 class SweepAction(StrEnum):
-    """What can be asked of whoever drives a sweep, from elsewhere.
+    """An action that any process may request from the one that drives a sweep.
 
-    PAUSE: running trials end at their next report, to go on later. STOP: they finish, no other starts. CANCEL: at once.
+    PAUSE: end running trials at their next report; they can be resumed. STOP: start no further trial, and let the
+    running ones finish. CANCEL: end running trials at once, for good.
     """
 
     PAUSE = "pause"
@@ -128,7 +134,7 @@ class SweepAction(StrEnum):
 
     @property
     def reason(self) -> str:
-        """What the sweep says of its end."""
+        """The reason that the sweep's row gives for its end."""
         return f"{_DONE[self]} by `meltpoint {self}`"
 
 
@@ -136,7 +142,7 @@ _DONE = {SweepAction.PAUSE: "paused", SweepAction.STOP: "stopped", SweepAction.C
 
 
 class JournalEvent(StrEnum):
-    """What can happen to a trial that decisions depend on."""
+    """An event of a trial on which decisions depend."""
 
     ASKED = "asked"
     REPORTED = "reported"
@@ -145,7 +151,7 @@ class JournalEvent(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class JournalEntry:
-    """One line of a sweep's journal; first and last: the epochs reported."""
+    """One entry of a sweep's journal; first, last: the epochs reported."""
 
     trial_id: str
     kind: JournalEvent
@@ -155,7 +161,10 @@ class JournalEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """The right to drive a sweep, for `seconds` after each renewal. holder: a machine; attempt: counts the drivers."""
+    """The right to drive a sweep for `seconds` after each renewal.
+
+    holder: a machine. attempt: the number of this driver among the sweep's drivers, from 1.
+    """
 
     sweep_id: str
     holder: str
@@ -165,7 +174,7 @@ class Lease:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepHistory:
-    """A sweep as far as it came: its trials by number, their epochs, and what happened in the order of recording."""
+    """A sweep so far: trials by number, their epochs by trial id, and the journal in the order of recording."""
 
     trials: tuple[Trial, ...]
     epochs: Mapping[str, Sequence[EpochRow]]
@@ -174,7 +183,10 @@ class SweepHistory:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRow:
-    """What one finished epoch measured: metrics by split, without the split's name in front."""
+    """The readings of one finished epoch: by split, the metrics without the split's name.
+
+    seconds: duration. recorded_at: UTC milliseconds, as the worker measured them.
+    """
 
     epoch: int
     seconds: float
@@ -182,47 +194,15 @@ class EpochRow:
     readings: Mapping[str, Mapping[str, float]]
 
     def metrics(self, *splits: str) -> dict[str, float]:
-        """Readings under their published names, such as `val/accuracy`; of train and val unless told otherwise."""
+        """Return readings by their published names, such as `val/accuracy`; by default those of train and val."""
         return {
             f"{split}/{name}": value
-            for split, of in self.readings.items()
+            for split, metrics in self.readings.items()
             if split in (splits or ("train", "val"))
-            for name, value in of.items()
+            for name, value in metrics.items()
         }
 
     def best_metrics(self) -> dict[str, float]:
-        """The validation readings under `best/`, for the epoch at which the trial was best."""
-        return {f"best/{name}": of for name, of in self.metrics("val").items()} | {"best/epoch": float(self.epoch)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Message:
-    """One thing MLflow has still to be told."""
-
-    id: int
-    sweep_id: str
-    trial_id: str | None
-    kind: str
-    payload: Json
-    created_at: int
-    tries: int
-
-    @property
-    def lane(self) -> str:
-        """Messages of one lane must arrive in order; those of others need not wait for them."""
-        return "model" if self.kind in ("model", "candidate") else self.trial_id or self.sweep_id
-
-    @property
-    def is_of_trial(self) -> bool:
-        """Whether it tells of a trial, and neither of its sweep nor of its model."""
-        return self.lane == self.trial_id
-
-    @property
-    def ends_trial(self) -> bool:
-        """Whether nothing more will be told of this attempt."""
-        return self.kind == "trial_finished"
-
-    @property
-    def starts_sweep(self) -> bool:
-        """Whether every other message of the sweep builds on this one."""
-        return self.kind == "sweep_running"
+        """Return the validation readings as `best/val/...`, and `best/epoch`; this epoch is the trial's best."""
+        best = {f"best/{name}": value for name, value in self.metrics("val").items()}
+        return best | {"best/epoch": float(self.epoch)}

@@ -1,4 +1,4 @@
-"""States of sweeps and trials, and which may follow which."""
+"""States of sweeps and trials, and the states that may follow each."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from enum import StrEnum
 
 
 class SweepState(StrEnum):
+    """The state of a sweep."""
+
     VALIDATING = "validating"
     QUEUED = "queued"
     RUNNING = "running"
@@ -21,23 +23,27 @@ class SweepState(StrEnum):
 
     @property
     def is_finished(self) -> bool:
+        """Whether the sweep has ended; a cancelled one for good, the others unless they get more budget."""
         return self in _FINISHED_SWEEPS
 
     @property
     def rests(self) -> bool:
-        """Whether it has not finished, and goes on once it is resumed."""
+        """Whether the sweep has not finished and waits to be resumed."""
         return self in (SweepState.PAUSED, SweepState.INTERRUPTED)
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a process drives it, or is to: it has not finished, and does not wait to be resumed."""
+        """Whether a process drives the sweep, or should."""
         return not self.is_finished and not self.rests
 
     def may_become(self, following: SweepState) -> bool:
+        """Return whether `following` may come next."""
         return following in _SWEEP_TRANSITIONS[self]
 
 
 class TrialState(StrEnum):
+    """The state of a trial."""
+
     PENDING = "pending"
     RUNNING = "running"
     PAUSED = "paused"
@@ -49,9 +55,11 @@ class TrialState(StrEnum):
 
     @property
     def is_finished(self) -> bool:
+        """Whether the trial has ended for good."""
         return self in _FINISHED_TRIALS
 
     def may_become(self, following: TrialState) -> bool:
+        """Return whether `following` may come next."""
         return following in _TRIAL_TRANSITIONS[self]
 
 

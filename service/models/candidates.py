@@ -43,7 +43,7 @@ def log_model(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json
 
 def log_candidate(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json, tracking_uri: str) -> Json:
     """Register the model, logged if need be, once: a version that carries this trial's tag is left as it is."""
-    name = str(sweep.plan["register.model"])
+    name = str(sweep.settings["register.model"])
     version = _version_of(client, name, trial)
     if version is None:
         model_id = log_model(client, sweep=sweep, trial=trial, payload=payload, tracking_uri=tracking_uri)

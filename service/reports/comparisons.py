@@ -66,7 +66,7 @@ class Comparison:
         yield from _differing("space", *entries)
 
     def _settings(self) -> Iterator[Difference]:
-        plans = [dict(board.sweep.plan) for board in (self.one, self.other)]
+        plans = [dict(board.sweep.settings) for board in (self.one, self.other)]
         for plan in plans:
             plan.pop("space.drawn", None)
         yield from _differing("settings", *plans)

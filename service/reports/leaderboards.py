@@ -28,8 +28,8 @@ class Leaderboard:
 
     @classmethod
     def read(cls, ledger: Ledger, sweep: Sweep) -> Leaderboard:
-        trials = ledger.trials(sweep.id)
-        rows = ledger.epochs_of(trial.id for trial in trials)
+        trials = ledger.trials.list(sweep.id)
+        rows = ledger.trials.epochs_of(trial.id for trial in trials)
         last = {trial_id: of[-1] for trial_id, of in rows.items()}
         best = {t.id: row for t in trials for row in rows.get(t.id, ()) if row.epoch == t.best_epoch}
         ranked = sorted(trials, key=lambda trial: _rank(trial, sweep.goal))

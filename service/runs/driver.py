@@ -66,8 +66,8 @@ class Driver:
         self.keeper, self.allotment = keeper, allotment
         self.mlflow_helper, self.make_mlflow_helper = mlflow_helper, make_mlflow_helper
         past = ledger.history(sweep.id)
-        ledger.note_sweep(sweep.id, spec_text=spec.text)
-        self.sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
+        ledger.sweeps.note(sweep.id, spec_text=spec.text)
+        self.sweep = ledger.sweeps.move(sweep.id, SweepState.RUNNING)
         with suppress(ForkedError):  # it is replaced at the end
             self.mlflow_helper.begin("start", sweep.id)
         self.folder = home.sweep(sweep.id)
@@ -100,7 +100,7 @@ class Driver:
             spec=self.spec,
             sweep=self.sweep,
             ledger=self.ledger,
-            searcher=build_searcher(self.spec, trials=self.sweep.plan.get("budget.trials")),
+            searcher=build_searcher(self.spec, trials=self.sweep.settings.get("budget.trials")),
             scheduler=build_scheduler(self.spec),
             clock=time.monotonic,
             gpu_share=self.allotment.gpu,
@@ -132,11 +132,11 @@ class Driver:
                 self.interrupts.breakable(),
             ):
                 trouble = self._finish_sending()
-        sweep = self.ledger.sweep(self.sweep.id)
+        sweep = self.ledger.sweeps.get(self.sweep.id)
         outcome = Outcome(
             sweep=sweep,
             board=Leaderboard.read(self.ledger, sweep),
-            unsent=self.ledger.outbox.count(sweep.id),
+            unsent=self.ledger.outbox.count_unsent(sweep.id),
             tracking_error=trouble,
         )
         self.listener.sweep_ended(outcome)
@@ -176,7 +176,7 @@ class Driver:
             if self.keeper.lost is not None:
                 raise LeaseError(f"{self.keeper.lost}; this process has ended its trials") from None
             if self._action is SweepAction.CANCEL:
-                self.ledger.cancel_sweep(self.sweep.id)
+                self.ledger.sweeps.cancel(self.sweep.id)
             else:
                 self._interrupt("ended by a second signal")
         except Exception as error:
@@ -190,8 +190,8 @@ class Driver:
         Raises LedgerError if the ledger cannot be written; the next command then marks the sweep.
         """
         try:
-            if not self.ledger.sweep(self.sweep.id).state.is_finished:
-                self.ledger.move_sweep(self.sweep.id, SweepState.INTERRUPTED, error=reason)
+            if not self.ledger.sweeps.get(self.sweep.id).state.is_finished:
+                self.ledger.sweeps.move(self.sweep.id, SweepState.INTERRUPTED, error=reason)
         except DBAPIError as error:
             raise LedgerError(
                 f"the ledger cannot be written: {error.orig}; what was recorded is kept. Once the cause is mended, "
@@ -208,7 +208,7 @@ class Driver:
             self.coordinator.close(self.keeper.lost)
             self.interrupts.insist()
             return
-        action = self.ledger.requested_action(self.sweep.id)
+        action = self.ledger.sweeps.requested_action(self.sweep.id)
         if action is None or action is self._action:
             return
         self._action = action
@@ -263,20 +263,20 @@ class Driver:
         """Offer the best model and give the sweep its last state."""
         coordinator = self.coordinator
         if coordinator.paused:
-            self.ledger.move_sweep(self.sweep.id, SweepState.PAUSING)
-            self.ledger.move_sweep(self.sweep.id, SweepState.PAUSED, error=coordinator.closing)
+            self.ledger.sweeps.move(self.sweep.id, SweepState.PAUSING)
+            self.ledger.sweeps.move(self.sweep.id, SweepState.PAUSED, error=coordinator.closing)
             return
         board = Leaderboard.read(self.ledger, self.sweep)
         if board.best is None or coordinator.failed_too_often:
             why = coordinator.closing if coordinator.failed_too_often else coordinator.cut_short
-            self.ledger.move_sweep(self.sweep.id, SweepState.FAILED, error=why or "no trial gave a value")
+            self.ledger.sweeps.move(self.sweep.id, SweepState.FAILED, error=why or "no trial gave a value")
             return
         self.offers.offer_first_usable(board)
         if self._action is SweepAction.STOP and coordinator.cut_short:
-            self.ledger.move_sweep(self.sweep.id, SweepState.STOPPING)
-            self.ledger.move_sweep(self.sweep.id, SweepState.STOPPED, error=coordinator.cut_short)
+            self.ledger.sweeps.move(self.sweep.id, SweepState.STOPPING)
+            self.ledger.sweeps.move(self.sweep.id, SweepState.STOPPED, error=coordinator.cut_short)
         else:
-            self.ledger.move_sweep(self.sweep.id, SweepState.COMPLETED, error=coordinator.cut_short)
+            self.ledger.sweeps.move(self.sweep.id, SweepState.COMPLETED, error=coordinator.cut_short)
 
 
 def _before(trial: Trial) -> Json | None:

@@ -32,7 +32,7 @@ def driving(home: Home, ledger: Ledger, sweep_id: str) -> Iterator[LeaseKeeper]:
     with try_lock(home.sweep(sweep_id) / "driver.lock") as ours:
         if not ours:
             raise LeaseError(f"{sweep_id} is driven by another process on this machine")
-        keeper = LeaseKeeper(ledger, ledger.take_lease(sweep_id, holder=_here(), seconds=LEASE_SECONDS))
+        keeper = LeaseKeeper(ledger, ledger.leases.take(sweep_id, holder=_here(), seconds=LEASE_SECONDS))
         keeper.start()
         try:
             yield keeper
@@ -82,7 +82,7 @@ class LeaseKeeper:
         """Renew the lease once, or note why it is lost."""
         asked_at = self._clock()  # the lease counts from the request, however long the database takes to answer
         try:
-            self._ledger.renew_lease(self.lease)
+            self._ledger.leases.renew(self.lease)
             self._renewed_at = asked_at
         except StaleAttemptError as error:
             self.lost = str(error)
@@ -103,7 +103,7 @@ class LeaseKeeper:
             self._thread.join()
         if self.lost is None:
             try:
-                self._ledger.give_up_lease(self.lease)
+                self._ledger.leases.give_up(self.lease)
             except DBAPIError:  # the lease runs out by itself
                 log.info("the lease was not given up", exc_info=True)
 
@@ -111,11 +111,11 @@ class LeaseKeeper:
 def mark_interrupted(ledger: Ledger, home: Home) -> list[Sweep]:
     """Move every sweep that is under way, but that no process drives, to `interrupted`; return these sweeps."""
     interrupted = []
-    for sweep in ledger.sweeps():
+    for sweep in ledger.sweeps.list():
         if not sweep.state.is_under_way or sweep.state is SweepState.QUEUED:
             continue
         with try_lock(home.sweep(sweep.id) / "driver.lock") as free:
-            if free and not ledger.held_elsewhere(sweep.id, _here()):
+            if free and not ledger.leases.is_held_elsewhere(sweep.id, _here()):
                 reason = "the process that drove it ended"
-                interrupted.append(ledger.move_sweep(sweep.id, SweepState.INTERRUPTED, error=reason))
+                interrupted.append(ledger.sweeps.move(sweep.id, SweepState.INTERRUPTED, error=reason))
     return interrupted

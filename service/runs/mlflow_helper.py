@@ -37,7 +37,7 @@ class MlflowHelper:
     def start(self, sweep_id: str) -> None:
         """See `Sender`."""
         self._sweep_id = sweep_id
-        self._ledger = Ledger.of(self._home, clock=now_ms)
+        self._ledger = Ledger.open(self._home, clock=now_ms)
         self._sender = Sender(self._ledger, sweep_id, self._tracker, backlog_lock=self._home.backlog_lock).start()
 
     def finish(self, patience: float) -> str | None:

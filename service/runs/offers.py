@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from search_spaces import MeltpointError, SweepSpec
-from service.ledgers import Json, Ledger, Sweep, Trial
+from service.ledgers import Json, Ledger, MessageKind, Sweep, Trial
 from service.reports import Leaderboard
 from service.runs.helpers import Helper
 from service.runs.image_sets import ImageSets
@@ -52,23 +52,23 @@ class Offers:
             MeltpointError, OSError: the model cannot be made again from its checkpoint, or gives no finite values.
         """
         outbox, images = self._ledger.outbox, self._images.of[best.recipe["backbone"]]
-        if outbox.knows("candidate", trial_id=best.id):
+        if outbox.has_message(MessageKind.CANDIDATE, trial_id=best.id):
             return
         payload = {"data": images.folder, "split_key": images.split_key, "code": str(self._spec.folder)}
         test = self._earlier_reading(best)
-        if not (test and outbox.knows("model", trial_id=best.id)):
+        if not (test and outbox.has_message(MessageKind.MODEL, trial_id=best.id)):
             with in_phase(self._listener, Phase.TESTING):
                 self._torch_helper.ask("load", best, self._sharing(best))
-                outbox.tell(self._sweep.id, "model", payload, trial_id=best.id)
+                outbox.put(self._sweep.id, MessageKind.MODEL, payload, trial_id=best.id)
                 reading: dict[str, float] | None = self._torch_helper.ask("test")
             if reading is not None and test is None:
-                self._ledger.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=reading)
+                self._ledger.trials.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=reading)
             test = test or reading
-        self._ledger.note_sweep(self._sweep.id, best_trial_id=best.id)
+        self._ledger.sweeps.note(self._sweep.id, best_trial_id=best.id)
         finite = {name: value if math.isfinite(value) else None for name, value in (test or {}).items()}
-        outbox.tell(self._sweep.id, "candidate", payload | {"test": finite}, trial_id=best.id)
+        outbox.put(self._sweep.id, MessageKind.CANDIDATE, payload | {"test": finite}, trial_id=best.id)
 
     def _earlier_reading(self, best: Trial) -> dict[str, float] | None:
         """Return the test reading from before the sweep was interrupted, if there is one."""
-        (row,) = [row for row in self._ledger.epochs(best.id) if row.epoch == best.best_epoch]
+        (row,) = [row for row in self._ledger.trials.epochs(best.id) if row.epoch == best.best_epoch]
         return dict(row.readings["test"]) if "test" in row.readings else None

@@ -91,7 +91,7 @@ def _run(
             cluster = ray.enter_context(connect(prestarted))
         with in_phase(listener, Phase.LOADING_TORCH):
             torch_helper.end()
-        ledger = Ledger.of(home, clock=now_ms)
+        ledger = Ledger.open(home, clock=now_ms)
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
         gpus = workers_gpus() if cluster.gpus else ()
@@ -106,7 +106,7 @@ def _run(
             images,
             sweep,
             home=home,
-            ledger=ledger.under(keeper.lease),
+            ledger=ledger.with_lease(keeper.lease),
             keeper=keeper,
             listener=listener,
             torch_helper=torch_helper,
@@ -129,7 +129,7 @@ def _prepare_images(torch_helper: Helper, listener: Listener) -> ImageSets:
 
 def _create(spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
     source = {"source": spec.data.source, "split": spec.data.split.model_dump(), "stores": images.stores}
-    return new_sweep(spec, ledger, data=images.summary | source, plan=_flat_settings(spec))
+    return new_sweep(spec, ledger, data=images.summary | source, settings=_flat_settings(spec))
 
 
 def _flat_settings(spec: SweepSpec) -> Json:

@@ -53,7 +53,7 @@ class Brackets:
 
 def bracket_in(sweep: Sweep, number: int) -> int | None:
     """The bracket of a recorded sweep's trial; None where the sweep has only one."""
-    plan = sweep.plan
+    plan = sweep.settings
     count = plan.get("scheduler.brackets", 1)
     if count == 1:
         return None

@@ -78,7 +78,7 @@ class Sender:
                 break
         self._closed.set()
         self._thread.join(LONGEST_DELIVERY_SECONDS)  # a process that ends under a delivery may crash in torch
-        return self._ledger.outbox.count(self._sweep_id)
+        return self._ledger.outbox.count_unsent(self._sweep_id)
 
     def _work(self) -> None:
         pause = POLL_SECONDS
@@ -104,19 +104,19 @@ class Sender:
 
     def _deliver_backlog(self) -> None:
         with try_lock(self._backlog_lock) as ours:
-            for sweep_id in self._ledger.outbox.unfinished_business() if ours else ():
+            for sweep_id in self._ledger.outbox.sweeps_with_unsent() if ours else ():
                 self._deliver_all(sweep_id)
 
     def _deliver_all(self, sweep_id: str) -> bool:
         """Deliver what waits, passing over the lanes in which something was not taken; True unless there are any."""
         blocked: set[str | None] = set()
-        waiting = self._ledger.outbox.waiting(sweep_id)
-        latest_of_sweep = max((message.id for message in waiting if not message.is_of_trial), default=0)
+        waiting = self._ledger.outbox.unsent(sweep_id)
+        latest_of_sweep = max((message.id for message in waiting if not message.is_about_trial), default=0)
         for lanes in _together(waiting):
             ready = [
                 lane
                 for lane in lanes
-                if lane[0].lane not in blocked and not (lane[0].id > latest_of_sweep and self._more_may_come(lane))
+                if lane[0].stream not in blocked and not (lane[0].id > latest_of_sweep and self._more_may_come(lane))
             ]
             alone = 0
             while ready:
@@ -129,7 +129,7 @@ class Sender:
                         continue
                     if few[0][0].starts_sweep or self._deliverer is None:
                         return False
-                    blocked.add(few[0][0].lane)
+                    blocked.add(few[0][0].stream)
                 ready, alone = ready[len(few) :], max(0, alone - 1)
         return not blocked
 
@@ -143,11 +143,11 @@ class Sender:
         except Exception as error:  # whatever MLflow or the network raises, the messages wait
             self._note(error)
             if len(lanes) == 1:
-                self._ledger.outbox.not_sent(*ids, error=self.last_error or "")
+                self._ledger.outbox.note_failure(*ids, error=self.last_error or "")
             return False
-        self._ledger.outbox.sent(*ids)
+        self._ledger.outbox.mark_sent(*ids)
         for lane in lanes:
-            self._waiting.pop(lane[0].lane, None)
+            self._waiting.pop(lane[0].stream, None)
         self._last_taken = time.monotonic()
         return True
 
@@ -156,7 +156,7 @@ class Sender:
         ours = messages[0].sweep_id == self._sweep_id and not self._finishing.is_set()
         if not ours or any(of.ends_trial for of in messages):
             return False
-        since = self._waiting.setdefault(messages[0].lane, time.monotonic())
+        since = self._waiting.setdefault(messages[0].stream, time.monotonic())
         return time.monotonic() - since < TOGETHER_SECONDS
 
     def _note(self, error: Exception) -> None:
@@ -166,16 +166,16 @@ class Sender:
 
 def _together(messages: Iterable[Message]) -> Iterator[list[list[Message]]]:
     """Each trial's messages between two of the sweep's own as one list; the sweep's own and candidates alone."""
-    for of_trials, group in groupby(messages, key=lambda message: message.is_of_trial):
+    for of_trials, group in groupby(messages, key=lambda message: message.is_about_trial):
         if of_trials:
-            yield by_lane(group)
+            yield by_stream(group)
         else:
             yield from ([[message]] for message in group)
 
 
-def by_lane(messages: Iterable[Message]) -> list[list[Message]]:
+def by_stream(messages: Iterable[Message]) -> list[list[Message]]:
     """The messages of each trial, in order; trials in the order of their first ones."""
     lanes: dict[str | None, list[Message]] = {}
     for message in messages:
-        lanes.setdefault(message.lane, []).append(message)
+        lanes.setdefault(message.stream, []).append(message)
     return list(lanes.values())

@@ -14,14 +14,14 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from service.ledgers import EpochRow, Json, Ledger, Message, Sweep, SweepState, Trial, TrialState
+from service.ledgers import EpochRow, Json, Ledger, Message, MessageKind, Sweep, SweepState, Trial, TrialState
 from service.models import log_candidate, log_model
 from service.reports import Leaderboard
 from service.schedulers import bracket_in
 from service.settings import Home
 from service.tracking.run_rows import RowWriter
 from service.tracking.run_writers import ClientWriter, RunNews, RunWriter
-from service.tracking.senders import by_lane
+from service.tracking.senders import by_stream
 from service.tracking.views import prepared_view
 
 _RUN_STATUS = {
@@ -62,16 +62,16 @@ class Tracker:
         self._tried: set[str] = set()
         """Trials, by their ids, that may have a run by now although the ledger knows of none."""
         self._doubtful: list[tuple[str, dict[str, str]]] = []
-        self._handlers: Mapping[str, Callable[[Message], None]] = {
-            "sweep_running": self._sweep_running,
-            "model": self._model,
-            "candidate": self._candidate,
-            "sweep_completed": self._sweep_ended,
-            "sweep_stopped": self._sweep_ended,
-            "sweep_cancelled": self._sweep_ended,
-            "sweep_failed": self._sweep_ended,
-            "sweep_interrupted": self._sweep_ended,
-            "sweep_paused": self._sweep_ended,
+        self._handlers: Mapping[MessageKind, Callable[[Message], None]] = {
+            MessageKind.SWEEP_RUNNING: self._sweep_running,
+            MessageKind.MODEL: self._model,
+            MessageKind.CANDIDATE: self._candidate,
+            MessageKind.SWEEP_COMPLETED: self._sweep_ended,
+            MessageKind.SWEEP_STOPPED: self._sweep_ended,
+            MessageKind.SWEEP_CANCELLED: self._sweep_ended,
+            MessageKind.SWEEP_FAILED: self._sweep_ended,
+            MessageKind.SWEEP_INTERRUPTED: self._sweep_ended,
+            MessageKind.SWEEP_PAUSED: self._sweep_ended,
         }
 
     def deliver(self, messages: Sequence[Message]) -> None:
@@ -80,16 +80,16 @@ class Tracker:
             for message in messages:
                 self._handlers[message.kind](message)
         else:
-            self._trials(by_lane(messages))
+            self._trials(by_stream(messages))
 
     def _sweep_running(self, message: Message) -> None:
-        sweep = self._ledger.sweep(message.sweep_id)
+        sweep = self._ledger.sweeps.get(message.sweep_id)
         experiment_id = self._experiment(sweep)
         view = prepared_view(sweep)
         self._client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
         self._client.set_experiment_tag(experiment_id, view.tag, view.state)
         tags = _sweep_tags(sweep)
-        params = [Param(name, str(value)[:6000]) for name, value in sweep.plan.items()]
+        params = [Param(name, str(value)[:6000]) for name, value in sweep.settings.items()]
         news = RunNews(params=params, dataset=_dataset(sweep.data))
         run_id = self._run_with(experiment_id, tags)
         if run_id is None:
@@ -97,7 +97,7 @@ class Tracker:
             self._begun.add(sweep.id)
         else:
             self._runs.write(run_id, replace(news, status="RUNNING"))  # it had ended with an interruption
-        self._ledger.note_sweep(
+        self._ledger.sweeps.note(
             sweep.id,
             mlflow={
                 "tracking_uri": self._home.tracking_uri,
@@ -109,9 +109,9 @@ class Tracker:
 
     def _trials(self, lanes: Sequence[Sequence[Message]]) -> None:
         """All that waits about these trials of a sweep, told at once; the ledger then notes which runs were made."""
-        sweep = self._ledger.sweep(lanes[0][0].sweep_id)
+        sweep = self._ledger.sweeps.get(lanes[0][0].sweep_id)
         trials = [self._trial_of(messages[0]) for messages in lanes]
-        epochs = self._ledger.epochs_of(trial.id for trial in trials)
+        epochs = self._ledger.trials.epochs_of(trial.id for trial in trials)
         shown: dict[str, str] = {}
         traces: dict[str, str] = {}
         with self._runs.together():
@@ -124,13 +124,13 @@ class Tracker:
         for run_id, trace in traces.items():
             self._client.log_text(run_id, trace, "error.txt")
         if shown:
-            self._ledger.note_runs(shown)
+            self._ledger.trials.note_runs(shown)
 
     def _trial(self, sweep: Sweep, trial: Trial, messages: Sequence[Message], rows: Sequence[EpochRow]) -> str:
         """Of one, whose epochs are `rows`: its run if it has none yet, its points, its end. Returns the run's id."""
         kinds = {message.kind for message in messages}
-        begins, ends = "trial_started" in kinds, "trial_finished" in kinds
-        spans = [message.payload for message in messages if message.kind == "epochs"]
+        begins, ends = MessageKind.TRIAL_STARTED in kinds, MessageKind.TRIAL_FINISHED in kinds
+        spans = [message.payload for message in messages if message.kind == MessageKind.EPOCHS]
         points = [
             Metric(name, value, row.recorded_at, row.epoch)
             for row in rows
@@ -189,17 +189,18 @@ class Tracker:
         at = trial.finished_at or message.created_at
         points = [Metric(name, value, at, trial.best_epoch or 0) for name, value in test.items()]
         self._runs.write(_run_of(trial), RunNews(points=points, tags=[RunTag("meltpoint.candidate", "true")]))
-        self._ledger.note_sweep(sweep.id, registered=registered)
+        self._ledger.sweeps.note(sweep.id, registered=registered)
 
     def _sweep_ended(self, message: Message) -> None:
-        sweep = self._ledger.sweep(message.sweep_id)
+        sweep = self._ledger.sweeps.get(message.sweep_id)
         run_id = self._place(sweep)["run_id"]
         self._remove_doubles(sweep)
         board = Leaderboard.read(self._ledger, sweep)
         self._client.log_text(run_id, json.dumps(board.as_json(), indent=2), "leaderboard/leaderboard.json")
         self._client.log_text(run_id, board.as_csv(), "leaderboard/leaderboard.csv")
         self._client.log_text(run_id, board.as_html(), "leaderboard/leaderboard.html")
-        state = SweepState(message.kind.removeprefix("sweep_"))  # by now it may have gone on
+        state = message.kind.sweep_state  # by now it may have gone on
+        assert state is not None, message
         at = sweep.finished_at if sweep.finished_at and sweep.state is state else message.created_at
         if state.rests:
             self._trials_paused(sweep, at)
@@ -215,7 +216,7 @@ class Tracker:
 
     def _trials_paused(self, sweep: Sweep, at: int) -> None:
         """Until they go on, their runs say so, and not that they still run."""
-        for trial in self._ledger.trials(sweep.id):
+        for trial in self._ledger.trials.list(sweep.id):
             if trial.state is TrialState.PAUSED and trial.mlflow_run_id is not None:
                 paused = [RunTag("meltpoint.state", trial.state.value)]
                 status = _RUN_STATUS[trial.state]
@@ -223,7 +224,7 @@ class Tracker:
 
     def _remove_doubles(self, sweep: Sweep) -> None:
         """A request whose answer was late may have made its run after the run had been looked for, and made."""
-        known = {self._place(sweep)["run_id"], *(trial.mlflow_run_id for trial in self._ledger.trials(sweep.id))}
+        known = {self._place(sweep)["run_id"], *(trial.mlflow_run_id for trial in self._ledger.trials.list(sweep.id))}
         for experiment_id, tags in self._doubtful:
             if tags["meltpoint.sweep_id"] == sweep.id:
                 for run_id in self._runs_with(experiment_id, tags):
@@ -232,11 +233,11 @@ class Tracker:
         self._doubtful = [(i, tags) for i, tags in self._doubtful if tags["meltpoint.sweep_id"] != sweep.id]
 
     def _both(self, message: Message) -> tuple[Sweep, Trial]:
-        return self._ledger.sweep(message.sweep_id), self._trial_of(message)
+        return self._ledger.sweeps.get(message.sweep_id), self._trial_of(message)
 
     def _trial_of(self, message: Message) -> Trial:
         assert message.trial_id is not None, message
-        return self._ledger.trial(message.trial_id)
+        return self._ledger.trials.get(message.trial_id)
 
     def _place(self, sweep: Sweep) -> Json:
         assert sweep.mlflow is not None, f"messages of {sweep.id} out of order"

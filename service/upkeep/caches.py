@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from service.clocks import now_ms
-from service.ledgers import Json, Ledger, Sweep, SweepState
+from service.ledgers import Json, Ledger, MessageKind, Sweep, SweepState
 from service.runs.leases import mark_interrupted
 from service.settings import Home
 from trainables.activations import stored_entries
@@ -215,13 +215,13 @@ def _in_need(home: Home) -> tuple[list[Sweep], dict[str, set[str]]]:
     if not home.has_ledger:
         return [], {}
     promised: dict[str, set[str]] = {}
-    with contextlib.closing(Ledger.of(home, clock=now_ms)) as ledger:
+    with contextlib.closing(Ledger.open(home, clock=now_ms)) as ledger:
         mark_interrupted(ledger, home)
-        for sweep_id in ledger.outbox.unfinished_business({state.value for state in SweepState}):
-            for message in ledger.outbox.waiting(sweep_id):
-                if message.kind == "candidate":
+        for sweep_id in ledger.outbox.sweeps_with_unsent({state.value for state in SweepState}):
+            for message in ledger.outbox.unsent(sweep_id):
+                if message.kind == MessageKind.CANDIDATE:
                     promised.setdefault(Path(message.payload["data"]).name, set()).add(sweep_id)
-        return [sweep for sweep in ledger.sweeps() if _may_train(sweep)], promised
+        return [sweep for sweep in ledger.sweeps.list() if _may_train(sweep)], promised
 
 
 def _may_train(sweep: Sweep) -> bool:

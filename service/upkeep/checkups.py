@@ -207,11 +207,13 @@ def _ledger(where: Surroundings) -> Iterator[Finding]:
 
 def _of_schema(schema: Schema, name: str) -> Finding:
     if schema.newer:
-        return _problem("ledger", f"{name} was written by a newer version (schema {schema.found})", "upgrade Meltpoint")
-    if schema.found != schema.wanted:
-        found = schema.found or "none"
+        return _problem(
+            "ledger", f"{name} was written by a newer version (schema {schema.present})", "upgrade Meltpoint"
+        )
+    if schema.present != schema.wanted:
+        found = schema.present or "none"
         return Finding(name="ledger", text=f"schema {found}, upgraded to {schema.wanted} by the next command")
-    return Finding(name="ledger", text=f"schema {schema.found}, whole")
+    return Finding(name="ledger", text=f"schema {schema.present}, whole")
 
 
 def _database(url: str) -> Finding:

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from service.ledgers import Ledger
+from tests.contracts.ledgers import Ticks
+
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -48,3 +51,26 @@ def new_database(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Ca
         return make
     numbers = count()
     return lambda: f"sqlite:///{tmp_path / f'other-{next(numbers)}.db'}"
+
+
+@pytest.fixture(params=["memory", "file", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    if request.param == "memory":
+        return "sqlite://"
+    if request.param == "file":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    make: Callable[[], str] = request.getfixturevalue("new_postgresql")
+    return make()
+
+
+@pytest.fixture
+def clock() -> Ticks:
+    return Ticks()
+
+
+@pytest.fixture
+def ledger(url: str, clock: Ticks) -> Iterator[Ledger]:
+    ledger = Ledger(url, clock=clock)
+    yield ledger
+    ledger.close()

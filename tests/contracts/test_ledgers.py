@@ -7,12 +7,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from search_spaces import Goal
 from service.errors import (
     BackupError,
     LeaseError,
@@ -24,87 +23,33 @@ from service.errors import (
 from service.ledgers import (
     Cause,
     Ending,
-    EpochRow,
     JournalEvent,
     Ledger,
-    Sweep,
+    MessageKind,
     SweepAction,
     SweepState,
     Trial,
     TrialState,
 )
-
-
-class Ticks:
-    """A clock that tests move."""
-
-    def __init__(self) -> None:
-        self.now = 1_000
-
-    def __call__(self) -> int:
-        self.now += 1
-        return self.now
-
-
-@pytest.fixture(params=["memory", "file", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of an empty database."""
-    if request.param == "memory":
-        return "sqlite://"
-    if request.param == "file":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    make: Callable[[], str] = request.getfixturevalue("new_postgresql")
-    return make()
-
-
-@pytest.fixture
-def clock() -> Ticks:
-    return Ticks()
-
-
-@pytest.fixture
-def ledger(url: str, clock: Ticks) -> Iterator[Ledger]:
-    ledger = Ledger(url, clock=clock)
-    yield ledger
-    ledger.close()
-
-
-def new_sweep(ledger: Ledger, name: str = "cells") -> Sweep:
-    return ledger.create_sweep(
-        name=name, spec_text="", spec_file="s.yaml", metric="val/accuracy", goal=Goal.MAXIMIZE, seed=0, data={}, plan={}
-    )
-
-
-def running_trial(ledger: Ledger, sweep: Sweep, number: int = 0) -> Trial:
-    trial = ledger.create_trial(sweep.id, number=number, point={}, recipe={}, identity=str(number), seed=0)
-    return ledger.start_attempt(trial.id)
-
-
-def row(epoch: int, accuracy: float) -> EpochRow:
-    readings = {"train": {"loss": 1.0}, "val": {"accuracy": accuracy}}
-    return EpochRow(epoch=epoch, seconds=0.5, recorded_at=epoch, readings=readings)
-
-
-def record(ledger: Ledger, trial: Trial, *rows: EpochRow, attempt: int = 1) -> Trial:
-    return ledger.record_epochs(trial.id, attempt=attempt, rows=rows, metric="val/accuracy", goal=Goal.MAXIMIZE)
+from tests.contracts.ledgers import Ticks, new_sweep, record, row, running_trial
 
 
 def test_a_sweep_is_found_by_id_prefix_name_and_last(ledger: Ledger) -> None:
     first, second = new_sweep(ledger, "cells"), new_sweep(ledger, "birds")
-    assert ledger.find_sweep(first.id) == first
-    assert ledger.find_sweep(first.id[:-1]) == first
-    assert ledger.find_sweep("birds") == second
-    assert ledger.find_sweep("last") == second
+    assert ledger.sweeps.find(first.id) == first
+    assert ledger.sweeps.find(first.id[:-1]) == first
+    assert ledger.sweeps.find("birds") == second
+    assert ledger.sweeps.find("last") == second
     with pytest.raises(SweepNotFoundError, match="fits 2 sweeps"):
-        ledger.find_sweep("s-")
+        ledger.sweeps.find("s-")
     with pytest.raises(SweepNotFoundError, match="no sweep fish; `meltpoint ls` lists the 2"):
-        ledger.find_sweep("fish")
+        ledger.sweeps.find("fish")
 
 
 def test_the_name_of_several_sweeps_is_the_newest(ledger: Ledger) -> None:
     new_sweep(ledger, "cells")
     newest = new_sweep(ledger, "cells")
-    assert ledger.find_sweep("cells") == newest
+    assert ledger.sweeps.find("cells") == newest
 
 
 def test_an_epoch_counts_once_and_the_best_is_the_first_best(ledger: Ledger) -> None:
@@ -112,64 +57,64 @@ def test_an_epoch_counts_once_and_the_best_is_the_first_best(ledger: Ledger) -> 
     record(ledger, trial, row(1, 0.5), row(2, 0.8))
     after = record(ledger, trial, row(2, 0.9), row(3, 0.8))
     assert (after.epochs, after.best_epoch, after.best_value) == (3, 2, 0.8)
-    assert [r.metrics()["val/accuracy"] for r in ledger.epochs(trial.id)] == [0.5, 0.8, 0.8]
+    assert [r.metrics()["val/accuracy"] for r in ledger.trials.epochs(trial.id)] == [0.5, 0.8, 0.8]
 
 
 def test_a_value_that_is_not_a_number_is_kept_but_never_best(ledger: Ledger) -> None:
     trial = running_trial(ledger, new_sweep(ledger))
     after = record(ledger, trial, row(1, math.nan))
     assert after.best_value is None
-    assert math.isnan(ledger.epochs(trial.id)[0].metrics()["val/accuracy"])
+    assert math.isnan(ledger.trials.epochs(trial.id)[0].metrics()["val/accuracy"])
 
 
 def test_an_older_attempt_is_refused(ledger: Ledger) -> None:
     trial = running_trial(ledger, new_sweep(ledger))
     with pytest.raises(StaleAttemptError, match="a result of attempt 0 was refused"):
         record(ledger, trial, row(1, 0.5), attempt=0)
-    assert ledger.epochs(trial.id) == []
+    assert ledger.trials.epochs(trial.id) == []
 
 
 def test_a_finished_trial_never_changes(ledger: Ledger) -> None:
     trial = running_trial(ledger, new_sweep(ledger))
-    done = ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
+    done = ledger.trials.finish(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
     with pytest.raises(StaleAttemptError):
         record(ledger, trial, row(1, 0.5))
     with pytest.raises(StaleAttemptError):
-        ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=TrialState.FAILED))
-    assert ledger.trial(trial.id) == done
+        ledger.trials.finish(trial.id, attempt=1, ending=Ending(state=TrialState.FAILED))
+    assert ledger.trials.get(trial.id) == done
 
 
 def test_a_cancelled_sweep_takes_no_other_state(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
-    ledger.move_sweep(sweep.id, SweepState.RUNNING)
-    ledger.move_sweep(sweep.id, SweepState.CANCELLED)
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    ledger.sweeps.move(sweep.id, SweepState.CANCELLED)
     for state in SweepState:
         with pytest.raises(TransitionError, match=f"is cancelled; it cannot become {state}"):
-            ledger.move_sweep(sweep.id, state)
+            ledger.sweeps.move(sweep.id, state)
 
 
 def test_a_finished_sweep_may_run_again_and_keeps_when_it_began(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
-    began = ledger.move_sweep(sweep.id, SweepState.RUNNING).started_at
-    assert ledger.move_sweep(sweep.id, SweepState.COMPLETED).finished_at is not None
+    began = ledger.sweeps.move(sweep.id, SweepState.RUNNING).started_at
+    assert ledger.sweeps.move(sweep.id, SweepState.COMPLETED).finished_at is not None
     with pytest.raises(TransitionError, match="is completed; it cannot become paused"):
-        ledger.move_sweep(sweep.id, SweepState.PAUSED)
-    again = ledger.move_sweep(sweep.id, SweepState.RUNNING)
+        ledger.sweeps.move(sweep.id, SweepState.PAUSED)
+    again = ledger.sweeps.move(sweep.id, SweepState.RUNNING)
     assert (again.started_at, again.finished_at) == (began, None)
 
 
 def test_the_outbox_keeps_order_until_sent(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
-    ledger.move_sweep(sweep.id, SweepState.RUNNING)
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
     trial = running_trial(ledger, sweep)
     record(ledger, trial, row(1, 0.5), row(2, 0.6))
-    ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=TrialState.PRUNED))
-    waiting = ledger.outbox.waiting(sweep.id)
+    ledger.trials.finish(trial.id, attempt=1, ending=Ending(state=TrialState.PRUNED))
+    waiting = ledger.outbox.unsent(sweep.id)
     assert [m.kind for m in waiting] == ["sweep_running", "trial_started", "epochs", "trial_finished"]
     assert waiting[2].payload == {"first": 1, "last": 2}
-    ledger.outbox.sent(waiting[0].id)
-    ledger.outbox.not_sent(waiting[1].id, error="no answer")
-    first = ledger.outbox.waiting(sweep.id)[0]
+    ledger.outbox.mark_sent(waiting[0].id)
+    ledger.outbox.note_failure(waiting[1].id, error="no answer")
+    first = ledger.outbox.unsent(sweep.id)[0]
     assert (first.kind, first.tries) == ("trial_started", 1)
 
 
@@ -186,7 +131,7 @@ def test_several_threads_may_record_at_once(ledger: Ledger) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [t.epochs for t in ledger.trials(sweep.id)] == [10, 10, 10, 10]
+    assert [t.epochs for t in ledger.trials.list(sweep.id)] == [10, 10, 10, 10]
 
 
 @pytest.mark.parametrize("turn", range(10))
@@ -198,7 +143,7 @@ def test_of_two_that_finish_a_trial_at_once_one_is_refused(ledger: Ledger, turn:
     def finish(state: TrialState) -> None:
         together.wait()
         try:
-            outcomes.append(ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=state)).state)
+            outcomes.append(ledger.trials.finish(trial.id, attempt=1, ending=Ending(state=state)).state)
         except StaleAttemptError:
             outcomes.append("refused")
 
@@ -208,31 +153,31 @@ def test_of_two_that_finish_a_trial_at_once_one_is_refused(ledger: Ledger, turn:
     for thread in threads:
         thread.join()
     assert outcomes.count("refused") == 1
-    assert ledger.trial(trial.id).state in outcomes
+    assert ledger.trials.get(trial.id).state in outcomes
 
 
 def test_an_interrupted_sweep_pauses_its_running_trials(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
-    ledger.move_sweep(sweep.id, SweepState.RUNNING)
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
     running, done = running_trial(ledger, sweep, 0), running_trial(ledger, sweep, 1)
-    ledger.finish_trial(done.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
-    ledger.move_sweep(sweep.id, SweepState.INTERRUPTED, error="gone")
-    assert ledger.trial(running.id).state is TrialState.PAUSED
-    assert ledger.trial(done.id).state is TrialState.COMPLETED
+    ledger.trials.finish(done.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
+    ledger.sweeps.move(sweep.id, SweepState.INTERRUPTED, error="gone")
+    assert ledger.trials.get(running.id).state is TrialState.PAUSED
+    assert ledger.trials.get(done.id).state is TrialState.COMPLETED
 
 
 def test_what_happened_is_kept_in_its_order(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
     started = [
-        ledger.create_trial(sweep.id, number=n, point={}, recipe={}, identity=str(n), seed=0, started=True)
+        ledger.trials.create(sweep.id, number=n, point={}, recipe={}, identity=str(n), seed=0, started=True)
         for n in range(2)
     ]
     record(ledger, started[1], row(1, 0.5))
     record(ledger, started[0], row(1, 0.5), row(2, 0.6))
-    ledger.finish_trial(started[1].id, attempt=1, ending=Ending(state=TrialState.PAUSED))
-    again = ledger.start_attempt(started[1].id)
+    ledger.trials.finish(started[1].id, attempt=1, ending=Ending(state=TrialState.PAUSED))
+    again = ledger.trials.start_attempt(started[1].id)
     record(ledger, again, row(1, 0.9), attempt=2)  # it was recorded already
-    ledger.finish_trial(again.id, attempt=2, ending=Ending(state=TrialState.PRUNED))
+    ledger.trials.finish(again.id, attempt=2, ending=Ending(state=TrialState.PRUNED))
     asked, reported, ended = JournalEvent.ASKED, JournalEvent.REPORTED, JournalEvent.ENDED
     told = [
         (int(entry.trial_id[-4:]), entry.kind, entry.first, entry.last) for entry in ledger.history(sweep.id).journal
@@ -249,8 +194,8 @@ def test_what_happened_is_kept_in_its_order(ledger: Ledger) -> None:
 def test_a_paused_trial_goes_on_in_its_next_attempt(ledger: Ledger) -> None:
     trial = running_trial(ledger, new_sweep(ledger))
     record(ledger, trial, row(1, 0.5))
-    ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=TrialState.PAUSED))
-    again = ledger.start_attempt(trial.id)
+    ledger.trials.finish(trial.id, attempt=1, ending=Ending(state=TrialState.PAUSED))
+    again = ledger.trials.start_attempt(trial.id)
     assert (again.attempt, again.state, again.epochs) == (2, TrialState.RUNNING, 1)
     with pytest.raises(StaleAttemptError, match="a result of attempt 1 was refused"):
         record(ledger, trial, row(2, 0.5))
@@ -259,67 +204,71 @@ def test_a_paused_trial_goes_on_in_its_next_attempt(ledger: Ledger) -> None:
 def test_failures_are_counted_by_cause(ledger: Ledger) -> None:
     trial = running_trial(ledger, new_sweep(ledger))
     for attempt, cause in ((1, Cause.HUNG), (2, Cause.LOST_NODE), (3, Cause.HUNG)):
-        ledger.retry_trial(trial.id, attempt=attempt, cause=cause, error="gone")
-        ledger.start_attempt(trial.id)
-    assert [ledger.failures(trial.id, cause) for cause in (Cause.HUNG, Cause.LOST_NODE, Cause.DIED)] == [2, 1, 0]
+        ledger.trials.retry(trial.id, attempt=attempt, cause=cause, error="gone")
+        ledger.trials.start_attempt(trial.id)
+    assert [ledger.trials.count_failures(trial.id, cause) for cause in (Cause.HUNG, Cause.LOST_NODE, Cause.DIED)] == [
+        2,
+        1,
+        0,
+    ]
 
 
 def test_what_is_asked_of_a_driver_is_forgotten_when_it_begins(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
-    ledger.request_action(sweep.id, SweepAction.PAUSE)
-    ledger.request_action(sweep.id, SweepAction.STOP)
-    assert ledger.requested_action(sweep.id) is SweepAction.STOP
-    ledger.move_sweep(sweep.id, SweepState.RUNNING)
-    assert ledger.requested_action(sweep.id) is None
+    ledger.sweeps.request_action(sweep.id, SweepAction.PAUSE)
+    ledger.sweeps.request_action(sweep.id, SweepAction.STOP)
+    assert ledger.sweeps.requested_action(sweep.id) is SweepAction.STOP
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    assert ledger.sweeps.requested_action(sweep.id) is None
 
 
 def test_a_lease_is_one_machines_until_it_runs_out(ledger: Ledger, clock: Ticks) -> None:
     sweep = new_sweep(ledger)
-    lease = ledger.take_lease(sweep.id, holder="a", seconds=30)
+    lease = ledger.leases.take(sweep.id, holder="a", seconds=30)
     with pytest.raises(LeaseError, match="is driven from a, whose lease runs out in 30 s"):
-        ledger.take_lease(sweep.id, holder="b", seconds=30)
+        ledger.leases.take(sweep.id, holder="b", seconds=30)
     clock.now += 20_000
-    ledger.renew_lease(lease)
+    ledger.leases.renew(lease)
     clock.now += 20_000
-    assert ledger.held_elsewhere(sweep.id, "b")
+    assert ledger.leases.is_held_elsewhere(sweep.id, "b")
     with pytest.raises(LeaseError):
-        ledger.take_lease(sweep.id, holder="b", seconds=30)
+        ledger.leases.take(sweep.id, holder="b", seconds=30)
     clock.now += 20_000
-    assert ledger.take_lease(sweep.id, holder="b", seconds=30).attempt == 2
+    assert ledger.leases.take(sweep.id, holder="b", seconds=30).attempt == 2
     with pytest.raises(StaleAttemptError, match="is driven in attempt 2; what attempt 1 wrote was refused"):
-        ledger.renew_lease(lease)
+        ledger.leases.renew(lease)
 
 
 def test_a_lease_given_up_is_free_at_once(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
-    ledger.give_up_lease(ledger.take_lease(sweep.id, holder="a", seconds=30))
-    assert not ledger.held_elsewhere(sweep.id, "b")
-    assert ledger.take_lease(sweep.id, holder="b", seconds=30).attempt == 2
+    ledger.leases.give_up(ledger.leases.take(sweep.id, holder="a", seconds=30))
+    assert not ledger.leases.is_held_elsewhere(sweep.id, "b")
+    assert ledger.leases.take(sweep.id, holder="b", seconds=30).attempt == 2
 
 
 def test_nothing_that_an_older_driver_writes_is_taken(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
-    older = ledger.under(ledger.take_lease(sweep.id, holder="a", seconds=30))
-    older.move_sweep(sweep.id, SweepState.RUNNING)
+    older = ledger.with_lease(ledger.leases.take(sweep.id, holder="a", seconds=30))
+    older.sweeps.move(sweep.id, SweepState.RUNNING)
     trial = running_trial(older, sweep)
-    newer = ledger.under(ledger.take_lease(sweep.id, holder="a", seconds=30))
-    before = (ledger.sweep(sweep.id), ledger.trial(trial.id), ledger.outbox.count(sweep.id))
+    newer = ledger.with_lease(ledger.leases.take(sweep.id, holder="a", seconds=30))
+    before = (ledger.sweeps.get(sweep.id), ledger.trials.get(trial.id), ledger.outbox.count_unsent(sweep.id))
     writes: list[Callable[[], object]] = [
         lambda: record(older, trial, row(1, 0.5)),
-        lambda: older.finish_trial(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED)),
+        lambda: older.trials.finish(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED)),
         lambda: running_trial(older, sweep, 1),
-        lambda: older.start_attempt(trial.id),
-        lambda: older.retry_trial(trial.id, attempt=1, cause=Cause.DIED, error=""),
-        lambda: older.move_sweep(sweep.id, SweepState.COMPLETED),
-        lambda: older.note_sweep(sweep.id, best_trial_id=trial.id),
-        lambda: older.note_runs({trial.id: "run"}),
-        lambda: older.add_reading(trial.id, epoch=1, split="test", metrics={"loss": 1.0}),
-        lambda: older.outbox.tell(sweep.id, "model", {}),
+        lambda: older.trials.start_attempt(trial.id),
+        lambda: older.trials.retry(trial.id, attempt=1, cause=Cause.DIED, error=""),
+        lambda: older.sweeps.move(sweep.id, SweepState.COMPLETED),
+        lambda: older.sweeps.note(sweep.id, best_trial_id=trial.id),
+        lambda: older.trials.note_runs({trial.id: "run"}),
+        lambda: older.trials.add_reading(trial.id, epoch=1, split="test", metrics={"loss": 1.0}),
+        lambda: older.outbox.put(sweep.id, MessageKind.MODEL, {}),
     ]
     for write in writes:
         with pytest.raises(StaleAttemptError, match="what attempt 1 wrote was refused"):
             write()
-    assert (ledger.sweep(sweep.id), ledger.trial(trial.id), ledger.outbox.count(sweep.id)) == before
+    assert (ledger.sweeps.get(sweep.id), ledger.trials.get(trial.id), ledger.outbox.count_unsent(sweep.id)) == before
     assert record(newer, trial, row(1, 0.5)).epochs == 1
 
 
@@ -333,9 +282,9 @@ def test_a_backup_holds_everything_and_numbers_go_on_after_it(
     ledger.backup(tmp_path / "backup.zip")
     other = Ledger(new_database(), clock=Ticks())
     other.restore(tmp_path / "backup.zip")
-    assert (other.sweeps(), other.trials(sweep.id)) == (ledger.sweeps(), ledger.trials(sweep.id))
-    assert repr(other.epochs(trial.id)) == repr(ledger.epochs(trial.id))  # nan is not equal to itself
-    assert other.outbox.waiting(sweep.id) == ledger.outbox.waiting(sweep.id)
+    assert (other.sweeps.list(), other.trials.list(sweep.id)) == (ledger.sweeps.list(), ledger.trials.list(sweep.id))
+    assert repr(other.trials.epochs(trial.id)) == repr(ledger.trials.epochs(trial.id))  # nan is not equal to itself
+    assert other.outbox.unsent(sweep.id) == ledger.outbox.unsent(sweep.id)
     assert other.history(sweep.id).journal == ledger.history(sweep.id).journal
     assert record(other, trial, row(3, 0.7)).epochs == 3
     with pytest.raises(BackupError, match="the ledger holds 1 sweeps"):
@@ -366,7 +315,11 @@ def test_a_backup_made_while_others_write_is_of_one_moment(
     for one in range(number):
         other = Ledger(new_database(), clock=Ticks())
         other.restore(tmp_path / f"{one}.zip")
-        assert len(other.epochs(trial.id)) == other.trial(trial.id).epochs == len(other.history(sweep.id).journal)
+        assert (
+            len(other.trials.epochs(trial.id))
+            == other.trials.get(trial.id).epochs
+            == len(other.history(sweep.id).journal)
+        )
         other.close()
 
 
@@ -387,7 +340,7 @@ def test_a_damaged_backup_leaves_the_ledger_empty(ledger: Ledger, tmp_path: Path
     empty = Ledger(f"sqlite:///{tmp_path / 'empty.db'}", clock=Ticks())
     with pytest.raises(BackupError, match=r"backup .*backup\.zip cannot be read: "):
         empty.restore(path)
-    assert empty.sweeps() == []
+    assert empty.sweeps.list() == []
     empty.close()
 
 
@@ -406,12 +359,12 @@ def test_several_processes_may_open_a_new_ledger_at_once(
 
 def test_the_file_is_in_write_ahead_mode_and_opens_again(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    Ledger.at(path, clock=Ticks()).close()
+    Ledger.open_file(path, clock=Ticks()).close()
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
-    again = Ledger.at(path, clock=Ticks())
-    assert again.sweeps() == []
+    again = Ledger.open_file(path, clock=Ticks())
+    assert again.sweeps.list() == []
     again.close()
 
 
@@ -419,4 +372,4 @@ def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_text("this is not a database, it is a letter to a friend" * 100)
     with pytest.raises(LedgerError, match=r"ledger\.db: file is not a database"):
-        Ledger.at(path, clock=Ticks())
+        Ledger.open_file(path, clock=Ticks())

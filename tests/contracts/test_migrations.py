@@ -73,16 +73,16 @@ def test_an_older_ledger_is_upgraded_and_its_sweep_can_go_on(url: str, golden: P
 
 
 def goes_on(ledger: Ledger) -> None:
-    (sweep,) = ledger.sweeps()
-    trials = ledger.trials(sweep.id)
+    (sweep,) = ledger.sweeps.list()
+    trials = ledger.trials.list(sweep.id)
     assert sweep.state is SweepState.COMPLETED
     assert {trial.state for trial in trials} == {TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED}
-    assert [len(ledger.epochs(trial.id)) for trial in trials] == [trial.epochs for trial in trials]
+    assert [len(ledger.trials.epochs(trial.id)) for trial in trials] == [trial.epochs for trial in trials]
     spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
     milestones = frozenset(build_scheduler(spec).milestones)
     reports = replay(ledger.history(sweep.id), build_searcher(spec), metric=sweep.metric, milestones=milestones)
     assert reports is not None
-    assert ledger.move_sweep(sweep.id, SweepState.RUNNING).finished_at is None
+    assert ledger.sweeps.move(sweep.id, SweepState.RUNNING).finished_at is None
 
 
 @pytest.mark.experiment(24)

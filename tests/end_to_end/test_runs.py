@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 
 from search_spaces import MeltpointError, SweepSpec, load_spec, parse_spec
 from service.clocks import now_ms
-from service.ledgers import Cause, Ledger, SweepState, TrialState
+from service.ledgers import Cause, Ledger, MessageKind, SweepState, TrialState
 from service.runs.runner import Outcome, run_sweep
 from service.schedulers import build_scheduler
 from service.schedulers.schedulers import Asha
@@ -181,26 +181,26 @@ def test_a_gpu_that_is_not_there_is_refused_before_anything_starts(
 def test_every_message_may_be_delivered_twice(
     finished_sweep: Outcome, home: Home, runs: dict[str, Run], client: MlflowClient
 ) -> None:
-    ledger = Ledger.at(home.ledger, clock=now_ms)
+    ledger = Ledger.open_file(home.ledger, clock=now_ms)
     tracker = Tracker(ledger, home)
     before = {trial_id: client.get_metric_history(run.info.run_id, "val/loss") for trial_id, run in runs.items()}
     versions = client.search_model_versions("name = 'tiny'")
     for trial in finished_sweep.board.trials:
         for kind, payload in (
-            ("trial_started", {}),
-            ("epochs", {"first": 1, "last": trial.epochs}),
-            ("trial_finished", {"state": trial.state.value}),
+            (MessageKind.TRIAL_STARTED, {}),
+            (MessageKind.EPOCHS, {"first": 1, "last": trial.epochs}),
+            (MessageKind.TRIAL_FINISHED, {"state": trial.state.value}),
         ):
-            ledger.outbox.tell(trial.sweep_id, kind, payload, trial_id=trial.id)
+            ledger.outbox.put(trial.sweep_id, kind, payload, trial_id=trial.id)
     best = finished_sweep.board.trials[0]
     data = _data_of(finished_sweep, home)
     again = {"data": str(data.folder), "split_key": data.split_key, "code": ".", "test": {}}
-    for kind in ("model", "candidate"):
-        ledger.outbox.tell(best.sweep_id, kind, again, trial_id=best.id)
-    ledger.outbox.tell(best.sweep_id, "sweep_completed", {})
-    for message in ledger.outbox.waiting(best.sweep_id):
+    for kind in (MessageKind.MODEL, MessageKind.CANDIDATE):
+        ledger.outbox.put(best.sweep_id, kind, again, trial_id=best.id)
+    ledger.outbox.put(best.sweep_id, MessageKind.SWEEP_COMPLETED, {})
+    for message in ledger.outbox.unsent(best.sweep_id):
         tracker.deliver([message])
-        ledger.outbox.sent(message.id)
+        ledger.outbox.mark_sent(message.id)
     ledger.close()
     experiment = client.get_run(best.mlflow_run_id or "").info.experiment_id
     found = client.search_runs([experiment], filter_string=f"tags.`meltpoint.sweep_id` = '{best.sweep_id}'")
@@ -217,9 +217,9 @@ def test_every_message_may_be_delivered_twice(
 def test_trials_told_of_together_have_one_run_each_although_the_ledger_noted_none(
     finished_sweep: Outcome, home: Home, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = Ledger.at(home.ledger, clock=now_ms)
+    ledger = Ledger.open_file(home.ledger, clock=now_ms)
     like = finished_sweep.sweep
-    sweep = ledger.create_sweep(
+    sweep = ledger.sweeps.create(
         name="twice",
         spec_text="",
         spec_file="s.yaml",
@@ -227,15 +227,15 @@ def test_trials_told_of_together_have_one_run_each_although_the_ledger_noted_non
         goal=like.goal,
         seed=0,
         data=like.data,
-        plan={},
+        settings={},
     )
-    ledger.move_sweep(sweep.id, SweepState.RUNNING)
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
     for number in range(3):
-        ledger.create_trial(
+        ledger.trials.create(
             sweep.id, number=number, point={}, recipe={"x": number}, identity=str(number), seed=0, started=True
         )
     tracker = Tracker(ledger, home)
-    start, *begun = ledger.outbox.waiting(sweep.id)
+    start, *begun = ledger.outbox.unsent(sweep.id)
     tracker.deliver([start])
     with monkeypatch.context() as failing:
         failing.setattr(ledger, "note_runs", lambda shown: 1 / 0)
@@ -247,10 +247,10 @@ def test_trials_told_of_together_have_one_run_each_although_the_ledger_noted_non
     assert experiment is not None
     runs = {run.info.run_name: run.info.run_id for run in client.search_runs([experiment.experiment_id])}
     assert len(client.search_runs([experiment.experiment_id])) == 4
-    assert {trial.id: trial.mlflow_run_id for trial in ledger.trials(sweep.id)}.items() <= runs.items()
-    ledger.outbox.sent(*(message.id for message in (start, *begun)))
-    ledger.move_sweep(sweep.id, SweepState.FAILED)
-    ledger.outbox.sent(*(message.id for message in ledger.outbox.waiting(sweep.id)))
+    assert {trial.id: trial.mlflow_run_id for trial in ledger.trials.list(sweep.id)}.items() <= runs.items()
+    ledger.outbox.mark_sent(*(message.id for message in (start, *begun)))
+    ledger.sweeps.move(sweep.id, SweepState.FAILED)
+    ledger.outbox.mark_sent(*(message.id for message in ledger.outbox.unsent(sweep.id)))
     ledger.close()
 
 
@@ -280,8 +280,8 @@ def test_a_trial_whose_process_is_killed_is_tried_again(
     assert outcome.sweep.state is SweepState.COMPLETED
     assert outcome.board.counts() == {"completed": trials, "pruned": 0, "failed": 0}
     (again,) = [trial for trial in outcome.board.trials if trial.attempt > 1]
-    ledger = Ledger.of(home, clock=now_ms)
-    assert (again.attempt, ledger.failures(again.id, cause), again.epochs) == (2, 1, 40)
+    ledger = Ledger.open(home, clock=now_ms)
+    assert (again.attempt, ledger.trials.count_failures(again.id, cause), again.epochs) == (2, 1, 40)
     ledger.close()
 
 
@@ -309,9 +309,9 @@ def _small(finished: Outcome, folder: Path, budget: str) -> SweepSpec:
 
 def _some_ended(home: Home) -> bool:
     """Whether a trial of the sweep under way has ended, so that a worker trains its second."""
-    with contextlib.closing(Ledger.of(home, clock=now_ms)) as ledger:
-        running = [sweep for sweep in ledger.sweeps() if sweep.state is SweepState.RUNNING]
-        states = [trial.state for sweep in running for trial in ledger.trials(sweep.id)]
+    with contextlib.closing(Ledger.open(home, clock=now_ms)) as ledger:
+        running = [sweep for sweep in ledger.sweeps.list() if sweep.state is SweepState.RUNNING]
+        states = [trial.state for sweep in running for trial in ledger.trials.list(sweep.id)]
     return TrialState.COMPLETED in states and states.count(TrialState.RUNNING) == 2
 
 

@@ -22,7 +22,7 @@ def sweep_in(*states: SweepState) -> Callable[[Ledger], None]:
 
     def make(ledger: Ledger) -> None:
         with mock.patch("secrets.token_hex", return_value="7f3a9c"):
-            sweep = ledger.create_sweep(
+            sweep = ledger.sweeps.create(
                 name="cells",
                 spec_text=SPEC,
                 spec_file="sweep.yaml",
@@ -30,11 +30,11 @@ def sweep_in(*states: SweepState) -> Callable[[Ledger], None]:
                 goal=Goal.MINIMIZE,
                 seed=0,
                 data={},
-                plan={},
+                settings={},
             )
-        ledger.create_trial(sweep.id, number=0, point={}, recipe={}, identity="", seed=0)
+        ledger.trials.create(sweep.id, number=0, point={}, recipe={}, identity="", seed=0)
         for state in states:
-            ledger.move_sweep(sweep.id, state)
+            ledger.sweeps.move(sweep.id, state)
 
     return make
 

@@ -27,7 +27,7 @@ def at_home(*arguments: str, make: Callable[[Ledger], object] = id) -> Callable[
 
     def made(folder: Folder) -> Sequence[str]:
         (folder.path / "home").mkdir()
-        ledger = Ledger.at(folder.path / "home" / "ledger.db", clock=now_ms)
+        ledger = Ledger.open_file(folder.path / "home" / "ledger.db", clock=now_ms)
         make(ledger)
         ledger.close()
         return [*arguments, "--home", "home"]
@@ -38,7 +38,7 @@ def at_home(*arguments: str, make: Callable[[Ledger], object] = id) -> Callable[
 def two_sweeps(ledger: Ledger) -> None:
     for name in ("7f3a9c", "c4e01b"):
         with mock.patch("secrets.token_hex", return_value=name):
-            ledger.create_sweep(
+            ledger.sweeps.create(
                 name="cells",
                 spec_text="",
                 spec_file="",
@@ -46,7 +46,7 @@ def two_sweeps(ledger: Ledger) -> None:
                 goal=Goal.MINIMIZE,
                 seed=0,
                 data={},
-                plan={},
+                settings={},
             )
 
 

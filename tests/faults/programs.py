@@ -67,12 +67,12 @@ class Place:
     def trials(self) -> list[Trial]:
         """Of the newest sweep."""
         with self.ledger() as ledger:
-            return [trial for sweep in ledger.sweeps()[:1] for trial in ledger.trials(sweep.id)]
+            return [trial for sweep in ledger.sweeps.list()[:1] for trial in ledger.trials.list(sweep.id)]
 
     def leaderboard(self) -> list[tuple[str, str, dict[str, float]]]:
         """Number, state and metrics of each trial of the newest sweep, the best first."""
         with self.ledger() as ledger:
-            trials = Leaderboard.read(ledger, ledger.sweeps()[0]).as_json()
+            trials = Leaderboard.read(ledger, ledger.sweeps.list()[0]).as_json()
         return [(trial["trial_id"][-4:], trial["state"], trial["metrics"]) for trial in trials]
 
     def await_epochs(self, process: subprocess.Popen[str], seconds: float = PATIENCE_SECONDS) -> None:
@@ -86,9 +86,9 @@ class Place:
         with self.ledger() as ledger:
             return any(
                 trial.epochs
-                for sweep in ledger.sweeps()
+                for sweep in ledger.sweeps.list()
                 if sweep.state is SweepState.RUNNING
-                for trial in ledger.trials(sweep.id)
+                for trial in ledger.trials.list(sweep.id)
             )
 
     def processes(self) -> list[psutil.Process]:

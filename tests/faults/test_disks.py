@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from search_spaces import Goal, load_spec
-from service.ledgers import Ledger, Message, Sweep
+from service.ledgers import Ledger, Message, MessageKind, Sweep
 from service.runs.runner import run_sweep
 from service.settings import Home
 from service.terminals import stderr
@@ -87,10 +87,10 @@ def test_a_full_disk_under_the_ledger_tears_nothing(small_disk: Path) -> None:
     ballast = fill(small_disk)
     with pytest.raises(OperationalError, match="disk is full"):
         _tell_for_ever(ledger, sweep.id)
-    told = ledger.outbox.waiting(sweep.id)
+    told = ledger.outbox.unsent(sweep.id)
     ballast.unlink()
-    ledger.outbox.tell(sweep.id, "epochs", {})
-    assert len(ledger.outbox.waiting(sweep.id)) == len(told) + 1
+    ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {})
+    assert len(ledger.outbox.unsent(sweep.id)) == len(told) + 1
     ledger.close()
     _is_whole(small_disk / "ledger.db")
 
@@ -111,9 +111,9 @@ class Network:
 def test_a_full_disk_under_the_ledger_delays_its_sender(small_disk: Path, tmp_path: Path) -> None:
     """What was taken and could not be marked comes again, as it may, and all is marked once there is room."""
     ledger, sweep = _ledger_on(small_disk)
-    ledger.outbox.sent(*(message.id for message in ledger.outbox.waiting(sweep.id)))
+    ledger.outbox.mark_sent(*(message.id for message in ledger.outbox.unsent(sweep.id)))
     for number in range(300):
-        ledger.outbox.tell(sweep.id, "epochs", {"n": number, "said": "x" * 1000})
+        ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"n": number, "said": "x" * 1000})
     ballast = fill(small_disk)
     with pytest.raises(OperationalError, match="disk is full"):
         _tell_for_ever(ledger, sweep.id)
@@ -128,9 +128,9 @@ def test_a_full_disk_under_the_ledger_delays_its_sender(small_disk: Path, tmp_pa
 
 def _ledger_on(disk: Path) -> tuple[Ledger, Sweep]:
     """With one sweep."""
-    ledger = Ledger.at(disk / "ledger.db", clock=int)
-    sweep = ledger.create_sweep(
-        name="full", spec_text="", spec_file="", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data={}, plan={}
+    ledger = Ledger.open_file(disk / "ledger.db", clock=int)
+    sweep = ledger.sweeps.create(
+        name="full", spec_text="", spec_file="", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data={}, settings={}
     )
     return ledger, sweep
 
@@ -142,7 +142,7 @@ def _is_whole(file: Path) -> None:
 
 def _tell_for_ever(ledger: Ledger, sweep_id: str) -> None:
     while True:
-        ledger.outbox.tell(sweep_id, "epochs", {"said": "x" * 10_000})
+        ledger.outbox.put(sweep_id, MessageKind.EPOCHS, {"said": "x" * 10_000})
 
 
 @pytest.mark.ray

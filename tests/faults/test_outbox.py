@@ -106,14 +106,14 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.at(tmp_path / "ledger.db", clock=lambda: time.time_ns() // 1_000_000)
+    ledger = Ledger.open_file(tmp_path / "ledger.db", clock=lambda: time.time_ns() // 1_000_000)
     yield ledger
     ledger.close()
 
 
 def recorded(ledger: Ledger, name: str, trials: int = TRIALS) -> str:
     """A sweep that ran to its end, of which MLflow knows nothing; its id."""
-    sweep = ledger.create_sweep(
+    sweep = ledger.sweeps.create(
         name=name,
         spec_text=f"name: {name}",
         spec_file="s.yaml",
@@ -121,12 +121,12 @@ def recorded(ledger: Ledger, name: str, trials: int = TRIALS) -> str:
         goal=Goal.MAXIMIZE,
         seed=0,
         data={"name": "d", "digest": "0", "images": 1, "image_size": 8, "classes": {}, "source": "", "split": {}},
-        plan={"budget.trials": trials},
+        settings={"budget.trials": trials},
     )
-    ledger.move_sweep(sweep.id, SweepState.RUNNING)
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
     times = count(1_000)
     for number in range(trials):
-        trial = ledger.create_trial(
+        trial = ledger.trials.create(
             sweep.id, number=number, point={}, recipe={"x": number}, identity=str(number), seed=0, started=True
         )
         for epoch in range(1, EPOCHS + 1):
@@ -136,7 +136,7 @@ def recorded(ledger: Ledger, name: str, trials: int = TRIALS) -> str:
                 recorded_at=next(times),
                 readings={"train": {"loss": 1.0}, "val": {"accuracy": epoch / 10}},
             )
-            ledger.record_epochs(
+            ledger.trials.record_epochs(
                 trial.id,
                 attempt=1,
                 rows=[row],
@@ -144,7 +144,7 @@ def recorded(ledger: Ledger, name: str, trials: int = TRIALS) -> str:
                 goal=Goal.MAXIMIZE,
                 ending=Ending(state=TrialState.COMPLETED) if epoch == EPOCHS else None,
             )
-    ledger.move_sweep(sweep.id, SweepState.COMPLETED)
+    ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
     return sweep.id
 
 
@@ -193,7 +193,7 @@ def test_mlflow_away_for_a_while_gets_it_all_when_it_is_back(
     sender = sender_of(ledger, sweep_id, place)
     try:
         time.sleep(600.0 if thorough else 5.0)
-        assert ledger.outbox.count(sweep_id) > 0
+        assert ledger.outbox.count_unsent(sweep_id) > 0
     finally:
         absent_server.start()
     began = time.monotonic()
@@ -234,7 +234,7 @@ def test_a_sender_killed_again_and_again_sends_each_point_once(
     wanted, trials = (50, 200) if thorough else (4, 24)
     sweep_id = recorded(ledger, "killed", trials)
     kills = 0
-    while ledger.outbox.count(sweep_id):
+    while ledger.outbox.count_unsent(sweep_id):
         child = os.fork()
         if child == 0:
             _send_and_exit(tmp_path / "ledger.db", sweep_id, place)
@@ -250,6 +250,6 @@ def test_a_sender_killed_again_and_again_sends_each_point_once(
 
 def _send_and_exit(path: Path, sweep_id: str, home: Home) -> None:
     try:
-        sender_of(Ledger.at(path, clock=lambda: time.time_ns() // 1_000_000), sweep_id, home).finish(60)
+        sender_of(Ledger.open_file(path, clock=lambda: time.time_ns() // 1_000_000), sweep_id, home).finish(60)
     finally:
         os._exit(0)

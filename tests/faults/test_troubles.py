@@ -92,9 +92,11 @@ def test_trials_in_trouble_are_tried_again_and_trouble_no_other(
     assert "Unable to allocate" in (eats.error or "")
     assert dies.trace
     assert eats.trace
-    ledger = Ledger.of(home, clock=now_ms)
+    ledger = Ledger.open(home, clock=now_ms)
     counted = {
-        (trial.number, cause): ledger.failures(trial.id, cause) for trial in outcome.board.trials for cause in Cause
+        (trial.number, cause): ledger.trials.count_failures(trial.id, cause)
+        for trial in outcome.board.trials
+        for cause in Cause
     }
     ledger.close()
     most = RETRIES[Cause.OUT_OF_MEMORY].most

@@ -122,7 +122,7 @@ def _trains(place: Path) -> bool:
     """Whether a trial of a running sweep has finished an epoch."""
     if not (place / "home" / "ledger.db").exists():
         return False
-    with closing(Ledger.at(place / "home" / "ledger.db", clock=now_ms)) as ledger:
-        running = [sweep for sweep in ledger.sweeps() if sweep.state is SweepState.RUNNING]
-        trials = [trial for sweep in running for trial in ledger.trials(sweep.id)]
-        return any(ledger.epochs(trial.id) for trial in trials)
+    with closing(Ledger.open_file(place / "home" / "ledger.db", clock=now_ms)) as ledger:
+        running = [sweep for sweep in ledger.sweeps.list() if sweep.state is SweepState.RUNNING]
+        trials = [trial for sweep in running for trial in ledger.trials.list(sweep.id)]
+        return any(ledger.trials.epochs(trial.id) for trial in trials)

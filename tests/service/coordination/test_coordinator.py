@@ -42,12 +42,12 @@ def watch() -> Watch:
 
 @pytest.fixture
 def open_session(tmp_path: Path, watch: Watch) -> Iterator[Callable[..., Coordinator]]:
-    ledger = Ledger.at(tmp_path / "ledger.db", clock=lambda: int(watch.now * 1000))
+    ledger = Ledger.open_file(tmp_path / "ledger.db", clock=lambda: int(watch.now * 1000))
 
     def make(text: str = SPEC, gpu_share: float = 0.0) -> Coordinator:
         spec: SweepSpec = parse_spec(text, file="sweep.yaml")
-        sweep = new_sweep(spec, ledger, data={}, plan={})
-        sweep = ledger.move_sweep(sweep.id, SweepState.RUNNING)
+        sweep = new_sweep(spec, ledger, data={}, settings={})
+        sweep = ledger.sweeps.move(sweep.id, SweepState.RUNNING)
         return Coordinator(
             spec=spec,
             sweep=sweep,
@@ -171,7 +171,7 @@ def test_the_median_rule_ends_a_trial_below_the_others_averages_and_says_so_to_w
     assert not coordinator.record(second.id, Result(rows=rows(0.1, 0.3), done=False))
     assert not step(coordinator, third, 1, 0.4, last=3)
     assert step(coordinator, third, 2, 0.44, last=3)
-    assert coordinator.ledger.trial(third.id).state is TrialState.PRUNED
+    assert coordinator.ledger.trials.get(third.id).state is TrialState.PRUNED
 
 
 def test_epochs_that_arrive_together_are_judged_as_if_they_came_one_by_one(
@@ -183,7 +183,7 @@ def test_epochs_that_arrive_together_are_judged_as_if_they_came_one_by_one(
     assert late is not None
     assert not coordinator.record(good.id, Result(rows=rows(0.5, 0.6), done=False))
     assert coordinator.record(late.id, Result(rows=rows(0.4, 0.7), done=False))
-    ended = coordinator.ledger.trial(late.id)
+    ended = coordinator.ledger.trials.get(late.id)
     assert (ended.state, ended.epochs) == (TrialState.PRUNED, 2)
 
 
@@ -219,7 +219,7 @@ def test_a_failing_trial_keeps_its_reason_and_the_sweep_goes_on(open_session: Ca
     trial = coordinator.next_trial()
     assert trial is not None
     assert coordinator.record(trial.id, Result(rows=rows(0.4), done=True, error="loss is nan in epoch 2", trace="..."))
-    failed = coordinator.ledger.trial(trial.id)
+    failed = coordinator.ledger.trials.get(trial.id)
     assert (failed.state, failed.error, failed.epochs) == (TrialState.FAILED, "loss is nan in epoch 2", 1)
     assert coordinator.next_trial() is not None
 
@@ -231,7 +231,7 @@ def test_a_lost_process_fails_its_trial_alone(open_session: Callable[..., Coordi
     assert alive is not None
     coordinator.crashed(lost.id, "the trial's process ended: SIGKILL")
     assert coordinator.record(lost.id, Result(rows=rows(0.4), done=False)) is True
-    assert coordinator.ledger.trial(lost.id).epochs == 0
+    assert coordinator.ledger.trials.get(lost.id).epochs == 0
     assert [trial.id for trial in coordinator.running] == [alive.id]
 
 
@@ -248,9 +248,9 @@ def test_a_trial_that_loses_its_machine_during_a_pause_stays_paused_and_uses_up_
     assert not coordinator.record(trial.id, Result(rows=rows(0.4), done=False, latest="checkpoint"))
     coordinator.pause("paused by SIGTERM")
     coordinator.crashed(trial.id, "the machine is gone", cause=cause)
-    paused = coordinator.ledger.trial(trial.id)
+    paused = coordinator.ledger.trials.get(trial.id)
     assert (paused.state, paused.epochs, paused.latest) == (TrialState.PAUSED, 1, "checkpoint")
-    assert coordinator.ledger.failures(trial.id, cause) == 0
+    assert coordinator.ledger.trials.count_failures(trial.id, cause) == 0
     assert coordinator.progress.states[TrialState.FAILED] == coordinator.progress.states[TrialState.RUNNING] == 0
     assert coordinator.next_trial() is None
     assert not coordinator.waiting
@@ -272,12 +272,12 @@ def test_a_trial_without_retries_left_stays_paused_too_and_fails_after_the_pause
     assert last is not None
     coordinator.pause("paused by SIGTERM")
     coordinator.crashed(last.id, "gone", cause=Cause.DIED)
-    assert coordinator.ledger.trial(last.id).state is TrialState.PAUSED
+    assert coordinator.ledger.trials.get(last.id).state is TrialState.PAUSED
     later = resumed(coordinator)
     again = later.next_trial()
     assert again is not None
     later.crashed(again.id, "gone", cause=Cause.DIED)
-    assert coordinator.ledger.trial(last.id).state is TrialState.FAILED
+    assert coordinator.ledger.trials.get(last.id).state is TrialState.FAILED
 
 
 def test_a_trial_that_reports_a_full_disk_during_a_pause_stays_paused(
@@ -289,7 +289,7 @@ def test_a_trial_that_reports_a_full_disk_during_a_pause_stays_paused(
     coordinator.pause("paused by SIGTERM")
     full = Result(rows=rows(0.4), done=True, error="OSError: [Errno 28] No space left on device")
     assert coordinator.record(trial.id, full)
-    paused = coordinator.ledger.trial(trial.id)
+    paused = coordinator.ledger.trials.get(trial.id)
     assert (paused.state, paused.epochs) == (TrialState.PAUSED, 1)
 
 
@@ -305,7 +305,7 @@ def test_an_error_of_the_trials_own_code_fails_the_trial_also_during_a_pause(
         assert coordinator.record(trial.id, Result(rows=(), done=True, error="loss is nan in epoch 1"))
     else:
         coordinator.crashed(trial.id, "loss is nan in epoch 1", cause=Cause.CODE)
-    failed = coordinator.ledger.trial(trial.id)
+    failed = coordinator.ledger.trials.get(trial.id)
     assert (failed.state, failed.error) == (TrialState.FAILED, "loss is nan in epoch 1")
 
 
@@ -317,7 +317,7 @@ def test_a_trial_that_is_lost_once_the_budget_is_spent_fails(
     assert trial is not None
     watch.now = 120.0
     coordinator.crashed(trial.id, "the machine is gone", cause=Cause.LOST_NODE)
-    assert coordinator.ledger.trial(trial.id).state is TrialState.FAILED
+    assert coordinator.ledger.trials.get(trial.id).state is TrialState.FAILED
 
 
 def test_when_the_wall_budget_is_spent_running_trials_end_at_their_next_report(
@@ -331,7 +331,7 @@ def test_when_the_wall_budget_is_spent_running_trials_end_at_their_next_report(
     watch.now = 120.0
     assert coordinator.next_trial() is None
     assert coordinator.record(trial.id, Result(rows=rows(0.5, first=2), done=False))
-    ended = coordinator.ledger.trial(trial.id)
+    ended = coordinator.ledger.trials.get(trial.id)
     assert (ended.state, ended.error) == (TrialState.CANCELLED, "budget.wall of 120 s is spent")
     assert ended.epochs == 2
     assert coordinator.cut_short == "budget.wall of 120 s is spent"
@@ -381,7 +381,7 @@ def test_trouble_with_the_cache_is_said_once(open_session: Callable[..., Coordin
         shared = {"trouble": "the disk is full", "training": "computed"}
         coordinator.record(trial.id, Result(rows=rows(0.5, first=epoch), done=False, sharing=shared))
     assert said == ["the disk is full"]
-    assert coordinator.ledger.trial(trial.id).sharing == shared
+    assert coordinator.ledger.trials.get(trial.id).sharing == shared
 
 
 POINTS = """

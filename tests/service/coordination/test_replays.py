@@ -72,7 +72,7 @@ class Cluster:
         past = self.ledger.history(self.sweep_id)
         coordinator = Coordinator(
             spec=self.spec,
-            sweep=self.ledger.move_sweep(self.sweep_id, SweepState.RUNNING),
+            sweep=self.ledger.sweeps.move(self.sweep_id, SweepState.RUNNING),
             ledger=self.ledger,
             searcher=build_searcher(self.spec),
             scheduler=build_scheduler(self.spec),
@@ -92,9 +92,9 @@ class Cluster:
 
     def _report(self, coordinator: Coordinator) -> None:
         """Of the trial that is least far, the youngest among them: the order of a machine that does not waver."""
-        recorded = {trial.id: trial.epochs for trial in self.ledger.trials(self.sweep_id)}
+        recorded = {trial.id: trial.epochs for trial in self.ledger.trials.list(self.sweep_id)}
         trial_id = min(self.at, key=lambda one: (recorded[one], one))
-        trial = self.ledger.trial(trial_id)
+        trial = self.ledger.trials.get(trial_id)
         last = next(epoch for epoch in sorted(coordinator.milestones) if epoch > recorded[trial_id])
         rows = tuple(_measured(trial, epoch) for epoch in range(self.at[trial_id] + 1, last + 1))
         self.at[trial_id] = last
@@ -109,14 +109,14 @@ def _measured(trial: Trial, epoch: int) -> EpochRow:
 
 
 def _sweep(ledger: Ledger, spec: SweepSpec) -> str:
-    return new_sweep(spec, ledger, data={}, plan={}).id
+    return new_sweep(spec, ledger, data={}, settings={}).id
 
 
 def _outcome(ledger: Ledger, sweep_id: str) -> list[object]:
     """What must not depend on interruptions."""
     return [
-        (trial.number, trial.recipe, trial.state, trial.best_epoch, trial.best_value, ledger.epochs(trial.id))
-        for trial in ledger.trials(sweep_id)
+        (trial.number, trial.recipe, trial.state, trial.best_epoch, trial.best_value, ledger.trials.epochs(trial.id))
+        for trial in ledger.trials.list(sweep_id)
     ]
 
 
@@ -129,13 +129,13 @@ def test_interruptions_change_nothing(
     search: str, scheduler: str, cuts: list[int], lost: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     spec = parse_spec(SEARCHES[search] + SCHEDULERS[scheduler] + BUDGET, file="sweep.yaml")
-    ledger = Ledger.at(tmp_path_factory.mktemp("ledger") / "ledger.db", clock=count().__next__)
+    ledger = Ledger.open_file(tmp_path_factory.mktemp("ledger") / "ledger.db", clock=count().__next__)
     try:
         whole, cut = _sweep(ledger, spec), _sweep(ledger, spec)
         Cluster(ledger, spec, whole).drive(count())
         for reports in cuts:
             Cluster(ledger, spec, cut, lost=lost).drive(range(reports))
-            ledger.move_sweep(cut, SweepState.INTERRUPTED)
+            ledger.sweeps.move(cut, SweepState.INTERRUPTED)
         Cluster(ledger, spec, cut, lost=lost).drive(count())
         assert _outcome(ledger, cut) == _outcome(ledger, whole)
     finally:
@@ -146,24 +146,24 @@ def test_more_budget_goes_on_where_the_search_was(tmp_path: Path) -> None:
     text = SEARCHES["tpe"] + SCHEDULERS["asha"]
     longer = parse_spec(text + BUDGET, file="sweep.yaml")
     shorter = parse_spec(text + BUDGET.replace("11", "6"), file="sweep.yaml")
-    ledger = Ledger.at(tmp_path / "ledger.db", clock=count().__next__)
+    ledger = Ledger.open_file(tmp_path / "ledger.db", clock=count().__next__)
     sweep_id = _sweep(ledger, shorter)
     Cluster(ledger, shorter, sweep_id).drive(count())
     first = _outcome(ledger, sweep_id)
-    ledger.move_sweep(sweep_id, SweepState.INTERRUPTED)
+    ledger.sweeps.move(sweep_id, SweepState.INTERRUPTED)
     Cluster(ledger, longer, sweep_id).drive(count())
     assert _outcome(ledger, sweep_id)[: len(first)] == first
-    assert len(ledger.trials(sweep_id)) == 11
+    assert len(ledger.trials.list(sweep_id)) == 11
     ledger.close()
 
 
 def test_a_search_that_draws_otherwise_is_refused(tmp_path: Path) -> None:
     spec = parse_spec(SEARCHES["random"] + BUDGET, file="sweep.yaml")
     other = parse_spec(SEARCHES["random"].replace("seed: 3", "seed: 4") + BUDGET, file="sweep.yaml")
-    ledger = Ledger.at(tmp_path / "ledger.db", clock=count().__next__)
+    ledger = Ledger.open_file(tmp_path / "ledger.db", clock=count().__next__)
     sweep_id = _sweep(ledger, spec)
     Cluster(ledger, spec, sweep_id).drive(range(5))
-    ledger.move_sweep(sweep_id, SweepState.INTERRUPTED)
+    ledger.sweeps.move(sweep_id, SweepState.INTERRUPTED)
     with pytest.raises(ResumeError, match=r"s-\w+-0001 cannot be drawn again as it was"):
         Cluster(ledger, other, sweep_id).drive(range(5))
     ledger.close()

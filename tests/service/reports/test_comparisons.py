@@ -42,8 +42,8 @@ def home(tmp_path: Path) -> Home:
 
 
 def add(home: Home, name: str, value: float | None, *, text: str = SPEC, seed: int = 0, **data: Any) -> str:
-    ledger = Ledger.at(home.ledger, clock=now_ms)
-    sweep = ledger.create_sweep(
+    ledger = Ledger.open_file(home.ledger, clock=now_ms)
+    sweep = ledger.sweeps.create(
         name=name,
         spec_text=text.replace("NAME", name),
         spec_file="s.yaml",
@@ -51,24 +51,24 @@ def add(home: Home, name: str, value: float | None, *, text: str = SPEC, seed: i
         goal=Goal.MAXIMIZE,
         seed=seed,
         data=DATA | data,
-        plan={"search.seed": seed, "space.drawn": []},
+        settings={"search.seed": seed, "space.drawn": []},
     )
-    ledger.move_sweep(sweep.id, SweepState.RUNNING)
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
     recipe = {"freeze_depth": 3, "dropout.rate": 0.1 if seed == 0 else 0.2}
-    trial = ledger.create_trial(sweep.id, number=0, point={}, recipe=recipe, identity="i", seed=seed)
-    trial = ledger.start_attempt(trial.id)
+    trial = ledger.trials.create(sweep.id, number=0, point={}, recipe=recipe, identity="i", seed=seed)
+    trial = ledger.trials.start_attempt(trial.id)
     if value is not None:
         row = EpochRow(epoch=1, seconds=2.5, recorded_at=1, readings={"val": {"accuracy": value}})
-        ledger.record_epochs(trial.id, attempt=1, rows=[row], metric="val/accuracy", goal=Goal.MAXIMIZE)
-    ledger.finish_trial(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
-    ledger.move_sweep(sweep.id, SweepState.COMPLETED)
+        ledger.trials.record_epochs(trial.id, attempt=1, rows=[row], metric="val/accuracy", goal=Goal.MAXIMIZE)
+    ledger.trials.finish(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
+    ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
     ledger.close()
     return sweep.id
 
 
 def compared(home: Home, one: str, other: str) -> Comparison:
-    ledger = Ledger.at(home.ledger, clock=now_ms)
-    boards = [Leaderboard.read(ledger, ledger.find_sweep(name)) for name in (one, other)]
+    ledger = Ledger.open_file(home.ledger, clock=now_ms)
+    boards = [Leaderboard.read(ledger, ledger.sweeps.find(name)) for name in (one, other)]
     ledger.close()
     return Comparison(one=boards[0], other=boards[1])
 

@@ -17,30 +17,30 @@ from service.reports import Leaderboard
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.at(tmp_path / "ledger.db", clock=lambda: 0)
+    ledger = Ledger.open_file(tmp_path / "ledger.db", clock=lambda: 0)
     yield ledger
     ledger.close()
 
 
 def new_sweep(ledger: Ledger, goal: Goal = Goal.MAXIMIZE) -> Sweep:
-    plan = {"space.drawn": ["optimizer.name", "optimizer.lr"]}
+    settings = {"space.drawn": ["optimizer.name", "optimizer.lr"]}
     metric = "val/accuracy" if goal is Goal.MAXIMIZE else "val/loss"
-    return ledger.create_sweep(
-        name="<b>", spec_text="", spec_file="", metric=metric, goal=goal, seed=0, data={}, plan=plan
+    return ledger.sweeps.create(
+        name="<b>", spec_text="", spec_file="", metric=metric, goal=goal, seed=0, data={}, settings=settings
     )
 
 
 def add(ledger: Ledger, sweep: Sweep, number: int, state: TrialState, *values: float) -> str:
     recipe = {"optimizer.name": "sgd", "optimizer.lr": 0.01 * (number + 1)}
-    trial = ledger.create_trial(sweep.id, number=number, point={}, recipe=recipe, identity=str(number), seed=0)
-    attempt = ledger.start_attempt(trial.id).attempt
+    trial = ledger.trials.create(sweep.id, number=number, point={}, recipe=recipe, identity=str(number), seed=0)
+    attempt = ledger.trials.start_attempt(trial.id).attempt
     rows = [
         EpochRow(epoch=e, seconds=2.0, recorded_at=e, readings={"val": {sweep.metric.removeprefix("val/"): value}})
         for e, value in enumerate(values, start=1)
     ]
-    ledger.record_epochs(trial.id, attempt=attempt, rows=rows, metric=sweep.metric, goal=sweep.goal)
+    ledger.trials.record_epochs(trial.id, attempt=attempt, rows=rows, metric=sweep.metric, goal=sweep.goal)
     ending = Ending(state=state, error="nan" if state is TrialState.FAILED else None)
-    ledger.finish_trial(trial.id, attempt=attempt, ending=ending)
+    ledger.trials.finish(trial.id, attempt=attempt, ending=ending)
     return trial.id
 
 

@@ -50,25 +50,26 @@ class Clock:
 
 
 class Database:
-    """A ledger's lease methods over a database that a test takes away and gives back."""
+    """The leases of a ledger over a database that a test takes away and gives back."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self.ledger, self.clock = ledger, clock
+        self.leases = self
         self.is_away = False
         self.answers_after = 0.0
 
-    def renew_lease(self, lease: Lease) -> None:
+    def renew(self, lease: Lease) -> None:
         """Renew the lease, unless the database is away."""
         if self.is_away:
             raise OperationalError("UPDATE", {}, Exception("connection refused"))
-        self.ledger.renew_lease(lease)
+        self.ledger.leases.renew(lease)
         self.clock.now += self.answers_after
 
-    def give_up_lease(self, lease: Lease) -> None:
+    def give_up(self, lease: Lease) -> None:
         """Give the lease up, unless the database is away."""
         if self.is_away:
             raise OperationalError("UPDATE", {}, Exception("connection refused"))
-        self.ledger.give_up_lease(lease)
+        self.ledger.leases.give_up(lease)
 
 
 @pytest.fixture
@@ -78,15 +79,15 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    ledger = Ledger.at(tmp_path / "ledger.db", clock=clock.milliseconds)
+    ledger = Ledger.open_file(tmp_path / "ledger.db", clock=clock.milliseconds)
     yield ledger
     ledger.close()
 
 
 @pytest.fixture
 def sweep_id(ledger: Ledger) -> str:
-    sweep = new_sweep(parse_spec(SPEC, file="sweep.yaml"), ledger, data={}, plan={})
-    return ledger.move_sweep(sweep.id, SweepState.RUNNING).id
+    sweep = new_sweep(parse_spec(SPEC, file="sweep.yaml"), ledger, data={}, settings={})
+    return ledger.sweeps.move(sweep.id, SweepState.RUNNING).id
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def database(ledger: Ledger, clock: Clock) -> Database:
 
 @pytest.fixture
 def keeper(database: Database, ledger: Ledger, sweep_id: str, clock: Clock) -> LeaseKeeper:
-    lease = ledger.take_lease(sweep_id, holder="here", seconds=LEASE_SECONDS)
+    lease = ledger.leases.take(sweep_id, holder="here", seconds=LEASE_SECONDS)
     store: object = database
     return LeaseKeeper(store, lease, clock=clock, wait=clock.wait)  # type: ignore[arg-type]
 
@@ -108,7 +109,7 @@ def test_a_lease_is_renewed_three_times_in_its_length_for_as_long_as_its_keeper_
     keeper.renew_until_closed()
     assert keeper.lost is None
     assert clock.waits == [LEASE_SECONDS / 3] * 30
-    assert not ledger.held_elsewhere(sweep_id, "there"), "it was given up at the end"
+    assert not ledger.leases.is_held_elsewhere(sweep_id, "there"), "it was given up at the end"
 
 
 def test_a_lease_keeps_other_drivers_away_while_it_is_renewed(
@@ -116,12 +117,12 @@ def test_a_lease_keeps_other_drivers_away_while_it_is_renewed(
 ) -> None:
     def try_from_there() -> None:
         with pytest.raises(LeaseError, match="driven from here, whose lease runs out in 20 s"):
-            ledger.take_lease(sweep_id, holder="there", seconds=LEASE_SECONDS)
+            ledger.leases.take(sweep_id, holder="there", seconds=LEASE_SECONDS)
         keeper.close()
 
     clock.events[1000 + 10 * LEASE_SECONDS] = try_from_there
     keeper.renew_until_closed()
-    ledger.take_lease(sweep_id, holder="there", seconds=LEASE_SECONDS)
+    ledger.leases.take(sweep_id, holder="there", seconds=LEASE_SECONDS)
 
 
 def test_a_database_that_is_back_within_the_lease_costs_nothing(
@@ -165,12 +166,12 @@ def test_a_lease_that_another_driver_has_taken_is_lost_at_the_next_renewal(
     keeper: LeaseKeeper, ledger: Ledger, sweep_id: str, clock: Clock
 ) -> None:
     clock.now += LEASE_SECONDS + 1
-    ledger.take_lease(sweep_id, holder="there", seconds=LEASE_SECONDS)
+    ledger.leases.take(sweep_id, holder="there", seconds=LEASE_SECONDS)
     keeper.renew_until_closed()
     assert clock.waits == [LEASE_SECONDS / 3]
     assert keeper.lost == f"{sweep_id} is driven in attempt 2; what attempt 1 wrote was refused"
     keeper.close()
-    assert ledger.held_elsewhere(sweep_id, "here"), "the other's lease stands"
+    assert ledger.leases.is_held_elsewhere(sweep_id, "here"), "the other's lease stands"
 
 
 def test_a_database_that_is_away_at_the_end_does_not_stop_the_driver_from_ending(
@@ -184,10 +185,10 @@ def test_a_driver_whose_lease_is_lost_closes_its_trials_and_writes_nothing(
     keeper: LeaseKeeper, ledger: Ledger, sweep_id: str, clock: Clock
 ) -> None:
     spec = parse_spec(SPEC, file="sweep.yaml")
-    mine = ledger.under(keeper.lease)
+    mine = ledger.with_lease(keeper.lease)
     coordinator = Coordinator(
         spec=spec,
-        sweep=ledger.sweep(sweep_id),
+        sweep=ledger.sweeps.get(sweep_id),
         ledger=mine,
         searcher=build_searcher(spec),
         scheduler=build_scheduler(spec),
@@ -197,8 +198,8 @@ def test_a_driver_whose_lease_is_lost_closes_its_trials_and_writes_nothing(
     assert first is not None
     assert second is not None
     clock.now += LEASE_SECONDS + 1
-    ledger.take_lease(sweep_id, holder="there", seconds=LEASE_SECONDS)
-    before = (ledger.trials(sweep_id), ledger.sweep(sweep_id))
+    ledger.leases.take(sweep_id, holder="there", seconds=LEASE_SECONDS)
+    before = (ledger.trials.list(sweep_id), ledger.sweeps.get(sweep_id))
     row = EpochRow(epoch=1, seconds=1.0, recorded_at=1, readings={"val": {"accuracy": 0.5}})
     with pytest.raises(StaleAttemptError):
         coordinator.record(first.id, Result(rows=(row,), done=False))
@@ -208,10 +209,10 @@ def test_a_driver_whose_lease_is_lost_closes_its_trials_and_writes_nothing(
     assert coordinator.next_trial() is None
     coordinator.leave(keeper.lost)
     with pytest.raises(StaleAttemptError):
-        mine.move_sweep(sweep_id, SweepState.INTERRUPTED)
-    assert (ledger.trials(sweep_id), ledger.sweep(sweep_id)) == before
-    assert ledger.epochs(first.id) == []
-    assert {trial.state for trial in ledger.trials(sweep_id)} == {TrialState.RUNNING}
+        mine.sweeps.move(sweep_id, SweepState.INTERRUPTED)
+    assert (ledger.trials.list(sweep_id), ledger.sweeps.get(sweep_id)) == before
+    assert ledger.trials.epochs(first.id) == []
+    assert {trial.state for trial in ledger.trials.list(sweep_id)} == {TrialState.RUNNING}
 
 
 def test_one_process_of_a_machine_drives_a_sweep_and_a_dead_ones_sweep_is_interrupted(

@@ -24,9 +24,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "notes.txt").write_text("")
     (place / "photos").mkdir()
     (place / "home").mkdir()
-    ledger = Ledger.at(place / "home" / "ledger.db", clock=now_ms)
-    ledger.create_sweep(
-        name="cells", spec_text="", spec_file="", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data={}, plan={}
+    ledger = Ledger.open_file(place / "home" / "ledger.db", clock=now_ms)
+    ledger.sweeps.create(
+        name="cells", spec_text="", spec_file="", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data={}, settings={}
     )
     ledger.close()
     told = subprocess.run([BIN / "meltpoint", "completion", "bash"], capture_output=True, timeout=60, check=True)

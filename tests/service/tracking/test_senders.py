@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import Goal
-from service.ledgers import Ledger, Message, Sweep, SweepState
+from service.ledgers import Ledger, Message, MessageKind, Sweep, SweepState
 from service.runs.mlflow_helper import _Behind
 from service.tracking import Sender, senders
 from tests.faults.programs import until
@@ -40,14 +40,14 @@ class Network:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.at(tmp_path / "ledger.db", clock=lambda: 0)
+    ledger = Ledger.open_file(tmp_path / "ledger.db", clock=lambda: 0)
     yield ledger
     ledger.close()
 
 
 def new_sweep(ledger: Ledger) -> Sweep:
-    return ledger.create_sweep(
-        name="x", spec_text="", spec_file="", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data={}, plan={}
+    return ledger.sweeps.create(
+        name="x", spec_text="", spec_file="", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data={}, settings={}
     )
 
 
@@ -59,28 +59,28 @@ def sweep(ledger: Ledger) -> Sweep:
 def test_every_message_arrives_once_and_in_order(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
     network = Network(failures=0)
     for n in range(250):
-        ledger.outbox.tell(sweep.id, "epochs", {"n": n})
+        ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"n": n})
     sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
     assert sender.finish(patience=30) == 0
     assert network.taken == list(range(250))
-    assert ledger.outbox.waiting(sweep.id) == []
+    assert ledger.outbox.unsent(sweep.id) == []
 
 
 def test_a_broken_line_delays_and_loses_nothing(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
     network = Network(failures=1)
     for n in range(2):
-        ledger.outbox.tell(sweep.id, "epochs", {"n": n})
+        ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"n": n})
     sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
     assert sender.finish(patience=30) == 0
     assert network.taken == [0, 1]
 
 
 def test_what_could_not_be_sent_is_kept_and_the_reason_is_known(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
-    ledger.outbox.tell(sweep.id, "epochs", {"n": 0})
+    ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"n": 0})
     sender = Sender(ledger, sweep.id, lambda: Network(failures=1000), backlog_lock=tmp_path / "lock").start()
     assert sender.finish(patience=0.5) == 1
     assert sender.last_error == "ConnectionError: connection refused"
-    assert ledger.outbox.waiting(sweep.id)[0].tries >= 1
+    assert ledger.outbox.unsent(sweep.id)[0].tries >= 1
 
 
 def test_a_message_that_is_never_taken_holds_up_its_own_trial_alone(
@@ -94,7 +94,7 @@ def test_a_message_that_is_never_taken_holds_up_its_own_trial_alone(
 
     network = Poisoned(failures=0)
     for n, trial in enumerate(["t-0", "t-0", "t-1", None]):
-        ledger.outbox.tell(sweep.id, "epochs", {"n": n}, trial_id=trial)
+        ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"n": n}, trial_id=trial)
     sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
     assert sender.finish(patience=2) == 2
     assert network.taken == [2, 3]
@@ -102,11 +102,11 @@ def test_a_message_that_is_never_taken_holds_up_its_own_trial_alone(
 
 def test_what_an_ended_sweep_left_behind_is_sent_first(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
     other = new_sweep(ledger)
-    ledger.move_sweep(other.id, SweepState.FAILED)
-    for message in ledger.outbox.waiting(other.id):
-        ledger.outbox.sent(message.id)
-    ledger.outbox.tell(other.id, "epochs", {"n": 0})
-    ledger.outbox.tell(sweep.id, "epochs", {"n": 1})
+    ledger.sweeps.move(other.id, SweepState.FAILED)
+    for message in ledger.outbox.unsent(other.id):
+        ledger.outbox.mark_sent(message.id)
+    ledger.outbox.put(other.id, MessageKind.EPOCHS, {"n": 0})
+    ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"n": 1})
     network = Network(failures=0)
     assert Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start().finish(patience=30) == 0
     assert network.taken == [0, 1]
@@ -116,11 +116,11 @@ def test_messages_of_sweeps_under_way_are_left_to_their_own_drivers(
     ledger: Ledger, sweep: Sweep, tmp_path: Path
 ) -> None:
     other = new_sweep(ledger)
-    ledger.outbox.tell(other.id, "epochs", {"n": 1})
+    ledger.outbox.put(other.id, MessageKind.EPOCHS, {"n": 1})
     network = Network(failures=0)
     assert Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start().finish(patience=30) == 0
     assert network.taken == []
-    assert ledger.outbox.count(other.id) == 1
+    assert ledger.outbox.count_unsent(other.id) == 1
 
 
 def test_trials_are_told_of_together_and_each_by_itself_where_one_is_not_taken(
@@ -139,7 +139,7 @@ def test_trials_are_told_of_together_and_each_by_itself_where_one_is_not_taken(
 
     network = Poisoned(failures=0)
     for n, trial in enumerate(["t-0", "t-1", None, "t-2", "t-3", "t-2", "t-4", "t-5", None]):
-        ledger.outbox.tell(sweep.id, "trial_finished", {"n": n}, trial_id=trial)
+        ledger.outbox.put(sweep.id, MessageKind.TRIAL_FINISHED, {"n": n}, trial_id=trial)
     sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
     assert sender.finish(patience=0.2) == 1
     assert deliveries[:8] == [[0], [1], [2], [3, 5, 4, 6], [3, 5], [4], [6], [7]]
@@ -157,17 +157,17 @@ def test_a_short_trial_is_told_of_once_it_has_ended_and_a_long_one_soon(
         def deliver(self, messages: Sequence[Message]) -> None:
             deliveries.append([f"{message.trial_id} {message.kind}" for message in messages])
 
-    def tell(trial: str, *kinds: str) -> None:
+    def tell(trial: str, *kinds: MessageKind) -> None:
         for kind in kinds:
-            ledger.outbox.tell(sweep.id, kind, {}, trial_id=trial)
+            ledger.outbox.put(sweep.id, kind, {}, trial_id=trial)
 
     monkeypatch.setattr(senders, "TOGETHER_SECONDS", 1000.0)
-    tell("short", "trial_started", "epochs")
-    tell("long", "trial_started")
-    tell("other", "trial_started", "trial_finished")
+    tell("short", MessageKind.TRIAL_STARTED, MessageKind.EPOCHS)
+    tell("long", MessageKind.TRIAL_STARTED)
+    tell("other", MessageKind.TRIAL_STARTED, MessageKind.TRIAL_FINISHED)
     sender = Sender(ledger, sweep.id, Watched, backlog_lock=tmp_path / "lock").start()
     until(lambda: deliveries == [["other trial_started", "other trial_finished"]], "the ended trial was not told of")
-    tell("short", "trial_finished")
+    tell("short", MessageKind.TRIAL_FINISHED)
     until(
         lambda: deliveries[1:] == [["short trial_started", "short epochs", "short trial_finished"]],
         "not told of together",
@@ -188,17 +188,17 @@ def test_a_sender_beside_trials_takes_the_last_place_once_mlflow_knows_of_the_sw
         def deliver(self, messages: Sequence[Message]) -> None:
             taken.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
-    def message(sweep_id: str, kind: str) -> Message:
+    def message(sweep_id: str, kind: MessageKind) -> Message:
         return Message(id=1, sweep_id=sweep_id, trial_id=None, kind=kind, payload={}, created_at=0, tries=0)
 
     def send() -> None:
         behind = _Behind(Watched(), "ours")
         for sweep_id, kind in (
-            ("left behind", "sweep_running"),
-            ("ours", "sweep_running"),
-            ("ours", "trial_started"),
-            ("ours", "sweep_running"),
-            ("ours", "trial_started"),
+            ("left behind", MessageKind.SWEEP_RUNNING),
+            ("ours", MessageKind.SWEEP_RUNNING),
+            ("ours", MessageKind.TRIAL_STARTED),
+            ("ours", MessageKind.SWEEP_RUNNING),
+            ("ours", MessageKind.TRIAL_STARTED),
         ):
             behind.deliver([message(sweep_id, kind)])
 

@@ -16,7 +16,7 @@ from service.clocks import now_ms
 from service.commands import caching
 from service.file_locks import try_lock
 from service.formats import Format
-from service.ledgers import Ledger, SweepState
+from service.ledgers import Ledger, MessageKind, SweepState
 from service.runs.leases import driving
 from service.settings import Home
 from service.upkeep.caches import CachedFolder, due, list_cache, remove
@@ -97,14 +97,14 @@ def test_what_is_being_written_stays(home: Home) -> None:
 
 
 def sweep_on(home: Home, ledger: Ledger, data: dict[str, object]) -> str:
-    sweep = ledger.create_sweep(
-        name="s", spec_text="", spec_file="s", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data=data, plan={}
+    sweep = ledger.sweeps.create(
+        name="s", spec_text="", spec_file="s", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data=data, settings={}
     )
-    return ledger.move_sweep(sweep.id, SweepState.RUNNING).id
+    return ledger.sweeps.move(sweep.id, SweepState.RUNNING).id
 
 
 def test_what_a_running_sweep_reads_is_not_due(home: Home) -> None:
-    ledger = Ledger.at(home.ledger, clock=now_ms)
+    ledger = Ledger.open_file(home.ledger, clock=now_ms)
     store = next(one for one in list_cache(home) if "16 px" in one.about)
     sweep_id = sweep_on(home, ledger, {"name": "photos", "source": "torchvision:CIFAR10", "stores": [store.path.name]})
     with driving(home, ledger, sweep_id):
@@ -119,11 +119,11 @@ def test_what_a_running_sweep_reads_is_not_due(home: Home) -> None:
 
 
 def test_what_a_model_has_still_to_be_registered_from_is_not_due(home: Home) -> None:
-    ledger = Ledger.at(home.ledger, clock=now_ms)
+    ledger = Ledger.open_file(home.ledger, clock=now_ms)
     store = next(one for one in list_cache(home) if "16 px" in one.about)
     sweep_id = sweep_on(home, ledger, {"name": "photos", "stores": ["another"]})
-    ledger.outbox.tell(sweep_id, "candidate", {"data": str(store.path), "split_key": "k", "test": {}})
-    ledger.move_sweep(sweep_id, SweepState.COMPLETED)
+    ledger.outbox.put(sweep_id, MessageKind.CANDIDATE, {"data": str(store.path), "split_key": "k", "test": {}})
+    ledger.sweeps.move(sweep_id, SweepState.COMPLETED)
     assert [one.about for one in list_cache(home) if one.users] == ["120 images at 16 px, decoded"]
     ledger.close()
 

@@ -41,7 +41,7 @@ def test_a_new_machine_is_well(tmp_path: Path) -> None:
 
 
 def test_a_whole_ledger_is_named_by_its_schema(tmp_path: Path) -> None:
-    Ledger.at(tmp_path / "ledger.db", clock=now_ms).close()
+    Ledger.open_file(tmp_path / "ledger.db", clock=now_ms).close()
     assert found_in(Home(tmp_path))["ledger"].text == "schema 0003, whole"
 
 
@@ -53,7 +53,7 @@ def test_a_corrupt_ledger_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_a_ledger_of_a_newer_version_is_a_problem(tmp_path: Path) -> None:
-    Ledger.at(tmp_path / "ledger.db", clock=now_ms).close()
+    Ledger.open_file(tmp_path / "ledger.db", clock=now_ms).close()
     with sqlite3.connect(tmp_path / "ledger.db") as opened:
         opened.execute("UPDATE meltpoint_schema SET version_num = '9999'")
     opened.close()

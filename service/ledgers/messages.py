@@ -1,0 +1,85 @@
+"""Messages for MLflow: their kinds, and which of them must arrive in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.ledgers.records import Json
+from service.ledgers.states import SweepState
+
+__all__ = ["Message", "MessageKind"]
+
+
+class MessageKind(StrEnum):
+    """What a message tells MLflow. The values are stored in the ledger."""
+
+    SWEEP_RUNNING = "sweep_running"
+    SWEEP_PAUSED = "sweep_paused"
+    SWEEP_INTERRUPTED = "sweep_interrupted"
+    SWEEP_COMPLETED = "sweep_completed"
+    SWEEP_STOPPED = "sweep_stopped"
+    SWEEP_CANCELLED = "sweep_cancelled"
+    SWEEP_FAILED = "sweep_failed"
+    TRIAL_STARTED = "trial_started"
+    EPOCHS = "epochs"
+    TRIAL_FINISHED = "trial_finished"
+    MODEL = "model"
+    CANDIDATE = "candidate"
+
+    @classmethod
+    def for_sweep(cls, state: SweepState) -> MessageKind | None:
+        """Return the kind that tells of a sweep in `state`; None for a state that MLflow is not told of."""
+        return _SWEEP_KINDS.get(state)
+
+    @property
+    def sweep_state(self) -> SweepState | None:
+        """The state of the sweep that the message tells of; None if it tells of something else."""
+        return _SWEEP_STATES.get(self)
+
+
+_SWEEP_STATES = {
+    MessageKind.SWEEP_RUNNING: SweepState.RUNNING,
+    MessageKind.SWEEP_PAUSED: SweepState.PAUSED,
+    MessageKind.SWEEP_INTERRUPTED: SweepState.INTERRUPTED,
+    MessageKind.SWEEP_COMPLETED: SweepState.COMPLETED,
+    MessageKind.SWEEP_STOPPED: SweepState.STOPPED,
+    MessageKind.SWEEP_CANCELLED: SweepState.CANCELLED,
+    MessageKind.SWEEP_FAILED: SweepState.FAILED,
+}
+_SWEEP_KINDS = {state: kind for kind, state in _SWEEP_STATES.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One message for MLflow. tries: how often it was sent in vain."""
+
+    id: int
+    sweep_id: str
+    trial_id: str | None
+    kind: MessageKind
+    payload: Json
+    created_at: int
+    tries: int
+
+    @property
+    def stream(self) -> str:
+        """The stream that the message belongs to. Messages of one stream arrive in order; streams do not wait."""
+        if self.kind in (MessageKind.MODEL, MessageKind.CANDIDATE):
+            return "model"
+        return self.trial_id or self.sweep_id
+
+    @property
+    def is_about_trial(self) -> bool:
+        """Whether the message tells of a trial, and not of its sweep or its model."""
+        return self.stream == self.trial_id
+
+    @property
+    def ends_trial(self) -> bool:
+        """Whether nothing more will be told of the trial's attempt."""
+        return self.kind is MessageKind.TRIAL_FINISHED
+
+    @property
+    def starts_sweep(self) -> bool:
+        """Whether every other message of the sweep builds on this one."""
+        return self.kind is MessageKind.SWEEP_RUNNING

@@ -1,0 +1,322 @@
+"""Trials in the ledger: their attempts, epochs and ends."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from search_spaces import Goal
+from service.errors import StaleAttemptError, SweepNotFoundError, TransitionError, TrialNotFoundError
+from service.ledgers import tables
+from service.ledgers.causes import Cause
+from service.ledgers.epochs import insert_epochs, read_epochs, read_epochs_of_sweep, reading
+from service.ledgers.messages import MessageKind
+from service.ledgers.outbox import Outbox
+from service.ledgers.records import Ending, EpochRow, JournalEntry, JournalEvent, Json, Trial
+from service.ledgers.states import TrialState
+from service.ledgers.transactions import Transactions
+
+__all__ = ["Trials"]
+
+_TRIALS, _ATTEMPTS = tables.trials.c, tables.attempts.c
+
+
+class Trials:
+    """Reads and writes trials.
+
+    A finished trial takes no more epochs and no other state. MLflow is told of a change by messages in the same
+    transaction.
+
+    Thread safety: any thread or process may call; each call that writes is one transaction.
+    Raises (any method that takes a trial's id): TrialNotFoundError if there is no such trial.
+    """
+
+    def __init__(self, transactions: Transactions, outbox: Outbox) -> None:
+        self._transactions, self._outbox = transactions, outbox
+
+    def create(
+        self,
+        sweep_id: str,
+        *,
+        number: int,
+        point: Json,
+        recipe: Json,
+        identity: str,
+        seed: int,
+        started: bool = False,
+    ) -> Trial:
+        """Create a pending trial, or one that is `started` at once in its first attempt.
+
+        Its id is the sweep's id with the number behind it.
+
+        Raises:
+            SweepNotFoundError: there is no such sweep.
+        """
+        now = self._transactions.now()
+        trial = Trial(
+            id=f"{sweep_id}-{number:04d}",
+            sweep_id=sweep_id,
+            number=number,
+            point=point,
+            recipe=recipe,
+            identity=identity,
+            seed=seed,
+            state=TrialState.RUNNING if started else TrialState.PENDING,
+            attempt=1 if started else 0,
+            epochs=0,
+            created_at=now,
+            started_at=now if started else None,
+        )
+        try:
+            with self._transactions.writing() as connection:
+                connection.execute(insert(tables.trials), _columns(trial))
+                if started:
+                    self._begin_attempt(connection, trial, now)
+                    _write_journal(connection, trial, JournalEntry(trial_id=trial.id, kind=JournalEvent.ASKED))
+        except IntegrityError:
+            self._check_sweep(sweep_id)
+            raise
+        return trial
+
+    def get(self, trial_id: str) -> Trial:
+        """Return the trial of exactly this id."""
+        with self._transactions.reading() as connection:
+            return _get(connection, trial_id)
+
+    def list(self, sweep_id: str) -> list[Trial]:
+        """Return all trials of a sweep, by number.
+
+        Raises:
+            SweepNotFoundError: there is no such sweep.
+        """
+        query = select(tables.trials).where(_TRIALS.sweep_id == sweep_id).order_by(_TRIALS.number)
+        trials = [_from_row(row) for row in self._transactions.rows(query)]
+        if not trials:
+            self._check_sweep(sweep_id)
+        return trials
+
+    def start_attempt(self, trial_id: str) -> Trial:
+        """Begin the trial's next attempt, counted from 1.
+
+        Raises:
+            TransitionError: the trial may not run.
+        """
+        now = self._transactions.now()
+        with self._transactions.writing() as connection:
+            trial = _get(connection, trial_id)
+            _check_move(trial, TrialState.RUNNING)
+            attempt = trial.attempt + 1
+            begun = replace(trial, state=TrialState.RUNNING, attempt=attempt, started_at=trial.started_at or now)
+            _change(connection, trial, begun)
+            self._begin_attempt(connection, begun, now)
+        return begun
+
+    def record_epochs(
+        self,
+        trial_id: str,
+        *,
+        attempt: int,
+        rows: Sequence[EpochRow],
+        metric: str,
+        goal: Goal,
+        checkpoint: str | None = None,
+        latest: str | None = None,
+        sharing: Json | None = None,
+        ending: Ending | None = None,
+    ) -> Trial:
+        """Add finished epochs, in order, and keep the trial's best epoch by `metric`. An epoch already there stays.
+
+        checkpoint: of the best epoch. latest: checkpoint of the last epoch reported.
+        sharing: what the trial computed itself and what it took from the node's cache, so far.
+        ending: closes the trial in the same transaction.
+
+        Raises:
+            StaleAttemptError: `attempt` is not the trial's current one, or the trial has finished.
+            TransitionError: the trial may not end so.
+        """
+        with self._transactions.writing() as connection:
+            trial = _get(connection, trial_id)
+            _check_attempt(trial, attempt)
+            fresh = [row for row in rows if row.epoch > trial.epochs]
+            now = replace(
+                trial,
+                checkpoint=checkpoint or trial.checkpoint,
+                latest=latest or trial.latest,
+                sharing=sharing or trial.sharing,
+            )
+            messages: builtins.list[tuple[MessageKind, Json]] = []
+            if fresh:
+                insert_epochs(connection, trial_id, attempt, fresh)
+                best_epoch, best_value = _best(trial, fresh, metric, goal)
+                now = replace(now, epochs=fresh[-1].epoch, best_epoch=best_epoch, best_value=best_value)
+                first, last = fresh[0].epoch, fresh[-1].epoch
+                messages.append((MessageKind.EPOCHS, {"first": first, "last": last}))
+                entry = JournalEntry(trial_id=trial_id, kind=JournalEvent.REPORTED, first=first, last=last)
+                _write_journal(connection, trial, entry)
+            if ending is not None:
+                now = self._close(connection, now, ending)
+            if now.state.is_finished:
+                messages.append((MessageKind.TRIAL_FINISHED, {"state": now.state.value}))
+            _change(connection, trial, now)
+            self._outbox.add(connection, messages, sweep_id=trial.sweep_id, trial_id=trial_id)
+        return now
+
+    def add_reading(self, trial_id: str, *, epoch: int, split: str, metrics: Mapping[str, float]) -> None:
+        """Add a reading from outside the training loop, such as the best model's on the test images."""
+        with self._transactions.writing() as connection:
+            _get(connection, trial_id)
+            connection.execute(insert(tables.readings), [reading(trial_id, epoch, split, metrics)])
+
+    def retry(self, trial_id: str, *, attempt: int, cause: Cause, error: str) -> Trial:
+        """Record that the attempt failed and that there will be another.
+
+        Raises:
+            StaleAttemptError: `attempt` is not the trial's current one, or the trial has finished.
+            TransitionError: the trial may not be tried again.
+        """
+        with self._transactions.writing() as connection:
+            trial = _get(connection, trial_id)
+            _check_attempt(trial, attempt)
+            _check_move(trial, TrialState.RETRYING)
+            failed = {"state": TrialState.FAILED.value, "finished_at": self._transactions.now(), "error": error}
+            connection.execute(
+                update(tables.attempts).where(_ATTEMPTS.trial_id == trial_id, _ATTEMPTS.attempt == attempt),
+                failed | {"cause": cause.value},
+            )
+            waiting = replace(trial, state=TrialState.RETRYING)
+            _change(connection, trial, waiting)
+        return waiting
+
+    def count_failures(self, trial_id: str, cause: Cause) -> int:
+        """Return how many attempts of the trial failed from this cause."""
+        query = select(func.count()).where(_ATTEMPTS.trial_id == trial_id, _ATTEMPTS.cause == cause.value)
+        with self._transactions.reading() as connection:
+            count = connection.scalar(query) or 0
+            if not count:
+                _get(connection, trial_id)
+            return count
+
+    def finish(self, trial_id: str, *, attempt: int, ending: Ending) -> Trial:
+        """Close the trial and its attempt.
+
+        Raises:
+            StaleAttemptError: `attempt` is not the trial's current one, or the trial has finished.
+            TransitionError: the state may not follow the present one.
+        """
+        with self._transactions.writing() as connection:
+            trial = _get(connection, trial_id)
+            _check_attempt(trial, attempt)
+            closed = self._close(connection, trial, ending)
+            _change(connection, trial, closed)
+            if attempt:
+                messages = [(MessageKind.TRIAL_FINISHED, {"state": ending.state.value})]
+                self._outbox.add(connection, messages, sweep_id=trial.sweep_id, trial_id=trial_id)
+        return closed
+
+    def note_runs(self, runs: Mapping[str, str]) -> None:
+        """Note the MLflow runs that show trials; runs: trial's id to run's id."""
+        with self._transactions.writing() as connection:
+            for trial_id, run_id in runs.items():
+                noted = update(tables.trials).where(_TRIALS.id == trial_id).values(mlflow_run_id=run_id)
+                if not connection.execute(noted).rowcount:
+                    raise _unknown(trial_id)
+
+    def epochs(self, trial_id: str) -> builtins.list[EpochRow]:
+        """Return every epoch of a trial, in order."""
+        rows = self.epochs_of([trial_id]).get(trial_id)
+        if rows is None:
+            self.get(trial_id)
+        return rows or []
+
+    def epochs_of(self, trial_ids: Iterable[str]) -> dict[str, builtins.list[EpochRow]]:
+        """Return every epoch of several trials, in order; a trial without epochs, or unknown, has no entry."""
+        with self._transactions.reading() as connection:
+            return read_epochs(connection, trial_ids)
+
+    def epochs_of_sweep(self, sweep_id: str) -> dict[str, builtins.list[EpochRow]]:
+        """Return every epoch of all trials of a sweep, in order, by trial."""
+        with self._transactions.reading() as connection:
+            return read_epochs_of_sweep(connection, sweep_id)
+
+    def _check_sweep(self, sweep_id: str) -> None:
+        with self._transactions.reading() as connection:
+            if connection.scalar(select(tables.sweeps.c.id).where(tables.sweeps.c.id == sweep_id)) is None:
+                raise SweepNotFoundError(f"no sweep {sweep_id}")
+
+    def _begin_attempt(self, connection: Connection, trial: Trial, now: int) -> None:
+        attempt = {"trial_id": trial.id, "attempt": trial.attempt, "state": trial.state.value, "started_at": now}
+        connection.execute(insert(tables.attempts), attempt)
+        messages = [(MessageKind.TRIAL_STARTED, {"attempt": trial.attempt})]
+        self._outbox.add(connection, messages, sweep_id=trial.sweep_id, trial_id=trial.id)
+
+    def _close(self, connection: Connection, trial: Trial, ending: Ending) -> Trial:
+        """End the attempt, and the trial too unless it is only paused."""
+        _check_move(trial, ending.state)
+        now = self._transactions.now()
+        connection.execute(
+            update(tables.attempts).where(_ATTEMPTS.trial_id == trial.id, _ATTEMPTS.attempt == trial.attempt),
+            {"state": ending.state.value, "finished_at": now, "error": ending.error},
+        )
+        if not ending.state.is_finished:
+            return replace(trial, state=ending.state)
+        _write_journal(connection, trial, JournalEntry(trial_id=trial.id, kind=JournalEvent.ENDED))
+        return replace(trial, state=ending.state, error=ending.error, trace=ending.trace, finished_at=now)
+
+
+def _get(connection: Connection, trial_id: str) -> Trial:
+    row = connection.execute(select(tables.trials).where(_TRIALS.id == trial_id)).mappings().first()
+    if row is None:
+        raise _unknown(trial_id)
+    return _from_row(row)
+
+
+def _unknown(trial_id: str) -> TrialNotFoundError:
+    return TrialNotFoundError(f"no trial {trial_id}")
+
+
+def _check_attempt(trial: Trial, attempt: int) -> None:
+    if trial.state.is_finished or attempt != trial.attempt:
+        raise StaleAttemptError(
+            f"trial {trial.id} is {trial.state} in attempt {trial.attempt}; a result of attempt {attempt} was refused"
+        )
+
+
+def _check_move(trial: Trial, state: TrialState) -> None:
+    if not trial.state.may_become(state):
+        raise TransitionError(f"trial {trial.id} is {trial.state}; it cannot become {state}")
+
+
+def _change(connection: Connection, before: Trial, after: Trial) -> None:
+    """Write the columns that differ."""
+    old = _columns(before)
+    changed = {name: value for name, value in _columns(after).items() if value != old[name]}
+    if changed:
+        connection.execute(update(tables.trials).where(_TRIALS.id == before.id), changed)
+
+
+def _write_journal(connection: Connection, trial: Trial, entry: JournalEntry) -> None:
+    row = vars(entry) | {"sweep_id": trial.sweep_id, "kind": entry.kind.value}
+    connection.execute(insert(tables.journal), row)
+
+
+def _best(trial: Trial, rows: Sequence[EpochRow], metric: str, goal: Goal) -> tuple[int | None, float | None]:
+    """Return the first epoch with the best value, and the value; only finite values count."""
+    epoch, best = trial.best_epoch, trial.best_value
+    for row in rows:
+        value = row.metrics().get(metric, math.nan)
+        if math.isfinite(value) and goal.is_better(value, best):
+            epoch, best = row.epoch, value
+    return epoch, best
+
+
+def _columns(trial: Trial) -> Json:
+    return {**vars(trial), "state": trial.state.value}
+
+
+def _from_row(row: RowMapping) -> Trial:
+    return Trial(**{**row, "state": TrialState(row["state"])})

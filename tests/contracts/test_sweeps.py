@@ -1,0 +1,173 @@
+"""Listing, finding and cancelling sweeps, unknown ids, and sweeps of many trials, over each backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import create_engine, event, insert
+
+from search_spaces import Goal
+from service.errors import SweepNotFoundError, TransitionError, TrialNotFoundError
+from service.ledgers import (
+    Cause,
+    Ending,
+    JournalEvent,
+    Ledger,
+    MessageKind,
+    SweepAction,
+    SweepState,
+    TrialState,
+    tables,
+)
+from tests.contracts.ledgers import Ticks, new_sweep, record, row, running_trial
+
+MANY = {"sqlite": 33_000, "postgresql": 66_000}
+"""More trials than the database takes bind variables in one statement."""
+
+OF_SWEEPS: dict[str, Callable[[Ledger], object]] = {
+    "get": lambda ledger: ledger.sweeps.get("s-none"),
+    "find": lambda ledger: ledger.sweeps.find("s-none"),
+    "list after": lambda ledger: ledger.sweeps.list(after="s-none"),
+    "move": lambda ledger: ledger.sweeps.move("s-none", SweepState.RUNNING),
+    "note": lambda ledger: ledger.sweeps.note("s-none", best_trial_id="t"),
+    "request": lambda ledger: ledger.sweeps.request_action("s-none", SweepAction.STOP),
+    "requested": lambda ledger: ledger.sweeps.requested_action("s-none"),
+    "cancel": lambda ledger: ledger.sweeps.cancel("s-none"),
+    "history": lambda ledger: ledger.history("s-none"),
+    "trials": lambda ledger: ledger.trials.list("s-none"),
+    "create trial": lambda ledger: ledger.trials.create(
+        "s-none", number=0, point={}, recipe={}, identity="i", seed=0, started=True
+    ),
+    "take lease": lambda ledger: ledger.leases.take("s-none", holder="here", seconds=1.0),
+    "lease held": lambda ledger: ledger.leases.is_held_elsewhere("s-none", "here"),
+}
+OF_TRIALS: dict[str, Callable[[Ledger], object]] = {
+    "get": lambda ledger: ledger.trials.get("t-none"),
+    "start": lambda ledger: ledger.trials.start_attempt("t-none"),
+    "record": lambda ledger: ledger.trials.record_epochs(
+        "t-none", attempt=1, rows=[row(1, 0.5)], metric="val/accuracy", goal=Goal.MAXIMIZE
+    ),
+    "reading": lambda ledger: ledger.trials.add_reading("t-none", epoch=1, split="test", metrics={}),
+    "retry": lambda ledger: ledger.trials.retry("t-none", attempt=1, cause=Cause.DIED, error=""),
+    "failures": lambda ledger: ledger.trials.count_failures("t-none", Cause.DIED),
+    "finish": lambda ledger: ledger.trials.finish("t-none", attempt=1, ending=Ending(state=TrialState.COMPLETED)),
+    "run": lambda ledger: ledger.trials.note_runs({"t-none": "run"}),
+    "epochs": lambda ledger: ledger.trials.epochs("t-none"),
+}
+
+
+def test_an_unknown_sweep_is_said_to_be_unknown_by_every_method(ledger: Ledger) -> None:
+    new_sweep(ledger)
+    for call in OF_SWEEPS.values():
+        with pytest.raises(SweepNotFoundError, match="no sweep s-none"):
+            call(ledger)
+
+
+def test_an_unknown_trial_is_said_to_be_unknown_by_every_method(ledger: Ledger) -> None:
+    running_trial(ledger, new_sweep(ledger))
+    for call in OF_TRIALS.values():
+        with pytest.raises(TrialNotFoundError, match="no trial t-none"):
+            call(ledger)
+
+
+def test_pages_of_a_list_hold_every_sweep_once_newest_first(ledger: Ledger) -> None:
+    sweeps = [new_sweep(ledger, f"cells-{number % 2}") for number in range(7)]
+    ledger.sweeps.move(sweeps[3].id, SweepState.RUNNING)
+    pages, after = [], None
+    while page := ledger.sweeps.list(limit=3, after=after):
+        pages.append([sweep.id for sweep in page])
+        after = page[-1].id
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert [sweep_id for page in pages for sweep_id in page] == [sweep.id for sweep in reversed(sweeps)]
+    assert [sweep.id for sweep in ledger.sweeps.list(name="cells-1")] == [sweeps[n].id for n in (5, 3, 1)]
+    assert [sweep.id for sweep in ledger.sweeps.list(states=[SweepState.RUNNING])] == [sweeps[3].id]
+
+
+def test_sweeps_of_the_same_moment_are_paged_by_id(url: str) -> None:
+    ledger = Ledger(url, clock=lambda: 1_000)
+    ids = sorted(new_sweep(ledger).id for _ in range(5))
+    first = ledger.sweeps.list(limit=2)
+    rest = ledger.sweeps.list(after=first[-1].id)
+    assert [sweep.id for sweep in [*first, *rest]] == ids
+    ledger.close()
+
+
+def test_a_prefix_of_several_ids_names_some_of_them(ledger: Ledger) -> None:
+    for _ in range(12):
+        new_sweep(ledger)
+    with pytest.raises(SweepNotFoundError, match=r"s- fits more than 8 sweeps: (s-[0-9a-f]{6}, ){8}\.\.\."):
+        ledger.sweeps.find("s-")
+
+
+def test_counts_are_those_of_the_sweeps_asked_for(ledger: Ledger) -> None:
+    sweep, other = new_sweep(ledger), new_sweep(ledger)
+    record(ledger, running_trial(ledger, sweep), row(1, 0.5))
+    running_trial(ledger, other)
+    counts = ledger.sweeps.trial_counts([sweep.id])
+    assert list(counts) == [sweep.id]
+    assert (counts[sweep.id].total, counts[sweep.id].highest) == (1, 0.5)
+
+
+def test_cancelling_ends_what_has_not_finished_and_tells_mlflow_of_each(ledger: Ledger) -> None:
+    sweep = new_sweep(ledger)
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    done, running, failed = (running_trial(ledger, sweep, number) for number in range(3))
+    ledger.trials.create(sweep.id, number=3, point={}, recipe={}, identity="i", seed=0)
+    ledger.trials.finish(done.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
+    ledger.trials.retry(failed.id, attempt=1, cause=Cause.DIED, error="killed")
+    ledger.outbox.mark_sent(*(message.id for message in ledger.outbox.unsent(sweep.id)))
+
+    cancelled = ledger.sweeps.cancel(sweep.id)
+
+    assert (cancelled.state, cancelled.error) == (SweepState.CANCELLED, "cancelled by `meltpoint cancel`")
+    assert [trial.state for trial in ledger.trials.list(sweep.id)] == [
+        TrialState.COMPLETED,
+        *[TrialState.CANCELLED] * 3,
+    ]
+    assert {trial.error for trial in ledger.trials.list(sweep.id)[1:]} == {cancelled.error}
+    messages = [(message.trial_id, message.kind, message.payload) for message in ledger.outbox.unsent(sweep.id)]
+    assert messages == [
+        (running.id, MessageKind.TRIAL_FINISHED, {"state": "cancelled"}),
+        (failed.id, MessageKind.TRIAL_FINISHED, {"state": "cancelled"}),
+        (None, MessageKind.SWEEP_CANCELLED, {}),
+    ]
+    ended = [entry.trial_id for entry in ledger.history(sweep.id).journal if entry.kind is JournalEvent.ENDED]
+    assert ended == [done.id, running.id, failed.id, f"{sweep.id}-0003"]
+    with pytest.raises(TransitionError):
+        ledger.sweeps.cancel(sweep.id)
+
+
+@pytest.mark.parametrize("url", ["file", "postgresql"], indirect=True)
+def test_no_statement_grows_with_the_number_of_trials(url: str) -> None:
+    ledger = Ledger(url, clock=Ticks())
+    sweep = new_sweep(ledger)
+    many = MANY[url.partition("+")[0].partition(":")[0]]
+    ids = [f"{sweep.id}-{number:05d}" for number in range(many)]
+    common = {"sweep_id": sweep.id, "point": {}, "recipe": {}, "identity": "i", "seed": 0, "created_at": 0}
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        trials = [common | {"id": i, "number": n, "state": "running", "attempt": 1} for n, i in enumerate(ids)]
+        connection.execute(insert(tables.trials), [trial | {"epochs": 1} for trial in trials])
+        marks = [{"trial_id": i, "epoch": 1, "attempt": 1, "seconds": 1.0, "recorded_at": 0} for i in ids]
+        connection.execute(insert(tables.epochs), marks)
+        messages = [{"sweep_id": sweep.id, "trial_id": i, "kind": "epochs", "payload": {}} for i in ids]
+        connection.execute(insert(tables.outbox), [message | {"created_at": 0, "tries": 0} for message in messages])
+    engine.dispose()
+    longest = 0
+
+    def measure(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        nonlocal longest
+        longest = max(longest, len(statement))
+
+    event.listen(ledger._engine, "before_cursor_execute", measure)
+    assert len(ledger.history(sweep.id).epochs) == many
+    assert len(ledger.trials.epochs_of(ids)) == many
+    waiting = ledger.outbox.unsent(sweep.id)
+    ledger.outbox.note_failure(*(message.id for message in waiting), error="away")
+    ledger.outbox.mark_sent(*(message.id for message in waiting))
+    assert ledger.sweeps.trial_counts([sweep.id])[sweep.id].total == many
+    ledger.sweeps.cancel(sweep.id)
+    assert ledger.outbox.count_unsent(sweep.id) == many + 1
+    assert longest < 30_000
+    ledger.close()
