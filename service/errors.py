@@ -6,7 +6,7 @@ from search_spaces import MeltpointError
 
 
 class UsageError(MeltpointError):
-    """What was typed names nothing, or would destroy something."""
+    """A command or an option that cannot be carried out as it was typed."""
 
 
 class HomeError(MeltpointError):
@@ -38,15 +38,15 @@ class BackupError(MeltpointError):
 
 
 class LeaseError(MeltpointError):
-    """Another process drives the sweep."""
+    """The lease of a sweep is held by another process."""
 
 
 class ResumeError(MeltpointError):
-    """A sweep cannot go on from where it was."""
+    """A sweep cannot be resumed."""
 
 
 class ResourcesError(MeltpointError):
-    """The machine does not have what a trial asks for."""
+    """The machine lacks resources that a trial asks for."""
 
 
 class ClusterError(MeltpointError):
@@ -54,4 +54,4 @@ class ClusterError(MeltpointError):
 
 
 class TrackingError(MeltpointError):
-    """MLflow refused or could not be reached."""
+    """MLflow refused a request, or could not be reached."""

@@ -1,4 +1,4 @@
-"""Formats of printed data, and numbers with their nouns."""
+"""Formats of printed data, and counts with their nouns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ __all__ = ["Format", "counted"]
 
 
 class Format(StrEnum):
+    """A format of `-o`, in which a command prints its data."""
+
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
@@ -15,5 +17,5 @@ class Format(StrEnum):
 
 
 def counted(number: int, noun: str) -> str:
-    """Such as `1 trial` and `2 trials`."""
+    """Return the number with its noun, such as `1 trial` or `2 trials`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,33 +1,33 @@
-"""What libraries may say: nothing, unless everything is asked for."""
+"""Logs of libraries: hidden, unless `--debug` shows them."""
 
 from __future__ import annotations
 
 import logging
 import os
 
-__all__ = ["configure_logs", "configure_logs_apart", "talkative"]
+__all__ = ["configure_helper_logs", "configure_logs", "is_debug_enabled"]
 
-_LOUD = ("ray", "ray.tune", "mlflow", "alembic", "torch", "optuna")
+_LIBRARIES = ("ray", "ray.tune", "mlflow", "alembic", "torch", "optuna")
 
 
 def configure_logs(*, debug: bool) -> None:
-    """Ray, MLflow and alembic log in their own formats; what a user must know, we say. `debug` lets them speak."""
+    """Show the logs of all libraries if `debug` is set, else hide them: users read Meltpoint's own messages."""
     if debug:
         logging.basicConfig(level=logging.INFO)
     else:
-        for name in _LOUD:
+        for name in _LIBRARIES:
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def talkative() -> bool:
-    """Whether logs were configured with `debug`."""
+def is_debug_enabled() -> bool:
+    """Return whether logs were configured with `debug`."""
     return logging.getLogger().isEnabledFor(logging.INFO)
 
 
-def configure_logs_apart(*, debug: bool) -> None:
-    """The same in a process that has nothing to print: its standard output is dropped, or joins the logs."""
+def configure_helper_logs(*, debug: bool) -> None:
+    """Configure the logs of a helper process, which has no output of its own: drop its stdout unless `debug` is set."""
     configure_logs(debug=debug)
     if not debug:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.close(nowhere)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, 1)
+        os.close(null_device)

@@ -13,7 +13,7 @@ import typer
 from service.commands import reference
 from service.formats import Format
 from service.logs import configure_logs
-from service.settings import any_given
+from service.settings import has_settings
 from service.terminals import Assign, HomeFlag, Output, Spec, SweepRef, completions, stderr, working
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def top(
     from search_spaces.extensions import count_stages_by
 
     count_stages_by(_count_stages)
-    if any_given() and not {"-h", "--help"} & set(sys.argv[1:]):
+    if has_settings() and not {"-h", "--help"} & set(sys.argv[1:]):
         ctx.default_map = _defaults_from_settings(ctx.command)
 
 
@@ -274,9 +274,9 @@ def _defaults_from_settings(command: Any) -> dict[str, Any]:
     """What the settings give as defaults to the options of every command, as click's `default_map` takes it."""
     from service.settings import settings
 
-    for sentence in settings.unknown_variables():
+    for sentence in settings.describe_unknown_variables():
         stderr().print(sentence, style="yellow", markup=False, soft_wrap=True)
-    values = {name: str(setting.value) for name, setting in settings.given().items()}
+    values = {name: str(setting.value) for name, setting in settings.read_settings().items()}
     if ledger := values.pop("ledger", ""):
         os.environ.setdefault("MELTPOINT_LEDGER", ledger)
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from service.formats import Format
 from service.settings import Home, prepare_environment
-from service.settings.settings import sources
+from service.settings.settings import list_settings
 from service.terminals import own_stdout, print_data, print_table, working
 from service.upkeep import Finding, Level, Surroundings, examine, examine_ray_start
 
@@ -19,7 +19,7 @@ _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
 def doctor(flag: Path | None, *, typed: bool, start: bool, form: Format, console: Console) -> int:
     """Print what every check found; returns the exit code. typed: `flag` is what was typed, not a setting."""
-    home, settings = Home.resolve(flag), sources()
+    home, settings = Home.resolve(flag), list_settings()
     (origin,) = (setting.origin for setting in settings if setting.name == "home")
     where = Surroundings(
         home=home, home_from="--home" if typed else origin, environment=dict(os.environ), settings=settings

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search_spaces import SweepSpec
-from service.logs import talkative
+from service.logs import is_debug_enabled
 from service.settings import Home
 from trainables.processes import Forked
 
@@ -64,7 +64,7 @@ class Helpers:
         forked = Forked(
             self._fork_server,
             make,
-            arguments | {"debug": talkative()},
+            arguments | {"debug": is_debug_enabled()},
             role=role,
             environment=os.environ,
             folder=str(Path.cwd()),

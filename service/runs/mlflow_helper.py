@@ -12,7 +12,7 @@ import torch
 
 from service.clocks import now_ms
 from service.ledgers import Ledger, Message
-from service.logs import configure_logs_apart
+from service.logs import configure_helper_logs
 from service.settings import Home
 from service.tracking import Deliverer, Sender
 from service.tracking.trackers import Tracker
@@ -72,6 +72,6 @@ class _Behind:
 
 def forked_mlflow_helper(home: Home, *, debug: bool) -> MlflowHelper:
     """In a process of its own, which takes one core, as a trial's does."""
-    configure_logs_apart(debug=debug)
+    configure_helper_logs(debug=debug)
     torch.set_num_threads(1)
     return MlflowHelper(home, behind=True)

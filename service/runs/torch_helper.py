@@ -13,7 +13,7 @@ from search_spaces import SweepSpec, weights_used
 from service.clusters import Allotment
 from service.clusters.gpu_shares import share_out
 from service.ledgers import Json, Trial
-from service.logs import configure_logs_apart
+from service.logs import configure_helper_logs
 from service.models import best_trainer
 from service.plans.admission import check_own_code, check_parts, check_precisions
 from service.runs.image_sets import ImageSet, ImageSets
@@ -87,6 +87,6 @@ class TorchHelper:
 
 def forked_torch_helper(spec: SweepSpec, home: Home, *, debug: bool) -> TorchHelper:
     """In a process of its own, which takes one core, as a trial's does."""
-    configure_logs_apart(debug=debug)
+    configure_helper_logs(debug=debug)
     torch.set_num_threads(1)
     return TorchHelper(spec, home)

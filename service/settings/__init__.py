@@ -2,7 +2,6 @@
 
 from service.settings.environments import prepare_environment
 from service.settings.homes import Home
-from service.settings.settings import DEFAULT, Setting
-from service.settings.sources import any_given
+from service.settings.sources import DEFAULT, Setting, has_settings
 
-__all__ = ["DEFAULT", "Home", "Setting", "any_given", "prepare_environment"]
+__all__ = ["DEFAULT", "Home", "Setting", "has_settings", "prepare_environment"]

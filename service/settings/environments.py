@@ -33,7 +33,7 @@ _DEFAULTS = {
 
 
 def prepare_environment(home: Home) -> None:
-    """Usage reporting off, Ray's token in the home, quiet logs; what the user set stays."""
+    """Turn usage reports off, quieten logs, and give a local Ray a token; variables that are set already stay."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     if "RAY_ADDRESS" not in os.environ:
@@ -42,21 +42,24 @@ def prepare_environment(home: Home) -> None:
 
 
 def _prepare_local_ray(home: Home) -> None:
-    # Ray then listens on loopback only; the variable's name is older than that meaning.
+    # "0" makes Ray listen on the loopback interface only; the name of the variable is from an older meaning.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(home.ray_token))
-        _keep_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
+        _create_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
 
 
-def _keep_token(path: Path) -> None:
-    """A token of 256 bits, readable by its owner alone; written beside and linked, so that the first one stays."""
+def _create_token(path: Path) -> None:
+    """Write a token of 256 bits, readable by its owner only, unless there is one.
+
+    A hard link to a temporary file makes it appear whole, and keeps the first one if several processes write at once.
+    """
     if path.exists():
         return
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".ray-token-")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".ray-token-")
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_hex(32))
     with contextlib.suppress(FileExistsError):
-        path.hardlink_to(beside)
-    Path(beside).unlink()
+        path.hardlink_to(temporary)
+    Path(temporary).unlink()

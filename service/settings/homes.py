@@ -14,72 +14,82 @@ DEFAULT_HOME = "~/.meltpoint"
 
 @dataclass(frozen=True)
 class Home:
-    """Paths under one root; nothing is made until `create`."""
+    """Paths in one home folder. Nothing is written before `create`."""
 
     root: Path
 
     @classmethod
     def resolve(cls, flag: Path | None) -> Home:
-        """The folder of `--home`, else `MELTPOINT_HOME`, else `~/.meltpoint`."""
-        chosen = flag or Path(os.environ.get("MELTPOINT_HOME") or DEFAULT_HOME)
-        return cls(chosen.expanduser().absolute())
+        """Return the home at `--home`, else `MELTPOINT_HOME`, else `~/.meltpoint`."""
+        root = flag or Path(os.environ.get("MELTPOINT_HOME") or DEFAULT_HOME)
+        return cls(root.expanduser().absolute())
 
     @property
     def ledger(self) -> Path:
+        """SQLite file of the ledger."""
         return self.root / "ledger.db"
 
     @property
     def ledger_url(self) -> str:
-        """`MELTPOINT_LEDGER` where the user set one, as SQLAlchemy takes it, else the home's own file."""
+        """SQLAlchemy URL of the ledger: `MELTPOINT_LEDGER` if it is set, else the file in the home."""
         return os.environ.get("MELTPOINT_LEDGER") or f"sqlite:///{self.ledger}"
 
     @property
     def has_ledger(self) -> bool:
-        """Whether anything may have been recorded; a database elsewhere may always have."""
+        """Whether a ledger may exist. A database named by `MELTPOINT_LEDGER` is not looked at, and counts as one."""
         return bool(os.environ.get("MELTPOINT_LEDGER")) or self.ledger.exists()
 
     @property
     def mlflow_store(self) -> Path:
+        """SQLite file of the home's own MLflow store."""
         return self.root / "mlflow.db"
 
     @property
     def mlflow_artifacts(self) -> Path:
+        """Folder of artifacts of the home's own MLflow store."""
         return self.root / "mlflow-artifacts"
 
     @property
     def data(self) -> Path:
+        """Folder of prepared images."""
         return self.root / "data"
 
     @property
     def activations(self) -> Path:
+        """Folder of the activation cache."""
         return self.root / "activations"
 
     @property
     def ray_token(self) -> Path:
+        """File with the token of the home's own Ray cluster."""
         return self.root / "ray-token"
 
     @property
     def backlog_lock(self) -> Path:
+        """Lock of the process that sends messages of sweeps without a driver to MLflow."""
         return self.root / "mlflow-backlog.lock"
 
     @property
     def server_log(self) -> Path:
+        """Log of the MLflow server that `meltpoint ui` starts."""
         return self.root / "mlflow-server.log"
 
     def sweep(self, sweep_id: str) -> Path:
+        """Return the folder of one sweep: its checkpoints and its lock."""
         return self.root / "sweeps" / sweep_id
 
     @property
     def tracking_uri(self) -> str:
-        """`MLFLOW_TRACKING_URI` where the user set one, else the home's own store."""
+        """URI of MLflow's tracking store: `MLFLOW_TRACKING_URI` if it is set, else the store in the home."""
         return os.environ.get("MLFLOW_TRACKING_URI") or self.local_tracking_uri
 
     @property
     def local_tracking_uri(self) -> str:
+        """URI of the home's own MLflow store."""
         return f"sqlite:///{self.mlflow_store}"
 
     def create(self) -> Home:
-        """Make the folder and see that it can be written.
+        """Make the folder, and check that it can be written.
 
         Raises:
             HomeError: it cannot be made or written; the message names the folder and the reason.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from service.settings import any_given
+from service.settings import has_settings
 
 if TYPE_CHECKING:
     from service.settings import Home
@@ -90,10 +90,10 @@ def _home(ctx: typer.Context) -> Home:
     from service.settings import Home
 
     flag = ctx.params.get("home")
-    if flag is None and any_given():
-        from service.settings.settings import given
+    if flag is None and has_settings():
+        from service.settings.settings import read_settings
 
-        setting = given().get("home")
+        setting = read_settings().get("home")
         flag = setting.value if setting else None
     return Home.resolve(flag)
 

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from service.formats import Format
-from service.logs import talkative
+from service.logs import is_debug_enabled
 
 _GAP = 2
 
@@ -70,7 +70,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, least: 
 @contextmanager
 def own_stdout() -> Iterator[None]:
     """Stdout is for our data alone: what libraries print there is dropped, or goes to stderr with `--debug`."""
-    if talkative():
+    if is_debug_enabled():
         with redirect_stdout(sys.stderr):
             yield
     else:

@@ -1,4 +1,4 @@
-"""Settings: who wins, what is said of a wrong one, and that they reach the commands."""
+"""Settings: which source wins, the message for a wrong one, and their effect on commands."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pytest
 
 from search_spaces import SpecError
 from service.formats import Format
-from service.settings.settings import given, sources, unknown_variables
+from service.settings.settings import describe_unknown_variables, list_settings, read_settings
 from service.settings.sources import user_file
 
 MELTPOINT = Path(sys.executable).with_name("meltpoint")
 
 
 @pytest.fixture(autouse=True)
-def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder to stand in, a user's config folder, and no variable."""
+def _project_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enter an empty project folder, with a config folder of the user and no MELTPOINT_ variable."""
     for name in [name for name in os.environ if name.startswith("MELTPOINT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -31,7 +31,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refused() -> list[str]:
     with pytest.raises(SpecError) as caught:
-        given()
+        read_settings()
     return str(caught.value).splitlines()
 
 
@@ -40,20 +40,20 @@ def meltpoint(*arguments: str, **environment: str) -> subprocess.CompletedProces
     return subprocess.run([MELTPOINT, *arguments], env=env, capture_output=True, text=True, timeout=60)
 
 
-def test_without_any_all_are_defaults() -> None:
-    assert given() == {}
-    assert {setting.name: setting.origin for setting in sources()} == dict.fromkeys(
+def test_settings_that_are_given_nowhere_are_defaults() -> None:
+    assert read_settings() == {}
+    assert {setting.name: setting.origin for setting in list_settings()} == dict.fromkeys(
         ("home", "ledger", "output", "port", "browser"), "default"
     )
 
 
-def test_a_variable_wins_over_the_project_and_that_over_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_wins_over_the_project_file_and_that_over_the_users_file(monkeypatch: pytest.MonkeyPatch) -> None:
     user_file().write_text('port = 1\noutput = "csv"\nbrowser = false\nhome = "mine"\n')
     Path("meltpoint.toml").write_text('port = 2\noutput = "yaml"\n')
     monkeypatch.setenv("MELTPOINT_PORT", "3")
     monkeypatch.setenv("MELTPOINT_HOME", "")
-    found = {setting.name: (setting.value, setting.origin) for setting in sources()}
-    assert found == {
+    settings = {setting.name: (setting.value, setting.origin) for setting in list_settings()}
+    assert settings == {
         "home": (user_file().parent / "mine", str(user_file())),
         "ledger": ("", "default"),
         "output": (Format.YAML, "meltpoint.toml"),
@@ -74,22 +74,24 @@ def test_a_variable_wins_over_the_project_and_that_over_the_user(monkeypatch: py
         ("port 1", "meltpoint.toml: is not TOML: Expected '=' after a key in a key/value pair (at line 1, column 6)"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_one_sentence(toml: str, message: str) -> None:
+def test_a_wrong_file_is_refused_with_one_sentence(toml: str, message: str) -> None:
     Path("meltpoint.toml").write_text(toml)
     assert refused() == [message]
 
 
-def test_a_wrong_variable_names_itself_and_an_unknown_one_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_variable_is_refused_by_name_and_an_unknown_one_gives_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("MELTPOINT_PORT", "http")
     monkeypatch.setenv("MELTPOINT_HOEM", "/tmp")
     assert refused() == ["MELTPOINT_PORT: must be an integer (http)"]
-    assert unknown_variables() == ["MELTPOINT_HOEM is not a setting; did you mean MELTPOINT_HOME?"]
+    assert describe_unknown_variables() == ["MELTPOINT_HOEM is not a setting; did you mean MELTPOINT_HOME?"]
 
 
 def test_settings_are_the_defaults_of_every_commands_options_and_a_flag_wins() -> None:
     Path("meltpoint.toml").write_text('output = "json"\nhome = "kept"\n')
-    told = meltpoint("ls")
-    assert (told.returncode, json.loads(told.stdout)) == (0, [])
+    result = meltpoint("ls")
+    assert (result.returncode, json.loads(result.stdout)) == (0, [])
     assert meltpoint("ls", "-o", "table").stdout == ""
     assert f"{Path.cwd()}/kept" in meltpoint("status", "last").stderr
     assert "/elsewhere" in meltpoint("status", "last", MELTPOINT_HOME="/elsewhere").stderr
@@ -98,10 +100,15 @@ def test_settings_are_the_defaults_of_every_commands_options_and_a_flag_wins() -
 
 def test_a_wrong_file_stops_commands_but_not_their_help() -> None:
     Path("meltpoint.toml").write_text("prot = 1")
-    told = meltpoint("ls")
-    assert (told.returncode, told.stderr) == (2, "meltpoint.toml prot: unknown key; did you mean port?\n")
+    result = meltpoint("ls")
+    assert (result.returncode, result.stderr) == (2, "meltpoint.toml prot: unknown key; did you mean port?\n")
     assert meltpoint("ls", "--help").returncode == meltpoint("--help").returncode == 0
     Path("meltpoint.toml").unlink()
-    told = meltpoint("ls", MELTPOINT_HOEM="x", MELTPOINT_HOME=str(Path.cwd()))
-    assert told.returncode == 0
-    assert "MELTPOINT_HOEM is not a setting" in told.stderr
+    result = meltpoint("ls", MELTPOINT_HOEM="x", MELTPOINT_HOME=str(Path.cwd()))
+    assert result.returncode == 0
+    assert "MELTPOINT_HOEM is not a setting" in result.stderr
+
+
+def test_a_command_without_settings_does_not_load_what_reads_them() -> None:
+    code = "import sys, service.settings; sys.exit('pydantic_settings' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
