@@ -1,1 +1,1 @@
-"""What each command does; `service.commands.app` imports them one at a time."""
+"""Commands of the command line: `app` joins them, and each is a file named after it."""

@@ -1,8 +1,17 @@
-"""What the command line shows, asks and completes."""
+"""Output, options and completions of the command line."""
 
 from service.terminals.completions import VARIABLE
+from service.terminals.hints import home_option, print_next
 from service.terminals.options import Assign, HomeFlag, Output, Spec, SweepRef
-from service.terminals.outputs import brief, own_stdout, print_data, print_table, stderr, stdout, working
+from service.terminals.outputs import (
+    brief,
+    own_stdout,
+    print_data,
+    print_table,
+    stderr,
+    stdout,
+    working,
+)
 
 __all__ = [
     "VARIABLE",
@@ -12,8 +21,10 @@ __all__ = [
     "Spec",
     "SweepRef",
     "brief",
+    "home_option",
     "own_stdout",
     "print_data",
+    "print_next",
     "print_table",
     "stderr",
     "stdout",

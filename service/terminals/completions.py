@@ -1,4 +1,4 @@
-"""What the shell may complete. Each answers in the time of a key press: no torch, no Ray, no MLflow, no SQLAlchemy."""
+"""Completions for the shell. Each answers in the time of a key press: without torch, Ray, MLflow and SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["VARIABLE", "backbones", "keys", "spaces", "sweep_files", "sweeps", "topics"]
 
-Found = list[tuple[str, str]]
-"""Words and what is said of each."""
+Words = list[tuple[str, str]]
+"""Words, each with its description."""
 
 VARIABLE = "_MELTPOINT_COMPLETE"
-"""The environment variable by which a shell's script asks."""
+"""The environment variable by which a shell's script asks for completions."""
 
 _SUFFIXES = (".yaml", ".yml")
 
 
-def sweeps(ctx: typer.Context, incomplete: str) -> Found:
-    """`last`, ids and names of sweeps, newest first; nothing where the ledger cannot be read."""
+def sweeps(ctx: typer.Context, incomplete: str) -> Words:
+    """Return `last`, ids and names of sweeps, newest first; nothing if the ledger cannot be read."""
     from search_spaces.errors import MeltpointError
 
     try:
@@ -40,41 +40,42 @@ def sweeps(ctx: typer.Context, incomplete: str) -> Found:
     return _fitting([*last, *ids, *newest.items()], incomplete)
 
 
-def sweep_files(incomplete: str) -> Found:
-    """Sweep files; nothing where a folder fits, so that the shell goes on into it."""
+def sweep_files(incomplete: str) -> Words:
+    """Return sweep files; nothing if a folder fits, so that the shell completes the folder."""
     folder, _, start = incomplete.rpartition(os.sep)
     place = Path(folder or (os.sep if incomplete.startswith(os.sep) else ".")).expanduser()
     if not place.is_dir():
         return []
-    inside = [one for one in sorted(place.iterdir()) if one.name.startswith(start) and one.name[0] != "."]
-    if any(one.is_dir() for one in inside):
+    inside = [file for file in sorted(place.iterdir()) if file.name.startswith(start) and file.name[0] != "."]
+    if any(file.is_dir() for file in inside):
         return []
     head = incomplete[: len(incomplete) - len(start)]
-    return [(head + one.name, "") for one in inside if one.suffix in _SUFFIXES]
+    return [(head + file.name, "") for file in inside if file.suffix in _SUFFIXES]
 
 
-def spaces(incomplete: str) -> Found:
-    """Shipped spaces, and sweep files."""
+def spaces(incomplete: str) -> Words:
+    """Return shipped spaces, or else sweep files."""
     from search_spaces.spaces import SHIPPED
 
     return _fitting(SHIPPED.items(), incomplete) or sweep_files(incomplete)
 
 
-def backbones(incomplete: str) -> Found:
+def backbones(incomplete: str) -> Words:
+    """Return the names of backbones."""
     from search_spaces.backbones import BACKBONES
 
     return [(name, BACKBONES[name].family) for name in BACKBONES if name.startswith(incomplete)]
 
 
-def topics(incomplete: str) -> Found:
-    """Everything that `explain` knows."""
+def topics(incomplete: str) -> Words:
+    """Return every name that `explain` knows."""
     from service.explanations import TOPICS
 
     return _fitting(((topic.name, topic.kind) for topic in TOPICS), incomplete)
 
 
-def keys(incomplete: str) -> Found:
-    """Keys of a sweep file that `--set` may be given."""
+def keys(incomplete: str) -> Words:
+    """Return the keys of a sweep file that `--set` takes."""
     from search_spaces import PARAMETERS
     from search_spaces.schemas import section_keys
 
@@ -82,7 +83,7 @@ def keys(incomplete: str) -> Found:
     return _fitting([*((key.path, key.description) for key in section_keys()), *names], incomplete)
 
 
-def _fitting(words: Iterable[tuple[str, str]], incomplete: str) -> Found:
+def _fitting(words: Iterable[tuple[str, str]], incomplete: str) -> Words:
     return [(word, about) for word, about in words if word.startswith(incomplete)]
 
 
@@ -99,7 +100,7 @@ def _home(ctx: typer.Context) -> Home:
 
 
 def _ledger_rows(ledger: Path) -> list[tuple[str, str, str]]:
-    """Id, name and state of every sweep, newest first. Read without SQLAlchemy, which takes longer to load."""
+    """Return id, name and state of every sweep, newest first, without SQLAlchemy, which takes longer to load."""
     if not ledger.exists():
         return []
     connection = sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True, timeout=0.2)

@@ -9,6 +9,7 @@ import typer
 
 from service.formats import Format
 from service.terminals import completions
+from service.terminals.hints import remember_home
 
 __all__ = ["Assign", "HomeFlag", "Output", "Spec", "SweepRef"]
 
@@ -21,13 +22,14 @@ SweepRef = Annotated[
         metavar="SWEEP", help="An id, a unique prefix, a name, or `last`.", autocompletion=completions.sweeps
     ),
 ]
-Output = Annotated[Format, typer.Option("-o", "--output", help="Format of what is printed on stdout.")]
+Output = Annotated[Format, typer.Option("-o", "--output", help="Format of the data on stdout.")]
 HomeFlag = Annotated[
     Path | None,
     typer.Option(
         "--home",
         metavar="DIR",
-        help="Ledger, MLflow store, images. Else MELTPOINT_HOME, else meltpoint.toml, else ~/.meltpoint.",
+        callback=remember_home,
+        help="The folder of ledger, MLflow store and images. Default: MELTPOINT_HOME, meltpoint.toml or ~/.meltpoint.",
     ),
 ]
 Assign = Annotated[
@@ -35,7 +37,7 @@ Assign = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Put a value in the sweep file's place, such as budget.trials=64; may be given again.",
+        help="Replace a value of the sweep file, such as budget.trials=64; may be given again.",
         autocompletion=completions.keys,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Data on stdout in the format asked for; everything else on stderr."""
+"""Prints data on stdout in the requested format, and everything else on stderr."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ _GAP = 2
 
 
 def stderr() -> Console:
-    """Progress and messages; colours only on a terminal and without NO_COLOR."""
+    """Return a console for progress and messages; colours only on a terminal and without NO_COLOR."""
     return Console(stderr=True, highlight=False)
 
 
 def stdout() -> Console:
+    """Return a console for data; colours only on a terminal and without NO_COLOR."""
     return Console(highlight=False)
 
 
@@ -43,9 +44,9 @@ def print_data(data: Any, form: Format) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, least: int = 4) -> None:
-    """Print a table, a row a line. On a terminal too narrow for it, columns from the right are left out, and said.
+    """Print a table, a row a line. On a terminal too narrow for it, leave out columns from the right, and name them.
 
-    least: how many columns are shown however narrow the terminal is.
+    least: number of columns that even the narrowest terminal shows.
     """
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
     shown = len(header)
@@ -69,7 +70,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, least: 
 
 @contextmanager
 def own_stdout() -> Iterator[None]:
-    """Stdout is for our data alone: what libraries print there is dropped, or goes to stderr with `--debug`."""
+    """Keep stdout for our data: drop what libraries print there, or send it to stderr with `--debug`."""
     if is_debug_enabled():
         with redirect_stdout(sys.stderr):
             yield
@@ -79,17 +80,17 @@ def own_stdout() -> Iterator[None]:
 
 
 @contextmanager
-def working(console: Console, what: str) -> Iterator[None]:
-    """Say what takes a moment: a spinner on a terminal, nothing elsewhere."""
+def working(console: Console, activity: str) -> Iterator[None]:
+    """Show an activity that takes a moment: a spinner on a terminal, nothing elsewhere."""
     if console.is_terminal:
-        with console.status(what):
+        with console.status(activity):
             yield
     else:
         yield
 
 
 def brief(error: str) -> str:
-    """The end of a chained network error says what happened; the rest is addresses and object names."""
+    """Return the end of a chained network error, which says what happened; the rest is addresses and object names."""
     causes = re.findall(r"\[Errno -?\d+\] [^'\")\]>]+|Read timed out|\d{3} [A-Z][a-z]+(?: [A-Z][a-z]+)*", error)
     return causes[-1] if causes else error.splitlines()[0][:200]
 

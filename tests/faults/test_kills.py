@@ -185,7 +185,7 @@ def test_cancelled_from_elsewhere(place: Place, turn: int, state: str, record_pr
     assert {trial.state for trial in place.trials()} <= {TrialState.CANCELLED, TrialState.COMPLETED}
     again = _said(place, "cancel")
     assert (again.returncode, "is cancelled: there is nothing to cancel" in again.stderr) == (2, True)
-    assert "is cancelled, and stays so" in _said(place, "resume").stderr
+    assert "is cancelled and cannot be resumed" in _said(place, "resume").stderr
     place.await_end()
 
 

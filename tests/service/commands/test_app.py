@@ -45,7 +45,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(tmp_path: Path) -> No
 
 def test_what_drives_a_sweep_loads_neither_torch_nor_mlflow(tmp_path: Path) -> None:
     code = (
-        "import sys, service.commands.running\n"
+        "import sys, service.commands.sweeps.outcome_view, service.runs.runner, service.terminals.console_listener\n"
         "print(sorted({'torch', 'torchvision', 'timm', 'sklearn', 'mlflow'} & sys.modules.keys()))"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)

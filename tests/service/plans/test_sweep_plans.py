@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import MeltpointError, SweepSpec, parse_spec
-from service.commands import planning
+from service.commands.files import plan_view
 from service.formats import Format
 from service.plans.sweep_plans import SweepPlan, plan_sweep
 from service.searchers import build_searcher
@@ -75,11 +75,11 @@ def test_thawed_recipes_take_longer_and_more_memory(made: SweepPlan) -> None:
 
 
 def test_a_table_for_people_and_one_object_for_scripts(made: SweepPlan, capsys: pytest.CaptureFixture[str]) -> None:
-    planning.show(made, 2, Format.TABLE)
+    plan_view.show_plan(made, 2, Format.TABLE)
     table = capsys.readouterr().out
     for line in ("2 recipes, the default first", "zero", "torchvision/resnet18 random: drawn at random", "at most"):
         assert line in table
-    planning.show(made, 2, Format.JSON)
+    plan_view.show_plan(made, 2, Format.JSON)
     told = json.loads(capsys.readouterr().out)
     assert len(told["recipes"]) == 2
     assert told["estimate"]["most_epochs"] == 24
@@ -87,7 +87,7 @@ def test_a_table_for_people_and_one_object_for_scripts(made: SweepPlan, capsys: 
     (caution,) = told["cautions"]
     assert caution["text"].startswith("dropout before BatchNorm (dropout.rate with head.hidden and head.norm batch)")
     assert f"careful: {caution['text']} ({caution['paper']})" in " ".join(table.split())
-    planning.show(made, 3, Format.CSV)
+    plan_view.show_plan(made, 3, Format.CSV)
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["recipe.backbone"] for row in rows] == ["torchvision/resnet18"] * 3
 
@@ -125,4 +125,4 @@ def test_what_run_refuses_is_refused(old: str, new: str, message: str, beside: P
     ("seconds", "text"), [(0.42, "0.42 s"), (9.9, "9.9 s"), (17, "17 s"), (200, "3 m 20 s"), (18600, "5 h 10 m")]
 )
 def test_times_read_well(seconds: float, text: str) -> None:
-    assert planning.seconds_text(seconds) == text
+    assert plan_view.seconds_text(seconds) == text

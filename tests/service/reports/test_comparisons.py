@@ -12,7 +12,7 @@ import pytest
 
 from search_spaces import Goal
 from service.clocks import now_ms
-from service.commands import comparing
+from service.commands.sweeps.compare import compare
 from service.errors import SweepNotFoundError
 from service.formats import Format
 from service.ledgers import Ending, EpochRow, Ledger, SweepState, TrialState
@@ -115,13 +115,13 @@ def test_other_images_make_winners_incomparable_and_it_is_said_why(home: Home) -
 
 def test_every_format_says_the_same(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = add(home, "one", 0.5), add(home, "two", 0.75, seed=1)
-    comparing.compare("one", "two", Format.TABLE, home)
+    compare("one", "two", Format.TABLE, home.root)
     assert f"{other} is better by 0.2500 in val/accuracy, on the same 22 validation images" in capsys.readouterr().out
-    comparing.compare("one", "two", Format.JSON, home)
+    compare("one", "two", Format.JSON, home.root)
     told = json.loads(capsys.readouterr().out)
     assert (told["one"], told["other"], told["comparable"]) == (one, other, True)
     assert {"name": "search.seed", "one": 0, "other": 1} in told["settings"]
-    comparing.compare("one", "two", Format.CSV, home)
+    compare("one", "two", Format.CSV, home.root)
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert {"section": "recipe", "name": "dropout.rate", one: "0.1", other: "0.2"} in rows
 
@@ -135,4 +135,4 @@ def test_a_spec_that_this_version_cannot_read_is_said_and_stops_nothing(home: Ho
 def test_an_unknown_sweep_is_refused(home: Home) -> None:
     add(home, "one", 0.5)
     with pytest.raises(SweepNotFoundError, match="no sweep three"):
-        comparing.compare("one", "three", Format.TABLE, home)
+        compare("one", "three", Format.TABLE, home.root)

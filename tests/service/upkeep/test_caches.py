@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
 from search_spaces import DataSpec, Goal, SpecError
 from service.clocks import now_ms
-from service.commands import caching
+from service.commands.app import app
 from service.file_locks import try_lock
-from service.formats import Format
 from service.ledgers import Ledger, MessageKind, SweepState
 from service.runs.leases import driving
 from service.settings import Home
@@ -138,17 +138,21 @@ def test_half_written_and_half_removed_stores_are_leftovers(home: Home) -> None:
     assert {one.kind for one in list_cache(home)} == {"downloads", "images"}
 
 
-def test_prune_asks_says_and_removes(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    told = {"older_than": "30d", "most": None, "form": Format.JSON, "home": home}
-    assert caching.prune(**told, dry_run=True, yes=False) == 0  # type: ignore[arg-type]
-    (row,) = json.loads(capsys.readouterr().out)
-    assert (row["about"], row["removed"]) == ("120 images at 8 px, decoded", False)
+def test_prune_asks_says_and_removes(home: Home) -> None:
+    def prune(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["cache", "prune", *arguments, "--home", str(home.root)])
+
+    dry = prune("--older-than", "30d", "--dry-run", "-o", "json")
+    (row,) = json.loads(dry.stdout)
+    assert (dry.exit_code, row["about"], row["removed"]) == (0, "120 images at 8 px, decoded", False)
+    assert f"next: meltpoint cache prune --older-than 30d --home {home.root}" in dry.stderr
     assert len(list_cache(home)) == 3
-    assert caching.prune(**told, dry_run=False, yes=False) == 2  # type: ignore[arg-type]
-    assert "say --yes" in capsys.readouterr().err
-    assert caching.prune(**told, dry_run=False, yes=True) == 0  # type: ignore[arg-type]
-    assert json.loads(capsys.readouterr().out)[0]["removed"] is True
+    unasked = prune("--older-than", "30d")
+    assert (unasked.exit_code, "confirm with --yes" in unasked.stderr) == (2, True)
+    done = prune("--older-than", "30d", "--yes", "-o", "json")
+    assert (done.exit_code, json.loads(done.stdout)[0]["removed"]) == (0, True)
     assert len(list_cache(home)) == 2
-    for wrong in ({"older_than": "soon", "most": None}, {"older_than": None, "most": "lots"}):
-        with pytest.raises(SpecError, match=r"--(older-than|max): must be"):
-            caching.prune(**wrong, dry_run=True, yes=False, form=Format.JSON, home=home)
+    for wrong in (["--older-than", "soon"], ["--max", "lots"]):
+        refused = prune(*wrong, "--dry-run")
+        assert isinstance(refused.exception, SpecError)
+        assert f"{wrong[0]}: must be" in str(refused.exception)

@@ -13,12 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from service.clocks import now_ms
-from service.commands import examining
 from service.commands.app import app
-from service.formats import Format
 from service.ledgers import Ledger
 from service.settings import Home
-from service.terminals import stderr
 from service.upkeep import Finding, Level, Surroundings, checkups, examine
 
 
@@ -92,16 +89,17 @@ def test_a_check_that_breaks_is_a_problem_and_stops_no_other(tmp_path: Path, mon
 
 
 def test_the_exit_code_and_the_json_say_whether_there_is_a_problem(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkups, "CHECKS", [one for one in checkups.CHECKS if one[0] in ("ledger", "cores")])
-    assert examining.doctor(tmp_path, typed=True, start=False, form=Format.JSON, console=stderr()) == 0
-    assert {one["level"] for one in json.loads(capsys.readouterr().out)} <= {"ok", "warning"}
+    monkeypatch.setattr(checkups, "CHECKS", [check for check in checkups.CHECKS if check[0] in ("ledger", "cores")])
+    whole = CliRunner().invoke(app, ["doctor", "-o", "json", "--home", str(tmp_path)])
+    assert whole.exit_code == 0
+    assert {row["level"] for row in json.loads(whole.stdout)} <= {"ok", "warning"}
     (tmp_path / "ledger.db").write_bytes(os.urandom(5000))
-    assert examining.doctor(tmp_path, typed=True, start=False, form=Format.TABLE, console=stderr()) == 1
-    out, said = capsys.readouterr()
-    assert "problem  ledger" in out
-    assert "problem: ledger: move" in said
+    damaged = CliRunner().invoke(app, ["doctor", "--home", str(tmp_path)])
+    assert damaged.exit_code == 1
+    assert "problem  ledger" in damaged.stdout
+    assert "problem: ledger: move" in damaged.stderr
 
 
 @pytest.mark.parametrize(

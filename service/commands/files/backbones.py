@@ -5,44 +5,57 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
+
+import typer
 
 from search_spaces.backbones import BACKBONES, BackboneInfo
 from search_spaces.errors import did_you_mean
 from service.errors import UsageError
 from service.formats import Format, counted
-from service.terminals import print_data, print_table, stderr
-from trainables.weights import has_local_weights
+from service.terminals import Output, completions, print_data, print_table, stderr
 
 _GLOB: Final = "*?["
 _HEADER: Final = ("name", "family", "stages", "parameters", "multiply-adds", "image", "at hand", "weights")
 
 
-def backbones(pattern: str | None, *, family: str | None, at_hand: bool, form: Format) -> None:
-    """List backbones, by family and cost. Raises UsageError for a pattern or family that none has."""
+def backbones(
+    pattern: Annotated[
+        str | None,
+        typer.Argument(metavar="PATTERN", help="Part of a name, or a glob.", autocompletion=completions.backbones),
+    ] = None,
+    family: Annotated[str | None, typer.Option("--family", help="Show only backbones of this family.")] = None,
+    at_hand: Annotated[
+        bool, typer.Option("--at-hand", help="Show only backbones whose weights need no download.")
+    ] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """List the backbones: stages, cost, image sizes, and if their weights are at hand."""
+    from trainables.weights import has_local_weights
+
     infos = [info for info in BACKBONES.values() if pattern is None or _fits(info.name, pattern)]
     if not infos:
         names = [*BACKBONES, *{name.partition("/")[2] for name in BACKBONES}]
         raise UsageError(f"no backbone's name fits {pattern}{did_you_mean(str(pattern), names)}")
     families = sorted({info.family for info in BACKBONES.values()})
     if family is not None and family not in families:
-        raise UsageError(f"--family {family}: no backbone is of it{did_you_mean(family, families)}")
+        raise UsageError(f"--family {family}: no such family of backbones{did_you_mean(family, families)}")
     infos = sorted((info for info in infos if family in (None, info.family)), key=_order)
     shown = [(info, has_local_weights(info.name)) for info in infos]
     shown = [(info, here) for info, here in shown if here or not at_hand]
-    if form is Format.TABLE:
+    if output is Format.TABLE:
         print_table(_HEADER, [_row(info, here) for info, here in shown])
-        _say_how_many(shown)
+        _print_count(shown)
     else:
-        print_data([_plain(info, here) for info, here in shown], form)
+        print_data([_plain(info, here) for info, here in shown], output)
 
 
 def _fits(name: str, pattern: str) -> bool:
-    """A glob fits the whole name or the part behind its library, other text any part of the name."""
+    """Return if the name fits: a glob the whole name or the part behind the library, other text any part of it."""
     if not any(sign in pattern for sign in _GLOB):
         return pattern.lower() in name.lower()
-    return any(fnmatchcase(one.lower(), pattern.lower()) for one in (name, name.partition("/")[2]))
+    return any(fnmatchcase(text.lower(), pattern.lower()) for text in (name, name.partition("/")[2]))
 
 
 def _order(info: BackboneInfo) -> tuple[str, str, int, str]:
@@ -63,7 +76,7 @@ def _row(info: BackboneInfo, at_hand: bool) -> list[str]:
 
 
 def _source(source: str) -> str:
-    """Where weights come from, short: the package, the model on Hugging Face's hub, the host of an address."""
+    """Return the origin of weights in short: a package, a model on Hugging Face's hub, or the host of an address."""
     kind, _, place = source.partition(":")
     if kind == "url":
         return str(urlsplit(place).hostname)
@@ -78,7 +91,7 @@ def _plain(info: BackboneInfo, at_hand: bool) -> dict[str, Any]:
     }
 
 
-def _say_how_many(shown: Iterable[tuple[BackboneInfo, bool]]) -> None:
+def _print_count(shown: Iterable[tuple[BackboneInfo, bool]]) -> None:
     here = [at_hand for _, at_hand in shown]
     console = stderr()
     console.print(f"{counted(len(here), 'backbone')}, {sum(here)} with weights at hand; multiply-adds of one image")

@@ -1,11 +1,12 @@
-"""`meltpoint spaces`: the shipped spaces, and what a space comes to, entry by entry."""
+"""`meltpoint spaces`: lists the shipped spaces, and shows a space entry by entry."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from search_spaces import SHIPPED, Space, SweepSpec, did_you_mean, load_spec, parse_space, shipped_document
 from search_spaces.spaces import (
@@ -20,24 +21,28 @@ from search_spaces.spaces import (
 from search_spaces.sweeps import varying_names
 from service.errors import UsageError
 from service.formats import Format, counted
-from service.terminals import print_data, print_table, stderr
+from service.terminals import Assign, Output, completions, print_data, print_next, print_table, stderr
 
 
-def spaces(name: str | None, assign: Sequence[str], form: Format) -> None:
-    """Print the shipped spaces, one of them, or a sweep file's own.
-
-    Raises:
-        UsageError: there is neither a shipped space nor a file of that name.
-        SpecError: the sweep file is wrong.
-    """
+def spaces(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|SPEC", help="A shipped space, or a sweep file.", autocompletion=completions.spaces
+        ),
+    ] = None,
+    assign: Assign = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """List the shipped spaces, or show a space entry by entry."""
     if name is None:
-        _list(form)
+        _list(output)
     elif name in SHIPPED and not assign:
-        _shipped(name, form)
+        _shipped(name, output)
     elif name in SHIPPED:
         raise UsageError(f"--set changes a sweep file, {name} is a shipped space")
     elif Path(name).suffix in (".yaml", ".yml") or Path(name).exists():
-        _of_sweep(load_spec(Path(name), assign), form)
+        _show_file(load_spec(Path(name), assign or ()), output)
     else:
         raise UsageError(f"neither a shipped space nor a sweep file: {name}{did_you_mean(name, SHIPPED)}")
 
@@ -62,18 +67,18 @@ def _shipped(name: str, form: Format) -> None:
         _say(f"to use it: space: {{extends: {name}}}; as YAML: meltpoint spaces {name} -o yaml")
 
 
-def _of_sweep(spec: SweepSpec, form: Format) -> None:
+def _show_file(spec: SweepSpec, form: Format) -> None:
     if spec.points:
         _points(spec, form)
         return
     extended = spec.document["space"].get("extends")
     _print(spec.space, form, origin=extended or "")
     if form is Format.TABLE:
-        _say(f"next: meltpoint run {spec.file}")
+        print_next("run", spec.file)
 
 
 def _points(spec: SweepSpec, form: Format) -> None:
-    """An explicit list in place of a space: what differs between its recipes."""
+    """Show an explicit list in place of a space: the values in which its recipes differ."""
     names = varying_names(spec)
     flats = [recipe.flat() for recipe in spec.points]
     if form is not Format.TABLE:
@@ -85,7 +90,7 @@ def _points(spec: SweepSpec, form: Format) -> None:
 
 
 def _print(space: Space, form: Format, *, origin: str | None) -> None:
-    """origin: the space that a sweep file extends, empty where it extends none, None where there is no file."""
+    """Print a space; origin: the space that a sweep file extends, empty if it extends none, None without a file."""
     if form is not Format.TABLE:
         print_data([_plain(space, entry, origin) for entry in space.entries], form)
         return
@@ -96,8 +101,8 @@ def _print(space: Space, form: Format, *, origin: str | None) -> None:
 
 
 def _row(space: Space, entry: Entry, origin: str | None) -> list[str]:
-    asked = {key: values for key, values in conditions(entry).items() if is_shown(entry, key)}
-    when = " and ".join(f"{key} is {' or '.join(map(str, values))}" for key, values in asked.items())
+    required = {key: values for key, values in conditions(entry).items() if is_shown(entry, key)}
+    when = " and ".join(f"{key} is {' or '.join(map(str, values))}" for key, values in required.items())
     domain = domain_in_words(entry.domain)
     default = default_in(space, entry)
     return [
@@ -111,7 +116,7 @@ def _row(space: Space, entry: Entry, origin: str | None) -> list[str]:
 
 
 def _is_label(entry: Entry) -> bool:
-    """Whether the entry only repeats its branch's label, as `optimizer[adamw].name`."""
+    """Return if the entry only repeats its branch's label, as `optimizer[adamw].name`."""
     return entry.key.endswith("].name") and entry.domain.size == 1
 
 

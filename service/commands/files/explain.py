@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from search_spaces.backbones import BACKBONES
 from search_spaces.errors import did_you_mean
 from service.errors import UsageError
-from service.explanations import TOPICS
-from service.explanations.topics import find
 from service.formats import Format
-from service.terminals import print_data, print_table, stderr, stdout
+from service.terminals import Output, completions, print_data, print_table, stderr, stdout
 
 
-def explain(name: str | None, form: Format) -> None:
-    """Print what a name means, or every name. Raises UsageError for an unknown one."""
+def explain(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Without it every name is listed.", autocompletion=completions.topics),
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Explain a name: of a recipe, an optimizer, a backbone, a space, a metric, an augmentation, a sweep-file key."""
+    from service.explanations.topics import find
+
     if name is None:
-        _list(form)
+        _list(output)
         return
-    found = find(name)
-    if not found:
+    topics = find(name)
+    if not topics:
         raise UsageError(f"nothing is called {name}{_close_to(name)} (meltpoint explain lists every name)")
-    if form is not Format.TABLE:
-        print_data([{"name": topic.name, "kind": topic.kind, **dict(topic.tell())} for topic in found], form)
+    if output is not Format.TABLE:
+        print_data([{"name": topic.name, "kind": topic.kind, **dict(topic.tell())} for topic in topics], output)
         return
-    for number, topic in enumerate(found):
+    for number, topic in enumerate(topics):
         if number:
             stdout().print()
         print_table([topic.name, topic.kind], topic.tell())
 
 
 def _list(form: Format) -> None:
+    from service.explanations import TOPICS
+
     rows = [topic for topic in TOPICS if topic.kind != "backbone"]
     if form is not Format.TABLE:
         print_data([{"name": topic.name, "kind": topic.kind, "what": topic.summary} for topic in rows], form)
@@ -39,7 +51,9 @@ def _list(form: Format) -> None:
 
 
 def _close_to(name: str) -> str:
-    """A close name, whole or by its last part."""
+    """Return a hint at a close name, compared as a whole or by its last part."""
+    from service.explanations import TOPICS
+
     whole = did_you_mean(name, {topic.name: None for topic in TOPICS})
     if whole:
         return whole

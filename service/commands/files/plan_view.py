@@ -1,21 +1,18 @@
-"""`meltpoint plan`."""
+"""Shows the plan of a sweep, as text or as plain data."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
 
-from rich.console import Console
-
-from search_spaces import SweepSpec, varying_names
+from search_spaces import varying_names
 from search_spaces.documents import format_size
 from service.clusters import memory_available
 from service.formats import Format, counted
 from service.ledgers import Json
-from service.plans.sweep_plans import SweepPlan, WeightsNeed, plan_sweep
+from service.plans.sweep_plans import SweepPlan, WeightsNeed
 from service.reports import heading, short
-from service.settings import Home
-from service.terminals import own_stdout, print_data, print_table, stdout
+from service.terminals import print_data, print_table, stdout
 from trainables.datasets import SPLITS
 
 CLASSES_SHOWN = 20
@@ -25,16 +22,8 @@ ERROR_SEEN = (
 )
 
 
-def plan(spec: SweepSpec, recipes: int, form: Format, home: Home, console: Console) -> None:
-    """Print the sweep's plan, with so many of its recipes."""
-    with own_stdout(), console.status("looking at the data") as status:
-        made = plan_sweep(spec, home=home, say=status.update)
-    show(made, recipes, form)
-    console.print(f"next: meltpoint run {spec.file}", markup=False, soft_wrap=True)
-
-
-def show(made: SweepPlan, recipes: int, form: Format) -> None:
-    """Print a plan on stdout, with so many of its recipes."""
+def show_plan(made: SweepPlan, recipes: int, form: Format) -> None:
+    """Print a plan on stdout, with up to `recipes` of its recipes."""
     if form is Format.CSV:
         print_data(_recipes(made, recipes), form)
     elif form is not Format.TABLE:
@@ -44,13 +33,13 @@ def show(made: SweepPlan, recipes: int, form: Format) -> None:
 
 
 def as_json(made: SweepPlan, recipes: int) -> Json:
-    """The contract of `plan -o json`: seconds and bytes throughout."""
+    """Return the contract of `plan -o json`; all times in seconds, all sizes in bytes."""
     survey, allotment, spec = made.survey, made.allotment, made.spec
     return {
         "name": spec.name,
         "space": {"size": made.size, "algorithm": spec.search.algorithm, "trials": made.trials_planned},
         "recipes": _recipes(made, recipes),
-        "cautions": [{"text": one.text, "paper": one.paper} for one in made.cautions],
+        "cautions": [{"text": caution.text, "paper": caution.paper} for caution in made.cautions],
         "data": {
             "name": survey.table.name,
             "images": len(survey.table.images),
@@ -68,7 +57,7 @@ def as_json(made: SweepPlan, recipes: int) -> Json:
             "data": dataclasses.asdict(made.measured.data),
             "stages": [dataclasses.asdict(costs) for costs in made.measured.stages],
         },
-        "sharing": [dataclasses.asdict(one) for one in made.sharing.work],
+        "sharing": [dataclasses.asdict(work) for work in made.sharing.work],
         "estimate": {
             "preparing_seconds": made.preparing,
             "most_seconds": made.seconds(made.most),
@@ -103,7 +92,7 @@ def _print(made: SweepPlan, recipes: int) -> None:
     shown = min(recipes, len(made.recipes))
     title(f"{counted(shown, 'recipe')}, the default first")
     print_table(*_recipe_table(made, recipes))
-    lines(f"careful: {one.text} ({one.paper})" for one in made.cautions)
+    lines(f"careful: {caution.text} ({caution.paper})" for caution in made.cautions)
     title("data")
     print_table(["class", *SPLITS], list(_class_rows(made)))
     lines(_data(made))
@@ -144,8 +133,8 @@ def _recipe_table(made: SweepPlan, most: int) -> tuple[list[str], list[list[str]
 
 def _class_rows(made: SweepPlan) -> Iterator[list[str]]:
     counts = made.survey.counts
-    for name, of in list(counts.items())[:CLASSES_SHOWN]:
-        yield [name, *(str(of[split]) for split in SPLITS)]
+    for name, images in list(counts.items())[:CLASSES_SHOWN]:
+        yield [name, *(str(images[split]) for split in SPLITS)]
     if len(counts) > CLASSES_SHOWN:
         yield [f"... {len(counts) - CLASSES_SHOWN} more", *("" for _ in SPLITS)]
     yield ["all", *(str(made.survey.images(split)) for split in SPLITS)]
@@ -170,10 +159,10 @@ def _shared(made: SweepPlan) -> Iterator[str]:
         "read": "computed each time, unless an earlier sweep kept them",
         "computed": "computed each time",
     }
-    for one in sorted(made.sharing.work, key=lambda one: (one.backbone, one.boundary, one.policy or "")):
-        views = f"views of {one.policy}" if one.policy else "validation images"
-        size = f", {format_size(one.size)}" if one.verdict == "kept" else ""
-        yield f"freeze_depth {one.boundary}, {views}: {verbs[one.verdict]}{size} ({one.reason})"
+    for work in sorted(made.sharing.work, key=lambda work: (work.backbone, work.boundary, work.policy or "")):
+        views = f"views of {work.policy}" if work.policy else "validation images"
+        size = f", {format_size(work.size)}" if work.verdict == "kept" else ""
+        yield f"freeze_depth {work.boundary}, {views}: {verbs[work.verdict]}{size} ({work.reason})"
     if made.sharing.once:
         yield f"computing what is kept takes {seconds_text(made.sharing.once / made.allotment.slots)} in all"
 
@@ -216,7 +205,7 @@ def _estimate(made: SweepPlan) -> Iterator[str]:
 
 
 def seconds_text(seconds: float) -> str:
-    """Such as `0.42 s`, `17 s`, `3 m 20 s`, `5 h 10 m`."""
+    """Return a duration such as `0.42 s`, `17 s`, `3 m 20 s`, `5 h 10 m`."""
     if seconds < 9.95:
         return f"{seconds:.2g} s"
     whole = round(seconds)

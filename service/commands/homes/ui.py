@@ -1,4 +1,4 @@
-"""`meltpoint ui`: MLflow's own server on loopback, opened on a sweep's prepared view."""
+"""`meltpoint ui`: serves MLflow's own UI on loopback, and opens it on a sweep's prepared view."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ import urllib.error
 import urllib.request
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 
 from service.clocks import now_ms
+from service.commands.surroundings import make_home
 from service.errors import TrackingError
-from service.ledgers import Ledger, Sweep
 from service.settings import Home
-from service.terminals import working
-from service.tracking import view_address
+from service.terminals import HomeFlag, completions, stderr, working
+
+if TYPE_CHECKING:
+    from service.ledgers import Sweep
 
 HOST = "127.0.0.1"
 READY_SECONDS = 90.0
@@ -27,25 +31,33 @@ END_SECONDS = 10.0
 GRACE_SECONDS = 1  # for pages that a browser still has open: without it they hold the server up
 
 
-def ui(reference: str | None, *, port: int, browser: bool, home: Home, console: Console) -> int:
-    """Serve until Ctrl-C; returns the exit code.
+def ui(
+    sweep: Annotated[
+        str | None,
+        typer.Argument(metavar="SWEEP", help="Open this sweep's prepared view.", autocompletion=completions.sweeps),
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 takes a free one.")] = 5000,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+    home: HomeFlag = None,
+) -> None:
+    """Serve MLflow's UI on loopback until Ctrl-C."""
+    place, console = make_home(home), stderr()
+    shown = _find(sweep, place)
+    if place.tracking_uri.startswith(("http://", "https://")):
+        _point(place.tracking_uri.rstrip("/"), shown, browser=browser, console=console)
+        return
+    sys.exit(_serve(place, _free_port(port), shown, browser=browser, console=console))
 
-    Raises:
-        SweepNotFoundError: no sweep goes by `reference`.
-        TrackingError: the port is taken, or MLflow did not come up.
-    """
-    sweep = _find(reference, home)
-    if home.tracking_uri.startswith(("http://", "https://")):
-        _point(home.tracking_uri.rstrip("/"), sweep, browser=browser, console=console)
-        return 0
-    port = _free_port(port)
+
+def _serve(home: Home, port: int, sweep: Sweep | None, *, browser: bool, console: Console) -> int:
+    """Serve until Ctrl-C; returns the exit code. Raises TrackingError if MLflow does not come up."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with home.server_log.open("wb") as log:
         server = subprocess.Popen(_command(home, port), stdout=log, stderr=log)
     try:
         base = f"http://{HOST}:{port}"
         with working(console, "starting MLflow"):
-            _await(base, server, home.server_log)
+            _wait_until_ready(base, server, home.server_log)
         _point(base, sweep, browser=browser, console=console)
         console.print("Ctrl-C ends it")
         return server.wait()
@@ -65,16 +77,20 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 
 def _find(reference: str | None, home: Home) -> Sweep | None:
+    from service.ledgers import Ledger
+
     ledger = Ledger.open(home, clock=now_ms)
     try:
         if reference is not None:
             return ledger.sweeps.find(reference)
-        return next(iter(ledger.sweeps.list()), None)
+        return next(iter(ledger.sweeps.list(limit=1)), None)
     finally:
         ledger.close()
 
 
 def _point(base: str, sweep: Sweep | None, *, browser: bool, console: Console) -> None:
+    from service.tracking import view_address
+
     address = base
     if sweep is not None and sweep.mlflow is not None:
         address = view_address(base, sweep.mlflow["experiment_id"], sweep.id)
@@ -103,12 +119,12 @@ def _command(home: Home, port: int) -> list[str]:
     ]
 
 
-def _await(base: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    patience = time.monotonic() + READY_SECONDS
-    while time.monotonic() < patience:
+def _wait_until_ready(base: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
         if server.poll() is not None:
-            said = log.read_text(errors="replace").strip().splitlines()
-            raise TrackingError(f"MLflow's server ended at once: {said[-1] if said else 'no message'} (see {log})")
+            lines = log.read_text(errors="replace").strip().splitlines()
+            raise TrackingError(f"MLflow's server ended at once: {lines[-1] if lines else 'no message'} (see {log})")
         try:
             with urllib.request.urlopen(f"{base}/health", timeout=2):
                 return

@@ -1,28 +1,25 @@
-"""`meltpoint init` and `schema`: a sweep file to begin with, and what an editor checks it by."""
+"""`meltpoint init`."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import sys
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Final
+from typing import Annotated, Final
 
-from rich.console import Console
+import typer
 
 from search_spaces import MeltpointError
 from search_spaces.documents import write_document
 from search_spaces.extensions import is_own
-from search_spaces.schemas import TITLE, sweep_schema
+from service.commands.files.schema import SCHEMA_FILE, schema_text
 from service.errors import UsageError
 from service.formats import Format
-from service.terminals import print_data, stdout, working
-from trainables.weights import has_local_weights
+from service.terminals import Output, completions, print_data, print_next, stderr, stdout, working
 
-SCHEMA_FILE: Final = "meltpoint.schema.json"
 _DEFAULT_DATA: Final = "digits"
 _PREFERRED: Final = "timm/tf_efficientnet_lite0"
 _FALLBACK: Final = "torchvision/resnet18"
@@ -30,17 +27,17 @@ _IMAGE_SIZES: Final = {"digits": 64}
 _USUAL_IMAGE_SIZE: Final = 128
 
 
-def schema() -> None:
-    """Print the sweep file's JSON Schema."""
-    sys.stdout.write(_schema_text())
-
-
-def init(file: Path, data: str | None, *, force: bool, form: Format, console: Console) -> None:
-    """Write a sweep file that runs as it is, and the schema beside it.
-
-    Raises:
-        UsageError: the file is there already, its folder is not, or `data` cannot be read as labelled images.
-    """
+def init(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write.", autocompletion=completions.sweep_files)
+    ] = Path("sweep.yaml"),
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="PATH|NAME", help="An image folder, a manifest, or a data set.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Write a commented sweep file that runs as it is, and its schema for editors."""
     if not file.absolute().parent.is_dir():
         raise UsageError(f"no such folder: {file.absolute().parent}")
     if file.exists() and not force:
@@ -48,21 +45,23 @@ def init(file: Path, data: str | None, *, force: bool, form: Format, console: Co
     beside = file.with_name(SCHEMA_FILE)
     if not _is_ours(beside) and not force:
         raise UsageError(f"{beside} is there already and holds something else; --force overwrites it")
-    source = _DEFAULT_DATA if data is None else _source(data, file, console)
-    beside.write_text(_schema_text(), encoding="utf-8")
+    source = _DEFAULT_DATA if data is None else _source(data, file)
+    beside.write_text(schema_text(), encoding="utf-8")
     file.write_text(sweep_text(file, source), encoding="utf-8")
-    if form is Format.TABLE:
+    if output is Format.TABLE:
         stdout().print(
-            f"wrote {file}, and {beside} by which editors complete and check it", markup=False, soft_wrap=True
+            f"wrote {file}, and {beside} for editors, which complete and check it", markup=False, soft_wrap=True
         )
     else:
-        print_data({"file": str(file), "schema": str(beside), "source": source}, form)
-    console.print(f"next: meltpoint validate {file}", markup=False, soft_wrap=True)
+        print_data({"file": str(file), "schema": str(beside), "source": source}, output)
+    print_next("validate", str(file))
 
 
 def sweep_text(file: Path, source: str) -> str:
-    """The commented sweep file over `source`."""
-    template = Template((files("service") / "commands" / "sweep.template.yaml").read_text(encoding="utf-8"))
+    """Return the commented sweep file for the data `source`."""
+    from trainables.weights import has_local_weights
+
+    template = Template((files("service.commands.files") / "sweep.template.yaml").read_text(encoding="utf-8"))
     backbone = _PREFERRED if has_local_weights(_PREFERRED) else _FALLBACK
     return template.substitute(
         schema=SCHEMA_FILE,
@@ -74,9 +73,9 @@ def sweep_text(file: Path, source: str) -> str:
     )
 
 
-def _source(data: str, file: Path, console: Console) -> str:
-    """`data` as the sweep file must say it: a path from the file's folder, once it is seen to hold images."""
-    with working(console, "reading the images' names"):
+def _source(data: str, file: Path) -> str:
+    """Return `data` as the sweep file must name it: a path from the file's folder, checked to hold images."""
+    with working(stderr(), "reading the images' names"):
         from trainables.datasets import is_uri
         from trainables.datasets.sources import DATASETS, load_table
         from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX
@@ -97,17 +96,15 @@ def _source(data: str, file: Path, console: Console) -> str:
 
 
 def _name(source: str) -> str:
-    """A sweep's name made of the data's."""
+    """Return a name for the sweep, made of the data's name."""
     stem = Path(source.rpartition(":")[2]).stem
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "sweep"
 
 
-def _schema_text() -> str:
-    return json.dumps(sweep_schema(), indent=1) + "\n"
-
-
 def _is_ours(file: Path) -> bool:
-    """Whether the file may be written anew: it is not there, or is a schema written before."""
+    """Return if the file may be written: it is not there, or is a schema that an earlier `init` wrote."""
+    from search_spaces.schemas import TITLE
+
     if not file.exists():
         return True
     try:

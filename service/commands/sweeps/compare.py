@@ -1,0 +1,78 @@
+"""`meltpoint compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from service.formats import Format
+from service.settings import Home
+from service.terminals import HomeFlag, Output, SweepRef, print_data, print_next, print_table, stdout
+
+if TYPE_CHECKING:
+    from service.reports import Comparison, Difference
+
+LONGEST_CELL = 60
+
+
+def compare(one: SweepRef, other: SweepRef, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+    """Show what differs between two sweeps: spaces, settings, winners, cost."""
+    from service.sweeps import compare_sweeps, open_ledger
+
+    with open_ledger(Home.resolve(home)) as ledger:
+        comparison = compare_sweeps(ledger, one, other)
+    ids = [comparison.one.sweep.id, comparison.other.sweep.id]
+    if output is Format.CSV:
+        print_data([_flat(difference, ids) for difference in comparison.differences()], output)
+    elif output is not Format.TABLE:
+        print_data(comparison.as_json(), output)
+    else:
+        _print(comparison, ids)
+    print_next("trials", ids[0])
+
+
+def _flat(difference: Difference, ids: list[str]) -> dict[str, Any]:
+    return {"section": difference.section, "name": difference.name, ids[0]: difference.one, ids[1]: difference.other}
+
+
+def _print(comparison: Comparison, ids: list[str]) -> None:
+    names = [board.sweep.name for board in (comparison.one, comparison.other)]
+    print_table(
+        ["", *(f"{name} {sweep_id}" for name, sweep_id in zip(names, ids, strict=True))], list(_rows(comparison))
+    )
+    console = stdout()
+    console.print()
+    for line in _verdict(comparison):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _rows(comparison: Comparison) -> Iterator[list[str]]:
+    for section, differences in groupby(comparison.differences(), key=lambda difference: difference.section):
+        yield [section, "", ""]
+        for difference in differences:
+            yield [f"  {difference.name}", _cell(difference.one), _cell(difference.other)]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float) and 0.1 <= abs(value) <= 1:
+        return f"{value:.4f}"
+    from service.reports import short
+
+    text = short(value)
+    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 3]}..."
+
+
+def _verdict(comparison: Comparison) -> Iterator[str]:
+    if comparison.obstacles:
+        yield from (f"the winners cannot be compared: {obstacle}" for obstacle in comparison.obstacles)
+        return
+    sweep, gap = comparison.one.sweep, comparison.gap
+    if gap == 0:
+        yield f"both winners have the same {sweep.metric}, on the same images"
+        return
+    better = comparison.one.sweep.id if gap > 0 else comparison.other.sweep.id
+    images = sum(counts["val"] for counts in sweep.data["classes"].values())
+    yield f"{better} is better by {abs(gap):.4f} in {sweep.metric}, on the same {images} validation images"

@@ -1,0 +1,67 @@
+"""Shows how a sweep ended: the leaderboard or JSON on stdout, and a summary on stderr."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from search_spaces import Metric
+from service.formats import Format, counted
+from service.ledgers import SweepState, Trial
+from service.reports import Leaderboard
+from service.runs.outcomes import Outcome
+from service.terminals import brief, home_option, print_data, print_next, print_table
+
+TOP = 10
+
+
+def show_outcome(outcome: Outcome, form: Format, console: Console) -> int:
+    """Print the outcome; returns the exit code, 1 if the sweep came to no regular end."""
+    if form is Format.TABLE:
+        print_table(outcome.board.header(), outcome.board.cells(TOP))
+    else:
+        print_data(outcome.as_json(), form)
+    for line in epilogue(outcome):
+        console.print(line, markup=False, soft_wrap=True)
+    sweep = outcome.sweep
+    print_next("resume" if sweep.state.rests else "ui" if sweep.mlflow else "status", sweep.id)
+    return 0 if sweep.state in (SweepState.COMPLETED, SweepState.STOPPED) else 1
+
+
+def epilogue(outcome: Outcome) -> list[str]:
+    """Return the lines below the leaderboard: how the sweep ended, its best recipe, and where to look."""
+    sweep, board = outcome.sweep, outcome.board
+    counts = ", ".join(f"{count} {state}" for state, count in board.counts().items() if count) or "no trials"
+    reason = f": {sweep.error}" if sweep.error else ""
+    lines = (
+        [f"{len(board.trials) - TOP} more: meltpoint trials {sweep.id}{home_option()}"]
+        if len(board.trials) > TOP
+        else []
+    )
+    lines += ["", f"sweep {sweep.id} {sweep.state} in {sweep.seconds or 0:.0f} s ({counts}){reason}"]
+    if board.best is not None:
+        lines += _best(board, board.best)
+    if failures := board.failures():
+        lines += [counted(board.counts()["failed"], "trial") + " failed:", *(f"  {line}" for line in failures)]
+    return [*lines, *_places(outcome)]
+
+
+def _best(board: Leaderboard, best: Trial) -> list[str]:
+    metrics = board.metrics(best)
+    test = metrics.get(Metric(board.sweep.metric).on("test"))
+    on_test = "" if test is None else f", {test:.4f} on the test images"
+    lines = [f"best trial {best.id}: {board.sweep.metric} {best.best_value:.4f} in epoch {best.best_epoch}{on_test}"]
+    return lines + [f"  {name}: {value}" for name, value in best.recipe.items()]
+
+
+def _places(outcome: Outcome) -> list[str]:
+    sweep, lines = outcome.sweep, []
+    if sweep.registered:
+        lines.append(f"registered {sweep.registered['uri']} (version {sweep.registered['version']}, unconfirmed)")
+    if outcome.unsent:
+        why = f": {brief(outcome.tracking_error)}" if outcome.tracking_error else ""
+        left = "" if sweep.registered or outcome.board.best is None else ", the model among them"
+        lines.append(f"MLflow has not taken {counted(outcome.unsent, 'message')} yet{left}{why}")
+        lines.append(f"they are kept; the next sweep in this home sends them, or: meltpoint sync{home_option()}")
+    if sweep.mlflow:
+        lines.append(f"MLflow: {sweep.mlflow['tracking_uri']}, experiment {sweep.mlflow['experiment_id']}")
+    return lines

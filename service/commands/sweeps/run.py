@@ -1,0 +1,29 @@
+"""`meltpoint run`."""
+
+from __future__ import annotations
+
+import sys
+
+from search_spaces import load_spec
+from service.commands.surroundings import is_debugging, make_home
+from service.formats import Format
+from service.logs import configure_logs
+from service.terminals import Assign, HomeFlag, Output, Spec, own_stdout, stderr, working
+
+
+def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+    """Run a sweep here, with live progress, and print its leaderboard."""
+    console = stderr()
+    loaded = load_spec(spec, assign or ())
+    place = make_home(home)
+    configure_logs(debug=is_debugging())
+    from service.clusters import prestart
+
+    with prestart() as prestarted:
+        with working(console, "loading Ray Tune"):
+            from service.commands.sweeps.outcome_view import show_outcome
+            from service.runs.runner import run_sweep
+            from service.terminals.console_listener import ConsoleListener
+        with own_stdout():
+            outcome = run_sweep(loaded, home=place, listener=ConsoleListener(console), prestarted=prestarted)
+        sys.exit(show_outcome(outcome, output, console))

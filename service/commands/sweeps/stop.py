@@ -1,0 +1,11 @@
+"""`meltpoint stop`."""
+
+from __future__ import annotations
+
+from service.commands.sweeps.actions import ask_and_wait
+from service.terminals import HomeFlag, SweepRef
+
+
+def stop(sweep: SweepRef, home: HomeFlag = None) -> None:
+    """Stop a sweep: running trials finish, no other trial starts, and the best model is registered."""
+    ask_and_wait(sweep, "stop", home)

@@ -1,0 +1,26 @@
+"""Results of sweeps: leaderboards, and comparisons of two sweeps."""
+
+from __future__ import annotations
+
+from service.ledgers import Ledger
+from service.reports import Comparison, Leaderboard
+
+__all__ = ["compare_sweeps", "read_leaderboard"]
+
+
+def read_leaderboard(ledger: Ledger, reference: str) -> Leaderboard:
+    """Return a sweep's trials, best first.
+
+    Raises:
+        SweepNotFoundError: no sweep goes by `reference`.
+    """
+    return Leaderboard.read(ledger, ledger.sweeps.find(reference))
+
+
+def compare_sweeps(ledger: Ledger, first: str, second: str) -> Comparison:
+    """Return what differs between two sweeps.
+
+    Raises:
+        SweepNotFoundError: no sweep goes by one of the references.
+    """
+    return Comparison(one=read_leaderboard(ledger, first), other=read_leaderboard(ledger, second))

@@ -1,0 +1,76 @@
+"""Checks before a sweep is resumed: which settings may change, and if there is anything left to do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from search_spaces import SweepSpec, parse_spec
+from service.errors import UsageError
+from service.ledgers import Ledger, Sweep, SweepState, TrialCounts
+
+__all__ = ["change_spec", "prepare_resume"]
+
+_MAY_CHANGE = ("budget", "resources", "register")
+
+
+def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -> tuple[Sweep, SweepSpec]:
+    """Return the sweep and the spec to resume it with; a finished sweep can be resumed with a larger budget.
+
+    assign: changes of the sweep file as `KEY=VALUE`, see `change_spec`.
+
+    Raises:
+        SweepNotFoundError: no sweep goes by `reference`.
+        SpecError: an assignment is wrong.
+        UsageError: the sweep runs, was cancelled or has nothing left to do, or a setting may not change.
+    """
+    sweep = ledger.sweeps.find(reference)
+    original = parse_spec(sweep.spec_text, file=sweep.spec_file)
+    spec = change_spec(sweep, assign)
+    if sweep.state is SweepState.CANCELLED:
+        raise UsageError(
+            f"{sweep.id} is cancelled and cannot be resumed; start a new sweep with: "
+            f"meltpoint run {shlex.quote(sweep.spec_file)}"
+        )
+    trials = ledger.sweeps.trial_counts([sweep.id]).get(sweep.id, TrialCounts()).total
+    may_fail_more = original.budget.max_failed != spec.budget.max_failed
+    if sweep.state.is_finished and trials >= spec.budget.trials and not may_fail_more:
+        raise UsageError(
+            f"{sweep.id} is {sweep.state} and has run all of its trials ({trials}){_advice(sweep, spec, trials)}"
+        )
+    if sweep.state.is_under_way:
+        raise UsageError(f"{sweep.id} is {sweep.state}: there is nothing to resume")
+    return sweep, spec
+
+
+def change_spec(sweep: Sweep, assign: Sequence[str]) -> SweepSpec:
+    """Return a sweep's spec with changes to `budget` (but its epochs), `resources` and `register`.
+
+    Raises:
+        SpecError: an assignment is wrong.
+        UsageError: an assignment changes a setting with which the sweep's trials began.
+    """
+    original = parse_spec(sweep.spec_text, file=sweep.spec_file)
+    spec = parse_spec(sweep.spec_text, file=sweep.spec_file, assign=assign)
+    changed = list(_fixed_keys_that_differ(original, spec))
+    if changed:
+        raise UsageError(
+            f"{', '.join(changed)} cannot change when {sweep.id} is resumed, because its trials began with the present "
+            "value; only budget (but not budget.epochs), resources and register can"
+        )
+    return spec
+
+
+def _fixed_keys_that_differ(original: SweepSpec, spec: SweepSpec) -> Iterator[str]:
+    for key in dict.fromkeys([*original.document, *spec.document]):
+        if key not in _MAY_CHANGE and original.document.get(key) != spec.document.get(key):
+            yield key
+    if original.budget.epochs != spec.budget.epochs:
+        yield "budget.epochs"
+
+
+def _advice(sweep: Sweep, spec: SweepSpec, trials: int) -> str:
+    """Return the command that goes on; none for an explicit list, whose length is the number of trials."""
+    if spec.points:
+        return ""
+    return f"; to resume it, raise its budget: meltpoint resume {sweep.id} --set budget.trials={2 * trials}"
