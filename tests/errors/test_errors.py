@@ -65,7 +65,7 @@ UNSEEN = {
         "weights must be pretrained, random, a .safetensors file, or a .pth file with {}<64 hex> ({})",
         "augment.policy: must be one of {} ({})",
         "device must be cpu, cuda or cuda:<index> ({})",
-        "{} was asked for: this machine has {} usable GPUs",
+        "{} does not exist: this machine has {} usable GPUs",
     ),
     "said by `make backbones`, to those who build the table": ("{}: must resize by {} ({})",),
     "checkpoints that something damaged, tested where they are read": (

@@ -207,7 +207,7 @@ class Features:
     def _blended(self, batches: Sequence[Indices], blends: Sequence[Blend | None], over: _Pass) -> Iterator[Tensor]:
         for rows, blend in zip(batches, blends, strict=True):
             pixels = self._pixels(rows, over).to(self._device)
-            mixed = pixels if blend is None else blend.images(pixels)
+            mixed = pixels if blend is None else blend.mix_images(pixels)
             if self._prefix is None:
                 yield mixed.contiguous(memory_format=torch.channels_last)
             else:

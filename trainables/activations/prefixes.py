@@ -133,7 +133,7 @@ class FrozenPrefix:
         padded[: len(images)] = images
         found: dict[int, Tensor] = {}
         with torch.no_grad(), autocast(self._precision, self._device):
-            features = self._body.normalised(padded.to(self._device))
+            features = self._body.normalize(padded.to(self._device))
             for number, stage in enumerate(islice(self._stages, deepest), start=1):
                 features = stage(features)
                 found[number] = features
@@ -150,7 +150,7 @@ class FrozenPrefix:
         """Layouts and costs of every boundary, from one chunk of grey images."""
         grey = torch.full((self._images, 3, image_size, image_size), 128, dtype=torch.uint8)
         with torch.no_grad(), autocast(self._precision, self._device):
-            features = self._body.normalised(grey.to(memory_format=torch.channels_last, device=self._device))
+            features = self._body.normalize(grey.to(memory_format=torch.channels_last, device=self._device))
             started = time.perf_counter()
             for number, stage in enumerate(self._stages, start=1):
                 features = stage(features)

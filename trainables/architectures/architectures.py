@@ -1,4 +1,4 @@
-"""How a backbone of torchvision, timm or the user is built, cut into stages and given another image size."""
+"""Recipes for backbones of torchvision, timm and users: building, cutting into stages, and other image sizes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ __all__ = ["Architecture", "find_architecture"]
 class Architecture:
     """A backbone without its classifier.
 
-    build: a model for images of its native size, with fresh weights from torch's global generator.
-    resize: lets a built model take images of another size (px), keeping what its weights mean.
-    cut: shares the modules of the model it is given.
-    head: the tensors that weight files hold for the classifier we replace, in the library's names.
-    skeleton: a built model with shapes only, on the meta device; never change it.
+    Attributes:
+        family: the group of models with the same design.
+        build: makes a model for images of its native size, with new weights from torch's global generator.
+        resize: lets a built model take images of another size in pixels; its weights keep their meaning.
+        cut: cuts a built model into stages, which share the model's modules.
+        head: names of the tensors that weight files hold for the classifier, which ours replaces.
+        skeleton: a built model without numbers, on the meta device; never change it.
     """
 
     family: str
@@ -44,14 +46,19 @@ class Architecture:
 
 @cache
 def find_architecture(backbone: str) -> Architecture:
-    """The backbone of that name. Raises MeltpointError where there is none, or saying why it cannot be cut."""
+    """Return the backbone of that name.
+
+    Raises:
+        MeltpointError: there is none, or it cannot be cut into stages; the message gives the reason.
+        OwnCodeError: the user's function cannot be used.
+    """
     library, _, name = backbone.partition("/")
     if library == "torchvision" and (family := family_of(name)) is not None:
-        return _of_torchvision(name, family)
+        return _find_torchvision(name, family)
     if library == "timm" and timm.is_model(name):
-        return _of_timm(name)
+        return _find_timm(name)
     if is_own(backbone, "backbone"):
-        return _of_own(backbone)
+        return _find_own(backbone)
     raise MeltpointError(
         f"backbone must be timm/<model>, torchvision/<model> of {', '.join(FAMILIES)}, or own code ({backbone!r})"
     )
@@ -66,7 +73,7 @@ def _skeleton(build: Callable[[], nn.Module]) -> nn.Module:
             return build().to("meta").eval()
 
 
-def _of_torchvision(name: str, family: str) -> Architecture:
+def _find_torchvision(name: str, family: str) -> Architecture:
     info = FAMILIES[family]
 
     weights = cast(Any, get_model_weights(name)).DEFAULT
@@ -80,14 +87,14 @@ def _of_torchvision(name: str, family: str) -> Architecture:
     return Architecture(
         family=family,
         build=build,
-        resize=resize_vit if family == "vit" else _as_it_is,
+        resize=resize_vit if family == "vit" else _leave_size,
         cut=info.cut,
         head=_weight_and_bias(info.classifier),
         skeleton=_skeleton(build),
     )
 
 
-def _of_timm(name: str) -> Architecture:
+def _find_timm(name: str) -> Architecture:
     build = partial(_build_timm, name)
     model = _skeleton(build)
     config = cast(dict[str, Any], model.pretrained_cfg)
@@ -100,17 +107,17 @@ def _of_timm(name: str) -> Architecture:
         family=type(model).__module__.rpartition(".")[2],
         build=build,
         resize=_resize_timm,
-        cut=partial(timm_cuts.cut_model, how=plan),
+        cut=partial(timm_cuts.cut_model, plan=plan),
         head=sum(map(_weight_and_bias, [classifiers] if isinstance(classifiers, str) else classifiers), ()),
         skeleton=model,
     )
 
 
-def _of_own(name: str) -> Architecture:
+def _find_own(name: str) -> Architecture:
     return Architecture(
         family=name.partition(":")[0],
         build=partial(build_own, name),
-        resize=_as_it_is,
+        resize=_leave_size,
         cut=cut_own,
         head=(),
         skeleton=own_skeleton(name),
@@ -127,8 +134,8 @@ def _resize_timm(model: nn.Module, image_size: int) -> None:
         cast(Any, model).set_input_size(img_size=(image_size, image_size))
 
 
-def _as_it_is(model: nn.Module, image_size: int) -> None:
-    """Convolutions take any size."""
+def _leave_size(_model: nn.Module, _image_size: int) -> None:
+    """Do nothing: convolutions take any size."""
 
 
 def _weight_and_bias(layer: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Whether a backbone takes images of a size, found out with shapes alone, before any time is spent."""
+"""Check of image sizes: a pass with shapes alone tells if a backbone takes them, before any time is spent."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ __all__ = ["check_image_size", "find_refusal"]
 
 
 def check_image_size(backbone: str, image_size: int) -> None:
-    """Raise MeltpointError, saying why, where `backbone` cannot take images of `image_size` px.
+    """Check that `backbone` takes images of `image_size` x `image_size` pixels.
 
-    Of the user's own, also where its stages do not lead to features.
+    Raises:
+        MeltpointError: it does not; the message gives the reason.
+        OwnCodeError: the stages of the user's own backbone fail, or do not lead to features.
     """
     if backbone not in BACKBONES:
         describe_own_backbone(backbone, image_size)
@@ -34,7 +36,7 @@ def check_image_size(backbone: str, image_size: int) -> None:
 
 @cache
 def find_refusal(backbone: str, image_size: int) -> str | None:
-    """Why `backbone` cannot take images of this size; None where it can."""
+    """Return the reason why `backbone` cannot take images of this size in pixels; None if it can."""
     arch = find_architecture(backbone)
     model = copy.deepcopy(arch.skeleton)
     try:

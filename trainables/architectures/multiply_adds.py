@@ -1,4 +1,4 @@
-"""How much a forward pass computes."""
+"""Count of the arithmetic of a forward pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["MultiplyAddCounter"]
 
 
 class MultiplyAddCounter(TorchDispatchMode):
-    """Adds up the multiply-adds of what runs inside, by torch's own formulas; quicker than its FlopCounterMode."""
+    """Context that counts multiply-adds by torch's own formulas; quicker than torch's FlopCounterMode."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -19,6 +19,7 @@ class MultiplyAddCounter(TorchDispatchMode):
 
     @property
     def multiply_adds(self) -> int:
+        """Multiply-adds of everything that ran inside so far."""
         return self._flops // 2
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

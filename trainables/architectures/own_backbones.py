@@ -1,10 +1,10 @@
-"""Backbones of the user's own: a function that returns the stages, from the image to the features.
+"""Backbones of users: functions that return the stages, from the image to the features.
 
     def net(pretrained: bool = False) -> dict[str, nn.Module]:
         return {"stem": ..., "body": ...}
 
-The stages run one after another, from normalised images (B, 3, H, W) to features (B, F) or maps (B, F, h, w), whose
-mean is taken. Attributes of the function may say how images are normalised: `mean`, `std`, else ImageNet's.
+The stages run one after another, from normalized images (B, 3, H, W) to features (B, F) or maps (B, F, h, w), whose
+mean is taken. The function's attributes `mean` and `std` normalize images; without them, ImageNet's values do.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ _NEEDED: Final = "its stages in order: a list, a dict or a plain nn.Sequential o
 
 
 def count_stages(name: str, folder: Path) -> int:
-    """How many stages the own backbone `name` has; its module may lie in `folder`.
+    """Return the number of stages of the user's backbone `name`; its module may lie in `folder`.
 
-    Raises ValueError saying what is wrong with it.
+    Raises:
+        ValueError: the backbone cannot be used; the message gives the reason.
     """
     importable_from(folder)
     try:
@@ -49,23 +50,24 @@ def count_stages(name: str, folder: Path) -> int:
 
 
 def build_own(name: str, *, pretrained: bool = False) -> nn.Sequential:
-    """The stages as the function makes them, under its own names, with what torch's global generator draws.
+    """Call the user's function, and return its stages under its own names; weights use torch's global generator.
 
-    Raises OwnCodeError where the function is missing, raises, or returns anything but new modules in order.
+    Raises:
+        OwnCodeError: the function is missing, raises, or does not return modules in order.
     """
-    asked = {"pretrained": pretrained} if can_be_pretrained(name) else {}
-    return _in_order(name, call_own(name, "backbone", partial(load_own(name, "backbone"), **asked)))
+    arguments = {"pretrained": pretrained} if can_be_pretrained(name) else {}
+    return _in_order(name, call_own(name, "backbone", partial(load_own(name, "backbone"), **arguments)))
 
 
 def build_seeded(name: str, *, pretrained: bool = False) -> nn.Sequential:
-    """What `build_own` makes, the same each time; torch's global generator is left as it was."""
+    """Return what `build_own` makes with a fixed seed; torch's global generator keeps its state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return build_own(name, pretrained=pretrained)
 
 
 def can_be_pretrained(name: str) -> bool:
-    """Whether the function of that name can be asked for pretrained weights."""
+    """Return True if the function of that name has a parameter `pretrained`."""
     try:
         return "pretrained" in inspect.signature(load_own(name, "backbone")).parameters
     except (TypeError, ValueError):  # not every callable has a signature
@@ -74,7 +76,11 @@ def can_be_pretrained(name: str) -> bool:
 
 @cache
 def own_skeleton(name: str) -> nn.Sequential:
-    """The stages with shapes only, on the meta device; never change them. Raises OwnCodeError as `build_own`."""
+    """Return the stages without numbers, on the meta device; never change them.
+
+    Raises:
+        OwnCodeError: as `build_own` does, or if stages share parameters, or two calls return the same modules.
+    """
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
@@ -86,33 +92,34 @@ def own_skeleton(name: str) -> nn.Sequential:
 
 
 def load_own_pretrained(name: str) -> Mapping[str, Tensor]:
-    """The tensors that the function loads when it is called with `pretrained=True`, by the modules' own names.
+    """Return the tensors that the function loads with `pretrained=True`, by the modules' own names.
 
-    Raises OwnCodeError where it has no such parameter, or pays no heed to it.
+    Raises:
+        OwnCodeError: the function has no such parameter, or does not use it.
     """
     if not can_be_pretrained(name):
-        problem = "has no parameter pretrained, so no pretrained weights: give weights: random, or a file"
+        problem = "has no parameter pretrained, so no pretrained weights: use weights: random, or a file"
         raise own_error(name, "backbone", problem)
-    random, pretrained = (build_seeded(name, pretrained=asked).state_dict() for asked in (False, True))
+    random, pretrained = (build_seeded(name, pretrained=value).state_dict() for value in (False, True))
     if random.keys() == pretrained.keys() and all(torch.equal(random[key], pretrained[key]) for key in random):
-        raise own_error(name, "backbone", "must load weights where pretrained is true, and gives the same without")
+        raise own_error(name, "backbone", "must load weights if pretrained is true, and gives the same without")
     return pretrained
 
 
 def cut_own(model: nn.Module) -> Cut:
-    """The stages of a built own backbone."""
+    """Cut a model that `build_own` made into its stages."""
     return Cut(stages=tuple(splice([stage]) for stage in cast(nn.Sequential, model)), pool=_MeanOfMaps())
 
 
 class _MeanOfMaps(nn.Module):
-    """Maps (B, F, H, W) to their mean (B, F, 1, 1); vectors (B, F) as they are."""
+    """Mean of maps (B, F, H, W), as (B, F, 1, 1); vectors (B, F) pass unchanged."""
 
     def forward(self, features: Tensor) -> Tensor:
         return features if features.ndim == 2 else features.mean(dim=(2, 3), keepdim=True)
 
 
 def _in_order(name: str, returned: object) -> nn.Sequential:
-    """One sequence of the stages, named as the function names them, else by their numbers."""
+    """Return one sequence of the stages, by the function's names for them, else by their numbers."""
     stages: list[tuple[str, object]]
     if isinstance(returned, Mapping | nn.ModuleDict):
         stages = [(str(key), stage) for key, stage in returned.items()]
@@ -141,7 +148,7 @@ def _is_plain(returned: object) -> bool:
 
 
 def _refuse_shared(name: str, first: nn.Sequential, second: nn.Sequential) -> None:
-    """Freezing one stage must leave the others alone, and training one trial the trials after it."""
+    """Refuse shared parameters: frozen stages would freeze others, and trained trials would change later ones."""
     owners: dict[int, int] = {}
     for number, stage in enumerate(first, start=1):
         for own, parameter in stage.named_parameters():
@@ -149,4 +156,4 @@ def _refuse_shared(name: str, first: nn.Sequential, second: nn.Sequential) -> No
             if other != number:
                 raise own_error(name, "backbone", f"its stages {other} and {number} must not share {own}")
     if any(id(parameter) in owners for parameter in second.parameters()):
-        raise own_error(name, "backbone", "must make new modules whenever it is called, and returned the same again")
+        raise own_error(name, "backbone", "must make new modules at each call, and returned the same again")

@@ -1,4 +1,4 @@
-"""What an own backbone makes of images: found out by showing it two, before any time is spent."""
+"""Description of a user's backbone, measured with two images before any time is spent."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ Triple = tuple[float, float, float]
 
 @cache
 def describe_own_backbone(name: str, image_size: int) -> BackboneInfo:
-    """What is known of an own backbone that is shown images of `image_size` px, which then is its native size.
+    """Describe a user's backbone by a pass over two images of `image_size` pixels, taken as its native size.
 
-    Raises OwnCodeError where its stages do not lead from such images to features, or lead elsewhere each time.
+    Raises:
+        OwnCodeError: its stages do not lead from such images to features, or give other values each time.
     """
     function = load_own(name, "backbone")
     mean, std = _triple(name, function, "mean", _MEAN), _triple(name, function, "std", _STD)
@@ -34,14 +35,14 @@ def describe_own_backbone(name: str, image_size: int) -> BackboneInfo:
     images = torch.rand(2, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         with MultiplyAddCounter() as counting:
-            gave = _followed(name, model, images)
-        _refuse_chance(name, gave, _followed(name, model, images))
+            outputs = _stage_outputs(name, model, images)
+        _refuse_chance(name, outputs, _stage_outputs(name, model, images))
     return BackboneInfo(
         name=name,
         family=name.partition(":")[0],
         stages=len(model),
-        features=_features(name, gave[-1]),
-        map_size=gave[-1].shape[-1] if gave[-1].ndim == 4 else 0,
+        features=_count_features(name, outputs[-1]),
+        map_size=outputs[-1].shape[-1] if outputs[-1].ndim == 4 else 0,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         multiply_adds=counting.multiply_adds // len(images),
         input_size=image_size,
@@ -53,32 +54,34 @@ def describe_own_backbone(name: str, image_size: int) -> BackboneInfo:
     )
 
 
-def _followed(name: str, model: nn.Sequential, images: Tensor) -> list[Tensor]:
-    """What each stage gives, in eval mode and with channels last, as training calls them."""
-    given, size = images.clone(memory_format=torch.channels_last), images.shape[-1]
-    all_gave = []
+def _stage_outputs(name: str, model: nn.Sequential, images: Tensor) -> list[Tensor]:
+    """Return the output of each stage, in eval mode and with channels last, as training calls them."""
+    features, size = images.clone(memory_format=torch.channels_last), images.shape[-1]
+    outputs = []
     for number, stage in enumerate(model, start=1):
         place = f"stage {number} of {len(model)}, on images of {size} px,"
         try:
-            gave = stage(given)
+            output = stage(features)
         except Exception as error:  # the user's code may raise anything
             raise own_error(name, "backbone", f"{place} raised {type(error).__name__}: {error}") from error
-        if not isinstance(gave, Tensor) or gave.ndim == 0 or len(gave) != len(given):
-            found = _shown(gave) if isinstance(gave, Tensor) else f"a {type(gave).__name__}"
-            problem = f"{place} must give one tensor ({len(given)}, ...) for {len(given)} images, and gave {found}"
+        if not isinstance(output, Tensor) or output.ndim == 0 or len(output) != len(features):
+            shown = _shown(output) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+            problem = (
+                f"{place} must give one tensor ({len(features)}, ...) for {len(features)} images, and gave {shown}"
+            )
             raise own_error(name, "backbone", problem)
-        all_gave.append(gave.clone())
-        given = gave
-    return all_gave
+        outputs.append(output.clone())
+        features = output
+    return outputs
 
 
-def _refuse_chance(name: str, gave: list[Tensor], again: list[Tensor]) -> None:
-    for number, (first, second) in enumerate(zip(gave, again, strict=True), start=1):
+def _refuse_chance(name: str, outputs: list[Tensor], again: list[Tensor]) -> None:
+    for number, (first, second) in enumerate(zip(outputs, again, strict=True), start=1):
         if not torch.equal(first.nan_to_num(), second.nan_to_num()):
-            raise own_error(name, "backbone", f"stage {number} of {len(gave)} must give the same again in eval mode")
+            raise own_error(name, "backbone", f"stage {number} of {len(outputs)} must give the same again in eval mode")
 
 
-def _features(name: str, last: Tensor) -> int:
+def _count_features(name: str, last: Tensor) -> int:
     if last.ndim in (2, 4):
         return last.shape[1]
     needed = "stages that lead to features (B, F) or maps (B, F, h, w)"
@@ -90,12 +93,12 @@ def _shown(tensor: Tensor) -> str:
 
 
 def _triple(name: str, function: object, attribute: str, default: Triple) -> Triple:
-    """How the channels of RGB are normalised, from an attribute of the function."""
+    """Return three numbers for R, G and B from an attribute of the function."""
     value = getattr(function, attribute, default)
-    positive = attribute == "std"
-    if isinstance(value, list | tuple) and len(value) == 3 and all(isinstance(one, int | float) for one in value):
+    must_be_positive = attribute == "std"
+    if isinstance(value, list | tuple) and len(value) == 3 and all(isinstance(number, int | float) for number in value):
         red, green, blue = map(float, value)
-        if all(math.isfinite(one) and (one > 0 or not positive) for one in (red, green, blue)):
+        if all(math.isfinite(number) and (number > 0 or not must_be_positive) for number in (red, green, blue)):
             return red, green, blue
-    rule = "three numbers > 0" if positive else "three numbers"
+    rule = "three numbers > 0" if must_be_positive else "three numbers"
     raise own_error(name, "backbone", f"its attribute {attribute} must be {rule} ({value!r})")

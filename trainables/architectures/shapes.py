@@ -1,4 +1,4 @@
-"""Models and forward passes on the meta device, without arithmetic: only shapes."""
+"""Models and forward passes with shapes alone, on the meta device."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ _FILLING: Final = (Tensor.uniform_, Tensor.normal_, Tensor.erfinv_, Tensor.clamp
 
 
 class Unfilled(TorchFunctionMode):
-    """Leaves out what fills new parameters with numbers: on the meta device it takes longer than making them."""
+    """Context in which new parameters are not filled: on the meta device, that takes longer than making them."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return args[0] if func in _FILLING else func(*args, **(kwargs or {}))
 
 
 class ShapesOnly(TorchFunctionMode):
-    """Gives the shapes of what takes nine tenths of a pass on the meta device, where it is written in Python.
+    """Context that computes the shapes of the slowest operations itself: nine tenths of a pass on the meta device.
 
-    multiply_adds: of what it has answered for; the rest is for `MultiplyAddCounter` to see.
+    Attributes:
+        multiply_adds: multiply-adds of these operations; `MultiplyAddCounter` counts all others.
     """
 
     def __init__(self) -> None:
@@ -57,22 +58,27 @@ class ShapesOnly(TorchFunctionMode):
         answered = None if answer is None else answer(*args, **kwargs)
         return func(*args, **kwargs) if answered is None else answered
 
-    def _linear(self, input: Tensor, weight: Tensor, bias: object = None) -> Tensor | None:  # noqa: A002 - torch's name
-        """None, as from `_attention`, where torch has to say what does not fit."""
+    def _linear(
+        self,
+        input: Tensor,  # noqa: A002 - torch's names
+        weight: Tensor,
+        bias: object = None,  # noqa: ARG002
+    ) -> Tensor | None:
+        """Return None, as `_attention` does, for shapes that do not fit: torch then raises its own error."""
         if weight.ndim != 2 or input.shape[-1] != weight.shape[1]:
             return None
         self.multiply_adds += input.numel() * len(weight)
         return input.new_empty(*input.shape[:-1], len(weight))
 
     def _lstm(
-        self, given: Tensor, state: Any, weights: list[Tensor], _biases: bool, _layers: int, *rest: object
+        self, sequences: Tensor, state: Any, weights: list[Tensor], _biases: bool, _layers: int, *rest: object
     ) -> tuple[Tensor, ...] | None:
-        """Of a batch of sequences that are equally long, in whichever order their axes are."""
-        if given.ndim != 3 or isinstance(state, Tensor):
+        """Take a batch of sequences of one length, batch first or second; return None for anything else."""
+        if sequences.ndim != 3 or isinstance(state, Tensor):
             return None
         directions = 2 if rest[2] else 1
-        self.multiply_adds += given[..., 0].numel() * sum(weight.numel() for weight in weights if weight.ndim == 2)
-        return given.new_empty(*given.shape[:2], directions * state[0].shape[-1]), *state
+        self.multiply_adds += sequences[..., 0].numel() * sum(weight.numel() for weight in weights if weight.ndim == 2)
+        return sequences.new_empty(*sequences.shape[:2], directions * state[0].shape[-1]), *state
 
     def _attention(
         self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **_: object
@@ -80,14 +86,14 @@ class ShapesOnly(TorchFunctionMode):
         scores = torch.Size((*query.shape[:-1], key.shape[-2]))
         fits = query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
         fits &= query.shape[-1] == key.shape[-1] and key.shape[-2] == value.shape[-2]
-        if not fits or (attn_mask is not None and not _spreads(attn_mask.shape, scores)):
+        if not fits or (attn_mask is not None and not _broadcasts(attn_mask.shape, scores)):
             return None
         self.multiply_adds += scores.numel() * (query.shape[-1] + value.shape[-1])
         return query.new_empty(*query.shape[:-1], value.shape[-1])
 
 
-def _spreads(small: torch.Size, large: torch.Size) -> bool:
-    """Whether a tensor of shape `small` is broadcast to `large`."""
+def _broadcasts(small: torch.Size, large: torch.Size) -> bool:
+    """Return True if a tensor of shape `small` broadcasts to `large`."""
     if len(small) > len(large):
         return False
-    return all(one in (1, other) for one, other in zip(reversed(small), reversed(large), strict=False))
+    return all(size in (1, other) for size, other in zip(reversed(small), reversed(large), strict=False))

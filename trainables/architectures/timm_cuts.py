@@ -1,9 +1,10 @@
-"""Any of timm's models that declares its groups, cut into stages by following one image through it.
+"""Cuts of timm's models: any model that declares its groups is cut into stages along the way of one image.
 
-timm's `group_matcher` says which parameters belong together, from the image to the features. A forward pass on
-the meta device (shapes only, no arithmetic) then shows in which order the modules that hold them are called.
-Where each takes exactly what the one before it gave, they can run one after another by themselves. What comes
-before the first such module (tokens, positions) is kept as the model's own code, in a shell of it.
+timm's `group_matcher` groups the parameters, from the image to the features. A forward pass on the meta device (shapes
+only, no arithmetic) then shows the order in which the modules that hold them are called. If each module takes exactly
+the output of the one before it, the modules can run one after another without the model's own code. The model's own
+code stays for the part before the first such module (tokens, positions), in a shell: a copy of the model without the
+modules that run by themselves.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ _HARMLESS: Final = (nn.Identity, nn.Dropout, nn.Flatten, nn.AdaptiveAvgPool2d, C
 
 @dataclass(frozen=True, kw_only=True)
 class CutPlan:
-    """How a model is cut: for each stage the names of the modules that run by themselves, in order.
+    """Instructions for `cut_model`.
 
-    head: the modules between the feature maps and the classifier.
-    shelled: what runs before the first of `stages` stays the model's own code, in the first stage.
-    tail: what runs behind the feature maps holds parameters and so belongs to the last stage.
-    plain_pool: it is the mean of maps (B, C, H, W) and nothing else.
-    features: how many the classifier sees.
+    Attributes:
+        stages: for each stage the names of the modules that run by themselves, in order.
+        head: names of the modules between the feature maps and the classifier.
+        shelled: True if the model's own code runs before `stages`; it belongs to the first stage.
+        tail: True if the part behind the feature maps holds parameters; it belongs to the last stage.
+        plain_pool: True if the part behind the feature maps is the mean of maps (B, C, H, W) and nothing else.
+        features: number of features that the classifier sees.
     """
 
     stages: tuple[tuple[str, ...], ...]
@@ -47,7 +50,14 @@ class CutPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
-    """A module was called. `joined`: with what the call before it gave, and nothing else."""
+    """One call of a module.
+
+    Attributes:
+        name: the module's name.
+        joined: True if the only argument was the output of the call before.
+        single: True if there was one argument.
+        from_image: True if the first argument was the image.
+    """
 
     name: str
     joined: bool
@@ -56,14 +66,14 @@ class _Call:
 
 
 class _Skip(nn.Module):
-    """In the place of a module that runs by itself."""
+    """Placeholder for a module that runs by itself."""
 
     def forward(self, features: Tensor, *_: object, **__: object) -> Tensor:
         return features
 
 
 class _Front(nn.Module):
-    """What the model does before its first module that runs by itself."""
+    """Part of the model before its first module that runs by itself."""
 
     def __init__(self, shell: nn.Module) -> None:
         super().__init__()
@@ -75,7 +85,7 @@ class _Front(nn.Module):
 
 
 class _Tail(nn.Module):
-    """What the model does between its feature maps and its classifier."""
+    """Part of the model between its feature maps and its classifier."""
 
     def __init__(self, shell: nn.Module) -> None:
         super().__init__()
@@ -87,9 +97,14 @@ class _Tail(nn.Module):
 
 
 def plan_cut(model: nn.Module, image_size: int) -> CutPlan:
-    """How to cut `model`, which is on the meta device, in eval mode and without a classifier.
+    """Plan the cut of `model`, which must be on the meta device, in eval mode and without a classifier.
 
-    Raises UncutError saying why where it cannot be cut.
+    Args:
+        model: a timm model.
+        image_size: height and width of an image in pixels.
+
+    Raises:
+        UncutError: the model cannot be cut; the message gives the reason.
     """
     stage_of = parameter_stages(model)
     units = _units(model, stage_of)
@@ -97,51 +112,51 @@ def plan_cut(model: nn.Module, image_size: int) -> CutPlan:
     first = _first_alone(body)
     stages = _staged(body[first:], units)
     shelled = first > 0 or not body[0].from_image
-    behind = {stage for call in head for stage in units[call.name]}
-    loose = {stage for name, stage in stage_of.items() if not any(name.startswith(f"{unit}.") for unit in units)}
-    tail = max(behind, default=None)
+    head_stages = {stage for call in head for stage in units[call.name]}
+    late = {stage for name, stage in stage_of.items() if not any(name.startswith(f"{unit}.") for unit in units)}
+    tail = max(head_stages, default=None)
     if shelled and 0 not in stages:
         stages[0] = []
     if tail is not None:
         stages.setdefault(tail, [])
     before = {stage for call in body[:first] for stage in units[call.name]}
     refuse_unless(before <= {0}, "modules behind its first stage hand on more than one tensor")
-    refuse_unless(loose <= ({0} if shelled else set()), "parameters outside its modules are used late")
+    refuse_unless(late <= ({0} if shelled else set()), "parameters outside its modules are used late")
     refuse_unless(tail is None or tail == max(stages), "its head has parameters of an early stage")
     refuse_unless(sorted(stages) == list(range(max(stage_of.values()) + 1)), "not every stage has modules of its own")
-    plain = tail is None and shape[1] == features and len(shape) == 4 and _is_mean(model, head)
+    is_plain = tail is None and shape[1] == features and len(shape) == 4 and _is_mean(model, head)
     return CutPlan(
         stages=tuple(tuple(stages[number]) for number in sorted(stages)),
         head=tuple(call.name for call in head),
         shelled=shelled,
         tail=tail is not None,
-        plain_pool=plain,
+        plain_pool=is_plain,
         features=features,
     )
 
 
-def cut_model(model: nn.Module, how: CutPlan) -> Cut:
-    """The parts of `model`, which `how` was made for; the model itself is of no use afterwards."""
-    alone = {name for stage in how.stages for name in stage}
-    parts = [[model.get_submodule(name) for name in stage] for stage in how.stages]
-    if how.shelled:
-        parts[0].insert(0, _Front(_shell(model, alone | set(how.head))))
+def cut_model(model: nn.Module, plan: CutPlan) -> Cut:
+    """Cut `model` by the plan that was made for it; the model itself cannot be used afterwards."""
+    alone = {name for stage in plan.stages for name in stage}
+    parts = [[model.get_submodule(name) for name in stage] for stage in plan.stages]
+    if plan.shelled:
+        parts[0].insert(0, _Front(_shell(model, alone | set(plan.head))))
     pool: nn.Module = nn.AdaptiveAvgPool2d(1)
-    if not how.plain_pool:
-        pool = _Tail(_shell(model, _others(model, how), bare=True))
-    if how.tail:
+    if not plan.plain_pool:
+        pool = _Tail(_shell(model, _outside_head(model, plan), bare=True))
+    if plan.tail:
         parts[-1].append(pool)
         pool = nn.Identity()
     return Cut(stages=tuple(splice(part) for part in parts), pool=pool)
 
 
-def _others(model: nn.Module, how: CutPlan) -> set[str]:
-    """The modules that the head does not use."""
-    kept = {part for name in how.head for part in _and_parents(name)}
+def _outside_head(model: nn.Module, plan: CutPlan) -> set[str]:
+    """Return the names of the modules that the head does not use."""
+    kept = {part for name in plan.head for part in _and_parents(name)}
     return {
         name
         for name, _ in model.named_modules()
-        if name and name not in kept and (name.rpartition(".")[0] in kept - set(how.head) or "." not in name)
+        if name and name not in kept and (name.rpartition(".")[0] in kept - set(plan.head) or "." not in name)
     }
 
 
@@ -151,10 +166,10 @@ def _and_parents(name: str) -> list[str]:
 
 
 def _units(model: nn.Module, stage_of: Mapping[str, int], prefix: str = "") -> dict[str, frozenset[int]]:
-    """The largest modules that hold parameters of at most one stage, and that stage."""
+    """Return the largest modules that hold parameters of at most one stage, and that stage."""
     units: dict[str, frozenset[int]] = {}
     for name, child in model.named_children():
-        stages = frozenset(stage for own, stage in stage_of.items() if own.startswith(f"{prefix}{name}."))
+        stages = frozenset(stage for full, stage in stage_of.items() if full.startswith(f"{prefix}{name}."))
         if len(stages) > 1:
             units |= _units(child, stage_of, f"{prefix}{name}.")
         else:
@@ -165,20 +180,20 @@ def _units(model: nn.Module, stage_of: Mapping[str, int], prefix: str = "") -> d
 def _follow(
     model: nn.Module, units: Iterable[str], image_size: int
 ) -> tuple[list[_Call], list[_Call], torch.Size, int]:
-    """The calls up to the feature maps, those behind them, the maps' shape and the number of features."""
+    """Return the calls up to the feature maps, the calls behind them, the maps' shape and the number of features."""
     images = torch.empty(2, 3, image_size, image_size, device="meta")
     calls: list[_Call] = []
     last: list[object] = [images]
 
     def record(name: str) -> Any:
-        def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], gave: object) -> None:
+        def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
             extra = [value for value in (*args[1:], *kwargs.values()) if value is not None]
             single = bool(args) and not extra
-            given = args[0] if args else None
+            first = args[0] if args else None
             calls.append(
-                _Call(name=name, single=single, joined=single and given is last[0], from_image=given is images)
+                _Call(name=name, single=single, joined=single and first is last[0], from_image=first is images)
             )
-            last[0] = gave
+            last[0] = output
 
         return hook
 
@@ -202,28 +217,28 @@ def _follow(
 
 
 def _first_alone(body: list[_Call]) -> int:
-    """From which call on each takes exactly what the one before it gave."""
+    """Return the position from which on each call takes exactly the output of the call before."""
     first = len(body)
     while first > 0 and body[first - 1].joined:
         first -= 1
-    # The first module of the chain may well take what the model's own code made for it.
+    # The first module of the chain may take an output of the model's own code.
     return first - 1 if first > 0 and body[first - 1].single else first
 
 
 def _staged(chain: Iterable[_Call], units: Mapping[str, frozenset[int]]) -> dict[int, list[str]]:
-    """The chain's names by stage; what has no parameters goes with what comes before it."""
+    """Return the chain's names by stage; a module without parameters joins the stage before it."""
     stages: dict[int, list[str]] = {}
     stage = 0
     for call in chain:
-        here = next(iter(units[call.name]), stage)
-        refuse_unless(here >= stage, "its stages do not follow one another")
-        stage = here
+        own_stage = next(iter(units[call.name]), stage)
+        refuse_unless(own_stage >= stage, "its stages do not follow one another")
+        stage = own_stage
         stages.setdefault(stage, []).append(call.name)
     return stages
 
 
 def _is_mean(model: nn.Module, head: Iterable[_Call]) -> bool:
-    """Whether the head without its classifier is one average pooling."""
+    """Return True if the head without its classifier is one average pooling."""
     pools = 0
     for call in head:
         for module in model.get_submodule(call.name).modules():
@@ -237,13 +252,13 @@ def _is_mean(model: nn.Module, head: Iterable[_Call]) -> bool:
 
 
 def _shell(model: nn.Module, gone: Iterable[str], *, bare: bool = False) -> nn.Module:
-    """`model` with `gone` skipped; the modules left are shared. `bare`: without parameters of its own."""
+    """Return a copy of `model` that skips `gone` and shares all other modules; `bare` drops its own parameters."""
     shell = copy.copy(model)
     shell._modules = {}
     if bare:
         shell._parameters, shell._buffers = {}, {}
     for name, child in model.named_children():
-        inner = [one.removeprefix(f"{name}.") for one in gone if one.startswith(f"{name}.")]
+        inner = [path.removeprefix(f"{name}.") for path in gone if path.startswith(f"{name}.")]
         if name in gone:
             shell._modules[name] = _Skip()
         else:

@@ -1,4 +1,4 @@
-"""Which parameters of a timm model belong together, from the image to the features, as the model declares it."""
+"""Groups of parameters that a timm model declares, from the image to the features."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ _WITH_THE_GROUP_BEFORE: Final = (99999.0, float("inf"))  # timm's MATCH_PREV_GRO
 
 
 class UncutError(MeltpointError):
-    """A model cannot be cut into stages; the message says why, without its name."""
+    """A model cannot be cut into stages; the message gives the reason, without the model's name."""
 
 
 def parameter_stages(model: nn.Module) -> dict[str, int]:
-    """The stage of each parameter by name, from the groups that the model declares.
+    """Return the stage of each parameter by name, from the groups that the model declares.
 
-    Norms that timm adds to the group before them stay with it; a convolution or linear layer there (the head
-    convolution of EfficientNet) makes a stage of its own.
+    Norms that timm adds to the group before them stay there; a convolution or linear layer (such as EfficientNet's
+    head convolution) becomes a stage of its own.
+
+    Raises:
+        UncutError: the model declares no groups.
     """
     groups: dict[tuple[float, ...], list[str]] = defaultdict(list)
     weighty: set[tuple[float, ...]] = set()
@@ -47,18 +50,18 @@ def parameter_stages(model: nn.Module) -> dict[str, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Rule:
-    """One pattern of a `group_matcher`; its group's place in the order is (ordinal, numbers matched, suffix)."""
+    """One pattern of a `group_matcher`; the order of its group is (ordinal, numbers matched, suffix)."""
 
     pattern: re.Pattern[str]
     ordinal: int
     suffix: tuple[int, ...]
 
     def key(self, name: str) -> tuple[float, ...] | None:
-        found = self.pattern.match(name)
-        if found is None:
+        match = self.pattern.match(name)
+        if match is None:
             return None
         return tuple(
-            map(float, (self.ordinal, *(group for group in found.groups() if group is not None), *self.suffix))
+            map(float, (self.ordinal, *(group for group in match.groups() if group is not None), *self.suffix))
         )
 
 
@@ -76,7 +79,7 @@ def _rules(model: nn.Module) -> list[_Rule]:
     return rules
 
 
-def refuse_unless(fine: bool, reason: str) -> None:
-    """Raise UncutError with `reason` unless `fine`."""
-    if not fine:
+def refuse_unless(condition: bool, reason: str) -> None:
+    """Raise UncutError with `reason` unless `condition` is true."""
+    if not condition:
         raise UncutError(reason)

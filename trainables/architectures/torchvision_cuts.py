@@ -1,4 +1,4 @@
-"""Where each family of torchvision is cut into stages, and which layer is its classifier."""
+"""Cuts of torchvision's families into stages, and the names of their classifiers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ __all__ = ["FAMILIES", "Family", "family_of", "resize_vit"]
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Models of one design: `classifier` is the name of the last linear layer, `names` matches theirs."""
+    """Models of one design.
+
+    Attributes:
+        names: regular expression of the models' names.
+        classifier: name of the last linear layer.
+        cut: cuts a model, which no longer needs its classifier, into stages.
+    """
 
     names: str
     classifier: str
@@ -55,21 +61,21 @@ def _efficientnet(model: nn.Module) -> Cut:
 
 
 def _mobilenet(model: nn.Module) -> Cut:
-    """Stem, one stage for each width of the inverted residual blocks, head convolution."""
+    """Cut into the stem, one stage for each width of the inverted residual blocks, and the head convolution."""
     stem, *blocks, last = _features(model)
     widths = groupby(blocks, key=lambda block: cast(int, block.out_channels))
     return _pooled([nn.Sequential(stem), *(nn.Sequential(*group) for _, group in widths), nn.Sequential(last)])
 
 
 def _mobilenet_v3(model: nn.Module) -> Cut:
-    """As v2, then the linear layer behind the pool, which is pretrained too, as the last stage."""
+    """Cut as v2; the linear layer behind the pool, which is pretrained too, is one more stage."""
     maps = _mobilenet(model)
     linear, activation, *_ = _part(model)["classifier"].children()
     return _vectors([*maps.stages, nn.Sequential(maps.pool, nn.Flatten(), linear, activation)])
 
 
 def _convnext(model: nn.Module) -> Cut:
-    """Stem, then each downsampling with its blocks; the norm behind the pool belongs to the last stage."""
+    """Cut into the stem and each downsampling with its blocks; the norm behind the pool joins the last stage."""
     stem, first, *rest = _features(model)
     pairs = [splice(rest[start : start + 2]) for start in range(0, len(rest), 2)]
     norm = next(_part(model)["classifier"].children())
@@ -78,7 +84,7 @@ def _convnext(model: nn.Module) -> Cut:
 
 
 def _densenet(model: nn.Module) -> Cut:
-    """Stem, dense blocks each with its transition; the last with the final norm and its activation."""
+    """Cut into the stem and each dense block with its transition; the last one has the final norm and activation."""
     part = _part(_part(model)["features"])
     stem = nn.Sequential(part["conv0"], part["norm0"], part["relu0"], part["pool0"])
     blocks = [nn.Sequential(part[f"denseblock{n}"], part[f"transition{n}"]) for n in range(1, 4)]
@@ -86,14 +92,14 @@ def _densenet(model: nn.Module) -> Cut:
 
 
 def _vgg(model: nn.Module) -> Cut:
-    """A stage up to each max-pooling, then the two linear layers before the classifier as one more."""
+    """Cut after each max-pooling; the two linear layers before the classifier are one more stage."""
     stages: list[nn.Sequential] = [nn.Sequential()]
     for module in _features(model):
         stages[-1].append(module)
         if isinstance(module, nn.MaxPool2d):
             stages.append(nn.Sequential())
     part = _part(model)
-    hidden = list(part["classifier"].children())[:-2]  # without its last dropout and layer: the new head has them
+    hidden = list(part["classifier"].children())[:-2]  # without the last dropout and layer, which the new head replaces
     stages[-1] = nn.Sequential(part["avgpool"], nn.Flatten(), *hidden)
     return _vectors(stages)
 
@@ -104,7 +110,7 @@ def _regnet(model: nn.Module) -> Cut:
 
 
 def _vit(model: nn.Module) -> Cut:
-    """Patches with class token and positions; each layer; the final norm belongs to the last."""
+    """Cut into patches (with class token and positions) and each layer; the final norm joins the last layer."""
     assert isinstance(model, VisionTransformer)
     encoder = model.encoder
     tokens = PatchTokens(model.conv_proj, model.class_token, encoder.pos_embedding, encoder.dropout)
@@ -114,7 +120,7 @@ def _vit(model: nn.Module) -> Cut:
 
 
 def _swin(model: nn.Module) -> Cut:
-    """Patches, then each merging with its blocks; maps have channels last, so the last stage turns them."""
+    """Cut into patches and each merging with its blocks; the last stage turns channels last into channels first."""
     stem, first, *rest = _features(model)
     pairs = [splice(rest[start : start + 2]) for start in range(0, len(rest), 2)]
     pairs[-1].extend([_part(model)["norm"], Channels()])
@@ -122,9 +128,10 @@ def _swin(model: nn.Module) -> Cut:
 
 
 def resize_vit(model: nn.Module, image_size: int) -> None:
-    """Let a ViT take images of `image_size` px: its position embeddings are interpolated (bicubic).
+    """Let a ViT take images of `image_size` pixels: interpolate its position embeddings (bicubic).
 
-    Raises ValueError where its patches do not fill them.
+    Raises:
+        ValueError: the size is no multiple of the patch size.
     """
     assert isinstance(model, VisionTransformer)
     if image_size % model.patch_size:
@@ -153,5 +160,5 @@ FAMILIES: Final = MappingProxyType(
 
 
 def family_of(name: str) -> str | None:
-    """The family of one of torchvision's models, None where it is of no known one."""
+    """Return the family of one of torchvision's models; None if no family has it."""
     return next((family for family, info in FAMILIES.items() if re.fullmatch(info.names, name)), None)

@@ -1,4 +1,4 @@
-"""Images of a batch mixed with each other, and their labels with them: mixup and CutMix."""
+"""Mixing of the images of a batch, and of their labels: mixup and CutMix."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Blend:
-    """How a batch of B images is mixed: with which of them (B,), and by how much.
+    """The mixing of one batch of B images.
 
-    share: of each image's own part in the label, 0 to 1; box: top, left, bottom and right of the other image's
-    rectangle as shares of height and width, None where whole images are mixed.
+    Attributes:
+        partners: int64 (B,), for each image the position of the image that is mixed into it.
+        share: weight of an image's own label, 0 to 1.
+        box: top, left, bottom and right of the partner's rectangle as shares of height and width (CutMix); None if
+            whole images are mixed (mixup).
     """
 
     partners: NDArray[np.int64]
     share: float
     box: Box | None
 
-    def images(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, H, W) in 0..255, mixed; float32 where whole images are."""
+    def mix_images(self, pixels: Tensor) -> Tensor:
+        """Mix pixels (B, 3, H, W) in 0..255; mixup returns float32, CutMix keeps the type."""
         others = pixels[torch.from_numpy(self.partners).to(pixels.device)]
         if self.box is None:
             return self.share * pixels.float() + (1 - self.share) * others.float()
@@ -39,8 +42,14 @@ class Blend:
         mixed[..., top:bottom, left:right] = others[..., top:bottom, left:right]
         return mixed
 
-    def loss(self, mean_loss: Callable[[Tensor], Tensor], labels: Tensor, rows: slice) -> Tensor:
-        """The mean loss against both labels (B,), each by its share; of these rows. `mean_loss` takes labels."""
+    def mix_loss(self, mean_loss: Callable[[Tensor], Tensor], labels: Tensor, rows: slice) -> Tensor:
+        """Return the mean loss against both labels, weighted by their shares.
+
+        Args:
+            mean_loss: takes the labels of `rows`, and returns a mean loss.
+            labels: int64 (B,), of the whole batch.
+            rows: the part of the batch.
+        """
         others = labels[torch.from_numpy(self.partners).to(labels.device)]
         return self.share * mean_loss(labels[rows]) + (1 - self.share) * mean_loss(others[rows])
 
@@ -50,25 +59,31 @@ class Blend:
         return round(top * height), round(bottom * height), round(left * width), round(right * width)
 
 
-def draw_blend(mix: Mix, images: int, side: int, generator: np.random.Generator) -> Blend | None:
-    """How a batch of so many images of `side` px is mixed, None where it is not.
+def draw_blend(mix: Mix, images: int, image_size: int, generator: np.random.Generator) -> Blend | None:
+    """Draw the mixing of one batch; None if the recipe has neither mixup nor CutMix.
 
-    mixup (Zhang et al. 2018, section 2): one share of Beta(a, a) a batch, and a permutation of it. CutMix (Yun et al.
-    2019, section 3.1): the rectangle's area is 1 - share, its middle anywhere; the share is then what is left of the
-    image. With both, each batch has one of the two with equal probability.
+    mixup (Zhang et al. 2018, section 2): each batch has one share from Beta(a, a) and one permutation. CutMix (Yun et
+    al. 2019, section 3.1): the rectangle has the area 1 - share, and its middle is anywhere; the share becomes the part
+    of the image that is left. With both, each batch has one of the two with equal probability.
+
+    Args:
+        mix: strengths of mixup and CutMix.
+        images: number of images in the batch.
+        image_size: height and width of an image in pixels.
+        generator: source of all random numbers.
     """
     if not mix.per_batch:
         return None
-    cut = mix.cutmix > 0 and (mix.mixup == 0 or generator.random() < 0.5)
-    strength = mix.cutmix if cut else mix.mixup
+    is_cutmix = mix.cutmix > 0 and (mix.mixup == 0 or generator.random() < 0.5)
+    strength = mix.cutmix if is_cutmix else mix.mixup
     share = float(generator.beta(strength, strength))
     partners = generator.permutation(images)
-    if not cut:
+    if not is_cutmix:
         return Blend(partners=partners, share=share, box=None)
     half = np.sqrt(1 - share) / 2
     middle = generator.random(2)
     low, high = np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
-    edges = np.round(np.array([low, high]) * side) / side
+    edges = np.round(np.array([low, high]) * image_size) / image_size
     (top, left), (bottom, right) = edges
     left_over = 1 - float((bottom - top) * (right - left))
     return Blend(partners=partners, share=left_over, box=(float(top), float(left), float(bottom), float(right)))

@@ -1,4 +1,4 @@
-"""Augmentations of the user's own, as policies like any other."""
+"""Augmentations of users, as policies like any other."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ OWN_DRAWS = 4
 
 @cache
 def own_policy(name: str) -> Callable[[Tensor, npt.NDArray[np.float64]], Tensor]:
-    """A policy's `apply` that calls `function(image, generator)`: uint8 (3, H, W) to the same shape and type.
+    """Return a policy's `apply` that calls `function(image, generator)`, from uint8 (3, H, W) to uint8 (3, H, W).
 
-    The generator is drawn from the view's key, so a function that draws from nothing else gives the same view
-    again. Raises OwnCodeError where the function is missing; calling it, where it raises or returns another
-    thing than such an image.
+    The generator follows from the view's key, so a function that takes all chance from it gives the same view again.
+
+    Raises:
+        OwnCodeError: the function is missing. The returned `apply` raises it if the function raises, or returns
+            anything but such an image.
     """
     return partial(_apply, name, load_own(name, "augmentation"))
 

@@ -1,7 +1,7 @@
 """Views: one augmentation draw of one image, keyed by (seed, policy, image, view number).
 
-A view depends on nothing else: not on the batch an image stands in, not on the trial, not on torch's global
-random state. Trials that share a seed and a policy therefore see the same pixels and are paired.
+A view depends on nothing else: not on the rest of the batch, the trial, or torch's global random state. Trials that
+share a seed and a policy therefore see the same pixels and are paired.
 """
 
 from __future__ import annotations
@@ -46,17 +46,19 @@ OUTCOMES = ("plain", "mirrored")
 """Kinds of views that several policies can give."""
 
 _VERSION = "1"
-"""To be changed where a policy below is: what was computed from its old views is then not found any more."""
+"""Version of all policies below. Change it with a policy, so that no cached activations of old views are used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyInfo:
     """One augmentation policy.
 
-    apply: (image uint8 (3, H, W), draws float64 (draws,) uniform in [0, 1)) -> uint8 (3, H, W); pure.
-        None leaves images as they are.
-    draws: how many uniform numbers one view of one image consumes.
-    outcomes: where few different views are possible, from draws (B, draws) to positions (B,) in OUTCOMES.
+    Attributes:
+        name: the policy's name in recipes.
+        apply: pure function (image uint8 (3, H, W), draws float64 (draws,) uniform in [0, 1)) -> uint8 (3, H, W); None
+            leaves images unchanged.
+        draws: number of uniform numbers for one view of one image.
+        outcomes: for a policy with few different views, function from draws (B, draws) to positions (B,) in OUTCOMES.
     """
 
     name: str
@@ -66,12 +68,21 @@ class PolicyInfo:
 
 
 def draw_views(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int) -> Tensor:
-    """One view of each image.
+    """Draw one view of each image.
 
-    images: uint8 (B, 3, H, W), any memory layout; digests: uint64 (B,), the images' content digests.
-    Returns uint8 (B, 3, H, W): contiguous and new, or `images` itself where the policy changes nothing.
-    Raises ValueError for an unknown policy and for images and digests that do not match, OwnCodeError where
-    the policy is the user's own function and fails.
+    Args:
+        images: uint8 (B, 3, H, W), in any memory layout.
+        digests: uint64 (B,), content digests of the images.
+        seed: the trial's training seed.
+        policy: name of the augmentation policy.
+        view: number of the view.
+
+    Returns:
+        uint8 (B, 3, H, W): a new contiguous tensor, or `images` itself if the policy changes nothing.
+
+    Raises:
+        ValueError: the policy is unknown, or images and digests do not match.
+        OwnCodeError: the user's own function fails.
     """
     info = find_policy(policy)
     if info is None:
@@ -83,8 +94,8 @@ def draw_views(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, po
         )
     if info.apply is None or len(images) == 0:
         return images
-    draws = _drawn(digests, info, seed=seed, view=view)
-    # A contrast is a sum over pixels: one fixed layout keeps its rounding, hence the view, the same.
+    draws = _draw_uniforms(digests, info, seed=seed, view=view)
+    # Contrast is a sum over pixels: a fixed memory layout fixes its rounding, and so the view.
     source = images.contiguous()
     result = torch.empty_like(source)
     with one_thread():
@@ -96,11 +107,17 @@ def draw_views(images: Tensor, digests: npt.NDArray[np.uint64], *, seed: int, po
 def group_by_view_kind(
     digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int, scope: str = ""
 ) -> list[tuple[str, npt.NDArray[np.int64]]]:
-    """Which images have which kind of view: name of the kind, positions in `digests`.
+    """Group images by the kind of their view: return (name of the kind, positions in `digests`).
 
-    An image's view of one kind has the same pixels whatever policy, seed and view number it was drawn by: a flip that
-    leaves an image as it is gives the kind of the image itself. scope: tells apart what the user's own function of
-    one name may have done at different times.
+    All views of one image that are of one kind have the same pixels, whatever their policy, seed and view number: a
+    flip that does not mirror an image gives the kind `plain`, as no augmentation does.
+
+    Args:
+        digests: uint64 (B,), content digests of the images.
+        seed: the trial's training seed.
+        policy: name of the augmentation policy.
+        view: number of the view.
+        scope: part of the kind's name for a user's own function, whose code may change under the same name.
     """
     info = find_policy(policy)
     assert info is not None, policy
@@ -110,12 +127,12 @@ def group_by_view_kind(
         own = f"/{scope}" if policy.partition(_CUTOUT)[0] not in POLICIES else ""
         key = hashlib.blake2b(f"{_VERSION}/{policy}/{seed}/{view}{own}".encode(), digest_size=8).hexdigest()
         return [(key, np.arange(len(digests)))]
-    outcomes = info.outcomes(_drawn(digests, info, seed=seed, view=view))
-    return [(OUTCOMES[one], np.flatnonzero(outcomes == one)) for one in np.unique(outcomes).tolist()]
+    outcomes = info.outcomes(_draw_uniforms(digests, info, seed=seed, view=view))
+    return [(OUTCOMES[outcome], np.flatnonzero(outcomes == outcome)) for outcome in np.unique(outcomes).tolist()]
 
 
 def count_distinct_views(policy: str, views: int) -> int:
-    """How many different views of an image `views` drawings can give at most."""
+    """Return the largest number of different views of one image in `views` draws."""
     info = find_policy(policy)
     assert info is not None, policy
     if info.apply is None:
@@ -124,13 +141,16 @@ def count_distinct_views(policy: str, views: int) -> int:
 
 
 def find_policy(name: str) -> PolicyInfo | None:
-    """The policy of that name, known or the user's own; None where it is neither. Raises OwnCodeError.
+    """Return the policy of that name, from POLICIES or the user's own; None if there is none.
 
-    Behind a name may stand `+cutout0.5`: a grey square of half the image's side comes after it.
+    The name may end with `+cutout0.5`, which adds a grey square with half the image's height.
+
+    Raises:
+        OwnCodeError: the user's own function is missing.
     """
-    policy, cut, side = name.partition(_CUTOUT)
-    if cut:
-        return _with_cutout(name, find_policy(policy), float(side))
+    policy, cutout, share = name.partition(_CUTOUT)
+    if cutout:
+        return _with_cutout(name, find_policy(policy), float(share))
     if name in POLICIES:
         return POLICIES[name]
     if not is_own(name, "augmentation"):
@@ -138,31 +158,31 @@ def find_policy(name: str) -> PolicyInfo | None:
     return PolicyInfo(name=name, apply=own_policy(name), draws=OWN_DRAWS)
 
 
-def _with_cutout(name: str, info: PolicyInfo | None, side: float) -> PolicyInfo | None:
+def _with_cutout(name: str, info: PolicyInfo | None, share: float) -> PolicyInfo | None:
     if info is None:
         return None
     first, policy = info.draws, info.apply
 
     def apply(image: Tensor, draws: Draws) -> Tensor:
-        return _cutout(image if policy is None else policy(image, draws[:first]), draws[first:], side)
+        return _cutout(image if policy is None else policy(image, draws[:first]), draws[first:], share)
 
     return PolicyInfo(name=name, apply=apply, draws=first + _CUTOUT_DRAWS)
 
 
-def _drawn(digests: npt.NDArray[np.uint64], info: PolicyInfo, *, seed: int, view: int) -> Draws:
-    """float64 (B, draws) for a policy; what a cutout takes comes last, so that all else is as without it."""
-    policy, cut, _ = info.name.partition(_CUTOUT)
-    count = info.draws - (_CUTOUT_DRAWS if cut else 0)
+def _draw_uniforms(digests: npt.NDArray[np.uint64], info: PolicyInfo, *, seed: int, view: int) -> Draws:
+    """Return float64 (B, draws) for a policy; a cutout's numbers come last, and change no other number."""
+    policy, cutout, _ = info.name.partition(_CUTOUT)
+    count = info.draws - (_CUTOUT_DRAWS if cutout else 0)
     draws = _uniforms(digests, seed=seed, policy=policy, view=view, count=count)
-    if not cut:
+    if not cutout:
         return draws
     return np.hstack([draws, _uniforms(digests, seed=seed, policy="cutout", view=view, count=_CUTOUT_DRAWS)])
 
 
 def _uniforms(digests: npt.NDArray[np.uint64], *, seed: int, policy: str, view: int, count: int) -> Draws:
-    """float64 (B, count), uniform in [0, 1): the first outputs of one SplitMix64 stream per image.
+    """Return float64 (B, count), uniform in [0, 1): the first outputs of one SplitMix64 stream per image.
 
-    SplitMix64: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".
+    Source: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".
     """
     key = hashlib.blake2b(f"{seed}/{policy}/{view}".encode(), digest_size=8).digest()
     start = _mix(digests.astype(np.uint64) ^ np.uint64(int.from_bytes(key, "little")))
@@ -187,7 +207,7 @@ def _flip(image: Tensor, draws: Draws) -> Tensor:
 
 
 def _crop(image: Tensor, draws: Draws) -> Tensor:
-    """50 to 100 % of the area at an aspect of 3:4 to 4:3 (less where that would not fit), resized back."""
+    """Crop 50 to 100 % of the area at an aspect of 3:4 to 4:3, or nearer to 1 if that does not fit; resize back."""
     height, width = image.shape[-2:]
     area = CROP_AREA[0] + (CROP_AREA[1] - CROP_AREA[0]) * draws[0]
     widest = min(CROP_LOG_RATIO, -math.log(area))
@@ -209,7 +229,7 @@ _JITTERS: tuple[Callable[[Tensor, float], Tensor], ...] = (
 
 
 def _color(image: Tensor, draws: Draws) -> Tensor:
-    """Brightness and contrast, each by a factor in [0.6, 1.4), in a drawn order."""
+    """Change brightness and contrast, each by a factor in [0.6, 1.4), in a drawn order."""
     factors = 1 + JITTER * (2 * draws[:2] - 1)
     for index in np.argsort(draws[2:4]):
         image = _JITTERS[index](image, float(factors[index]))
@@ -224,20 +244,20 @@ def _lecture7(image: Tensor, draws: Draws) -> Tensor:
     return _color(_flip_crop(image, draws[:5]), draws[5:9])
 
 
-def _cutout(image: Tensor, draws: Draws, side: float) -> Tensor:
-    """A square of `side` of the image's height, its middle anywhere in the image, in the mean colour of ImageNet.
+def _cutout(image: Tensor, draws: Draws, share: float) -> Tensor:
+    """Cover a square with ImageNet's mean colour: its side is `share` of the image's height, its middle anywhere.
 
-    So it may reach over the edges (DeVries & Taylor 2017, section 3.1), and is zero for networks that normalise by
-    that mean.
+    The square may reach over the edges (DeVries & Taylor 2017, section 3.1). Networks that normalize by that mean see
+    zeros.
     """
     height, width = image.shape[-2:]
-    half = side * height / 2
+    half = share * height / 2
     middle = draws[:2] * (height, width)
     top, left = (int(edge) for edge in np.clip(np.round(middle - half), 0, (height, width)))
     bottom, right = (int(edge) for edge in np.clip(np.round(middle + half), 0, (height, width)))
-    cut = image.clone()
-    cut[:, top:bottom, left:right] = _GREY
-    return cut
+    covered = image.clone()
+    covered[:, top:bottom, left:right] = _GREY
+    return covered
 
 
 POLICIES: Mapping[str, PolicyInfo] = {
@@ -250,4 +270,4 @@ POLICIES: Mapping[str, PolicyInfo] = {
         PolicyInfo(name="lecture7", apply=_lecture7, draws=9),
     )
 }
-"""Where each comes from is said in search_spaces.records.AUGMENT_POLICIES."""
+"""Policies by name; search_spaces.records.AUGMENT_POLICIES gives their sources."""

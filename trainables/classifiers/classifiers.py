@@ -1,4 +1,4 @@
-"""A pretrained backbone, cut into stages and given a new head."""
+"""Classifiers: a pretrained backbone, cut into stages, with a new head."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ _OWN_SIZE = 224
 class Body(nn.Module):
     """A backbone without a classifier: stages from the image to the features, then pooling to one vector.
 
-    mean, std: of RGB values in 0..1, as the weights were trained with.
+    Args:
+        cut: the backbone's stages and pool.
+        mean: means of R, G and B in 0..1 with which the weights were trained.
+        std: standard deviations of R, G and B in 0..1 with which the weights were trained.
     """
 
     def __init__(
@@ -50,20 +53,24 @@ class Body(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
-    def normalised(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W), uint8 or float in 0..255, as the first stage takes them."""
+    def normalize(self, images: Tensor) -> Tensor:
+        """Take images (B, 3, H, W), uint8 or float in 0..255, and return them as the first stage takes them."""
         return (images.float() / 255 - self.mean) / self.std
 
 
 class Classifier(Body):
     """Stages from the image to the features, then pool and head.
 
-    `freeze(depth)` sets the boundary between `prefix` (frozen) and `suffix` (trained); `forward` is one after
-    the other. The pool has no parameters: where all stages are frozen it belongs to the prefix, unless it is not the
-    backbone's own. The head is never frozen.
+    `freeze(depth)` sets the boundary between `prefix` (frozen) and `suffix` (trained); `forward` runs both. The pool
+    has no parameters: if all stages are frozen, the backbone's own pool belongs to the prefix. The head is not frozen.
 
-    head: features (B, F) to logits (B, classes). own_pool: cut's pool is the backbone's. shared: the first so many
-    stages are other classifiers' too, frozen already, and stay so.
+    Args:
+        cut: stages and pool.
+        head: module from features (B, F) to logits (B, classes).
+        mean: as in `Body`.
+        std: as in `Body`.
+        own_pool: True if the pool of `cut` is the backbone's own.
+        shared: number of first stages that other classifiers use too; they are frozen, and stay frozen.
     """
 
     def __init__(
@@ -84,10 +91,12 @@ class Classifier(Body):
         self.freeze(shared)
 
     def freeze(self, depth: int) -> None:
-        """Freeze the first `depth` stages: no gradients, eval mode whatever `train()` says.
+        """Freeze the first `depth` stages: they get no gradients and stay in eval mode, also after `train()`.
 
-        So their BatchNorm statistics stay as they were. Raises ValueError outside 0..stages, and for less than what
-        is shared.
+        Their BatchNorm statistics therefore stay unchanged.
+
+        Raises:
+            ValueError: `depth` is above the number of stages, or below the number of shared stages.
         """
         if not self._shared <= depth <= len(self.stages):
             raise ValueError(f"freeze depth must be {self._shared}..{len(self.stages)} ({depth})")
@@ -98,9 +107,9 @@ class Classifier(Body):
         self.train(self.training)
 
     def unfrozen(self) -> Iterator[tuple[str, nn.Module]]:
-        """The stages behind the boundary and the head, by name: all that training changes.
+        """Yield the stages behind the boundary, then the head, with their names: everything that training changes.
 
-        To go through these alone is quicker by far than to go through hundreds of frozen modules as well.
+        A loop over these is much quicker than a loop over hundreds of frozen modules too.
         """
         for number, stage in enumerate(self.stages):
             if number >= self.freeze_depth:
@@ -108,17 +117,17 @@ class Classifier(Body):
         yield "head", self.head
 
     def place_suffix(self, device: torch.device) -> Classifier:
-        """Have all but the frozen stages on the device, its maps in the layout in which they are quickest."""
+        """Move everything but the frozen stages to `device`, in the memory layout that is quickest for maps."""
         for _, module in self.unfrozen():
             module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # takes both
         self.mean, self.std = self.mean.to(device), self.std.to(device)
         return self
 
     def train(self, mode: bool = True) -> Classifier:
-        """Training mode for the head and the stages behind the boundary only.
+        """Set training mode for the head and the stages behind the boundary only.
 
-        Frozen stages that are in eval mode are not gone through again: they may be hundreds of modules, whose visit
-        takes longer than a small head's epoch.
+        Frozen stages in eval mode are skipped: a loop over their hundreds of modules takes longer than an epoch of a
+        small head.
         """
         self.training = self.stages.training = mode
         for number, stage in enumerate(self.stages):
@@ -132,12 +141,12 @@ class Classifier(Body):
 
     @property
     def pooled_in_prefix(self) -> bool:
-        """Whether what crosses the boundary is a vector an image: all stages are frozen, and the pool is theirs."""
+        """True if `prefix` gives one vector for each image: all stages are frozen, and the pool is the backbone's."""
         return self._own_pool and self.freeze_depth == len(self.stages)
 
     def prefix(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W), uint8 or float in 0..255, to what is handed over the freeze boundary."""
-        features = self.normalised(images)
+        """Take images (B, 3, H, W), uint8 or float in 0..255; return the activations at the freeze boundary."""
+        features = self.normalize(images)
         for stage in islice(self.stages, self.freeze_depth):
             features = stage(features)
         if self.pooled_in_prefix:
@@ -145,7 +154,7 @@ class Classifier(Body):
         return features
 
     def suffix(self, features: Tensor) -> Tensor:
-        """What `prefix` gave, to logits (B, classes)."""
+        """Take activations from `prefix`, and return logits (B, classes)."""
         for stage in islice(self.stages, self.freeze_depth, None):
             features = stage(features)
         if not self.pooled_in_prefix:
@@ -154,7 +163,7 @@ class Classifier(Body):
         return logits
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W), uint8 or float in 0..255, to logits (B, classes)."""
+        """Take images (B, 3, H, W), uint8 or float in 0..255, and return logits (B, classes)."""
         return self.suffix(self.prefix(images))
 
 
@@ -169,16 +178,25 @@ def build_classifier(
     freeze_depth: int = 0,
     seed: int,
 ) -> Classifier:
-    """A classifier whose head, and random weights if asked for, depend on `seed` alone.
+    """Build a classifier whose head, and random weights, depend on `seed` alone.
 
-    head, dropout: of the recipe, by default one linear layer and nothing dropped.
-    image_size: height and width (px) of the images to come, by default those the backbone was trained on. Where
-    its weights hold positions of patches, they are interpolated to it.
-    freeze_depth: the first so many stages are frozen, and shared with other classifiers of this process.
+    Torch's global generator keeps its state.
 
-    Torch's global generator is left as it was. Raises MeltpointError for an unknown backbone, a size that it does not
-    take, or a pool or a dropping of blocks that it has nothing for; WeightsError for weights that are missing or do
-    not fit.
+    Args:
+        backbone: the backbone's name.
+        classes: number of classes.
+        weights: `pretrained`, `random` or a file, as `load_weights` takes it.
+        head: the recipe's head; by default one linear layer.
+        dropout: the recipe's dropout; by default none.
+        image_size: height and width in pixels of the images to come; by default the backbone's native size. Position
+            embeddings are interpolated to another size.
+        freeze_depth: number of first stages that are frozen, and shared with other classifiers of this process.
+        seed: of the head and of random weights.
+
+    Raises:
+        MeltpointError: the backbone is unknown, or does not support the image size, the pool or stochastic depth.
+        OwnCodeError: the user's own backbone cannot be used.
+        WeightsError: the weights are missing or do not fit.
     """
     head, dropout = head or Head(), dropout or Dropout()
     body = load_body(backbone, weights=weights, image_size=image_size, seed=seed)
@@ -203,24 +221,24 @@ def build_classifier(
 
 
 def load_body(backbone: str, *, weights: str, image_size: int | None, seed: int) -> Body:
-    """The backbone with its starting weights, kept for the trials to come: never train or change it.
+    """Return the backbone with its starting weights, kept for later trials: never train or change it.
 
-    `seed` counts for random weights only. Raises as `build_classifier`.
+    `seed` affects random weights only. Errors are those of `build_classifier`.
     """
     if image_size is not None:
         check_image_size(backbone, image_size)
-    return _body(backbone, weights, image_size, seed if weights == "random" else 0, _stamp(weights))
+    return _body(backbone, weights, image_size, seed if weights == "random" else 0, _file_stamp(weights))
 
 
 def check_pool(backbone: str, head: Head, image_size: int | None) -> None:
-    """Raise MeltpointError where the pool needs feature maps and the backbone gives none."""
+    """Raise MeltpointError if the pool needs feature maps and the backbone gives none."""
     if head.pool != "backbone" and not _info(backbone, image_size).map_size:
         raise MeltpointError(f"{backbone}: head.pool {head.pool} needs feature maps, and its last stage gives none")
 
 
 @lru_cache(maxsize=_BODIES_KEPT)
-def _body(backbone: str, weights: str, image_size: int | None, seed: int, stamp: object) -> Body:
-    """stamp: another one means that the weights' file has changed."""
+def _body(backbone: str, weights: str, image_size: int | None, seed: int, _stamp: object) -> Body:
+    """Build the body once for each set of arguments; `_stamp` differs after the weights' file changed."""
     arch = find_architecture(backbone)
     info = _info(backbone, image_size)
     tensors = None if weights == "random" else load_weights(backbone, weights)
@@ -239,7 +257,7 @@ def _info(backbone: str, image_size: int | None) -> BackboneInfo:
     return BACKBONES[backbone] if backbone in BACKBONES else describe_own_backbone(backbone, image_size or _OWN_SIZE)
 
 
-def _stamp(weights: str) -> object:
+def _file_stamp(weights: str) -> object:
     try:
         status = Path(weights.partition("#")[0]).stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""A trained classifier as users serve it: raw images in, probabilities out, preprocessing inside."""
+"""Trained classifiers for serving: raw images in, probabilities out, preprocessing inside."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ __all__ = ["ServedClassifier", "check_own_export", "export_module"]
 
 
 class ServedClassifier(nn.Module):
-    """uint8 images (N, H, W, 3), RGB, of any height and width, to float32 probabilities (N, classes).
-
-    They are resized to `image_size` px as the training images were.
-    """
+    """A classifier with its preprocessing: images are resized to `image_size` pixels like the training images."""
 
     def __init__(self, classifier: nn.Module, image_size: int, interpolation: Interpolation) -> None:
         super().__init__()
@@ -29,8 +26,9 @@ class ServedClassifier(nn.Module):
         self.interpolation: Interpolation = interpolation
 
     def forward(self, images: Tensor) -> Tensor:
-        # The operation behind torchvision's resize, which the training images went through. Called directly:
-        # torchvision branches on whether the size is already right, and that would fix H and W in a graph.
+        """Take uint8 RGB images (N, H, W, 3) of any size, and return float32 probabilities (N, classes)."""
+        # This operation is inside torchvision's resize, which resized the training images. torchvision skips it
+        # if the size is right already, and that branch would fix H and W in an exported graph.
         resized = functional.interpolate(
             images.permute(0, 3, 1, 2),
             size=[self.image_size, self.image_size],
@@ -42,19 +40,20 @@ class ServedClassifier(nn.Module):
 
 
 def export_module(classifier: nn.Module, image_size: int, interpolation: Interpolation) -> ServedClassifier:
-    """A copy of `classifier` on the CPU, in eval mode, without gradients, for images in uint8.
+    """Return a copy of `classifier` for `torch.export.export`, with N, H and W dynamic.
 
-    `torch.export.export` takes it with N, H and W dynamic. The weights are in torch's plain memory layout:
-    saving a program with any other warns.
+    The copy is on the CPU, in eval mode, without gradients, and in torch's default memory layout: torch warns when a
+    program with another layout is saved.
     """
     plain = copy.deepcopy(classifier).cpu().to(memory_format=torch.contiguous_format)
     return ServedClassifier(plain, image_size, interpolation).eval().requires_grad_(False)
 
 
 def check_own_export(backbone: str, image_size: int) -> None:
-    """Raise OwnCodeError now where a model of an own backbone could not be exported after the search.
+    """Check before a search that a user's backbone can be exported; tests check the backbones of the table.
 
-    The backbones of the table can be, which the tests show.
+    Raises:
+        OwnCodeError: it cannot be exported, or its graph takes only one number of images.
     """
     if backbone in BACKBONES:
         return
@@ -66,7 +65,7 @@ def check_own_export(backbone: str, image_size: int) -> None:
             (example,),
             dynamic_shapes=({0: Dim.AUTO, 1: Dim.AUTO, 2: Dim.AUTO},),
         )
-    except Exception as error:  # torch.export raises whatever the user's code leads it to
+    except Exception as error:  # torch.export may raise anything for the user's code
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise own_error(backbone, "backbone", f"cannot be exported as pt2: {reason}") from error
     try:

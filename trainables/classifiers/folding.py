@@ -1,4 +1,4 @@
-"""Frozen normalisation merged into the convolution before it: the same function with one pass less over memory."""
+"""BatchNorms folded into the convolutions before them: the same function with one pass less over memory."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ _TOLERANCE = 1e-3
 
 
 def fold_norms(stages: nn.Sequential, images: Tensor) -> nn.Sequential:
-    """A copy of `stages`, in eval mode, whose BatchNorms are part of the convolutions that feed them.
+    """Return a copy of `stages`, in eval mode, with each BatchNorm folded into the convolution that feeds it.
 
-    The scale and shift of a frozen BatchNorm are constants, so they multiply into the weights and bias before it
-    (Jacob et al. 2018, section 3.2). Which convolution feeds which norm is seen by following `images` (B, 3, H, W),
-    normalised. Where the result then differs from that of `stages` by more than rounding, or the layers cannot be
-    followed, the copy is left unfolded.
+    A frozen BatchNorm scales and shifts by constants, which become part of the weights and bias before it (Jacob et
+    al. 2018, section 3.2). A pass over `images` (B, 3, H, W), normalized, shows which convolution feeds which norm. If
+    the folded copy gives another result than `stages`, apart from rounding, an unfolded copy is returned.
     """
     plain = copy.deepcopy(stages).eval().requires_grad_(False)
     merged = copy.deepcopy(plain)
     with torch.no_grad():
         for conv, norm in _pairs(merged, images):
             _replace(merged, conv, fuse_conv_bn_eval(conv, norm))
-            # timm's norms hold their activation.
+            # A norm of timm contains its activation.
             _replace(merged, norm, getattr(norm, "act", nn.Identity()))
-        expected, found = plain(images), merged(images)
+        expected, actual = plain(images), merged(images)
     scale = max(1.0, float(expected.abs().max()))
-    same = bool((expected - found).abs().max() <= _TOLERANCE * scale)
-    return merged if same else plain
+    is_same = bool((expected - actual).abs().max() <= _TOLERANCE * scale)
+    return merged if is_same else plain
 
 
 def _pairs(stages: nn.Sequential, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Convolutions and the norms that took exactly what they gave, each used once."""
+    """Return the convolutions, each with the norm that takes exactly its output; both are used once."""
     calls: list[tuple[nn.Module, object, object]] = []
 
-    def record(module: nn.Module, args: tuple[object, ...], gave: object) -> None:
-        calls.append((module, args[0], gave))
+    def record(module: nn.Module, args: tuple[object, ...], output: object) -> None:
+        calls.append((module, args[0], output))
 
     layers = [module for module in stages.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
     hooks = [layer.register_forward_hook(record) for layer in layers]
@@ -49,12 +48,12 @@ def _pairs(stages: nn.Sequential, images: Tensor) -> list[tuple[nn.Conv2d, nn.Ba
     finally:
         for hook in hooks:
             hook.remove()
-    times = [module for module, _, _ in calls]
+    used = [module for module, _, _ in calls]
     return [
         (conv, norm)
-        for (conv, _, gave), (norm, took, _) in pairwise(calls)
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and took is gave
-        if times.count(conv) == times.count(norm) == 1 and norm.track_running_stats
+        for (conv, _, output), (norm, taken, _) in pairwise(calls)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and taken is output
+        if used.count(conv) == used.count(norm) == 1 and norm.track_running_stats
     ]
 
 

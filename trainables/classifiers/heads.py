@@ -1,4 +1,4 @@
-"""The layers that stand on the features and are trained anew, and what is dropped in them."""
+"""Heads: the new layers on top of the features, and their dropout."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["DropConnect", "VanillaDropout", "build_head"]
 
 
 class VanillaDropout(nn.Module):
-    """Dropout whose evaluation multiplies by the share that is kept (Srivastava et al. 2014, section 4).
+    """Dropout that multiplies by the kept share in evaluation (Srivastava et al. 2014, section 4).
 
-    In training inputs (B, ...) become 0 with probability `rate` and are else as they were.
+    In training, an input becomes 0 with probability `rate`, and stays unchanged otherwise.
     """
 
     def __init__(self, rate: float) -> None:
@@ -24,17 +24,24 @@ class VanillaDropout(nn.Module):
         self.rate = rate
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Take inputs (B, ...), and return outputs of the same shape."""
         if not self.training:
             return inputs * (1 - self.rate)
         return inputs * torch.empty_like(inputs).bernoulli_(1 - self.rate)
 
 
 class DropConnect(nn.Linear):
-    """A linear layer of which each example uses other weights in training (Wan et al. 2013, section 3).
+    """Linear layer that drops other weights for each example in training (Wan et al. 2013, section 3).
 
-    Inputs (B, in) to (B, out); biases are never dropped. scaling: `inverted` divides what is kept by its share in
-    training, `vanilla` multiplies all weights by it in evaluation. Evaluation uses the mean of the weights, where the
-    paper draws activations from the Gaussian of that mean and its variance: it then needs no random numbers.
+    Biases are never dropped. Evaluation uses the mean of the weights; the paper instead draws activations from the
+    Gaussian with that mean and variance, which needs random numbers.
+
+    Args:
+        inputs: number of input features.
+        outputs: number of output features.
+        rate: share of the weights that are dropped.
+        scaling: `inverted` divides the kept weights by their share in training; `vanilla` multiplies all weights by
+            that share in evaluation.
     """
 
     def __init__(self, inputs: int, outputs: int, *, rate: float, scaling: str) -> None:
@@ -43,6 +50,7 @@ class DropConnect(nn.Linear):
         self.scaling = scaling
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Take inputs (B, in), and return outputs (B, out)."""
         kept = 1 - self.rate
         if not self.training:
             return functional.linear(
@@ -55,27 +63,27 @@ class DropConnect(nn.Linear):
 
 
 def build_head(features: int, classes: int, *, head: Head, dropout: Dropout) -> nn.Sequential:
-    """Features (B, F) to logits (B, classes).
+    """Build the head from features (B, F) to logits (B, classes).
 
-    Without a hidden layer: BatchNorm if asked for, dropout, a linear layer. With one: dropout, linear, BatchNorm if
-    asked for, ReLU, dropout, linear.
+    Without a hidden layer: BatchNorm (if `head.norm` is `batch`), dropout, linear. With a hidden layer: dropout,
+    linear, BatchNorm (likewise), ReLU, dropout, linear.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    norm = head.norm == "batch"
+    has_norm = head.norm == "batch"
     if head.hidden:
-        layers["hidden_dropout"] = _dropped(dropout)
+        layers["hidden_dropout"] = _dropout_layer(dropout)
         layers["hidden"] = _linear(features, head.hidden, dropout)
-        if norm:
+        if has_norm:
             layers["norm"] = nn.BatchNorm1d(head.hidden)
         layers["relu"] = nn.ReLU()
-    elif norm:
+    elif has_norm:
         layers["norm"] = nn.BatchNorm1d(features)
-    layers["dropout"] = _dropped(dropout)
+    layers["dropout"] = _dropout_layer(dropout)
     layers["linear"] = _linear(head.hidden or features, classes, dropout)
     return nn.Sequential(layers)
 
 
-def _dropped(dropout: Dropout) -> nn.Module:
+def _dropout_layer(dropout: Dropout) -> nn.Module:
     rate = dropout.rate if dropout.kind == "dropout" else 0.0
     return VanillaDropout(rate) if rate and dropout.scaling == "vanilla" else nn.Dropout(rate)
 

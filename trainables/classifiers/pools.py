@@ -1,4 +1,4 @@
-"""What makes a vector of the last feature maps, where that is not left to the backbone."""
+"""Pools that replace the backbone's own between the last feature maps and the head."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ __all__ = ["FractionalMaxPool", "build_pool"]
 
 _WINDOW = 2
 _EVALUATED = 0.5
-"""Where every sequence of windows begins in evaluation, as a share of its freedom; in training it is drawn."""
+"""Offset of every sequence of windows in evaluation, as a share of the largest offset; training draws it."""
 
 
 class FractionalMaxPool(nn.Module):
-    """Maps (B, C, H, W) to (B, C, floor(H / ratio), floor(W / ratio)) by maxima of overlapping windows of 2 x 2.
+    """Maxima of overlapping windows of 2 x 2 at pseudo-random places (Graham 2014, section 2).
 
-    Their places are pseudo-random sequences (Graham 2014, section 2): in training drawn for each image and channel, in
-    evaluation always the same.
+    The places are drawn for each image and channel in training, and always the same in evaluation.
     """
 
     def __init__(self, ratio: float) -> None:
@@ -27,7 +26,8 @@ class FractionalMaxPool(nn.Module):
         self.ratio = ratio
 
     def forward(self, maps: Tensor) -> Tensor:
-        size = [int(side / self.ratio) for side in maps.shape[-2:]]
+        """Take maps (B, C, H, W), and return maps (B, C, floor(H / ratio), floor(W / ratio))."""
+        size = [int(length / self.ratio) for length in maps.shape[-2:]]
         count, channels = maps.shape[:2]
         places = (
             torch.rand(count, channels, 2, dtype=maps.dtype, device=maps.device)

@@ -1,4 +1,4 @@
-"""Residual blocks that are skipped at random in training, the more often the deeper they lie."""
+"""Stochastic depth: residual blocks that are skipped at random in training, deeper blocks more often."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ from trainables.architectures import find_architecture
 __all__ = ["check_drop_path", "drop_paths", "residual_branches"]
 
 _SLOTS = ("drop_path", "drop_path1", "drop_path2")
-"""Where timm's blocks keep what drops their residual branches."""
+"""Attributes in which timm's blocks keep the modules that drop their residual branches."""
 
 Put = Callable[[nn.Module], None]
 
 
 def drop_paths(stages: Iterable[nn.Module], rate: float, *, backbone: str, first: int = 0) -> None:
-    """Have the blocks of the stages from `first` on skip their residual branches in training (Huang et al. 2016).
+    """Let the blocks of the stages from `first` on skip their residual branches in training (Huang et al. 2016).
 
-    Block l of L, counted over all stages, with probability rate l / L, and each image by itself; what is kept is
-    divided by its share. Raises MeltpointError where no block is known to be residual.
+    Block l of L, counted over all stages, is skipped with probability rate * l / L, for each image by itself. A branch
+    that is kept is divided by the probability to keep it.
+
+    Raises:
+        MeltpointError: no block is known to be residual.
     """
     blocks = _branches(stages, backbone)
     for place, (number, put) in enumerate(blocks, start=1):
@@ -39,29 +42,29 @@ def drop_paths(stages: Iterable[nn.Module], rate: float, *, backbone: str, first
 
 
 def check_drop_path(backbone: str) -> None:
-    """Raise MeltpointError where no block of the backbone is known to be residual."""
+    """Raise MeltpointError if no block of the backbone is known to be residual."""
     arch = find_architecture(backbone)
     _branches(arch.cut(copy.deepcopy(arch.skeleton)).stages, backbone)
 
 
 def _branches(stages: Iterable[nn.Module], backbone: str) -> list[tuple[int, Put]]:
-    """Each branch with the number of its stage."""
-    found = [(number, put) for number, stage in enumerate(stages) for put in residual_branches(stage)]
-    if not found:
+    """Return a setter for each residual branch, with the number of its stage."""
+    branches = [(number, put) for number, stage in enumerate(stages) for put in residual_branches(stage)]
+    if not branches:
         raise MeltpointError(f"{backbone}: dropout.drop_path needs residual blocks, and none of its layers is one")
-    return found
+    return branches
 
 
 def residual_branches(stage: nn.Module) -> list[Put]:
-    """For each residual branch of a stage, in order, what puts a module at its end."""
-    found: list[Put] = []
+    """Return for each residual branch of a stage, in order, a function that puts a module at its end."""
+    branches: list[Put] = []
     for block in stage.modules():
-        found += _of_timm(block) or _of_torchvision(block)
-    return found
+        branches += _timm_branches(block) or _torchvision_branches(block)
+    return branches
 
 
-def _of_timm(block: nn.Module) -> list[Put]:
-    """A block of timm that adds nothing to its input has a slot, and does not use it."""
+def _timm_branches(block: nn.Module) -> list[Put]:
+    """Return no branch for a timm block that does not add its input: it has a slot, but does not use it."""
     if getattr(block, "has_skip", True) is False:
         return []
     slots = [name for name in _SLOTS if hasattr(block, name)]
@@ -69,7 +72,7 @@ def _of_timm(block: nn.Module) -> list[Put]:
     return [_attribute(block, name) for name in empty]
 
 
-def _of_torchvision(block: nn.Module) -> list[Put]:
+def _torchvision_branches(block: nn.Module) -> list[Put]:
     if isinstance(block, BasicBlock):
         return [_behind(block, "bn2")]
     if isinstance(block, Bottleneck):

@@ -1,4 +1,4 @@
-"""Gradients of depthwise convolutions on a CPU, where oneDNN's own of their weights are slow."""
+"""Quick weight gradients of depthwise convolutions on a CPU, for which oneDNN's are slow."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ from torch.overrides import TorchFunctionMode
 __all__ = ["QuickDepthwise", "depthwise_mode"]
 
 _KERNEL = 5
-"""From this size on the weights' gradient is quicker as a convolution of its own: 1.4 to 7 times, for 5x5 and 7x7 with
-stride 1 on maps of 4 to 16 pixels a side, measured with AVX2. With 3x3, or a stride, oneDNN is as quick or quicker."""
+"""Smallest kernel whose weight gradient is quicker as a convolution of its own: 1.4 to 7 times, for 5x5 and 7x7 with
+stride 1 on maps of 4x4 to 16x16 pixels, measured with AVX2. With 3x3, or a larger stride, oneDNN is as quick."""
 
 
 def depthwise_mode(*trained: nn.Module) -> Callable[[], AbstractContextManager[Any]]:
-    """What to train them in: `QuickDepthwise` where it helps; else nothing, since it costs each call a little."""
-    return QuickDepthwise if any(_helps(inner) for module in trained for inner in module.modules()) else nullcontext
+    """Return the context in which to train modules: `QuickDepthwise` if one of them gains by it, else `nullcontext`.
+
+    `QuickDepthwise` costs a little time at each call of torch.
+    """
+    return QuickDepthwise if any(_gains(inner) for module in trained for inner in module.modules()) else nullcontext
 
 
 class QuickDepthwise(TorchFunctionMode):
-    """Within it (`with`), depthwise convolutions of at least 5x5 on a CPU are the same, and trained quicker.
+    """Context that makes training of depthwise convolutions of at least 5x5 quicker on a CPU.
 
-    Their output is the same to the bit, the gradient of their weights to rounding: sums are taken in another order.
+    Their output is bit for bit the same. The gradient of their weights differs by rounding, since sums are taken in
+    another order.
     """
 
     def __torch_function__(
@@ -46,19 +50,19 @@ def _conv2d(
     dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """With the arguments of torch.nn.functional.conv2d."""
-    ones = (1, (1,), (1, 1), [1, 1])
-    quick = (
+    """Take the arguments of torch.nn.functional.conv2d."""
+    all_ones = (1, (1,), (1, 1), [1, 1])
+    is_quick = (
         weight.requires_grad
         and _fits(weight, groups)
         and input.dim() == 4
-        and stride in ones
-        and dilation in ones
+        and stride in all_ones
+        and dilation in all_ones
         and not isinstance(padding, str)
         and input.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
     )
-    if not quick:
+    if not is_quick:
         return functional.conv2d(input, weight, bias, stride, padding, dilation, groups)
     assert not isinstance(padding, str)
     both = (padding, padding) if isinstance(padding, int) else (padding[0], padding[-1])
@@ -66,21 +70,21 @@ def _conv2d(
     return convolved
 
 
-def _helps(module: nn.Module) -> bool:
-    """Whether it is a convolution to be trained whose stride, kernel and device are right."""
+def _gains(module: nn.Module) -> bool:
+    """Return True for a trained convolution with a fitting stride, kernel and device."""
     if not isinstance(module, nn.Conv2d) or set(module.stride) != {1}:
         return False
     return module.weight.requires_grad and _fits(module.weight, module.groups)
 
 
 def _fits(weight: Tensor, groups: int) -> bool:
-    outputs, of_each, *kernel = weight.shape
-    depthwise = groups == outputs > 1 and of_each == 1
-    return depthwise and min(kernel) >= _KERNEL and weight.device.type == "cpu" and weight.dtype == torch.float32
+    outputs, inputs_per_group, *kernel = weight.shape
+    is_depthwise = groups == outputs > 1 and inputs_per_group == 1
+    return is_depthwise and min(kernel) >= _KERNEL and weight.device.type == "cpu" and weight.dtype == torch.float32
 
 
 class _Depthwise(torch.autograd.Function):
-    """Convolves each channel by itself, with stride 1."""
+    """Convolution of each channel by itself, with stride 1."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
@@ -92,32 +96,33 @@ class _Depthwise(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         images, weight = ctx.saved_tensors
-        of_input, of_weight, of_bias, _ = ctx.needs_input_grad
-        found = torch.ops.aten.convolution_backward(
+        needs_images, needs_weight, needs_bias, _ = ctx.needs_input_grad
+        gradients = torch.ops.aten.convolution_backward(
             gradient,
             images,
             weight,
-            [len(weight)] if of_bias else None,
+            [len(weight)] if needs_bias else None,
             [1, 1],
             list(ctx.padding),
             [1, 1],
             False,
             [0, 0],
             len(weight),
-            [of_input, False, of_bias],
+            [needs_images, False, needs_bias],
         )
-        weights = _of_weights(images, gradient, ctx.padding) if of_weight else None
-        return found[0], weights, found[2], None
+        weights = _weight_gradient(images, gradient, ctx.padding) if needs_weight else None
+        return gradients[0], weights, gradients[2], None
 
 
-def _of_weights(images: Tensor, gradient: Tensor, padding: tuple[int, int]) -> Tensor:
-    """The gradient (C, 1, K, K) of the weights: images (N, C, H, W) convolved with the gradient (N, C, H', W').
+def _weight_gradient(images: Tensor, gradient: Tensor, padding: tuple[int, int]) -> Tensor:
+    """Return the gradient (C, 1, K, K) of the weights: images (N, C, H, W) convolved with `gradient` (N, C, H', W').
 
-    Each image and channel is a channel of its own, and its part of the gradient the filter; then images are summed.
+    Every channel of every image is one channel of the convolution, with its part of `gradient` as filter. The result is
+    summed over the images.
     """
     count, channels = images.shape[:2]
-    every = count * channels
-    filters = gradient.contiguous().view(every, 1, *gradient.shape[2:])
-    maps = images.contiguous().view(1, every, *images.shape[2:])
-    convolved = functional.conv2d(maps, filters, padding=padding, groups=every)
+    total = count * channels
+    filters = gradient.contiguous().view(total, 1, *gradient.shape[2:])
+    maps = images.contiguous().view(1, total, *images.shape[2:])
+    convolved = functional.conv2d(maps, filters, padding=padding, groups=total)
     return convolved.view(count, channels, *convolved.shape[2:]).sum(0).unsqueeze(1)

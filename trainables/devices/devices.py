@@ -1,4 +1,4 @@
-"""Which device a trial trains on."""
+"""Devices that trials train on, and the states of torch's random generators on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ CPU = torch.device("cpu")
 
 
 def resolve_device(name: str) -> torch.device:
-    """`cpu`, `cuda` or `cuda:<index>`. Raises DeviceError for another, saying how many GPUs there are."""
+    """Return the device called `cpu`, `cuda` or `cuda:<index>`.
+
+    Raises:
+        DeviceError: another name, or a GPU that this machine does not have.
+    """
     kind, _, index = name.partition(":")
     if name == "cpu":
         return torch.device(name)
@@ -24,17 +28,17 @@ def resolve_device(name: str) -> torch.device:
         raise DeviceError(f"device must be cpu, cuda or cuda:<index> ({name!r})")
     present = torch.cuda.device_count()
     if int(index or 0) >= present:
-        raise DeviceError(f"{name} was asked for: this machine has {present} usable GPUs")
+        raise DeviceError(f"{name} does not exist: this machine has {present} usable GPUs")
     return torch.device("cuda", int(index or 0))
 
 
 def get_random_state(device: torch.device) -> list[Tensor]:
-    """Where torch's generators stand: the CPU's, and that of a GPU if `device` is one."""
+    """Return the state of torch's CPU generator, followed by that of `device` if it is a GPU."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
 
 
 def set_random_state(device: torch.device, state: list[Tensor]) -> None:
-    """The reverse of `get_random_state`."""
+    """Restore what `get_random_state` returned."""
     torch.set_rng_state(state[0])
     if device.type == "cuda":
         torch.cuda.set_rng_state(state[1], device)
@@ -42,9 +46,9 @@ def set_random_state(device: torch.device, state: list[Tensor]) -> None:
 
 @contextmanager
 def seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Inside, torch's generators for `device` begin at `seed`; behind, they stand where they stood.
+    """Seed torch's generators for `device` inside the block, and restore their states after it.
 
-    `torch.manual_seed` seeds all devices that there are, and takes longer than ten steps of a small head.
+    `torch.manual_seed` would seed all devices, which takes longer than ten training steps of a small head.
     """
     before = get_random_state(device)
     torch.default_generator.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""How the C library treats memory that was freed, which is what most of a small tensor's cost can be on a CPU."""
+"""Settings of the C library for freed memory, which can be most of the cost of a small tensor on a CPU."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import sys
 __all__ = ["keep_freed_memory"]
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
-"""Of mallopt(3)."""
+"""Parameters of mallopt(3)."""
 
 
 def keep_freed_memory() -> None:
-    """Have this process keep what tensors free for the next ones, instead of giving it back to the system.
+    """Keep the memory of freed tensors in this process for the next ones, instead of returning it to the system.
 
-    By default glibc maps what is larger than some 100 KB anew each time, and the system fills each page of it with
-    zeros: a quarter of the time of a small convolutional network. The process then stays as large as it once was.
-    Elsewhere than on glibc nothing happens.
+    By default glibc maps blocks above some 100 KB again each time, and the system fills their pages with zeros: a
+    quarter of the time of a small convolutional network. With this call the process stays as large as its peak.
+    Without glibc nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return

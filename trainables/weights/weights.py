@@ -1,4 +1,4 @@
-"""Where a backbone's starting weights come from, checked before anything trains on them."""
+"""A backbone's starting weights, checked before anything trains on them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ _KEPT_IN_MEMORY = 4
 
 
 def check_weights(backbone: str, weights: str, image_size: int | None = None) -> None:
-    """Raise MeltpointError now where a trial would raise it later. `random` needs no file.
+    """Raise now what a trial would raise later.
 
-    With `image_size` (px), also where the backbone does not take images of that size.
+    Raises:
+        MeltpointError: an unknown backbone, or one that does not take images of `image_size` pixels, if given.
+        WeightsError: the weights are missing, altered, or do not fit. `random` always passes.
     """
     find_architecture(backbone)
     if image_size is not None:
@@ -31,11 +33,16 @@ def check_weights(backbone: str, weights: str, image_size: int | None = None) ->
 
 
 def load_weights(backbone: str, weights: str) -> Tensors:
-    """The backbone's tensors by the library's own names, without a classifier head.
+    """Return the backbone's tensors by the library's own names, without a classifier head.
 
-    `weights` is `pretrained`, the path of a `.safetensors` file, or `file.pth#sha256=<64 hex>`. A file is
-    read again for each call; pretrained tensors are read once a process and shared: never change them.
-    Raises WeightsError where the file is missing, altered, or does not fit (naming the tensors).
+    A file is read at each call. Pretrained tensors are read once in each process and shared: never change them.
+
+    Args:
+        backbone: the backbone's name.
+        weights: `pretrained`, the path of a `.safetensors` file, or `FILE.pth#sha256=<64 hex>`.
+
+    Raises:
+        WeightsError: the file is missing, altered, or does not fit; the message names the tensors.
     """
     if weights == "pretrained":
         return _load_pretrained(backbone)
@@ -47,11 +54,11 @@ def _load_pretrained(backbone: str) -> Tensors:
     return MappingProxyType(_fit(backbone, "pretrained", read_pretrained(backbone)))
 
 
-def _fit(backbone: str, weights: str, found: Tensors) -> dict[str, Tensor]:
-    """`found` without its head; a head of any size is left out knowingly, since ours replaces it."""
+def _fit(backbone: str, weights: str, tensors: Tensors) -> dict[str, Tensor]:
+    """Return `tensors` without the head, which ours replaces; raise WeightsError if the rest does not fit."""
     head = find_architecture(backbone).head
     expected = find_architecture(backbone).skeleton.state_dict()
-    body = {name: tensor for name, tensor in found.items() if name not in head}
+    body = {name: tensor for name, tensor in tensors.items() if name not in head}
     reshaped = [
         f"{name} is {_shape(body[name])}, must be {_shape(expected[name])}"
         for name in expected
@@ -71,6 +78,6 @@ def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "a scalar"
 
 
-def _listed(what: str, names: list[str]) -> str:
+def _listed(fault: str, names: list[str]) -> str:
     shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-    return f"{len(names)} {what} ({shown})" if names else ""
+    return f"{len(names)} {fault} ({shown})" if names else ""

@@ -1,4 +1,4 @@
-"""One backbone of each family, with random weights: its cut is the library's model, and the table says what it is."""
+"""One backbone of each family, with random weights: its cut equals the library's model, and its row is right."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ TIMM = [
 ]
 
 
-def test_every_backbone_wants_a_resize_that_images_can_go_through() -> None:
+def test_every_backbone_has_an_interpolation_that_images_support() -> None:
     assert {info.interpolation for info in BACKBONES.values()} == set(get_args(Interpolation))
 
 
 def smallest_of_each_family() -> list[str]:
-    """Of timm's families that are in the table."""
+    """Return one name of each of timm's families in the table."""
     smallest: dict[str, str] = {}
     for name, info in BACKBONES.items():
         known = smallest.get(info.family)
@@ -58,7 +58,7 @@ def smallest_of_each_family() -> list[str]:
 
 
 def filled(model: nn.Module) -> nn.Module:
-    """Numbers of sizes that keep what a block does in sight, in a tenth of the time of the libraries' own."""
+    """Fill parameters with numbers large enough to show what a block does, in a tenth of the libraries' time."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.squeeze().ndim >= 2:
@@ -70,8 +70,8 @@ def filled(model: nn.Module) -> nn.Module:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", [*TORCHVISION, *smallest_of_each_family()])
-def test_the_stages_are_the_whole_model(backbone: str) -> None:
-    """Same features in eval mode, and every parameter is in exactly one stage."""
+def test_the_stages_together_equal_the_whole_model(backbone: str) -> None:
+    """The features are the same in eval mode, and every parameter is in exactly one stage."""
     info = BACKBONES[backbone]
     size = min(96, info.input_size) if info.sizing == "any" else info.input_size
     torch.manual_seed(0)
@@ -92,12 +92,12 @@ def test_the_stages_are_the_whole_model(backbone: str) -> None:
 
 
 @pytest.mark.parametrize("backbone", [*TORCHVISION, *TIMM])
-def test_the_table_s_row_is_what_the_model_is(backbone: str) -> None:
+def test_the_row_in_the_table_describes_the_model(backbone: str) -> None:
     assert describe_backbone(backbone) == BACKBONES[backbone]
 
 
 @pytest.mark.parametrize("backbone", [*TORCHVISION, *TIMM])
-def test_a_weight_file_of_the_library_fits_but_for_its_classifier(backbone: str) -> None:
+def test_a_weight_file_of_the_library_fits_except_for_its_classifier(backbone: str) -> None:
     library, _, name = backbone.partition("/")
     with Unfilled():
         theirs = get_model(name, weights=None) if library == "torchvision" else timm.create_model(name)
@@ -107,7 +107,7 @@ def test_a_weight_file_of_the_library_fits_but_for_its_classifier(backbone: str)
     assert len(body) == len(theirs.state_dict()) - len(arch.head)
 
 
-def test_what_a_backbone_cannot_take_is_refused_before_weights_are_read() -> None:
+def test_a_wrong_image_size_is_refused_before_weights_are_read() -> None:
     with pytest.raises(MeltpointError, match=r"image_size must be one that timm/mixer_b16_224 takes, .*224 \(64\)"):
         check_weights("timm/mixer_b16_224", "pretrained", image_size=64)
     with pytest.raises(MeltpointError, match=r"image_size must be one that torchvision/vit_b_16 takes, .*224 \(100\)"):

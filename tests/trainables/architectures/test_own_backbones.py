@@ -77,7 +77,7 @@ def test_an_own_backbone_freezes_trains_saves_and_loads(
     assert as_bytes(again.model) == as_bytes(trainer.model)
 
 
-def test_it_exports_with_equal_probabilities(write: Write, tmp_path: Path) -> None:
+def test_an_own_backbone_exports_with_equal_probabilities(write: Write, tmp_path: Path) -> None:
     name = f"{write(GOOD)}:net"
     served = export_module(classifier(name), SIZE, "bilinear")
     example = images(2).permute(0, 2, 3, 1).contiguous()
@@ -89,7 +89,7 @@ def test_it_exports_with_equal_probabilities(write: Write, tmp_path: Path) -> No
         torch.testing.assert_close(loaded(photos), served(photos), rtol=1e-6, atol=1e-6)
 
 
-def test_what_is_known_of_it_is_what_it_is(write: Write) -> None:
+def test_the_description_of_an_own_backbone_is_right(write: Write) -> None:
     info = describe_own_backbone(f"{write(GOOD)}:net", SIZE)
     convolutions = [(3, 4, 8), (4, 6, 4), (6, 8, 2)]
     assert (info.stages, info.features, info.mean, info.std) == (3, 8, (0.5, 0.5, 0.25), (0.5, 0.5, 0.25))
@@ -106,7 +106,7 @@ def test_what_is_known_of_it_is_what_it_is(write: Write) -> None:
         ("(nn.Flatten(), nn.Linear(3 * 16 * 16, 7))", 7),
     ],
 )
-def test_stages_come_in_any_ordered_collection(write: Write, returned: str, features: int) -> None:
+def test_stages_may_be_returned_in_any_ordered_collection(write: Write, returned: str, features: int) -> None:
     name = f"{write(f'def net():{chr(10)}    return {returned}{chr(10)}')}:net"
     model = classifier(name).eval()
     assert model.head.linear.in_features == features
@@ -116,7 +116,7 @@ def test_stages_come_in_any_ordered_collection(write: Write, returned: str, feat
         assert torch.equal(model.suffix(model.prefix(images())), whole)
 
 
-def test_weights_are_random_the_function_s_own_or_a_file_s(write: Write, tmp_path: Path) -> None:
+def test_weights_are_random_pretrained_or_from_a_file(write: Write, tmp_path: Path) -> None:
     name = f"{write(GOOD)}:net"
     assert as_bytes(classifier(name)) == as_bytes(classifier(name))
     assert as_bytes(classifier(name)) != as_bytes(classifier(name, seed=1))
@@ -139,7 +139,7 @@ def test_weights_are_random_the_function_s_own_or_a_file_s(write: Write, tmp_pat
         ("def net():\n    return [nn.Conv2d(3, 4, 3)]", "has no parameter pretrained, so no pretrained weights"),
         (
             "def net(pretrained=True):\n    return [nn.Conv2d(3, 4, 3)]",
-            "must load weights where pretrained is true, and gives the same without",
+            "must load weights if pretrained is true, and gives the same without",
         ),
         (
             "def net(pretrained):\n    if pretrained:\n        raise OSError('no network')\n    return [nn.ReLU()]",
@@ -147,7 +147,7 @@ def test_weights_are_random_the_function_s_own_or_a_file_s(write: Write, tmp_pat
         ),
     ],
 )
-def test_pretrained_weights_are_never_pretended(write: Write, code: str, message: str) -> None:
+def test_a_function_without_pretrained_weights_is_refused(write: Write, code: str, message: str) -> None:
     name = f"{write(code)}:net"
     with pytest.raises(OwnCodeError, match=f"backbone: {name}: {message}"):
         check_weights(name, "pretrained", image_size=SIZE)
@@ -163,10 +163,10 @@ def test_pretrained_weights_are_never_pretended(write: Write, code: str, message
         ("return {'a.b': nn.ReLU()}", "must return stages named by letters, digits and _, and returned one named"),
         ("return [nn.LazyLinear(3)]", "and returned 0.weight of a lazy module"),
         ("return [SHARED, nn.ReLU(), SHARED]", "its stages 1 and 3 must not share weight"),
-        ("return [SHARED]", "must make new modules whenever it is called, and returned the same again"),
+        ("return [SHARED]", "must make new modules at each call, and returned the same again"),
     ],
 )
-def test_what_is_no_list_of_stages_is_refused_where_it_is_named(write: Write, body: str, message: str) -> None:
+def test_a_function_that_returns_no_stages_is_refused_in_the_sweep_file(write: Write, body: str, message: str) -> None:
     name = f"{write(f'SHARED = nn.Conv2d(3, 3, 1){chr(10)}def net():{chr(10)}    {body}{chr(10)}')}:net"
     with pytest.raises(OwnCodeError, match=rf"^backbone: {name}: .*{message}"):
         check_weights(name, "random")
@@ -194,7 +194,9 @@ def test_what_is_no_list_of_stages_is_refused_where_it_is_named(write: Write, bo
         ("Noise()", "stage 1 of 1 must give the same again in eval mode"),
     ],
 )
-def test_stages_that_lead_nowhere_are_refused_before_a_trial(write: Write, stages: str, message: str) -> None:
+def test_stages_that_fail_or_give_no_features_are_refused_before_a_trial(
+    write: Write, stages: str, message: str
+) -> None:
     noise = "class Noise(nn.Module):\n    def forward(self, x):\n        return x + torch.rand_like(x)\n"
     name = f"{write(f'{noise}def net():{chr(10)}    return [{stages}]{chr(10)}')}:net"
     with pytest.raises(OwnCodeError, match=rf"^backbone: {name}: {message}"):
@@ -214,7 +216,7 @@ def test_normalisation_must_be_three_numbers(write: Write) -> None:
         ("x.reshape(len(x), -1)", "must take any number of images once exported"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_before_a_trial(write: Write, result: str, message: str) -> None:
+def test_a_backbone_that_cannot_be_exported_is_refused_before_a_trial(write: Write, result: str, message: str) -> None:
     stage = f"class Stage(nn.Module):\n    def forward(self, x):\n        return {result}\n"
     name = f"{write(f'{stage}def net():{chr(10)}    return [Stage()]{chr(10)}')}:net"
     check_weights(name, "random", image_size=SIZE)
@@ -222,7 +224,7 @@ def test_what_cannot_be_exported_is_refused_before_a_trial(write: Write, result:
         check_own_export(name, SIZE)
 
 
-def test_sweep_files_know_its_stages(write: Write) -> None:
+def test_a_sweep_file_is_checked_against_the_number_of_stages(write: Write) -> None:
     name = f"{write(GOOD)}:net"
     head = "name: x\ndata: {source: digits}\n"
     space = f'space: {{backbone: {{values: ["{name}", torchvision/resnet18]}}, freeze_depth: {{values: [DEPTHS]}}}}\n'
@@ -240,7 +242,7 @@ def test_sweep_files_know_its_stages(write: Write) -> None:
             parse_spec(head + points.replace("DEPTH", str(depth)), file="s.yaml")
 
 
-def test_its_module_may_lie_beside_the_sweep_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_module_may_lie_beside_the_sweep_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "own_net_beside.py").write_text(f"from torch import nn\n{GOOD}")
     text = 'name: x\ndata: {source: digits}\nspace: {backbone: "own_net_beside:net"}\n'
@@ -248,7 +250,7 @@ def test_its_module_may_lie_beside_the_sweep_file(tmp_path: Path, monkeypatch: p
     assert spec.space.recipe(spec.space.default()).freeze_depth == 3
 
 
-def test_a_recipe_can_be_read_where_the_module_is_gone() -> None:
+def test_a_recipe_can_be_read_without_the_module() -> None:
     flat = {"backbone": "own_net_gone:net", "freeze_depth": 2}
     assert Recipe.from_flat(flat).flat()["freeze_depth"] == 2
     with pytest.raises(SpecError, match="freeze_depth: no module own_net_gone can be imported"):
@@ -267,6 +269,6 @@ def test_an_entry_point_names_a_backbone(write: Write, tmp_path: Path) -> None:
     model = classifier("three_stages")
     model.freeze(3)
     functional.cross_entropy(model(images()), torch.tensor([0, 1, 2, 0])).backward()
-    assert {key.split(".")[0] for key, one in model.named_parameters() if one.grad is not None} == {"head"}
+    assert {key.split(".")[0] for key, parameter in model.named_parameters() if parameter.grad is not None} == {"head"}
     with pytest.raises(MeltpointError, match="unknown backbone"):
         Recipe.from_flat({"backbone": "four_stages"})

@@ -13,7 +13,7 @@ CHANGING = [*sorted(set(POLICIES) - {"none"}), "none+cutout0.5", "lecture7+cutou
 
 @pytest.fixture(scope="module")
 def batch(tiny: PreparedData) -> tuple[torch.Tensor, np.ndarray]:
-    """64 images in colour, as a data set of photos would give them."""
+    """Return 64 colour images, like those of a data set of photos."""
     rows = tiny.splits["train"][:60]
     pixels = tiny.images[rows].copy()
     pixels[..., 1] //= 2
@@ -25,7 +25,7 @@ def view(batch: tuple[torch.Tensor, np.ndarray], policy: str, number: int = 0, s
     return draw_views(images, digests, seed=seed, policy=policy, view=number)
 
 
-def test_no_policy_leaves_images_alone(batch: tuple[torch.Tensor, np.ndarray]) -> None:
+def test_the_policy_none_leaves_images_unchanged(batch: tuple[torch.Tensor, np.ndarray]) -> None:
     assert torch.equal(view(batch, "none"), batch[0])
 
 
@@ -63,7 +63,7 @@ def test_a_view_does_not_depend_on_its_batch(batch: tuple[torch.Tensor, np.ndarr
 
 
 @pytest.mark.parametrize("policy", CHANGING)
-def test_a_view_neither_reads_nor_moves_the_global_random_state(
+def test_a_view_neither_reads_nor_changes_the_global_random_state(
     batch: tuple[torch.Tensor, np.ndarray], policy: str
 ) -> None:
     torch.manual_seed(1)
@@ -101,7 +101,7 @@ def test_views_of_one_image_over_epochs_mirror_independently(
 
 
 def test_crops_keep_half_the_area_or_more() -> None:
-    """Of a ramp from 0 to 255 a crop shows as much of the range as of the width."""
+    """A crop of a ramp from 0 to 255 shows as much of the range as of the width."""
     ramp = torch.arange(128, dtype=torch.uint8).mul(2).expand(100, 3, 128, 128)
     digests = np.arange(100, dtype=np.uint64)
 
@@ -124,7 +124,7 @@ def test_colour_jitter_stays_within_its_factors() -> None:
     assert 135 < values.max() <= 140
 
 
-def test_the_whole_policy_does_all_three() -> None:
+def test_the_policy_lecture7_flips_crops_and_changes_colours() -> None:
     ramp = torch.arange(64, dtype=torch.uint8).mul(3).expand(100, 3, 64, 64)
     drawn = draw_views(ramp, np.arange(100, dtype=np.uint64), seed=0, policy="lecture7", view=0)
     left, right = drawn[..., 0].double().mean((1, 2)), drawn[..., -1].double().mean((1, 2))
@@ -135,7 +135,7 @@ def test_the_whole_policy_does_all_three() -> None:
 
 
 @pytest.mark.parametrize("policy", ["none", "flip", "lecture7"])
-def test_a_cutout_greys_a_square_and_leaves_the_rest_as_it_is_without(policy: str) -> None:
+def test_a_cutout_covers_a_square_and_changes_nothing_else(policy: str) -> None:
     noise = torch.randint(0, 256, (200, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     digests = np.arange(200, dtype=np.uint64)
     without, cut = (draw_views(noise, digests, seed=0, policy=name, view=0) for name in (policy, f"{policy}+cutout0.5"))
@@ -161,7 +161,7 @@ def test_views_are_the_same_on_every_machine() -> None:
     assert "".join("-F"[int(image[0, 0, 0])] for image in drawn // 3) == "-------FFFFFF-F-"
 
 
-def test_what_may_be_asked_for_is_what_can_be_drawn() -> None:
+def test_every_policy_of_the_vocabulary_can_be_drawn() -> None:
     assert all(Augment(policy=policy).policy == policy for policy in POLICIES)
 
 
@@ -173,7 +173,7 @@ def test_an_unknown_policy_and_unmatched_digests_are_refused(batch: tuple[torch.
         draw_views(images, digests[:3], seed=0, policy="flip", view=0)
 
 
-def test_drawing_gives_torch_its_threads_back(batch: tuple[torch.Tensor, np.ndarray]) -> None:
+def test_drawing_restores_the_number_of_torch_threads(batch: tuple[torch.Tensor, np.ndarray]) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -46,7 +46,7 @@ def as_bytes(tensors: dict[str, Tensor]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("backbone", [LITE0, RESNET18])
-def test_stages_compute_what_the_original_model_computes(backbone: str, training: bool, tmp_path: Path) -> None:
+def test_stages_compute_the_same_as_the_original_model(backbone: str, training: bool, tmp_path: Path) -> None:
     make, head_name = ORIGINALS[backbone]
     torch.manual_seed(1)
     original = make().train(training)
@@ -103,7 +103,7 @@ def test_frozen_stages_stay_in_eval_mode_and_thaw_again() -> None:
 
 
 @pytest.mark.parametrize("backbone", [LITE0, RESNET18])
-def test_prefix_and_suffix_make_the_whole_at_every_boundary(backbone: str) -> None:
+def test_prefix_and_suffix_together_equal_the_model_at_every_boundary(backbone: str) -> None:
     model = random_classifier(backbone).eval()
     whole = model(images())
     for depth in range(len(model.stages) + 1):
@@ -117,7 +117,7 @@ def test_a_freeze_depth_outside_the_stages_is_refused(depth: int) -> None:
         random_classifier(LITE0).freeze(depth)
 
 
-def test_the_start_depends_on_the_seed_alone() -> None:
+def test_the_initial_weights_depend_on_the_seed_alone() -> None:
     torch.manual_seed(5)
     state = torch.get_rng_state()
     first = as_bytes(random_classifier(RESNET18, seed=1).state_dict())

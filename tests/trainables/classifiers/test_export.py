@@ -35,7 +35,7 @@ INTERPOLATIONS = ["bilinear", "bicubic"]
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-def test_the_exported_graph_gives_the_same_for_any_batch_height_and_width(
+def test_the_exported_graph_equals_the_module_for_any_batch_height_and_width(
     classifier: Classifier, interpolation: Interpolation, tmp_path: Path
 ) -> None:
     served = export_module(classifier, SIZE, interpolation)
@@ -44,15 +44,15 @@ def test_the_exported_graph_gives_the_same_for_any_batch_height_and_width(
     torch.export.save(program, tmp_path / "model.pt2")
     loaded = torch.export.load(tmp_path / "model.pt2").module()
     for shape in SHAPES:
-        found = loaded(photos(shape))
-        assert found.dtype == torch.float32
-        assert found.shape == (shape[0], 3)
-        torch.testing.assert_close(found, served(photos(shape)), rtol=0, atol=1e-6)
+        probabilities = loaded(photos(shape))
+        assert probabilities.dtype == torch.float32
+        assert probabilities.shape == (shape[0], 3)
+        torch.testing.assert_close(probabilities, served(photos(shape)), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_images_meet_the_resize_they_were_trained_with(
+def test_served_images_are_resized_like_training_images(
     classifier: Classifier, shape: tuple[int, ...], interpolation: Interpolation
 ) -> None:
     mode = InterpolationMode(interpolation)
@@ -65,16 +65,16 @@ def test_images_meet_the_resize_they_were_trained_with(
     torch.testing.assert_close(served(photos(shape)), expected, rtol=0, atol=1e-6)
 
 
-def test_serving_leaves_the_classifier_as_it_was(classifier: Classifier) -> None:
+def test_serving_does_not_change_the_classifier(classifier: Classifier) -> None:
     export_module(classifier, SIZE, "bilinear")
     assert classifier.training
     assert classifier.head.linear.weight.requires_grad
 
 
-def test_a_trained_model_serves_what_its_evaluation_said(tiny: PreparedData) -> None:
+def test_a_trained_model_serves_the_probabilities_of_its_evaluation(tiny: PreparedData) -> None:
     recipe = Recipe.from_flat({"weights": "random", "freeze_depth": -1, "batch_size": 8})
     trainer = Trainer(tiny, recipe, seed=0)
     expected = trainer.run_epoch().val.probabilities
     served = export_module(trainer.model, tiny.images.shape[1], tiny.interpolation)
-    found = served(torch.from_numpy(tiny.images[tiny.splits["val"]]))
-    torch.testing.assert_close(found.double(), torch.from_numpy(expected), rtol=0, atol=1e-6)
+    probabilities = served(torch.from_numpy(tiny.images[tiny.splits["val"]]))
+    torch.testing.assert_close(probabilities.double(), torch.from_numpy(expected), rtol=0, atol=1e-6)

@@ -23,7 +23,7 @@ def dropped(scaling: str, rate: float) -> nn.Module:
 
 @pytest.mark.parametrize("rate", [0.2, 0.7])
 def test_vanilla_and_inverted_dropout_agree_in_expectation(rate: float) -> None:
-    """The vanilla one's mean in training is what it gives in evaluation; the inverted one's is the input itself."""
+    """Training gives in the mean what evaluation gives: the scaled input if vanilla, the input if inverted."""
     torch.manual_seed(0)
     x = inputs(1).expand(DRAWS, -1)
     vanilla, inverted = dropped("vanilla", rate).train(), dropped("inverted", rate).train()
@@ -34,7 +34,7 @@ def test_vanilla_and_inverted_dropout_agree_in_expectation(rate: float) -> None:
     assert torch.equal(inverted.eval()(x), x)
 
 
-def test_what_vanilla_dropout_keeps_is_as_it_was() -> None:
+def test_vanilla_dropout_does_not_change_kept_inputs() -> None:
     torch.manual_seed(0)
     x = inputs()
     kept = VanillaDropout(0.5).train()(x)
@@ -43,7 +43,7 @@ def test_what_vanilla_dropout_keeps_is_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("scaling", ["inverted", "vanilla"])
-def test_dropconnect_masks_weights_and_each_example_has_a_mask_of_its_own(scaling: str) -> None:
+def test_dropconnect_masks_weights_by_another_mask_for_each_example(scaling: str) -> None:
     torch.manual_seed(0)
     layer = DropConnect(FEATURES, CLASSES, rate=0.5, scaling=scaling).train()
     ones = torch.ones(64, FEATURES)
@@ -86,7 +86,7 @@ def test_every_head_gives_logits_and_evaluates_the_same_each_time(
     assert torch.equal(head(inputs()), head(inputs()))
 
 
-def test_dropout_stands_before_batchnorm_where_there_is_a_hidden_layer() -> None:
+def test_dropout_comes_before_batchnorm_if_there_is_a_hidden_layer() -> None:
     head = build_head(FEATURES, CLASSES, head=Head(hidden=4, norm="batch"), dropout=Dropout(rate=0.5))
     names = [name for name, _ in head.named_children()]
     assert names == ["hidden_dropout", "hidden", "norm", "relu", "dropout", "linear"]

@@ -22,7 +22,7 @@ def maps(side: int, seed: int = 0) -> torch.Tensor:
     ratio=st.floats(1, 2, exclude_min=True, exclude_max=True, allow_subnormal=False),
     training=st.booleans(),
 )
-def test_the_size_is_the_stated_one_for_every_ratio(side: int, ratio: float, training: bool) -> None:
+def test_the_output_size_is_as_documented_for_every_ratio(side: int, ratio: float, training: bool) -> None:
     pool = FractionalMaxPool(ratio).train(training)
     expected = int(side / ratio)
     assert pool(maps(side)).shape == (2, 3, expected, expected)
@@ -38,7 +38,7 @@ def test_windows_are_drawn_in_training_and_fixed_in_evaluation() -> None:
     assert set(first.flatten().tolist()) <= set(given.flatten().tolist()), "each is the maximum of a window"
 
 
-def test_pools_do_what_they_are_called() -> None:
+def test_average_and_maximum_pools_compute_mean_and_maximum() -> None:
     given = maps(5)
     average, maximum = build_pool(Head(pool="avg")), build_pool(Head(pool="max"))
     assert average is not None
@@ -48,7 +48,7 @@ def test_pools_do_what_they_are_called() -> None:
     assert build_pool(Head()) is None
 
 
-def test_the_mean_of_a_resnets_maps_is_its_own_pool() -> None:
+def test_the_average_pool_equals_a_resnets_own_pool() -> None:
     own = build_classifier("torchvision/resnet18", classes=2, weights="random", image_size=64, seed=0).eval()
     asked = build_classifier(
         "torchvision/resnet18", classes=2, weights="random", head=Head(pool="avg"), image_size=64, seed=0
@@ -57,6 +57,6 @@ def test_the_mean_of_a_resnets_maps_is_its_own_pool() -> None:
     torch.testing.assert_close(own(images), asked(images))
 
 
-def test_a_backbone_without_maps_is_refused() -> None:
+def test_a_pool_on_a_backbone_without_maps_is_refused() -> None:
     with pytest.raises(MeltpointError, match=r"head\.pool max needs feature maps, and its last stage gives none"):
         build_classifier("torchvision/vgg11", classes=2, weights="random", head=Head(pool="max"), seed=0)

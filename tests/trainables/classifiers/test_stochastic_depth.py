@@ -24,7 +24,7 @@ RESIDUAL = {
     "torchvision/convnext_tiny": 18,
     "torchvision/regnet_y_400mf": 16,
 }
-"""Blocks that add what they compute to what they are given; a transformer's have two branches each."""
+"""Number of residual branches; a transformer's block has two."""
 
 
 def dropping(backbone: str, rate: float, depth: int = 0) -> Classifier:
@@ -41,11 +41,11 @@ def test_every_residual_branch_is_found(backbone: str) -> None:
 
 
 @pytest.mark.parametrize("backbone", ["timm/test_resnet", "torchvision/resnet18", "timm/test_vit"])
-def test_evaluation_is_as_without_it_and_training_is_not(backbone: str) -> None:
+def test_stochastic_depth_changes_training_and_not_evaluation(backbone: str) -> None:
     size = 64 if "vit" not in backbone else 160
     images = torch.randint(0, 256, (4, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     plain, dropped = dropping(backbone, 0.0), dropping(backbone, 0.5)
-    for norm in (one for model in (plain, dropped) for one in model.modules() if isinstance(one, nn.BatchNorm2d)):
+    for norm in (layer for model in (plain, dropped) for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)):
         nn.init.ones_(norm.weight)  # timm's branches begin at zero
     with torch.no_grad():
         torch.testing.assert_close(dropped.eval()(images), plain.eval()(images))
@@ -54,13 +54,13 @@ def test_evaluation_is_as_without_it_and_training_is_not(backbone: str) -> None:
         assert not torch.equal(dropped(images), dropped(images))
 
 
-def test_probabilities_grow_in_a_straight_line_and_frozen_stages_have_none() -> None:
+def test_probabilities_grow_linearly_and_frozen_stages_have_none() -> None:
     model = dropping("torchvision/resnet18", 0.4, depth=2)
     rates = [module.drop_prob for module in model.modules() if isinstance(module, DropPath)]
     assert rates == pytest.approx([0.4 * block / 8 for block in range(3, 9)])
 
 
-def test_what_is_kept_makes_up_for_what_is_dropped() -> None:
+def test_kept_branches_are_scaled_to_keep_the_mean() -> None:
     torch.manual_seed(0)
     ones = torch.ones(20_000, 1)
     kept = DropPath(0.3).train()(ones)

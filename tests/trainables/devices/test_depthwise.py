@@ -16,15 +16,15 @@ from trainables.training.trainer import Trainer
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Grows by one with each gradient that is computed in the quick way."""
+    """Return a list that grows by one entry with each gradient of the quick kind."""
     calls: list[int] = []
-    whole = depthwise._of_weights
+    whole = depthwise._weight_gradient
 
     def counted(*arguments: Tensor | tuple[int, int]) -> Tensor:
         calls.append(1)
         return whole(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(depthwise, "_of_weights", counted)
+    monkeypatch.setattr(depthwise, "_weight_gradient", counted)
     return calls
 
 
@@ -39,7 +39,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seed=st.integers(0, 99),
 )
 @settings(deadline=None, max_examples=40)
-def test_a_quick_depthwise_convolution_is_the_ordinary_one(
+def test_a_quick_depthwise_convolution_equals_the_ordinary_one(
     images: int,
     channels: int,
     kernel: tuple[int, int],
@@ -83,7 +83,7 @@ def test_a_quick_depthwise_convolution_is_the_ordinary_one(
         (nn.Conv2d(8, 8, 5, groups=8).requires_grad_(False), False),
     ],
 )
-def test_which_convolutions_are_taken(module: nn.Conv2d, taken: bool, quick: list[int]) -> None:
+def test_only_fitting_convolutions_are_quick(module: nn.Conv2d, taken: bool, quick: list[int]) -> None:
     assert (depthwise_mode(module) is QuickDepthwise) is taken
     image = torch.randn(2, 8, 12, 12, dtype=module.weight.dtype, requires_grad=True)
     with QuickDepthwise():
@@ -91,7 +91,7 @@ def test_which_convolutions_are_taken(module: nn.Conv2d, taken: bool, quick: lis
     assert bool(quick) is taken
 
 
-def test_bf16_goes_its_ordinary_way(quick: list[int]) -> None:
+def test_bf16_convolutions_stay_ordinary(quick: list[int]) -> None:
     module = nn.Conv2d(8, 8, 5, groups=8)
     with torch.autocast("cpu", dtype=torch.bfloat16), QuickDepthwise():
         module(torch.randn(2, 8, 12, 12)).sum().backward()
@@ -100,7 +100,7 @@ def test_bf16_goes_its_ordinary_way(quick: list[int]) -> None:
 
 
 @pytest.mark.parametrize(("freeze_depth", "taken"), [("all", False), (0, True)])
-def test_a_trainer_uses_it_where_such_a_stage_is_trained(
+def test_a_trainer_is_quick_if_it_trains_such_a_stage(
     freeze_depth: str | int, taken: bool, tiny: PreparedData, quick: list[int]
 ) -> None:
     recipe = Recipe.from_flat(

