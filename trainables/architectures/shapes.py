@@ -62,7 +62,7 @@ class ShapesOnly(TorchFunctionMode):
         self,
         input: Tensor,  # noqa: A002 - torch's names
         weight: Tensor,
-        bias: object = None,  # noqa: ARG002
+        bias: object = None,
     ) -> Tensor | None:
         """Return None, as `_attention` does, for shapes that do not fit: torch then raises its own error."""
         if weight.ndim != 2 or input.shape[-1] != weight.shape[1]:
