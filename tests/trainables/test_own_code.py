@@ -116,7 +116,7 @@ def test_an_own_data_set_that_fails_is_named(write: Write, tmp_path: Path, body:
     [
         ("[]", r"at least two classes \(0\)"),
         ("[('a.png', 'x')]", r"at least two classes \(1\)"),
-        ("[('a.png', 'x'), ('a.png', 'y')]", "listed once"),
+        ("[('a.png', 'x'), ('a.png', 'y')]", "must have a name of its own"),
         ("[('a.png', 'Cat'), ('b.png', 'cat')]", r"more than case \(Cat and cat\)"),
     ],
 )

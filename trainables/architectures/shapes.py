@@ -58,12 +58,7 @@ class ShapesOnly(TorchFunctionMode):
         answered = None if answer is None else answer(*args, **kwargs)
         return func(*args, **kwargs) if answered is None else answered
 
-    def _linear(
-        self,
-        input: Tensor,  # noqa: A002 - torch's names
-        weight: Tensor,
-        bias: object = None,
-    ) -> Tensor | None:
+    def _linear(self, input: Tensor, weight: Tensor, *_: object, **__: object) -> Tensor | None:  # noqa: A002 - torch's
         """Return None, as `_attention` does, for shapes that do not fit: torch then raises its own error."""
         if weight.ndim != 2 or input.shape[-1] != weight.shape[1]:
             return None

@@ -13,7 +13,7 @@ from fsspec.core import url_to_fs
 
 from trainables.errors import DataError
 
-__all__ = ["RemoteFile", "is_uri", "list_files", "local_or_uri", "parent_uri", "read_uri"]
+__all__ = ["RemoteFile", "is_uri", "list_files", "parent_uri", "read_uri", "resolve_location"]
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _STAMPS = ("ETag", "etag", "md5Hash", "checksum", "LastModified", "last_modified", "mtime", "updated", "created")
@@ -21,7 +21,12 @@ _STAMPS = ("ETag", "etag", "md5Hash", "checksum", "LastModified", "last_modified
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteFile:
-    """One file behind a URI; `stamp` changes when its content does, as far as the file system tells."""
+    """One file behind a URI.
+
+    Attributes:
+        uri: the file's URI.
+        stamp: size, times and checksums as the file system gives them; it changes with the content.
+    """
 
     uri: str
     stamp: str
@@ -30,17 +35,17 @@ class RemoteFile:
         return self.uri
 
     def read(self) -> bytes:
-        """The whole file. Raises DataError naming it."""
+        """Return the file's content; raise DataError if it cannot be read."""
         return read_uri(self.uri)
 
 
 def is_uri(text: str) -> bool:
-    """Whether `text` starts with a protocol such as s3://."""
+    """Return True if `text` starts with a protocol such as s3://."""
     return _URI.match(text) is not None
 
 
-def local_or_uri(text: str, base_dir: Path) -> Path | str:
-    """A path (relative ones start at `base_dir`; file:// is one too), or a URI without its last slash."""
+def resolve_location(text: str, base_dir: Path) -> Path | str:
+    """Return `text` as a path (also for file://, relative to `base_dir`), or as a URI without its last slash."""
     if not is_uri(text):
         return base_dir / Path(text).expanduser()
     if text.lower().startswith("file://"):
@@ -50,13 +55,13 @@ def local_or_uri(text: str, base_dir: Path) -> Path | str:
 
 
 def parent_uri(uri: str) -> str:
-    """The folder that holds `uri`."""
+    """Return the URI of the folder that holds `uri`."""
     protocol, _, path = uri.partition("://")
     return f"{protocol}://{path.rpartition('/')[0]}"
 
 
 def read_uri(uri: str) -> bytes:
-    """The whole file. Raises DataError for a missing file or driver, and whatever else the file system says."""
+    """Return the file's content; raise DataError for a missing file or driver, and for any error of the file system."""
     filesystem, path = _filesystem(uri)
     try:
         content: bytes = filesystem.cat_file(path)
@@ -68,15 +73,15 @@ def read_uri(uri: str) -> bytes:
 
 
 def list_files(uri: str) -> dict[str, RemoteFile]:
-    """Every file below the folder `uri`, by its path below it, sorted. Raises DataError where it cannot be listed."""
+    """Return every file below the folder `uri`, by its path below it, sorted; raise DataError if listing fails."""
     filesystem, root = _filesystem(uri)
     try:
-        found: dict[str, dict[str, Any]] = filesystem.find(root, detail=True)
+        details: dict[str, dict[str, Any]] = filesystem.find(root, detail=True)
     except FileNotFoundError:
         return {}
     except Exception as error:  # each driver raises errors of its own
         raise DataError(f"{uri}: cannot be listed: {_text(error)}") from None
-    below = {path.removeprefix(root).lstrip("/"): info for path, info in found.items()}
+    below = {path.removeprefix(root).lstrip("/"): info for path, info in details.items()}
     return {name: RemoteFile(uri=f"{uri}/{name}", stamp=_stamp(below[name])) for name in sorted(below) if name}
 
 

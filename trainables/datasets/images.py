@@ -1,4 +1,4 @@
-"""One image, from a file or an array to the pixels that every trial shares."""
+"""Decoding of one image, from a file or an array to the pixels that all trials share."""
 
 from __future__ import annotations
 
@@ -35,11 +35,17 @@ _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEB
 
 
 def decode_image(image: ImageSource, size: int, interpolation: Interpolation = "bilinear") -> npt.NDArray[np.uint8]:
-    """The image as uint8 (size, size, 3) RGB: upright, over white where transparent, stretched to the square.
+    """Decode an image to uint8 (size, size, 3) RGB: turned upright, on white if transparent, stretched to a square.
 
-    image: a file here or behind a URI, or uint8 pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). The resize is
-    torchvision's antialiased one on uint8, the operation that an exported model repeats.
-    Raises DataError naming the file for anything that is not a whole image of at most MAX_PIXELS pixels.
+    The resize is torchvision's antialiased one on uint8, which an exported model repeats.
+
+    Args:
+        image: a file on this machine or behind a URI, or uint8 pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+        size: height and width of the result in pixels.
+        interpolation: of the resize.
+
+    Raises:
+        DataError: not a complete image of at most MAX_PIXELS pixels; the message names the file.
     """
     rgb = _to_rgb(_from_array(image)) if isinstance(image, np.ndarray) else _read(image)
     channels_first = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
@@ -49,7 +55,7 @@ def decode_image(image: ImageSource, size: int, interpolation: Interpolation = "
 
 @contextmanager
 def quiet_decoding() -> Iterator[None]:
-    """What Pillow warns of is either decoded all the same or reported as a failure."""
+    """Silence Pillow's warnings: an image either decodes nevertheless or raises DataError."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield

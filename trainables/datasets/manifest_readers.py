@@ -1,4 +1,4 @@
-"""Rows of a manifest, whatever its format: for each row its place in the file, and its cells as text."""
+"""Readers of manifests in CSV and Parquet: each row with its place in the file, and its cells as text."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ Cells = dict[str, str]
 class Sheet:
     """A manifest's content.
 
-    header: every column; head: how to name the header's place, such as `list.csv:1`.
-    rows: (place, cells of the columns that were asked for), such as (`list.csv:7`, {"image": "a.png", ...});
-    an empty cell is "", one that is not a number NaN is "NaN".
+    Attributes:
+        header: names of all columns.
+        head: the header's place for messages, such as `list.csv:1`.
+        rows: (place, cells of the wanted columns), such as (`list.csv:7`, {"image": "a.png", ...}). An empty cell is
+            "", and the number NaN is "NaN".
     """
 
     header: list[str]
@@ -36,7 +38,15 @@ class Sheet:
 
 
 def read_sheet(place: Path | str, wanted: Collection[str]) -> Sheet:
-    """The manifest at a path or URI, its format told by its suffix. Raises DataError naming place and fault."""
+    """Read the manifest at a path or URI; its suffix gives the format.
+
+    Args:
+        place: a path or a URI that ends with one of MANIFEST_SUFFIXES.
+        wanted: names of the columns to read.
+
+    Raises:
+        DataError: the file cannot be read; the message names the line, if it can.
+    """
     suffix = "." + str(place).rpartition(".")[2].lower()
     return _READERS[suffix](str(place), _content(place), wanted)
 
@@ -94,7 +104,7 @@ def _texts(name: str, column: str, values: pyarrow.ChunkedArray) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """As a person would type it: 3.0 is 3, since a column of whole numbers with a gap becomes one of floats."""
+    """Write a value as a person types it: 3.0 as 3, since whole numbers become floats in a column with gaps."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -106,3 +116,4 @@ _READERS: Mapping[str, Callable[[str, bytes, Collection[str]], Sheet]] = Mapping
     {".csv": _read_csv, ".parquet": _read_parquet}
 )
 MANIFEST_SUFFIXES = tuple(_READERS)
+"""Suffixes of the formats that `read_sheet` reads."""

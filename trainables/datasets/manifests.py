@@ -1,4 +1,4 @@
-"""Manifests: a CSV or Parquet file that names images, labels and, if wanted, splits and groups."""
+"""Manifests: CSV or Parquet files that list images and labels, and optionally splits and groups."""
 
 from __future__ import annotations
 
@@ -22,21 +22,27 @@ _SPECIAL = ("image", "label", "split")
 
 
 def load_manifest(place: Path | str, *, group: str | None, root: Path | str | None = None) -> ImageTable:
-    """The images of a manifest: columns image and label, where present split, where asked the group's.
+    """List the images of a manifest with the columns `image`, `label` and, if it exists, `split`.
 
-    place, root: a path or a URI. Image paths start at `root` and must lie below it; without it, at the
-    manifest's folder. Rows keep the file's order; classes are sorted.
-    Raises DataError naming file, line and column for everything that is wrong (the first ten).
+    Rows keep the file's order; classes are sorted.
+
+    Args:
+        place: path or URI of the manifest.
+        group: name of the column whose equal values keep images in one split.
+        root: path or URI at which image paths start, and below which they must stay; by default the manifest's folder.
+
+    Raises:
+        DataError: the message gives file, line and column of the first ten mistakes.
     """
     sheet = read_sheet(place, [*_SPECIAL, *([group] if group else [])])
     _check_header(sheet, group=group)
     images = open_root(root if root is not None else place.parent if isinstance(place, Path) else parent_uri(place))
     columns = [column for column in (*_SPECIAL, group) if column in sheet.header]
-    found: dict[str, tuple[str, ImageSource]] = {}
+    located: dict[str, tuple[str, ImageSource]] = {}
     problems: list[str] = []
-    for where, cells in sheet.rows:
-        problems += [f"{where}: {problem}" for problem in _row_problems(cells, columns)]
-        problems += [f"{where}: image: {problem}" for problem in _take_image(cells["image"], where, images, found)]
+    for row_place, cells in sheet.rows:
+        problems += [f"{row_place}: {problem}" for problem in _row_problems(cells, columns)]
+        problems += [f"{row_place}: image: {p}" for p in _locate_image(cells["image"], row_place, images, located)]
     if problems:
         more = len(problems) - _SHOWN_PROBLEMS
         tail = [f"... and {more} more"] if more > 0 else []
@@ -44,19 +50,19 @@ def load_manifest(place: Path | str, *, group: str | None, root: Path | str | No
     if not sheet.rows:
         raise DataError(f"{place}: must list images (no rows below the header)")
     rows = [cells for _, cells in sheet.rows]
-    return _table(place, rows, {name: image for name, (_, image) in found.items()}, group=group)
+    return _table(place, rows, {name: image for name, (_, image) in located.items()}, group=group)
 
 
-def _take_image(cell: str, where: str, root: Root, found: dict[str, tuple[str, ImageSource]]) -> list[str]:
-    """Add the image that `cell` names to `found`: name -> (its row's place, file). Returns what is wrong."""
+def _locate_image(cell: str, place: str, root: Root, located: dict[str, tuple[str, ImageSource]]) -> list[str]:
+    """Add the image that `cell` names to `located` (name -> (its row's place, file)); return the problems."""
     if not cell:
         return []
     try:
         name, image = root.locate(cell)
     except DataError as error:
         return [str(error)]
-    first, _ = found.setdefault(name, (where, image))
-    if first != where:
+    first, _ = located.setdefault(name, (place, image))
+    if first != place:
         line = first.rpartition(": row ")[2] if ": row " in first else first.rpartition(":")[2]
         unit = "in row" if ": row " in first else "on line"
         return [f"each image must be listed once (also {unit} {line})"]

@@ -1,4 +1,4 @@
-"""Data sets of the user's own: a function from a folder to labelled images."""
+"""Data sets of users: functions from a folder to labelled images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ _NEEDED = "an ImageTable or (image, label) pairs, image a path, a uint8 array or
 
 
 def load_own_dataset(name: str, folder: Path) -> ImageTable:
-    """What the function `name` says about `folder` (data.root, else where the sweep file lies).
+    """Call the user's function `name` with `folder`, and return its images.
 
-    It returns an ImageTable, or pairs of an image (a path, absolute or below `folder`; a uint8 array; a PIL
-    image) and a label (text or a whole number). Raises OwnCodeError where it is missing, raises, or returns
-    anything else, DataError for a table that is inconsistent.
+    The function returns an ImageTable, or pairs of an image (a path, absolute or below `folder`; a uint8 array; a PIL
+    image) and a label (text or a whole number).
+
+    Args:
+        name: `module:function`, or an entry point.
+        folder: `data.root`, else the sweep file's folder.
+
+    Raises:
+        OwnCodeError: the function is missing, raises, or returns anything else.
     """
     function = load_own(name, "dataset")
     returned = call_own(name, "dataset", lambda: _listed(function(folder)))
@@ -29,7 +35,7 @@ def load_own_dataset(name: str, folder: Path) -> ImageTable:
 
 
 def _listed(returned: object) -> object:
-    """A generator's own errors are the function's errors: run it here."""
+    """Run a generator to its end, so that its errors count as the function's."""
     if isinstance(returned, ImageTable) or not isinstance(returned, Iterable) or isinstance(returned, str | bytes):
         return returned
     return list(returned)

@@ -1,4 +1,4 @@
-"""The folder that a manifest's images lie in: where relative paths start, and what no path may leave."""
+"""Root folders of manifests: relative paths of images start there, and no path may leave them."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ from pathlib import Path
 from typing import Protocol
 
 from search_spaces.errors import show
-from trainables.datasets.files import RemoteFile, is_uri, list_files, local_or_uri
+from trainables.datasets.files import RemoteFile, is_uri, list_files, resolve_location
 from trainables.errors import DataError
 
 __all__ = ["LocalRoot", "RemoteRoot", "Root", "open_root"]
 
 
 class Root(Protocol):
-    """Finds images by what a manifest's cell says."""
+    """A folder that finds images by the cells of a manifest."""
 
     def locate(self, cell: str) -> tuple[str, Path | RemoteFile]:
-        """(name below the root, file). Raises DataError where the cell leaves the root or names no file."""
+        """Return (name below the root, file); raise DataError if the cell leaves the root, or names no file."""
         ...
 
 
 def open_root(place: Path | str) -> Root:
-    """The root at a path, or at a URI."""
+    """Return the root at a path or a URI."""
     return LocalRoot(place) if isinstance(place, Path) else RemoteRoot(place)
 
 
 class LocalRoot:
-    """A folder of this machine. Paths are judged as they are written: links inside the folder may lead out."""
+    """A folder of this machine. Paths are checked as they are written: links inside the folder may lead out."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._bases = tuple(dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]))  # noqa: PTH100
 
     def locate(self, cell: str) -> tuple[str, Path]:
-        place = local_or_uri(cell, self.path) if is_uri(cell) else self.path / cell
+        """Return (name below the root, file), as `Root.locate` does."""
+        place = resolve_location(cell, self.path) if is_uri(cell) else self.path / cell
         if isinstance(place, Path):
-            full = Path(os.path.abspath(place))  # noqa: PTH100 - `..` goes, links stay
+            full = Path(os.path.abspath(place))  # noqa: PTH100 - removes `..`, keeps links
             for base in self._bases:
                 if full.is_relative_to(base):
                     name = full.relative_to(base).as_posix()
@@ -60,10 +61,11 @@ class RemoteRoot:
 
     @cached_property
     def files(self) -> dict[str, RemoteFile]:
-        """Every file below, by its path below."""
+        """All files below the root, by their path below it."""
         return list_files(self.uri)
 
     def locate(self, cell: str) -> tuple[str, RemoteFile]:
+        """Return (name below the root, file), as `Root.locate` does."""
         inside = cell.removeprefix(f"{self.uri}/") if is_uri(cell) else cell
         name = posixpath.normpath(inside)
         if is_uri(inside) or name.startswith(("/", "../")) or name == "..":

@@ -1,4 +1,4 @@
-"""Where labelled images come from: a registered data set, a folder, a manifest, torchvision, or own code."""
+"""Sources of labelled images: registered data sets, folders, manifests, torchvision, and own code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from search_spaces.errors import did_you_mean, show
 from search_spaces.extensions import installed_names, is_own
-from trainables.datasets.files import is_uri, local_or_uri
+from trainables.datasets.files import is_uri, resolve_location
 from trainables.datasets.folders import load_folder
 from trainables.datasets.manifest_readers import MANIFEST_SUFFIXES
 from trainables.datasets.manifests import load_manifest
@@ -28,7 +28,7 @@ __all__ = ["DATASETS", "DatasetInfo", "ImageTable", "load_table"]
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """A data set known by name. `load` raises DataError where its package is missing."""
+    """A data set known by name. `load` raises DataError if its package is missing."""
 
     name: str
     description: str
@@ -45,17 +45,22 @@ def load_table(
     root: str | None = None,
     downloads: Path | None = None,
 ) -> ImageTable:
-    """The labelled images that `source` names.
+    """List the labelled images that `source` names, undecoded.
 
-    source: a name in DATASETS (which wins over a folder of that name: write ./digits for the folder);
-        `torchvision:NAME`; own code, `module:function` or an entry point; or a path or URI of a folder that
-        holds one folder per class, or of a manifest ending in .csv or .parquet. Relative paths start at
-        `base_dir`.
-    group: the manifest's column whose equal values keep images in one split.
-    root: path or URI where a manifest's paths start and must stay (else the manifest's folder), where own
-        code is told to look (else `base_dir`), where torchvision's files are (else `downloads`).
-    Raises DataError for a source that is missing, cannot be read, holds no images or one class, or is
-    inconsistent, and OwnCodeError for own code that cannot be used.
+    Args:
+        source: a name in DATASETS (which wins over a folder of that name: write ./digits for the folder);
+            `torchvision:NAME`; own code, `module:function` or an entry point; or a path or URI of a folder with one
+            folder for each class, or of a manifest ending in .csv or .parquet.
+        base_dir: folder at which relative paths start.
+        group: a manifest's column whose equal values keep images in one split.
+        root: path or URI at which a manifest's paths start and below which they stay (by default the manifest's
+            folder), the folder given to own code (by default `base_dir`), or the folder of torchvision's files (by
+            default `downloads`).
+        downloads: folder for downloads of torchvision; by default `base_dir`.
+
+    Raises:
+        DataError: the source is missing, cannot be read, has fewer than two classes, or is inconsistent.
+        OwnCodeError: own code cannot be used.
     """
     try:
         return _load(source, base_dir=base_dir, group=group, root=root, downloads=downloads)
@@ -64,23 +69,23 @@ def load_table(
 
 
 def _load(source: str, *, base_dir: Path, group: str | None, root: str | None, downloads: Path | None) -> ImageTable:
-    place = local_or_uri(source, base_dir)
-    rooted = None if root is None else local_or_uri(root, base_dir)
+    place = resolve_location(source, base_dir)
+    root_place = None if root is None else resolve_location(root, base_dir)
     if source not in DATASETS and not _is_folder(place) and str(place).lower().endswith(MANIFEST_SUFFIXES):
         if isinstance(place, Path) and not place.exists():
             raise DataError(f"data.source: no such file: {place}")
-        return load_manifest(place, group=group, root=rooted)
+        return load_manifest(place, group=group, root=root_place)
     if group is not None:
         raise DataError(f"data.split.group: only a manifest has columns, {show(source)} has none ({group})")
     if source in DATASETS:
         return DATASETS[source].load()
     if source.startswith(TORCHVISION_PREFIX):
-        return load_torchvision(source, _local(rooted or downloads or base_dir))
+        return load_torchvision(source, _local(root_place or downloads or base_dir))
     if is_uri(source) or _is_folder(place):
         return load_folder(place)
     if is_own(source, "dataset"):
         importable_from(base_dir)
-        table = load_own_dataset(source, _local(rooted or base_dir))
+        table = load_own_dataset(source, _local(root_place or base_dir))
         check_table(table, f"data.source: {source}")
         return table
     raise DataError(_no_source(source, base_dir / Path(source).expanduser()))
@@ -109,16 +114,18 @@ def _no_source(source: str, path: Path) -> str:
 
 
 def _load_digits() -> ImageTable:
-    from sklearn.datasets import load_digits  # with SciPy and pandas, seconds that no other data set needs
+    from sklearn.datasets import (
+        load_digits,
+    )  # also loads SciPy and pandas, which takes seconds and is needed by no other data set
 
-    bunch = load_digits()
-    pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    digits = load_digits()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     return ImageTable(
         name="digits",
         images=list(pixels),
         names=tuple(f"{row:04d}" for row in range(len(pixels))),
-        labels=bunch.target.astype(np.int64),
-        classes=tuple(str(digit) for digit in bunch.target_names),
+        labels=digits.target.astype(np.int64),
+        classes=tuple(str(digit) for digit in digits.target_names),
     )
 
 

@@ -1,4 +1,4 @@
-"""Who is trained on, and who is asked: stratified splits that follow from names and a seed."""
+"""Stratified splits into train, val, confirm and test, which follow from names and a seed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,23 @@ def assign_splits(
     groups: Strings | None = None,
     names: Sequence[str] | None = None,
 ) -> Strings:
-    """The split of each image: (N,) of "train", "val", "confirm" or "test".
+    """Assign each image to a split.
 
-    Each class keeps its share in every split, as closely as whole images (or whole groups) allow. Images, or
-    groups, are ordered by a hash of (seed, name), so the rows' order plays no part where `names` (unique,
-    (N,)) or `groups` ((N,)) are given; without both, an image's name is its row number.
-    Raises DataError naming the class where one is too small to appear in train and in every split whose
-    fraction is above 0.
+    Each class keeps its share in every split, as closely as whole images, or whole groups, allow. Images, or groups,
+    are ordered by a hash of (seed, name), so the order of the rows has no effect if `names` or `groups` are given.
+
+    Args:
+        labels: int64 (N,), positions in `classes`.
+        classes: class names.
+        split: fractions and seed.
+        groups: (N,), the group of each image, which stays in one split; None for no groups.
+        names: (N,), unique names; by default the row numbers.
+
+    Returns:
+        (N,) of "train", "val", "confirm" or "test".
+
+    Raises:
+        DataError: a class is too small to appear in train and in every split with a fraction above 0.
     """
     fractions = np.array([1 - split.val - split.confirm - split.test, split.val, split.confirm, split.test])
     if groups is not None:
@@ -47,7 +57,11 @@ def assign_splits(
 
 
 def check_splits(splits: Strings, labels: Ints, *, classes: Sequence[str], groups: Strings | None) -> None:
-    """Raises DataError where a manifest's own splits leave a class out of train or val, or tear a group."""
+    """Check the splits of a manifest.
+
+    Raises:
+        DataError: a class is missing in train or val, or a group is in two splits.
+    """
     for needed in ("train", "val"):
         present = set(labels[splits == needed].tolist())
         missing = [name for code, name in enumerate(classes) if code not in present]
@@ -58,13 +72,14 @@ def check_splits(splits: Strings, labels: Ints, *, classes: Sequence[str], group
             )
     if groups is None:
         return
-    places: dict[str, set[str]] = {}
-    for group, place in zip(groups.tolist(), splits.tolist(), strict=True):
-        places.setdefault(group, set()).add(place)
-    for group, found in places.items():
-        if len(found) > 1:
-            torn = ", ".join(sorted(found))
-            raise DataError(f"the split column must keep group {group!r} whole (it is in {torn})")
+    splits_of_group: dict[str, set[str]] = {}
+    for group, split in zip(groups.tolist(), splits.tolist(), strict=True):
+        splits_of_group.setdefault(group, set()).add(split)
+    for group, present_in in splits_of_group.items():
+        if len(present_in) > 1:
+            raise DataError(
+                f"the split column must keep group {group!r} whole (it is in {', '.join(sorted(present_in))})"
+            )
 
 
 def _assign_images(labels: Ints, keys: Sequence[str], *, classes: Sequence[str], fractions: Floats, seed: int) -> Ints:
@@ -81,7 +96,7 @@ def _assign_images(labels: Ints, keys: Sequence[str], *, classes: Sequence[str],
 
 
 def _quotas(count: int, fractions: Floats) -> Ints:
-    """(4,) whole numbers near count * fractions, summing to `count`, at least 1 where used."""
+    """Return (4,) whole numbers near count * fractions that sum to `count`; at least 1 for a fraction above 0."""
     targets = count * fractions
     used = fractions > 0
     quotas = np.where(used, np.maximum(1, np.floor(targets + 1e-9)), 0).astype(np.int64)
@@ -93,7 +108,7 @@ def _quotas(count: int, fractions: Floats) -> Ints:
 
 
 def _assign_groups(labels: Ints, groups: Strings, *, classes: Sequence[str], fractions: Floats, seed: int) -> Ints:
-    """Several hashed orders of the groups, each group put where it is missed most; the best fit stands."""
+    """Place the groups in several hashed orders, and return the codes of the best fit."""
     group_names, member = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(group_names), len(classes)))
     np.add.at(counts, (member, labels), 1)
@@ -118,7 +133,7 @@ def _assign_groups(labels: Ints, groups: Strings, *, classes: Sequence[str], fra
 
 
 def _place(shares: Floats, order: Ints, fractions: Floats) -> Ints:
-    """Rare classes first reach every split with one group each; the rest goes where it is missed most."""
+    """Give every split one group of each class, rare classes first; then put each group where it is missed most."""
     codes = np.full(len(shares), -1)
     held = np.zeros((len(SPLITS), shares.shape[1]))
     for label in np.argsort(np.count_nonzero(shares, axis=0), kind="stable"):
@@ -135,7 +150,7 @@ def _place(shares: Floats, order: Ints, fractions: Floats) -> Ints:
 
 
 def _misfit(shares: Floats, codes: Ints, fractions: Floats) -> tuple[int, float]:
-    """(how many (split, class) pairs are empty but should not be, squared distance to the fractions)."""
+    """Return (number of (split, class) pairs that are wrongly empty, squared distance to the fractions)."""
     held = _held(shares, codes)
     empty = int(np.count_nonzero((held == 0) & (fractions[:, None] > 0)))
     return empty, float(((held - fractions[:, None]) ** 2).sum())
@@ -148,7 +163,7 @@ def _held(shares: Floats, codes: Ints) -> Floats:
 
 
 def _shuffled(keys: Sequence[str], *, seed: int, salt: str = "") -> Ints:
-    """Positions of `keys` in the order of a hash of (seed, salt, key)."""
+    """Return the positions of `keys` in the order of a hash of (seed, salt, key)."""
     prefix = f"{seed}{salt}\0"
     names = [(prefix + key).encode(errors="surrogateescape") for key in keys]
     ranks = [hashlib.blake2b(name, digest_size=8).digest() for name in names]

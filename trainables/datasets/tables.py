@@ -1,4 +1,4 @@
-"""What a source of labelled images is, before anything is decoded."""
+"""Tables of labelled images, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ from trainables.errors import DataError
 __all__ = ["ImageSource", "ImageTable", "check_class_names", "check_table"]
 
 ImageSource = Path | RemoteFile | npt.NDArray[np.uint8]
-"""One image: a file here, a file behind a URI, or uint8 pixels as images.decode takes them."""
+"""One image: a file on this machine, a file behind a URI, or uint8 pixels as `decode_image` takes them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTable:
     """N labelled images, in an order that depends on the source alone.
 
-    names: unique, (N,): a file's path below its source. Splits follow from names, wherever the source lies.
-    labels: int64 (N,), positions in `classes`.
-    groups: str (N,), images that belong together, or None.
-    split: str (N,) of train, val, confirm, test where the source says it itself, "" where data.split shall
-        decide among the splits that the source leaves unnamed; None where it says nothing.
+    Attributes:
+        name: name of the data set.
+        images: (N,), a file or pixels for each image.
+        names: (N,), unique, such as a file's path below its source. Splits follow from names, so a data set that moves
+            keeps its splits.
+        labels: int64 (N,), positions in `classes`.
+        classes: class names.
+        groups: str (N,), equal for images that must stay in one split; None for no groups.
+        split: str (N,) of train, val, confirm and test; "" for images that `data.split` divides among the splits that
+            the source does not name. None if the source names no splits.
     """
 
     name: str
@@ -40,7 +45,7 @@ class ImageTable:
 
 
 def check_class_names(classes: Iterable[str], place: str) -> None:
-    """Raises DataError for two classes with the same name but for case: one of them is a slip."""
+    """Raise DataError if two class names differ only in case, since one of them must be a mistake."""
     seen: dict[str, str] = {}
     for name in classes:
         other = seen.setdefault(name.casefold(), name)
@@ -49,7 +54,7 @@ def check_class_names(classes: Iterable[str], place: str) -> None:
 
 
 def check_table(table: ImageTable, place: str) -> None:
-    """Raises DataError for a table whose parts do not fit together, as own code may make one."""
+    """Raise DataError if the parts of a table do not fit together, as may happen with own code."""
     total = len(table.images)
     if len(table.classes) < 2:
         raise DataError(f"{place}: must hold at least two classes ({len(table.classes)})")
@@ -58,7 +63,7 @@ def check_table(table: ImageTable, place: str) -> None:
         if values is not None and len(values) != total:
             raise DataError(f"{place}: must have as many {part} as images ({len(values)} and {total})")
     if len(set(table.names)) != total:
-        raise DataError(f"{place}: each image must be listed once, under a name of its own")
+        raise DataError(f"{place}: each image must have a name of its own")
     if total == 0 or table.labels.min() < 0 or table.labels.max() >= len(table.classes):
         raise DataError(f"{place}: must hold images, with labels 0 to {len(table.classes) - 1}")
     check_class_names(table.classes, place)

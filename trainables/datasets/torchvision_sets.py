@@ -1,4 +1,4 @@
-"""torchvision's classification sets by name, in torchvision's own files."""
+"""Classification data sets of torchvision by name, in torchvision's own files."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ Pairs = tuple[list[ImageSource], list[int]]
 
 @dataclass(frozen=True, kw_only=True)
 class TorchvisionInfo:
-    """One set. `parts`: its constructors by the split that they are ("" where data.split decides); `read`: its content.
+    """One data set. Its own test images are the test split; `data.split` divides the rest.
 
-    The set's own test images stay the test split; what it leaves undivided, data.split divides.
+    Attributes:
+        name: the name after `torchvision:`.
+        citation: the source of the data.
+        parts: split -> torchvision's constructor; "" for images that `data.split` divides.
+        read: returns the images and labels of a constructed part.
     """
 
     name: str
@@ -39,9 +43,10 @@ class TorchvisionInfo:
 
 
 def load_torchvision(source: str, root: Path) -> ImageTable:
-    """The set that `torchvision:NAME` names, from its files below `root`, downloaded there where they are missing.
+    """Load the data set that `torchvision:NAME` names from its files below `root`; download missing files there.
 
-    Raises DataError for an unknown name, and where the files are missing and cannot be downloaded.
+    Raises:
+        DataError: the name is unknown, or files are missing and cannot be downloaded.
     """
     name = source.removeprefix(TORCHVISION_PREFIX)
     info = TORCHVISION_SETS.get(name)
@@ -56,11 +61,11 @@ def load_torchvision(source: str, root: Path) -> ImageTable:
     classes: tuple[str, ...] = ()
     for split, make in info.parts.items():
         part = _open(make, source, root)
-        found, codes = info.read(part)
+        part_images, codes = info.read(part)
         classes = classes or tuple(getattr(part, "classes", ())) or tuple(map(str, sorted(set(codes))))
         names += [f"{split or 'all'}/{row:06d}" for row in range(len(codes))]
         splits += [split] * len(codes)
-        images += found
+        images += part_images
         labels += codes
     return ImageTable(
         name=name,
@@ -73,7 +78,7 @@ def load_torchvision(source: str, root: Path) -> ImageTable:
 
 
 def _open(make: Part, source: str, root: Path) -> Any:
-    """The set from its files, else downloaded."""
+    """Open the data set from its files, else download them."""
     try:
         return make(str(root), download=False)
     except (RuntimeError, OSError):
@@ -81,11 +86,11 @@ def _open(make: Part, source: str, root: Path) -> Any:
     try:
         root.mkdir(parents=True, exist_ok=True)
         return make(str(root), download=True)
-    except Exception as error:  # urllib's, the disk's and torchvision's own
+    except Exception as error:  # errors of urllib, of the disk and of torchvision
         reason = first_line(error)
         raise DataError(
             f"data.source: {source} is not below {root} and cannot be downloaded: {reason}: "
-            f"put its files there, or name their folder as data.root"
+            f"put its files there, or set data.root to their folder"
         ) from None
 
 
@@ -94,7 +99,7 @@ def _by_flag(part: Part) -> Mapping[str, Part]:
 
 
 def _by_split(part: Part, **splits: str) -> Mapping[str, Part]:
-    """`splits`: ours -> the set's own name; `rest` is what data.split divides."""
+    """Return the parts by `splits`: our name -> torchvision's name; `data.split` divides `rest`."""
     return {"" if ours == "rest" else ours: partial(part, split=theirs) for ours, theirs in splits.items()}
 
 
@@ -114,13 +119,13 @@ def _array_labels(part: Any) -> Pairs:
 
 
 def _samples(part: Any) -> Pairs:
-    """Sets made like an image folder: (path, label) pairs."""
+    """Read a data set that is made like an image folder, from its (path, label) pairs."""
     pairs = part.samples if hasattr(part, "samples") else part._samples
     return [Path(path) for path, _ in pairs], [int(label) for _, label in pairs]
 
 
 def _image_files(part: Any) -> Pairs:
-    """torchvision keeps these two lists private: its version is pinned, and tests read a set of each kind."""
+    """Read two lists that torchvision keeps private; its version is pinned, and tests read a set of each kind."""
     files = part._image_files if hasattr(part, "_image_files") else part._images
     return [Path(file) for file in files], [int(label) for label in part._labels]
 

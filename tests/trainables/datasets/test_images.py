@@ -47,7 +47,7 @@ def test_every_kind_of_pixel_becomes_rgb(tmp_path: Path, mode: str, color: Any, 
     assert np.all(pixels == np.array(expected, dtype=np.uint8))
 
 
-def test_palettes_and_their_transparency(tmp_path: Path) -> None:
+def test_palettes_keep_colours_and_transparency(tmp_path: Path) -> None:
     image = Image.new("P", (8, 8), 1)
     image.putpalette([0, 0, 0, *RED])
 
@@ -107,7 +107,7 @@ def test_grey_arrays_are_read_like_grey_files(tmp_path: Path) -> None:
     "pixels",
     [np.zeros((4, 4)), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8), np.zeros((0, 4), np.uint8)],
 )
-def test_other_arrays_are_refused(pixels: np.ndarray) -> None:
+def test_arrays_that_are_no_images_are_refused(pixels: np.ndarray) -> None:
     with pytest.raises(DataError, match="uint8"):
         decode_image(pixels, 8)
 
@@ -140,7 +140,7 @@ def photo() -> bytes:
         (png_claiming(9_000, 9_000), "cannot be decoded|truncated|broken"),
     ],
 )
-def test_damaged_files_are_named(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(content)
 

@@ -33,7 +33,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def memory() -> Iterator[fsspec.AbstractFileSystem]:
-    """fsspec's file system in memory, empty before and after."""
+    """Yield an in-memory file system of fsspec, and empty it afterwards."""
     system = fsspec.filesystem("memory")
     yield system
     for path in system.ls("/", detail=False):
@@ -45,7 +45,7 @@ def parquet(path: Path, **columns: object) -> Path:
     return path
 
 
-def test_parquet_says_what_csv_says(photos: Path) -> None:
+def test_parquet_and_csv_give_the_same_table(photos: Path) -> None:
     splits = ["train", "val", "train", "val"]
     days = [1, 2, 3, 4]
     path = parquet(
@@ -54,12 +54,12 @@ def test_parquet_says_what_csv_says(photos: Path) -> None:
     lines = [f"{n},{c},{s},{d}" for n, c, s, d in zip(NAMES, "kkhh", splits, days, strict=True)]
     (photos / "list.csv").write_text("\n".join(["image,label,split,day", *lines]))
 
-    found = load_table(str(path), base_dir=photos, group="day")
+    table = load_table(str(path), base_dir=photos, group="day")
     listed = load_table("list.csv", base_dir=photos, group="day")
 
-    assert (found.names, found.images, found.classes) == (listed.names, listed.images, ("h", "k"))
+    assert (table.names, table.images, table.classes) == (listed.names, listed.images, ("h", "k"))
     for part in ("labels", "groups", "split"):
-        assert np.array_equal(getattr(found, part), getattr(listed, part))
+        assert np.array_equal(getattr(table, part), getattr(listed, part))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_labels_may_be_text_or_numbers(photos: Path, labels: object, classes: tu
         ({"image": pyarrow.array([], "string"), "label": pyarrow.array([], "string")}, "must list images"),
     ],
 )
-def test_a_parquet_manifests_faults_are_placed(photos: Path, columns: dict[str, object], message: str) -> None:
+def test_mistakes_in_a_parquet_manifest_are_located(photos: Path, columns: dict[str, object], message: str) -> None:
     path = parquet(photos / "list.parquet", **columns)
 
     with pytest.raises(DataError, match=message) as refused:
@@ -102,7 +102,7 @@ def test_a_parquet_manifests_faults_are_placed(photos: Path, columns: dict[str, 
     assert len(str(refused.value).splitlines()) <= 3
 
 
-def test_a_file_that_is_no_parquet(photos: Path) -> None:
+def test_a_file_that_is_no_parquet_is_refused(photos: Path) -> None:
     (photos / "list.parquet").write_text("image,label\n")
     with pytest.raises(DataError, match=r"list\.parquet: must be a whole Parquet file"):
         load_table("list.parquet", base_dir=photos)
@@ -117,7 +117,7 @@ def csv(path: Path, *rows: str) -> str:
     return str(path)
 
 
-def test_nan_is_no_label_in_csv_either(photos: Path) -> None:
+def test_nan_is_refused_as_a_label_in_csv_too(photos: Path) -> None:
     source = csv(photos / "list.csv", "cat/1.png,nan", "dog/1.png,NaN", "dog/2.png,x")
     with pytest.raises(DataError, match=r":2: label: must not be NaN\n.*:3: label: must not be NaN"):
         load_table(source, base_dir=photos)
@@ -144,7 +144,7 @@ def test_paths_must_not_leave_the_manifests_folder(photos: Path, tmp_path_factor
         assert cell in str(refused.value)
 
 
-def test_a_root_says_where_paths_start_and_end(photos: Path) -> None:
+def test_paths_start_at_the_root_and_stay_below_it(photos: Path) -> None:
     lists = photos.parent / "lists"
     lists.mkdir()
     first = photos / "cat" / "1.png"
@@ -167,7 +167,7 @@ def test_links_inside_the_root_may_lead_out(photos: Path) -> None:
     assert load_table(source, base_dir=photos).names == ("near.png", "dog/1.png")
 
 
-def test_manifests_and_folders_behind_uris(photos: Path, memory: fsspec.AbstractFileSystem) -> None:
+def test_manifests_and_folders_are_read_from_uris(photos: Path, memory: fsspec.AbstractFileSystem) -> None:
     memory.put(str(photos), "/bucket/set", recursive=True)
     memory.pipe("/bucket/set/.hidden/9.png", b"")
     memory.pipe("/bucket/set/list.csv", b"image,label\ncat/1.png,x\nmemory://bucket/set/dog/1.png,y\n")
@@ -200,6 +200,7 @@ def test_a_file_uri_is_a_path(photos: Path) -> None:
         load_table(f"{photos.as_uri()}/gone.csv", base_dir=photos)
 
 
+@pytest.mark.usefixtures("memory")
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -210,13 +211,13 @@ def test_a_file_uri_is_a_path(photos: Path) -> None:
         ("s3://bucket/list.parquet", r"s3://bucket/list\.parquet: s3:// needs a driver .*s3fs"),
     ],
 )
-def test_uris_that_cannot_be_read(photos: Path, memory: object, source: str, message: str) -> None:
+def test_a_uri_that_cannot_be_read_is_an_error_of_one_line(photos: Path, source: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as refused:
         load_table(source, base_dir=photos)
     assert len(str(refused.value).splitlines()) == 1
 
 
-def test_a_changed_file_behind_a_uri_is_decoded_anew(tiny_folder: Path, memory: fsspec.AbstractFileSystem) -> None:
+def test_a_changed_file_behind_a_uri_is_decoded_again(tiny_folder: Path, memory: fsspec.AbstractFileSystem) -> None:
     memory.put(str(tiny_folder), "/tiny", recursive=True)
     root = tiny_folder.parent / "remote"
     data = DataSpec(source="memory://tiny", image_size=16, split=SplitSpec())

@@ -10,7 +10,7 @@ from tests.shipped_sets import odd_files
 from trainables.datasets.images import decode_image
 
 
-def test_odd_files_show_what_the_plain_one_shows(tmp_path: Path) -> None:
+def test_odd_files_decode_to_the_same_pixels_as_a_plain_file(tmp_path: Path) -> None:
     photo = Image.fromarray(load_sample_images().images[1]).resize((64, 48))
     odd_files(tmp_path / "odd", photo)
     plain = decode_image(np.asarray(photo), 32).astype(int)

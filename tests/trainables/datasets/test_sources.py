@@ -29,7 +29,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def test_digits() -> None:
+def test_digits_have_ten_classes_of_grey_images() -> None:
     table = load_table("digits", base_dir=Path())
 
     assert len(table.images) == len(table.labels) == len(set(table.names)) == 1797
@@ -48,7 +48,7 @@ def test_solar_cells_are_defective_above_one_half() -> None:
     assert all(image.is_file() for image in table.images)
 
 
-def test_a_registered_set_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_of_a_data_set_the_message_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
 
     with pytest.raises(DataError, match=r'pip install "meltpoint\[demo\]"'):
@@ -59,7 +59,7 @@ def test_the_registry_is_keyed_by_name() -> None:
     assert all(key == info.name for key, info in DATASETS.items())
 
 
-def test_classes_are_the_first_folders_and_hold_what_lies_below(photos: Path) -> None:
+def test_classes_are_the_first_folders_and_hold_all_images_below(photos: Path) -> None:
     table = load_table("photos", base_dir=photos.parent)
 
     assert table.name == "photos"
@@ -115,7 +115,7 @@ def test_a_folder_may_share_its_name_with_a_registered_set(photos: Path) -> None
         ("flat/1.png", "folder of class folders or a .csv or .parquet manifest"),
     ],
 )
-def test_sources_that_cannot_be_used(tmp_path: Path, source: str, message: str) -> None:
+def test_unusable_sources_are_refused(tmp_path: Path, source: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "hollow" / "dog").mkdir(parents=True)
     for name in (
@@ -155,7 +155,7 @@ def test_a_manifest_names_images_labels_splits_and_groups(photos: Path) -> None:
     assert table.groups.tolist() == ["a", "b", "b"]
 
 
-def test_a_manifest_may_do_with_two_columns(photos: Path) -> None:
+def test_a_manifest_needs_two_columns_only(photos: Path) -> None:
     text = f"label,image\nx,dog/1.png\ny,{photos / 'cat' / '1.png'}\n"
     table = load_table(manifest(photos, text), base_dir=photos)
 
@@ -186,7 +186,7 @@ def test_a_manifest_may_do_with_two_columns(photos: Path) -> None:
         ('image,label\n"dog/1.png,x\n', ":2: must be comma-separated values"),
     ],
 )
-def test_a_manifests_faults_are_placed(photos: Path, text: str, message: str) -> None:
+def test_mistakes_in_a_csv_manifest_are_located(photos: Path, text: str, message: str) -> None:
     source = manifest(photos, text)
 
     with pytest.raises(DataError, match=message) as caught:
@@ -194,14 +194,14 @@ def test_a_manifests_faults_are_placed(photos: Path, text: str, message: str) ->
     assert str(caught.value).startswith(source)
 
 
-def test_a_manifest_without_the_group_column(photos: Path) -> None:
+def test_a_manifest_without_the_group_column_is_refused(photos: Path) -> None:
     source = manifest(photos, "image,label,farm\ndog/1.png,x,a\ncat/1.png,y,b\n")
 
     with pytest.raises(DataError, match=r":1: .*column `frm`.*did you mean farm"):
         load_table(source, base_dir=photos, group="frm")
 
 
-def test_a_manifests_faults_come_together(photos: Path) -> None:
+def test_mistakes_in_a_manifest_are_reported_together(photos: Path) -> None:
     rows = "".join(f"gone/{row}.png,x\n" for row in range(25))
 
     with pytest.raises(DataError) as caught:
@@ -211,7 +211,7 @@ def test_a_manifests_faults_come_together(photos: Path) -> None:
     assert lines[-1] == "... and 15 more"
 
 
-def test_a_manifest_that_is_not_text(photos: Path) -> None:
+def test_a_manifest_that_is_not_text_is_refused(photos: Path) -> None:
     (photos / "list.csv").write_bytes(b"image,label\n\xff\xfe,x\n")
 
     with pytest.raises(DataError, match="must be UTF-8 text"):

@@ -22,11 +22,11 @@ def test_every_class_keeps_its_share() -> None:
     splits = assign_splits(labels, classes=CLASSES, split=SplitSpec(val=0.2, confirm=0.1, test=0.25))
 
     for code in range(3):
-        found = shares(splits[labels == code])
-        assert found == pytest.approx({"train": 0.45, "val": 0.2, "confirm": 0.1, "test": 0.25}, abs=0.01)
+        class_shares = shares(splits[labels == code])
+        assert class_shares == pytest.approx({"train": 0.45, "val": 0.2, "confirm": 0.1, "test": 0.25}, abs=0.01)
 
 
-def test_the_seed_decides_and_nothing_else() -> None:
+def test_splits_depend_on_the_seed_alone() -> None:
     labels = np.repeat([0, 1], 50)
 
     def draw(seed: int) -> list[str]:
@@ -38,7 +38,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_the_rows_order_plays_no_part(grouped: bool) -> None:
+def test_the_order_of_rows_has_no_effect(grouped: bool) -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 3, 300)
     names = np.array([f"{row}.png" for row in range(300)])
@@ -46,10 +46,10 @@ def test_the_rows_order_plays_no_part(grouped: bool) -> None:
 
     def by_name(order: np.ndarray) -> dict[str, str]:
         kept = groups[order] if grouped else None
-        found = assign_splits(
+        splits = assign_splits(
             labels[order], classes=CLASSES, split=SplitSpec(), groups=kept, names=names[order].tolist()
         )
-        return dict(zip(names[order].tolist(), found.tolist(), strict=True))
+        return dict(zip(names[order].tolist(), splits.tolist(), strict=True))
 
     assert by_name(np.arange(300)) == by_name(random.permutation(300))
 
@@ -77,9 +77,9 @@ def test_four_images_of_a_class_always_suffice(counts: list[int], val: float, co
     fractions = {"train": 1 - val - confirm - test, "val": val, "confirm": confirm, "test": test}
     for code, count in enumerate(counts):
         for name, fraction in fractions.items():
-            found = np.sum(splits[labels == code] == name)
-            assert found == 0 if fraction == 0 else found >= 1
-            assert abs(found - count * fraction) <= 3
+            size = np.sum(splits[labels == code] == name)
+            assert size == 0 if fraction == 0 else size >= 1
+            assert abs(size - count * fraction) <= 3
 
 
 def test_a_class_that_is_too_small_is_named_with_what_it_needs() -> None:
@@ -126,7 +126,7 @@ def test_another_seed_groups_differently() -> None:
     assert len(drawn) == 3
 
 
-def test_too_few_groups_of_a_class() -> None:
+def test_too_few_groups_of_a_class_are_refused() -> None:
     groups = np.array(["a", "a", "b", "b", "c", "d", "e"] * 5)
     labels = np.array([1, 0, 1, 0, 0, 0, 0] * 5)
 
@@ -134,7 +134,7 @@ def test_too_few_groups_of_a_class() -> None:
         assign_splits(labels, classes=CLASSES[:2], split=SplitSpec(), groups=groups)
 
 
-def test_a_manifests_own_splits_must_serve() -> None:
+def test_unusable_splits_of_a_manifest_are_refused() -> None:
     labels = np.array([0, 1, 0, 1])
     groups = np.array(["a", "b", "c", "b"])
 

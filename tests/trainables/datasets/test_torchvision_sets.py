@@ -33,7 +33,7 @@ def photo(path: Path, number: int) -> None:
     Image.fromarray(NOISE[number].transpose(1, 2, 0)).save(path)
 
 
-def make_mnist(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
+def make_mnist(root: Path, _patch: pytest.MonkeyPatch, name: str) -> None:
     folder = root / name / "raw"
     folder.mkdir(parents=True)
     for part, rows in (("train", slice(0, TRAIN)), ("t10k", slice(TRAIN, None))):
@@ -61,7 +61,7 @@ def make_cifar(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
     patch.setattr(made, "meta", {"filename": file, "key": coarse[1], "md5": digest})
 
 
-def make_svhn(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
+def make_svhn(root: Path, patch: pytest.MonkeyPatch, _name: str) -> None:
     parts = {}
     for part, rows in (("train", slice(0, TRAIN)), ("test", slice(TRAIN, None))):
         file = root / f"{part}_32x32.mat"
@@ -71,7 +71,7 @@ def make_svhn(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
     patch.setattr(library.SVHN, "split_list", parts)
 
 
-def make_stl(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
+def make_stl(root: Path, patch: pytest.MonkeyPatch, _name: str) -> None:
     folder = root / library.STL10.base_folder
     folder.mkdir()
     lists = {}
@@ -87,12 +87,12 @@ def make_stl(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
     patch.setattr(library.STL10, "test_list", lists["test"])
 
 
-def make_eurosat(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
+def make_eurosat(root: Path, _patch: pytest.MonkeyPatch, _name: str) -> None:
     for number, label in enumerate(LABELS):
         photo(root / "eurosat" / "2750" / ("Forest", "River")[label] / f"{number}.jpg", number)
 
 
-def make_dtd(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
+def make_dtd(root: Path, _patch: pytest.MonkeyPatch, _name: str) -> None:
     folder = root / "dtd" / "dtd"
     (folder / "labels").mkdir(parents=True)
     lists: dict[str, list[str]] = {"train": [], "val": [], "test": []}
@@ -104,7 +104,7 @@ def make_dtd(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
         (folder / "labels" / f"{part}1.txt").write_text("\n".join(files))
 
 
-def make_food(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
+def make_food(root: Path, _patch: pytest.MonkeyPatch, _name: str) -> None:
     folder = root / "food-101"
     (folder / "meta").mkdir(parents=True)
     for part, rows in (("train", range(TRAIN)), ("test", range(TRAIN, TRAIN + TEST))):
@@ -116,7 +116,7 @@ def make_food(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
         (folder / "meta" / f"{part}.json").write_text(json.dumps(listed))
 
 
-def make_pets(root: Path, patch: pytest.MonkeyPatch, name: str) -> None:
+def make_pets(root: Path, _patch: pytest.MonkeyPatch, _name: str) -> None:
     folder = root / "oxford-iiit-pet"
     (folder / "annotations").mkdir(parents=True)
     for part, rows in (("trainval", range(TRAIN)), ("test", range(TRAIN, TRAIN + TEST))):
@@ -144,7 +144,7 @@ MAKERS: dict[str, Callable[[Path, pytest.MonkeyPatch, str], None]] = {
 
 
 @pytest.mark.parametrize("name", TORCHVISION_SETS)
-def test_a_set_is_read_from_torchvisions_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_is_read_from_torchvisions_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     MAKERS[name](tmp_path, monkeypatch, name)
 
     spec = DataSpec(source=f"torchvision:{name}", root=str(tmp_path), image_size=32)
@@ -162,7 +162,7 @@ def test_a_set_is_read_from_torchvisions_files(name: str, tmp_path: Path, monkey
         assert data.classes == ("cat", "ship")
 
 
-def test_without_files_and_internet_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_files_and_network_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise urllib.error.URLError("no route to host")
 
