@@ -25,8 +25,8 @@ class Import(NamedTuple):
 
 
 def _folders() -> list[Path]:
-    found = (folder for package in PACKAGES for folder in sorted((ROOT / package).iterdir()) if folder.is_dir())
-    return [folder for folder in found if any(folder.glob("*.py"))]
+    inits = (init for package in PACKAGES for init in sorted((ROOT / package).rglob("*/__init__.py")))
+    return [init.parent for init in inits if init.parent.parent != ROOT]
 
 
 FOLDERS = _folders()
@@ -56,7 +56,7 @@ def _imports_from_inside() -> Iterator[Import]:
                     yield from (Import(file, folder, node.module, alias.name) for alias in node.names)
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: f"{folder.parent.name}.{folder.name}")
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: ".".join(folder.relative_to(ROOT).parts))
 def test_a_folder_says_what_it_is_for_and_holds_one_room_of_modules(folder: Path) -> None:
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
     assert docstring, f"{folder}/__init__.py needs one sentence that says what is in the folder"

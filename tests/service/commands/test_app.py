@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
+
+from service.clocks import now_ms
+from service.commands.app import PANELS, report
+from service.errors import SweepNotFoundError
+from service.ledgers import Ledger
+from trainables.processes import ForkedError
 
 MELTPOINT = Path(sys.executable).with_name("meltpoint")
 
@@ -31,8 +40,9 @@ def meltpoint(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comp
 def test_help_lists_the_commands_and_imports_nothing_heavy(tmp_path: Path) -> None:
     told = meltpoint("--help", cwd=tmp_path)
     assert told.returncode == 0
-    for command in ("validate", "run", "ls", "status", "trials", "ui"):
-        assert command in told.stdout
+    for panel, commands in PANELS.items():
+        assert panel in told.stdout
+        assert all(f" {command.__name__} " in told.stdout for command in commands)
     code = (
         "import sys; sys.argv = ['meltpoint', '--help']\n"
         "from service.commands.app import main\n"
@@ -92,6 +102,46 @@ def test_a_home_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert told.stderr.splitlines() == [
         f"home {tmp_path}/file/home: cannot be written (Not a directory); choose another with --home or MELTPOINT_HOME"
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (SweepNotFoundError("no sweep x"), "no sweep x"),
+        (OSError(28, "No space left on device", "/data/a"), "/data/a: No space left on device"),
+        (
+            OperationalError("select 1", {}, Exception("database is locked")),
+            "the ledger cannot be read or written: database is locked",
+        ),
+        (ForkedError("the sender's process died"), "the sender's process died"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_that_a_user_can_act_on_is_one_plain_line(
+    error: Exception, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report(error) == 1
+    assert capsys.readouterr().err == f"{message}\n"
+
+
+def test_a_defect_is_called_one_and_says_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(KeyError("lr")) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "unexpected KeyError: 'lr'",
+        "this is a defect of Meltpoint; run again with --debug for the traceback",
+    ]
+
+
+def test_a_hint_names_the_typed_home_and_works_when_typed(tmp_path: Path) -> None:
+    folder = tmp_path / "my sweeps"
+    folder.mkdir()
+    told = meltpoint("init", "my sweeps/a b.yaml", cwd=tmp_path)
+    (hint,) = [line for line in told.stderr.splitlines() if line.startswith("next: meltpoint ")]
+    assert meltpoint(*shlex.split(hint)[2:], cwd=tmp_path).returncode == 0
+    with closing(Ledger.open_file(folder / "source.db", clock=now_ms)) as ledger:
+        ledger.backup(folder / "whole.zip")
+    told = meltpoint("restore", "my sweeps/whole.zip", "--home", "my sweeps/home", cwd=tmp_path)
+    assert told.stderr.splitlines()[-1] == "next: meltpoint ls --home 'my sweeps/home'"
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Listing sweeps, and the status and leaderboard of one, as records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.errors import SweepNotFoundError
+from service.ledgers import Ledger, SweepState
+from service.settings import Home
+from service.sweeps import get_status, list_sweeps, open_ledger, read_leaderboard
+from tests.service.sweeps.sweeps import add_sweep, add_trials
+
+
+def test_sweeps_are_listed_newest_first_with_their_best_value(ledger: Ledger) -> None:
+    older, newer = add_sweep(ledger, SweepState.RUNNING), add_sweep(ledger, SweepState.PAUSED)
+    add_trials(ledger, older, 0.5, 0.75, 0.25)
+    rows = [summary.as_json() for summary in list_sweeps(ledger)]
+    assert [(row["sweep_id"], row["state"], row["trials"], row["best_value"]) for row in rows] == [
+        (newer.id, "paused", 0, None),
+        (older.id, "running", 3, 0.75),
+    ]
+    assert [summary.sweep.id for summary in list_sweeps(ledger, limit=1)] == [newer.id]
+    assert [summary.sweep.id for summary in list_sweeps(ledger, states=[SweepState.RUNNING])] == [older.id]
+
+
+def test_the_status_counts_trials_messages_and_checkpoints(ledger: Ledger, home: Home) -> None:
+    sweep = add_sweep(ledger, SweepState.RUNNING)
+    best, _ = add_trials(ledger, sweep, 0.75, 0.5)
+    folder = home.sweep(sweep.id) / best
+    folder.mkdir(parents=True)
+    (folder / "epoch-1-abc.safetensors").write_bytes(b"12345")
+    status = get_status(ledger, home, "last")
+    assert (status.checkpoint_files, status.checkpoint_bytes) == (1, 5)
+    facts = status.as_json()
+    assert (facts["counts"]["completed"], facts["best"]["trial_id"]) == (2, best)
+    assert facts["unsent"] == ledger.outbox.count_unsent(sweep.id) > 0
+    assert facts["checkpoints"] == {"files": 1, "bytes": 5}
+    assert read_leaderboard(ledger, "cells").trials[0].id == best
+
+
+def test_a_home_without_a_ledger_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(SweepNotFoundError, match="no sweeps yet in"), open_ledger(Home(tmp_path / "new")):
+        pass
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_sweep_whose_driver_has_ended_is_interrupted_when_the_ledger_is_opened(ledger: Ledger, home: Home) -> None:
+    sweep = add_sweep(ledger, SweepState.RUNNING)
+    with open_ledger(home) as opened:
+        assert get_status(opened, home, sweep.id).sweep.state is SweepState.INTERRUPTED

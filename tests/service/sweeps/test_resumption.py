@@ -1,0 +1,85 @@
+"""Resuming a sweep: what may change, and when there is nothing to resume."""
+
+from __future__ import annotations
+
+import pytest
+
+from search_spaces import SpecError
+from service.errors import SweepNotFoundError, UsageError
+from service.ledgers import Ledger, SweepState
+from service.sweeps import change_spec, prepare_resume
+from tests.service.sweeps.sweeps import add_sweep, add_trials
+
+
+@pytest.mark.parametrize("state", [SweepState.PAUSED, SweepState.INTERRUPTED])
+def test_a_sweep_at_rest_is_resumed_with_its_own_spec(ledger: Ledger, state: SweepState) -> None:
+    sweep = add_sweep(ledger, state)
+    resumed, spec = prepare_resume(ledger, "cells")
+    assert (resumed, spec.text) == (sweep, sweep.spec_text)
+
+
+def test_budget_resources_and_the_models_name_may_change(ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.PAUSED)
+    changed = change_spec(sweep, ["budget.trials=8", "budget.wall=1h", "resources.cpu=2", "register.model=other"])
+    assert (changed.budget.trials, changed.budget.wall, changed.resources.cpu) == (8, 3600, 2)
+    assert changed.registration is not None
+    assert changed.registration.model == "other"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key"),
+    [
+        ("budget.epochs=9", "budget.epochs"),
+        ("space.batch_size=32", "space"),
+        ("search.seed=1", "search"),
+        ("data.image_size=32", "data"),
+        ("metric={name: val/loss, goal: minimize}", "metric"),
+    ],
+)
+def test_settings_with_which_trials_began_may_not_change(ledger: Ledger, assignment: str, key: str) -> None:
+    sweep = add_sweep(ledger, SweepState.PAUSED)
+    with pytest.raises(UsageError, match=rf"^{key} cannot change when {sweep.id} is resumed"):
+        change_spec(sweep, [assignment])
+
+
+def test_a_wrong_assignment_is_named(ledger: Ledger) -> None:
+    add_sweep(ledger, SweepState.PAUSED)
+    with pytest.raises(SpecError, match=r"--set budget.trils=64: unknown key"):
+        prepare_resume(ledger, "cells", ["budget.trils=64"])
+
+
+def test_a_finished_sweep_needs_a_larger_budget_and_the_hint_gives_one(ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.RUNNING)
+    add_trials(ledger, sweep, 0.5, 0.75)
+    ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
+    with pytest.raises(UsageError, match="is completed and has run all of its trials") as refusal:
+        prepare_resume(ledger, sweep.id)
+    command = str(refusal.value).partition("meltpoint ")[2].split()
+    assert command[:3] == ["resume", sweep.id, "--set"]
+    assert prepare_resume(ledger, sweep.id, command[3:])[1].budget.trials == 4
+
+
+def test_a_finished_list_of_points_has_no_hint_that_would_fail(ledger: Ledger) -> None:
+    text = "name: cells\ndata: {source: digits}\nsearch: {algorithm: points, points: [{batch_size: 8}]}\n"
+    sweep = add_sweep(ledger, SweepState.RUNNING, text=text)
+    add_trials(ledger, sweep, 0.5)
+    ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
+    with pytest.raises(UsageError, match=r"has run all of its trials \(1\)$"):
+        prepare_resume(ledger, sweep.id)
+
+
+def test_a_sweep_that_failed_too_often_is_resumed_if_more_may_fail(ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.RUNNING)
+    add_trials(ledger, sweep, 0.5, 0.75)
+    ledger.sweeps.move(sweep.id, SweepState.FAILED)
+    assert prepare_resume(ledger, sweep.id, ["budget.max_failed=9"])[1].budget.max_failed == 9
+
+
+def test_running_cancelled_and_unknown_sweeps_are_refused(ledger: Ledger) -> None:
+    running, cancelled = add_sweep(ledger, SweepState.RUNNING), add_sweep(ledger, SweepState.CANCELLED)
+    with pytest.raises(UsageError, match="is running: there is nothing to resume"):
+        prepare_resume(ledger, running.id)
+    with pytest.raises(UsageError, match="is cancelled and cannot be resumed; start a new sweep with: meltpoint run"):
+        prepare_resume(ledger, cancelled.id)
+    with pytest.raises(SweepNotFoundError):
+        prepare_resume(ledger, "another")
