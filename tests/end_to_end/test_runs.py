@@ -238,7 +238,7 @@ def test_trials_told_of_together_have_one_run_each_although_the_ledger_noted_non
     start, *begun = ledger.outbox.unsent(sweep.id)
     tracker.deliver([start])
     with monkeypatch.context() as failing:
-        failing.setattr(ledger, "note_runs", lambda shown: 1 / 0)
+        failing.setattr(ledger.trials, "note_runs", lambda _runs: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tracker.deliver(begun)
     for message in begun:
