@@ -68,7 +68,7 @@ def setting(line: str) -> Make:
 
 def table(arguments: str) -> str:
     return (
-        "from trainables.datasets.sources import ImageTable\n"
+        "from trainables.datasets import ImageTable\n"
         "images = [np.full((8, 8), n, np.uint8) for n in range(10)]\n"
         f"def load(folder): return ImageTable(name='t', images=images, {arguments})"
     )

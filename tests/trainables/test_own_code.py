@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from search_spaces import DataSpec, Recipe, load_spec
 from search_spaces.extensions import count_stages_by
@@ -23,6 +25,7 @@ from trainables.trials import TrialPlan
 from trainables.trials.trial import TrialTraining
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_code" / "stripes.yaml"
+PAGE = Path(__file__).parents[2] / "docs" / "own-code.md"
 
 
 def test_the_example_trains_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +81,7 @@ def test_an_own_augmentation_changes_the_training(write: Write, tiny: PreparedDa
 
 def test_own_data_sets_give_pairs_or_a_table(write: Write, tiny_folder: Path, tmp_path: Path) -> None:
     name = write(
-        "from trainables.datasets.tables import ImageTable\n"
+        "from trainables.datasets import ImageTable\n"
         "def paths(folder):\n    files = sorted(folder.rglob('*.png'))\n"
         "    return [(file.relative_to(folder), file.parent.name) for file in files]\n"
         "def numbers(folder):\n    return [(np.full((4, 4), 40 * n, np.uint8), n % 2) for n in range(6)]\n"
@@ -90,6 +93,23 @@ def test_own_data_sets_give_pairs_or_a_table(write: Write, tiny_folder: Path, tm
     assert (paths.names, list(paths.images), paths.classes) == (folder.names, list(folder.images), folder.classes)
     assert load_table(f"{name}:numbers", base_dir=tmp_path).classes == ("0", "1")
     assert load_table(f"{name}:table", base_dir=tmp_path).name == "t"
+
+
+def test_the_image_table_in_the_documentation_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (code,) = (block for block in blocks if "ImageTable" in block)
+    (tmp_path / "documented_cells.py").write_text(code)
+    for number in range(8):
+        label = ("good", "bad")[number % 2]
+        Image.new("L", (4, 4), 30 * number).save(tmp_path / f"plant{number // 2}_{number:04d}_{label}.png")
+
+    table = load_table("documented_cells:cells", base_dir=tmp_path)
+
+    assert table.classes == ("good", "bad")
+    assert table.labels.tolist() == [0, 1] * 4
+    assert table.groups is not None
+    assert table.groups.tolist() == [f"plant{number // 2}" for number in range(8)]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX, load_torchv
 from trainables.errors import DataError
 from trainables.own_code import importable_from
 
-__all__ = ["DATASETS", "DatasetInfo", "ImageTable", "load_table"]
+__all__ = ["DATASETS", "DatasetInfo", "load_table"]
 
 
 @dataclass(frozen=True, kw_only=True)
