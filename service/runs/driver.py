@@ -239,7 +239,7 @@ class Driver:
         return last_error
 
     def _plan_trial(self, trial: Trial) -> TrialPlan:
-        images = self.images.of[trial.recipe["backbone"]]
+        images = self.images.by_backbone[trial.recipe["backbone"]]
         return TrialPlan(
             recipe=trial.recipe,
             seed=trial.seed,

@@ -1,4 +1,4 @@
-"""The prepared images of a sweep, by where they lie."""
+"""The prepared images of a sweep, by their folders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ImageSet", "ImageSets"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """The folder of decoded images, and the key of their split."""
+    """A folder of decoded images, and the key of their split."""
 
     folder: str
     split_key: str
@@ -20,16 +20,16 @@ class ImageSet:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSets:
-    """For each backbone of a sweep, the images as it wants them.
+    """The images of a sweep, for each backbone at the size and with the resizing that it needs.
 
     summary: JSON-able, see `summarize`; skipped: (name, reason) of the images that could not be read.
     """
 
-    of: dict[str, ImageSet]
+    by_backbone: dict[str, ImageSet]
     summary: Json
     skipped: tuple[tuple[str, str], ...]
 
     @property
     def stores(self) -> list[str]:
-        """The names of their folders, sorted."""
-        return sorted({Path(each.folder).name for each in self.of.values()})
+        """Return the names of the images' folders, sorted."""
+        return sorted({Path(images.folder).name for images in self.by_backbone.values()})

@@ -1,4 +1,4 @@
-"""Which checkpoints of a sweep stay on disk."""
+"""Checkpoints that stay on disk when a sweep's trials have finished."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from service.ledgers import Trial, TrialState
 __all__ = ["KEPT", "KeptCheckpoints", "space_taken"]
 
 KEPT = 10
-"""Of so many trials the best epoch's checkpoint stays once they have finished."""
+"""The number of best finished trials whose best epoch's checkpoint stays."""
 
 _FILES = "epoch-*.safetensors"
 
 
 class KeptCheckpoints:
-    """Deletes what no one will read: of finished trials all but the best epoch's, and that too unless among the best.
+    """Deletes checkpoints that nobody will read: all but the best epoch's of the best finished trials.
 
-    folder: the sweep's, with one folder for each trial. ended: the trials that had finished before.
+    folder: of the sweep, with a folder for each trial. ended: trials that have finished before.
     """
 
     def __init__(self, folder: Path, *, goal: Goal, ended: Iterable[Trial] = ()) -> None:
@@ -29,7 +29,7 @@ class KeptCheckpoints:
             self.add(trial)
 
     def add(self, trial: Trial) -> None:
-        """A trial has finished."""
+        """Take a trial that has finished, and delete what need not stay."""
         if trial.state is TrialState.FAILED or trial.best_value is None or trial.checkpoint is None:
             self._clear(trial, None)
             return
@@ -50,7 +50,7 @@ class KeptCheckpoints:
 
 
 def space_taken(folder: Path) -> tuple[int, int]:
-    """Number and bytes of a sweep's checkpoints."""
+    """Return number and bytes of a sweep's checkpoints."""
     sizes = []
     for file in folder.glob(f"*/{_FILES}"):
         try:

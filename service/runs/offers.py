@@ -51,7 +51,7 @@ class Offers:
         Raises:
             MeltpointError, OSError: the model cannot be made again from its checkpoint, or gives no finite values.
         """
-        outbox, images = self._ledger.outbox, self._images.of[best.recipe["backbone"]]
+        outbox, images = self._ledger.outbox, self._images.by_backbone[best.recipe["backbone"]]
         if outbox.has_message(MessageKind.CANDIDATE, trial_id=best.id):
             return
         payload = {"data": images.folder, "split_key": images.split_key, "code": str(self._spec.folder)}

@@ -66,7 +66,7 @@ class TorchHelper:
         )
         sets = {name: ImageSet(folder=str(d.folder), split_key=d.split_key) for name, d in self._data.items()}
         skipped = next(iter(self._data.values())).skipped
-        return ImageSets(of=sets, summary=summarize_data(self._data.values()), skipped=skipped)
+        return ImageSets(by_backbone=sets, summary=summarize_data(self._data.values()), skipped=skipped)
 
     def load(self, best: Trial, sharing: Json) -> None:
         """Make the model of a trial as its best epoch left it. Raises CheckpointError."""

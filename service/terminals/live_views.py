@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from service.ledgers import Trial
 from service.runs.snapshots import Snapshot
+from service.terminals.recipes import recipe_summary
 
 LINE_SECONDS = 10.0
 
@@ -74,27 +74,18 @@ def render(snapshot: Snapshot) -> RenderableType:
     head.add_row(bar, f"{snapshot.finished}/{snapshot.planned} trials", clock_time(snapshot.elapsed), left)
     lines: list[RenderableType] = [head, Text(f"{counts}    {snapshot.rate:.2f} epochs/s", style="dim")]
     if snapshot.best is not None:
-        text = f"best {snapshot.metric} {snapshot.best.best_value:.4f}  {describe(snapshot.best)}"
+        text = f"best {snapshot.metric} {snapshot.best.best_value:.4f}  {recipe_summary(snapshot.best.recipe)}"
         lines.append(Text(text, style="green"))
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for column in ("running", "epoch", snapshot.metric, "recipe"):
         table.add_column(column)
     for trial in snapshot.running:
         value = "" if trial.best_value is None else f"{trial.best_value:.4f}"
-        table.add_row(trial.id, f"{trial.epochs}/{snapshot.epochs_each}", value, describe(trial))
+        table.add_row(trial.id, f"{trial.epochs}/{snapshot.epochs_each}", value, recipe_summary(trial.recipe))
     lines.append(table)
     if snapshot.closing:
         lines.append(Text(f"ending: {snapshot.closing}", style="yellow"))
     return Group(*lines)
-
-
-def describe(trial: Trial) -> str:
-    """Return a trial's recipe in a few words."""
-    r = trial.recipe
-    return (
-        f"freeze {r['freeze_depth']}, {r['optimizer.name']} lr {r['optimizer.lr']:.2g}, "
-        f"dropout {r['dropout.rate']:.2g}, {r['augment.policy']}"
-    )
 
 
 def clock_time(seconds: float) -> str:

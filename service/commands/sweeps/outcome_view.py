@@ -10,6 +10,7 @@ from service.ledgers import SweepState, Trial
 from service.reports import Leaderboard
 from service.runs.outcomes import Outcome
 from service.terminals import brief, home_option, print_data, print_next, print_table
+from service.terminals.recipes import recipe_lines
 
 TOP = 10
 
@@ -50,7 +51,7 @@ def _best(board: Leaderboard, best: Trial) -> list[str]:
     test = metrics.get(Metric(board.sweep.metric).on("test"))
     on_test = "" if test is None else f", {test:.4f} on the test images"
     lines = [f"best trial {best.id}: {board.sweep.metric} {best.best_value:.4f} in epoch {best.best_epoch}{on_test}"]
-    return lines + [f"  {name}: {value}" for name, value in best.recipe.items()]
+    return lines + [f"  {name}: {text}" for name, text in recipe_lines(best.recipe)]
 
 
 def _places(outcome: Outcome) -> list[str]:

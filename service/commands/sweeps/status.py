@@ -9,6 +9,7 @@ from search_spaces.documents import format_size
 from service.formats import Format, counted
 from service.settings import Home
 from service.terminals import HomeFlag, Output, SweepRef, print_data, print_next, print_table
+from service.terminals.recipes import recipe_lines
 
 if TYPE_CHECKING:
     from service.ledgers import Sweep
@@ -41,7 +42,7 @@ def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
     yield from (("failed", line) for line in board.failures())
     if board.best is not None:
         yield "best", f"{board.best.id}  {sweep.metric} {board.best.best_value:.4f}"
-        yield from ((f"  {name}", str(value)) for name, value in board.best.recipe.items())
+        yield from ((f"  {name}", text) for name, text in recipe_lines(board.best.recipe))
     yield from _data_lines(sweep)
     if sweep.registered:
         yield "registered", sweep.registered["uri"]

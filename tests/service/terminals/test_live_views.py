@@ -19,6 +19,7 @@ def trial(number: int, *, epochs: int, best: float | None) -> Trial:
         number=number,
         point={},
         recipe={
+            "backbone": "timm/tf_efficientnet_lite0",
             "freeze_depth": 8,
             "optimizer.name": "adamw",
             "optimizer.lr": 3e-4,
@@ -65,7 +66,7 @@ def test_it_shows_counts_rate_best_and_what_runs() -> None:
     text = shown(snapshot())
     for part in ("6/16 trials", "completed 3", "pruned 3", "running 2", "0.20 epochs/s", "0.8765", "s-1-0007", "2/5"):
         assert part in text
-    assert "freeze 8, adamw lr 0.0003, dropout 0.25, flip" in text
+    assert "freeze -1, adamw lr 0.0003, dropout 0.25, flip" in text
 
 
 def test_the_time_left_follows_from_the_epochs_of_finished_trials() -> None:
