@@ -1,10 +1,10 @@
-"""The best trial's model: rebuilt from its checkpoint, exported as pt2, registered under the alias `candidate`."""
+"""Candidates: a trial's model, exported as pt2, logged to MLflow and registered under the alias `candidate`."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,11 +17,14 @@ from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import Schema, TensorSpec
 
+from search_spaces import Metric
 from service.ledgers import Json, Sweep, Trial
 from service.models.rebuilt import best_model
 from trainables.classifiers import export_module
 from trainables.own_code import importable_from
 from trainables.stores.prepared import PreparedData
+
+__all__ = ["CANDIDATE", "log_candidate", "log_model"]
 
 CANDIDATE = "candidate"
 EXAMPLE_SIZE = 32
@@ -29,31 +32,57 @@ EXAMPLE_SIZE = 32
 
 SERVING_PACKAGES = ("torch", "numpy", "mlflow")
 
+_OF_OUR_CHECKOUT = "mlflow.source.git."
+_NOT_IN_NAMES = str.maketrans(dict.fromkeys("/:.%\"'", "-"))
+
 
 def log_model(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json, tracking_uri: str) -> str:
-    """Log the model to its trial's run, once: the model that is there already is left as it is. Returns its id."""
-    found = _logged(client, sweep, trial)
-    if found is not None:
-        return found
+    """Log the model to its trial's run unless it is there already; return its id.
+
+    The recipe and the readings of the best epoch are linked to the model.
+
+    Raises:
+        CheckpointError: the trial's checkpoint is gone or damaged.
+        MlflowException: MLflow does not take the model.
+    """
+    logged = _logged_model(client, sweep, trial)
+    if logged is not None:
+        return logged
     importable_from(Path(payload["code"]))
     data = PreparedData.open(Path(payload["data"]), payload["split_key"])
     with _tracking_to(tracking_uri):
-        return _log(sweep, trial, data)
+        return _log(client, sweep, trial, data)
 
 
-def log_candidate(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json, tracking_uri: str) -> Json:
-    """Register the model, logged if need be, once: a version that carries this trial's tag is left as it is."""
-    name = str(sweep.settings["register.model"])
+def log_candidate(
+    client: MlflowClient,
+    *,
+    sweep: Sweep,
+    trial: Trial,
+    model_id: str,
+    test: Mapping[str, float | None],
+    tracking_uri: str,
+) -> Json:
+    """Register a logged model and give it the alias `candidate`; a version that is there already is kept.
+
+    test: readings on the test images, by measure.
+    Returns the registered name, version, alias and URI.
+    """
+    name = _registered_name(sweep)
     version = _version_of(client, name, trial)
     if version is None:
-        model_id = log_model(client, sweep=sweep, trial=trial, payload=payload, tracking_uri=tracking_uri)
+        description = _description(sweep, trial, test)
         with _tracking_to(tracking_uri):
-            version = _register(client, name, model_id, trial)
+            version = _register(client, name, model_id, trial, description)
     client.set_registered_model_alias(name, CANDIDATE, version)
     return {"model": name, "version": version, "alias": CANDIDATE, "uri": f"models:/{name}@{CANDIDATE}"}
 
 
-def _register(client: MlflowClient, name: str, model_id: str, trial: Trial) -> str:
+def _registered_name(sweep: Sweep) -> str:
+    return str(sweep.settings["register.model"])
+
+
+def _register(client: MlflowClient, name: str, model_id: str, trial: Trial, description: str) -> str:
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -64,39 +93,78 @@ def _register(client: MlflowClient, name: str, model_id: str, trial: Trial) -> s
         "meltpoint.sweep_id": trial.sweep_id,
         "meltpoint.identity": trial.identity,
     }
-    made = client.create_model_version(
-        name, source=f"models:/{model_id}", run_id=trial.mlflow_run_id, model_id=model_id, tags=tags
+    version = client.create_model_version(
+        name,
+        source=f"models:/{model_id}",
+        run_id=trial.mlflow_run_id,
+        model_id=model_id,
+        tags=tags,
+        description=description,
     )
-    return str(made.version)
+    return str(version.version)
+
+
+def _description(sweep: Sweep, trial: Trial, test: Mapping[str, float | None]) -> str:
+    """Return the version's description in Markdown: how it was chosen, its scores, its recipe, how to load it."""
+    metric = Metric(sweep.metric)
+    on_test = test.get(metric.measure)
+    scores = [f"{metric} {_number(trial.best_value)} in epoch {trial.best_epoch}"]
+    if on_test is not None:
+        scores.append(f"{metric.on('test')} {_number(on_test)}")
+    rows = [f"| {name} | {value} |" for name, value in trial.recipe.items()]
+    name = _registered_name(sweep)
+    return "\n".join(
+        [
+            f"**Unconfirmed candidate**: the best trial of sweep {sweep.id} ({sweep.name}), {trial.id}.",
+            "The best of many trials is likely to be better here than on new images.",
+            "",
+            f"Scores: {', '.join(scores)}.",
+            f"Images: {sweep.data['name']}, {sweep.data['image_size']} px; {len(sweep.data['classes'])} classes.",
+            "",
+            f'```python\nmodel = mlflow.pyfunc.load_model("models:/{name}@{CANDIDATE}")\n'
+            "model.predict(photos)  # uint8 pixels, images x height x width x 3; gives probabilities by class\n```",
+            "",
+            "| hyperparameter | value |",
+            "| --- | --- |",
+            *rows,
+        ]
+    )
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4f}"
 
 
 def _version_of(client: MlflowClient, name: str, trial: Trial) -> str | None:
-    """The version that this trial's model became already."""
-    found = client.search_model_versions(f"run_id = '{trial.mlflow_run_id}'")
-    return next((str(version.version) for version in found if version.name == name), None)
+    """Return the version that this trial's model is already."""
+    versions = client.search_model_versions(f"run_id = '{trial.mlflow_run_id}'")
+    return next((str(version.version) for version in versions if version.name == name), None)
 
 
-def _logged(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:
-    """The model that this trial's run has already, whole."""
+def _logged_model(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:
+    """Return the id of the whole model that this trial's run has already."""
     assert sweep.mlflow is not None, sweep
     query = f"source_run_id = '{trial.mlflow_run_id}'"
-    found = client.search_logged_models([sweep.mlflow["experiment_id"]], filter_string=query)
-    return next((str(model.model_id) for model in found if model.status == LoggedModelStatus.READY), None)
+    models = client.search_logged_models([sweep.mlflow["experiment_id"]], filter_string=query)
+    return next((str(model.model_id) for model in models if model.status == LoggedModelStatus.READY), None)
 
 
 class _Flavor:
-    """MLflow's own for torch. Through `Model.log` its check of the example, which loads the model again, can be left
-    out: that every backbone's export gives what the model gave is known before a sweep begins.
+    """MLflow's flavour for torch, without the check of the example, which would load the model again.
+
+    That check is not needed: before a sweep begins, every backbone's export is known to give what the model gives.
     """
 
     __name__ = mlflow.pytorch.__name__
 
     @staticmethod
-    def save_model(path: str, mlflow_model: Model, *, validate_serving_input: bool, **told: object) -> None:
-        mlflow.pytorch.save_model(path=path, mlflow_model=mlflow_model, **told)
+    def save_model(path: str, mlflow_model: Model, *, validate_serving_input: bool, **options: object) -> None:
+        """Save the model; `Model.log` passes `validate_serving_input` on, which the flavour does not take."""
+        assert not validate_serving_input
+        mlflow.pytorch.save_model(path=path, mlflow_model=mlflow_model, **options)
 
 
-def _log(sweep: Sweep, trial: Trial, data: PreparedData) -> str:
+def _log(client: MlflowClient, sweep: Sweep, trial: Trial, data: PreparedData) -> str:
     size = int(data.images.shape[1])
     module = export_module(best_model(trial, data), size, data.interpolation)
     step = max(1, size // EXAMPLE_SIZE)
@@ -109,13 +177,15 @@ def _log(sweep: Sweep, trial: Trial, data: PreparedData) -> str:
         model: ModelInfo = Model.log(
             None,
             _Flavor(),
-            name="model",
+            name=_registered_name(sweep).translate(_NOT_IN_NAMES),
+            step=trial.best_epoch or 0,  # MLflow links the run's metrics of this step to the model
+            tags={"mlflow.source.name": Path(sweep.spec_file).name, "meltpoint.trial_id": trial.id},
             pytorch_model=module,
             validate_serving_input=False,
             input_example=example,
             signature=signature,
             serialization_format="pt2",
-            pip_requirements=[f"{p}=={importlib.metadata.version(p)}" for p in SERVING_PACKAGES],
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in SERVING_PACKAGES],
             metadata={
                 "classes": list(data.classes),
                 "image_size": size,
@@ -124,12 +194,16 @@ def _log(sweep: Sweep, trial: Trial, data: PreparedData) -> str:
                 "sweep": sweep.id,
             },
         )
-    return str(model.model_id)
+    model_id = str(model.model_id)
+    for tag in client.get_logged_model(model_id).tags:
+        if tag.startswith(_OF_OUR_CHECKOUT):
+            client.delete_logged_model_tag(model_id, tag)
+    return model_id
 
 
 @contextmanager
 def _tracking_to(uri: str) -> Iterator[None]:
-    """MLflow's models are logged and found where the whole process tracks to; it forgets that again."""
+    """Let `mlflow` track to `uri` while entered: it logs and finds models where the whole process tracks to."""
     before = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     try:

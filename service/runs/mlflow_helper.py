@@ -61,7 +61,6 @@ class _Behind:
     def __init__(self, deliverer: Deliverer, sweep_id: str) -> None:
         self._deliverer, self._sweep_id = deliverer, sweep_id
         self._begun = False
-        self.trials_at_once = deliverer.trials_at_once
 
     def deliver(self, messages: Sequence[Message]) -> None:
         self._deliverer.deliver(messages)

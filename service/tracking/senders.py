@@ -1,4 +1,4 @@
-"""Carries the outbox to MLflow beside the sweep, never inside it."""
+"""Sends the outbox to MLflow beside the sweep, so that training never waits for MLflow."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Protocol
 from service.file_locks import try_lock
 from service.ledgers import Ledger, Message
 
+__all__ = ["Deliverer", "Sender"]
+
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
@@ -20,28 +22,28 @@ LONGEST_PAUSE_SECONDS = 30.0
 GIVE_UP_SECONDS = 15.0
 LONGEST_DELIVERY_SECONDS = 30.0
 
-TOGETHER_SECONDS = 1.0
-"""For which what is new of a trial under way waits for more of it: a short trial is then told of once."""
+GATHER_SECONDS = 1.0
+"""Time for which messages of a running trial wait for more: a short trial is then written in one delivery."""
 
 
 class Deliverer(Protocol):
-    trials_at_once: int
-    """How many trials' messages it takes in one delivery."""
+    """Passes messages on, such as to MLflow."""
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Pass on messages of trials, those of each in order, or one of another kind.
+        """Pass on all messages of one trial, in order, or a single message of another kind.
 
-        Where this raises, all of them will come again, each trial's by themselves.
+        If this raises, the same messages come again later.
         """
 
 
 class Sender:
-    """A thread that delivers messages in order: a sweep's own, and first those that ended sweeps left behind.
+    """Delivers messages in order, in a thread: a sweep's own, and before them those that ended sweeps have left.
 
-    Ownership: borrows the ledger; makes its deliverer inside the thread, since that may be slow. What waits for one
-    trial is delivered together. A message that is not taken holds up the other ones of its trial (or of the whole
-    sweep, if it is the sweep's start) and no others; it is tried again after a pause that doubles up to
-    `LONGEST_PAUSE_SECONDS`. Training never waits for it. What is new of a trial under way waits a moment for more.
+    What waits of one trial is delivered at once. A message that is not taken delays the others of its stream (or of
+    the whole sweep, if it is the sweep's start) and no others; it is tried again after a pause that doubles up to
+    `LONGEST_PAUSE_SECONDS`.
+
+    Ownership: borrows the ledger; makes its deliverer inside the thread, since that may take seconds.
     """
 
     def __init__(
@@ -55,19 +57,20 @@ class Sender:
         self._finishing = threading.Event()
         self._closed = threading.Event()
         self._last_taken = time.monotonic()
-        self._waiting: dict[str, float] = {}
-        """Since when there is something new of a trial, by its lane."""
+        self._gathering: dict[str, float] = {}
+        """Time of the first message that waits, by stream."""
         self._thread = threading.Thread(target=self._work, name="mlflow-sender", daemon=True)
         self.last_error: str | None = None
 
     def start(self) -> Sender:
+        """Start the thread."""
         self._thread.start()
         return self
 
     def finish(self, patience: float) -> int:
-        """Deliver what is left; returns how many of the sweep's messages still wait.
+        """Deliver what is left; return how many of the sweep's messages are unsent.
 
-        Ends when nothing has been taken for `patience` seconds, or for `GIVE_UP_SECONDS` of them after an error.
+        Give up once nothing was taken for `patience` seconds, or for `GIVE_UP_SECONDS` of them after an error.
         """
         self._last_taken = time.monotonic()
         self._finishing.set()
@@ -77,15 +80,15 @@ class Sender:
             if time.monotonic() - self._last_taken >= longest:
                 break
         self._closed.set()
-        self._thread.join(LONGEST_DELIVERY_SECONDS)  # a process that ends under a delivery may crash in torch
+        self._thread.join(LONGEST_DELIVERY_SECONDS)  # a process that ends during a delivery may crash in torch
         return self._ledger.outbox.count_unsent(self._sweep_id)
 
     def _work(self) -> None:
         pause = POLL_SECONDS
-        self._tried(self._deliver_backlog)  # what is left behind may wait; this sweep's messages go on
+        self._try(self._deliver_backlog)  # the sweep's own messages do not wait for a backlog that is not taken
         while not self._closed.is_set():
             last = self._finishing.is_set()
-            if self._tried(lambda: self._deliver_all(self._sweep_id)):
+            if self._try(lambda: self._deliver_sweep(self._sweep_id)):
                 self.last_error = None
                 if last:
                     return
@@ -94,8 +97,8 @@ class Sender:
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             (self._closed if last else self._finishing).wait(min(pause, 2.0) if last else pause)
 
-    def _tried(self, delivery: Callable[[], bool | None]) -> bool:
-        """Whether all was delivered; a ledger that cannot be written, say, is tried again as MLflow is."""
+    def _try(self, delivery: Callable[[], bool | None]) -> bool:
+        """Return whether all was delivered; an error of the ledger is tried again as one of MLflow is."""
         try:
             return bool(delivery())
         except Exception as error:
@@ -105,77 +108,64 @@ class Sender:
     def _deliver_backlog(self) -> None:
         with try_lock(self._backlog_lock) as ours:
             for sweep_id in self._ledger.outbox.sweeps_with_unsent() if ours else ():
-                self._deliver_all(sweep_id)
+                self._deliver_sweep(sweep_id)
 
-    def _deliver_all(self, sweep_id: str) -> bool:
-        """Deliver what waits, passing over the lanes in which something was not taken; True unless there are any."""
-        blocked: set[str | None] = set()
-        waiting = self._ledger.outbox.unsent(sweep_id)
-        latest_of_sweep = max((message.id for message in waiting if not message.is_about_trial), default=0)
-        for lanes in _together(waiting):
-            ready = [
-                lane
-                for lane in lanes
-                if lane[0].stream not in blocked and not (lane[0].id > latest_of_sweep and self._more_may_come(lane))
-            ]
-            alone = 0
-            while ready:
-                if self._closed.is_set():
+    def _deliver_sweep(self, sweep_id: str) -> bool:
+        """Deliver what waits, leaving out streams in which a message was not taken; return whether there are none."""
+        blocked: set[str] = set()
+        unsent = self._ledger.outbox.unsent(sweep_id)
+        latest_of_sweep = max((message.id for message in unsent if not message.is_about_trial), default=0)
+        for messages in _deliveries(unsent):
+            first = messages[0]
+            if first.stream in blocked or (first.id > latest_of_sweep and self._more_may_come(messages)):
+                continue
+            if self._closed.is_set():
+                return False
+            if not self._deliver(messages):
+                if first.starts_sweep or self._deliverer is None:
                     return False
-                few = ready[: 1 if alone or self._deliverer is None else self._deliverer.trials_at_once]
-                if not self._delivered(few):
-                    if len(few) > 1:
-                        alone = len(few)
-                        continue
-                    if few[0][0].starts_sweep or self._deliverer is None:
-                        return False
-                    blocked.add(few[0][0].stream)
-                ready, alone = ready[len(few) :], max(0, alone - 1)
+                blocked.add(first.stream)
         return not blocked
 
-    def _delivered(self, lanes: Sequence[list[Message]]) -> bool:
-        """Whether they were taken, all of them together; what one lane alone lacks is noted."""
-        messages = [message for lane in lanes for message in lane]
+    def _deliver(self, messages: Sequence[Message]) -> bool:
+        """Return whether the messages were taken; note the reason if not."""
         ids = [message.id for message in messages]
         try:
             self._deliverer = self._deliverer or self._make()
             self._deliverer.deliver(messages)
         except Exception as error:  # whatever MLflow or the network raises, the messages wait
             self._note(error)
-            if len(lanes) == 1:
-                self._ledger.outbox.note_failure(*ids, error=self.last_error or "")
+            self._ledger.outbox.note_failure(*ids, error=self.last_error or "")
             return False
         self._ledger.outbox.mark_sent(*ids)
-        for lane in lanes:
-            self._waiting.pop(lane[0].stream, None)
+        self._gathering.pop(messages[0].stream, None)
         self._last_taken = time.monotonic()
         return True
 
     def _more_may_come(self, messages: Sequence[Message]) -> bool:
-        """Whether they are of a trial under way that had nothing to tell until a moment ago."""
+        """Return whether the messages are of a running trial and have not waited for long."""
         ours = messages[0].sweep_id == self._sweep_id and not self._finishing.is_set()
-        if not ours or any(of.ends_trial for of in messages):
+        if not ours or any(message.ends_trial for message in messages):
             return False
-        since = self._waiting.setdefault(messages[0].stream, time.monotonic())
-        return time.monotonic() - since < TOGETHER_SECONDS
+        since = self._gathering.setdefault(messages[0].stream, time.monotonic())
+        return time.monotonic() - since < GATHER_SECONDS
 
     def _note(self, error: Exception) -> None:
         self.last_error = f"{type(error).__name__}: {error}"
         log.info("MLflow did not take a message, or the ledger did not note it", exc_info=True)
 
 
-def _together(messages: Iterable[Message]) -> Iterator[list[list[Message]]]:
-    """Each trial's messages between two of the sweep's own as one list; the sweep's own and candidates alone."""
-    for of_trials, group in groupby(messages, key=lambda message: message.is_about_trial):
-        if of_trials:
-            yield by_stream(group)
+def _deliveries(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """Yield each trial's messages between two of the sweep's own as one list, and every other message alone."""
+    for about_trials, group in groupby(messages, key=lambda message: message.is_about_trial):
+        if about_trials:
+            yield from _by_stream(group)
         else:
-            yield from ([[message]] for message in group)
+            yield from ([message] for message in group)
 
 
-def by_stream(messages: Iterable[Message]) -> list[list[Message]]:
-    """The messages of each trial, in order; trials in the order of their first ones."""
-    lanes: dict[str | None, list[Message]] = {}
+def _by_stream(messages: Iterable[Message]) -> list[list[Message]]:
+    streams: dict[str, list[Message]] = {}
     for message in messages:
-        lanes.setdefault(message.stream, []).append(message)
-    return list(lanes.values())
+        streams.setdefault(message.stream, []).append(message)
+    return list(streams.values())

@@ -1,50 +1,47 @@
-"""Says in MLflow's words what the ledger knows: experiment, parent run, one child run a trial, metrics, data set."""
+"""Tells MLflow what the ledger knows: an experiment, a parent run a sweep, a child run a trial, the best model."""
 
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from service.ledgers import EpochRow, Json, Ledger, Message, MessageKind, Sweep, SweepState, Trial, TrialState
+from service.ledgers import EpochRow, Json, Ledger, Message, MessageKind, Sweep, Trial, TrialState
 from service.models import log_candidate, log_model
 from service.reports import Leaderboard
-from service.schedulers import bracket_in
 from service.settings import Home
-from service.tracking.run_rows import RowWriter
-from service.tracking.run_writers import ClientWriter, RunNews, RunWriter
-from service.tracking.senders import by_stream
+from service.tracking.run_contents import (
+    RUN_STATUS,
+    best_metrics,
+    dataset_input,
+    end_tags,
+    epoch_metrics,
+    recipe_params,
+    settings_params,
+    state_tag,
+    sweep_tags,
+    trial_tags,
+)
+from service.tracking.run_writers import RunUpdate, RunWriter
 from service.tracking.views import prepared_view
 
-_RUN_STATUS = {
-    TrialState.COMPLETED: "FINISHED",
-    TrialState.PRUNED: "FINISHED",
-    TrialState.FAILED: "FAILED",
-    TrialState.CANCELLED: "KILLED",
-    TrialState.PAUSED: "KILLED",
-    SweepState.COMPLETED: "FINISHED",
-    SweepState.STOPPED: "FINISHED",
-    SweepState.CANCELLED: "KILLED",
-    SweepState.INTERRUPTED: "KILLED",
-    SweepState.PAUSED: "KILLED",
-    SweepState.FAILED: "FAILED",
-}
+__all__ = ["Tracker", "use_write_ahead_log"]
 
 
 class Tracker:
-    """Delivers outbox messages to one MLflow.
+    """Delivers messages of the outbox to one MLflow.
 
-    Ownership: borrows the ledger. Thread safety: one thread at a time. Every delivery may be repeated: runs are
-    looked up by their tags before they are created, and points carry the ledger's timestamps, so that MLflow stores
-    each once. Raises MlflowException, or what the network raises, when MLflow does not take a message.
+    Every delivery may be repeated. A run is looked up by its tags before it is created, and metrics carry the times at
+    which they were measured, so that MLflow stores each once.
+
+    Ownership: borrows the ledger. Thread safety: one thread at a time.
+    Raises (when delivering): MlflowException, or what the network raises, if MLflow does not take a message.
     """
 
     def __init__(self, ledger: Ledger, home: Home) -> None:
@@ -54,301 +51,214 @@ class Tracker:
         if self._local:
             use_write_ahead_log(home.mlflow_store)
         self._client = MlflowClient(tracking_uri=home.tracking_uri)
-        self._runs: RunWriter = (
-            RowWriter(home.mlflow_store, self._client) if self._local else ClientWriter(self._client)
-        )
-        self.trials_at_once = self._runs.trials_at_once
-        self._begun: set[str] = set()
-        self._tried: set[str] = set()
-        """Trials, by their ids, that may have a run by now although the ledger knows of none."""
+        self._runs = RunWriter(self._client)
+        self._new_sweeps: set[str] = set()
+        """Sweeps whose run this tracker has created: their trials have no runs of an earlier process."""
+        self._tried_trials: set[str] = set()
+        """Trials that may have a run by now although the ledger knows of none."""
         self._doubtful: list[tuple[str, dict[str, str]]] = []
+        """Experiment and tags of runs whose creation failed, and may have succeeded all the same."""
         self._handlers: Mapping[MessageKind, Callable[[Message], None]] = {
-            MessageKind.SWEEP_RUNNING: self._sweep_running,
-            MessageKind.MODEL: self._model,
-            MessageKind.CANDIDATE: self._candidate,
-            MessageKind.SWEEP_COMPLETED: self._sweep_ended,
-            MessageKind.SWEEP_STOPPED: self._sweep_ended,
-            MessageKind.SWEEP_CANCELLED: self._sweep_ended,
-            MessageKind.SWEEP_FAILED: self._sweep_ended,
-            MessageKind.SWEEP_INTERRUPTED: self._sweep_ended,
-            MessageKind.SWEEP_PAUSED: self._sweep_ended,
+            MessageKind.SWEEP_RUNNING: self._begin_sweep,
+            MessageKind.MODEL: self._log_model,
+            MessageKind.CANDIDATE: self._register_candidate,
+            MessageKind.SWEEP_COMPLETED: self._end_sweep,
+            MessageKind.SWEEP_STOPPED: self._end_sweep,
+            MessageKind.SWEEP_CANCELLED: self._end_sweep,
+            MessageKind.SWEEP_FAILED: self._end_sweep,
+            MessageKind.SWEEP_INTERRUPTED: self._end_sweep,
+            MessageKind.SWEEP_PAUSED: self._end_sweep,
         }
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Tell MLflow what `messages` say, which are of trials, those of each in order, or one of another kind."""
-        if messages[0].kind in self._handlers:
-            for message in messages:
-                self._handlers[message.kind](message)
-        else:
-            self._trials(by_stream(messages))
+        """Tell MLflow what `messages` say: all of one trial, in order, or a single one of another kind."""
+        handler = self._handlers.get(messages[0].kind)
+        if handler is None:
+            self._update_trial(messages)
+            return
+        for message in messages:
+            handler(message)
 
-    def _sweep_running(self, message: Message) -> None:
+    def _begin_sweep(self, message: Message) -> None:
         sweep = self._ledger.sweeps.get(message.sweep_id)
         experiment_id = self._experiment(sweep)
         view = prepared_view(sweep)
         self._client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
         self._client.set_experiment_tag(experiment_id, view.tag, view.state)
-        tags = _sweep_tags(sweep)
-        params = [Param(name, str(value)[:6000]) for name, value in sweep.settings.items()]
-        news = RunNews(params=params, dataset=_dataset(sweep.data))
-        run_id = self._run_with(experiment_id, tags)
+        tags = sweep_tags(sweep)
+        update = RunUpdate(params=settings_params(sweep), dataset=dataset_input(sweep.data))
+        run_id = self._find_run(experiment_id, tags)
         if run_id is None:
-            run_id = self._create_run(experiment_id, tags, sweep.started_at, news)
-            self._begun.add(sweep.id)
+            run_id = self._create_run(experiment_id, tags, sweep.started_at, update)
+            self._new_sweeps.add(sweep.id)
         else:
-            self._runs.write(run_id, replace(news, status="RUNNING"))  # it had ended with an interruption
+            self._runs.write(run_id, replace(update, status="RUNNING"))  # an interruption had ended the run
         self._ledger.sweeps.note(
             sweep.id,
-            mlflow={
-                "tracking_uri": self._home.tracking_uri,
-                "experiment_id": experiment_id,
-                "run_id": run_id,
-            },
+            mlflow={"tracking_uri": self._home.tracking_uri, "experiment_id": experiment_id, "run_id": run_id},
         )
         self._client.log_text(run_id, sweep.spec_text, f"spec/{Path(sweep.spec_file).name}")
 
-    def _trials(self, lanes: Sequence[Sequence[Message]]) -> None:
-        """All that waits about these trials of a sweep, told at once; the ledger then notes which runs were made."""
-        sweep = self._ledger.sweeps.get(lanes[0][0].sweep_id)
-        trials = [self._trial_of(messages[0]) for messages in lanes]
-        epochs = self._ledger.trials.epochs_of(trial.id for trial in trials)
-        shown: dict[str, str] = {}
-        traces: dict[str, str] = {}
-        with self._runs.together():
-            for trial, messages in zip(trials, lanes, strict=True):
-                run_id = self._trial(sweep, trial, messages, epochs.get(trial.id, []))
-                if trial.mlflow_run_id != run_id:
-                    shown[trial.id] = run_id
-                if trial.trace and any(message.ends_trial for message in messages):
-                    traces[run_id] = trial.trace
-        for run_id, trace in traces.items():
-            self._client.log_text(run_id, trace, "error.txt")
-        if shown:
-            self._ledger.trials.note_runs(shown)
-
-    def _trial(self, sweep: Sweep, trial: Trial, messages: Sequence[Message], rows: Sequence[EpochRow]) -> str:
-        """Of one, whose epochs are `rows`: its run if it has none yet, its points, its end. Returns the run's id."""
-        kinds = {message.kind for message in messages}
-        begins, ends = MessageKind.TRIAL_STARTED in kinds, MessageKind.TRIAL_FINISHED in kinds
-        spans = [message.payload for message in messages if message.kind == MessageKind.EPOCHS]
-        points = [
-            Metric(name, value, row.recorded_at, row.epoch)
-            for row in rows
-            if any(span["first"] <= row.epoch <= span["last"] for span in spans)
-            for name, value in (row.metrics() | {"time/epoch_seconds": row.seconds}).items()
-            if math.isfinite(value)
-        ]
-        at = trial.finished_at or messages[-1].created_at
-        news = RunNews(
-            points=[*points, *_best_points(trial, rows, at)] if ends else points,
-            params=_params(trial.recipe) if begins else (),
-            tags=_end_tags(trial) if ends else (),
-            dataset=_dataset(sweep.data) if begins else None,
-            status=_RUN_STATUS[trial.state] if ends else None,
-            ended_at=at if ends else None,
-        )
+    def _update_trial(self, messages: Sequence[Message]) -> None:
+        """Write all that waits of one trial at once, and note its run in the ledger if it is new."""
+        sweep, trial = self._records(messages[0])
+        rows = self._ledger.trials.epochs(trial.id)
+        begins = any(message.kind is MessageKind.TRIAL_STARTED for message in messages)
+        ends = any(message.ends_trial for message in messages)
+        update = _update_of(sweep, trial, messages, rows, begins=begins, ends=ends)
         if begins:
-            run_id = self._begin_trial(sweep, trial, news)
+            run_id = self._begin_trial(sweep, trial, update)
         else:
             run_id = _run_of(trial)
-            self._runs.write(run_id, news)
-        return run_id
+            self._runs.write(run_id, update)
+        if ends and trial.trace:
+            self._client.log_text(run_id, trial.trace, "error.txt")
+        if trial.mlflow_run_id != run_id:
+            self._ledger.trials.note_runs({trial.id: run_id})
 
-    def _begin_trial(self, sweep: Sweep, trial: Trial, news: RunNews) -> str:
-        place = self._place(sweep)
-        tags = _trial_tags(sweep, trial, parent=place["run_id"])
-        # A trial of a sweep whose own run was made just now has none, unless it was tried before: what made the run may
-        # have failed behind that, together with other trials even without the message's noting it.
-        new = sweep.id in self._begun and trial.id not in self._tried
-        self._tried.add(trial.id)
-        run_id = None if new else self._run_with(place["experiment_id"], tags)
+    def _begin_trial(self, sweep: Sweep, trial: Trial, update: RunUpdate) -> str:
+        place = _place(sweep)
+        tags = trial_tags(sweep, trial, parent=place["run_id"])
+        # A trial of a sweep whose run was created here has no run, unless this tracker has tried the trial before.
+        is_new = sweep.id in self._new_sweeps and trial.id not in self._tried_trials
+        self._tried_trials.add(trial.id)
+        run_id = None if is_new else self._find_run(place["experiment_id"], tags)
         if run_id is None:
-            run_id = self._create_run(place["experiment_id"], tags, trial.started_at, news)
-        elif news.status is None and trial.attempt > 1:  # it had ended with the pause
-            state = RunTag("meltpoint.state", TrialState.RUNNING.value)
-            self._runs.write(run_id, replace(news, status="RUNNING", tags=[state]))
-        else:
-            self._runs.write(run_id, news)
+            return self._create_run(place["experiment_id"], tags, trial.started_at, update)
+        if update.status is None and trial.attempt > 1:  # a pause had ended the run
+            update = replace(update, status="RUNNING", tags=[state_tag(TrialState.RUNNING)])
+        self._runs.write(run_id, update)
         return run_id
 
-    def _model(self, message: Message) -> None:
-        sweep, trial = self._both(message)
+    def _log_model(self, message: Message) -> None:
+        sweep, trial = self._records(message)
         uri = self._home.tracking_uri
         log_model(self._client, sweep=sweep, trial=trial, payload=message.payload, tracking_uri=uri)
 
-    def _candidate(self, message: Message) -> None:
-        sweep, trial = self._both(message)
-        registered = log_candidate(
-            self._client,
-            sweep=sweep,
-            trial=trial,
-            payload=message.payload,
-            tracking_uri=self._home.tracking_uri,
-        )
-        test = {f"test/{k}": v for k, v in message.payload["test"].items() if v is not None}
+    def _register_candidate(self, message: Message) -> None:
+        """Write the test reading to the trial's run and its model, and register the model."""
+        sweep, trial = self._records(message)
+        uri, payload = self._home.tracking_uri, message.payload
+        model_id = log_model(self._client, sweep=sweep, trial=trial, payload=payload, tracking_uri=uri)
         at = trial.finished_at or message.created_at
-        points = [Metric(name, value, at, trial.best_epoch or 0) for name, value in test.items()]
-        self._runs.write(_run_of(trial), RunNews(points=points, tags=[RunTag("meltpoint.candidate", "true")]))
+        test = [
+            Metric(f"test/{name}", value, at, trial.best_epoch or 0, model_id=model_id)
+            for name, value in payload["test"].items()
+            if value is not None
+        ]
+        self._runs.write(_run_of(trial), RunUpdate(metrics=test, tags=[RunTag("meltpoint.candidate", "true")]))
+        registered = log_candidate(
+            self._client, sweep=sweep, trial=trial, model_id=model_id, test=payload["test"], tracking_uri=uri
+        )
         self._ledger.sweeps.note(sweep.id, registered=registered)
 
-    def _sweep_ended(self, message: Message) -> None:
+    def _end_sweep(self, message: Message) -> None:
         sweep = self._ledger.sweeps.get(message.sweep_id)
-        run_id = self._place(sweep)["run_id"]
-        self._remove_doubles(sweep)
+        run_id = _place(sweep)["run_id"]
+        self._delete_second_runs(sweep)
         board = Leaderboard.read(self._ledger, sweep)
         self._client.log_text(run_id, json.dumps(board.as_json(), indent=2), "leaderboard/leaderboard.json")
         self._client.log_text(run_id, board.as_csv(), "leaderboard/leaderboard.csv")
         self._client.log_text(run_id, board.as_html(), "leaderboard/leaderboard.html")
-        state = message.kind.sweep_state  # by now it may have gone on
+        state = message.kind.sweep_state  # the sweep may run again by now
         assert state is not None, message
         at = sweep.finished_at if sweep.finished_at and sweep.state is state else message.created_at
         if state.rests:
-            self._trials_paused(sweep, at)
-        counts = {f"trials/{state}": float(n) for state, n in board.counts().items()}
+            self._pause_trials(sweep, at)
+        counts = {f"trials/{name}": float(count) for name, count in board.counts().items()}
         metrics = board.metrics(board.best) if board.best else {}
         best = {name: value for name, value in metrics.items() if name.startswith("best/") and value is not None}
-        points = [Metric(name, value, at, 0) for name, value in (counts | best).items()]
-        tags = [
-            RunTag("meltpoint.state", state.value),
-            RunTag("mlflow.note.content", board.as_markdown()),
-        ]
-        self._runs.write(run_id, RunNews(points=points, tags=tags, status=_RUN_STATUS[state], ended_at=at))
+        update = RunUpdate(
+            metrics=[Metric(name, value, at, 0) for name, value in (counts | best).items()],
+            tags=[state_tag(state), RunTag("mlflow.note.content", board.as_markdown())],
+            status=RUN_STATUS[state],
+            ended_at=at,
+        )
+        self._runs.write(run_id, update)
 
-    def _trials_paused(self, sweep: Sweep, at: int) -> None:
-        """Until they go on, their runs say so, and not that they still run."""
+    def _pause_trials(self, sweep: Sweep, at: int) -> None:
+        """Show the sweep's paused trials as ended until they are resumed."""
         for trial in self._ledger.trials.list(sweep.id):
             if trial.state is TrialState.PAUSED and trial.mlflow_run_id is not None:
-                paused = [RunTag("meltpoint.state", trial.state.value)]
-                status = _RUN_STATUS[trial.state]
-                self._runs.write(trial.mlflow_run_id, RunNews(tags=paused, status=status, ended_at=at))
+                update = RunUpdate(tags=[state_tag(trial.state)], status=RUN_STATUS[trial.state], ended_at=at)
+                self._runs.write(trial.mlflow_run_id, update)
 
-    def _remove_doubles(self, sweep: Sweep) -> None:
-        """A request whose answer was late may have made its run after the run had been looked for, and made."""
-        known = {self._place(sweep)["run_id"], *(trial.mlflow_run_id for trial in self._ledger.trials.list(sweep.id))}
+    def _delete_second_runs(self, sweep: Sweep) -> None:
+        """Delete runs that a request created although its answer was lost, if another run took their place."""
+        known = {_place(sweep)["run_id"], *(trial.mlflow_run_id for trial in self._ledger.trials.list(sweep.id))}
         for experiment_id, tags in self._doubtful:
             if tags["meltpoint.sweep_id"] == sweep.id:
-                for run_id in self._runs_with(experiment_id, tags):
+                for run_id in self._find_runs(experiment_id, tags):
                     if run_id not in known:
                         self._client.delete_run(run_id)
-        self._doubtful = [(i, tags) for i, tags in self._doubtful if tags["meltpoint.sweep_id"] != sweep.id]
+        self._doubtful = [doubt for doubt in self._doubtful if doubt[1]["meltpoint.sweep_id"] != sweep.id]
 
-    def _both(self, message: Message) -> tuple[Sweep, Trial]:
-        return self._ledger.sweeps.get(message.sweep_id), self._trial_of(message)
-
-    def _trial_of(self, message: Message) -> Trial:
+    def _records(self, message: Message) -> tuple[Sweep, Trial]:
         assert message.trial_id is not None, message
-        return self._ledger.trials.get(message.trial_id)
-
-    def _place(self, sweep: Sweep) -> Json:
-        assert sweep.mlflow is not None, f"messages of {sweep.id} out of order"
-        return sweep.mlflow
+        return self._ledger.sweeps.get(message.sweep_id), self._ledger.trials.get(message.trial_id)
 
     def _experiment(self, sweep: Sweep) -> str:
-        """The experiment of the sweep's name, made if need be, brought back if it was deleted."""
-        found = self._client.get_experiment_by_name(sweep.name)
-        if found is not None:
-            if found.lifecycle_stage == "deleted":
-                self._client.restore_experiment(found.experiment_id)
-            return str(found.experiment_id)
-        place = (self._home.mlflow_artifacts / sweep.name).as_uri() if self._local else None
+        """Return the id of the experiment of the sweep's name; create it, or restore it if it was deleted."""
+        experiment = self._client.get_experiment_by_name(sweep.name)
+        if experiment is not None:
+            if experiment.lifecycle_stage == "deleted":
+                self._client.restore_experiment(experiment.experiment_id)
+            return str(experiment.experiment_id)
+        location = (self._home.mlflow_artifacts / sweep.name).as_uri() if self._local else None
         try:
-            return str(self._client.create_experiment(sweep.name, artifact_location=place))
+            return str(self._client.create_experiment(sweep.name, artifact_location=location))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             return self._experiment(sweep)
 
-    def _run_with(self, experiment_id: str, tags: Mapping[str, str]) -> str | None:
-        """The run that carries these tags."""
-        return next(iter(self._runs_with(experiment_id, tags)), None)
+    def _find_run(self, experiment_id: str, tags: Mapping[str, str]) -> str | None:
+        return next(iter(self._find_runs(experiment_id, tags)), None)
 
-    def _runs_with(self, experiment_id: str, tags: Mapping[str, str]) -> list[str]:
+    def _find_runs(self, experiment_id: str, tags: Mapping[str, str]) -> list[str]:
+        """Return the runs that carry the same ids of sweep and trial as `tags`."""
         keys = ("meltpoint.kind", "meltpoint.sweep_id", "meltpoint.trial_id")
         query = " and ".join(f"tags.`{key}` = '{tags[key]}'" for key in keys if key in tags)
         return [str(run.info.run_id) for run in self._client.search_runs([experiment_id], filter_string=query)]
 
-    def _create_run(self, experiment_id: str, tags: Mapping[str, str], started: int | None, news: RunNews) -> str:
+    def _create_run(self, experiment_id: str, tags: Mapping[str, str], started: int | None, update: RunUpdate) -> str:
         try:
-            return self._runs.create(experiment_id, tags, started, news)
+            return self._runs.create(experiment_id, tags, started, update)
         except Exception:
             self._doubtful.append((experiment_id, dict(tags)))
             raise
 
 
 def use_write_ahead_log(store: Path) -> None:
-    """Readers and the writer of MLflow's SQLite file no longer wait for each other; the setting stays in the file."""
+    """Let readers of MLflow's SQLite file and its writer work at the same time; the file keeps the setting."""
     with sqlite3.connect(store) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
     connection.close()
 
 
-def _sweep_tags(sweep: Sweep) -> dict[str, str]:
-    return {
-        "mlflow.runName": f"{sweep.name} {sweep.id}",
-        "mlflow.source.name": Path(sweep.spec_file).name,
-        "meltpoint.kind": "sweep",
-        "meltpoint.sweep_id": sweep.id,
-        "meltpoint.state": SweepState.RUNNING.value,
-    }
-
-
-def _trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
-    bracket = bracket_in(sweep, trial.number)
-    return {
-        "mlflow.runName": trial.id,
-        "mlflow.parentRunId": parent,
-        "mlflow.source.name": Path(sweep.spec_file).name,
-        "meltpoint.kind": "trial",
-        "meltpoint.sweep_id": sweep.id,
-        "meltpoint.trial_id": trial.id,
-        "meltpoint.identity": trial.identity,
-        "meltpoint.state": TrialState.RUNNING.value,
-    } | ({} if bracket is None else {"meltpoint.bracket": str(bracket)})
-
-
-def _sharing_tags(trial: Trial) -> dict[str, str]:
-    """How the trial's frozen part was computed, and why so."""
-    if trial.sharing is None:
-        return {}
-    shared = trial.sharing
-    said = f"{shared['computed']} images computed, {shared['read']} read; {shared['trouble'] or shared['reason']}"
-    return {"meltpoint.prefix": shared["training"], "meltpoint.prefix.note": said}
-
-
-def _params(recipe: Json) -> list[Param]:
-    """The recipe's values; rates also as a power of ten, since parallel coordinates have no log axis."""
-    params = {name: str(value) for name, value in recipe.items()}
-    rate = recipe.get("optimizer.lr")
-    if rate:
-        params["optimizer.log10_lr"] = f"{math.log10(rate):.4f}"
-    return [Param(name, value) for name, value in params.items()]
-
-
-def _dataset(data: Mapping[str, Any]) -> DatasetInput:
-    source = {"source": data["source"], "split": data["split"]}
-    profile = {"images": data["images"], "image_size": data["image_size"], "classes": data["classes"]}
-    dataset = Dataset(
-        name=data["name"][:500],
-        digest=data["digest"][:36],
-        source_type="local",
-        source=json.dumps(source),
-        profile=json.dumps(profile)[:16_000_000],
+def _update_of(
+    sweep: Sweep, trial: Trial, messages: Sequence[Message], rows: Sequence[EpochRow], *, begins: bool, ends: bool
+) -> RunUpdate:
+    """Return what the messages of one trial say."""
+    spans = [message.payload for message in messages if message.kind is MessageKind.EPOCHS]
+    reported = [row for row in rows if any(span["first"] <= row.epoch <= span["last"] for span in spans)]
+    metrics = [metric for row in reported for metric in epoch_metrics(row)]
+    at = trial.finished_at or messages[-1].created_at
+    return RunUpdate(
+        metrics=[*metrics, *best_metrics(trial, rows, at)] if ends else metrics,
+        params=recipe_params(trial.recipe) if begins else (),
+        tags=end_tags(trial) if ends else (),
+        dataset=dataset_input(sweep.data) if begins else None,
+        status=RUN_STATUS[trial.state] if ends else None,
+        ended_at=at if ends else None,
     )
-    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
+
+
+def _place(sweep: Sweep) -> Json:
+    assert sweep.mlflow is not None, f"messages of {sweep.id} out of order"
+    return sweep.mlflow
 
 
 def _run_of(trial: Trial) -> str:
     assert trial.mlflow_run_id is not None, f"messages of {trial.id} out of order"
     return trial.mlflow_run_id
-
-
-def _best_points(trial: Trial, rows: Sequence[EpochRow], at: int) -> list[Metric]:
-    best = [row.best_metrics() for row in rows if row.epoch == trial.best_epoch]
-    return [Metric(k, v, at, trial.epochs) for row in best for k, v in row.items() if math.isfinite(v)]
-
-
-def _end_tags(trial: Trial) -> list[RunTag]:
-    tags = {"meltpoint.state": trial.state.value} | _sharing_tags(trial)
-    if trial.error:
-        tags |= {"meltpoint.error": trial.error[:5000]}
-    return [RunTag(k, v) for k, v in tags.items()]

@@ -17,6 +17,8 @@ from service.ledgers import Sweep
 
 @dataclass(frozen=True)
 class PreparedView:
+    """A view that the UI of MLflow opens: the experiment tag that holds it, and its state as JSON."""
+
     tag: str
     state: str
 

@@ -149,6 +149,28 @@ def test_the_candidate_serves_without_meltpoint_and_without_pickle(
     assert model.metadata.metadata["classes"] == ["one", "two", "zero"]
 
 
+def test_the_model_carries_its_scores_and_its_origin_and_nothing_of_this_machine(
+    finished_sweep: Outcome, client: MlflowClient
+) -> None:
+    best, registered = finished_sweep.board.best, finished_sweep.sweep.registered
+    assert best is not None
+    assert registered is not None
+    version = client.get_model_version(registered["model"], registered["version"])
+    model = client.get_logged_model(str(version.source).removeprefix("models:/"))
+    assert model.name == "tiny"
+    assert model.tags["mlflow.source.name"] == "tiny.yaml"
+    assert not [tag for tag in model.tags if tag.startswith("mlflow.source.git.")]
+    assert not [tag for tag, value in model.tags.items() if "/" in value]
+    assert model.params["optimizer.name"] == best.recipe["optimizer.name"]
+    metrics = {metric.key: metric.value for metric in model.metrics or ()}
+    assert metrics["val/accuracy"] == best.best_value
+    assert metrics["test/accuracy"] == finished_sweep.board.metrics(best)["test/accuracy"]
+    description = str(version.description)
+    assert f"**Unconfirmed candidate**: the best trial of sweep {best.sweep_id}" in description
+    assert f"val/accuracy {best.best_value:.4f}" in description
+    assert "| optimizer.lr |" in description
+
+
 def test_registering_a_model_leaves_the_process_tracking_as_it_did(finished_sweep: Outcome) -> None:
     assert finished_sweep.sweep.registered is not None
     assert "MLFLOW_TRACKING_URI" not in os.environ
@@ -214,7 +236,7 @@ def test_every_message_may_be_delivered_twice(
     assert (ended.info.status, ended.info.end_time) == ("FINISHED", best.finished_at)
 
 
-def test_trials_told_of_together_have_one_run_each_although_the_ledger_noted_none(
+def test_a_trial_has_one_run_although_the_ledger_did_not_note_the_first_delivery(
     finished_sweep: Outcome, home: Home, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = Ledger.open_file(home.ledger, clock=now_ms)
@@ -238,9 +260,10 @@ def test_trials_told_of_together_have_one_run_each_although_the_ledger_noted_non
     start, *begun = ledger.outbox.unsent(sweep.id)
     tracker.deliver([start])
     with monkeypatch.context() as failing:
-        failing.setattr(ledger.trials, "note_runs", lambda _runs: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            tracker.deliver(begun)
+        failing.setattr(ledger.trials, "note_runs", lambda _runs: 1 / len({}))
+        for message in begun:
+            with pytest.raises(ZeroDivisionError):
+                tracker.deliver([message])
     for message in begun:
         tracker.deliver([message])
     experiment = client.get_experiment_by_name("twice")

@@ -96,8 +96,6 @@ def test_a_full_disk_under_the_ledger_tears_nothing(small_disk: Path) -> None:
 
 
 class Network:
-    trials_at_once = 1
-
     """Takes everything."""
 
     def __init__(self) -> None:

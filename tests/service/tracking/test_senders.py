@@ -19,8 +19,6 @@ from tests.faults.programs import until
 class Network:
     """MLflow at the other end of a line that breaks: the first `failures` deliveries of each message are lost."""
 
-    trials_at_once = 1
-
     def __init__(self, failures: int) -> None:
         self.taken: list[int] = []
         self._failures = failures
@@ -123,14 +121,12 @@ def test_messages_of_sweeps_under_way_are_left_to_their_own_drivers(
     assert ledger.outbox.count_unsent(other.id) == 1
 
 
-def test_trials_are_told_of_together_and_each_by_itself_where_one_is_not_taken(
+def test_what_waits_of_a_trial_is_delivered_at_once_and_a_trial_that_is_not_taken_delays_no_other(
     ledger: Ledger, sweep: Sweep, tmp_path: Path
 ) -> None:
     deliveries: list[list[int]] = []
 
     class Poisoned(Network):
-        trials_at_once = 3
-
         def deliver(self, messages: Sequence[Message]) -> None:
             deliveries.append([message.payload["n"] for message in messages])
             if any(message.trial_id == "t-4" for message in messages):
@@ -142,7 +138,7 @@ def test_trials_are_told_of_together_and_each_by_itself_where_one_is_not_taken(
         ledger.outbox.put(sweep.id, MessageKind.TRIAL_FINISHED, {"n": n}, trial_id=trial)
     sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
     assert sender.finish(patience=0.2) == 1
-    assert deliveries[:8] == [[0], [1], [2], [3, 5, 4, 6], [3, 5], [4], [6], [7]]
+    assert deliveries[:8] == [[0], [1], [2], [3, 5], [4], [6], [7], [8]]
     assert sorted(network.taken) == [0, 1, 2, 3, 4, 5, 7, 8]
 
 
@@ -152,8 +148,6 @@ def test_a_short_trial_is_told_of_once_it_has_ended_and_a_long_one_soon(
     deliveries: list[list[str]] = []
 
     class Watched:
-        trials_at_once = 1
-
         def deliver(self, messages: Sequence[Message]) -> None:
             deliveries.append([f"{message.trial_id} {message.kind}" for message in messages])
 
@@ -161,7 +155,7 @@ def test_a_short_trial_is_told_of_once_it_has_ended_and_a_long_one_soon(
         for kind in kinds:
             ledger.outbox.put(sweep.id, kind, {}, trial_id=trial)
 
-    monkeypatch.setattr(senders, "TOGETHER_SECONDS", 1000.0)
+    monkeypatch.setattr(senders, "GATHER_SECONDS", 1000.0)
     tell("short", MessageKind.TRIAL_STARTED, MessageKind.EPOCHS)
     tell("long", MessageKind.TRIAL_STARTED)
     tell("other", MessageKind.TRIAL_STARTED, MessageKind.TRIAL_FINISHED)
@@ -172,7 +166,7 @@ def test_a_short_trial_is_told_of_once_it_has_ended_and_a_long_one_soon(
         lambda: deliveries[1:] == [["short trial_started", "short epochs", "short trial_finished"]],
         "not told of together",
     )
-    monkeypatch.setattr(senders, "TOGETHER_SECONDS", 0.1)
+    monkeypatch.setattr(senders, "GATHER_SECONDS", 0.1)
     until(lambda: deliveries[2:] == [["long trial_started"]], "a trial under way was never told of")
     assert sender.finish(patience=30) == 0
     assert len(deliveries) == 3
@@ -183,8 +177,6 @@ def test_a_sender_beside_trials_takes_the_last_place_once_mlflow_knows_of_the_sw
     taken: list[int] = []
 
     class Watched:
-        trials_at_once = 1
-
         def deliver(self, messages: Sequence[Message]) -> None:
             taken.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
