@@ -24,7 +24,7 @@ from PIL import Image
 
 from search_spaces import DataSpec, Recipe
 from search_spaces.documents import format_size, parse_size
-from trainables.augmentations.views import draw_views
+from trainables.augmentations import draw_views
 from trainables.stores.prepared import PreparedData, prepare_data
 from trainables.training.trainer import Trainer
 

@@ -13,7 +13,7 @@ from search_spaces import DataSpec, Recipe, load_spec
 from search_spaces.extensions import count_stages_by
 from tests.own_modules import Write, write_module
 from trainables.architectures import count_stages
-from trainables.augmentations.views import draw_views
+from trainables.augmentations import draw_views
 from trainables.datasets.sources import load_table
 from trainables.errors import DataError, OwnCodeError
 from trainables.own_code import load_own

@@ -19,8 +19,7 @@ from trainables.activations.cache import ActivationCache, EntryKey
 from trainables.activations.entries import Rows
 from trainables.activations.prefixes import FrozenPrefix, frozen_prefix
 from trainables.activations.sharing import Costs, DiskSpeed, SharingPlan, Verdict, disk_speed, expected_uses, judge
-from trainables.augmentations import Blend, count_distinct_views, group_by_view_kind
-from trainables.augmentations.views import draw_views
+from trainables.augmentations import Blend, count_distinct_views, draw_views, group_by_view_kind
 from trainables.stores.prepared import PreparedData
 
 __all__ = ["Features"]

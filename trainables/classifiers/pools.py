@@ -39,7 +39,7 @@ class FractionalMaxPool(nn.Module):
 
 
 def build_pool(head: Head) -> nn.Module | None:
-    """Maps (B, C, H, W) to (B, C, 1, 1), or None where the backbone pools in its own way."""
+    """Return the pool from maps (B, C, H, W) to (B, C, 1, 1); None if the backbone keeps its own pool."""
     if head.pool == "avg":
         return nn.AdaptiveAvgPool2d(1)
     if head.pool == "max":

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainables.augmentations.views import draw_views
+from trainables.augmentations import draw_views
 from trainables.classifiers import build_classifier
 from trainables.datasets import ImageSource
 from trainables.datasets.images import decode_image, quiet_decoding

@@ -52,7 +52,7 @@ class FakeNvml:
 
 
 def names() -> list[int]:
-    """The numbers of the cards that are listed, in their order."""
+    """Return the numbers of the listed cards, in order."""
     return [int(gpu.name.split()[-1]) for gpu in find_gpus()]
 
 

@@ -27,7 +27,7 @@ def photos(tiny_folder: Path, tmp_path: Path) -> Path:
 
 
 def both(source: str, base_dir: Path) -> tuple[PreparedData, PreparedData]:
-    """The same images decoded and streamed."""
+    """Return the same images decoded and streamed."""
     root = base_dir / "prepared"
     decoded = prepare_data(DataSpec(source=source, image_size=24), base_dir=base_dir, root=root)
     streamed = prepare_data(DataSpec(source=source, image_size=24, disk=1000), base_dir=base_dir, root=root)
