@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select
 
-from service.ledgers.records import EpochRow, Json
+from search_spaces import Goal
+from service.ledgers.records import EpochRow, Json, Trial
 from service.ledgers.tables import epochs, readings, trials
 from service.ledgers.transactions import batches
 
-__all__ = ["insert_epochs", "read_epochs", "read_epochs_of_sweep", "reading"]
+__all__ = ["best_epoch", "insert_epochs", "read_epochs", "read_epochs_of_sweep", "reading"]
 
 
 def insert_epochs(connection: Connection, trial_id: str, attempt: int, rows: Sequence[EpochRow]) -> None:
@@ -67,3 +68,13 @@ def reading(trial_id: str, epoch: int, split: str, metrics: Mapping[str, float])
     """Return one row of readings; a value that is not finite is stored as null."""
     finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     return {"trial_id": trial_id, "epoch": epoch, "split": split, "metrics": finite}
+
+
+def best_epoch(trial: Trial, rows: Sequence[EpochRow], metric: str, goal: Goal) -> tuple[int | None, float | None]:
+    """Return the first epoch with the best value, and the value; only finite values count."""
+    epoch, best = trial.best_epoch, trial.best_value
+    for row in rows:
+        value = row.metrics().get(metric, math.nan)
+        if math.isfinite(value) and goal.is_better(value, best):
+            epoch, best = row.epoch, value
+    return epoch, best

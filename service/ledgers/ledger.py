@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
-from service.ledgers import tables
 from service.ledgers.backups import Contents, read_backup, write_backup
 from service.ledgers.databases import open_database
+from service.ledgers.journal import read_journal
 from service.ledgers.leases import Leases
 from service.ledgers.outbox import Outbox
-from service.ledgers.records import JournalEntry, JournalEvent, Lease, SweepHistory
+from service.ledgers.records import Lease, SweepHistory
 from service.ledgers.sweeps import Sweeps
 from service.ledgers.transactions import Clock, Transactions
 from service.ledgers.trials import Trials
@@ -67,17 +67,10 @@ class Ledger:
         Raises:
             SweepNotFoundError: there is no such sweep.
         """
-        journal = tables.journal.c
-        rows = self._transactions.rows(
-            select(journal.trial_id, journal.kind, journal.first, journal.last)
-            .where(journal.sweep_id == sweep_id)
-            .order_by(journal.id)
-        )
-        return SweepHistory(
-            trials=tuple(self.trials.list(sweep_id)),
-            epochs=self.trials.epochs_of_sweep(sweep_id),
-            journal=tuple(JournalEntry(**{**row, "kind": JournalEvent(row["kind"])}) for row in rows),
-        )
+        trials = tuple(self.trials.list(sweep_id))
+        with self._transactions.reading() as connection:
+            journal = read_journal(connection, sweep_id)
+        return SweepHistory(trials=trials, epochs=self.trials.epochs_of_sweep(sweep_id), journal=journal)
 
     def backup(self, path: Path) -> Contents:
         """Write all tables into a file; see `write_backup`."""

@@ -11,7 +11,7 @@ from service.ledgers.messages import Message, MessageKind
 from service.ledgers.records import Json
 from service.ledgers.states import SweepState
 from service.ledgers.tables import outbox, sweeps
-from service.ledgers.transactions import Transactions, batches
+from service.ledgers.transactions import Transactions, batches, check_sweep
 
 __all__ = ["Outbox"]
 
@@ -44,8 +44,13 @@ class Outbox:
             connection.execute(insert(outbox), rows)
 
     def put(self, sweep_id: str, kind: MessageKind, payload: Json, *, trial_id: str | None = None) -> None:
-        """Add one message in a transaction of its own."""
+        """Add one message in a transaction of its own.
+
+        Raises:
+            SweepNotFoundError: there is no such sweep.
+        """
         with self._transactions.writing() as connection:
+            check_sweep(connection, sweep_id)
             self.add(connection, [(kind, payload)], sweep_id=sweep_id, trial_id=trial_id)
 
     def has_message(self, kind: MessageKind, *, trial_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Sweeps in the ledger: created, found, listed, moved from state to state, cancelled."""
+"""Sweeps in the ledger."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import secrets
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import JSON, Connection, Insert, RowMapping, Select, func, insert, literal, null, select, update
+from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
 
 from search_spaces import Goal
 from service.errors import SweepNotFoundError, TransitionError
 from service.ledgers import tables
+from service.ledgers.bulk_changes import cancel_trials, pause_trials
 from service.ledgers.messages import MessageKind
 from service.ledgers.outbox import Outbox
-from service.ledgers.records import JournalEvent, Json, Sweep, SweepAction, TrialCounts
+from service.ledgers.records import Json, Sweep, SweepAction, TrialCounts
 from service.ledgers.states import SweepState, TrialState
 from service.ledgers.transactions import Transactions, batches
 
@@ -23,8 +24,6 @@ __all__ = ["Sweeps"]
 _SWEEPS = tables.sweeps.c
 _NOTES = frozenset({"best_trial_id", "mlflow", "registered", "spec_text"})
 _MOST_NAMED = 8
-_UNFINISHED = tuple(state.value for state in TrialState if not state.is_finished)
-_OPEN_ATTEMPTS = (TrialState.RUNNING.value, TrialState.PAUSED.value)
 
 
 class Sweeps:
@@ -109,7 +108,7 @@ class Sweeps:
     def list(
         self,
         *,
-        states: Collection[SweepState] = (),
+        states: Collection[SweepState] | None = None,
         name: str | None = None,
         limit: int | None = None,
         after: str | None = None,
@@ -120,7 +119,7 @@ class Sweeps:
         after: id of the last sweep of the page before.
         """
         query = _newest_first()
-        if states:
+        if states is not None:
             query = query.where(_SWEEPS.state.in_([state.value for state in states]))
         if name is not None:
             query = query.where(_SWEEPS.name == name)
@@ -182,7 +181,7 @@ class Sweeps:
         reason = SweepAction.CANCEL.reason
         with self._transactions.writing() as connection:
             _get(connection, sweep_id)
-            _cancel_trials(connection, sweep_id, reason, self._transactions.now())
+            cancel_trials(connection, sweep_id, reason, self._transactions.now())
             return self._move(connection, sweep_id, SweepState.CANCELLED, reason)
 
     def _update(self, sweep_id: str, columns: Json) -> None:
@@ -206,7 +205,7 @@ class Sweeps:
         if kind is not None:
             self._outbox.add(connection, [(kind, {})], sweep_id=sweep_id)
         if state is SweepState.INTERRUPTED:
-            _pause_trials(connection, sweep_id)
+            pause_trials(connection, sweep_id)
         return _get(connection, sweep_id)
 
 
@@ -247,54 +246,3 @@ def _from_row(row: RowMapping) -> Sweep:
     """Make the record; the settings' column has an older name."""
     values = {name: row[name] for name in Sweep.__dataclass_fields__ if name != "settings"}
     return Sweep(**values | {"state": SweepState(row["state"]), "goal": Goal(row["goal"]), "settings": row["plan"]})
-
-
-def _pause_trials(connection: Connection, sweep_id: str) -> None:
-    trials, attempts = tables.trials.c, tables.attempts.c
-    running = select(trials.id).where(trials.sweep_id == sweep_id, trials.state == TrialState.RUNNING.value)
-    paused = {"state": TrialState.PAUSED.value}
-    connection.execute(
-        update(tables.attempts)
-        .where(attempts.trial_id.in_(running), attempts.state == TrialState.RUNNING.value)
-        .values(paused)
-    )
-    connection.execute(update(tables.trials).where(trials.id.in_(running)).values(paused))
-
-
-def _cancel_trials(connection: Connection, sweep_id: str, reason: str, now: int) -> None:
-    """End every unfinished trial, with a message for each that MLflow knows. No statement grows with their number."""
-    trials, attempts = tables.trials.c, tables.attempts.c
-    unfinished = (trials.sweep_id == sweep_id) & trials.state.in_(_UNFINISHED)
-    cancelled = TrialState.CANCELLED.value
-    connection.execute(_messages_for(unfinished & (trials.attempt > 0), {"state": cancelled}, now))
-    connection.execute(
-        insert(tables.journal).from_select(
-            ["sweep_id", "trial_id", "kind"],
-            select(trials.sweep_id, trials.id, literal(JournalEvent.ENDED.value)).where(unfinished).order_by(trials.id),
-        )
-    )
-    ended = {"state": cancelled, "finished_at": now, "error": reason}
-    connection.execute(
-        update(tables.attempts)
-        .where(attempts.trial_id.in_(select(trials.id).where(unfinished)), attempts.state.in_(_OPEN_ATTEMPTS))
-        .values(ended)
-    )
-    connection.execute(update(tables.trials).where(unfinished).values(ended | {"trace": null()}))
-
-
-def _messages_for(trials_that: Any, payload: Json, now: int) -> Insert:
-    trials = tables.trials.c
-    columns = ["sweep_id", "trial_id", "kind", "payload", "created_at", "tries"]
-    rows = (
-        select(
-            trials.sweep_id,
-            trials.id,
-            literal(MessageKind.TRIAL_FINISHED.value),
-            literal(payload, JSON),
-            literal(now),
-            literal(0),
-        )
-        .where(trials_that)
-        .order_by(trials.id)
-    )
-    return insert(tables.outbox).from_select(columns, rows)

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, Select, select
 
-from service.errors import StaleAttemptError
+from service.errors import StaleAttemptError, SweepNotFoundError
 from service.ledgers import tables
 from service.ledgers.databases import read_only
 from service.ledgers.records import Lease
 
-__all__ = ["IDS_A_STATEMENT", "Clock", "Transactions", "batches"]
+__all__ = ["IDS_A_STATEMENT", "Clock", "Transactions", "batches", "check_sweep"]
 
 Clock = Callable[[], int]
 """Returns the time as UTC milliseconds since 1970."""
@@ -51,6 +51,7 @@ class Transactions:
 
         Raises:
             StaleAttemptError: another driver has taken the lease.
+            SweepNotFoundError: there is no sweep of the lease.
         """
         with self.engine.begin() as connection:
             if self.lease is not None:
@@ -70,10 +71,18 @@ def batches(ids: Iterable[Any], size: int = IDS_A_STATEMENT) -> Iterator[list[An
         yield batch
 
 
+def check_sweep(connection: Connection, sweep_id: str) -> None:
+    """Raise SweepNotFoundError if there is no such sweep."""
+    if connection.scalar(select(tables.sweeps.c.id).where(tables.sweeps.c.id == sweep_id)) is None:
+        raise SweepNotFoundError(f"no sweep {sweep_id}")
+
+
 def _check_lease(connection: Connection, lease: Lease) -> None:
     sweeps = tables.sweeps.c
     query = select(sweeps.driver_attempt).where(sweeps.id == lease.sweep_id).with_for_update(read=True)
     attempt = connection.scalar(query)
+    if attempt is None:
+        raise SweepNotFoundError(f"no sweep {lease.sweep_id}")
     if attempt != lease.attempt:
         raise StaleAttemptError(
             f"{lease.sweep_id} is driven in attempt {attempt}; what attempt {lease.attempt} wrote was refused"

@@ -1,9 +1,8 @@
-"""Trials in the ledger: their attempts, epochs and ends."""
+"""Trials in the ledger, with their attempts and epochs."""
 
 from __future__ import annotations
 
 import builtins
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,15 +10,16 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from search_spaces import Goal
-from service.errors import StaleAttemptError, SweepNotFoundError, TransitionError, TrialNotFoundError
+from service.errors import StaleAttemptError, TransitionError, TrialNotFoundError
 from service.ledgers import tables
 from service.ledgers.causes import Cause
-from service.ledgers.epochs import insert_epochs, read_epochs, read_epochs_of_sweep, reading
+from service.ledgers.epochs import best_epoch, insert_epochs, read_epochs, read_epochs_of_sweep, reading
+from service.ledgers.journal import write_journal
 from service.ledgers.messages import MessageKind
 from service.ledgers.outbox import Outbox
-from service.ledgers.records import Ending, EpochRow, JournalEntry, JournalEvent, Json, Trial
+from service.ledgers.records import Ending, EpochRow, JournalEvent, Json, Trial
 from service.ledgers.states import TrialState
-from service.ledgers.transactions import Transactions
+from service.ledgers.transactions import Transactions, check_sweep
 
 __all__ = ["Trials"]
 
@@ -77,7 +77,7 @@ class Trials:
                 connection.execute(insert(tables.trials), _columns(trial))
                 if started:
                     self._begin_attempt(connection, trial, now)
-                    _write_journal(connection, trial, JournalEntry(trial_id=trial.id, kind=JournalEvent.ASKED))
+                    write_journal(connection, trial, JournalEvent.ASKED)
         except IntegrityError:
             self._check_sweep(sweep_id)
             raise
@@ -152,12 +152,11 @@ class Trials:
             messages: builtins.list[tuple[MessageKind, Json]] = []
             if fresh:
                 insert_epochs(connection, trial_id, attempt, fresh)
-                best_epoch, best_value = _best(trial, fresh, metric, goal)
-                now = replace(now, epochs=fresh[-1].epoch, best_epoch=best_epoch, best_value=best_value)
+                epoch, value = best_epoch(trial, fresh, metric, goal)
+                now = replace(now, epochs=fresh[-1].epoch, best_epoch=epoch, best_value=value)
                 first, last = fresh[0].epoch, fresh[-1].epoch
                 messages.append((MessageKind.EPOCHS, {"first": first, "last": last}))
-                entry = JournalEntry(trial_id=trial_id, kind=JournalEvent.REPORTED, first=first, last=last)
-                _write_journal(connection, trial, entry)
+                write_journal(connection, trial, JournalEvent.REPORTED, first=first, last=last)
             if ending is not None:
                 now = self._close(connection, now, ending)
             if now.state.is_finished:
@@ -183,11 +182,7 @@ class Trials:
             trial = _get(connection, trial_id)
             _check_attempt(trial, attempt)
             _check_move(trial, TrialState.RETRYING)
-            failed = {"state": TrialState.FAILED.value, "finished_at": self._transactions.now(), "error": error}
-            connection.execute(
-                update(tables.attempts).where(_ATTEMPTS.trial_id == trial_id, _ATTEMPTS.attempt == attempt),
-                failed | {"cause": cause.value},
-            )
+            _end_attempt(connection, trial, TrialState.FAILED, self._transactions.now(), error=error, cause=cause)
             waiting = replace(trial, state=TrialState.RETRYING)
             _change(connection, trial, waiting)
         return waiting
@@ -239,14 +234,20 @@ class Trials:
             return read_epochs(connection, trial_ids)
 
     def epochs_of_sweep(self, sweep_id: str) -> dict[str, builtins.list[EpochRow]]:
-        """Return every epoch of all trials of a sweep, in order, by trial."""
+        """Return every epoch of all trials of a sweep, in order, by trial.
+
+        Raises:
+            SweepNotFoundError: there is no such sweep.
+        """
         with self._transactions.reading() as connection:
-            return read_epochs_of_sweep(connection, sweep_id)
+            rows = read_epochs_of_sweep(connection, sweep_id)
+        if not rows:
+            self._check_sweep(sweep_id)
+        return rows
 
     def _check_sweep(self, sweep_id: str) -> None:
         with self._transactions.reading() as connection:
-            if connection.scalar(select(tables.sweeps.c.id).where(tables.sweeps.c.id == sweep_id)) is None:
-                raise SweepNotFoundError(f"no sweep {sweep_id}")
+            check_sweep(connection, sweep_id)
 
     def _begin_attempt(self, connection: Connection, trial: Trial, now: int) -> None:
         attempt = {"trial_id": trial.id, "attempt": trial.attempt, "state": trial.state.value, "started_at": now}
@@ -258,13 +259,10 @@ class Trials:
         """End the attempt, and the trial too unless it is only paused."""
         _check_move(trial, ending.state)
         now = self._transactions.now()
-        connection.execute(
-            update(tables.attempts).where(_ATTEMPTS.trial_id == trial.id, _ATTEMPTS.attempt == trial.attempt),
-            {"state": ending.state.value, "finished_at": now, "error": ending.error},
-        )
+        _end_attempt(connection, trial, ending.state, now, error=ending.error)
         if not ending.state.is_finished:
             return replace(trial, state=ending.state)
-        _write_journal(connection, trial, JournalEntry(trial_id=trial.id, kind=JournalEvent.ENDED))
+        write_journal(connection, trial, JournalEvent.ENDED)
         return replace(trial, state=ending.state, error=ending.error, trace=ending.trace, finished_at=now)
 
 
@@ -299,19 +297,13 @@ def _change(connection: Connection, before: Trial, after: Trial) -> None:
         connection.execute(update(tables.trials).where(_TRIALS.id == before.id), changed)
 
 
-def _write_journal(connection: Connection, trial: Trial, entry: JournalEntry) -> None:
-    row = vars(entry) | {"sweep_id": trial.sweep_id, "kind": entry.kind.value}
-    connection.execute(insert(tables.journal), row)
-
-
-def _best(trial: Trial, rows: Sequence[EpochRow], metric: str, goal: Goal) -> tuple[int | None, float | None]:
-    """Return the first epoch with the best value, and the value; only finite values count."""
-    epoch, best = trial.best_epoch, trial.best_value
-    for row in rows:
-        value = row.metrics().get(metric, math.nan)
-        if math.isfinite(value) and goal.is_better(value, best):
-            epoch, best = row.epoch, value
-    return epoch, best
+def _end_attempt(
+    connection: Connection, trial: Trial, state: TrialState, now: int, *, error: str | None, cause: Cause | None = None
+) -> None:
+    """Write the end of the attempt that the trial is in; cause: of a failure after which the trial is tried again."""
+    this = (_ATTEMPTS.trial_id == trial.id) & (_ATTEMPTS.attempt == trial.attempt)
+    ended = {"state": state.value, "finished_at": now, "error": error, "cause": cause and cause.value}
+    connection.execute(update(tables.attempts).where(this), ended)
 
 
 def _columns(trial: Trial) -> Json:

@@ -19,6 +19,8 @@ from service.settings import Home
 LEASE_SECONDS = 30.0
 """A driver that has not renewed its lease for so long may be replaced by a driver on another machine."""
 
+_DRIVEN = tuple(state for state in SweepState if state.is_under_way and state is not SweepState.QUEUED)
+
 log = logging.getLogger(__name__)
 
 
@@ -111,9 +113,7 @@ class LeaseKeeper:
 def mark_interrupted(ledger: Ledger, home: Home) -> list[Sweep]:
     """Move every sweep that is under way, but that no process drives, to `interrupted`; return these sweeps."""
     interrupted = []
-    for sweep in ledger.sweeps.list():
-        if not sweep.state.is_under_way or sweep.state is SweepState.QUEUED:
-            continue
+    for sweep in ledger.sweeps.list(states=_DRIVEN):
         with try_lock(home.sweep(sweep.id) / "driver.lock") as free:
             if free and not ledger.leases.is_held_elsewhere(sweep.id, _here()):
                 reason = "the process that drove it ended"

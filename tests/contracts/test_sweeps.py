@@ -13,6 +13,7 @@ from service.ledgers import (
     Cause,
     Ending,
     JournalEvent,
+    Lease,
     Ledger,
     MessageKind,
     SweepAction,
@@ -25,7 +26,7 @@ from tests.contracts.ledgers import Ticks, new_sweep, record, row, running_trial
 MANY = {"sqlite": 33_000, "postgresql": 66_000}
 """More trials than the database takes bind variables in one statement."""
 
-OF_SWEEPS: dict[str, Callable[[Ledger], object]] = {
+CALLS_WITH_AN_UNKNOWN_SWEEP: dict[str, Callable[[Ledger], object]] = {
     "get": lambda ledger: ledger.sweeps.get("s-none"),
     "find": lambda ledger: ledger.sweeps.find("s-none"),
     "list after": lambda ledger: ledger.sweeps.list(after="s-none"),
@@ -40,9 +41,12 @@ OF_SWEEPS: dict[str, Callable[[Ledger], object]] = {
         "s-none", number=0, point={}, recipe={}, identity="i", seed=0, started=True
     ),
     "take lease": lambda ledger: ledger.leases.take("s-none", holder="here", seconds=1.0),
+    "message": lambda ledger: ledger.outbox.put("s-none", MessageKind.MODEL, {}),
+    "epochs": lambda ledger: ledger.trials.epochs_of_sweep("s-none"),
+    "renew lease": lambda ledger: ledger.leases.renew(Lease(sweep_id="s-none", holder="here", attempt=1, seconds=1.0)),
     "lease held": lambda ledger: ledger.leases.is_held_elsewhere("s-none", "here"),
 }
-OF_TRIALS: dict[str, Callable[[Ledger], object]] = {
+CALLS_WITH_AN_UNKNOWN_TRIAL: dict[str, Callable[[Ledger], object]] = {
     "get": lambda ledger: ledger.trials.get("t-none"),
     "start": lambda ledger: ledger.trials.start_attempt("t-none"),
     "record": lambda ledger: ledger.trials.record_epochs(
@@ -57,21 +61,21 @@ OF_TRIALS: dict[str, Callable[[Ledger], object]] = {
 }
 
 
-def test_an_unknown_sweep_is_said_to_be_unknown_by_every_method(ledger: Ledger) -> None:
+def test_every_method_refuses_an_unknown_sweep(ledger: Ledger) -> None:
     new_sweep(ledger)
-    for call in OF_SWEEPS.values():
+    for call in CALLS_WITH_AN_UNKNOWN_SWEEP.values():
         with pytest.raises(SweepNotFoundError, match="no sweep s-none"):
             call(ledger)
 
 
-def test_an_unknown_trial_is_said_to_be_unknown_by_every_method(ledger: Ledger) -> None:
+def test_every_method_refuses_an_unknown_trial(ledger: Ledger) -> None:
     running_trial(ledger, new_sweep(ledger))
-    for call in OF_TRIALS.values():
+    for call in CALLS_WITH_AN_UNKNOWN_TRIAL.values():
         with pytest.raises(TrialNotFoundError, match="no trial t-none"):
             call(ledger)
 
 
-def test_pages_of_a_list_hold_every_sweep_once_newest_first(ledger: Ledger) -> None:
+def test_the_pages_of_a_list_have_every_sweep_once_and_the_newest_first(ledger: Ledger) -> None:
     sweeps = [new_sweep(ledger, f"cells-{number % 2}") for number in range(7)]
     ledger.sweeps.move(sweeps[3].id, SweepState.RUNNING)
     pages, after = [], None
@@ -82,6 +86,7 @@ def test_pages_of_a_list_hold_every_sweep_once_newest_first(ledger: Ledger) -> N
     assert [sweep_id for page in pages for sweep_id in page] == [sweep.id for sweep in reversed(sweeps)]
     assert [sweep.id for sweep in ledger.sweeps.list(name="cells-1")] == [sweeps[n].id for n in (5, 3, 1)]
     assert [sweep.id for sweep in ledger.sweeps.list(states=[SweepState.RUNNING])] == [sweeps[3].id]
+    assert ledger.sweeps.list(states=[]) == []
 
 
 def test_sweeps_of_the_same_moment_are_paged_by_id(url: str) -> None:
@@ -93,14 +98,14 @@ def test_sweeps_of_the_same_moment_are_paged_by_id(url: str) -> None:
     ledger.close()
 
 
-def test_a_prefix_of_several_ids_names_some_of_them(ledger: Ledger) -> None:
+def test_the_message_for_a_prefix_of_several_ids_gives_the_first_eight(ledger: Ledger) -> None:
     for _ in range(12):
         new_sweep(ledger)
     with pytest.raises(SweepNotFoundError, match=r"s- fits more than 8 sweeps: (s-[0-9a-f]{6}, ){8}\.\.\."):
         ledger.sweeps.find("s-")
 
 
-def test_counts_are_those_of_the_sweeps_asked_for(ledger: Ledger) -> None:
+def test_only_the_trials_of_the_given_sweeps_are_counted(ledger: Ledger) -> None:
     sweep, other = new_sweep(ledger), new_sweep(ledger)
     record(ledger, running_trial(ledger, sweep), row(1, 0.5))
     running_trial(ledger, other)
@@ -109,7 +114,7 @@ def test_counts_are_those_of_the_sweeps_asked_for(ledger: Ledger) -> None:
     assert (counts[sweep.id].total, counts[sweep.id].highest) == (1, 0.5)
 
 
-def test_cancelling_ends_what_has_not_finished_and_tells_mlflow_of_each(ledger: Ledger) -> None:
+def test_cancelling_a_sweep_ends_its_unfinished_trials_with_a_message_for_each(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
     ledger.sweeps.move(sweep.id, SweepState.RUNNING)
     done, running, failed = (running_trial(ledger, sweep, number) for number in range(3))
@@ -138,6 +143,16 @@ def test_cancelling_ends_what_has_not_finished_and_tells_mlflow_of_each(ledger: 
         ledger.sweeps.cancel(sweep.id)
 
 
+def test_cancelled_trials_are_told_by_number_also_beyond_four_digits(ledger: Ledger) -> None:
+    sweep = new_sweep(ledger)
+    trials = [running_trial(ledger, sweep, number) for number in (9_999, 10_000)]
+    ledger.sweeps.cancel(sweep.id)
+    messages = [message for message in ledger.outbox.unsent(sweep.id) if message.kind is MessageKind.TRIAL_FINISHED]
+    assert [message.trial_id for message in messages] == [trial.id for trial in trials]
+    assert [entry.trial_id for entry in ledger.history(sweep.id).journal] == [trial.id for trial in trials]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["file", "postgresql"], indirect=True)
 def test_no_statement_grows_with_the_number_of_trials(url: str) -> None:
     ledger = Ledger(url, clock=Ticks())
