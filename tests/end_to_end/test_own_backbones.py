@@ -33,13 +33,13 @@ def validate(sweep: Path, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_line_counts_its_stages(tmp_path: Path) -> None:
-    told = validate(EXAMPLE, tmp_path)
-    assert (told.returncode, json.loads(told.stdout)["valid"]) == (0, True)
+    result = validate(EXAMPLE, tmp_path)
+    assert (result.returncode, json.loads(result.stdout)["valid"]) == (0, True)
     (tmp_path / "stripes.py").write_text(EXAMPLE.with_name("stripes.py").read_text())
     (tmp_path / "deep.yaml").write_text(EXAMPLE.read_text().replace("[0, -1, all]", "[0, -1, 5]"))
-    told = validate(tmp_path / "deep.yaml", tmp_path)
-    assert told.returncode == 2
-    assert told.stderr.splitlines() == [
+    result = validate(tmp_path / "deep.yaml", tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
         f"{tmp_path}/deep.yaml:8:34 space.freeze_depth.values[2]: must lie in -3..3, or be all: "
         "stripes:small has 3 stages (5)"
     ]

@@ -41,11 +41,11 @@ def client(home: Home) -> MlflowClient:
 def runs(client: MlflowClient, finished_sweep: Outcome) -> dict[str, Run]:
     """The sweep's child runs by trial id."""
     assert finished_sweep.sweep.mlflow is not None
-    found = client.search_runs(
+    runs_there = client.search_runs(
         [finished_sweep.sweep.mlflow["experiment_id"]],
         filter_string=f"tags.`meltpoint.sweep_id` = '{finished_sweep.sweep.id}' and tags.`meltpoint.kind` = 'trial'",
     )
-    return {run.data.tags["meltpoint.trial_id"]: run for run in found}
+    return {run.data.tags["meltpoint.trial_id"]: run for run in runs_there}
 
 
 def test_the_sweep_completes_although_trials_fail(finished_sweep: Outcome) -> None:
@@ -63,18 +63,18 @@ def test_the_sweep_completes_although_trials_fail(finished_sweep: Outcome) -> No
 
 
 def test_the_json_of_a_run_keeps_its_contract(finished_sweep: Outcome) -> None:
-    told = json.loads(json.dumps(finished_sweep.as_json(), allow_nan=False))
-    assert {"sweep_id", "state", "counts", "best", "seconds", "mlflow"} <= told.keys()
-    assert {"completed", "pruned", "failed"} <= told["counts"].keys()
-    assert {"trial_id", "metrics", "recipe"} == told["best"].keys()
-    assert {"tracking_uri", "experiment_id", "run_id"} == told["mlflow"].keys()
-    assert told["seconds"] > 0
+    outcome = json.loads(json.dumps(finished_sweep.as_json(), allow_nan=False))
+    assert {"sweep_id", "state", "counts", "best", "seconds", "mlflow"} <= outcome.keys()
+    assert {"completed", "pruned", "failed"} <= outcome["counts"].keys()
+    assert {"trial_id", "metrics", "recipe"} == outcome["best"].keys()
+    assert {"tracking_uri", "experiment_id", "run_id"} == outcome["mlflow"].keys()
+    assert outcome["seconds"] > 0
 
 
 def test_the_json_of_the_trials_keeps_its_contract(finished_sweep: Outcome) -> None:
-    told = json.loads(json.dumps(finished_sweep.board.as_json(), allow_nan=False))
-    assert len(told) == 7
-    for trial in told:
+    trials = json.loads(json.dumps(finished_sweep.board.as_json(), allow_nan=False))
+    assert len(trials) == 7
+    for trial in trials:
         assert trial.keys() == {
             "trial_id",
             "state",
@@ -87,9 +87,9 @@ def test_the_json_of_the_trials_keeps_its_contract(finished_sweep: Outcome) -> N
             "error",
         }
         assert "optimizer.lr" in trial["recipe"]
-    best = told[0]["metrics"]
+    best = trials[0]["metrics"]
     assert {"val/accuracy", "train/loss", "best/val/accuracy", "best/epoch", "test/accuracy"} <= best.keys()
-    assert best["best/val/accuracy"] == max(trial["metrics"].get("best/val/accuracy", 0) for trial in told)
+    assert best["best/val/accuracy"] == max(trial["metrics"].get("best/val/accuracy", 0) for trial in trials)
 
 
 def test_only_the_best_model_was_read_on_the_test_images(finished_sweep: Outcome) -> None:
@@ -225,8 +225,8 @@ def test_every_message_may_be_delivered_twice(
         ledger.outbox.mark_sent(message.id)
     ledger.close()
     experiment = client.get_run(best.mlflow_run_id or "").info.experiment_id
-    found = client.search_runs([experiment], filter_string=f"tags.`meltpoint.sweep_id` = '{best.sweep_id}'")
-    assert len(found) == len(runs) + 1
+    runs_there = client.search_runs([experiment], filter_string=f"tags.`meltpoint.sweep_id` = '{best.sweep_id}'")
+    assert len(runs_there) == len(runs) + 1
     for trial_id, run in runs.items():
         assert client.get_metric_history(run.info.run_id, "val/loss") == before[trial_id]
     assert [v.version for v in client.search_model_versions("name = 'tiny'")] == [v.version for v in versions]
@@ -347,10 +347,12 @@ def _killing(pattern: str, when: Callable[[], bool] = lambda: True) -> Iterator[
         while not killed:
             time.sleep(0.2)
             with contextlib.suppress(psutil.Error):
-                found = [p for p in psutil.Process().children(recursive=True) if _goes_by(p, pattern)] if when() else []
-                if found:
-                    found[0].kill()
-                    killed.append(found[0].pid)
+                matches = (
+                    [p for p in psutil.Process().children(recursive=True) if _goes_by(p, pattern)] if when() else []
+                )
+                if matches:
+                    matches[0].kill()
+                    killed.append(matches[0].pid)
 
     hunter = threading.Thread(target=hunt, daemon=True)
     hunter.start()

@@ -37,11 +37,11 @@ POINT = (
 pytestmark = pytest.mark.slow
 
 
-def told(*arguments: str, home: Home) -> Any:
+def output_of(*arguments: str, home: Home) -> Any:
     """What a command says as JSON."""
-    said = meltpoint([*arguments, "-o", "json", "--home", str(home.root)])
-    assert said.exit_code == 0, said.stderr
-    return json.loads(said.stdout)
+    result = meltpoint([*arguments, "-o", "json", "--home", str(home.root)])
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
 
 
 @pytest.mark.parametrize(
@@ -67,16 +67,16 @@ def test_a_set_runs_from_its_files_to_a_registered_model(
     points = ", ".join(POINT.replace("BACKBONE", backbone) for backbone in backbones)
     spec = SWEEP.replace("NAME", name).replace("DATA", make(tmp_path / "set")).replace("POINTS", points)
     (tmp_path / "sweep.yaml").write_text(spec)
-    outcome = told("run", str(tmp_path / "sweep.yaml"), home=home)
+    outcome = output_of("run", str(tmp_path / "sweep.yaml"), home=home)
 
     assert (outcome["state"], outcome["error"]) == ("completed", None)
     assert outcome["counts"] == {"completed": len(backbones), "pruned": 0, "failed": 0}
-    data = told("status", outcome["sweep_id"], home=home)["data"]
+    data = output_of("status", outcome["sweep_id"], home=home)["data"]
     assert {label: sum(splits.values()) for label, splits in data["classes"].items()} == classes
     assert all(splits[part] > 0 for splits in data["classes"].values() for part in ("train", "val", "test"))
     assert data["skipped"] == {}
 
-    trials = told("trials", outcome["sweep_id"], home=home)
+    trials = output_of("trials", outcome["sweep_id"], home=home)
     assert sorted(trial["recipe"]["backbone"] for trial in trials) == sorted(backbones)
     assert all(math.isfinite(trial["metrics"]["best/val/accuracy"]) for trial in trials)
     assert trials[0]["trial_id"] == outcome["best"]["trial_id"]
@@ -96,5 +96,5 @@ def check_served(outcome: dict[str, Any]) -> None:
     assert model.metadata.metadata["interpolation"] == wanted
     whole = load_sample_images().images[0][:90, :120].copy()
     as_trained = decode_image(whole, 32, wanted)
-    found = np.asarray(model.predict(whole[None]))
-    np.testing.assert_allclose(found, np.asarray(model.predict(as_trained[None])), rtol=0, atol=1e-6)
+    predicted = np.asarray(model.predict(whole[None]))
+    np.testing.assert_allclose(predicted, np.asarray(model.predict(as_trained[None])), rtol=0, atol=1e-6)

@@ -37,12 +37,12 @@ def meltpoint(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comp
     return subprocess.run([MELTPOINT, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
 
 
-def test_help_lists_the_commands_and_imports_nothing_heavy(tmp_path: Path) -> None:
-    told = meltpoint("--help", cwd=tmp_path)
-    assert told.returncode == 0
+def test_help_lists_every_command_in_its_panel_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    result = meltpoint("--help", cwd=tmp_path)
+    assert result.returncode == 0
     for panel, commands in PANELS.items():
-        assert panel in told.stdout
-        assert all(f" {command.__name__} " in told.stdout for command in commands)
+        assert panel in result.stdout
+        assert all(f" {command.__name__} " in result.stdout for command in commands)
     code = (
         "import sys; sys.argv = ['meltpoint', '--help']\n"
         "from service.commands.app import main\n"
@@ -53,7 +53,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(tmp_path: Path) -> No
     assert loaded.stdout.splitlines()[-1] == "[]"
 
 
-def test_what_drives_a_sweep_loads_neither_torch_nor_mlflow(tmp_path: Path) -> None:
+def test_the_process_of_a_driver_loads_neither_torch_nor_mlflow(tmp_path: Path) -> None:
     code = (
         "import sys, service.commands.sweeps.outcome_view, service.runs.runner, service.terminals.console_listener\n"
         "print(sorted({'torch', 'torchvision', 'timm', 'sklearn', 'mlflow'} & sys.modules.keys()))"
@@ -64,10 +64,10 @@ def test_what_drives_a_sweep_loads_neither_torch_nor_mlflow(tmp_path: Path) -> N
 
 def test_validate_prints_every_error_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "sweep.yaml").write_text(WRONG)
-    told = meltpoint("validate", "sweep.yaml", cwd=tmp_path)
-    assert told.returncode == 2
-    assert told.stdout == ""
-    lines = told.stderr.splitlines()
+    result = meltpoint("validate", "sweep.yaml", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
     assert [line.split(" ")[0] for line in lines] == [
         "sweep.yaml:2:24",
         "sweep.yaml:3:10",
@@ -76,30 +76,30 @@ def test_validate_prints_every_error_with_its_place(tmp_path: Path) -> None:
         "sweep.yaml:7:10",
     ]
     assert "did you mean" in lines[3]
-    assert "Traceback" not in told.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_validate_accepts_every_example(tmp_path: Path) -> None:
     examples = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
     assert examples
     for example in examples:
-        told = meltpoint("validate", str(example), "-o", "json", cwd=tmp_path)
-        assert (told.returncode, json.loads(told.stdout)["valid"]) == (0, True)
+        result = meltpoint("validate", str(example), "-o", "json", cwd=tmp_path)
+        assert (result.returncode, json.loads(result.stdout)["valid"]) == (0, True)
 
 
 def test_a_missing_spec_is_one_line(tmp_path: Path) -> None:
-    told = meltpoint("run", "absent.yaml", cwd=tmp_path)
-    assert told.returncode == 2
-    assert len(told.stderr.splitlines()) == 1
-    assert "absent.yaml" in told.stderr
+    result = meltpoint("run", "absent.yaml", cwd=tmp_path)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "absent.yaml" in result.stderr
 
 
 def test_a_home_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "s.yaml").write_text("name: a\ndata: {source: digits}\nspace: {batch_size: 32}\n")
-    told = meltpoint("run", "s.yaml", "--home", "file/home", cwd=tmp_path)
-    assert told.returncode == 1
-    assert told.stderr.splitlines() == [
+    result = meltpoint("run", "s.yaml", "--home", "file/home", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
         f"home {tmp_path}/file/home: cannot be written (Not a directory); choose another with --home or MELTPOINT_HOME"
     ]
 
@@ -135,28 +135,28 @@ def test_a_defect_is_called_one_and_says_how_to_see_more(capsys: pytest.CaptureF
 def test_a_hint_names_the_typed_home_and_works_when_typed(tmp_path: Path) -> None:
     folder = tmp_path / "my sweeps"
     folder.mkdir()
-    told = meltpoint("init", "my sweeps/a b.yaml", cwd=tmp_path)
-    (hint,) = [line for line in told.stderr.splitlines() if line.startswith("next: meltpoint ")]
+    result = meltpoint("init", "my sweeps/a b.yaml", cwd=tmp_path)
+    (hint,) = [line for line in result.stderr.splitlines() if line.startswith("next: meltpoint ")]
     assert meltpoint(*shlex.split(hint)[2:], cwd=tmp_path).returncode == 0
     with closing(Ledger.open_file(folder / "source.db", clock=now_ms)) as ledger:
         ledger.backup(folder / "whole.zip")
-    told = meltpoint("restore", "my sweeps/whole.zip", "--home", "my sweeps/home", cwd=tmp_path)
-    assert told.stderr.splitlines()[-1] == "next: meltpoint ls --home 'my sweeps/home'"
+    result = meltpoint("restore", "my sweeps/whole.zip", "--home", "my sweeps/home", cwd=tmp_path)
+    assert result.stderr.splitlines()[-1] == "next: meltpoint ls --home 'my sweeps/home'"
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    told = meltpoint("--debug", "status", "last", cwd=tmp_path)
-    assert "Traceback" in told.stderr
+    result = meltpoint("--debug", "status", "last", cwd=tmp_path)
+    assert "Traceback" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["status", "trials"])
 def test_an_unknown_sweep_is_one_line(tmp_path: Path, command: str) -> None:
-    told = meltpoint(command, "last", cwd=tmp_path)
-    assert told.returncode == 1
-    assert told.stderr.splitlines() == [f"no sweeps yet in {tmp_path}/home; start one with: meltpoint run SPEC"]
+    result = meltpoint(command, "last", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [f"no sweeps yet in {tmp_path}/home; start one with: meltpoint run SPEC"]
     assert not (tmp_path / "home").exists()
 
 
 def test_ls_of_a_new_home_is_an_empty_list(tmp_path: Path) -> None:
-    told = meltpoint("ls", "-o", "json", cwd=tmp_path)
-    assert (told.returncode, json.loads(told.stdout)) == (0, [])
+    result = meltpoint("ls", "-o", "json", cwd=tmp_path)
+    assert (result.returncode, json.loads(result.stdout)) == (0, [])

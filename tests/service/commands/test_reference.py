@@ -37,17 +37,17 @@ def meltpoint(*arguments: str) -> Result:
 
 
 def data(*arguments: str) -> Any:
-    told = meltpoint(*arguments, "-o", "json")
-    assert told.exit_code == 0, told.output
-    return json.loads(told.stdout)
+    result = meltpoint(*arguments, "-o", "json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
 
 
 def refusal(*arguments: str) -> str:
-    """What a user reads in place of an exception, with the exit code 2."""
-    told = meltpoint(*arguments)
-    assert isinstance(told.exception, Exception)
-    assert report(told.exception) == 2
-    return str(told.exception)
+    """Return the message that a user reads in place of an exception, with the exit code 2."""
+    result = meltpoint(*arguments)
+    assert isinstance(result.exception, Exception)
+    assert report(result.exception) == 2
+    return str(result.exception)
 
 
 @pytest.fixture(autouse=True)
@@ -65,11 +65,11 @@ def test_what_init_writes_is_valid_and_its_schema_lies_where_the_first_line_says
     schema = json.loads((tmp_path / "sweeps" / first.partition("$schema=")[2]).read_text())
     assert schema == sweep_schema() == json.loads(meltpoint("schema").stdout)
     jsonschema.validate(spec.document, schema)
-    told = meltpoint("validate", "sweeps/mine.yaml", "--set", "budget.trials=3")
-    assert "3 trials" in told.stdout
+    result = meltpoint("validate", "sweeps/mine.yaml", "--set", "budget.trials=3")
+    assert "3 trials" in result.stdout
 
 
-def test_init_never_overwrites_unless_told(tmp_path: Path) -> None:
+def test_init_overwrites_only_with_force(tmp_path: Path) -> None:
     (tmp_path / "sweep.yaml").write_text("mine")
     assert "there already" in refusal("init")
     assert (tmp_path / "sweep.yaml").read_text() == "mine"
@@ -117,8 +117,8 @@ def test_spaces_of_a_sweep_file_shows_what_it_comes_to(tmp_path: Path) -> None:
     assert rows["dropout.rate"]["from"] == "file"
     assert rows["dropout.rate"]["when"]["augment.policy"] == ["flip", "color"]
     assert rows["dropout.rate"]["default"] == 0.25
-    told = meltpoint("spaces", "s.yaml", "--set", "space.dropout.rate=0.5")
-    line = next(line for line in told.stdout.splitlines() if line.startswith("dropout.rate"))
+    result = meltpoint("spaces", "s.yaml", "--set", "space.dropout.rate=0.5")
+    line = next(line for line in result.stdout.splitlines() if line.startswith("dropout.rate"))
     assert line.split()[:3] == ["dropout.rate", "0.5", "0.5"]
     assert line.endswith("file")
     fixed = meltpoint(
@@ -173,7 +173,7 @@ def test_every_topic_says_what_it_is(topic: Any) -> None:
 
 def test_explain_knows_every_name_there_is() -> None:
     names = {topic.name for topic in TOPICS}
-    records = {str(record_name(one)) for group in GROUPS.values() if len(group) > 1 for one in group}
+    records = {str(record_name(record)) for group in GROUPS.values() if len(group) > 1 for record in group}
     assert names >= {*PARAMETERS, *GROUPS, *records, *BACKBONES, *SHIPPED, *METRICS, *AUGMENT_POLICIES}
     assert names >= {key.path for key in section_keys()} >= {"scheduler.grace_epochs", "data.split.group", "name"}
 
@@ -202,7 +202,7 @@ def test_none_of_them_loads_anything_heavy(arguments: list[str], tmp_path: Path)
         "print(sorted({'torch', 'ray', 'mlflow', 'sqlalchemy', 'numpy'} & sys.modules.keys()))"
     )
     env = {**os.environ, "NO_COLOR": "1"}
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=tmp_path, timeout=60
     )
-    assert told.stdout.splitlines()[-1] == "[]"
+    assert result.stdout.splitlines()[-1] == "[]"

@@ -47,23 +47,23 @@ def environment(place: Path) -> dict[str, str]:
     return {**os.environ, "MELTPOINT_HOME": str(place / "home"), "NO_COLOR": "1"}
 
 
-def told(place: Path, *arguments: str) -> str:
-    """What a command that reads the home prints."""
-    said = meltpoint([*arguments, "--home", str(place / "home")])
-    assert said.exit_code == 0, said.stderr
-    return said.stdout
+def output_of(place: Path, *arguments: str) -> str:
+    """Return what a command that reads the home prints."""
+    result = meltpoint([*arguments, "--home", str(place / "home")])
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
 
 
 def left_behind(place: Path) -> list[str]:
-    """Processes that still carry this home in their environment."""
-    found = []
+    """Return the processes that still have this home in their environment."""
+    commands = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("MELTPOINT_HOME") == str(place / "home"):
-                found.append(" ".join(process.cmdline())[:80])
+                commands.append(" ".join(process.cmdline())[:80])
         except psutil.Error:
             continue
-    return found
+    return commands
 
 
 def test_stdout_is_one_object_and_the_rest_agrees_with_it(place: Path) -> None:
@@ -78,15 +78,15 @@ def test_stdout_is_one_object_and_the_rest_agrees_with_it(place: Path) -> None:
     (kept,) = (place / "home" / "mlflow-artifacts").rglob("spec/short.yaml")
     assert kept.read_text().startswith("# The sweep file with\n# --set budget.trials=3\nname: small\n")
 
-    trials = json.loads(told(place, "trials", "last", "-o", "json"))
+    trials = json.loads(output_of(place, "trials", "last", "-o", "json"))
     assert trials[0]["trial_id"] == outcome["best"]["trial_id"]
-    assert len(json.loads(told(place, "trials", "small", "--top", "2", "-o", "json"))) == 2
-    status = json.loads(told(place, "status", outcome["sweep_id"][2:5], "-o", "json"))
+    assert len(json.loads(output_of(place, "trials", "small", "--top", "2", "-o", "json"))) == 2
+    status = json.loads(output_of(place, "status", outcome["sweep_id"][2:5], "-o", "json"))
     assert (status["state"], status["unsent"], status["best"]) == ("completed", 0, outcome["best"])
-    (listed,) = json.loads(told(place, "ls", "-o", "json"))
+    (listed,) = json.loads(output_of(place, "ls", "-o", "json"))
     assert listed["best_value"] == outcome["best"]["metrics"]["best/val/accuracy"]
-    assert told(place, "trials", "last", "-o", "csv").count("\n") == 4
-    assert "optimizer.name: adamw" in told(place, "trials", "last", "-o", "yaml")
+    assert output_of(place, "trials", "last", "-o", "csv").count("\n") == 4
+    assert "optimizer.name: adamw" in output_of(place, "trials", "last", "-o", "yaml")
 
 
 def test_ctrl_c_twice_interrupts_and_leaves_nothing_running(place: Path) -> None:
@@ -94,19 +94,19 @@ def test_ctrl_c_twice_interrupts_and_leaves_nothing_running(place: Path) -> None
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "Traceback" not in said
-    (newest, *_) = json.loads(told(place, "ls", "-o", "json"))
+    assert "Traceback" not in errors
+    (newest, *_) = json.loads(output_of(place, "ls", "-o", "json"))
     assert newest["state"] in ("interrupted", "paused")  # paused where the trials had ended before the second
-    assert "next: meltpoint resume s-" in said
-    states = {trial["state"] for trial in json.loads(told(place, "trials", "last", "-o", "json"))}
+    assert "next: meltpoint resume s-" in errors
+    states = {trial["state"] for trial in json.loads(output_of(place, "trials", "last", "-o", "json"))}
     assert states == {"paused"}
     assert left_behind(place) == []
 
 
 def _started(place: Path) -> subprocess.Popen[str]:
-    """A sweep without an end, in whose ledger a trial runs."""
+    """Start a sweep without an end, and wait until a trial has finished an epoch."""
     command = [str(MELTPOINT), "run", str(place / "endless.yaml")]
     process = subprocess.Popen(
         command, cwd="/", env=environment(place), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -119,7 +119,7 @@ def _started(place: Path) -> subprocess.Popen[str]:
 
 
 def _trains(place: Path) -> bool:
-    """Whether a trial of a running sweep has finished an epoch."""
+    """Return if a trial of a running sweep has finished an epoch."""
     if not (place / "home" / "ledger.db").exists():
         return False
     with closing(Ledger.open_file(place / "home" / "ledger.db", clock=now_ms)) as ledger:

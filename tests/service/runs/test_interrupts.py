@@ -1,4 +1,4 @@
-"""A second signal ends only what may be ended."""
+"""Signals: the first calls, the second raises, and only where that is allowed."""
 
 from __future__ import annotations
 

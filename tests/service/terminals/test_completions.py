@@ -29,8 +29,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name="cells", spec_text="", spec_file="", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data={}, settings={}
     )
     ledger.close()
-    told = subprocess.run([BIN / "meltpoint", "completion", "bash"], capture_output=True, timeout=60, check=True)
-    (place / "completion.bash").write_bytes(told.stdout)
+    result = subprocess.run([BIN / "meltpoint", "completion", "bash"], capture_output=True, timeout=60, check=True)
+    (place / "completion.bash").write_bytes(result.stdout)
     return place
 
 
@@ -45,9 +45,9 @@ def completed(place: Path, line: str) -> list[str]:
         "printf '%s\\n' \"${COMPREPLY[@]}\"\n"
     )
     env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "MELTPOINT_HOME": str(place / "home")}
-    told = subprocess.run(["bash", "-c", script], cwd=place, env=env, capture_output=True, text=True, timeout=60)
-    assert told.stderr == ""
-    return told.stdout.split()
+    result = subprocess.run(["bash", "-c", script], cwd=place, env=env, capture_output=True, text=True, timeout=60)
+    assert result.stderr == ""
+    return result.stdout.split()
 
 
 @pytest.mark.parametrize(
@@ -83,17 +83,17 @@ def test_sweeps_are_offered_without_what_takes_long_to_load(place: Path) -> None
     )
     asked = {"_MELTPOINT_COMPLETE": "complete_bash", "COMP_WORDS": "meltpoint status ", "COMP_CWORD": "2"}
     env = {**os.environ, **asked, "MELTPOINT_HOME": str(place / "home")}
-    told = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
-    first, *rest = told.stdout.split("\n")
+    result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
+    first, *rest = result.stdout.split("\n")
     assert first == "last"
     assert [rest[1], rest[2]] == ["cells", "[]"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_a_script(shell: str) -> None:
-    told = subprocess.run([BIN / "meltpoint", "completion", shell], capture_output=True, text=True, timeout=60)
-    assert (told.returncode, told.stderr) == (0, "")
-    assert f"_MELTPOINT_COMPLETE=complete_{shell}" in told.stdout
+    result = subprocess.run([BIN / "meltpoint", "completion", shell], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert f"_MELTPOINT_COMPLETE=complete_{shell}" in result.stdout
 
 
 def test_a_home_that_cannot_be_read_offers_nothing(place: Path, tmp_path: Path) -> None:

@@ -56,9 +56,9 @@ def snapshot(*, completed: int = 3, pruned: int = 3, epochs: int = 22, elapsed: 
     )
 
 
-def shown(of: Snapshot, width: int = 100) -> str:
+def shown(snapshot: Snapshot, width: int = 100) -> str:
     out = io.StringIO()
-    Console(file=out, width=width).print(render(of))
+    Console(file=out, width=width).print(render(snapshot))
     return out.getvalue()
 
 
