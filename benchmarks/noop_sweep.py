@@ -13,7 +13,7 @@ from service.clusters.allotments import allot
 from service.clusters.connections import connect, forking
 from service.coordination import Coordinator, new_sweep
 from service.ledgers import Ledger, SweepState, Trial
-from service.runs.helpers import Helpers
+from service.runs.helpers import Helpers, MlflowTasks
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
 from service.settings import Home
@@ -44,14 +44,14 @@ class TimedSession(Coordinator):
 def run_noop(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> dict[str, float]:
     """Seconds until the last trial had ended, and until MLflow knew all of it, with the CPU of the driving process."""
     with ExitStack() as stack:
-        sides = Helpers(stack.enter_context(forking()))
-        stack.callback(sides.close)
-        sender = sides.mlflow_helper(home)
+        helpers = Helpers(stack.enter_context(forking()))
+        stack.callback(helpers.close)
+        sender = helpers.mlflow_helper(home)
         cluster = stack.enter_context(connect())
         ledger = stack.enter_context(closing(Ledger.open_file(home.ledger, clock=now_ms)))
         coordinator = _session(spec, ledger)
         sweep = coordinator.sweep
-        sender.ask("start", sweep.id)
+        sender.call(MlflowTasks.start, sweep.id)
         folder = home.sweep(sweep.id)
         folder.mkdir(parents=True)
         report_at = tuple(range(1, spec.budget.epochs + 1)) if each_epoch else tuple(coordinator.milestones)
@@ -63,7 +63,7 @@ def run_noop(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> 
         run_tune(coordinator, allotment=allotment, make_plan=make_plan, folder=folder, worker=NoopWorker)
         trained = coordinator.since()
         ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
-        trouble = sender.ask("finish", PATIENCE_SECONDS)
+        trouble = sender.call(MlflowTasks.finish, PATIENCE_SECONDS)
         sent = coordinator.since()
         ended = sum(trial.epochs for trial in ledger.trials.list(sweep.id))
         assert ledger.outbox.count_unsent(sweep.id) == 0, f"messages unsent: {trouble}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from trainables.trials.ray_worker import TrialWorker
@@ -16,8 +17,9 @@ class NoopRun:
     def take(self, plan: dict[str, Any]) -> None:
         self._plan, self._epoch = plan, 0
 
-    def step(self) -> dict[str, Any]:
+    def step(self, progress: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Every epoch up to the next one of `report_at`, at once."""
+        progress()
         rows = []
         while True:
             self._epoch += 1
@@ -27,7 +29,7 @@ class NoopRun:
                 return {"history": rows, "done_training": done, "best_checkpoint": None}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
     def _row(self) -> dict[str, Any]:
         value = self._epoch / (self._epoch + 1)

@@ -15,6 +15,7 @@ from service.clusters.prestarts import Prestarted
 from service.clusters.ray_heads import RayHead
 from service.errors import ClusterError
 from trainables.processes import ForkServer
+from trainables.trials import PRELOAD
 
 __all__ = ["Cluster", "connect", "forking"]
 
@@ -75,6 +76,8 @@ def forking(prestarted: Prestarted | None = None) -> Iterator[str]:
     """
     with ExitStack() as stack:
         if not _fork_servers:
-            _fork_servers.append(prestarted.fork_server if prestarted else stack.enter_context(closing(ForkServer())))
+            _fork_servers.append(
+                prestarted.fork_server if prestarted else stack.enter_context(closing(ForkServer(preload=PRELOAD)))
+            )
             stack.callback(_fork_servers.clear)
         yield _fork_servers[0].address

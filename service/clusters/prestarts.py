@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from service.clusters.ray_heads import RayHead
 from trainables.processes import ForkServer
+from trainables.trials import PRELOAD
 
 __all__ = ["Prestarted", "prestart"]
 
@@ -29,6 +30,6 @@ def prestart() -> Iterator[Prestarted | None]:
         yield None
         return
     with ExitStack() as stack:
-        fork_server = stack.enter_context(closing(ForkServer()))
+        fork_server = stack.enter_context(closing(ForkServer(preload=PRELOAD)))
         head = None if os.environ.get("RAY_ADDRESS") else stack.enter_context(closing(RayHead()))
         yield Prestarted(fork_server, head)

@@ -18,7 +18,7 @@ from service.errors import LeaseError, LedgerError
 from service.ledgers import Json, Ledger, Sweep, SweepAction, SweepHistory, SweepState, Trial
 from service.plans import SharingSurvey
 from service.reports import Leaderboard
-from service.runs.helpers import Helper
+from service.runs.helpers import MlflowTasks, TorchTasks
 from service.runs.image_sets import ImageSets
 from service.runs.interrupts import Interrupts
 from service.runs.kept_checkpoints import KeptCheckpoints
@@ -31,7 +31,7 @@ from service.schedulers import build_scheduler
 from service.searchers import build_searcher
 from service.settings import Home
 from service.tune import run_tune
-from trainables.processes import ForkedError
+from trainables.processes import ForkedError, ObjectHandle, Pending
 from trainables.trials import Before, TrialPlan
 
 __all__ = ["Driver"]
@@ -57,9 +57,9 @@ class Driver:
         ledger: Ledger,
         keeper: LeaseKeeper,
         listener: Listener,
-        torch_helper: Helper,
-        mlflow_helper: Helper,
-        make_mlflow_helper: Callable[[], Helper],
+        torch_helper: ObjectHandle[TorchTasks],
+        mlflow_helper: ObjectHandle[MlflowTasks],
+        make_mlflow_helper: Callable[[], ObjectHandle[MlflowTasks]],
         allotment: Allotment,
     ) -> None:
         self.spec, self.images, self.ledger, self.listener = spec, images, ledger, listener
@@ -68,8 +68,9 @@ class Driver:
         past = ledger.history(sweep.id)
         ledger.sweeps.note(sweep.id, spec_text=spec.text)
         self.sweep = ledger.sweeps.move(sweep.id, SweepState.RUNNING)
-        with suppress(ForkedError):  # it is replaced at the end
-            self.mlflow_helper.begin("start", sweep.id)
+        self._sending: Pending[None] | None = None
+        with suppress(ForkedError):  # the sender is replaced at the end
+            self._sending = self.mlflow_helper.start(MlflowTasks.start, sweep.id)
         self.folder = home.sweep(sweep.id)
         self.survey = SharingSurvey.of(spec, home, sweep.id)
         self.interrupts = Interrupts(self._pause_on_signal)
@@ -223,20 +224,20 @@ class Driver:
     def _finish_sending(self) -> str | None:
         """Return MLflow's last error if MLflow has not taken everything. A sender that was killed is replaced, once."""
         try:
-            self.mlflow_helper.end()
+            if self._sending is not None:
+                self._sending.result()
             return self._finish(self.mlflow_helper)
         except ForkedError:
             log.info("the sender ended", exc_info=True)
         try:
             other = self.make_mlflow_helper()
-            other.ask("start", self.sweep.id)
+            other.call(MlflowTasks.start, self.sweep.id)
             return self._finish(other)
         except ForkedError as error:
             return str(error)
 
-    def _finish(self, mlflow_helper: Helper) -> str | None:
-        last_error: str | None = mlflow_helper.ask("finish", SENDING_PATIENCE_SECONDS)
-        return last_error
+    def _finish(self, mlflow_helper: ObjectHandle[MlflowTasks]) -> str | None:
+        return mlflow_helper.call(MlflowTasks.finish, SENDING_PATIENCE_SECONDS)
 
     def _plan_trial(self, trial: Trial) -> TrialPlan:
         images = self.images.by_backbone[trial.recipe["backbone"]]

@@ -1,69 +1,137 @@
-"""Where the parts of a sweep live that need torch or MLflow: in processes of their own, or in this one."""
+"""Helpers: the torch and MLflow parts of a sweep, in processes of their own or in this one.
+
+The process that drives a sweep loads neither torch nor MLflow. It calls the helpers through the protocols below, which
+import nothing heavy.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from search_spaces import SweepSpec
+from service.clusters import Allotment
+from service.ledgers import Json, Trial
 from service.logs import is_debug_enabled
+from service.runs.image_sets import ImageSets
 from service.settings import Home
-from trainables.processes import Forked
+from trainables.devices import Gpu
+from trainables.processes import ForkedObject, LocalObject, ObjectHandle
 
-__all__ = ["Helper", "Helpers"]
+__all__ = ["Helpers", "MlflowTasks", "TorchTasks"]
+
+T = TypeVar("T")
 
 
-class Helper(Protocol):
-    """An object that is asked by name, wherever it lives."""
+class TorchTasks(Protocol):
+    """The parts of a sweep that need torch, beside its trials. Thread safety: one call at a time."""
 
-    def ask(self, name: str, *arguments: object, progress: Callable[..., None] | None = None) -> Any:
-        """What its method `name` returns; raises what that does, and ForkedError where its process ends."""
+    def admit(self) -> None:
+        """Check what can be checked before an image is decoded.
 
-    def begin(self, name: str, *arguments: object) -> None:
-        """Have it do so meanwhile, where it lives apart."""
+        Raises:
+            OwnCodeError, DataError: own code or the data do not fit the sweep.
+        """
 
-    def end(self) -> Any:
-        """What the method begun returns, or raises."""
+    def share_out(self, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:
+        """Return how many trials run at once, and on what; listed: GPUs of the workers, if they are known.
+
+        Raises:
+            ResourcesError: the machine does not have what a trial asks for.
+        """
+
+    def check(self, device: str) -> None:
+        """Check the weights and number formats of all trials on `device`.
+
+        Raises:
+            DeviceError, WeightsError, MeltpointError: a trial on `device` would raise it.
+        """
+
+    def prepare(self, progress: Callable[[int, int], None]) -> ImageSets:
+        """Decode the admitted images, or find them decoded; progress: called with images done and in all.
+
+        Raises:
+            DataError: an image or the splits cannot be used.
+        """
+
+    def load(self, best: Trial, sharing: Json) -> None:
+        """Load the model of a trial as its best epoch left it.
+
+        Raises:
+            CheckpointError: its checkpoint is gone or damaged.
+        """
+
+    def test(self) -> dict[str, float] | None:
+        """Return the loaded model's metrics on the test images; None if there are no test images.
+
+        Raises:
+            DivergedError: a metric is not finite.
+            OwnCodeError: the user's own metric fails.
+        """
+
+
+class MlflowTasks(Protocol):
+    """The sender of a sweep. Thread safety: one call at a time."""
+
+    def start(self, sweep_id: str) -> None:
+        """Begin to send the sweep's messages."""
+
+    def finish(self, patience: float) -> str | None:
+        """Send what is left, as `Sender.finish`; return MLflow's last error if it has not taken everything."""
+
+
+def _make_torch_helper(spec: SweepSpec, home: Home, *, debug: bool | None) -> TorchTasks:
+    """Make the helper; debug: given in a process of its own, which logs by itself and takes one core."""
+    from service.runs.torch_helper import TorchHelper, configure_process
+
+    if debug is not None:
+        configure_process(debug=debug)
+    return TorchHelper(spec, home)
+
+
+def _make_mlflow_helper(home: Home, *, debug: bool | None) -> MlflowTasks:
+    """Make the helper; debug: as of the torch helper."""
+    from service.runs.mlflow_helper import MlflowHelper
+    from service.runs.torch_helper import configure_process
+
+    if debug is not None:
+        configure_process(debug=debug)
+    return MlflowHelper(home, lower_priority=debug is not None)
 
 
 class Helpers:
-    """Makes them, and ends them with `close`.
+    """Creates helpers; `close` ends their processes.
 
-    fork_server: its address; None to have them in this process, which then loads what they need.
+    fork_server: address of the server that forks their processes; None to have helpers in this process, which then
+        loads what they need.
     """
 
     def __init__(self, fork_server: str | None) -> None:
         self._fork_server = fork_server
-        self._forked: list[Forked] = []
+        self._forked: list[ForkedObject[Any]] = []
 
-    def torch_helper(self, spec: SweepSpec, home: Home) -> Helper:
-        """A `TorchHelper`."""
-        if self._fork_server is not None:
-            return self._fork("judge", "service.runs.torch_helper:forked_torch_helper", spec=spec, home=home)
-        from service.runs.torch_helper import TorchHelper
+    def torch_helper(self, spec: SweepSpec, home: Home) -> ObjectHandle[TorchTasks]:
+        """Create the helper for a sweep's torch parts."""
+        return self._create("helper", _make_torch_helper, spec=spec, home=home)
 
-        return _Here(TorchHelper(spec, home))
-
-    def mlflow_helper(self, home: Home) -> Helper:
-        """A `MlflowHelper`."""
-        if self._fork_server is not None:
-            return self._fork("sender", "service.runs.mlflow_helper:forked_mlflow_helper", home=home)
-        from service.runs.mlflow_helper import MlflowHelper
-
-        return _Here(MlflowHelper(home))
+    def mlflow_helper(self, home: Home) -> ObjectHandle[MlflowTasks]:
+        """Create a sender."""
+        return self._create("sender", _make_mlflow_helper, home=home)
 
     def close(self) -> None:
+        """End the helpers' processes."""
         for forked in self._forked:
             forked.close()
 
-    def _fork(self, role: str, make: str, **arguments: object) -> Forked:
-        """With this process's environment and working folder."""
-        assert self._fork_server is not None
-        forked = Forked(
+    def _create(self, role: str, factory: Callable[..., T], **arguments: Any) -> ObjectHandle[T]:
+        """Create a helper; its process has this one's environment and working folder."""
+        if self._fork_server is None:
+            return LocalObject(factory(**arguments, debug=None))
+        forked = ForkedObject(
             self._fork_server,
-            make,
+            factory,
             arguments | {"debug": is_debug_enabled()},
             role=role,
             environment=os.environ,
@@ -71,18 +139,3 @@ class Helpers:
         )
         self._forked.append(forked)
         return forked
-
-
-class _Here:
-    def __init__(self, made: object) -> None:
-        self._made, self._result = made, None
-
-    def ask(self, name: str, *arguments: object, progress: Callable[..., None] | None = None) -> Any:
-        told = {} if progress is None else {"progress": progress}
-        return getattr(self._made, name)(*arguments, **told)
-
-    def begin(self, name: str, *arguments: object) -> None:
-        self._result = self.ask(name, *arguments)
-
-    def end(self) -> Any:
-        return self._result

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from search_spaces import MeltpointError, SweepSpec
 from service.ledgers import Json, Ledger, MessageKind, Sweep, Trial
 from service.reports import Leaderboard
-from service.runs.helpers import Helper
+from service.runs.helpers import TorchTasks
 from service.runs.image_sets import ImageSets
 from service.runs.listeners import Listener, Phase, in_phase
+from trainables.processes import ObjectHandle
 
 __all__ = ["Offers"]
 
@@ -28,7 +29,7 @@ class Offers:
         sweep: Sweep,
         *,
         ledger: Ledger,
-        torch_helper: Helper,
+        torch_helper: ObjectHandle[TorchTasks],
         sharing: Callable[[Trial], Json],
         listener: Listener,
     ) -> None:
@@ -58,9 +59,9 @@ class Offers:
         test = self._earlier_reading(best)
         if not (test and outbox.has_message(MessageKind.MODEL, trial_id=best.id)):
             with in_phase(self._listener, Phase.TESTING):
-                self._torch_helper.ask("load", best, self._sharing(best))
+                self._torch_helper.call(TorchTasks.load, best, self._sharing(best))
                 outbox.put(self._sweep.id, MessageKind.MODEL, payload, trial_id=best.id)
-                reading: dict[str, float] | None = self._torch_helper.ask("test")
+                reading = self._torch_helper.call(TorchTasks.test)
             if reading is not None and test is None:
                 self._ledger.trials.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=reading)
             test = test or reading

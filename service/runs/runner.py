@@ -9,18 +9,19 @@ from functools import partial
 
 from search_spaces import SCHEDULER_KEYS, SweepSpec, varying_names
 from service.clocks import now_ms
-from service.clusters import Allotment, Prestarted, workers_gpus
+from service.clusters import Prestarted, workers_gpus
 from service.clusters.connections import connect, forking
 from service.coordination import new_sweep
 from service.errors import ResumeError
 from service.ledgers import Json, Ledger, Sweep
 from service.runs.driver import Driver
-from service.runs.helpers import Helper, Helpers
+from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
 from service.runs.leases import driving, mark_interrupted
 from service.runs.listeners import Listener, Phase, SilentListener, in_phase
 from service.runs.outcomes import Outcome
 from service.settings import Home
+from trainables.processes import ObjectHandle
 
 __all__ = ["Outcome", "resume_sweep", "run_sweep"]
 
@@ -83,21 +84,21 @@ def _run(
         helpers = Helpers(fork_server if apart or (apart is None and "torch" not in sys.modules) else None)
         stack.callback(helpers.close)
         torch_helper = helpers.torch_helper(spec, home)
-        torch_helper.begin("admit")  # an error in the spec is reported before anything else takes time
+        admission = torch_helper.start(TorchTasks.admit)  # its errors are reported before anything else takes time
         make_mlflow_helper = partial(helpers.mlflow_helper, home)
         mlflow_helper = make_mlflow_helper()  # it loads MLflow meanwhile
         ray = stack.enter_context(ExitStack())
         with in_phase(listener, Phase.STARTING_RAY):
             cluster = ray.enter_context(connect(prestarted))
         with in_phase(listener, Phase.LOADING_TORCH):
-            torch_helper.end()
+            admission.result()
         ledger = Ledger.open(home, clock=now_ms)
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
         gpus = workers_gpus() if cluster.gpus else ()
-        allotment: Allotment = torch_helper.ask("share_out", cluster.cpus, cluster.gpus, gpus)
+        allotment = torch_helper.call(TorchTasks.share_out, cluster.cpus, cluster.gpus, gpus)
         with in_phase(listener, Phase.CHECKING_WEIGHTS):
-            torch_helper.ask("check", allotment.device)
+            torch_helper.call(TorchTasks.check, allotment.device)
         images = _prepare_images(torch_helper, listener)
         sweep = get_sweep(spec, images, ledger)
         keeper = stack.enter_context(driving(home, ledger, sweep.id))
@@ -117,11 +118,9 @@ def _run(
         return driver.drive(ray, fork_server if cluster.here else "")
 
 
-def _prepare_images(torch_helper: Helper, listener: Listener) -> ImageSets:
+def _prepare_images(torch_helper: ObjectHandle[TorchTasks], listener: Listener) -> ImageSets:
     with in_phase(listener, Phase.DECODING_IMAGES):
-        images: ImageSets = torch_helper.ask(
-            "prepare", progress=partial(listener.phase_advanced, Phase.DECODING_IMAGES)
-        )
+        images = torch_helper.call(TorchTasks.prepare, progress=partial(listener.phase_advanced, Phase.DECODING_IMAGES))
     for name, reason in images.skipped:
         listener.image_skipped(name, reason)
     return images

@@ -1,7 +1,4 @@
-"""What a sweep needs of torch beside its trials, as one object that can live where torch is loaded.
-
-The process that drives a sweep loads no torch: its trials, and this, run in processes forked from one that has it.
-"""
+"""The torch parts of a sweep beside its trials, as one object that can live in a process that has loaded torch."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from service.ledgers import Json, Trial
 from service.logs import configure_helper_logs
 from service.models import best_trainer
 from service.plans.admission import check_own_code, check_parts, check_precisions
+from service.runs.helpers import TorchTasks
 from service.runs.image_sets import ImageSet, ImageSets
 from service.settings import Home
 from trainables.activations import SharingPlan
@@ -26,13 +24,13 @@ from trainables.training import own_metrics, with_own_metrics
 from trainables.training.trainer import Trainer
 from trainables.weights.weights import check_weights
 
-__all__ = ["TorchHelper", "forked_torch_helper"]
+__all__ = ["TorchHelper", "configure_process"]
 
 
-class TorchHelper:
-    """Admits a sweep, prepares its images, and at its end reads the best model on the test images.
+class TorchHelper(TorchTasks):
+    """Admits a sweep, prepares its images, and at its end evaluates the best model on the test images.
 
-    Thread safety: one call at a time. It keeps the prepared images in use as long as it lives.
+    The prepared images stay in use, and are not pruned, as long as the object lives.
     """
 
     def __init__(self, spec: SweepSpec, home: Home) -> None:
@@ -42,23 +40,23 @@ class TorchHelper:
         self._best: Trainer | None = None
 
     def admit(self) -> None:
-        """Raises OwnCodeError and DataError for what can be seen to be wrong before an image is decoded."""
+        """Check what can be checked before an image is decoded."""
         check_own_code(self._spec)
         check_parts(self._spec)
         self._table = read_table(self._spec.data, base_dir=self._spec.folder, root=self._home.data)
 
     def share_out(self, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:
-        """See `service.clusters.gpu_shares.share_out`."""
+        """Return how many trials run at once, and on what."""
         return share_out(self._spec, cpus=cpus, gpus=gpus, listed=listed)
 
     def check(self, device: str) -> None:
-        """Raises DeviceError and WeightsError where a trial on `device` would, and MeltpointError for a wrong size."""
+        """Check the weights and number formats of all trials on `device`."""
         check_precisions(self._spec, device)
         for backbone, weights in weights_used(self._spec):
             check_weights(backbone, weights, image_size=self._spec.data.image_size)
 
     def prepare(self, progress: Progress) -> ImageSets:
-        """Decode the admitted images, or find them decoded. Raises DataError."""
+        """Decode the admitted images, or find them decoded."""
         assert self._table is not None
         backbones = dict.fromkeys(str(backbone) for backbone, _ in weights_used(self._spec))
         self._data = prepare_for_backbones(
@@ -69,15 +67,12 @@ class TorchHelper:
         return ImageSets(by_backbone=sets, summary=summarize_data(self._data.values()), skipped=skipped)
 
     def load(self, best: Trial, sharing: Json) -> None:
-        """Make the model of a trial as its best epoch left it. Raises CheckpointError."""
+        """Load the model of a trial as its best epoch left it."""
         data = self._data[best.recipe["backbone"]]
         self._best = best_trainer(best, data, SharingPlan(**sharing))
 
     def test(self) -> dict[str, float] | None:
-        """What the loaded model gives on the test images; None where the split has none.
-
-        Raises DivergedError where that is not finite, OwnCodeError as the user's own metric does.
-        """
+        """Return the loaded model's metrics on the test images; None if there are no test images."""
         assert self._best is not None
         if len(self._best.data.splits["test"]) == 0:
             return None
@@ -85,8 +80,7 @@ class TorchHelper:
         return dict(with_own_metrics(evaluation, own_metrics(self._spec.metric.name)).metrics)
 
 
-def forked_torch_helper(spec: SweepSpec, home: Home, *, debug: bool) -> TorchHelper:
-    """In a process of its own, which takes one core, as a trial's does."""
+def configure_process(*, debug: bool) -> None:
+    """Set up a helper's process: its logs, and one core, as for a trial's process."""
     configure_helper_logs(debug=debug)
     torch.set_num_threads(1)
-    return TorchHelper(spec, home)

@@ -1,4 +1,4 @@
-"""Where the workers of one sweep wait for each other, and where they are called in."""
+"""The rendezvous of a sweep's workers: they wait for each other, and are asked to report."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["Rendezvous"]
 PATIENCE_SECONDS = 90.0
 
 _POLL_SECONDS = 0.02
-_OPEN, _CALLED_IN = "open", "called-in"
+_OPEN, _REPORT = "open", "report"
 
 
 @dataclass(frozen=True)
 class Rendezvous:
-    """Empty files in a folder that all of a sweep's processes see; asking them costs microseconds.
+    """Empty files in a folder that all processes of a sweep see; a look costs microseconds.
 
-    None of `workers` starts its first trial before all are up: no trial's time has another worker's start in it.
+    No worker starts its first trial before all `workers` are up, so that no trial's time includes another's start.
     """
 
     folder: str
     workers: int
 
     def wait(self) -> None:
-        """Arrive, and return when all workers have, when no more will, or when patience is at its end."""
+        """Arrive, and return when all workers have arrived, when no more will come, or after `PATIENCE_SECONDS`."""
         folder = Path(self.folder)
         (folder / f"worker-{uuid.uuid4().hex}").touch()
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -36,12 +36,13 @@ class Rendezvous:
             time.sleep(_POLL_SECONDS)
 
     def open(self) -> None:
-        """No more workers will come than have."""
+        """Let workers start: no more will come."""
         (Path(self.folder) / _OPEN).touch()
 
     def request_reports(self) -> None:
-        """Every worker shall report after the epoch that it is in."""
-        (Path(self.folder) / _CALLED_IN).touch()
+        """Ask every worker to report after its present epoch."""
+        (Path(self.folder) / _REPORT).touch()
 
     def reports_requested(self) -> bool:
-        return (Path(self.folder) / _CALLED_IN).exists()
+        """Return whether workers are asked to report."""
+        return (Path(self.folder) / _REPORT).exists()

@@ -1,55 +1,46 @@
-"""The one file of this package that knows Ray: a reused Tune actor that has one recipe after another trained."""
+"""The only file of this package that knows Ray: a reused Tune actor that has one trial after another trained."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ray import tune
 
 from trainables.processes import Rendezvous
-from trainables.trials.forked_run import ForkedRun
+from trainables.trials.forked_run import ForkedRun, Run
 
 Json = dict[str, Any]
 
 REPORT = "report"
-"""Under which Tune passes on a trial's id and its report: in a list, since it would take a dictionary apart."""
-
-
-class Run(Protocol):
-    """What trains: see trainables.trials.runner.TrialRun."""
-
-    def take(self, plan: Json) -> None: ...
-
-    def step(self) -> Json: ...
-
-    def close(self) -> None: ...
+"""Key of a result of Tune: a list of a trial's id and its report. Tune would take a dictionary apart."""
 
 
 class TrialWorker(tune.Trainable):
-    """Has the recipe in its config trained, then the next, in a process forked from the node's fork server.
+    """Has the trial in its config trained, then the next, in a process forked from the node's fork server.
 
-    `config` holds `trial_id` and `trial` (a `TrialPlan` as plain values) of the first; of the worker `threads`,
-    `rendezvous` (the fields of a `Rendezvous`), `log` and `fork_server` (its address; where none listens there, on
-    another node, this process trains by itself).
+    `config` holds the first trial's `trial_id` and `trial` (fields of a `TrialPlan`), and the worker's `threads`,
+    `rendezvous` (fields of a `Rendezvous`), `log`, `patience` and `fork_server`: the server's address. If no server
+    listens there, as on another node, this process trains by itself.
     """
 
     _failure: Exception | None = None
-    """What went wrong when the trial was taken up."""
+    """The error of taking up the present trial."""
 
     def setup(self, config: Json) -> None:
-        line = Rendezvous(**config["rendezvous"])
+        """Take up the first trial, and wait until all workers are up."""
         self._run = self.make_run(config)
         self._take(config)
-        line.wait()
+        Rendezvous(**config["rendezvous"]).wait()
 
     def reset_config(self, new_config: Json) -> bool:
+        """Take up the first trial of another lane; True: the actor is reused."""
         self._take(new_config)
         return True
 
     def follow(self, config: Json) -> None:
-        """Take up the next trial, of which nobody waits to hear: what goes wrong is raised by the next `step`."""
+        """Take up the next trial of the lane. Nobody waits for this call: the next `step` raises its error."""
         try:
             self._take(config)
         except Exception as error:
@@ -61,20 +52,22 @@ class TrialWorker(tune.Trainable):
         self._run.take(config["trial"])
 
     def make_run(self, config: Json) -> Run:
-        """What is to train here."""
+        """Return what trains: a run in a forked process, or in this one."""
+        rendezvous = Rendezvous(**config["rendezvous"])
         if Path(config["fork_server"]).exists():
-            told = {name: config[name] for name in ("threads", "log", "patience")} | {"line": config["rendezvous"]}
+            options = {name: config[name] for name in ("threads", "log", "patience")}
             with suppress(OSError):
-                return ForkedRun(config["fork_server"], **told)
-        from trainables.trials.runner import run_from
+                return ForkedRun(config["fork_server"], rendezvous=rendezvous, **options)
+        from trainables.trials.runner import TrialRun
 
-        return run_from(config["threads"], config["rendezvous"])
+        return TrialRun(threads=config["threads"], reports_requested=rendezvous.reports_requested)
 
     def step(self) -> Json:
-        """Train up to the next report."""
+        """Train up to the next report; return it with the trial's id."""
         if self._failure is not None:
             raise self._failure
         return {REPORT: [self._trial_id, self._run.step()]}
 
     def cleanup(self) -> None:
+        """End the run."""
         self._run.close()

@@ -1,10 +1,10 @@
-"""Runs one recipe after another in one process: the process and its imports stay, all else is made anew."""
+"""Runs one trial after another in one process: the process and its imports stay, everything else is made anew."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -12,21 +12,20 @@ import torch
 
 from search_spaces import MeltpointError
 from trainables.devices import keep_freed_memory
-from trainables.processes import Rendezvous
 from trainables.trials.plans import TrialPlan
 from trainables.trials.trial import TrialTraining
 
-__all__ = ["TrialRun", "run_from"]
+__all__ = ["TrialRun"]
 
 Json = dict[str, Any]
 
 
 class TrialRun:
-    """What a worker trains: `take` a plan, then `step` from report to report.
+    """Trains a trial: `take` its plan, then `step` from report to report.
 
-    A failing trial is a report with `error` set, so that the process lives on; on a GPU only errors of ours are.
+    A trial that fails gives a report with `error`, so that the process lives on. On a GPU only an error of ours does.
 
-    reports_requested: asked after every epoch; once it is true the trial reports at once.
+    reports_requested: asked after every epoch; once it returns True, the trial reports at once.
     """
 
     def __init__(self, *, threads: int, reports_requested: Callable[[], bool]) -> None:
@@ -37,12 +36,12 @@ class TrialRun:
         self._trial: TrialTraining | None = None
 
     def take(self, plan: Json) -> None:
-        """The next trial, as the fields of a `TrialPlan`; of the last one nothing is kept."""
+        """Take up the next trial; plan: fields of a `TrialPlan`. Nothing of the last trial is kept."""
         self._plan = TrialPlan(**plan)
         self._trial = None
 
     def step(self, progress: Callable[[], None] = lambda: None) -> Json:
-        """Train up to the next report. progress: called now and then, at most once a second."""
+        """Train up to the next report; progress: called at most once a second."""
         assert self._plan is not None
         try:
             if self._trial is None:
@@ -56,6 +55,7 @@ class TrialRun:
             return self._failure(f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
+        """Let go of the last trial."""
         self._trial = None
 
     def _failure(self, message: str) -> Json:
@@ -78,8 +78,3 @@ class _Pulse:
         if now - self._last >= 1.0:
             self._last = now
             self._pass_on()
-
-
-def run_from(threads: int, line: Mapping[str, Any]) -> TrialRun:
-    """A `TrialRun` of plain values; line: the fields of the sweep's `Rendezvous`."""
-    return TrialRun(threads=threads, reports_requested=Rendezvous(**line).reports_requested)

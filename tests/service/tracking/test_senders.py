@@ -11,7 +11,7 @@ import pytest
 
 from search_spaces import Goal
 from service.ledgers import Ledger, Message, MessageKind, Sweep, SweepState
-from service.runs.mlflow_helper import _Behind
+from service.runs.mlflow_helper import _LowPriority
 from service.tracking import Sender, senders
 from tests.faults.programs import until
 
@@ -184,7 +184,7 @@ def test_a_sender_beside_trials_takes_the_last_place_once_mlflow_knows_of_the_sw
         return Message(id=1, sweep_id=sweep_id, trial_id=None, kind=kind, payload={}, created_at=0, tries=0)
 
     def send() -> None:
-        behind = _Behind(Watched(), "ours")
+        behind = _LowPriority(Watched(), "ours")
         for sweep_id, kind in (
             ("left behind", MessageKind.SWEEP_RUNNING),
             ("ours", MessageKind.SWEEP_RUNNING),

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -17,9 +15,11 @@ import pytest
 
 from search_spaces import Goal
 from tests.own_modules import Write
-from trainables.processes import Forked, ForkedError, ForkServer, Rendezvous
+from tests.trainables.processes.counters import Counter
+from trainables.processes import ForkedError, ForkedObject, ForkServer, Rendezvous
+from trainables.processes.messages import Call
 from trainables.stores.prepared import PreparedData
-from trainables.trials import TrialPlan
+from trainables.trials import PRELOAD, TrialPlan
 from trainables.trials.forked_run import ForkedRun
 from trainables.trials.runner import TrialRun
 
@@ -36,7 +36,7 @@ RECIPE = {
 @pytest.fixture(scope="module")
 def server() -> Iterator[ForkServer]:
     """Not forked from here: a process in which other tests have trained has autograd's threads, which a fork lacks."""
-    with closing(ForkServer()) as server:
+    with closing(ForkServer(preload=PRELOAD)) as server:
         yield server
 
 
@@ -56,7 +56,7 @@ def plan(tiny: PreparedData, folder: Path, epochs: int = 2) -> dict[str, object]
 
 
 def forked(server: ForkServer, folder: Path) -> ForkedRun:
-    return ForkedRun(server.address, threads=1, line=asdict(Rendezvous(str(folder), 1)), log=str(folder / "log"))
+    return ForkedRun(server.address, threads=1, rendezvous=Rendezvous(str(folder), 1), log=str(folder / "log"))
 
 
 def test_a_forked_trial_reports_what_one_in_this_process_does(
@@ -97,11 +97,9 @@ def test_how_a_process_ended_is_said(server: ForkServer, tiny: PreparedData, tmp
 
 
 def test_how_a_process_ended_before_it_told_its_number_is_said(server: ForkServer, tmp_path: Path) -> None:
-    at_once = Forked(
-        server.address, "builtins:dict", {}, environment={}, role="trial", folder=str(tmp_path / "not there")
-    )
-    with closing(at_once), pytest.raises(ForkedError, match=r"process died: it exited with code 1$"):
-        at_once.ask("copy")
+    made = ForkedObject(server.address, Counter, {}, environment={}, role="trial", folder=str(tmp_path / "not there"))
+    with closing(made), pytest.raises(ForkedError, match=r"process died: it exited with code 1$"):
+        made.call(Counter.count, 1)
 
 
 @pytest.mark.parametrize("unread", [False, True])
@@ -112,9 +110,10 @@ def test_a_process_ends_with_who_asked_for_it_in_the_middle_of_a_step(
     run = forked(server, tmp_path)
     told = plan(tiny, tmp_path, epochs=100_000) | {"report_at": ()}
     run.take(told)
-    run._connection.send(("step", (), unread))
+    connection = run._object._connection
+    connection.send(Call("step", (), {}, with_progress=unread))
     time.sleep(0.3)
-    assert run._connection.poll(10 if unread else 0) == unread
+    assert connection.poll(10 if unread else 0) == unread
     assert psutil.pid_exists(run.pid)
     run.close()
     gone(run.pid)
@@ -133,33 +132,12 @@ def test_the_server_outlives_who_asks_and_dies(server: ForkServer, tiny: Prepare
 
 
 def test_nothing_outlives_the_server(tiny: PreparedData, tmp_path: Path) -> None:
-    with closing(ForkServer()) as server:
+    with closing(ForkServer(preload=PRELOAD)) as server:
         run = forked(server, tmp_path)
         run.take(plan(tiny, tmp_path))
     gone(run.pid)
     with pytest.raises(ForkedError, match="and the one that had started it"):
         run.step()
-
-
-def test_the_start_line_lets_all_go_when_the_last_arrives_or_none_will_come(tmp_path: Path) -> None:
-    line = Rendezvous(str(tmp_path), 2)
-    first = threading.Thread(target=line.wait)
-    first.start()
-    first.join(0.2)
-    assert first.is_alive()
-    line.wait()
-    first.join(5)
-    assert not first.is_alive()
-
-    other = Rendezvous(str(tmp_path), 9)
-    late = threading.Thread(target=other.wait)
-    late.start()
-    assert not other.reports_requested()
-    other.open()
-    other.request_reports()
-    late.join(5)
-    assert not late.is_alive()
-    assert other.reports_requested()
 
 
 def gone(pid: int) -> None:

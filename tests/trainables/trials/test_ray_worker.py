@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ class Picky:
         if not plan:
             raise RuntimeError("nothing to take")
 
-    def step(self) -> dict[str, Any]:
+    def step(self, progress: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        progress()
         return {"history": []}
 
     def close(self) -> None:

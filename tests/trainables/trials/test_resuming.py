@@ -12,7 +12,7 @@ from search_spaces import Goal
 from tests.own_modules import Write
 from trainables.processes import ForkedError, ForkServer, Rendezvous
 from trainables.stores.prepared import PreparedData
-from trainables.trials import Before, TrialPlan
+from trainables.trials import PRELOAD, Before, TrialPlan
 from trainables.trials.forked_run import ForkedRun
 from trainables.trials.trial import TrialTraining
 
@@ -43,9 +43,9 @@ def plan(tiny: PreparedData, folder: Path, **more: object) -> TrialPlan:
 
 def test_a_trial_that_hangs_is_noticed_and_killed(tiny: PreparedData, tmp_path: Path, write: Write) -> None:
     name = write("import time\ndef vary(image, generator):\n    time.sleep(3600)\n    return image")
-    line = asdict(Rendezvous(str(tmp_path), 1))
-    with closing(ForkServer()) as server:
-        run = ForkedRun(server.address, threads=1, line=line, log=str(tmp_path / "log"), patience=3.0)
+    rendezvous = Rendezvous(str(tmp_path), 1)
+    with closing(ForkServer(preload=PRELOAD)) as server:
+        run = ForkedRun(server.address, threads=1, rendezvous=rendezvous, log=str(tmp_path / "log"), patience=3.0)
         run.take(vars(plan(tiny, tmp_path, recipe={**RECIPE, "augment.policy": f"{name}:vary"}, code=str(tmp_path))))
         with pytest.raises(ForkedError, match="the trial's process hung: no sign of life for 3 s"):
             run.step()

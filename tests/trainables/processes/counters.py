@@ -1,0 +1,39 @@
+"""An object for tests of calls: a fork server's processes can import it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from search_spaces import MeltpointError
+
+
+class Counter:
+    """Counts what it is given."""
+
+    def __init__(self, begin: int = 0) -> None:
+        self.total = begin
+
+    def count(self, number: int, *, progress: Callable[[int], None] = lambda _: None) -> int:
+        """Add one `number` times; tell `progress` of each."""
+        for _ in range(number):
+            self.total += 1
+            progress(self.total)
+        return self.total
+
+    def pid(self) -> int:
+        """Return the number of the process that the object lives in."""
+        return os.getpid()
+
+    def refuse(self) -> None:
+        """Raise an error of ours."""
+        raise MeltpointError("the counter refuses")
+
+    def fail(self) -> None:
+        """Raise another error."""
+        raise KeyError("nothing")
+
+
+def make_counter(begin: int) -> Counter:
+    """Make a counter, as a factory."""
+    return Counter(begin)
