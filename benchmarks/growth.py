@@ -23,7 +23,7 @@ import machines
 import psutil
 from sides import HERE, MELTPOINT, run_json
 
-from trainables.activations import stored_entries
+from trainables.activations import find_entries
 from trainables.datasets.sources import load_table
 
 TRIAL = "sweep:trial"
@@ -122,7 +122,7 @@ def _sweep(folder: Path, source: str, trials: int, cache: str = "50G") -> Growth
     return Growth(
         wall=wall,
         computed=sum(row["sharing"]["computed"] for row in rows),
-        cache=sum(entry.size for entry in stored_entries(home / "activations")),
+        cache=sum(entry.size for entry in find_entries(home / "activations")),
         memory=peak.most,
         accuracies={row["trial_id"].rpartition("-")[2]: row["metrics"]["val/accuracy"] for row in rows},
     )

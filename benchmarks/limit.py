@@ -36,7 +36,7 @@ from search_spaces import Recipe, SweepSpec, load_spec
 from service.clocks import now_ms
 from service.ledgers import Ledger
 from service.settings import Home
-from trainables.activations.prefixes import frozen_prefix
+from trainables.activations.prefixes import load_frozen_prefix
 from trainables.augmentations import group_by_view_kind
 from trainables.datasets.images import decode_image
 from trainables.datasets.sources import load_table
@@ -177,7 +177,7 @@ def _prefix_work(spec: SweepSpec, data: PreparedData) -> tuple[int, float]:
                     deepest[key] = max(deepest.get(key, 0), recipe.freeze_depth)
     size = int(data.images.shape[1])
     first = spec.points[0]
-    prefix = frozen_prefix(
+    prefix = load_frozen_prefix(
         first.backbone, first.weights, image_size=size, precision="fp32", device=CPU, seed=0, pooled=True
     )
     images = torch.from_numpy(data.images[np.arange(16)]).permute(0, 3, 1, 2)
@@ -189,7 +189,7 @@ def _suffix(trainer: Trainer, data: PreparedData, recipe: Recipe) -> tuple[float
     """Best seconds of a training step on features at hand, and of an evaluation on val."""
     batch, val = data.splits["train"][: recipe.batch_size], data.splits["val"]
     size = trainer.evaluation_batch
-    features, seen = trainer.features.of_images([batch, val[:size]])
+    features, seen = trainer.features.iterate_images([batch, val[:size]])
     labels = torch.from_numpy(data.labels[batch])
     trainer.model.train()
 

@@ -25,7 +25,7 @@ from jobs import Job
 
 from search_spaces import Recipe, load_spec
 from service.plans.sharing import HELD_BYTES
-from trainables.activations import SharingPlan
+from trainables.activations import SharingSettings
 from trainables.stores.prepared import PreparedData, prepare_data
 from trainables.training.trainer import Trainer
 
@@ -45,7 +45,7 @@ def main() -> None:
         data = prepare_data(spec.data, base_dir=spec.folder, root=Path(scratch) / "data")
         job = Job.of(spec, scratch=Path(scratch) / "job")
         depth, count = recipes[0].freeze_depth, float(len(recipes) * len(seeds))
-        sharing = SharingPlan(
+        sharing = SharingSettings(
             folder=str(Path(scratch) / "activations"),
             limit=10**9,
             memory=HELD_BYTES,
@@ -70,7 +70,7 @@ def main() -> None:
         print(_row(side, means))
 
 
-def _trained(data: PreparedData, recipe: Recipe, seed: int, epochs: int, sharing: SharingPlan) -> float:
+def _trained(data: PreparedData, recipe: Recipe, seed: int, epochs: int, sharing: SharingSettings) -> float:
     """The accuracy on val after the last epoch."""
     trainer = Trainer(data, recipe, seed=seed, epochs=epochs, sharing=sharing)
     accuracy = 0.0
@@ -79,11 +79,11 @@ def _trained(data: PreparedData, recipe: Recipe, seed: int, epochs: int, sharing
     return accuracy
 
 
-def _activations(data: PreparedData, recipe: Recipe, split: str, sharing: SharingPlan) -> torch.Tensor:
+def _activations(data: PreparedData, recipe: Recipe, split: str, sharing: SharingSettings) -> torch.Tensor:
     """Of a split's images as they are, (1, N, F)."""
     rows = data.splits[split]
     features = Trainer(data, recipe, seed=0, sharing=sharing).features
-    return torch.cat(list(features.of_images(np.split(rows, range(BATCH, len(rows), BATCH))))).unsqueeze(0)
+    return torch.cat(list(features.iterate_images(np.split(rows, range(BATCH, len(rows), BATCH))))).unsqueeze(0)
 
 
 def _row(side: str, means: Sequence[float]) -> str:

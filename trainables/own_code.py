@@ -14,12 +14,12 @@ from search_spaces.errors import did_you_mean
 from search_spaces.extensions import EXTENSIONS, ExtensionKind, is_function_name
 from trainables.errors import OwnCodeError
 
-__all__ = ["call_own", "importable_from", "load_own", "own_error", "wrong_result"]
+__all__ = ["call_own", "load_own", "make_importable", "own_error", "wrong_result"]
 
 Function = Callable[..., Any]
 
 
-def importable_from(folder: Path) -> None:
+def make_importable(folder: Path) -> None:
     """Modules that lie in `folder` can be imported by this process, after all others of their name."""
     place = os.path.abspath(folder)  # noqa: PTH100 - resolving links would hide what was meant
     if place not in sys.path:

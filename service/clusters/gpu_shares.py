@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from search_spaces import Recipe, SweepSpec, recipes_drawn
 from service.clusters.allotments import TRIALS_A_GPU, Allotment, allot
 from trainables.devices import Gpu
-from trainables.measurements import GPU_OVERHEAD, step_bytes
+from trainables.measurements import GPU_OVERHEAD, estimate_step_bytes
 
 __all__ = ["largest_need", "share_out", "trials_a_gpu"]
 
@@ -45,7 +45,7 @@ def largest_need(recipes: Iterable[Recipe], *, image_size: int) -> int:
         depth, batch = extremes.get(recipe.backbone, (recipe.freeze_depth, recipe.images_at_once))
         extremes[recipe.backbone] = min(depth, recipe.freeze_depth), max(batch, recipe.images_at_once)
     needs = [
-        step_bytes(backbone, image_size=image_size, depth=depth, batch_size=batch)
+        estimate_step_bytes(backbone, image_size=image_size, depth=depth, batch_size=batch)
         for backbone, (depth, batch) in extremes.items()
     ]
     return max(needs, default=0)

@@ -21,7 +21,7 @@ from search_spaces import Metric
 from service.ledgers import Json, Sweep, Trial
 from service.models.rebuilt import best_model
 from trainables.classifiers import export_module
-from trainables.own_code import importable_from
+from trainables.own_code import make_importable
 from trainables.stores.prepared import PreparedData
 
 __all__ = ["CANDIDATE", "log_candidate", "log_model"]
@@ -48,7 +48,7 @@ def log_model(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json
     logged = _logged_model(client, sweep, trial)
     if logged is not None:
         return logged
-    importable_from(Path(payload["code"]))
+    make_importable(Path(payload["code"]))
     data = PreparedData.open(Path(payload["data"]), payload["split_key"])
     with _tracking_to(tracking_uri):
         return _log(client, sweep, trial, data)

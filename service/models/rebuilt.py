@@ -6,12 +6,12 @@ from pathlib import Path
 
 from search_spaces import Recipe
 from service.ledgers import Trial
-from trainables.activations import SharingPlan
+from trainables.activations import SharingSettings
 from trainables.classifiers import Classifier, Ensemble
 from trainables.devices.tensors import NestedTensors
 from trainables.stores.prepared import PreparedData
 from trainables.training.checkpoints import load_checkpoint
-from trainables.training.trained_models import trained_epochs, trained_model
+from trainables.training.trained_models import build_trained_model, read_planned_epochs
 from trainables.training.trainer import Trainer
 
 __all__ = ["best_model", "best_trainer"]
@@ -22,13 +22,13 @@ def best_model(trial: Trial, data: PreparedData) -> Classifier | Ensemble:
 
     Raises CheckpointError where its checkpoint is gone or damaged.
     """
-    return trained_model(data, Recipe.from_flat(trial.recipe), seed=trial.seed, state=_state(trial))
+    return build_trained_model(data, Recipe.from_flat(trial.recipe), seed=trial.seed, state=_state(trial))
 
 
-def best_trainer(trial: Trial, data: PreparedData, sharing: SharingPlan) -> Trainer:
+def best_trainer(trial: Trial, data: PreparedData, sharing: SharingSettings) -> Trainer:
     """The trial's trainer as it stood. Raises CheckpointError as `best_model`."""
     state = _state(trial)
-    recipe, epochs = Recipe.from_flat(trial.recipe), trained_epochs(state)
+    recipe, epochs = Recipe.from_flat(trial.recipe), read_planned_epochs(state)
     trainer = Trainer(data, recipe, seed=trial.seed, epochs=epochs, sharing=sharing)
     trainer.load_state_dict(state)
     return trainer

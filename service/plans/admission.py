@@ -7,8 +7,8 @@ from trainables.augmentations import find_policy
 from trainables.classifiers import check_drop_path, check_own_export, check_pool
 from trainables.devices.devices import resolve_device
 from trainables.devices.precision import check_precision
-from trainables.own_code import importable_from, load_own
-from trainables.training import own_metrics
+from trainables.own_code import load_own, make_importable
+from trainables.training import own_metric_names
 
 __all__ = ["check_own_code", "check_parts", "check_precisions"]
 
@@ -18,8 +18,8 @@ def check_own_code(spec: SweepSpec) -> None:
 
     Raises OwnCodeError.
     """
-    importable_from(spec.folder)
-    for name in own_metrics(spec.metric.name):
+    make_importable(spec.folder)
+    for name in own_metric_names(spec.metric.name):
         load_own(name, "metric")
     for policy in values_used(spec, "augment.policy"):
         find_policy(str(policy))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from search_spaces import BACKBONES, Recipe, map_side
 from service.plans.estimates import Workload
 from service.plans.sharing import SharingSurvey
-from trainables.activations import Costs, DiskSpeed, Verdict, expected_uses, judge
+from trainables.activations import Costs, DiskSpeed, PrefixMode, choose_prefix_modes, count_expected_uses
 from trainables.augmentations import count_distinct_views
 from trainables.measurements import DataCosts, StageCosts
 
@@ -27,7 +27,7 @@ class SharedWork:
     boundary: int
     policy: str | None
     trials: float
-    verdict: Verdict
+    mode: PrefixMode
     reason: str
     once: float
     read: float
@@ -47,7 +47,7 @@ class Sharing:
         policy = recipe.shared_views if training else None
         for one in self.work:
             if (one.backbone, one.boundary, one.policy) == (recipe.backbone, recipe.freeze_depth, policy):
-                return one.read if one.verdict == "kept" else stages.prefix(recipe.freeze_depth)
+                return one.read if one.mode == "kept" else stages.prefix(recipe.freeze_depth)
         return stages.prefix(recipe.freeze_depth)
 
     @property
@@ -55,7 +55,7 @@ class Sharing:
         """Seconds of one worker for everything that is computed once: per view at the deepest boundary that is kept."""
         deepest: dict[tuple[str, str | None], float] = {}
         for one in self.work:
-            if one.verdict == "kept":
+            if one.mode == "kept":
                 key = (one.backbone, one.policy)
                 deepest[key] = max(deepest.get(key, 0.0), one.once)
         return sum(deepest.values())
@@ -71,7 +71,7 @@ def share_work(
     epochs: int,
     disk: DiskSpeed,
 ) -> Sharing:
-    """Judge every boundary of the sweep as its workers will, by costs measured here.
+    """Choose what is done at every boundary of the sweep as its workers will, by costs measured here.
 
     covered: whether a recipe's costs were measured; a space may draw others later.
     """
@@ -83,7 +83,7 @@ def share_work(
     ]
     unique = {(one.backbone, one.boundary, one.policy): one for one in found}
     if not survey.limit:
-        off = (replace(one, verdict="computed", reason="data.cache is off") for one in unique.values())
+        off = (replace(one, mode="computed", reason="data.cache is off") for one in unique.values())
         return Sharing(tuple(off))
     return Sharing(tuple(unique.values()))
 
@@ -99,23 +99,23 @@ def _of(
     disk: DiskSpeed,
 ) -> Iterator[SharedWork]:
     depth = recipe.freeze_depth
-    plan = survey.plan(recipe)
+    sharing = survey.settings_for(recipe)
     views = count_distinct_views(recipe.augment.drawing, recipe.augment.views or epochs)
-    trained = (recipe.shared_views, plan.trials, views, work.train, data.views[recipe.augment.drawing])
+    trained = (recipe.shared_views, sharing.trials, views, work.train, data.views[recipe.augment.drawing])
     for policy, expected, different, images, drawing in (
         *(() if recipe.shared_views is None else (trained,)),
-        (None, plan.readers, 1, work.val, 0.0),
+        (None, sharing.readers, 1, work.val, 0.0),
     ):
-        uses = expected_uses(expected, depth, epochs=epochs, views=different)
+        uses = count_expected_uses(expected, depth, epochs=epochs, views=different)
         costs = {other: _boundary_costs(recipe, other, stages, disk) for other in uses}
-        verdict, reason = judge(costs, uses)[depth]
+        mode, reason = choose_prefix_modes(costs, uses)[depth]
         own = costs[depth]
         yield SharedWork(
             backbone=recipe.backbone,
             boundary=depth,
             policy=policy,
             trials=expected.get(depth, 1.0),
-            verdict=verdict,
+            mode=mode,
             reason=reason,
             once=images * different * (drawing + own.compute + own.keep),
             read=own.read,

@@ -10,7 +10,7 @@ from search_spaces import Recipe, SweepSpec, expected_recipes
 from search_spaces.backbones import stage_count
 from service.ledgers import Json
 from service.settings import Home
-from trainables.activations import SharingPlan
+from trainables.activations import SharingSettings
 from trainables.stores import Capacity
 
 MOST_BYTES = 20_000_000_000
@@ -42,15 +42,15 @@ class SharingSurvey:
             examples[key] = first, others + count
         return cls(str(home.activations), cache_limit(spec, home), sweep_id, examples)
 
-    def plan(self, recipe: Recipe) -> SharingPlan:
-        """What a trial of `recipe` is told."""
+    def settings_for(self, recipe: Recipe) -> SharingSettings:
+        """Return the settings for a trial of `recipe`."""
         trials: defaultdict[int, float] = defaultdict(float)
         readers: defaultdict[int, float] = defaultdict(float)
         for (body, views, depth, maps), (_, count) in self._examples.items():
             if depth and body == _body(recipe) and maps == _gives_maps(recipe, depth):
                 readers[depth] += count
                 trials[depth] += count if views is not None and views == recipe.shared_views else 0.0
-        return SharingPlan(
+        return SharingSettings(
             folder=self.folder,
             limit=self.limit,
             memory=HELD_BYTES,
@@ -64,8 +64,8 @@ class SharingSurvey:
         yield from self._examples.values()
 
     def plain(self, recipe: Recipe) -> Json:
-        """`plan` as plain values."""
-        return asdict(self.plan(recipe))
+        """Return `settings_for(recipe)` as plain values."""
+        return asdict(self.settings_for(recipe))
 
 
 def cache_limit(spec: SweepSpec, home: Home) -> int:

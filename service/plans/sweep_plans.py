@@ -23,7 +23,7 @@ from service.plans.sharing import SharingSurvey
 from service.schedulers import NoStopping, build_scheduler
 from service.searchers import build_searcher
 from service.settings import Home
-from trainables.activations import disk_speed
+from trainables.activations import measure_disk_speed
 from trainables.devices.devices import resolve_device
 from trainables.devices.peaks import measure_resident_bytes
 from trainables.measurements import DataCosts, StageCosts, measure_data, measure_stages
@@ -169,7 +169,7 @@ def _sharing(spec: SweepSpec, home: Home, measured: Measured, work: Workload) ->
     with tempfile.TemporaryDirectory(prefix="meltpoint-") as elsewhere:
         # Planning writes nothing below the home, which may not be there yet.
         there = home.root if home.root.exists() else Path(elsewhere)
-        disk = disk_speed(there)
+        disk = measure_disk_speed(there)
     return share_work(
         survey,
         measured.covers,

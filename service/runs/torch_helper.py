@@ -16,11 +16,11 @@ from service.plans.admission import check_own_code, check_parts, check_precision
 from service.runs.helpers import TorchTasks
 from service.runs.image_sets import ImageSet, ImageSets
 from service.settings import Home
-from trainables.activations import SharingPlan
+from trainables.activations import SharingSettings
 from trainables.datasets import ImageTable
 from trainables.devices import Gpu
 from trainables.stores.prepared import PreparedData, Progress, prepare_for_backbones, read_table, summarize_data
-from trainables.training import own_metrics, with_own_metrics
+from trainables.training import add_own_metrics, own_metric_names
 from trainables.training.trainer import Trainer
 from trainables.weights.weights import check_weights
 
@@ -69,7 +69,7 @@ class TorchHelper(TorchTasks):
     def load(self, best: Trial, sharing: Json) -> None:
         """Load the model of a trial as its best epoch left it."""
         data = self._data[best.recipe["backbone"]]
-        self._best = best_trainer(best, data, SharingPlan(**sharing))
+        self._best = best_trainer(best, data, SharingSettings(**sharing))
 
     def test(self) -> dict[str, float] | None:
         """Return the loaded model's metrics on the test images; None if there are no test images."""
@@ -77,7 +77,7 @@ class TorchHelper(TorchTasks):
         if len(self._best.data.splits["test"]) == 0:
             return None
         evaluation = self._best.evaluate("test")
-        return dict(with_own_metrics(evaluation, own_metrics(self._spec.metric.name)).metrics)
+        return dict(add_own_metrics(evaluation, own_metric_names(self._spec.metric.name)).metrics)
 
 
 def configure_process(*, debug: bool) -> None:

@@ -15,7 +15,7 @@ from service.clocks import now_ms
 from service.ledgers import Json, Ledger, MessageKind, Sweep, SweepState
 from service.runs.leases import mark_interrupted
 from service.settings import Home
-from trainables.activations import stored_entries
+from trainables.activations import find_entries
 from trainables.stores import lock_for_removal
 
 __all__ = ["KINDS", "CacheKind", "CachedFolder", "due", "list_cache", "remove"]
@@ -104,7 +104,7 @@ def _activations(home: Home) -> list[Path]:
 
 
 def _describe_activations(path: Path) -> tuple[str, str]:
-    boundaries = {entry.folder.name.partition("-")[0] for entry in stored_entries(path.parent, path.name)}
+    boundaries = {entry.folder.name.partition("-")[0] for entry in find_entries(path.parent, path.name)}
     return path.name[:8], f"of frozen stages, at freeze_depth {', '.join(sorted(boundaries, key=int)) or 'none'}"
 
 

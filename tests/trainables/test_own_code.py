@@ -18,7 +18,7 @@ from trainables.datasets.sources import load_table
 from trainables.errors import DataError, OwnCodeError
 from trainables.own_code import load_own
 from trainables.stores.prepared import PreparedData, prepare_data
-from trainables.training import own_metrics, with_own_metrics
+from trainables.training import add_own_metrics, own_metric_names
 from trainables.training.evaluation import score
 from trainables.training.trainer import Trainer
 from trainables.trials import TrialPlan
@@ -177,17 +177,17 @@ def test_an_own_metric_that_fails_is_named(write: Write, body: str, message: str
     evaluation = score(np.eye(2), np.arange(2))
 
     with pytest.raises(OwnCodeError, match=rf"metric\.name: {name}:cost: .*{message}"):
-        with_own_metrics(evaluation, [f"{name}:cost"])
+        add_own_metrics(evaluation, [f"{name}:cost"])
 
 
 def test_an_own_metric_stands_beside_the_known_ones(write: Write) -> None:
     name = write("def wrong(probabilities, labels):\n    labels[:] = 0\n    return np.float32(0.25)\n")
     evaluation = score(np.eye(2), np.arange(2))
-    measured = with_own_metrics(evaluation, own_metrics(f"val/{name}:wrong"))
+    measured = add_own_metrics(evaluation, own_metric_names(f"val/{name}:wrong"))
 
     assert measured.metrics == {**evaluation.metrics, f"{name}:wrong": 0.25}
     assert evaluation.labels.tolist() == [0, 1]
-    assert with_own_metrics(evaluation, own_metrics("val/accuracy")) is evaluation
+    assert add_own_metrics(evaluation, own_metric_names("val/accuracy")) is evaluation
 
 
 def test_what_cannot_be_found_is_named_as_typed(write: Write) -> None:

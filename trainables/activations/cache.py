@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from trainables.activations.entries import ActivationEntry, Claims, Keys, Rows, remove, uses
 
-__all__ = ["ActivationCache", "EntryKey", "StoredEntry", "stored_entries"]
+__all__ = ["ActivationCache", "EntryKey", "StoredEntry", "find_entries"]
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def benefit(count: int, seconds: float, row_bytes: int, idle: float = 0.0) -> fl
     return count * seconds / row_bytes * fading
 
 
-def stored_entries(root: Path, body: str = "*") -> Iterator[StoredEntry]:
+def find_entries(root: Path, body: str = "*") -> Iterator[StoredEntry]:
     """Every entry below `root`, or of one body; what is not whole is passed over."""
     for rows in root.glob(f"{body}/*/*/rows"):
         try:
@@ -204,7 +204,7 @@ class ActivationCache:
 
     def _room(self, key: EntryKey, needed: int) -> bool:
         """Whether `needed` more bytes fit, after removing entries of less benefit than this one has."""
-        stored = list(stored_entries(self.root))
+        stored = list(find_entries(self.root))
         total = sum(entry.size for entry in stored)
         if total + needed <= self.limit:
             return True

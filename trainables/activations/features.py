@@ -17,8 +17,16 @@ from torch import Tensor
 from search_spaces.recipes import Recipe
 from trainables.activations.cache import ActivationCache, EntryKey
 from trainables.activations.entries import Rows
-from trainables.activations.prefixes import FrozenPrefix, frozen_prefix
-from trainables.activations.sharing import Costs, DiskSpeed, SharingPlan, Verdict, disk_speed, expected_uses, judge
+from trainables.activations.prefixes import FrozenPrefix, load_frozen_prefix
+from trainables.activations.sharing import (
+    Costs,
+    DiskSpeed,
+    PrefixMode,
+    SharingSettings,
+    choose_prefix_modes,
+    count_expected_uses,
+    measure_disk_speed,
+)
 from trainables.augmentations import Blend, count_distinct_views, draw_views, group_by_view_kind
 from trainables.stores.prepared import PreparedData
 
@@ -42,7 +50,7 @@ class _Pass:
 
     policy: str
     view: int
-    verdicts: Mapping[int, Verdict]
+    verdicts: Mapping[int, PrefixMode]
     beat: Callable[[], None]
 
 
@@ -64,7 +72,7 @@ class Features:
         seed: int,
         device: torch.device,
         epochs: int = 1,
-        sharing: SharingPlan | None = None,
+        sharing: SharingSettings | None = None,
     ) -> None:
         self._data, self._recipe, self._seed, self._device = data, recipe, seed, device
         self._depth = recipe.freeze_depth
@@ -73,8 +81,8 @@ class Features:
         self._cache = _cache(sharing) if sharing and sharing.limit and self._depth else None
         self.counts: Counter[str] = Counter()
         self.reason = "nothing is frozen" if not self._depth else "the cache is off"
-        self._training: dict[int, Verdict] = {}
-        self._reading: dict[int, Verdict] = {}
+        self._training: dict[int, PrefixMode] = {}
+        self._reading: dict[int, PrefixMode] = {}
         if self._cache is not None and sharing is not None:
             self._judge(self._cache, sharing, epochs)
 
@@ -105,7 +113,7 @@ class Features:
         views = self._recipe.augment.views
         return epoch % views if views else epoch
 
-    def of_views(
+    def iterate_views(
         self,
         batches: Sequence[Indices],
         epoch: int,
@@ -122,13 +130,13 @@ class Features:
         over = _Pass(policy=policy, view=view, verdicts=self._training, beat=beat)
         return self._blended(batches, blends, over) if any(blends) else self._batches(batches, over)
 
-    def of_images(self, batches: Sequence[Indices], beat: Callable[[], None] = lambda: None) -> Iterator[Tensor]:
-        """As `of_views`, of the images as they are."""
+    def iterate_images(self, batches: Sequence[Indices], beat: Callable[[], None] = lambda: None) -> Iterator[Tensor]:
+        """As `iterate_views`, of the images as they are."""
         return self._batches(batches, _Pass(policy="none", view=0, verdicts=self._reading, beat=beat))
 
     def _frozen(self) -> FrozenPrefix:
         recipe = self._recipe
-        return frozen_prefix(
+        return load_frozen_prefix(
             recipe.backbone,
             recipe.weights,
             image_size=int(self._data.images.shape[1]),
@@ -138,10 +146,10 @@ class Features:
             pooled=recipe.head.pool == "backbone",
         )
 
-    def _judge(self, cache: ActivationCache, sharing: SharingPlan, epochs: int) -> None:
+    def _judge(self, cache: ActivationCache, sharing: SharingSettings, epochs: int) -> None:
         assert self._prefix is not None
         try:
-            speed = disk_speed(cache.root)
+            speed = measure_disk_speed(cache.root)
         except OSError as error:
             cache.give_up(error)
             return
@@ -152,8 +160,8 @@ class Features:
             *(() if mixed else ((self._training, sharing.trials, views),)),
             (self._reading, sharing.readers, 1),
         ):
-            uses = expected_uses(expected, self._depth, epochs=epochs, views=different)
-            judged = judge({depth: self._costs(depth, speed) for depth in uses}, uses)
+            uses = count_expected_uses(expected, self._depth, epochs=epochs, views=different)
+            judged = choose_prefix_modes({depth: self._costs(depth, speed) for depth in uses}, uses)
             verdicts.update({depth: verdict for depth, (verdict, _) in judged.items()})
             if verdicts is self._training:
                 self.reason = judged[self._depth][1]
@@ -349,6 +357,6 @@ def _open_cache(folder: str, limit: int, memory: int) -> ActivationCache:
     return ActivationCache(Path(folder), limit=limit, memory=memory)
 
 
-def _cache(sharing: SharingPlan) -> ActivationCache:
+def _cache(sharing: SharingSettings) -> ActivationCache:
     """This process's handle on the node's cache, kept for the trials to come."""
     return _open_cache(sharing.folder, sharing.limit, sharing.memory)

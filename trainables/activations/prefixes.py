@@ -19,7 +19,7 @@ from trainables.classifiers import Body, fold_norms, load_body
 from trainables.devices.precision import autocast
 from trainables.errors import DeviceMemoryError
 
-__all__ = ["FrozenPrefix", "frozen_prefix"]
+__all__ = ["FrozenPrefix", "load_frozen_prefix"]
 
 IMAGES_AT_ONCE = {"cpu": 16, "cuda": 128}
 """Fixed for each kind of device: kernels round differently for other numbers of images. On a CPU, few images stay
@@ -177,7 +177,7 @@ def _layout(features: Tensor) -> _Layout:
 
 
 @lru_cache(maxsize=_KEPT_IN_MEMORY)
-def frozen_prefix(
+def load_frozen_prefix(
     backbone: str, weights: str, *, image_size: int, precision: str, device: torch.device, seed: int, pooled: bool
 ) -> FrozenPrefix:
     """The prefix of these starting weights, kept for the trials to come. `seed` only counts for random weights."""

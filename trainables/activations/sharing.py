@@ -12,15 +12,23 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Costs", "DiskSpeed", "SharingPlan", "Verdict", "disk_speed", "expected_uses", "judge"]
+__all__ = [
+    "Costs",
+    "DiskSpeed",
+    "PrefixMode",
+    "SharingSettings",
+    "choose_prefix_modes",
+    "count_expected_uses",
+    "measure_disk_speed",
+]
 
-Verdict = Literal["kept", "read", "computed"]
+PrefixMode = Literal["kept", "read", "computed"]
 
 _PROBE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharingPlan:
+class SharingSettings:
     """What a trial is told of the trials around it, as plain values that travel.
 
     Args:
@@ -59,7 +67,7 @@ class Costs:
     read: float
 
 
-def judge(costs: Mapping[int, Costs], uses: Mapping[int, float]) -> dict[int, tuple[Verdict, str]]:
+def choose_prefix_modes(costs: Mapping[int, Costs], uses: Mapping[int, float]) -> dict[int, tuple[PrefixMode, str]]:
     """What is done with the activations at each boundary (freeze depth), expected to be used so often, and why.
 
     One pass through the frozen stages gives the activations at every boundary on its way, so that a boundary used once
@@ -89,7 +97,7 @@ def _worth_keeping(costs: Mapping[int, Costs], uses: Mapping[int, float]) -> set
     return kept if saved(kept) > 0 else set()
 
 
-def _verdict(depth: int, cost: Costs, uses: Mapping[int, float], kept: Set[int]) -> tuple[Verdict, str]:
+def _verdict(depth: int, cost: Costs, uses: Mapping[int, float], kept: Set[int]) -> tuple[PrefixMode, str]:
     figures = (
         f"{cost.compute * 1e3:.2f} ms to compute, {cost.keep * 1e3:.2f} ms to keep, {cost.read * 1e3:.2f} ms to read"
     )
@@ -100,7 +108,7 @@ def _verdict(depth: int, cost: Costs, uses: Mapping[int, float], kept: Set[int])
     return "kept" if depth in kept else "read", f"an image takes {figures}, for about {uses[depth]:.3g} uses{beside}"
 
 
-def expected_uses(trials: Mapping[int, float], depth: int, *, epochs: int, views: int) -> dict[int, float]:
+def count_expected_uses(trials: Mapping[int, float], depth: int, *, epochs: int, views: int) -> dict[int, float]:
     """How often each of an image's `views` different views is used, by boundary, over so many epochs.
 
     trials: freeze depth -> how many are expected at that boundary; at `depth` there is at least one.
@@ -110,7 +118,7 @@ def expected_uses(trials: Mapping[int, float], depth: int, *, epochs: int, views
 
 
 @cache
-def disk_speed(folder: Path) -> DiskSpeed:
+def measure_disk_speed(folder: Path) -> DiskSpeed:
     """Measured once a process with a few megabytes below `folder`. Raises OSError where that cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
     content = os.urandom(_PROBE_BYTES)

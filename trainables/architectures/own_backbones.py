@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from trainables.architectures.cuts import Cut, splice
 from trainables.errors import OwnCodeError
-from trainables.own_code import call_own, importable_from, load_own, own_error, wrong_result
+from trainables.own_code import call_own, load_own, make_importable, own_error, wrong_result
 
 __all__ = [
     "build_own",
@@ -42,7 +42,7 @@ def count_stages(name: str, folder: Path) -> int:
     Raises:
         ValueError: the backbone cannot be used; the message gives the reason.
     """
-    importable_from(folder)
+    make_importable(folder)
     try:
         return len(own_skeleton(name))
     except OwnCodeError as error:

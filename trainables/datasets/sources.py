@@ -21,7 +21,7 @@ from trainables.datasets.own_datasets import load_own_dataset
 from trainables.datasets.tables import ImageTable, check_table
 from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX, load_torchvision
 from trainables.errors import DataError
-from trainables.own_code import importable_from
+from trainables.own_code import make_importable
 
 __all__ = ["DATASETS", "DatasetInfo", "load_table"]
 
@@ -84,7 +84,7 @@ def _load(source: str, *, base_dir: Path, group: str | None, root: str | None, d
     if is_uri(source) or _is_folder(place):
         return load_folder(place)
     if is_own(source, "dataset"):
-        importable_from(base_dir)
+        make_importable(base_dir)
         table = load_own_dataset(source, _local(root_place or base_dir))
         check_table(table, f"data.source: {source}")
         return table

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.architectures import check_image_size, find_architecture
 
-__all__ = ["GPU_OVERHEAD", "step_bytes"]
+__all__ = ["GPU_OVERHEAD", "estimate_step_bytes"]
 
 GPU_OVERHEAD = 1024**3
 """Bytes set aside for one process's CUDA context and its libraries' workspaces: cautious, not measured."""
@@ -20,7 +20,7 @@ _ALIVE_AT_ONCE = 3
 _EVALUATION_BATCH = 32
 
 
-def step_bytes(backbone: str, *, image_size: int, depth: int, batch_size: int) -> int:
+def estimate_step_bytes(backbone: str, *, image_size: int, depth: int, batch_size: int) -> int:
     """Bytes that training behind `depth` frozen stages holds at its highest, in fp32, without `GPU_OVERHEAD`.
 
     Weights; for the thawed ones a gradient and the two averages of Adam; everything that autograd keeps for the

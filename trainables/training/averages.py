@@ -14,7 +14,7 @@ from trainables.classifiers import Classifier
 from trainables.devices.tensors import NestedTensors
 from trainables.training.state import read_model, write_model
 
-__all__ = ["Averaging", "build_averaging", "kept_weights"]
+__all__ = ["Averaging", "build_averaging", "using_weights"]
 
 Weights = dict[str, Tensor]
 
@@ -117,7 +117,7 @@ def build_averaging(record: Any) -> Averaging:
 
 
 @contextmanager
-def kept_weights(model: Classifier, weights: Weights | None) -> Iterator[None]:
+def using_weights(model: Classifier, weights: Weights | None) -> Iterator[None]:
     """The model has these weights inside, and its own again behind."""
     if weights is None:
         yield

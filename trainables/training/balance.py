@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["class_weights", "epoch_order", "mean_loss"]
+__all__ = ["compute_class_weights", "draw_epoch_order", "mean_loss"]
 
 EFFECTIVE_BETA = 0.999
 
@@ -29,7 +29,7 @@ def _effective(counts: Floats) -> Floats:
 _SCHEMES: Mapping[str, Callable[[Floats], Floats]] = {"inverse": _inverse, "effective": _effective}
 
 
-def class_weights(labels: Ints, classes: int, scheme: str) -> Floats | None:
+def compute_class_weights(labels: Ints, classes: int, scheme: str) -> Floats | None:
     """(C,) weights of the classes in the loss, or None for `none`; over the images of `labels` their mean is 1.
 
     scheme: `inverse` of the number of a class's images, or of their `effective` number (Cui et al. 2019,
@@ -55,7 +55,7 @@ def mean_loss(logits: Tensor, labels: Tensor, weights: Tensor | None, *, label_s
     return (losses * weights[labels]).mean()
 
 
-def epoch_order(rows: Ints, labels: Ints, *, sampling: str, generator: np.random.Generator) -> Ints:
+def draw_epoch_order(rows: Ints, labels: Ints, *, sampling: str, generator: np.random.Generator) -> Ints:
     """The order in which an epoch trains on `rows`, as long as they are; `labels` covers all images.
 
     `none`: each row once. `balanced`: each class equally often (by one more where it does not divide), a

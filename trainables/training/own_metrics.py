@@ -10,15 +10,15 @@ from search_spaces import METRICS, Metric
 from trainables.own_code import call_own, load_own, wrong_result
 from trainables.training.evaluation import Evaluation
 
-__all__ = ["own_metrics", "with_own_metrics"]
+__all__ = ["add_own_metrics", "own_metric_names"]
 
 
-def own_metrics(name: str) -> tuple[str, ...]:
+def own_metric_names(name: str) -> tuple[str, ...]:
     """Of a published name such as `val/my_metrics:cost` the part that is own code; nothing for known metrics."""
     return () if name in METRICS else (Metric(name).measure,)
 
 
-def with_own_metrics(evaluation: Evaluation, names: Iterable[str]) -> Evaluation:
+def add_own_metrics(evaluation: Evaluation, names: Iterable[str]) -> Evaluation:
     """`evaluation` with the metrics `names` added.
 
     Each is called with probabilities, float64 (N, C), and labels, int64 (N,); both are copies.

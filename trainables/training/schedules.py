@@ -9,11 +9,11 @@ from typing import Any
 
 from search_spaces.records import Record
 
-__all__ = ["SCHEDULES", "Course", "ends_cycle", "goes_to_the_end", "rate_share"]
+__all__ = ["SCHEDULES", "SchedulePosition", "depends_on_length", "ends_cycle", "learning_rate_factor"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class SchedulePosition:
     """Where a step stands: number from 0, steps an epoch, epochs of the whole training."""
 
     step: int
@@ -72,12 +72,12 @@ SCHEDULES: dict[str, Callable[[Any, _After], float]] = {
 _TO_THE_END = ("linear", "cosine", "cosine_restarts")
 
 
-def goes_to_the_end(record: Record) -> bool:
+def depends_on_length(record: Record) -> bool:
     """Whether the rate depends on how many epochs there will be."""
     return record.model_dump()["name"] in _TO_THE_END
 
 
-def rate_share(record: Any, course: Course) -> float:
+def learning_rate_factor(record: Any, course: SchedulePosition) -> float:
     """What the recipe's learning rate is multiplied by at this step.
 
     The warm-up rises in a straight line and ends at 1 (Goyal et al. 2017, https://arxiv.org/abs/1706.02677,
@@ -95,7 +95,7 @@ def rate_share(record: Any, course: Course) -> float:
     return SCHEDULES[record.name](record, after)
 
 
-def ends_cycle(record: Any, course: Course) -> bool:
+def ends_cycle(record: Any, course: SchedulePosition) -> bool:
     """Whether this step is the last of a cycle of `cosine_restarts`, but for the training's last."""
     if record.name != "cosine_restarts":
         return False

@@ -16,35 +16,37 @@ from trainables.stores.prepared import PreparedData
 from trainables.training.averages import build_averaging
 from trainables.training.state import write_model
 
-__all__ = ["fingerprint", "finished_epochs", "trained_epochs", "trained_model", "untrained_model"]
+__all__ = ["build_trained_model", "build_untrained_model", "fingerprint", "read_finished_epochs", "read_planned_epochs"]
 
 
-def trained_epochs(state: NestedTensors) -> int:
+def read_planned_epochs(state: NestedTensors) -> int:
     """Of how many epochs the training was to be that left this state."""
     epochs = state.get("epochs")
     return int(epochs) if isinstance(epochs, Tensor) else 1
 
 
-def trained_model(data: PreparedData, recipe: Recipe, *, seed: int, state: NestedTensors) -> Classifier | Ensemble:
+def build_trained_model(
+    data: PreparedData, recipe: Recipe, *, seed: int, state: NestedTensors
+) -> Classifier | Ensemble:
     """The model of a training's `state`, on the CPU, without what a `Trainer` makes to train it.
 
     It predicts what the training's evaluation did. Raises CheckpointError if the state is of another recipe, seed or
     data set.
     """
-    finished_epochs(state, data, recipe, seed)
+    read_finished_epochs(state, data, recipe, seed)
     averaging = build_averaging(recipe.averaging)
     held = state.get("averaging", {})
     assert not isinstance(held, Tensor)
     averaging.load(held)
     members = []
     for weights in averaging.kept():
-        model = untrained_model(data, recipe, seed)
+        model = build_untrained_model(data, recipe, seed)
         write_model(model, state.get("model", {}) if weights is None else weights)
         members.append(model)
     return members[0] if len(members) == 1 else Ensemble(members)
 
 
-def untrained_model(data: PreparedData, recipe: Recipe, seed: int) -> Classifier:
+def build_untrained_model(data: PreparedData, recipe: Recipe, seed: int) -> Classifier:
     """The model that a training of the recipe begins with."""
     return build_classifier(
         recipe.backbone,
@@ -58,7 +60,7 @@ def untrained_model(data: PreparedData, recipe: Recipe, seed: int) -> Classifier
     )
 
 
-def finished_epochs(state: NestedTensors, data: PreparedData, recipe: Recipe, seed: int) -> int:
+def read_finished_epochs(state: NestedTensors, data: PreparedData, recipe: Recipe, seed: int) -> int:
     """The finished epochs of a state. Raises CheckpointError if it is of another training."""
     epoch, training = state.get("epoch"), state.get("training")
     if not isinstance(epoch, Tensor) or not isinstance(training, Tensor):

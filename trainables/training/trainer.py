@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from search_spaces.recipes import Recipe
-from trainables.activations import SharingPlan
+from trainables.activations import SharingSettings
 from trainables.activations.features import Features
 from trainables.augmentations import Blend, draw_blend
 from trainables.devices.depthwise import depthwise_mode
@@ -23,15 +23,20 @@ from trainables.devices.precision import autocast, build_scaler, check_precision
 from trainables.devices.tensors import NestedTensors
 from trainables.errors import CheckpointError, DataError, DivergedError
 from trainables.stores.prepared import PreparedData
-from trainables.training.averages import build_averaging, kept_weights
-from trainables.training.balance import class_weights, epoch_order, mean_loss
+from trainables.training.averages import build_averaging, using_weights
+from trainables.training.balance import compute_class_weights, draw_epoch_order, mean_loss
 from trainables.training.evaluation import Evaluation, score
 from trainables.training.micro_batches import MicroBatches
 from trainables.training.optimizers import build_optimizer
 from trainables.training.penalties import build_penalty
-from trainables.training.schedules import Course, ends_cycle, goes_to_the_end, rate_share
+from trainables.training.schedules import SchedulePosition, depends_on_length, ends_cycle, learning_rate_factor
 from trainables.training.state import read_model, read_optimizer, trained_parameters, write_model, write_optimizer
-from trainables.training.trained_models import fingerprint, finished_epochs, trained_epochs, untrained_model
+from trainables.training.trained_models import (
+    build_untrained_model,
+    fingerprint,
+    read_finished_epochs,
+    read_planned_epochs,
+)
 
 __all__ = ["EpochResult", "Trainer"]
 
@@ -84,7 +89,7 @@ class Trainer:
         device: str = "cpu",
         micro_batch: int | None = None,
         epochs: int = 1,
-        sharing: SharingPlan | None = None,
+        sharing: SharingSettings | None = None,
     ) -> None:
         self.data = data
         self.recipe = recipe
@@ -92,13 +97,15 @@ class Trainer:
         self.device = resolve_device(device)
         check_precision(recipe.precision, self.device)
         self.epoch, self.epochs = 0, epochs
-        self.model = untrained_model(data, recipe, seed).place_suffix(self.device)
+        self.model = build_untrained_model(data, recipe, seed).place_suffix(self.device)
         self._convolving = depthwise_mode(*(module for _, module in self.model.unfrozen()))
         self._trained = [parameter for _, parameter in trained_parameters(self.model)]
         self.optimizer = build_optimizer(recipe.optimizer, self._trained)
         self.penalty = build_penalty(recipe.penalty, self._trained)
         self.averaging = build_averaging(recipe.averaging)
-        weights = class_weights(data.labels[data.splits["train"]], len(data.classes), recipe.balance.class_weights)
+        weights = compute_class_weights(
+            data.labels[data.splits["train"]], len(data.classes), recipe.balance.class_weights
+        )
         self._class_weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         self.scaler = build_scaler(recipe.precision, self.device)
         self.micro_batches = MicroBatches(self.model, self._trained, self.device, micro_batch)
@@ -130,7 +137,7 @@ class Trainer:
         kept = self.averaging.kept()
         predictions = []
         for weights in kept:
-            with kept_weights(self.model, weights):
+            with using_weights(self.model, weights):
                 predictions.append(self._predictions(self._seen(split)))
         gathered = predictions[0] if len(kept) == 1 else np.mean(predictions, axis=0)
         if not np.isfinite(gathered).all():
@@ -154,8 +161,8 @@ class Trainer:
 
     def load_state_dict(self, state: NestedTensors) -> None:
         """Go on from `state`. Raises CheckpointError if it is of another recipe, seed, data set or schedule."""
-        epoch = finished_epochs(state, self.data, self.recipe, self.seed)
-        if goes_to_the_end(self.recipe.schedule) and trained_epochs(state) != self.epochs:
+        epoch = read_finished_epochs(state, self.data, self.recipe, self.seed)
+        if depends_on_length(self.recipe.schedule) and read_planned_epochs(state) != self.epochs:
             raise CheckpointError(f"checkpoint must be of a training of {self.epochs} epochs, to which its rate goes")
         write_model(self.model, state.get("model", {}))
         write_optimizer(self.model, self.optimizer, state.get("optimizer", {}))
@@ -170,7 +177,7 @@ class Trainer:
         chosen, size = self.data.splits[split], self.evaluation_batch
         if split in self._kept_features:
             return self._kept_features[split]
-        found = self.features.of_images(np.split(chosen, range(size, len(chosen), size)), self.beat)
+        found = self.features.iterate_images(np.split(chosen, range(size, len(chosen), size)), self.beat)
         if not self.model.pooled_in_prefix or len(chosen) * self.features.row_bytes > _KEPT_BYTES:
             return found
         self._kept_features[split] = list(found)
@@ -187,7 +194,7 @@ class Trainer:
 
     def _train(self) -> dict[str, float]:
         self.model.train()
-        order = epoch_order(
+        order = draw_epoch_order(
             self.data.splits["train"],
             self.data.labels,
             sampling=self.recipe.balance.sampling,
@@ -204,7 +211,7 @@ class Trainer:
         total_loss, correct = 0.0, 0
         batches = _batches(order, self.recipe.batch_size)
         blends = self._blends(batches)
-        views = self.features.of_views(batches, self.epoch, blends, self.beat)
+        views = self.features.iterate_views(batches, self.epoch, blends, self.beat)
         for number, (rows, blend, features) in enumerate(zip(batches, blends, views, strict=True)):
             self._begin_step(number, len(batches))
             loss, right = self._gradients_of(rows, features, blend, share=1.0)
@@ -230,7 +237,7 @@ class Trainer:
             set_random_state(self.device, numbers)
             self._clear_gradients()
             loss, correct = 0.0, 0
-            views = self.features.of_views(parts, self.epoch, blends, self.beat)
+            views = self.features.iterate_views(parts, self.epoch, blends, self.beat)
             for rows, blend, features in zip(parts, blends, views, strict=True):
                 part, right = self._gradients_of(rows, features, blend, share=len(rows) / len(order))
                 loss, correct = loss + part, correct + right
@@ -248,11 +255,11 @@ class Trainer:
         self._end_step(0, 1)
         return first[0]
 
-    def _course(self, number: int, steps: int) -> Course:
-        return Course(step=self.epoch * steps + number, steps_an_epoch=steps, epochs=self.epochs)
+    def _course(self, number: int, steps: int) -> SchedulePosition:
+        return SchedulePosition(step=self.epoch * steps + number, steps_an_epoch=steps, epochs=self.epochs)
 
     def _begin_step(self, number: int, steps: int) -> None:
-        rate = self.recipe.optimizer.lr * rate_share(self.recipe.schedule, self._course(number, steps))
+        rate = self.recipe.optimizer.lr * learning_rate_factor(self.recipe.schedule, self._course(number, steps))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self._clear_gradients()

@@ -35,7 +35,7 @@ class TrialPlan:
         metric, goal: name of the metric by which the best epoch is kept, and its direction.
         device: `cpu` or `cuda`.
         code: folder that modules of the user's own may lie in, or "".
-        sharing: fields of a `SharingPlan`; None computes every activation anew.
+        sharing: fields of a `SharingSettings`; None computes every activation anew.
         before: fields of a `Before`; None where this is the first attempt.
     """
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from search_spaces import Metric, Recipe
-from trainables.activations import SharingPlan
+from trainables.activations import SharingSettings
 from trainables.devices.tensors import NestedTensors
 from trainables.errors import CheckpointError
-from trainables.own_code import importable_from
+from trainables.own_code import make_importable
 from trainables.stores.prepared import PreparedData
-from trainables.training import Evaluation, own_metrics, with_own_metrics
+from trainables.training import Evaluation, add_own_metrics, own_metric_names
 from trainables.training.checkpoints import load_checkpoint, on_cpu, save_checkpoint
 from trainables.training.trainer import EpochResult, Trainer
 from trainables.trials.plans import Before, TrialPlan
@@ -61,14 +61,14 @@ class TrialTraining:
 
     def __post_init__(self) -> None:
         if self.plan.code:
-            importable_from(Path(self.plan.code))
+            make_importable(Path(self.plan.code))
         self._trainer = Trainer(
             _opened(self.plan.data, self.plan.split_key),
             Recipe.from_flat(self.plan.recipe),
             seed=self.plan.seed,
             device=self.plan.device,
             epochs=self.plan.epochs,
-            sharing=SharingPlan(**self.plan.sharing) if self.plan.sharing else None,
+            sharing=SharingSettings(**self.plan.sharing) if self.plan.sharing else None,
         )
         if self.plan.before:
             self._go_on(Before(**self.plan.before))
@@ -135,7 +135,7 @@ class TrialTraining:
             self._latest = self._checkpoint
 
     def _measured(self, result: EpochResult) -> EpochResult:
-        return replace(result, val=with_own_metrics(result.val, own_metrics(self.plan.metric)))
+        return replace(result, val=add_own_metrics(result.val, own_metric_names(self.plan.metric)))
 
     def _keep_if_best(self, result: EpochResult) -> None:
         value = result.val.metrics[Metric(self.plan.metric).measure]

@@ -161,8 +161,8 @@ def _shared(made: SweepPlan) -> Iterator[str]:
     }
     for work in sorted(made.sharing.work, key=lambda work: (work.backbone, work.boundary, work.policy or "")):
         views = f"views of {work.policy}" if work.policy else "validation images"
-        size = f", {format_size(work.size)}" if work.verdict == "kept" else ""
-        yield f"freeze_depth {work.boundary}, {views}: {verbs[work.verdict]}{size} ({work.reason})"
+        size = f", {format_size(work.size)}" if work.mode == "kept" else ""
+        yield f"freeze_depth {work.boundary}, {views}: {verbs[work.mode]}{size} ({work.reason})"
     if made.sharing.once:
         yield f"computing what is kept takes {seconds_text(made.sharing.once / made.allotment.slots)} in all"
 

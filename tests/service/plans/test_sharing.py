@@ -33,14 +33,16 @@ def survey(chosen: SweepSpec, tmp_path: Path) -> SharingSurvey:
 
 def test_a_trial_is_told_of_those_that_see_the_same_views_and_of_all_readers(tmp_path: Path) -> None:
     chosen = spec(POINTS)
-    told = survey(chosen, tmp_path).plan(chosen.points[0])
+    told = survey(chosen, tmp_path).settings_for(chosen.points[0])
     assert told.trials == {9: 2.0, 7: 1.0}
     assert told.readers == {9: 3.0, 7: 1.0}
 
 
 def test_draws_of_a_space_add_up_to_its_trials(tmp_path: Path) -> None:
     space = "space: {freeze_depth: {values: [all, -1]}, augment.policy: {values: [none, flip]}}\n"
-    told = survey(spec(space + "budget: {trials: 40}\n"), tmp_path).plan(Recipe.from_flat({"augment.policy": "flip"}))
+    told = survey(spec(space + "budget: {trials: 40}\n"), tmp_path).settings_for(
+        Recipe.from_flat({"augment.policy": "flip"})
+    )
     assert sum(told.readers.values()) == pytest.approx(40)
     assert sum(told.trials.values()) == pytest.approx(20, abs=6)
 

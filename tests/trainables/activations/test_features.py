@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.recipes import Recipe
-from trainables.activations import Costs, SharingPlan, features, judge, stored_entries
-from trainables.activations.prefixes import FrozenPrefix, frozen_prefix
+from trainables.activations import Costs, SharingSettings, choose_prefix_modes, features, find_entries
+from trainables.activations.prefixes import FrozenPrefix, load_frozen_prefix
 from trainables.augmentations.views import POLICIES
 from trainables.stores.prepared import PreparedData
 from trainables.training.trainer import EpochResult, Trainer
@@ -29,13 +29,13 @@ def _fresh_process_state() -> Iterator[None]:
     features._open_cache.cache_clear()
 
 
-def plan(folder: Path, *, limit: int = LIMIT, depths: tuple[int, ...] = (), trials: float = 50.0) -> SharingPlan:
+def plan(folder: Path, *, limit: int = LIMIT, depths: tuple[int, ...] = (), trials: float = 50.0) -> SharingSettings:
     shared = dict.fromkeys(depths, trials)
-    return SharingPlan(folder=str(folder), limit=limit, memory=LIMIT, trials=shared, readers=shared)
+    return SharingSettings(folder=str(folder), limit=limit, memory=LIMIT, trials=shared, readers=shared)
 
 
 def trained(
-    data: PreparedData, chosen: Recipe, sharing: SharingPlan | None, epochs: int = 2
+    data: PreparedData, chosen: Recipe, sharing: SharingSettings | None, epochs: int = 2
 ) -> tuple[list[EpochResult], Trainer]:
     trainer = Trainer(data, chosen, seed=1, epochs=epochs, sharing=sharing)
     return [trainer.run_epoch() for _ in range(epochs)], trainer
@@ -80,7 +80,7 @@ def test_equal_draws_are_computed_once(tiny: PreparedData, tmp_path: Path) -> No
             assert trainer.features.counts["computed"] < count + len(tiny.splits["train"])
         else:
             assert trainer.features.counts["computed"] <= 2
-    kinds = {entry.folder.parent.name for entry in stored_entries(tmp_path / "cache")}
+    kinds = {entry.folder.parent.name for entry in find_entries(tmp_path / "cache")}
     assert kinds == {"plain", "mirrored"}
 
 
@@ -102,7 +102,7 @@ def test_one_pass_serves_every_boundary_that_the_sweep_asks_for(tiny: PreparedDa
 
 
 def test_an_images_activations_do_not_depend_on_its_company(tiny: PreparedData) -> None:
-    prefix = frozen_prefix(
+    prefix = load_frozen_prefix(
         "timm/tf_efficientnet_lite0",
         "random",
         image_size=32,
@@ -127,7 +127,7 @@ def test_folding_changes_no_more_than_rounding(backbone: str) -> None:
 
     size = 224 if "vit" in backbone else 64
     classifier = build_classifier(backbone, classes=2, weights="random", image_size=size, seed=0).eval()
-    prefix = frozen_prefix(
+    prefix = load_frozen_prefix(
         backbone, "random", image_size=size, precision="fp32", device=torch.device("cpu"), seed=0, pooled=True
     )
     images = torch.randint(0, 256, (3, 3, size, size), dtype=torch.uint8)
@@ -145,7 +145,7 @@ def test_a_damaged_cache_costs_time_and_changes_nothing(harm: str, tiny: Prepare
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
     sharing = plan(tmp_path / "cache", depths=(9,))
     expected, _ = trained(tiny, chosen, sharing)
-    for entry in stored_entries(tmp_path / "cache"):
+    for entry in find_entries(tmp_path / "cache"):
         path = entry.folder / ("index" if "index" in harm else "rows")
         content = bytearray(path.read_bytes())
         if harm == "flip a byte":
@@ -171,7 +171,7 @@ def test_results_do_not_depend_on_how_much_is_read_at_once(
     sharing = plan(tmp_path / "cache", depths=(chosen.freeze_depth,))
     expected, uncached = trained(tiny, chosen, None)
     trained(tiny, chosen, sharing)
-    (entry, *_) = stored_entries(tmp_path / "cache")
+    (entry, *_) = find_entries(tmp_path / "cache")
     monkeypatch.setattr(features, "_READ_AT_ONCE", int(batches * chosen.batch_size * entry.row_bytes))
     found, trainer = trained(tiny, chosen, sharing)
     assert figures(found) == figures(expected)
@@ -182,7 +182,7 @@ def test_a_damaged_row_is_computed_again_and_no_other(tiny: PreparedData, tmp_pa
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
     sharing = plan(tmp_path / "cache", depths=(9,))
     expected, _ = trained(tiny, chosen, sharing, epochs=1)
-    (entry,) = stored_entries(tmp_path / "cache")
+    (entry,) = find_entries(tmp_path / "cache")
     content = bytearray((entry.folder / "rows").read_bytes())
     content[entry.row_bytes // 2] ^= 1
     (entry.folder / "rows").write_bytes(content)
@@ -208,7 +208,7 @@ def test_a_full_disk_is_said_and_changes_nothing(
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
     expected, _ = trained(tiny, chosen, None, epochs=1)
     sharing = plan(tmp_path / "cache", depths=(9,))
-    body = frozen_prefix(
+    body = load_frozen_prefix(
         str(BASE["backbone"]),
         "random",
         image_size=32,
@@ -233,19 +233,19 @@ def test_a_cache_of_a_tenth_stays_within_it(tiny: PreparedData, tmp_path: Path) 
         for depth in (8, 9)
     ]
     expected = [figures(trained(tiny, one, plan(roomy, depths=(8, 9)))[0]) for one in recipes]
-    wanted = sum(entry.size for entry in stored_entries(roomy))
+    wanted = sum(entry.size for entry in find_entries(roomy))
     features._open_cache.cache_clear()
     tight = plan(tmp_path / "tight", limit=wanted // 10, depths=(8, 9))
     for one, figure in zip(recipes, expected, strict=True):
         assert figures(trained(tiny, one, tight)[0]) == figure
-        assert sum(entry.size for entry in stored_entries(tmp_path / "tight")) <= wanted // 10
-    assert any(stored_entries(tmp_path / "tight"))
+        assert sum(entry.size for entry in find_entries(tmp_path / "tight")) <= wanted // 10
+    assert any(find_entries(tmp_path / "tight"))
 
 
 def test_a_cache_with_less_than_all_saves_what_it_holds(tiny: PreparedData, tmp_path: Path) -> None:
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
     expected, _ = trained(tiny, chosen, plan(tmp_path / "roomy", depths=(9,)))
-    (entry,) = stored_entries(tmp_path / "roomy")
+    (entry,) = find_entries(tmp_path / "roomy")
     features._open_cache.cache_clear()
     tight = plan(tmp_path / "tight", limit=entry.size // 2, depths=(9,))
     for _ in range(2):
@@ -269,30 +269,30 @@ def test_what_is_worth_more_takes_the_place_of_what_is_worth_less(tmp_path: Path
         assert cache.append(key, keys, rows)
         cache.used(key)
     assert cache.append(other, keys, rows)
-    assert {entry.folder.parent.name for entry in stored_entries(tmp_path)} == {"dear", "other"}
+    assert {entry.folder.parent.name for entry in find_entries(tmp_path)} == {"dear", "other"}
     assert not cache.append(cheap, keys, rows)
     cache.close()
 
 
 def test_judgements() -> None:
     costs = Costs(compute=10e-3, keep=1e-3, read=0.1e-3)
-    assert judge({9: costs}, {9: 5.0})[9][0] == "kept"
-    assert judge({9: costs}, {9: 1.0})[9][0] == "read"
+    assert choose_prefix_modes({9: costs}, {9: 5.0})[9][0] == "kept"
+    assert choose_prefix_modes({9: costs}, {9: 1.0})[9][0] == "read"
     slow = Costs(compute=1e-4, keep=1e-3, read=5e-4)
-    assert judge({9: slow, 7: costs}, {9: 100.0, 7: 5.0})[9][0] == "computed"
-    assert judge({9: costs}, {9: 5.0})[9][1].endswith("for about 5 uses")
+    assert choose_prefix_modes({9: slow, 7: costs}, {9: 100.0, 7: 5.0})[9][0] == "computed"
+    assert choose_prefix_modes({9: costs}, {9: 5.0})[9][1].endswith("for about 5 uses")
 
 
 def test_boundaries_used_once_each_are_kept_together_since_one_pass_gives_them_all() -> None:
     costs = {depth: Costs(compute=depth * 2e-3, keep=1e-3, read=0.1e-3) for depth in (7, 8, 9)}
-    together = judge(costs, {7: 1.0, 8: 1.0, 9: 1.0})
+    together = choose_prefix_modes(costs, {7: 1.0, 8: 1.0, 9: 1.0})
     assert {verdict for verdict, _ in together.values()} == {"kept"}
     assert together[7][1].endswith("for about 1 uses and 2 behind other boundaries")
-    rare = judge(costs, {7: 3.0, 8: 1.0, 9: 0.1})
+    rare = choose_prefix_modes(costs, {7: 3.0, 8: 1.0, 9: 0.1})
     assert {depth: verdict for depth, (verdict, _) in rare.items()} == {7: "kept", 8: "kept", 9: "read"}
-    unlikely = judge(costs, {7: 0.3, 8: 0.3, 9: 1.0})
+    unlikely = choose_prefix_modes(costs, {7: 0.3, 8: 0.3, 9: 1.0})
     assert {verdict for verdict, _ in unlikely.values()} == {"kept"}
-    assert {verdict for verdict, _ in judge(costs, {7: 0.0, 8: 0.0, 9: 1.0}).values()} == {"read"}
+    assert {verdict for verdict, _ in choose_prefix_modes(costs, {7: 0.0, 8: 0.0, 9: 1.0}).values()} == {"read"}
 
 
 @given(
@@ -314,7 +314,7 @@ def test_no_choice_of_boundaries_without_one_of_those_kept_saves_more(
         reading = sum(uses[depth] * costs[depth].read + costs[depth].keep for depth in kept)
         return passes + reading + sum(uses[depth] * costs[depth].compute for depth in costs if depth not in kept)
 
-    kept = {depth for depth, (verdict, _) in judge(costs, uses).items() if verdict == "kept"}
+    kept = {depth for depth, (verdict, _) in choose_prefix_modes(costs, uses).items() if verdict == "kept"}
     assert all(costs[depth].read < costs[depth].compute for depth in kept)
     assert total(kept) <= total(set()) + 1e-9
     assert all(total(kept) <= total(kept - {depth}) + 1e-9 for depth in kept)
@@ -329,9 +329,9 @@ def test_the_digest_tells_weights_and_precision_apart() -> None:
             "seed": 0,
             "pooled": True,
         } | changed
-        made: FrozenPrefix = frozen_prefix("timm/tf_efficientnet_lite0", "random", **given)
+        made: FrozenPrefix = load_frozen_prefix("timm/tf_efficientnet_lite0", "random", **given)
         return made.digest(9)
 
     assert len({digest(), digest(seed=1), digest(precision="bf16"), digest(image_size=64)}) == 4
-    frozen_prefix.cache_clear()
+    load_frozen_prefix.cache_clear()
     assert digest() == digest()

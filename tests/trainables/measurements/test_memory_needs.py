@@ -7,13 +7,13 @@ import torch
 
 from search_spaces import MeltpointError
 from trainables.classifiers import build_classifier
-from trainables.measurements import step_bytes
+from trainables.measurements import estimate_step_bytes
 
 RESNET18 = "torchvision/resnet18"
 
 
 def need(depth: int, batch: int = 8, size: int = 64) -> int:
-    return step_bytes(RESNET18, image_size=size, depth=depth, batch_size=batch)
+    return estimate_step_bytes(RESNET18, image_size=size, depth=depth, batch_size=batch)
 
 
 def test_less_frozen_larger_batches_and_larger_images_need_more() -> None:
@@ -43,4 +43,4 @@ def test_it_covers_what_autograd_really_keeps() -> None:
 
 def test_a_size_that_the_backbone_does_not_take_is_refused() -> None:
     with pytest.raises(MeltpointError, match="image_size must be one that"):
-        step_bytes("torchvision/vgg11", image_size=8, depth=0, batch_size=2)
+        estimate_step_bytes("torchvision/vgg11", image_size=8, depth=0, batch_size=2)

@@ -12,7 +12,7 @@ from search_spaces.records import NoAveraging, Polyak, Snapshot
 from tests.trainables.training.test_techniques import BASE
 from trainables.classifiers import Classifier, build_classifier
 from trainables.stores.prepared import PreparedData
-from trainables.training.averages import build_averaging, kept_weights
+from trainables.training.averages import build_averaging, using_weights
 from trainables.training.state import read_model
 from trainables.training.trainer import Trainer
 
@@ -68,7 +68,7 @@ def test_snapshots_are_the_weights_at_the_ends_of_cycles_and_the_last() -> None:
 def test_other_weights_are_there_for_a_while_alone() -> None:
     model = classifier()
     before, other = read_model(model), {name: value + 1 for name, value in read_model(model).items()}
-    with kept_weights(model, other):
+    with using_weights(model, other):
         assert torch.equal(read_model(model)["head.linear.bias"], before["head.linear.bias"] + 1)
     assert torch.equal(read_model(model)["head.linear.bias"], before["head.linear.bias"])
 
@@ -86,7 +86,7 @@ def test_an_ensemble_predicts_the_mean_of_its_members(tiny: PreparedData) -> Non
     for weights in trainer.averaging.kept():
         alone = copy.copy(trainer)
         alone.averaging = build_averaging(NoAveraging())
-        with kept_weights(trainer.model, weights):
+        with using_weights(trainer.model, weights):
             members.append(alone.evaluate("val").probabilities)
     assert len(members) == 2
     assert not np.allclose(members[0], members[1])

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainables.training.balance import class_weights, epoch_order, mean_loss
+from trainables.training.balance import compute_class_weights, draw_epoch_order, mean_loss
 from trainables.training.evaluation import score
 
 LABELS = np.repeat([0, 1, 2], [80, 16, 4])
 
 
 def test_inverse_weights_give_every_class_the_same_say() -> None:
-    weights = class_weights(LABELS, 3, "inverse")
+    weights = compute_class_weights(LABELS, 3, "inverse")
 
     assert weights is not None
     assert (weights * [80, 16, 4]).tolist() == pytest.approx([100 / 3] * 3)
@@ -22,7 +22,7 @@ def test_inverse_weights_give_every_class_the_same_say() -> None:
 def test_effective_numbers_level_off() -> None:
     # Cui et al. 2019, equation 3: (1 - 0.999^n) / 0.001 images, 632 of 999 and 1000 of many.
     labels = np.repeat([0, 1], [100_000, 1000])
-    weights = class_weights(labels, 2, "effective")
+    weights = compute_class_weights(labels, 2, "effective")
 
     assert weights is not None
     assert weights[1] / weights[0] == pytest.approx(1000 / 632.3, rel=1e-3)
@@ -30,10 +30,10 @@ def test_effective_numbers_level_off() -> None:
 
 
 def test_a_class_that_does_not_occur_weighs_nothing() -> None:
-    weights = class_weights(LABELS, 4, "inverse")
+    weights = compute_class_weights(LABELS, 4, "inverse")
     assert weights is not None
     assert weights[3] == 0
-    assert class_weights(LABELS, 3, "none") is None
+    assert compute_class_weights(LABELS, 3, "none") is None
 
 
 def test_a_weighted_loss_is_the_mean_of_its_parts() -> None:
@@ -52,7 +52,7 @@ def test_a_weighted_loss_is_the_mean_of_its_parts() -> None:
 def test_balanced_epochs_show_each_class_equally_often() -> None:
     rows = np.arange(50, 150)
     labels = np.concatenate([np.zeros(50, np.int64), LABELS])
-    order = epoch_order(rows, labels, sampling="balanced", generator=np.random.default_rng(0))
+    order = draw_epoch_order(rows, labels, sampling="balanced", generator=np.random.default_rng(0))
 
     assert len(order) == 100
     assert sorted(np.bincount(labels[order]).tolist()) == [33, 33, 34]
@@ -60,8 +60,8 @@ def test_balanced_epochs_show_each_class_equally_often() -> None:
     assert shown[:50].max() == 0
     assert shown[50:130].max() == 1
     assert set(shown[146:]) <= {8, 9}
-    again = epoch_order(rows, labels, sampling="balanced", generator=np.random.default_rng(0))
-    other = epoch_order(rows, labels, sampling="balanced", generator=np.random.default_rng(1))
+    again = draw_epoch_order(rows, labels, sampling="balanced", generator=np.random.default_rng(0))
+    other = draw_epoch_order(rows, labels, sampling="balanced", generator=np.random.default_rng(1))
     assert np.array_equal(order, again)
     assert not np.array_equal(np.sort(order), np.sort(other))
 

@@ -39,7 +39,7 @@ def test_shares_add_up_to_the_whole_batch(backbone: str, micro_batch: int, tiny:
     chosen = recipe(backbone=backbone, weights="random", freeze_depth=depth, **{"mix.label_smoothing": 0.1})
     whole, split = Trainer(tiny, chosen, seed=0), Trainer(tiny, chosen, seed=0, micro_batch=micro_batch)
     batch = tiny.splits["train"][:7]
-    views, labels = next(whole.features.of_views([batch], 0)), torch.tensor(tiny.labels[batch])
+    views, labels = next(whole.features.iterate_views([batch], 0)), torch.tensor(tiny.labels[batch])
     for trainer in (whole, split):
         trainer.model.train()
         trainer.micro_batches.run(7, partial(trainer._add_gradients, views, labels, None, 1.0))

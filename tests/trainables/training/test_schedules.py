@@ -22,7 +22,7 @@ from search_spaces.records import (
     Record,
     Step,
 )
-from trainables.training.schedules import Course, ends_cycle, rate_share
+from trainables.training.schedules import SchedulePosition, ends_cycle, learning_rate_factor
 
 EPOCHS, STEPS = 6, 5
 ALL = (Constant, Step, Exponential, InverseTime, InverseSqrt, Linear, Cosine, CosineRestarts)
@@ -30,7 +30,8 @@ ALL = (Constant, Step, Exponential, InverseTime, InverseSqrt, Linear, Cosine, Co
 
 def shares(record: Record, epochs: int = EPOCHS, steps: int = STEPS) -> list[float]:
     return [
-        rate_share(record, Course(step=step, steps_an_epoch=steps, epochs=epochs)) for step in range(epochs * steps)
+        learning_rate_factor(record, SchedulePosition(step=step, steps_an_epoch=steps, epochs=epochs))
+        for step in range(epochs * steps)
     ]
 
 
@@ -95,9 +96,9 @@ def test_without_cycles_the_rate_never_rises_after_the_warm_up(kind: type[Record
 def test_a_cycle_ends_where_the_rate_starts_again(cycles: int, steps: int, warm_up: int) -> None:
     epochs = 6 + warm_up
     record = CosineRestarts(cycles=cycles, warmup_epochs=warm_up)
-    courses = [Course(step=step, steps_an_epoch=steps, epochs=epochs) for step in range(epochs * steps)]
+    courses = [SchedulePosition(step=step, steps_an_epoch=steps, epochs=epochs) for step in range(epochs * steps)]
     ends = [course.step for course in courses if ends_cycle(record, course)]
-    found = [rate_share(record, course) for course in courses]
+    found = [learning_rate_factor(record, course) for course in courses]
     assert len(ends) == cycles - 1
     if 6 * steps > 2 * cycles:  # else every step is a cycle
         rises = [step for step in range(warm_up * steps, len(found) - 1) if found[step + 1] > found[step]]
@@ -105,6 +106,6 @@ def test_a_cycle_ends_where_the_rate_starts_again(cycles: int, steps: int, warm_
 
 
 def test_past_its_end_a_schedule_stays_where_it_ended() -> None:
-    course = Course(step=10 * STEPS, steps_an_epoch=STEPS, epochs=2)
-    assert rate_share(Cosine(final=0.25), course) == pytest.approx(0.25)
-    assert rate_share(Linear(), course) == pytest.approx(0.0)
+    course = SchedulePosition(step=10 * STEPS, steps_an_epoch=STEPS, epochs=2)
+    assert learning_rate_factor(Cosine(final=0.25), course) == pytest.approx(0.25)
+    assert learning_rate_factor(Linear(), course) == pytest.approx(0.0)

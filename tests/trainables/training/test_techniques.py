@@ -10,11 +10,11 @@ import torch
 
 from search_spaces import PARAMETERS, Recipe
 from tests.trainables.training.test_trainer import flat, readings
-from trainables.activations import SharingPlan
+from trainables.activations import SharingSettings
 from trainables.classifiers import export_module
 from trainables.stores.prepared import PreparedData
 from trainables.training.checkpoints import load_checkpoint, save_checkpoint
-from trainables.training.trained_models import trained_model
+from trainables.training.trained_models import build_trained_model
 from trainables.training.trainer import Trainer
 
 BASE = {"backbone": "timm/test_efficientnet", "weights": "random", "freeze_depth": -2, "batch_size": 8}
@@ -93,9 +93,9 @@ def test_a_training_that_was_interrupted_ends_as_one_that_was_not(
 def test_results_do_not_depend_on_the_cache(technique: str, data: PreparedData, tmp_path: Path) -> None:
     chosen = recipe(technique)
     shared = {chosen.freeze_depth: 50.0} if chosen.freeze_depth else {}
-    plan = SharingPlan(folder=str(tmp_path), limit=10**9, memory=10**9, trials=shared, readers=shared)
+    plan = SharingSettings(folder=str(tmp_path), limit=10**9, memory=10**9, trials=shared, readers=shared)
 
-    def trained(sharing: SharingPlan | None) -> tuple[object, Trainer]:
+    def trained(sharing: SharingSettings | None) -> tuple[object, Trainer]:
         trainer = Trainer(data, chosen, seed=1, epochs=2, sharing=sharing)
         return readings([trainer.run_epoch() for _ in range(2)]), trainer
 
@@ -115,7 +115,7 @@ def test_results_do_not_depend_on_the_cache(technique: str, data: PreparedData, 
 def test_what_is_served_is_what_was_evaluated(technique: str, data: PreparedData) -> None:
     trainer = Trainer(data, recipe(technique), seed=2, epochs=EPOCHS)
     result = [trainer.run_epoch() for _ in range(EPOCHS)][-1]
-    model = trained_model(data, recipe(technique), seed=2, state=trainer.state_dict())
+    model = build_trained_model(data, recipe(technique), seed=2, state=trainer.state_dict())
     served = export_module(model, int(data.images.shape[1]), "bilinear")
     images = torch.from_numpy(np.ascontiguousarray(data.images[data.splits["val"]]))
     program = torch.export.export(
