@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from service.coordination import Coordinator
 from service.ledgers import Trial, TrialState
+
+if TYPE_CHECKING:  # it loads Optuna, which a listener does not need
+    from service.coordination import Coordinator
 
 __all__ = ["Snapshot"]
 

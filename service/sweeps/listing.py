@@ -36,7 +36,7 @@ class SweepSummary:
 def list_sweeps(
     ledger: Ledger,
     *,
-    states: Collection[SweepState] = (),
+    states: Collection[SweepState] | None = None,
     name: str | None = None,
     limit: int | None = None,
     after: str | None = None,

@@ -1,4 +1,4 @@
-"""Opens the ledger of a home that has one."""
+"""Open the ledger of a home that has one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from service.clocks import now_ms
 from service.errors import SweepNotFoundError
 from service.ledgers import Ledger
-from service.runs.leases import mark_interrupted
+from service.runs import mark_interrupted
 from service.settings import Home
 
 __all__ = ["open_ledger"]

@@ -11,9 +11,7 @@ from rich.text import Text
 
 from service.formats import counted
 from service.ledgers import Trial
-from service.runs.listeners import Phase, SweepStart
-from service.runs.outcomes import Outcome
-from service.runs.snapshots import Snapshot
+from service.runs import Outcome, Phase, Snapshot, SweepStart
 from service.terminals.live_views import LiveView
 
 __all__ = ["ConsoleListener"]

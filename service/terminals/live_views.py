@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from service.runs.snapshots import Snapshot
+from service.runs import Snapshot
 from service.terminals.recipes import recipe_summary
 
 LINE_SECONDS = 10.0

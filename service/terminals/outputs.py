@@ -1,4 +1,4 @@
-"""Prints data on stdout in the requested format, and everything else on stderr."""
+"""Print data on stdout in the requested format, and everything else on stderr."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -65,7 +66,7 @@ def sweep_text(file: Path, source: str) -> str:
     backbone = _PREFERRED if has_local_weights(_PREFERRED) else _FALLBACK
     return template.substitute(
         schema=SCHEMA_FILE,
-        file=file.name,
+        file=shlex.quote(file.name),
         name=_name(source),
         source=write_document({"source": source}).strip(),
         image_size=_IMAGE_SIZES.get(source, _USUAL_IMAGE_SIZE),

@@ -1,4 +1,4 @@
-"""Shows the plan of a sweep, as text or as plain data."""
+"""Show the plan of a sweep, as text or as plain data."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _data(made: SweepPlan) -> Iterator[str]:
     survey = made.survey
     yield f"{survey.table.name}: {survey.plan.reason}"
     if survey.plan.mode == "streamed":
-        yield "they are streamed: decoded anew in every epoch, never kept"
+        yield "they are streamed: decoded again in every epoch, and not kept"
     elif survey.prepared:
         yield "they are decoded already"
     else:
@@ -171,7 +171,7 @@ def _weights(need: WeightsNeed) -> str:
     if need.weights == "random":
         how = "drawn at random"
     elif need.download:
-        how = f"to be downloaded, about {format_size(need.download)}; not fetched now"
+        how = f"about {format_size(need.download)} to download; plan does not download them"
     else:
         how = "at hand"
     return f"{need.backbone} {need.weights}: {how}"
@@ -200,7 +200,7 @@ def _estimate(made: SweepPlan) -> Iterator[str]:
     if wall is not None and wall < most:
         yield f"budget.wall ends it after {seconds_text(wall)}"
     before = f", of which {format_size(made.process_bytes)} before it trains" if made.process_bytes else ""
-    yield f"a trial holds at most {format_size(made.trial_bytes)}{before}"
+    yield f"a trial needs at most {format_size(made.trial_bytes)} of memory{before}"
     yield ERROR_SEEN
 
 

@@ -1,4 +1,4 @@
-"""`meltpoint spaces`: lists the shipped spaces, and shows a space entry by entry."""
+"""`meltpoint spaces`: list the shipped spaces, and show a space entry by entry."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _list(form: Format) -> None:
         return
     rows = [[name, _many(sizes[name]), about] for name, about in SHIPPED.items()]
     print_table(["space", "recipes", "what it is for"], rows)
-    _say("next: meltpoint spaces NAME, or meltpoint spaces SPEC for a sweep file's own")
+    _hint("next: meltpoint spaces NAME, or meltpoint spaces SPEC for a sweep file's own")
 
 
 def _shipped(name: str, form: Format) -> None:
@@ -64,7 +64,7 @@ def _shipped(name: str, form: Format) -> None:
     space = parse_space(shipped_document(name))
     _print(space, form, origin=None)
     if form is Format.TABLE:
-        _say(f"to use it: space: {{extends: {name}}}; as YAML: meltpoint spaces {name} -o yaml")
+        _hint(f"to use it: space: {{extends: {name}}}; as YAML: meltpoint spaces {name} -o yaml")
 
 
 def _show_file(spec: SweepSpec, form: Format) -> None:
@@ -86,7 +86,7 @@ def _points(spec: SweepSpec, form: Format) -> None:
         return
     rows = [[str(number), *(str(flat.get(name, "")) for name in names)] for number, flat in enumerate(flats)]
     print_table(["recipe", *names], rows)
-    _say(f"an explicit list of {counted(len(flats), 'recipe')}; names not shown are the same in all")
+    _hint(f"an explicit list of {counted(len(flats), 'recipe')}; names not shown are the same in all")
 
 
 def _print(space: Space, form: Format, *, origin: str | None) -> None:
@@ -97,7 +97,7 @@ def _print(space: Space, form: Format, *, origin: str | None) -> None:
     rows = [_row(space, entry, origin) for entry in space.entries if not _is_label(entry)]
     header = ["name", "domain", "default", "when", "values"] + ([] if origin is None else ["from"])
     print_table(header, rows)
-    _say(f"{_many(space.size())} recipes; names not listed keep their defaults: meltpoint explain NAME")
+    _hint(f"{_many(space.size())} recipes; names not listed keep their defaults: meltpoint explain NAME")
 
 
 def _row(space: Space, entry: Entry, origin: str | None) -> list[str]:
@@ -137,7 +137,7 @@ def _plain(space: Space, entry: Entry, origin: str | None) -> dict[str, Any]:
     }
 
 
-def _say(line: str) -> None:
+def _hint(line: str) -> None:
     stderr().print(line, markup=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""Shows how a sweep ended: the leaderboard or JSON on stdout, and a summary on stderr."""
+"""Show how a sweep ended: the leaderboard or JSON on stdout, and a summary on stderr."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from search_spaces import Metric
 from service.formats import Format, counted
 from service.ledgers import SweepState, Trial
 from service.reports import Leaderboard
-from service.runs.outcomes import Outcome
+from service.runs import Outcome
 from service.terminals import brief, home_option, print_data, print_next, print_table
 from service.terminals.recipes import recipe_lines
 
@@ -62,7 +62,7 @@ def _places(outcome: Outcome) -> list[str]:
         why = f": {brief(outcome.tracking_error)}" if outcome.tracking_error else ""
         left = "" if sweep.registered or outcome.board.best is None else ", the model among them"
         lines.append(f"MLflow has not taken {counted(outcome.unsent, 'message')} yet{left}{why}")
-        lines.append(f"they are kept; the next sweep in this home sends them, or: meltpoint sync{home_option()}")
+        lines.append(f"the next sweep in this home sends what is left; to send it now: meltpoint sync{home_option()}")
     if sweep.mlflow:
         lines.append(f"MLflow: {sweep.mlflow['tracking_uri']}, experiment {sweep.mlflow['experiment_id']}")
     return lines

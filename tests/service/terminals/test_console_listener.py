@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from service.runs.listeners import Listener, Phase, SilentListener, SweepStart, in_phase
+from service.runs import Listener, Phase, SilentListener, SweepStart, in_phase
 from service.terminals.console_listener import ConsoleListener
 
 START = SweepStart(sweep_id="s-1", name="cells", trials=1, epochs=3, slots=2, device="cpu")

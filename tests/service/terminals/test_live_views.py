@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from service.ledgers import Trial, TrialState
-from service.runs.snapshots import Snapshot
+from service.runs import Snapshot
 from service.terminals.live_views import clock_time, render
 
 
