@@ -6,12 +6,15 @@ STAMP := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: help setup demo test faults lint lock backbones errors-doc vocabulary-doc clean
+.PHONY: help setup demo test quick format docs pictures faults lint lock backbones errors-doc vocabulary-doc clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   run a real sweep on solar-cell photos"
 	@echo "make test   every check and test"
+	@echo "make quick  ruff and the tests of search_spaces and service that need no Ray (a minute on two cores)"
+	@echo "make format let ruff format the code and mend what it can"
+	@echo "make docs   write every generated page anew: errors, vocabulary, the picture of the folders (minutes)"
 	@echo "make faults every experiment with faults, as often as docs/reliability.md says (about two hours on two cores)"
 	@echo "make setup  only install into $(VENV)"
 	@echo "make lint   ruff, mypy, import-linter"
@@ -19,6 +22,7 @@ help:
 	@echo "make backbones  examine the models of timm and torchvision that the tables of backbones lack (minutes)"
 	@echo "make errors-doc  write docs/errors.md anew from the cases in tests/errors"
 	@echo "make vocabulary-doc  write docs/vocabulary.md anew from the records"
+	@echo "make pictures  draw docs/images/folders.svg anew from the imports"
 	@echo "make clean  remove $(VENV) and caches"
 
 setup: $(STAMP)
@@ -43,6 +47,21 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+quick: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2 --dist loadfile --quick tests/search_spaces tests/service tests/test_docs.py \
+	  tests/test_layout.py tests/test_architecture.py
+
+format: setup
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+	$(BIN)/ruff format .
+
+docs: errors-doc vocabulary-doc pictures
+
+pictures: setup
+	$(BIN)/python docs/draw_folders.py
 
 faults: setup
 	$(BIN)/python -m pytest tests -m experiment --thorough --experiments experiments.json

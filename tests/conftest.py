@@ -91,6 +91,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out files that start Ray, and tests marked slow")
     parser.addoption("--thorough", action="store_true", help="experiments with faults as often as the docs say")
     parser.addoption("--experiments", type=Path, metavar="FILE", help="write what the experiments found, as JSON")
 
@@ -109,10 +110,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--thorough"):
-        left_out = [item for item in items if item.get_closest_marker("thorough")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    """Leave out what the options do not ask for."""
+    quick, thorough = config.getoption("--quick"), config.getoption("--thorough")
+    needs_ray = {path: _needs_ray(path) for path in {item.path for item in items}} if quick else {}
+    left_out = [
+        item
+        for item in items
+        if (not thorough and item.get_closest_marker("thorough"))
+        or (quick and (needs_ray[item.path] or item.get_closest_marker("slow")))
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    dropped = set(left_out)
+    items[:] = [item for item in items if item not in dropped]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -129,9 +138,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     file = config.getoption("--experiments")
     if file is None:
         return
-    reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, ())]
-    told = [dict(one.user_properties) | {"test": one.nodeid, "passed": one.passed} for one in reports]
-    file.write_text(json.dumps([one for one in told if "experiments" in one], indent=1))
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    rows = [dict(report.user_properties) | {"test": report.nodeid, "passed": report.passed} for report in reports]
+    file.write_text(json.dumps([row for row in rows if "experiments" in row], indent=1))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -149,7 +158,7 @@ def home(pytestconfig: pytest.Config) -> Home:
 
 
 @pytest.fixture(scope="session")
-def ray_once(home: Home) -> Iterator[None]:
+def ray_once(home: Home) -> Iterator[None]:  # noqa: ARG001 (Ray reads the home from its environment)
     """Ray and a fork server, started once; sweeps inside the session find them running and leave them so."""
     from service.clusters.connections import connect, forking
 
@@ -180,7 +189,12 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_sweep(home: Home, ray_once: None, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def finished_sweep(
+    home: Home,
+    ray_once: None,  # noqa: ARG001 (a running Ray)
+    tiny_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Outcome:
     """A real sweep: seven recipes drawn, some of which diverge; its data comes from a folder beside its file."""
     from service.runs.runner import run_sweep
 
