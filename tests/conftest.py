@@ -158,7 +158,7 @@ def home(pytestconfig: pytest.Config) -> Home:
 
 
 @pytest.fixture(scope="session")
-def ray_once(home: Home) -> Iterator[None]:  # noqa: ARG001 (Ray reads the home from its environment)
+def ray_once(home: Home) -> Iterator[None]:
     """Ray and a fork server, started once; sweeps inside the session find them running and leave them so."""
     from service.clusters.connections import connect, forking
 
@@ -191,7 +191,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished_sweep(
     home: Home,
-    ray_once: None,  # noqa: ARG001 (a running Ray)
+    ray_once: None,
     tiny_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Outcome:
