@@ -13,6 +13,7 @@ from search_spaces.backbones.table import (
     resolve_freeze_depth,
     stage_count,
     why_unknown,
+    written_freeze_depth,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "resolve_freeze_depth",
     "stage_count",
     "why_unknown",
+    "written_freeze_depth",
 ]

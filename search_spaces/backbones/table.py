@@ -66,6 +66,7 @@ class BackboneInfo:
 
     @property
     def paper(self) -> str:
+        """The address of the family's paper, or of the library that has it."""
         return _PAPERS.get(self.family, "https://github.com/huggingface/pytorch-image-models")
 
 
@@ -185,3 +186,14 @@ def resolve_freeze_depth(depth: int | str, *, backbone: str) -> int:
     if not -stages <= depth <= stages:
         raise ValueError(f"must lie in {-stages}..{stages}, or be all: {backbone} has {stages} stages")
     return depth + stages if depth < 0 else depth
+
+
+def written_freeze_depth(frozen: int, *, backbone: str) -> str:
+    """Return a number of frozen stages as a sweep file has it: `0`, `all`, or `-1` for all stages but the last.
+
+    The plain number if the number of the backbone's stages is not known here, as for a user's own backbone.
+    """
+    info = BACKBONES.get(backbone)
+    if info is None or frozen == 0:
+        return str(frozen)
+    return "all" if frozen == info.stages else str(frozen - info.stages)

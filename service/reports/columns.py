@@ -1,17 +1,28 @@
-"""Recipes in a table: short column names, short numbers."""
+"""Recipes in tables: short column names, and values as a reader writes them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["heading", "short"]
+from search_spaces.backbones import written_freeze_depth
+
+__all__ = ["heading", "recipe_cell", "short"]
 
 
 def heading(name: str) -> str:
-    """`optimizer.lr` as `lr`, but `dropout.rate` as `dropout`: the part that tells columns apart."""
+    """Return the part of a name that tells columns apart: `lr` of `optimizer.lr`, but `dropout` of `dropout.rate`."""
     group, _, last = name.rpartition(".")
     return group if last in ("name", "rate", "policy") else last
 
 
 def short(value: Any) -> str:
+    """Return a value as text, a number with three digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def recipe_cell(recipe: Mapping[str, Any], name: str) -> str:
+    """Return one value of a recipe for a table; the freeze depth as a sweep file has it, such as `-1`."""
+    if name == "freeze_depth" and name in recipe:
+        return written_freeze_depth(recipe[name], backbone=str(recipe.get("backbone")))
+    return short(recipe.get(name, ""))

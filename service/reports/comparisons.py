@@ -1,4 +1,4 @@
-"""Two sweeps side by side: what was asked for, what came out, what it cost, and whether that can be compared."""
+"""Comparisons of two sweeps: data, space, settings, winners and cost, and whether the winners can be compared."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.reports.leaderboards import Leaderboard
 __all__ = ["Comparison", "Difference", "describe_entry"]
 
 SECTIONS = ("data", "space", "settings", "winner", "recipe", "cost")
-_SPELLED = {
+_REASONS = {
     "name": "another set",
     "image_size": "another size",
     "images": "another number",
@@ -25,7 +25,7 @@ _DATA = ("name", "source", "image_size", "images", "mode", "digest")
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One thing that is not the same: `one` and `other` are plain values, None where a sweep has none."""
+    """One difference between two sweeps; `one` and `other` are plain values, None if a sweep has no such value."""
 
     section: str
     name: str
@@ -35,41 +35,43 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What differs between two sweeps, by section, and why their winners cannot be compared, if they cannot."""
+    """The differences between two sweeps, and obstacles to comparing their winners."""
 
     one: Leaderboard
     other: Leaderboard
 
     @property
     def obstacles(self) -> list[str]:
-        """Why a difference between the winners' values says nothing about their recipes; empty where it does."""
+        """Reasons for which a difference between the winners' values says nothing about their recipes."""
         one, other = self.one.sweep, self.other.sweep
-        found = []
+        obstacles = []
         if one.metric != other.metric:
-            found.append(f"they optimise different metrics ({one.metric} and {other.metric})")
+            obstacles.append(f"they optimise different metrics ({one.metric} and {other.metric})")
         if one.data.get("digest") != other.data.get("digest"):
-            found.append(f"they read different images: {_why_other_images(one, other)}")
-        found += [f"{board.sweep.id} has no trial with a value" for board in (self.one, self.other) if not board.best]
-        return found
+            obstacles.append(f"they read different images: {_why_other_images(one, other)}")
+        obstacles += [
+            f"{board.sweep.id} has no trial with a value" for board in (self.one, self.other) if not board.best
+        ]
+        return obstacles
 
     def differences(self) -> list[Difference]:
-        """Everything that differs, section after section: data, space, settings, winners, cost."""
+        """Return all differences, by section: data, space, settings, winners, cost."""
         return [*self._data(), *self._space(), *self._settings(), *self._winners(), *self._cost()]
 
     def _data(self) -> Iterator[Difference]:
-        one, other = self.one.sweep, self.other.sweep
-        yield from _differing("data", *({name: of.data.get(name) for name in _DATA} for of in (one, other)))
-        yield from _differing("data", *(_prefixed("split", of.data.get("split") or {}) for of in (one, other)))
+        sweeps = (self.one.sweep, self.other.sweep)
+        yield from _differing("data", *({name: sweep.data.get(name) for name in _DATA} for sweep in sweeps))
+        yield from _differing("data", *(_prefixed("split", sweep.data.get("split") or {}) for sweep in sweeps))
 
     def _space(self) -> Iterator[Difference]:
         entries = [_entries(board.sweep) for board in (self.one, self.other)]
         yield from _differing("space", *entries)
 
     def _settings(self) -> Iterator[Difference]:
-        plans = [dict(board.sweep.settings) for board in (self.one, self.other)]
-        for plan in plans:
-            plan.pop("space.drawn", None)
-        yield from _differing("settings", *plans)
+        settings = [dict(board.sweep.settings) for board in (self.one, self.other)]
+        for values in settings:
+            values.pop("space.drawn", None)
+        yield from _differing("settings", *settings)
 
     def _winners(self) -> Iterator[Difference]:
         yield from _differing("winner", *(_winner(board) for board in (self.one, self.other)), keep=True)
@@ -81,17 +83,18 @@ class Comparison:
 
     @property
     def gap(self) -> float:
-        """By how much the first winner is better, whichever way better is; only where nothing is an obstacle."""
+        """The amount by which the first winner is better; only if there are no obstacles."""
         one, other = (board.best.best_value if board.best else None for board in (self.one, self.other))
         assert one is not None, self.one.sweep
         assert other is not None, self.other.sweep
         return self.one.sweep.goal.gain(one, other)
 
     def as_json(self) -> Json:
-        """The contract of `compare -o json`."""
+        """Return the comparison for `compare -o json`."""
         sections: dict[str, list[Json]] = {name: [] for name in SECTIONS}
-        for found in self.differences():
-            sections[found.section].append({"name": found.name, "one": found.one, "other": found.other})
+        for difference in self.differences():
+            values = {"name": difference.name, "one": difference.one, "other": difference.other}
+            sections[difference.section].append(values)
         ids = {"one": self.one.sweep.id, "other": self.other.sweep.id}
         return ids | {"comparable": not self.obstacles, "obstacles": self.obstacles} | sections
 
@@ -99,7 +102,7 @@ class Comparison:
 def _differing(
     section: str, one: Mapping[str, Any], other: Mapping[str, Any], *, keep: bool = False
 ) -> Iterator[Difference]:
-    """Names whose values differ, in order; all of them where `keep`."""
+    """Yield names whose values differ, in order; all names if `keep`."""
     for name in dict.fromkeys([*one, *other]):
         if keep or one.get(name) != other.get(name):
             yield Difference(section=section, name=name, one=one.get(name), other=other.get(name))
@@ -110,7 +113,7 @@ def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entries(sweep: Sweep) -> dict[str, str]:
-    """What each key of the space may be, as text; of an explicit list, its length."""
+    """Return the values that each key of the space may have, as text; for an explicit list, its length."""
     spec = _spec_of(sweep)
     if spec is None:
         return {"(not readable by this version)": sweep.spec_file}
@@ -128,17 +131,17 @@ def _spec_of(sweep: Sweep) -> SweepSpec | None:
 
 
 def describe_entry(entry: Entry) -> str:
-    """Such as `0.0001 to 0.1 log`, `one of 0, 3 (default 3)`, `16`; with its conditions."""
+    """Return the values of an entry, such as `0.0001 to 0.1 log` or `one of 0, 3 (default 3)`, and its conditions."""
     text = _domain(entry.domain)
     if entry.domain.default is not None:
         text += f" (default {entry.domain.default})"
-    asked = [one for one in entry.conditions if not _said_by_key(entry, one)]
-    needed = " and ".join(f"{one.key} is {' or '.join(map(str, one.allowed))}" for one in asked)
+    conditions = [condition for condition in entry.conditions if not _is_in_key(entry, condition)]
+    needed = " and ".join(f"{condition.key} is {' or '.join(map(str, condition.allowed))}" for condition in conditions)
     return f"{text} if {needed}" if needed else text
 
 
-def _said_by_key(entry: Entry, condition: Condition) -> bool:
-    """`optimizer[adamw].lr` says already that the optimizer is adamw."""
+def _is_in_key(entry: Entry, condition: Condition) -> bool:
+    """Return whether the key shows the condition, as `optimizer[adamw].lr` shows that the optimizer is adamw."""
     return entry.key.startswith(f"{condition.key.removesuffix('.name')}[")
 
 
@@ -173,5 +176,5 @@ def _cost_of(board: Leaderboard) -> Json:
 
 
 def _why_other_images(one: Sweep, other: Sweep) -> str:
-    found = [what for name, what in _SPELLED.items() if one.data.get(name) != other.data.get(name)]
-    return ", ".join(found) or "their content changed"
+    reasons = [reason for name, reason in _REASONS.items() if one.data.get(name) != other.data.get(name)]
+    return ", ".join(reasons) or "their content changed"

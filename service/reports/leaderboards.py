@@ -1,9 +1,8 @@
-"""The trials of a sweep, best first, as data and as text."""
+"""Leaderboards: the trials of a sweep, best first, as data and as text."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 import math
 from collections import Counter
@@ -11,14 +10,17 @@ from dataclasses import dataclass
 
 from search_spaces import Goal
 from service.ledgers import EpochRow, Json, Ledger, Sweep, Trial, TrialState
-from service.reports.columns import heading, short
+from service.reports.columns import heading, recipe_cell
+from service.reports.pages import render_page
+
+__all__ = ["Leaderboard"]
 
 MOST_RECIPE_COLUMNS = 6
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """A sweep's trials, best first: failed ones and those without a value last, ties by number."""
+    """The trials of a sweep, best first; failed trials and those without a value come last, equal ones by number."""
 
     sweep: Sweep
     trials: tuple[Trial, ...]
@@ -28,55 +30,56 @@ class Leaderboard:
 
     @classmethod
     def read(cls, ledger: Ledger, sweep: Sweep) -> Leaderboard:
+        """Read the trials of a sweep from the ledger."""
         trials = ledger.trials.list(sweep.id)
-        rows = ledger.trials.epochs_of(trial.id for trial in trials)
-        last = {trial_id: of[-1] for trial_id, of in rows.items()}
+        rows = ledger.trials.epochs_of_sweep(sweep.id)
+        last = {trial_id: epochs[-1] for trial_id, epochs in rows.items()}
         best = {t.id: row for t in trials for row in rows.get(t.id, ()) if row.epoch == t.best_epoch}
         ranked = sorted(trials, key=lambda trial: _rank(trial, sweep.goal))
-        seconds = {trial_id: sum(row.seconds for row in of) for trial_id, of in rows.items()}
+        seconds = {trial_id: sum(row.seconds for row in epochs) for trial_id, epochs in rows.items()}
         return cls(sweep, tuple(ranked), last, best, seconds)
 
     @property
     def ranked(self) -> list[Trial]:
-        """The trials that have a value and did not fail, best first."""
+        """Trials that have a value and did not fail, best first."""
         return [trial for trial in self.trials if _ranks(trial)]
 
     @property
     def best(self) -> Trial | None:
-        """The trial that stands first."""
+        """The best trial; None if no trial is ranked."""
         return next(iter(self.ranked), None)
 
     def best_as_json(self) -> Json | None:
-        """The best trial as scripts see it."""
+        """Return the best trial for `-o json`."""
         best = self.best
         if best is None:
             return None
         return {"trial_id": best.id, "metrics": self.metrics(best), "recipe": best.recipe}
 
     def counts(self) -> dict[str, int]:
-        """Finished trials by state; the states of scripts' interest are always there."""
-        found = Counter(trial.state.value for trial in self.trials)
-        return {state: found.pop(state, 0) for state in ("completed", "pruned", "failed")} | dict(found)
+        """Return numbers of trials by state; `completed`, `pruned` and `failed` are always there."""
+        counts = Counter(trial.state.value for trial in self.trials)
+        return {state: counts.pop(state, 0) for state in ("completed", "pruned", "failed")} | dict(counts)
 
     def metrics(self, trial: Trial) -> Json:
-        """The last epoch's readings, the best epoch's under `best/`, and those of test if the model was tried on it.
+        """Return the last epoch's readings, the best epoch's under `best/`, and those on test if there are any.
 
-        A value that is not a number is None.
+        A value that is not finite is None.
         """
         last, best = self._last.get(trial.id), self._best.get(trial.id)
-        found = dict(last.metrics()) if last else {}
+        values = dict(last.metrics()) if last else {}
         if best:
-            found |= best.best_metrics() | best.metrics("test")
-        return {name: value if math.isfinite(value) else None for name, value in found.items()}
+            values |= best.best_metrics() | best.metrics("test")
+        return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
     def seconds(self, trial: Trial) -> float:
-        """Time in finished epochs, without waiting for a worker; of a trial without one, from its start to its end."""
+        """Return the time in finished epochs; for a trial without any, the time from its start to its end."""
         if trial.id in self._seconds:
             return self._seconds[trial.id]
         return ((trial.finished_at or 0) - (trial.started_at or 0)) / 1000 if trial.finished_at else 0.0
 
     def failures(self) -> list[str]:
-        """Why trials failed, a line for each reason, without the recipes, and the first trial that it befell."""
+        """Return a line for each reason for which trials failed, with how often and in which trial first."""
         reasons: dict[str, list[str]] = {}
         for trial in sorted(self.trials, key=lambda trial: trial.number):
             if trial.state is TrialState.FAILED:
@@ -84,7 +87,7 @@ class Leaderboard:
         return [f"{len(ids)} x {reason} ({ids[0]}{', ...' if len(ids) > 1 else ''})" for reason, ids in reasons.items()]
 
     def as_json(self, top: int | None = None) -> list[Json]:
-        """One object a trial: the contract of `trials -o json`."""
+        """Return one object a trial, for `trials -o json`."""
         return [
             {
                 "trial_id": trial.id,
@@ -101,27 +104,28 @@ class Leaderboard:
         ]
 
     def header(self) -> list[str]:
+        """Return the column names of the short table."""
         return ["trial", "state", self.sweep.metric, "epoch", *map(heading, self._columns()), "seconds"]
 
     def _columns(self) -> list[str]:
         return self.sweep.drawn[:MOST_RECIPE_COLUMNS]
 
     def cells(self, top: int | None = None) -> list[list[str]]:
-        """The short table, a row a trial: best value and epoch, what was chosen, how long it took."""
+        """Return the short table, a row a trial: best value and epoch, hyperparameters that vary, seconds."""
         return [
             [
                 trial.id,
                 trial.state.value,
                 "" if trial.best_value is None else f"{trial.best_value:.4f}",
                 f"{trial.best_epoch or '-'}/{trial.epochs}",
-                *(short(trial.recipe.get(name, "")) for name in self._columns()),
+                *(recipe_cell(trial.recipe, name) for name in self._columns()),
                 f"{self.seconds(trial):.1f}",
             ]
             for trial in self.trials[:top]
         ]
 
     def as_csv(self) -> str:
-        """Every trial with every recipe value and metric, a column each."""
+        """Return every trial as a row, with a column for each hyperparameter and metric."""
         rows = self.as_json()
         recipe = sorted({name for row in rows for name in row["recipe"]})
         metrics = sorted({name for row in rows for name in row["metrics"]})
@@ -135,27 +139,15 @@ class Leaderboard:
         return out.getvalue()
 
     def as_markdown(self, top: int = 10) -> str:
+        """Return the short table of the best `top` trials."""
         lines = [" | ".join(self.header()), " | ".join("---" for _ in self.header())]
         lines += [" | ".join(row) for row in self.cells(top)]
         return "\n".join(f"| {line} |" for line in lines)
 
     def as_html(self) -> str:
-        """A page that needs nothing else."""
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.header())
-        body = "\n".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.cells()
-        )
-        title = html.escape(f"{self.sweep.name} {self.sweep.id}")
-        return _PAGE.format(title=title, head=head, body=body)
-
-
-_PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title>
-<style>body{{font:14px sans-serif;margin:2em}}td,th{{padding:.3em .8em;text-align:left;border-bottom:1px solid #ddd}}
-td:nth-child(3){{font-weight:bold}}</style>
-<h1>{title}</h1><table><thead><tr>{head}</tr></thead><tbody>
-{body}
-</tbody></table>
-"""
+        """Return a page that needs no other file."""
+        title = f"{self.sweep.name} {self.sweep.id}"
+        return render_page("leaderboard.html.jinja", title=title, header=self.header(), rows=self.cells())
 
 
 def _ranks(trial: Trial) -> bool:

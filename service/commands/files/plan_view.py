@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Iterator
 
 from search_spaces import varying_names
+from search_spaces.backbones import written_freeze_depth
 from search_spaces.documents import format_size
 from service.clusters import memory_available
 from service.formats import Format, counted
 from service.ledgers import Json
 from service.plans.sweep_plans import SweepPlan, WeightsNeed
-from service.reports import heading, short
+from service.reports import heading, recipe_cell
 from service.terminals import print_data, print_table, stdout
 from trainables.datasets import SPLITS
 
@@ -124,7 +125,7 @@ def _recipe_table(made: SweepPlan, most: int) -> tuple[list[str], list[list[str]
             str(number),
             seconds_text(costs.epoch),
             format_size(made.process_bytes + costs.memory),
-            *(short(flat.get(name, "")) for name in names),
+            *(recipe_cell(flat, name) for name in names),
         ]
         for number, (flat, costs) in enumerate(zip(flats, made.trials, strict=True))
     ]
@@ -162,7 +163,8 @@ def _shared(made: SweepPlan) -> Iterator[str]:
     for work in sorted(made.sharing.work, key=lambda work: (work.backbone, work.boundary, work.policy or "")):
         views = f"views of {work.policy}" if work.policy else "validation images"
         size = f", {format_size(work.size)}" if work.mode == "kept" else ""
-        yield f"freeze_depth {work.boundary}, {views}: {verbs[work.mode]}{size} ({work.reason})"
+        depth = written_freeze_depth(work.boundary, backbone=work.backbone)
+        yield f"freeze_depth {depth}, {views}: {verbs[work.mode]}{size} ({work.reason})"
     if made.sharing.once:
         yield f"computing what is kept takes {seconds_text(made.sharing.once / made.allotment.slots)} in all"
 

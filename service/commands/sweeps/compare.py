@@ -51,7 +51,18 @@ def _rows(comparison: Comparison) -> Iterator[list[str]]:
     for section, differences in groupby(comparison.differences(), key=lambda difference: difference.section):
         yield [section, "", ""]
         for difference in differences:
-            yield [f"  {difference.name}", _cell(difference.one), _cell(difference.other)]
+            values = _as_written(comparison, difference) or (difference.one, difference.other)
+            yield [f"  {difference.name}", *map(_cell, values)]
+
+
+def _as_written(comparison: Comparison, difference: Difference) -> tuple[str, str] | None:
+    """Return the freeze depths of the winners as sweep files have them; None for another difference."""
+    one, other = comparison.one.best, comparison.other.best
+    if (difference.section, difference.name) != ("recipe", "freeze_depth") or one is None or other is None:
+        return None
+    from service.reports import recipe_cell
+
+    return recipe_cell(one.recipe, difference.name), recipe_cell(other.recipe, difference.name)
 
 
 def _cell(value: Any) -> str:
