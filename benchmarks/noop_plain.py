@@ -30,7 +30,7 @@ class FirstReport(tune.Callback):
 
     at: float | None = None
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+    def on_trial_result(self, *_: Any, **__: Any) -> None:
         FirstReport.at = FirstReport.at or time.perf_counter()
 
 

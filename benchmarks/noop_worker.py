@@ -45,5 +45,5 @@ class NoopRun:
 class NoopWorker(TrialWorker):
     """Trains nothing."""
 
-    def make_run(self, config: dict[str, Any]) -> NoopRun:
+    def make_run(self, _config: dict[str, Any]) -> NoopRun:
         return NoopRun()

@@ -13,8 +13,8 @@ IMAGES_PER_CLASS = 40
 COST = np.array([[0.0, 1.0], [5.0, 0.0]])  # rows: truth (across, down); to miss a `down` costs five times as much
 
 
-def load(folder: Path) -> Iterator[tuple[np.ndarray, str]]:
-    """Stripes that run down or across, as pairs of an image and its label. `folder` is not needed here."""
+def load(_folder: Path) -> Iterator[tuple[np.ndarray, str]]:
+    """Stripes that run down or across, as pairs of an image and its label. The folder is not needed here."""
     generator = np.random.default_rng(0)
     for number in range(IMAGES_PER_CLASS):
         wave = np.sin(np.arange(32) * generator.uniform(0.3, 1.5) + number)

@@ -59,7 +59,7 @@ def csv(text: str | bytes, *lines: str) -> Make:
     return make
 
 
-def rows(extra: Callable[[str, int], str] = lambda label, number: "") -> str:
+def rows(extra: Callable[[str, int], str] = lambda _label, _number: "") -> str:
     return "\n".join(
         f"photos/{label}/{number}.png,{label}{extra(label, number)}"
         for label in CLASSES

@@ -19,7 +19,7 @@ THERE = {r"there are \d+$": "there are 2", r"(GPUs, there are) \d+": r"\1 0"}
 
 def command(*arguments: str) -> Case:
     """A command as typed, in an empty home."""
-    return Case(code("meltpoint " + " ".join(arguments)), lambda folder: [*arguments])
+    return Case(code("meltpoint " + " ".join(arguments)), lambda _: [*arguments])
 
 
 def at_home(*arguments: str, make: Callable[[Ledger], object] = id) -> Callable[[Folder], Sequence[str]]:
@@ -135,7 +135,7 @@ HOME = Section(
         Case("`meltpoint run sweep.yaml --home notes/home`, where `notes` is a file", home_below_a_file),
         Case("`meltpoint ls` with a ledger that is no database", no_ledger),
         Case("`meltpoint ls` with a ledger that a newer version wrote", newer_ledger),
-        Case("`meltpoint status last` before the first sweep", lambda f: ["status", "last", "--home", "home"]),
+        Case("`meltpoint status last` before the first sweep", lambda _: ["status", "last", "--home", "home"]),
         Case("`meltpoint trials last`, where no sweep was made yet", at_home("trials", "last")),
         Case("`meltpoint status colls`", at_home("status", "colls", make=two_sweeps)),
         Case(

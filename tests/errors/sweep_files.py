@@ -28,7 +28,7 @@ TEXT = Section(
     "`meltpoint validate sweep.yaml`, and every command that reads one.",
     2,
     [
-        Case("no such file", lambda folder: ["validate", "sweep.yaml"]),
+        Case("no such file", lambda _: ["validate", "sweep.yaml"]),
         Case("a folder", lambda folder: ["validate", str(folder.photos().parent)]),
         Case("a file that is not UTF-8", _file(_RIGHT.encode() + "# caf\xe9".encode("latin-1"))),
         Case("an empty file", _file("")),

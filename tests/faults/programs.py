@@ -122,7 +122,7 @@ def until(holds: Callable[[], object], otherwise: str, seconds: float = PATIENCE
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:
-    """kill -9 of the driver and of everything below it, at once; nothing is left to kill where it has ended."""
+    """Kill -9 of the driver and of everything below it, at once; nothing is left to kill where it has ended."""
     running = [psutil.Process(process.pid)] if process.poll() is None else []
     with_it = [child for one in running for child in one.children(recursive=True)]
     for one in [*running, *with_it]:
