@@ -1,4 +1,4 @@
-"""Side (b): the careful user, who computes frozen features once by hand and loops over heads. Linear probes only.
+"""Contender (b): the careful user, who computes frozen features once by hand and loops over heads. Linear probes only.
 
     python benchmarks/careful_loop.py JOB.json --folder DIR
 

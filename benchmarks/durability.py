@@ -2,7 +2,7 @@
 
     python benchmarks/durability.py [SPEC] [--rounds N] [--set key=value]
 
-Each round runs three sides, in an order that turns: "kept" (ledger on disk, MLflow told), "in memory", and "MLflow
+Each round runs three contenders, in an order that turns: "kept" (ledger on disk, MLflow told), "in memory", and "MLflow
 away" (as kept, but nobody listens where MLflow should). Each runs in a home of its own in which the same sweep ran once
 before, so that images and activations are there. Prints, for the differences within a round, the median and a 95 %
 interval of the median (bootstrap): CPU seconds of the driving process and of the process that tells MLflow, and wall
@@ -29,7 +29,7 @@ from pathlib import Path
 
 import machines
 import psutil
-from sides import HERE, MELTPOINT
+from contenders import HERE, MELTPOINT
 
 DEMO = HERE.parent / "examples" / "solar_cells.yaml"
 LINKED = ("data", "activations")
@@ -39,7 +39,7 @@ RESAMPLES = 10_000
 TITLES = {"driver": "CPU seconds, driver", "sender": "CPU seconds, sender", "wall": "wall seconds of the sweep"}
 
 
-class Side(StrEnum):
+class Contender(StrEnum):
     """How a sweep is kept; the value is the table's word."""
 
     KEPT = "kept"
@@ -49,9 +49,9 @@ class Side(StrEnum):
     @property
     def environment(self) -> dict[str, str]:
         """What makes it so."""
-        if self is Side.KEPT:
+        if self is Contender.KEPT:
             return {}
-        return {"MELTPOINT_LEDGER": "sqlite://"} if self is Side.IN_MEMORY else {"MLFLOW_TRACKING_URI": NOBODY}
+        return {"MELTPOINT_LEDGER": "sqlite://"} if self is Contender.IN_MEMORY else {"MLFLOW_TRACKING_URI": NOBODY}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +63,13 @@ class Cost:
     wall: float
 
 
-def run(arguments: Sequence[str], home: Path, side: Side) -> Cost:
+def run(arguments: Sequence[str], home: Path, contender: Contender) -> Cost:
     """One sweep.
 
     Raises:
         RuntimeError: it failed; holds what it printed.
     """
-    environment = os.environ | {"PYTHONPATH": str(HERE.parent), "MELTPOINT_HOME": str(home)} | side.environment
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent), "MELTPOINT_HOME": str(home)} | contender.environment
     command = [*MELTPOINT, "run", *arguments, "-o", "json"]
     seconds: dict[int, float] = {}
     senders: list[int] = []
@@ -113,15 +113,15 @@ def interval(differences: Sequence[float]) -> tuple[float, float]:
     return medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES)]
 
 
-def rows(rounds: Sequence[dict[Side, Cost]], side: Side, other: Side) -> Iterator[str]:
-    """The table's lines that hold one side against another."""
+def rows(rounds: Sequence[dict[Contender, Cost]], contender: Contender, other: Contender) -> Iterator[str]:
+    """Return the table's lines that compare one contender with another."""
     for name, title in TITLES.items():
-        here, there = ([getattr(found[which], name) for found in rounds] for which in (side, other))
+        here, there = ([getattr(found[which], name) for found in rounds] for which in (contender, other))
         differences = [x - y for x, y in zip(here, there, strict=True)]
         low, high = interval(differences)
         cells = [f"{statistics.median(here):.2f}", f"{statistics.median(there):.2f}"]
         cells += [f"{statistics.median(differences):+.2f}", f"{low:+.2f} to {high:+.2f}"]
-        yield f"| {title}: {side}, {other} | {' | '.join(cells)} |"
+        yield f"| {title}: {contender}, {other} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -132,26 +132,28 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="assign")
     options = parser.parse_args()
     arguments = [str(options.spec), *(part for one in options.assign for part in ("--set", one))]
-    sides = list(Side)
-    rounds: list[dict[Side, Cost]] = []
+    contenders = list(Contender)
+    rounds: list[dict[Contender, Cost]] = []
     with tempfile.TemporaryDirectory(prefix="meltpoint-durability-") as folder:
         scratch = Path(folder)
         first = scratch / "first"
-        run(arguments, first, Side.KEPT)
+        run(arguments, first, Contender.KEPT)
         for number in range(options.rounds):
-            found: dict[Side, Cost] = {}
-            turned = sides[number % 3 :] + sides[: number % 3]
-            for side in turned:
+            found: dict[Contender, Cost] = {}
+            turned = contenders[number % 3 :] + contenders[: number % 3]
+            for contender in turned:
                 home = home_like(first, scratch, len(rounds) * 3 + len(found))
-                found[side] = run(arguments, home, side)
-                print(f"round {number + 1}/{options.rounds}, {side}: {found[side]}", file=sys.stderr, flush=True)
+                found[contender] = run(arguments, home, contender)
+                print(
+                    f"round {number + 1}/{options.rounds}, {contender}: {found[contender]}", file=sys.stderr, flush=True
+                )
                 shutil.rmtree(home)
             rounds.append(found)
     about = machines.describe()
     print(f"{about['date']}; {about['machine']}; commit {about['commit']}; {options.rounds} rounds\n")
     print("| | first | second | median difference | 95 % interval |\n| --- | --- | --- | --- | --- |")
-    for side, other in ((Side.KEPT, Side.IN_MEMORY), (Side.AWAY, Side.KEPT)):
-        print("\n".join(rows(rounds, side, other)))
+    for contender, other in ((Contender.KEPT, Contender.IN_MEMORY), (Contender.AWAY, Contender.KEPT)):
+        print("\n".join(rows(rounds, contender, other)))
 
 
 if __name__ == "__main__":

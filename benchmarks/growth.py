@@ -21,7 +21,7 @@ from pathlib import Path
 
 import machines
 import psutil
-from sides import HERE, MELTPOINT, run_json
+from contenders import HERE, MELTPOINT, run_json
 
 from trainables.activations import find_entries
 from trainables.datasets.sources import load_table

@@ -1,4 +1,4 @@
-"""What a side is given: the recipes of a mix, and the photos of its data, split as Meltpoint splits them."""
+"""What a contender is given: the recipes of a mix, and the photos of its data, split as Meltpoint splits them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search_spaces.backbones import BACKBONES
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One mix as plain values, so that the sides without Meltpoint need nothing of it.
+    """One mix as plain values, so that the contenders without Meltpoint need nothing of it.
 
     stages: of the backbone; recipes: dotted names and values; photos: split -> (file, class number) of each photo.
     """

@@ -30,7 +30,7 @@ from typing import Any
 import machines
 import numpy as np
 import torch
-from sides import MELTPOINT, run_json
+from contenders import MELTPOINT, run_json
 
 from search_spaces import Recipe, SweepSpec, load_spec
 from service.clocks import now_ms

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from contenders import TITLES, Run
 from jobs import Job
-from sides import TITLES, Run
 
 RATIOS = (("a", "c"), ("a", "d"), ("b", "c"))
 
@@ -18,23 +18,25 @@ Accuracies = Sequence[float]
 def summarise(
     job: Job, rounds: Mapping[str, Sequence[Run]], reseeded: Mapping[str, Sequence[Accuracies]]
 ) -> dict[str, Any]:
-    """Seconds, medians, ratios and final accuracies of the sides that ran.
+    """Seconds, medians, ratios and final accuracies of the contenders that ran.
 
-    reseeded: side -> final accuracies by recipe with each further seed.
+    reseeded: contender -> final accuracies by recipe with each further seed.
     """
-    medians = {side: statistics.median(run.seconds for run in runs) for side, runs in rounds.items()}
-    accuracies = {side: runs[-1].accuracies for side, runs in rounds.items()}
+    medians = {contender: statistics.median(run.seconds for run in runs) for contender, runs in rounds.items()}
+    accuracies = {contender: runs[-1].accuracies for contender, runs in rounds.items()}
     return {
         "mix": job.name,
         "recipes": job.recipes,
         "epochs": job.epochs,
-        "photos": {split: len(of) for split, of in job.photos.items()},
-        "seconds": {side: [run.seconds for run in runs] for side, runs in rounds.items()},
+        "photos": {split: len(photos) for split, photos in job.photos.items()},
+        "seconds": {contender: [run.seconds for run in runs] for contender, runs in rounds.items()},
         "medians": medians,
         "ratios": {f"{x}/{y}": medians[x] / medians[y] for x, y in RATIOS if x in medians and y in medians},
         "accuracies": accuracies,
-        "against_a": {side: against(of, accuracies["a"]) for side, of in accuracies.items() if "a" in accuracies},
-        "by_seed": {side: [accuracies[side], *of] for side, of in reseeded.items() if of},
+        "against_a": {
+            contender: against(values, accuracies["a"]) for contender, values in accuracies.items() if "a" in accuracies
+        },
+        "by_seed": {contender: [accuracies[contender], *further] for contender, further in reseeded.items() if further},
     }
 
 
@@ -65,47 +67,52 @@ def _heading(result: Mapping[str, Any], about: Mapping[str, str]) -> list[str]:
 
 def _times(result: Mapping[str, Any]) -> list[str]:
     lines = [
-        "| side | wall seconds, median | each round | best accuracy | against (a) |",
+        "| contender | wall seconds, median | each round | best accuracy | against (a) |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for side, seconds in result["seconds"].items():
+    for contender, seconds in result["seconds"].items():
         each = ", ".join(f"{one:.1f}" for one in seconds)
-        ratio = result["ratios"].get(f"a/{side}")
+        ratio = result["ratios"].get(f"a/{contender}")
         sooner = f"{ratio:.1f} times sooner" if ratio else ""
-        best = max(result["accuracies"][side])
-        lines.append(f"| ({side}) {TITLES[side]} | {result['medians'][side]:.1f} | {each} | {best:.4f} | {sooner} |")
+        best = max(result["accuracies"][contender])
+        median = result["medians"][contender]
+        lines.append(f"| ({contender}) {TITLES[contender]} | {median:.1f} | {each} | {best:.4f} | {sooner} |")
     return lines
 
 
 def _accuracies(result: Mapping[str, Any]) -> list[str]:
-    sides = list(result["accuracies"])
-    lines = [f"| recipe | {' | '.join(f'({side})' for side in sides)} |", f"| --- |{' --- |' * len(sides)}"]
+    contenders = list(result["accuracies"])
+    lines = [
+        f"| recipe | {' | '.join(f'({contender})' for contender in contenders)} |",
+        f"| --- |{' --- |' * len(contenders)}",
+    ]
     for number, recipe in enumerate(result["recipes"]):
-        values = " | ".join(f"{result['accuracies'][side][number]:.4f}" for side in sides)
+        values = " | ".join(f"{result['accuracies'][contender][number]:.4f}" for contender in contenders)
         lines.append(f"| {_named(recipe)} | {values} |")
     for name in ("largest", "mean_absolute", "mean"):
-        found = [result["against_a"].get(side) for side in sides]
+        found = [result["against_a"].get(contender) for contender in contenders]
         if any(found):
             cells = " | ".join(
-                f"{of[name]:+.4f}" if of and side != "a" else "" for side, of in zip(sides, found, strict=True)
+                f"{gaps[name]:+.4f}" if gaps and contender != "a" else ""
+                for contender, gaps in zip(contenders, found, strict=True)
             )
             lines.append(f"| {name.replace('_', ' ')} difference from (a) | {cells} |")
     return lines
 
 
 def _seeds(result: Mapping[str, Any]) -> list[str]:
-    """By side, the mean over the recipes with each seed, and how far apart the seeds are."""
+    """By contender, the mean over the recipes with each seed, and how far apart the seeds are."""
     lines = [
         "",
-        "Mean of the recipes' accuracies with each seed, which all recipes of a side share:",
+        "Mean of the recipes' accuracies with each seed, which all recipes of a contender share:",
         "",
-        "| side | seed by seed | mean of the seeds | standard deviation |",
+        "| contender | seed by seed | mean of the seeds | standard deviation |",
         "| --- | --- | --- | --- |",
     ]
-    for side, seeds in result["by_seed"].items():
-        means = [statistics.fmean(of) for of in seeds]
+    for contender, seeds in result["by_seed"].items():
+        means = [statistics.fmean(values) for values in seeds]
         each = ", ".join(f"{mean:.3f}" for mean in means)
-        lines.append(f"| ({side}) | {each} | {statistics.fmean(means):.3f} | {statistics.stdev(means):.3f} |")
+        lines.append(f"| ({contender}) | {each} | {statistics.fmean(means):.3f} | {statistics.stdev(means):.3f} |")
     return lines if result["by_seed"] else []
 
 

@@ -2,10 +2,10 @@
 
     python benchmarks/noop.py [--rounds N] [--plain-trials N]
 
-500 trials x 20 epochs x 12 metrics, on sides that alternate: a plain Tune function trainable with MLflowLoggerCallback
+500 trials x 20 epochs x 12 metrics. The contenders alternate: a plain Tune function trainable with MLflowLoggerCallback
 (fewer trials, scaled), MLflow's client alone in a bare loop (which nobody who writes to MLflow can undercut), and
 Meltpoint's machinery with a report an epoch and with all epochs in one report, as without early stopping.
-What starts once a sweep (Ray, workers) is left out on all sides.
+What starts once a sweep (Ray, workers) is left out for all contenders.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import machines
-from sides import HERE, run_json
+from contenders import HERE, run_json
 
 TRIALS, EPOCHS, METRICS = 500, 20, 12
 PLAIN = "(a) plain function trainable, a report an epoch"
 MLFLOW = "MLflow's client alone, one batch a trial"
 EACH = "Meltpoint, a report an epoch"
 DESIGNED = "Meltpoint, all epochs in one report"
-SIDES: dict[str, list[str]] = {
+CONTENDERS: dict[str, list[str]] = {
     PLAIN: ["noop_plain.py"],
     MLFLOW: ["noop_mlflow.py"],
     EACH: ["noop_meltpoint.py", "--each-epoch"],
@@ -33,22 +33,24 @@ SIDES: dict[str, list[str]] = {
 
 
 def compare(*, rounds: int, plain_trials: int, tiny: bool) -> dict[str, Any]:
-    """Milliseconds a trial of every side, the median of `rounds`."""
-    trials = dict.fromkeys(SIDES, TRIALS) | {PLAIN: plain_trials}
+    """Milliseconds a trial of every contender, the median of `rounds`."""
+    trials = dict.fromkeys(CONTENDERS, TRIALS) | {PLAIN: plain_trials}
     if tiny:
-        trials = dict.fromkeys(SIDES, 6)
-    seconds: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+        trials = dict.fromkeys(CONTENDERS, 6)
+    seconds: dict[str, list[dict[str, float]]] = {contender: [] for contender in CONTENDERS}
     for number in range(1, rounds + 1):
-        for side, (script, *flags) in SIDES.items():
-            print(f"noop, round {number}/{rounds}, {side}, {trials[side]} trials", file=sys.stderr, flush=True)
-            shape = ["--trials", str(trials[side]), "--epochs", str(EPOCHS), "--metrics", str(METRICS)]
-            seconds[side].append(run_json([sys.executable, str(HERE / script), *shape, *flags])[1])
+        for contender, (script, *flags) in CONTENDERS.items():
+            print(
+                f"noop, round {number}/{rounds}, {contender}, {trials[contender]} trials", file=sys.stderr, flush=True
+            )
+            shape = ["--trials", str(trials[contender]), "--epochs", str(EPOCHS), "--metrics", str(METRICS)]
+            seconds[contender].append(run_json([sys.executable, str(HERE / script), *shape, *flags])[1])
     return {
         "epochs": EPOCHS,
         "metrics": METRICS,
         "trials": trials,
         "seconds": seconds,
-        "milliseconds": {side: _milliseconds(of, trials[side]) for side, of in seconds.items()},
+        "milliseconds": {contender: _milliseconds(runs, trials[contender]) for contender, runs in seconds.items()},
     }
 
 
@@ -68,14 +70,16 @@ def as_markdown(result: Mapping[str, Any], about: Mapping[str, str]) -> str:
         "",
         f"{about['date']}; {about['machine']}; commit {about['commit']}",
         "",
-        "| side | ran | ms a trial, all in | ms an epoch, all in | of (a) | ms a trial until trained |",
+        "| contender | ran | ms a trial, all in | ms an epoch, all in | of (a) | ms a trial until trained |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for side, of in found.items():
-        share = f"1/{found[PLAIN]['sent'] / of['sent']:.1f}"
-        trained = f"{of['trained']:.1f}" if "trained" in of else "the same"
-        ran = shapes[result["trials"][side]]
-        lines.append(f"| {side} | {ran} | {of['sent']:.1f} | {of['sent'] / epochs:.2f} | {share} | {trained} |")
+    for contender, costs in found.items():
+        share = f"1/{found[PLAIN]['sent'] / costs['sent']:.1f}"
+        trained = f"{costs['trained']:.1f}" if "trained" in costs else "the same"
+        ran = shapes[result["trials"][contender]]
+        lines.append(
+            f"| {contender} | {ran} | {costs['sent']:.1f} | {costs['sent'] / epochs:.2f} | {share} | {trained} |"
+        )
     return "\n".join(lines)
 
 
@@ -84,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--plain-trials", type=int, default=50)
-    parser.add_argument("--tiny", action="store_true", help="6 trials a side: only to see that all work")
+    parser.add_argument("--tiny", action="store_true", help="6 trials a contender: only to see that all work")
     options = parser.parse_args()
     found = compare(rounds=options.rounds, plain_trials=options.plain_trials, tiny=options.tiny)
     print(as_markdown(found, machines.describe()))

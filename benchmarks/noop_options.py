@@ -1,4 +1,4 @@
-"""The options that every side of the no-op benchmark takes."""
+"""The options that every contender of the no-op benchmark takes."""
 
 from __future__ import annotations
 

@@ -75,4 +75,4 @@ def optimizer(recipe: Values, parameters: list[nn.Parameter]) -> torch.optim.Opt
             return torch.optim.Adam(parameters, **settings)
         case "adamw":
             return torch.optim.AdamW(parameters, **settings)
-    raise ValueError(f"the plain side knows no optimizer {name}")
+    raise ValueError(f"the plain contender knows no optimizer {name}")

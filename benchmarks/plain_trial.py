@@ -1,4 +1,4 @@
-"""One trial of side (a): photos, network and training loop as one writes them for Ray Tune."""
+"""One trial of contender (a): photos, network and training loop as one writes them for Ray Tune."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Side (a): what a competent user writes with Ray Tune, timm, torchvision and MLflow, without Meltpoint.
+"""Contender (a): what a competent user writes with Ray Tune, timm, torchvision and MLflow, without Meltpoint.
 
     python benchmarks/plain_tune.py JOB.json --folder DIR
 

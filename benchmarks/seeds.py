@@ -4,7 +4,7 @@
 
 The recipes of the head mix without augmentation, each with every seed, on the same activations: by Meltpoint's trainer,
 and by the loop of `careful_loop.py`. What is compared is the accuracy on val after the last epoch, averaged over the
-recipes of a seed; which batches and masks a seed gives is each side's own.
+recipes of a seed; which batches and masks a seed gives is each contender's own.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def main() -> None:
     print(
         f"{len(recipes)} recipes x {len(seeds)} seeds, {about['date']}, {about['machine']}, commit {about['commit']}\n"
     )
-    print("| side | mean accuracy | standard error | standard deviation over seeds |")
+    print("| contender | mean accuracy | standard error | standard deviation over seeds |")
     print("| --- | --- | --- | --- |")
-    for side, means in found.items():
-        print(_row(side, means))
+    for contender, means in found.items():
+        print(_row(contender, means))
 
 
 def _trained(data: PreparedData, recipe: Recipe, seed: int, epochs: int, sharing: SharingSettings) -> float:
@@ -86,9 +86,9 @@ def _activations(data: PreparedData, recipe: Recipe, split: str, sharing: Sharin
     return torch.cat(list(features.iterate_images(np.split(rows, range(BATCH, len(rows), BATCH))))).unsqueeze(0)
 
 
-def _row(side: str, means: Sequence[float]) -> str:
+def _row(contender: str, means: Sequence[float]) -> str:
     spread = statistics.stdev(means)
-    return f"| {side} | {statistics.mean(means):.4f} | {spread / len(means) ** 0.5:.4f} | {spread:.4f} |"
+    return f"| {contender} | {statistics.mean(means):.4f} | {spread / len(means) ** 0.5:.4f} | {spread:.4f} |"
 
 
 if __name__ == "__main__":

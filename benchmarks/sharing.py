@@ -1,8 +1,8 @@
 """How much sooner is a sweep that pays once for what its trials share?
 
-    python benchmarks/sharing.py [head|uniform|noop|all] [--rounds N] [--sides a,b,c,d] [--seeds N] [--out FILE]
+    python benchmarks/sharing.py [head|uniform|noop|all] [--rounds N] [--contenders a,b,c,d] [--seeds N] [--out FILE]
 
-The sides run one after another, round by round (a b c d, a b c d, ...), each a fresh process timed as a whole, over
+The contenders run one after another, round by round (a b c d, a b c d, ...), each a fresh process timed whole, with
 the same explicit list of recipes (`mixes/`), split, epochs and seed:
 
     a  plain_tune.py: what a competent user writes with Ray Tune, timm, torchvision and MLflow
@@ -10,7 +10,7 @@ the same explicit list of recipes (`mixes/`), split, epochs and seed:
     c  `meltpoint run` with an empty home
     d  the same again with the home that c left
 
-`--seeds N` then runs the sides b and d with further seeds, N in all: how far an accuracy is a matter of the seed.
+`--seeds N` then runs the contenders b and d with further seeds, N in all: how far an accuracy is a matter of the seed.
 `noop` compares trials that do nothing, see noop.py. Prints Markdown tables; progress goes to stderr.
 """
 
@@ -28,15 +28,15 @@ from typing import Any
 import machines
 import mix_tables
 import noop
+from contenders import TITLES, Run, run_contender
 from jobs import Job
-from sides import TITLES, Run, run_side
 from tiny import write_tiny
 
 from search_spaces import load_spec
 
 MIXES = ("head", "uniform")
 SEEDED = ("b", "d")
-"""The sides that `--seeds` runs again: (a) would take as long as all the rest."""
+"""The contenders that `--seeds` runs again: (a) would take as long as all the rest."""
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def compare(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """One mix on its sides."""
+    """One mix on its contenders."""
     mix = Path(__file__).parent / "mixes" / f"{name}.yaml"
     if options.tiny:
         mix = write_tiny(load_spec(mix), scratch)
@@ -68,32 +68,34 @@ def compare(name: str, options: argparse.Namespace, scratch: Path) -> dict[str, 
     job = Job.of(load_spec(mix), scratch=scratch / "prepared")
     job.write(job_file)
     probes = all(recipe["freeze_depth"] == job.stages for recipe in job.recipes)
-    sides = [side for side in options.sides if side != "b" or probes]
-    rounds: dict[str, list[Run]] = {side: [] for side in sides}
+    contenders = [contender for contender in options.contenders if contender != "b" or probes]
+    rounds: dict[str, list[Run]] = {contender: [] for contender in contenders}
     for number in range(1, options.rounds + 1):
         home = scratch / f"home-{number}"
-        for side in sides:
-            say(f"{name}, round {number}/{options.rounds}, ({side}) {TITLES[side]}")
-            folder = scratch / f"{side}-{number}"
+        for contender in contenders:
+            say(f"{name}, round {number}/{options.rounds}, ({contender}) {TITLES[contender]}")
+            folder = scratch / f"{contender}-{number}"
             folder.mkdir()
-            run = run_side(side, mix=mix, job=job_file, folder=folder, home=home)
+            run = run_contender(contender, mix=mix, job=job_file, folder=folder, home=home)
             say(f"  {run.seconds:.1f} s, best accuracy {max(run.accuracies):.4f}")
-            rounds[side].append(run)
-    reseeded = _reseeded(options.seeds, sides, mix=mix, job=job, scratch=scratch)
+            rounds[contender].append(run)
+    reseeded = _reseeded(options.seeds, contenders, mix=mix, job=job, scratch=scratch)
     return mix_tables.summarise(job, rounds, reseeded)
 
 
-def _reseeded(count: int, sides: Sequence[str], *, mix: Path, job: Job, scratch: Path) -> dict[str, list[list[float]]]:
-    """Final accuracies by recipe with each of the `count` - 1 seeds after the job's own, by side."""
-    found: dict[str, list[list[float]]] = {side: [] for side in sides if side in SEEDED}
+def _reseeded(
+    count: int, contenders: Sequence[str], *, mix: Path, job: Job, scratch: Path
+) -> dict[str, list[list[float]]]:
+    """Final accuracies by recipe with each of the `count` - 1 seeds after the job's own, by contender."""
+    found: dict[str, list[list[float]]] = {contender: [] for contender in contenders if contender in SEEDED}
     for seed in range(job.seed + 1, job.seed + count):
         job_file = scratch / f"job-{seed}.json"
         replace(job, seed=seed).write(job_file)
-        for side, accuracies in found.items():
-            say(f"{job.name}, seed {seed}, ({side}) {TITLES[side]}")
-            folder = scratch / f"{side}-seed-{seed}"
+        for contender, accuracies in found.items():
+            say(f"{job.name}, seed {seed}, ({contender}) {TITLES[contender]}")
+            folder = scratch / f"{contender}-seed-{seed}"
             folder.mkdir()
-            run = run_side(side, mix=mix, job=job_file, folder=folder, home=scratch / "home-1", seed=seed)
+            run = run_contender(contender, mix=mix, job=job_file, folder=folder, home=scratch / "home-1", seed=seed)
             accuracies.append(run.accuracies)
     return found
 
@@ -105,8 +107,8 @@ def say(text: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=(*MIXES, "noop", "all"), default="all")
-    parser.add_argument("--rounds", type=int, default=1, help="how often each side runs; medians are shown")
-    parser.add_argument("--sides", type=_sides, default="a,b,c,d", help="such as a,c; d needs c before it")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each contender runs; medians are shown")
+    parser.add_argument("--contenders", type=_contenders, default="a,b,c,d", help="such as a,c; d needs c before it")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="of b and d: N seeds in all, the first timed")
     parser.add_argument("--plain-trials", type=int, default=50, help="no-op trials of (a), scaled to 500")
     parser.add_argument("--tiny", action="store_true", help="two recipes, 64 photos, one epoch: only to see all work")
@@ -114,11 +116,11 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _sides(text: str) -> list[str]:
-    sides = text.split(",")
-    if not set(sides) <= set(TITLES) or ("d" in sides and "c" not in sides[: sides.index("d")]):
+def _contenders(text: str) -> list[str]:
+    contenders = text.split(",")
+    if not set(contenders) <= set(TITLES) or ("d" in contenders and "c" not in contenders[: contenders.index("d")]):
         raise argparse.ArgumentTypeError(f"must be of {','.join(TITLES)}, d after c ({text})")
-    return sides
+    return contenders
 
 
 if __name__ == "__main__":

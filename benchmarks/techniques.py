@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import machines
+from contenders import run_meltpoint
 from ruamel.yaml import YAML
 from scipy import stats
-from sides import run_meltpoint
 
 Names = dict[str, Any]
 

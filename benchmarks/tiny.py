@@ -1,4 +1,4 @@
-"""A mix cut down to seconds, to see that every side works."""
+"""A mix cut down to seconds, to see that every contender works."""
 
 from __future__ import annotations
 

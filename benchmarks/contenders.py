@@ -1,4 +1,4 @@
-"""Runs one side of a comparison as a fresh process and times it, start-up included."""
+"""Runs one contender of a comparison as a fresh process and times it, start-up included."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Run:
     accuracies: list[float]
 
 
-def run_side(side: str, *, mix: Path, job: Path, folder: Path, home: Path, seed: int | None = None) -> Run:
-    """Run side a, b, c or d.
+def run_contender(contender: str, *, mix: Path, job: Path, folder: Path, home: Path, seed: int | None = None) -> Run:
+    """Run contender a, b, c or d.
 
     folder: fresh, for what (a) and (b) write; home: of (c), fresh, and of (d), as (c) left it; seed: of (c) and (d)
     instead of the mix's own, (a) and (b) have it from the job.
     """
-    if side == "a":
+    if contender == "a":
         return _script("plain_tune.py", str(job), "--folder", str(folder))
-    if side == "b":
+    if contender == "b":
         return _script("careful_loop.py", str(job), "--folder", str(folder))
     return run_meltpoint(mix, home, [] if seed is None else [f"search.seed={seed}"])
 
@@ -50,7 +50,7 @@ def run_json(command: Sequence[str], home: Path | None = None) -> tuple[float, A
         RuntimeError: it failed; says how.
     """
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)} | ({"MELTPOINT_HOME": str(home)} if home else {})
-    # Otherwise Ray's workers would compile all they import each time, on every side.
+    # Otherwise Ray's workers would compile all they import each time, for every contender.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     started = time.perf_counter()
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
