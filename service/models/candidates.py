@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types.schema import Schema, TensorSpec
 
 from search_spaces import Metric
+from search_spaces.backbones import written_freeze_depth
 from service.ledgers import Json, Sweep, Trial
 from service.models.rebuilt import best_model
 from trainables.classifiers import export_module
@@ -111,7 +112,9 @@ def _description(sweep: Sweep, trial: Trial, test: Mapping[str, float | None]) -
     scores = [f"{metric} {_number(trial.best_value)} in epoch {trial.best_epoch}"]
     if on_test is not None:
         scores.append(f"{metric.on('test')} {_number(on_test)}")
-    rows = [f"| {name} | {value} |" for name, value in trial.recipe.items()]
+    depth = written_freeze_depth(trial.recipe["freeze_depth"], backbone=str(trial.recipe["backbone"]))
+    recipe = trial.recipe | {"freeze_depth": f"{depth} ({trial.recipe['freeze_depth']} stages are frozen)"}
+    rows = [f"| {name} | {value} |" for name, value in recipe.items()]
     name = _registered_name(sweep)
     return "\n".join(
         [
@@ -122,7 +125,8 @@ def _description(sweep: Sweep, trial: Trial, test: Mapping[str, float | None]) -
             f"Images: {sweep.data['name']}, {sweep.data['image_size']} px; {len(sweep.data['classes'])} classes.",
             "",
             f'```python\nmodel = mlflow.pyfunc.load_model("models:/{name}@{CANDIDATE}")\n'
-            "model.predict(photos)  # uint8 pixels, images x height x width x 3; gives probabilities by class\n```",
+            "# photos: uint8 pixels, images x height x width x 3; the result: a probability for each image and class\n"
+            "model.predict(photos)\n```",
             "",
             "| hyperparameter | value |",
             "| --- | --- |",
