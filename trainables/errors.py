@@ -1,18 +1,26 @@
-"""What goes wrong while one trial prepares, trains or saves: one line each, one root."""
+"""Errors of preparing, training and saving one trial: a single line each, with one root."""
 
 from __future__ import annotations
 
 from search_spaces.errors import MeltpointError
 
-__all__ = ["CheckpointError", "DataError", "DeviceError", "DivergedError", "OwnCodeError", "WeightsError"]
+__all__ = [
+    "CheckpointError",
+    "DataError",
+    "DeviceError",
+    "DeviceMemoryError",
+    "DivergedError",
+    "OwnCodeError",
+    "WeightsError",
+]
 
 
 class DataError(MeltpointError):
-    """The images, labels or splits cannot be used as given."""
+    """The images, labels or splits cannot be used."""
 
 
 class WeightsError(MeltpointError):
-    """A backbone's weights are missing, damaged or do not fit."""
+    """A backbone's weights are missing or damaged, or do not fit."""
 
 
 class CheckpointError(MeltpointError):
@@ -20,19 +28,19 @@ class CheckpointError(MeltpointError):
 
 
 class DivergedError(MeltpointError):
-    """Training left the finite numbers: the loss is NaN or infinite."""
+    """The loss or a prediction is NaN or infinite."""
 
 
 class DeviceMemoryError(MeltpointError):
-    """A device's memory does not hold even one image's training step."""
+    """A device's memory is too small for a training step with one image."""
 
 
 class DeviceError(MeltpointError):
-    """A device was asked for that this machine does not have."""
+    """This machine does not have the requested device, or the device lacks the precision."""
 
 
 class OwnCodeError(MeltpointError):
-    """A function of the user's own is missing, raises, or returns what it must not: `problem`, without its name."""
+    """Own code is missing, raises an error, or returns a wrong result; `problem` is the message without the name."""
 
     def __init__(self, place: str, problem: str) -> None:
         super().__init__(place, problem)

@@ -1,4 +1,4 @@
-"""The user's own functions, resolved by name in whichever process needs them."""
+"""Own code: the user's functions, found by name in each process that needs them."""
 
 from __future__ import annotations
 
@@ -20,37 +20,38 @@ Function = Callable[..., Any]
 
 
 def make_importable(folder: Path) -> None:
-    """Modules that lie in `folder` can be imported by this process, after all others of their name."""
-    place = os.path.abspath(folder)  # noqa: PTH100 - resolving links would hide what was meant
-    if place not in sys.path:
-        sys.path.append(place)
+    """Let this process import modules from `folder`; modules of the same name elsewhere come first."""
+    path = os.path.abspath(folder)  # noqa: PTH100 - `resolve` would follow links
+    if path not in sys.path:
+        sys.path.append(path)
         importlib.invalidate_caches()
 
 
 def load_own(name: str, kind: ExtensionKind) -> Function:
-    """The function that `module:function`, or an entry point of the kind's group, names.
+    """Return the function that `module:function`, or an entry point of the kind's group, names.
 
-    Raises OwnCodeError, naming what was typed, for a module that is missing or cannot be imported, a function
-    that it lacks, and an entry point that is unknown or offered by two packages.
+    Raises:
+        OwnCodeError: the module is missing or cannot be imported, it has no such function, or the entry point is
+            unknown or offered by two packages.
     """
     function = _function(name, kind) if is_function_name(name) else _entry_point(name, kind)
     if not callable(function):
         raise own_error(name, kind, f"must name a function, not a {type(function).__name__}")
-    found: Function = function
-    return found
+    result: Function = function
+    return result
 
 
 def call_own(name: str, kind: ExtensionKind, function: Function, *arguments: object) -> Any:
-    """What `function` returns. Raises OwnCodeError with the type and text of whatever it raises."""
+    """Call `function` and return its result. Raises OwnCodeError with the type and text of any error."""
     try:
         return function(*arguments)
     except Exception as error:  # the user's code may raise anything
         raise own_error(name, kind, f"raised {_text(error)}") from error
 
 
-def wrong_result(name: str, kind: ExtensionKind, needed: str, found: object) -> OwnCodeError:
-    """The error of a function that returned `found` where it must return `needed`."""
-    return own_error(name, kind, f"must return {needed}, and returned {found}")
+def wrong_result(name: str, kind: ExtensionKind, needed: str, actual: object) -> OwnCodeError:
+    """Return the error of a function that must return `needed` and returned `actual`."""
+    return own_error(name, kind, f"must return {needed}, and returned {actual}")
 
 
 def _function(name: str, kind: ExtensionKind) -> object:
@@ -69,8 +70,8 @@ def _imported(path: str, name: str, kind: ExtensionKind) -> object:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
         if error.name is not None and (path == error.name or path.startswith(f"{error.name}.")):
-            where = "install it, or put it beside the sweep file or on PYTHONPATH"
-            raise own_error(name, kind, f"no module {error.name} can be imported: {where}") from None
+            advice = "install it, or put it beside the sweep file or on PYTHONPATH"
+            raise own_error(name, kind, f"no module {error.name} can be imported: {advice}") from None
         raise own_error(name, kind, f"importing {path} raised ModuleNotFoundError: {error}") from error
     except Exception as error:  # the user's module may raise anything
         raise own_error(name, kind, f"importing {path} raised {_text(error)}") from error
@@ -78,12 +79,12 @@ def _imported(path: str, name: str, kind: ExtensionKind) -> object:
 
 def _entry_point(name: str, kind: ExtensionKind) -> object:
     group = EXTENSIONS[kind].group
-    found = {point.value: point for point in entry_points(group=group, name=name)}
-    if not found:
+    points = {point.value: point for point in entry_points(group=group, name=name)}
+    if not points:
         raise own_error(name, kind, f"no installed package offers it as an entry point of {group}")
-    if len(found) > 1:
-        raise own_error(name, kind, f"several installed packages offer it ({', '.join(sorted(found))})")
-    (point,) = found.values()
+    if len(points) > 1:
+        raise own_error(name, kind, f"several installed packages offer it ({', '.join(sorted(points))})")
+    (point,) = points.values()
     try:
         return point.load()
     except Exception as error:  # the user's module may raise anything
@@ -95,5 +96,5 @@ def _text(error: Exception) -> str:
 
 
 def own_error(name: str, kind: ExtensionKind, problem: str) -> OwnCodeError:
-    """The error of the user's own `name`, which has this problem."""
+    """Return the error that says which problem the own code `name` has."""
     return OwnCodeError(f"{EXTENSIONS[kind].setting}: {name}", problem)

@@ -62,11 +62,11 @@ def trial_costs(recipe: Recipe, stages: StageCosts, data: DataCosts, work: Workl
     depth = recipe.freeze_depth
     decoding = data.decode / stages.threads if work.streamed and not frozen.kept else 0.0
     drawing = 0.0 if frozen.kept else data.views[recipe.augment.drawing]
-    step = stages.step(depth, recipe.batch_size or work.train)
+    step = stages.step_seconds(depth, recipe.batch_size or work.train)
     training = recipe.passes * (decoding + drawing + frozen.training + step)
-    behind = stages.evaluation() - stages.prefix(depth)
+    behind = stages.evaluation_seconds() - stages.prefix_seconds(depth)
     epoch = work.train * training + work.val * (decoding + frozen.evaluation + behind)
-    memory = stages.memory(recipe.freeze_depth, recipe.images_at_once)
+    memory = stages.memory_bytes(recipe.freeze_depth, recipe.images_at_once)
     return TrialCosts(build=stages.build, epoch=epoch, memory=memory)
 
 

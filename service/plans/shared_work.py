@@ -43,12 +43,12 @@ class Sharing:
     def frozen_seconds(self, recipe: Recipe, stages: StageCosts, *, training: bool) -> float:
         """Seconds an image that a trial spends on its frozen stages at each use, computing or reading them."""
         if training and recipe.shared_views is None:
-            return stages.prefix(recipe.freeze_depth)
+            return stages.prefix_seconds(recipe.freeze_depth)
         policy = recipe.shared_views if training else None
         for one in self.work:
             if (one.backbone, one.boundary, one.policy) == (recipe.backbone, recipe.freeze_depth, policy):
-                return one.read if one.mode == "kept" else stages.prefix(recipe.freeze_depth)
-        return stages.prefix(recipe.freeze_depth)
+                return one.read if one.mode == "kept" else stages.prefix_seconds(recipe.freeze_depth)
+        return stages.prefix_seconds(recipe.freeze_depth)
 
     @property
     def once(self) -> float:
@@ -125,7 +125,7 @@ def _of(
 
 def _boundary_costs(recipe: Recipe, depth: int, stages: StageCosts, disk: DiskSpeed) -> Costs:
     size = _boundary_bytes(recipe, depth, stages)
-    return Costs(compute=stages.prefix(depth), keep=size * disk.write, read=size * disk.read)
+    return Costs(compute=stages.prefix_seconds(depth), keep=size * disk.write, read=size * disk.read)
 
 
 def _boundary_bytes(recipe: Recipe, depth: int, stages: StageCosts) -> int:

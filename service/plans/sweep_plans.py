@@ -186,7 +186,7 @@ def _costs(recipe: Recipe, stages: StageCosts, data: DataCosts, work: Workload, 
     frozen = Frozen(
         training=seconds,
         evaluation=sharing.frozen_seconds(recipe, stages, training=False),
-        kept=seconds < stages.prefix(recipe.freeze_depth),
+        kept=seconds < stages.prefix_seconds(recipe.freeze_depth),
     )
     return trial_costs(recipe, stages, data, work, frozen)
 

@@ -32,7 +32,7 @@ from service.searchers import build_searcher
 from service.settings import Home
 from service.tune import run_tune
 from trainables.processes import ForkedError, ObjectHandle, Pending
-from trainables.trials import Before, TrialPlan
+from trainables.trials import ResumePoint, TrialPlan
 
 __all__ = ["Driver"]
 
@@ -254,7 +254,7 @@ class Driver:
             device=self.allotment.device,
             code=str(self.spec.folder),
             sharing=self._sharing(trial),
-            before=_before(trial),
+            resume_from=_resume_point(trial),
         )
 
     def _sharing(self, trial: Trial) -> Json:
@@ -280,8 +280,8 @@ class Driver:
             self.ledger.sweeps.move(self.sweep.id, SweepState.COMPLETED, error=coordinator.cut_short)
 
 
-def _before(trial: Trial) -> Json | None:
+def _resume_point(trial: Trial) -> Json | None:
     """Return what earlier attempts of the trial left; None for a first attempt."""
     if trial.attempt == 1:
         return None
-    return asdict(Before(latest=trial.latest, best=trial.checkpoint, value=trial.best_value))
+    return asdict(ResumePoint(latest=trial.latest, best=trial.checkpoint, value=trial.best_value))

@@ -22,7 +22,7 @@ UNSEEN = {
         "must lie in {} ({})",
         "{} must lie in {} ({})",
         "freeze depth must be {}..{} ({})",
-        'names must not hold "{}" ({})',
+        'names must not contain "{}" ({})',
         "need probabilities (N, C >= 2) and labels (N,) ({}, {})",
         "probabilities must be finite, not negative, and sum to 1 in each row",
         "labels must be 0..{} ({}..{})",
@@ -31,8 +31,8 @@ UNSEEN = {
         "checkpoint {} must be named epoch-<number>-<sha256>.safetensors",
         "checkpoint must hold a training's state",
         "checkpoint must hold tensors by name",
-        "checkpoint must be of {}, and is of another training",
-        "checkpoint must be of a training of {} epochs, to which its rate goes",
+        "checkpoint must be of {}, but it is of another training",
+        "checkpoint must be of a training of {} epochs: the schedule depends on it",
         "recipe {}, seed {} and data {}",
         "trial {} is {} in attempt {}; a result of attempt {} was refused",
         "trial {} is {}; it cannot become {}",
@@ -71,7 +71,7 @@ UNSEEN = {
     "checkpoints that something damaged, tested where they are read": (
         "checkpoint {} is torn or altered: its content has another SHA-256",
         "checkpoint {} cannot be read: {}",
-        "checkpoint must hold what this recipe trains, and differs in {}",
+        "checkpoint must hold what this recipe trains, but differs in {}",
         "checkpoint's {} must have shape {}",
     ),
     "a matter of luck: the disk fills between two looks, or the last step alone diverges": (

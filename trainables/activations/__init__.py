@@ -1,4 +1,4 @@
-"""Activations at the freeze boundary, computed once and cached for all trials of a node."""
+"""Activations at the freeze boundary: computed once and cached for all trials of a node."""
 
 from trainables.activations.cache import find_entries
 from trainables.activations.sharing import (

@@ -1,4 +1,4 @@
-"""Rows of activations in a file, found by image: appended by any process, read by all, never trusted unchecked."""
+"""Rows of activations in a file, looked up by image. Any process may append and read; every row is checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ActivationEntry", "Claims", "Keys", "Rows", "remove", "uses"]
+__all__ = ["ActivationEntry", "Claims", "Keys", "Rows", "read_uses", "remove_entry"]
 
 Keys = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.uint8]
@@ -23,10 +23,10 @@ Rows = npt.NDArray[np.uint8]
 
 _RECORD = np.dtype([("key", "<u8"), ("sum", "<u4"), ("check", "<u4")])
 _COVERED = np.dtype([("key", "<u8"), ("sum", "<u4"), ("slot", "<u8")])
-"""What a record's own sum is of."""
+"""The bytes that a record's own checksum covers."""
 
 _CRC = np.array([~zlib.crc32(bytes([octet]), 0xFFFFFFFF) & 0xFFFFFFFF for octet in range(256)], dtype=np.uint32)
-"""The table of CRC-32 (Sarwate 1988): what an octet adds to it."""
+"""The table of CRC-32, by octet (Sarwate 1988)."""
 
 _CLAIM_SPAN = np.uint64(2**62)
 
@@ -35,14 +35,17 @@ Slots = npt.NDArray[np.int64]
 
 
 class ActivationEntry:
-    """One boundary's activations of one view: `rows` holds them, `index` a record for each in the same order.
+    """One boundary's activations of one view, in two files: `rows`, and `index` with a record for each row.
 
-    A record has the image's key, the row's CRC-32 and its own, over its place too. A row counts only where both
-    hold: so what a dead process half wrote, what was cut off and what was changed on disk is as if it were not
-    there, and is appended anew. Rows are read into memory of this process, never mapped, since a mapped file that
-    shrinks kills its readers.
+    A record has the image's key, the row's CRC-32, and a CRC-32 of the record with its place in the file. A row counts
+    only if both checksums are right. Rows that a killed process left half written, that were cut off, or that changed
+    on disk count as missing, and are appended again. Rows are read into memory of this process, never mapped: a mapped
+    file that shrinks kills its readers.
 
-    Thread safety: one thread at a time. Processes may append and read at once. Raises OSError where the disk does.
+    Thread safety: one thread at a time. Several processes may append and read at once.
+
+    Raises:
+        OSError: every method, if the disk fails.
     """
 
     def __init__(self, folder: Path, row_bytes: int) -> None:
@@ -57,35 +60,35 @@ class ActivationEntry:
             raise
         self._sums = np.zeros(0, dtype=np.uint32)
         self._keys = np.zeros(0, dtype=np.uint64)
-        """Of sound records, sorted; of equal ones the latest comes last. `_places` has their slots."""
+        """Keys of the sound records, sorted; the latest of equal keys comes last. `_places` has their slots."""
         self._places = np.zeros(0, dtype=np.int64)
         self._memory: npt.NDArray[np.uint8] | None = None
         self._verified = np.zeros(0, dtype=bool)
         self._damaged = np.zeros(0, dtype=bool)
 
     def close(self) -> None:
-        """Give back files and memory; the entry is of no use afterwards."""
+        """Close the files and give back the memory. The entry cannot be used afterwards."""
         for descriptor in (self._rows, self._index):
             with suppress(OSError):
                 os.close(descriptor)
         self._memory = None
 
     def __len__(self) -> int:
-        """How many rows were appended, sound or not."""
+        """Return how many rows were appended, sound or not."""
         return len(self._sums)
 
     @property
-    def gone(self) -> bool:
-        """Whether another process has removed the files: what is appended now, nobody else will find."""
+    def is_removed(self) -> bool:
+        """Whether another process has removed the files, so that no other process can find new rows."""
         return os.fstat(self._index).st_nlink == 0
 
     @property
-    def held_bytes(self) -> int:
-        """Memory that its rows take in this process."""
+    def memory_bytes(self) -> int:
+        """Memory that the rows take in this process."""
         return 0 if self._memory is None else self._memory.nbytes
 
     def refresh(self) -> None:
-        """Notice what was appended meanwhile."""
+        """Read the records that were appended since the last call."""
         known = len(self._sums)
         size = os.fstat(self._index).st_size // _RECORD.itemsize
         if size <= known:
@@ -102,25 +105,25 @@ class ActivationEntry:
         self._verified = np.concatenate([self._verified, unknown])
         self._damaged = np.concatenate([self._damaged, unknown])
 
-    def missing(self, keys: Keys) -> npt.NDArray[np.int64]:
-        """Positions among `keys` for which there is no row."""
+    def find_missing(self, keys: Keys) -> npt.NDArray[np.int64]:
+        """Return the positions in `keys` that have no row."""
         return np.flatnonzero(self._slots(keys) < 0)
 
-    def read(self, keys: Keys, *, hold: bool) -> Rows | None:
-        """The rows of `keys`; None where one is missing or damaged, which is then missing for good.
+    def read(self, keys: Keys, *, keep_in_memory: bool) -> Rows | None:
+        """Return the rows of `keys`; None if a row is missing or damaged. A damaged row counts as missing from then on.
 
-        hold: keep all rows of the entry in memory, so that they are read and checked once.
+        keep_in_memory: keep all rows of the entry in memory, so that each is read and checked once.
         """
         slots = self._slots(keys)
         if np.any(slots < 0):
             return None
-        if hold:
-            self._hold()
-        rows = self._gathered(slots)
-        return rows if self._sound(rows, slots) else None
+        if keep_in_memory:
+            self._load_rows()
+        rows = self._gather(slots)
+        return rows if self._are_sound(rows, slots) else None
 
     def _slots(self, keys: Keys) -> Slots:
-        """Where the rows of `keys` are; -1 where there is none."""
+        """Return the slots of the rows of `keys`; -1 for a key without a row."""
         if not len(self._keys):
             return np.full(len(keys), -1, dtype=np.int64)
         nearest = np.searchsorted(self._keys, keys, side="right") - 1
@@ -128,7 +131,7 @@ class ActivationEntry:
         return np.where((self._keys[nearest] == keys) & ~self._damaged[slots], slots, -1)
 
     def append(self, keys: Keys, rows: Rows) -> None:
-        """Add rows (n, row_bytes) for `keys`; the last row appended for a key counts."""
+        """Append rows (n, row_bytes) for `keys`. The last row of a key counts."""
         assert rows.shape == (len(keys), self.row_bytes), (rows.shape, len(keys), self.row_bytes)
         sums = [zlib.crc32(row.data) for row in rows]
         with _locked(self._index):
@@ -141,45 +144,46 @@ class ActivationEntry:
             _write_all(self._index, records.tobytes(), first * _RECORD.itemsize)
         self.refresh()
 
-    def used(self) -> None:
-        """Note that a training or evaluation went over this entry once more; see `uses`."""
+    def count_use(self) -> None:
+        """Record one more pass over the entry; see `read_uses`."""
         with (self.folder / "uses").open("ab") as file:
             file.write(b".")
 
-    def _gathered(self, slots: Slots) -> Rows:
+    def _gather(self, slots: Slots) -> Rows:
         if self._memory is not None and (not len(slots) or slots.max() < len(self._memory)):
             return self._memory[slots]
         rows = np.zeros((len(slots), self.row_bytes), dtype=np.uint8)
-        for at, slot in enumerate(slots.tolist()):
-            os.preadv(self._rows, [rows[at]], slot * self.row_bytes)
+        for position, slot in enumerate(slots.tolist()):
+            os.preadv(self._rows, [rows[position]], slot * self.row_bytes)
         return rows
 
-    def _hold(self) -> None:
-        """Read what memory lacks."""
-        have, wanted = (0 if self._memory is None else len(self._memory)), len(self._sums)
-        if have == wanted:
+    def _load_rows(self) -> None:
+        """Read the rows that are not in memory yet."""
+        loaded, total = (0 if self._memory is None else len(self._memory)), len(self._sums)
+        if loaded == total:
             return
-        memory = _blank_memory(wanted * self.row_bytes).reshape(wanted, self.row_bytes)
+        memory = _blank_memory(total * self.row_bytes).reshape(total, self.row_bytes)
         if self._memory is not None:
-            memory[:have] = self._memory
-        fresh, offset = memory[have:].reshape(-1).data, have * self.row_bytes
-        while fresh and (got := os.preadv(self._rows, [fresh], offset)):
-            fresh, offset = fresh[got:], offset + got
+            memory[:loaded] = self._memory
+        rest, offset = memory[loaded:].reshape(-1).data, loaded * self.row_bytes
+        while rest and (count := os.preadv(self._rows, [rest], offset)):
+            rest, offset = rest[count:], offset + count
         self._memory = memory
 
-    def _sound(self, rows: Rows, slots: Slots) -> bool:
-        """Whether all of them are as they were written; each is looked at once."""
+    def _are_sound(self, rows: Rows, slots: Slots) -> bool:
+        """Return whether all rows are as they were written; check each row once."""
         unseen = np.flatnonzero(~self._verified[slots])
-        broken = [at for at in unseen if zlib.crc32(rows[at].data) != int(self._sums[slots[at]])]
+        broken = [row for row in unseen if zlib.crc32(rows[row].data) != int(self._sums[slots[row]])]
         self._damaged[slots[broken]] = True
         self._verified[slots] = True
         return not broken
 
 
 class Claims:
-    """Who computes which image: a lock on the byte of a file that is the image's key, gone when its process ends.
+    """Locks that divide images among processes: each process computes those that it has claimed.
 
-    Claims of one process do not hold each other off: the system keeps such locks by process.
+    A claim is a lock on one byte of a file, at the image's key. The system releases it when the process ends. Claims of
+    one process do not exclude each other, since the system keeps such locks by process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -187,30 +191,31 @@ class Claims:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def close(self) -> None:
+        """Close the file, which releases all claims."""
         with suppress(OSError):
             os.close(self._file)
 
     @contextmanager
     def taking(self, keys: Keys, *, most: int) -> Iterator[npt.NDArray[np.int64]]:
-        """Positions, at most `most`, of `keys` that nobody else has claimed: ours while entered."""
+        """Claim at most `most` of `keys` while the context is entered; yield the positions of those claimed."""
         taken: list[int] = []
         places = (keys % _CLAIM_SPAN).tolist()
         try:
-            for at, place in enumerate(places):
+            for position, place in enumerate(places):
                 if len(taken) == most:
                     break
                 with suppress(BlockingIOError, PermissionError):
                     fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-                    taken.append(at)
+                    taken.append(position)
             yield np.array(taken, dtype=np.int64)
         finally:
-            for at in taken:
+            for position in taken:
                 with suppress(OSError):  # the disk failed meanwhile, and the file was closed
-                    fcntl.lockf(self._file, fcntl.LOCK_UN, 1, places[at])
+                    fcntl.lockf(self._file, fcntl.LOCK_UN, 1, places[position])
 
 
-def uses(folder: Path) -> tuple[int, float]:
-    """How often an entry was gone over, and seconds since the last time."""
+def read_uses(folder: Path) -> tuple[int, float]:
+    """Return how many passes went over an entry, and the seconds since the last pass."""
     try:
         status = (folder / "uses").stat()
     except OSError:
@@ -218,8 +223,8 @@ def uses(folder: Path) -> tuple[int, float]:
     return status.st_size, max(0.0, time.time() - status.st_mtime)
 
 
-def remove(folder: Path) -> None:
-    """Take an entry away, in one step for those who look; who has it open reads on."""
+def remove_entry(folder: Path) -> None:
+    """Remove an entry in one step. Processes that have it open can still read it."""
     beside = folder.with_name(f"{folder.name}.gone-{os.getpid()}-{time.monotonic_ns()}")
     with suppress(OSError):
         folder.rename(beside)
@@ -227,24 +232,27 @@ def remove(folder: Path) -> None:
 
 
 def _checks(keys: Keys, sums: npt.NDArray[np.uint32], slots: Slots) -> npt.NDArray[np.uint32]:
-    """Each record's CRC-32 as `zlib.crc32` gives it, of all at once: one by one takes as long as reading the rows."""
+    """Return each record's CRC-32, equal to `zlib.crc32`, for all at once.
+
+    One by one would take as long as reading the rows.
+    """
     covered = np.empty(len(keys), dtype=_COVERED)
     covered["key"], covered["sum"], covered["slot"] = keys, sums, slots
-    found = np.full(len(keys), 0xFFFFFFFF, dtype=np.uint32)
+    sums_so_far = np.full(len(keys), 0xFFFFFFFF, dtype=np.uint32)
     for octets in covered.view(np.uint8).reshape(len(keys), _COVERED.itemsize).T:
-        found = _CRC[(found ^ octets) & 0xFF] ^ (found >> 8)
-    return ~found
+        sums_so_far = _CRC[(sums_so_far ^ octets) & 0xFF] ^ (sums_so_far >> 8)
+    return ~sums_so_far
 
 
 def _write_all(descriptor: int, content: bytes, offset: int) -> None:
-    left = memoryview(content)
-    while left:
-        written = os.pwrite(descriptor, left, offset)
-        left, offset = left[written:], offset + written
+    rest = memoryview(content)
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[written:], offset + written
 
 
 def _blank_memory(size: int) -> npt.NDArray[np.uint8]:
-    """Memory that goes back to the system with the array, and in large pages where the system has them."""
+    """Return memory that goes back to the system with the array, in large pages if the system has them."""
     mapped = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):

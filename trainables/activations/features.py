@@ -1,4 +1,4 @@
-"""What the trained part of a classifier sees: activations at its freeze boundary, computed once for all trials."""
+"""The input of a classifier's trained part: activations at its freeze boundary, computed once for all trials."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ from trainables.stores.prepared import PreparedData
 
 __all__ = ["Features"]
 
-_FILLED_AT_ONCE = 16
+_CLAIMED_AT_ONCE = 16
 _READ_AT_ONCE = 16 * 1024 * 1024
-"""Bytes: enough that copying rows takes longer than looking them up, and little beside what a worker holds."""
+"""Bytes of rows read at a time: enough that copying takes longer than looking up, and little of a worker's memory."""
 
 _COMPUTED_AT_ONCE_SECONDS = 2.0
-"""Of what a bounded cache lacks: for so many images that the fixed number computed together is nearly always full."""
+"""Seconds of computing at a time what a bounded cache lacks.
+
+That is enough images for the fixed number computed together to be nearly always full."""
 
 _WAIT_SECONDS = 0.01
 
@@ -46,22 +48,31 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Pass:
-    """One going over images: which view of them, what is done with it at each boundary, and whom to give a sign."""
+    """One pass over images: the view of each image, the mode of each boundary, and a function called at every batch."""
 
     policy: str
     view: int
-    verdicts: Mapping[int, PrefixMode]
+    modes: Mapping[int, PrefixMode]
     beat: Callable[[], None]
 
 
 class Features:
-    """Activations of one recipe's frozen stages, of training views and of images as they are.
+    """Activations at one recipe's freeze boundary, of training views and of plain images.
 
-    They are computed by the same folded prefix whether they come from the node's cache or not, so that a trial's
-    results do not depend on the cache. Without frozen stages they are the pixels themselves, uint8 (B, 3, H, W).
+    The same folded prefix computes them with and without the node's cache, so that a trial's results do not depend on
+    the cache. Without frozen stages they are the pixels, uint8 (B, 3, H, W).
 
-    sharing: where the cache is and how often its rows are expected to be used; None computes all.
-    epochs: how many times each image is expected to be seen.
+    Args:
+        data: prepared images.
+        recipe: decides prefix and views.
+        seed: seed of the views, and of random weights.
+        device: device to compute on.
+        epochs: expected number of epochs.
+        sharing: the cache and its expected use; None computes everything.
+
+    Attributes:
+        counts: number of rows "computed" and "read".
+        reason: why training activations are cached or not.
     """
 
     def __init__(
@@ -82,21 +93,21 @@ class Features:
         self.counts: Counter[str] = Counter()
         self.reason = "nothing is frozen" if not self._depth else "the cache is off"
         self._training: dict[int, PrefixMode] = {}
-        self._reading: dict[int, PrefixMode] = {}
+        self._evaluation: dict[int, PrefixMode] = {}
         if self._cache is not None and sharing is not None:
-            self._judge(self._cache, sharing, epochs)
+            self._choose_modes(self._cache, sharing, epochs)
 
     @property
     def trouble(self) -> str | None:
-        """Why the cache is not used although it was to be."""
+        """Why the cache is not used although it is on."""
         return None if self._cache is None else self._cache.trouble
 
     def summary(self) -> dict[str, object]:
-        """JSON-able: what was decided and why, rows computed and read, and trouble with the cache if there was."""
+        """Return modes, reason, numbers of rows computed and read, and trouble with the cache, as plain values."""
         return {
             "boundary": self._depth,
             "training": self._training.get(self._depth, "computed"),
-            "evaluation": self._reading.get(self._depth, "computed"),
+            "evaluation": self._evaluation.get(self._depth, "computed"),
             "reason": self.reason,
             "computed": self.counts["computed"],
             "read": self.counts["read"],
@@ -105,11 +116,11 @@ class Features:
 
     @property
     def row_bytes(self) -> int:
-        """Of one image's activations; its pixels where nothing is frozen."""
+        """Bytes of one image's activations, or of its pixels if nothing is frozen."""
         return self._data.images[0].nbytes if self._prefix is None else self._prefix.row_bytes(self._depth)
 
-    def view(self, epoch: int) -> int:
-        """The number of the view that an epoch (from 0) trains on."""
+    def view_number(self, epoch: int) -> int:
+        """Return the number of the view that an epoch (from 0) trains on."""
         views = self._recipe.augment.views
         return epoch % views if views else epoch
 
@@ -120,19 +131,24 @@ class Features:
         blends: Sequence[Blend | None] = (),
         beat: Callable[[], None] = lambda: None,
     ) -> Iterator[Tensor]:
-        """For each of `batches`, images (B,), the activations (B, ...) of their views of the epoch, on the device.
+        """Iterate over the activations (B, ...) of the epoch's views, on the device, one batch after another.
 
-        What the cache has is read for many batches at once, in portions of a few megabytes. Where it lacks any, all
-        that it lacks is computed first, in turns with whoever needs them too. blends: how each batch is mixed, if it
-        is; nothing of such views is kept. beat: see Trainer.
+        Rows in the cache are read for many batches at once, in portions of a few megabytes. If rows are missing, all
+        missing rows are computed first; processes that need the same rows divide them among themselves.
+
+        Args:
+            batches: positions (B,) of each batch's images.
+            epoch: number from 0.
+            blends: how each batch is mixed; views of mixed batches are not cached.
+            beat: called at every batch.
         """
-        policy, view = self._recipe.augment.drawing, self.view(epoch)
-        over = _Pass(policy=policy, view=view, verdicts=self._training, beat=beat)
-        return self._blended(batches, blends, over) if any(blends) else self._batches(batches, over)
+        policy, view = self._recipe.augment.drawing, self.view_number(epoch)
+        image_pass = _Pass(policy=policy, view=view, modes=self._training, beat=beat)
+        return self._blended(batches, blends, image_pass) if any(blends) else self._batches(batches, image_pass)
 
     def iterate_images(self, batches: Sequence[Indices], beat: Callable[[], None] = lambda: None) -> Iterator[Tensor]:
-        """As `iterate_views`, of the images as they are."""
-        return self._batches(batches, _Pass(policy="none", view=0, verdicts=self._reading, beat=beat))
+        """Iterate over the activations of plain images; see `iterate_views`."""
+        return self._batches(batches, _Pass(policy="none", view=0, modes=self._evaluation, beat=beat))
 
     def _frozen(self) -> FrozenPrefix:
         recipe = self._recipe
@@ -146,7 +162,7 @@ class Features:
             pooled=recipe.head.pool == "backbone",
         )
 
-    def _judge(self, cache: ActivationCache, sharing: SharingSettings, epochs: int) -> None:
+    def _choose_modes(self, cache: ActivationCache, sharing: SharingSettings, epochs: int) -> None:
         assert self._prefix is not None
         try:
             speed = measure_disk_speed(cache.root)
@@ -156,15 +172,15 @@ class Features:
         views = count_distinct_views(self._recipe.augment.drawing, self._recipe.augment.views or epochs)
         mixed = self._recipe.mix.per_batch
         self.reason = "images are mixed before the frozen stages" if mixed else self.reason
-        for verdicts, expected, different in (
+        for modes, expected, different in (
             *(() if mixed else ((self._training, sharing.trials, views),)),
-            (self._reading, sharing.readers, 1),
+            (self._evaluation, sharing.readers, 1),
         ):
             uses = count_expected_uses(expected, self._depth, epochs=epochs, views=different)
-            judged = choose_prefix_modes({depth: self._costs(depth, speed) for depth in uses}, uses)
-            verdicts.update({depth: verdict for depth, (verdict, _) in judged.items()})
-            if verdicts is self._training:
-                self.reason = judged[self._depth][1]
+            chosen = choose_prefix_modes({depth: self._costs(depth, speed) for depth in uses}, uses)
+            modes.update({depth: mode for depth, (mode, _) in chosen.items()})
+            if modes is self._training:
+                self.reason = chosen[self._depth][1]
 
     def _costs(self, depth: int, speed: DiskSpeed) -> Costs:
         assert self._prefix is not None
@@ -181,39 +197,45 @@ class Features:
             seconds=self._prefix.seconds[depth],
         )
 
-    def _pixels(self, rows: Indices, over: _Pass) -> Tensor:
-        """uint8 (B, 3, H, W), in the layout of the array that they come from."""
+    def _pixels(self, rows: Indices, image_pass: _Pass) -> Tensor:
+        """Draw views, uint8 (B, 3, H, W), in the layout of the array of images."""
         images = torch.from_numpy(self._data.images[rows]).permute(0, 3, 1, 2)
-        return draw_views(images, self._data.digests[rows], seed=self._seed, policy=over.policy, view=over.view)
+        return draw_views(
+            images, self._data.digests[rows], seed=self._seed, policy=image_pass.policy, view=image_pass.view
+        )
 
-    def _kinds(self, rows: Indices, over: _Pass) -> list[tuple[str, Indices]]:
+    def _kinds(self, rows: Indices, image_pass: _Pass) -> list[tuple[str, Indices]]:
         digests = self._data.digests[rows]
-        return group_by_view_kind(digests, seed=self._seed, policy=over.policy, view=over.view, scope=self._scope)
+        return group_by_view_kind(
+            digests, seed=self._seed, policy=image_pass.policy, view=image_pass.view, scope=self._scope
+        )
 
-    def _batches(self, batches: Sequence[Indices], over: _Pass) -> Iterator[Tensor]:
+    def _batches(self, batches: Sequence[Indices], image_pass: _Pass) -> Iterator[Tensor]:
         if self._prefix is None:
             for rows in batches:
-                pixels = self._pixels(rows, over).to(self._device)
+                pixels = self._pixels(rows, image_pass).to(self._device)
                 yield pixels.contiguous(memory_format=torch.channels_last)
-        elif over.verdicts.get(self._depth, "computed") == "computed":
+        elif image_pass.modes.get(self._depth, "computed") == "computed":
             for rows in batches:
                 self.counts["computed"] += len(rows)
-                parts = self._at_once(rows, over.beat)
-                computed = [self._prefix.compute(self._pixels(part, over), self._depth) for part in parts]
+                parts = self._chunks(rows, image_pass.beat)
+                computed = [self._prefix.compute(self._pixels(part, image_pass), self._depth) for part in parts]
                 yield computed[0] if len(computed) == 1 else torch.cat(computed)
         else:
-            yield from self._kept(batches, over)
+            yield from self._cached(batches, image_pass)
 
-    def _at_once(self, rows: Indices, beat: Callable[[], None]) -> Iterator[Indices]:
-        """As many as are computed together; a beat before each, since they may take minutes."""
+    def _chunks(self, rows: Indices, beat: Callable[[], None]) -> Iterator[Indices]:
+        """Cut `rows` into the numbers computed together; call `beat` before each, since it may take minutes."""
         assert self._prefix is not None
         for start in range(0, len(rows), self._prefix.images_at_once):
             beat()
             yield rows[start : start + self._prefix.images_at_once]
 
-    def _blended(self, batches: Sequence[Indices], blends: Sequence[Blend | None], over: _Pass) -> Iterator[Tensor]:
+    def _blended(
+        self, batches: Sequence[Indices], blends: Sequence[Blend | None], image_pass: _Pass
+    ) -> Iterator[Tensor]:
         for rows, blend in zip(batches, blends, strict=True):
-            pixels = self._pixels(rows, over).to(self._device)
+            pixels = self._pixels(rows, image_pass).to(self._device)
             mixed = pixels if blend is None else blend.mix_images(pixels)
             if self._prefix is None:
                 yield mixed.contiguous(memory_format=torch.channels_last)
@@ -221,96 +243,96 @@ class Features:
                 self.counts["computed"] += len(rows)
                 yield self._prefix.compute(mixed, self._depth)
 
-    def _kept(self, batches: Sequence[Indices], over: _Pass) -> Iterator[Tensor]:
-        """Each batch from the cache, or computed where that has no room for it."""
+    def _cached(self, batches: Sequence[Indices], image_pass: _Pass) -> Iterator[Tensor]:
+        """Read each batch from the cache; compute what the cache has no room for."""
         assert self._cache is not None
         assert self._prefix is not None
-        filled = over.verdicts[self._depth] != "kept"
+        filled = image_pass.modes[self._depth] != "kept"
         used: set[str] = set()
         for portion in _portions(batches, most=_READ_AT_ONCE // self._prefix.row_bytes(self._depth)):
             rows = np.concatenate(portion)
-            kinds = self._kinds(rows, over)
-            found = self._read(rows, kinds)
-            if found is None and not filled:
+            kinds = self._kinds(rows, image_pass)
+            content = self._read(rows, kinds)
+            if content is None and not filled:
                 filled = True
-                self._fill(np.concatenate(batches), over)
-                found = self._read(rows, kinds)
+                self._fill(np.concatenate(batches), image_pass)
+                content = self._read(rows, kinds)
             for kind in {kind for kind, _ in kinds} - used:
-                self._cache.used(self._key(kind, self._depth))
+                self._cache.count_use(self._key(kind, self._depth))
                 used.add(kind)
-            if found is None:
-                yield from self._lacking(portion, over)
+            if content is None:
+                yield from self._completed(portion, image_pass)
             else:
-                yield from self._unpacked(found, portion)
+                yield from self._unpacked(content, portion)
 
-    def _lacking(self, batches: Sequence[Indices], over: _Pass) -> Iterator[Tensor]:
-        """Each batch of which the cache lacks a row of any, a few batches at a time."""
+    def _completed(self, batches: Sequence[Indices], image_pass: _Pass) -> Iterator[Tensor]:
+        """Read what the cache has of these batches and compute the rest, a few batches at a time."""
         assert self._prefix is not None
         for few in _portions(batches, most=int(_COMPUTED_AT_ONCE_SECONDS / self._prefix.seconds[self._depth])):
             rows = np.concatenate(few)
-            found = self._blank(rows)
-            for kind, positions in self._kinds(rows, over):
-                found[positions] = self._read_or_compute(rows[positions], kind, over)
-            yield from self._unpacked(found, few)
+            content = self._blank(rows)
+            for kind, positions in self._kinds(rows, image_pass):
+                content[positions] = self._read_or_compute(rows[positions], kind, image_pass)
+            yield from self._unpacked(content, few)
 
-    def _unpacked(self, found: Rows, batches: Sequence[Indices]) -> Iterator[Tensor]:
+    def _unpacked(self, content: Rows, batches: Sequence[Indices]) -> Iterator[Tensor]:
         assert self._prefix is not None
-        yield from torch.split(self._prefix.unpack(found, self._depth), [len(rows) for rows in batches])
+        yield from torch.split(self._prefix.unpack(content, self._depth), [len(rows) for rows in batches])
 
     def _read(self, rows: Indices, kinds: Sequence[tuple[str, Indices]]) -> Rows | None:
-        """What the cache has of these images' views; None where it lacks any."""
+        """Read the rows of these images' views; None if the cache lacks any."""
         assert self._cache is not None
-        found = self._blank(rows)
+        content = self._blank(rows)
         for kind, positions in kinds:
-            kept = self._cache.read(self._key(kind, self._depth), self._data.digests[rows[positions]])
-            if kept is None:
+            part = self._cache.read(self._key(kind, self._depth), self._data.digests[rows[positions]])
+            if part is None:
                 return None
             if len(positions) == len(rows):
-                found = kept
+                content = part
             else:
-                found[positions] = kept
+                content[positions] = part
         self.counts["read"] += len(rows)
-        return found
+        return content
 
     def _blank(self, rows: Indices) -> Rows:
         assert self._prefix is not None
         return np.empty((len(rows), self._prefix.row_bytes(self._depth)), dtype=np.uint8)
 
-    def _read_or_compute(self, rows: Indices, kind: str, over: _Pass) -> Rows:
-        """Of one kind: read what the cache has, compute the rest; all of it where a row proves damaged."""
+    def _read_or_compute(self, rows: Indices, kind: str, image_pass: _Pass) -> Rows:
+        """Read the rows of one kind of view, and compute the missing ones; compute all if a row is damaged."""
         assert self._cache is not None
         assert self._prefix is not None
         key, digests = self._key(kind, self._depth), self._data.digests[rows]
-        found, every = self._blank(rows), np.arange(len(rows))
-        lacking = self._cache.missing(key, digests)
-        there = np.delete(every, lacking)
-        kept = self._cache.read(key, digests[there])
-        if kept is None:
-            lacking = every
+        content, every = self._blank(rows), np.arange(len(rows))
+        missing = self._cache.find_missing(key, digests)
+        present = np.delete(every, missing)
+        part = self._cache.read(key, digests[present])
+        if part is None:
+            missing = every
         else:
-            found[there] = kept
-        for few in self._at_once(lacking, over.beat):
-            found[few] = self._prefix.rows(self._pixels(rows[few], over), [self._depth])[self._depth]
-        self.counts["read"] += len(rows) - len(lacking)
-        self.counts["computed"] += len(lacking)
-        return found
+            content[present] = part
+        for few in self._chunks(missing, image_pass.beat):
+            content[few] = self._prefix.rows(self._pixels(rows[few], image_pass), [self._depth])[self._depth]
+        self.counts["read"] += len(rows) - len(missing)
+        self.counts["computed"] += len(missing)
+        return content
 
-    def _fill(self, rows: Indices, over: _Pass) -> None:
-        """Have the cache hold these images' views, at every boundary at which they are worth it."""
-        depths = [depth for depth, verdict in over.verdicts.items() if verdict == "kept"]
+    def _fill(self, rows: Indices, image_pass: _Pass) -> None:
+        """Put these images' views into the cache, at every boundary whose mode is `kept`."""
+        depths = [depth for depth, mode in image_pass.modes.items() if mode == "kept"]
         unique = rows[np.unique(self._data.digests[rows], return_index=True)[1]]
-        for kind, positions in self._kinds(unique, over):
-            self._fill_kind(unique[positions], kind, depths, over)
+        for kind, positions in self._kinds(unique, image_pass):
+            self._fill_kind(unique[positions], kind, depths, image_pass)
 
-    def _fill_kind(self, rows: Indices, kind: str, depths: list[int], over: _Pass) -> None:
-        """Compute what nobody has, in turns with whoever else does, at all boundaries that others will ask for."""
+    def _fill_kind(self, rows: Indices, kind: str, depths: list[int], image_pass: _Pass) -> None:
+        """Compute the missing rows of one kind of view at all `depths`, divided among the processes that need them."""
         assert self._cache is not None
         assert self._prefix is not None
         key = self._key(kind, self._depth)
-        for claimed in self._claimed(rows, kind, over.beat):
-            if not self._cache.likely_keeps(key, len(claimed)):
+        for claimed in self._claimed(rows, kind, image_pass.beat):
+            if not self._cache.would_keep(key, len(claimed)):
                 return
-            computed = self._prefix.rows(self._pixels(claimed, over), depths)
+            computed = self._prefix.rows(self._pixels(claimed, image_pass), depths)
             self.counts["computed"] += len(claimed)
             digests = self._data.digests[claimed]
             if not self._cache.append(key, digests, computed[self._depth]):
@@ -320,18 +342,18 @@ class Features:
                     self._cache.append(self._key(kind, depth), digests, computed[depth])
 
     def _claimed(self, rows: Indices, kind: str, beat: Callable[[], None]) -> Iterator[Indices]:
-        """Images that are missing and that nobody else computes, a few at a time, until none is missing."""
+        """Claim missing images that no other process computes, a few at a time, until none is missing."""
         assert self._cache is not None
         key = self._key(kind, self._depth)
         while True:
             beat()
-            missing = self._cache.missing(key, self._data.digests[rows])
-            claims = self._cache.claims(key)
+            missing = self._cache.find_missing(key, self._data.digests[rows])
+            claims = self._cache.open_claims(key)
             if claims is None or not len(missing):
                 return
             rows = rows[missing]
-            with claims.taking(self._data.digests[rows], most=_FILLED_AT_ONCE) as taken:
-                still = self._cache.missing(key, self._data.digests[rows[taken]])
+            with claims.taking(self._data.digests[rows], most=_CLAIMED_AT_ONCE) as taken:
+                still = self._cache.find_missing(key, self._data.digests[rows[taken]])
                 if len(still):
                     yield rows[taken[still]]
             if not len(taken):
@@ -339,7 +361,7 @@ class Features:
 
 
 def _portions(batches: Sequence[Indices], *, most: int) -> Iterator[list[Indices]]:
-    """Consecutive batches of at most `most` images together, or a single larger one."""
+    """Group consecutive batches into portions of at most `most` images, or of a single larger batch."""
     portion: list[Indices] = []
     images = 0
     for rows in batches:
@@ -358,5 +380,5 @@ def _open_cache(folder: str, limit: int, memory: int) -> ActivationCache:
 
 
 def _cache(sharing: SharingSettings) -> ActivationCache:
-    """This process's handle on the node's cache, kept for the trials to come."""
+    """Open the node's cache, once for all trials of this process."""
     return _open_cache(sharing.folder, sharing.limit, sharing.memory)

@@ -1,4 +1,4 @@
-"""The frozen part of a backbone as a function of pixels, built once a process and the same in every trial."""
+"""The frozen part of a backbone as a function of pixels: built once per process, and the same in every trial."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from trainables.errors import DeviceMemoryError
 __all__ = ["FrozenPrefix", "load_frozen_prefix"]
 
 IMAGES_AT_ONCE = {"cpu": 16, "cuda": 128}
-"""Fixed for each kind of device: kernels round differently for other numbers of images. On a CPU, few images stay
-within the cache of a core."""
+"""Images computed together, fixed for each kind of device: kernels round differently for other numbers of images.
+
+On a CPU, few images stay within the cache of a core."""
 
 _KEPT_IN_MEMORY = 2
 
@@ -42,11 +43,20 @@ class _Layout:
 
 
 class FrozenPrefix:
-    """Stages with their pretrained weights, BatchNorm folded in, from uint8 pixels to the activations of any boundary.
+    """Stages with their starting weights, BatchNorm folded in: from uint8 pixels to the activations of any boundary.
 
     An image's activations depend on its pixels alone, not on the images computed with it. They are kept as rows of
-    bytes, in the layout in which they are computed. seconds[d]: measured time of one image up to boundary d. pooled:
-    behind all stages comes the backbone's own pool.
+    bytes, in the layout in which they are computed.
+
+    Args:
+        body: stages and input scaling; copied.
+        image_size: width and height in pixels.
+        precision: see `trainables.devices.precision`.
+        device: device to compute on.
+        pooled: apply the backbone's own pool after all stages.
+
+    Attributes:
+        seconds: boundary -> measured seconds of one image up to that boundary.
     """
 
     def __init__(
@@ -67,42 +77,45 @@ class FrozenPrefix:
 
     @property
     def depth(self) -> int:
-        """The deepest boundary: all stages."""
+        """The deepest boundary: the number of stages."""
         return len(self._stages)
 
     @property
     def images_at_once(self) -> int:
-        """How many are computed together, however a caller cuts them."""
+        """Number of images computed together, whatever number a caller passes."""
         return self._images
 
     def digest(self, depth: int) -> str:
-        """Of all that decides the activations at a boundary: weights and layers, image size, precision, the kind of
-        device and the version of torch; behind all stages also whether they are pooled.
+        """Return a digest of everything that decides the activations at a boundary.
+
+        It covers weights and layers, image size, precision, the kind of device and the version of torch; at the deepest
+        boundary also whether the activations are pooled.
         """
         return self._digest if self._pooled or depth < self.depth else f"{self._digest}-maps"
 
     def row_bytes(self, depth: int) -> int:
-        """Bytes of one image's activations at boundary `depth`, 1 to all stages."""
+        """Return the bytes of one image's activations at boundary `depth`, 1 to all stages."""
         return self._layouts[depth].row_bytes
 
     def rows(self, images: Tensor, depths: Sequence[int]) -> dict[int, Rows]:
-        """Activations of uint8 images (B, 3, H, W) at each of `depths`, as rows (B, row_bytes).
+        """Compute activations of uint8 images (B, 3, H, W) at each of `depths`, as rows (B, row_bytes).
 
-        Raises DeviceMemoryError where the device's memory does not hold it.
+        Raises:
+            DeviceMemoryError: the device has too little memory for one image.
         """
-        found: dict[int, list[Rows]] = {depth: [] for depth in depths}
+        rows: dict[int, list[Rows]] = {depth: [] for depth in depths}
         for count, computed in self._chunks(images, max(depths)):
             for depth in depths:
-                found[depth].append(self._packed(computed[depth][:count], depth))
-        return {depth: np.concatenate(parts) for depth, parts in found.items()}
+                rows[depth].append(self._pack(computed[depth][:count], depth))
+        return {depth: np.concatenate(parts) for depth, parts in rows.items()}
 
     def compute(self, images: Tensor, depth: int) -> Tensor:
-        """Activations of images (B, 3, H, W) in 0..255 as the tensor (B, ...) of boundary `depth`, on the device."""
+        """Compute activations (B, ...) at boundary `depth`, on the device, of images (B, 3, H, W) in 0..255."""
         parts = [computed[depth][:count] for count, computed in self._chunks(images, depth)]
-        return self._laid_out(torch.cat(parts), depth)
+        return self._in_layout(torch.cat(parts), depth)
 
     def unpack(self, rows: Rows, depth: int) -> Tensor:
-        """Rows (B, row_bytes) as `compute` would give them: the same bits in the same layout."""
+        """Return rows (B, row_bytes) as the tensor that `compute` returns: the same bits in the same layout."""
         layout = self._layouts[depth]
         flat = torch.from_numpy(rows).view(layout.dtype)
         if not layout.channels_last:
@@ -111,7 +124,7 @@ class FrozenPrefix:
         return flat.view(len(rows), height, width, channels).permute(0, 3, 1, 2).to(self._device)
 
     def _chunks(self, images: Tensor, deepest: int) -> Iterator[tuple[int, dict[int, Tensor]]]:
-        """The fixed number of images at a time: how many, and what each boundary gives for them."""
+        """Compute the fixed number of images at a time; yield the number of images and each boundary's activations."""
         start = 0
         while start < len(images):
             chunk = images[start : start + self._images]
@@ -123,31 +136,31 @@ class FrozenPrefix:
             yield len(chunk), computed
             start += len(chunk)
 
-    def _laid_out(self, features: Tensor, depth: int) -> Tensor:
+    def _in_layout(self, features: Tensor, depth: int) -> Tensor:
         last = self._layouts[depth].channels_last
         return features.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
     def _chunk(self, images: Tensor, deepest: int) -> dict[int, Tensor]:
-        """Every boundary's activations of up to so many images; blank ones fill them up to the fixed number."""
+        """Compute every boundary's activations. Blank images fill the chunk up to the fixed number."""
         padded = images.new_zeros(self._images, *images.shape[1:]).to(memory_format=torch.channels_last)
         padded[: len(images)] = images
-        found: dict[int, Tensor] = {}
+        activations: dict[int, Tensor] = {}
         with torch.no_grad(), autocast(self._precision, self._device):
             features = self._body.normalize(padded.to(self._device))
             for number, stage in enumerate(islice(self._stages, deepest), start=1):
                 features = stage(features)
-                found[number] = features
+                activations[number] = features
             if deepest == self.depth and self._pooled:
-                found[deepest] = self._body.pool(features)
-        return found
+                activations[deepest] = self._body.pool(features)
+        return activations
 
-    def _packed(self, features: Tensor, depth: int) -> Rows:
-        held = features.permute(0, 2, 3, 1) if self._layouts[depth].channels_last else features
-        rows: Rows = held.contiguous().cpu().view(len(features), -1).view(torch.uint8).numpy()
+    def _pack(self, features: Tensor, depth: int) -> Rows:
+        ordered = features.permute(0, 2, 3, 1) if self._layouts[depth].channels_last else features
+        rows: Rows = ordered.contiguous().cpu().view(len(features), -1).view(torch.uint8).numpy()
         return rows
 
     def _measure(self, image_size: int) -> None:
-        """Layouts and costs of every boundary, from one chunk of grey images."""
+        """Measure the layout and the time of every boundary with one chunk of grey images."""
         grey = torch.full((self._images, 3, image_size, image_size), 128, dtype=torch.uint8)
         with torch.no_grad(), autocast(self._precision, self._device):
             features = self._body.normalize(grey.to(memory_format=torch.channels_last, device=self._device))
@@ -180,7 +193,10 @@ def _layout(features: Tensor) -> _Layout:
 def load_frozen_prefix(
     backbone: str, weights: str, *, image_size: int, precision: str, device: torch.device, seed: int, pooled: bool
 ) -> FrozenPrefix:
-    """The prefix of these starting weights, kept for the trials to come. `seed` only counts for random weights."""
+    """Build the prefix with these starting weights, or return the one that an earlier trial built.
+
+    seed: seed of random weights; pretrained weights do not depend on it.
+    """
     body = load_body(backbone, weights=weights, image_size=image_size, seed=seed)
     return FrozenPrefix(body, image_size=image_size, precision=precision, device=device, pooled=pooled)
 
@@ -188,8 +204,8 @@ def load_frozen_prefix(
 def _digest(body: Body, image_size: int, precision: str, device: torch.device) -> str:
     digest = hashlib.sha256()
     capability = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else torch.cuda.get_device_name(device)
-    about = [torch.__version__, capability, precision, str(image_size), str(IMAGES_AT_ONCE[device.type]), repr(body)]
-    digest.update("\n".join(about).encode())
+    facts = [torch.__version__, capability, precision, str(image_size), str(IMAGES_AT_ONCE[device.type]), repr(body)]
+    digest.update("\n".join(facts).encode())
     for name, tensor in [*body.stages.state_dict().items(), ("mean", body.mean), ("std", body.std)]:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())

@@ -1,4 +1,4 @@
-"""Whether activations are worth keeping: what computing, writing and reading them costs on this machine."""
+"""The choice of which activations are cached, from what computing, writing and reading them costs here."""
 
 from __future__ import annotations
 
@@ -23,23 +23,28 @@ __all__ = [
 ]
 
 PrefixMode = Literal["kept", "read", "computed"]
+"""The use of the cache at one boundary.
+
+`kept`: activations are computed once, written, then read. `read`: activations that others wrote are read, none are
+written. `computed`: activations are computed each time, since reading them would take longer.
+"""
 
 _PROBE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharingSettings:
-    """What a trial is told of the trials around it, as plain values that travel.
+    """The cache of a node, and how much other trials will use it. Plain values that can be sent to a worker.
 
     Args:
-        folder: the cache of this node.
-        limit: most bytes that it may take on disk; 0 keeps nothing.
-        memory: most bytes of it that one worker holds in memory.
-        trials: freeze depth -> how many trials of the sweep are expected with this one's backbone, weights,
+        folder: the node's cache.
+        limit: bytes that the cache may take on disk; 0 turns it off.
+        memory: bytes of the cache that one worker may keep in memory.
+        trials: freeze depth -> expected number of the sweep's trials with the trial's own backbone, weights,
             precision and augmentation.
-        readers: freeze depth -> how many with this one's backbone, weights and precision; they see the same
-            validation images.
-        scope: tells what own code drew in this sweep from what it draws in others.
+        readers: freeze depth -> expected number with the trial's own backbone, weights and precision. These trials
+            see the same validation images.
+        scope: name of the sweep. It keeps views drawn by own code apart from those of other sweeps.
     """
 
     folder: str
@@ -52,7 +57,7 @@ class SharingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DiskSpeed:
-    """Seconds a byte, checksums included: written and read back, as far as the system's own cache lets one see."""
+    """Seconds per byte of writing and of reading, checksums included. The system's own page cache may hide the disk."""
 
     write: float
     read: float
@@ -60,7 +65,7 @@ class DiskSpeed:
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Seconds that one image's activations take: computed, kept (written), read."""
+    """Seconds that one image's activations take to compute, to keep (write) and to read."""
 
     compute: float
     keep: float
@@ -68,20 +73,22 @@ class Costs:
 
 
 def choose_prefix_modes(costs: Mapping[int, Costs], uses: Mapping[int, float]) -> dict[int, tuple[PrefixMode, str]]:
-    """What is done with the activations at each boundary (freeze depth), expected to be used so often, and why.
+    """Choose the mode of each boundary, with the reason.
 
-    One pass through the frozen stages gives the activations at every boundary on its way, so that a boundary used once
-    is worth keeping beside others: what is kept is what saves most together, less one pass to the deepest of it.
+    One pass through the frozen stages gives the activations at every boundary on its way. A boundary that is used once
+    may therefore be worth keeping together with others. The kept boundaries are those that together save most time,
+    less one pass to the deepest of them.
 
-    `kept`: computed once, then read; `read`: used where they lie there already, but not written; `computed`: reading
-    would take longer than computing them.
+    Args:
+        costs: freeze depth -> costs of one image at that boundary.
+        uses: freeze depth -> expected number of uses of one image's activations.
     """
     kept = _worth_keeping({depth: cost for depth, cost in costs.items() if cost.read < cost.compute}, uses)
-    return {depth: _verdict(depth, costs[depth], uses, kept) for depth in costs}
+    return {depth: _mode(depth, costs[depth], uses, kept) for depth in costs}
 
 
 def _worth_keeping(costs: Mapping[int, Costs], uses: Mapping[int, float]) -> set[int]:
-    """Starting from all boundaries, leaves out what costs more than it saves, the worst first."""
+    """Start from all boundaries, and leave out those that cost more than they save, the worst first."""
 
     def saved(depths: Iterable[int]) -> float:
         chosen = [(costs[depth], uses[depth]) for depth in depths]
@@ -97,7 +104,7 @@ def _worth_keeping(costs: Mapping[int, Costs], uses: Mapping[int, float]) -> set
     return kept if saved(kept) > 0 else set()
 
 
-def _verdict(depth: int, cost: Costs, uses: Mapping[int, float], kept: Set[int]) -> tuple[PrefixMode, str]:
+def _mode(depth: int, cost: Costs, uses: Mapping[int, float], kept: Set[int]) -> tuple[PrefixMode, str]:
     figures = (
         f"{cost.compute * 1e3:.2f} ms to compute, {cost.keep * 1e3:.2f} ms to keep, {cost.read * 1e3:.2f} ms to read"
     )
@@ -109,9 +116,13 @@ def _verdict(depth: int, cost: Costs, uses: Mapping[int, float], kept: Set[int])
 
 
 def count_expected_uses(trials: Mapping[int, float], depth: int, *, epochs: int, views: int) -> dict[int, float]:
-    """How often each of an image's `views` different views is used, by boundary, over so many epochs.
+    """Return, for each boundary, how often each of an image's views is expected to be used.
 
-    trials: freeze depth -> how many are expected at that boundary; at `depth` there is at least one.
+    Args:
+        trials: freeze depth -> expected number of trials at that boundary; at `depth` at least 1 is counted.
+        depth: freeze depth of the trial that asks.
+        epochs: epochs that each trial trains.
+        views: different views of one image over all epochs.
     """
     counts = {**trials, depth: max(1.0, trials.get(depth, 0.0))}
     return {other: counts[other] * epochs / min(views, epochs) for other in sorted(counts)}
@@ -119,7 +130,7 @@ def count_expected_uses(trials: Mapping[int, float], depth: int, *, epochs: int,
 
 @cache
 def measure_disk_speed(folder: Path) -> DiskSpeed:
-    """Measured once a process with a few megabytes below `folder`. Raises OSError where that cannot be written."""
+    """Measure with 4 MiB in `folder`, once per process. Raises OSError if the folder cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
     content = os.urandom(_PROBE_BYTES)
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:

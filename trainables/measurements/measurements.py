@@ -1,7 +1,7 @@
-"""What an image costs on this machine, by a short measurement: decoding, a view, each stage, each training step.
+"""Costs of one image on this machine, by a short measurement: decoding, a view, each stage, each training step.
 
-The costs answer two questions: how long a sweep will take, and whether keeping what the frozen stages compute
-pays, since `prefix` is then spent once instead of in every epoch.
+The costs answer two questions: how long does a sweep take, and does it pay to keep the activations of the frozen
+stages, which then are computed once instead of in every epoch?
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Images = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class DataCosts:
-    """Seconds an image, on one thread: of decoding it, and of one view of it by augmentation policy."""
+    """Seconds per image, on one thread: of decoding, and of drawing one view by augmentation policy."""
 
     decode: float
     views: Mapping[str, float]
@@ -45,16 +45,25 @@ class DataCosts:
 
 @dataclass(frozen=True, kw_only=True)
 class StageCosts:
-    """What one image costs in each part of one backbone's training, in seconds of wall time and in bytes.
+    """Costs of one image in each part of one backbone's training, in seconds of wall time and in bytes.
 
-    threads: that torch computed with; batch: images at once while measuring.
-    entry: scaling pixels; forward: each stage in turn, without gradients; head: pool and classifier.
-    steps: freeze depth -> forward and backward behind it, given what the prefix computed; updates: freeze depth ->
-        seconds of the optimizer in each step, whatever the batch.
-    boundaries: bytes of what enters stage 0, 1, ..., and at the end the head, as it would have to be kept.
-    built, peaks: bytes by which memory grew when the model was built, and (freeze depth ->) at the height of a step;
-        states: freeze depth -> those of them that gradients and the optimizer take, whatever the batch.
-    build: seconds until a model is ready to train.
+    Attributes:
+        backbone: name of the backbone.
+        image_size: width and height in pixels.
+        precision: precision of the measurement.
+        device: `cpu` or `cuda`.
+        threads: threads of torch.
+        batch: images at once during the measurement.
+        entry: seconds of scaling the pixels.
+        forward: seconds of each stage in turn, without gradients.
+        head: seconds of pool and classifier.
+        steps: freeze depth -> seconds of forward and backward behind it, without the frozen stages.
+        updates: freeze depth -> seconds of the optimizer in each step, whatever the batch.
+        boundaries: bytes of the input of stage 0, 1, ..., and of the head.
+        built: bytes by which memory grew when the model was built.
+        peaks: freeze depth -> bytes by which memory grew at the highest point of a step.
+        states: freeze depth -> those of these bytes that gradients and optimizer take, whatever the batch.
+        build: seconds until a model is ready to train.
     """
 
     backbone: str
@@ -74,46 +83,52 @@ class StageCosts:
     states: Mapping[int, int]
     build: float
 
-    def prefix(self, depth: int) -> float:
-        """Seconds an image in the first `depth` stages: what a kept activation saves, each time it is read."""
+    def prefix_seconds(self, depth: int) -> float:
+        """Return the seconds per image of the first `depth` stages, which each read of a kept activation saves."""
         return self.entry + sum(self.forward[:depth])
 
-    def step(self, depth: int, batch_size: int) -> float:
-        """Seconds an image in a training step behind `depth` frozen stages, given what they computed."""
-        return self._between(self.steps, depth) + self._between(self.updates, depth) / batch_size
+    def step_seconds(self, depth: int, batch_size: int) -> float:
+        """Return the seconds per image of a training step behind `depth` frozen stages, without these stages."""
+        return self._interpolate(self.steps, depth) + self._interpolate(self.updates, depth) / batch_size
 
-    def training(self, depth: int, batch_size: int) -> float:
-        """Seconds an image in training, the frozen stages computed too."""
-        return self.prefix(depth) + self.step(depth, batch_size)
+    def training_seconds(self, depth: int, batch_size: int) -> float:
+        """Return the seconds per image of training, frozen stages included."""
+        return self.prefix_seconds(depth) + self.step_seconds(depth, batch_size)
 
-    def evaluation(self) -> float:
-        """Seconds an image from pixels to class probabilities."""
-        return self.prefix(len(self.forward)) + self.head
+    def evaluation_seconds(self) -> float:
+        """Return the seconds per image from pixels to class probabilities."""
+        return self.prefix_seconds(len(self.forward)) + self.head
 
-    def memory(self, depth: int, batch_size: int) -> int:
-        """Bytes that a trial's training holds at its highest, beside the process itself."""
-        fixed = self.built + self._between(self.states, depth)
-        growth = max(0.0, self._between(self.peaks, depth) - fixed)
+    def memory_bytes(self, depth: int, batch_size: int) -> int:
+        """Return the most bytes that a trial's training takes, beside the process itself."""
+        fixed = self.built + self._interpolate(self.states, depth)
+        growth = max(0.0, self._interpolate(self.peaks, depth) - fixed)
         return int(fixed + growth * max(1.0, batch_size / self.batch))
 
-    def _between(self, known: Mapping[int, float], depth: int) -> float:
-        """The value at `depth`, measured, or in between by how much of the forward pass lies behind it."""
-        if depth in known:
-            return known[depth]
-        below = max((one for one in known if one < depth), default=min(known))
-        above = min((one for one in known if one > depth), default=max(known))
-        reach = self.prefix(above) - self.prefix(below)
-        share = (self.prefix(depth) - self.prefix(below)) / reach if reach > 0 else 0.0
-        return known[below] + share * (known[above] - known[below])
+    def _interpolate(self, measured: Mapping[int, float], depth: int) -> float:
+        """Return the value at `depth`, interpolated by the seconds of the forward pass if it was not measured."""
+        if depth in measured:
+            return measured[depth]
+        below = max((other for other in measured if other < depth), default=min(measured))
+        above = min((other for other in measured if other > depth), default=max(measured))
+        reach = self.prefix_seconds(above) - self.prefix_seconds(below)
+        share = (self.prefix_seconds(depth) - self.prefix_seconds(below)) / reach if reach > 0 else 0.0
+        return measured[below] + share * (measured[above] - measured[below])
 
 
 def measure_data(
     sources: Sequence[ImageSource], size: int, policies: Iterable[str], *, seed: int = 0
 ) -> tuple[DataCosts, Images]:
-    """Decode these few images and draw a view of each for every policy; also returns them, uint8 (B, size, size, 3).
+    """Decode these few images and draw a view of each for every policy.
 
-    Images that cannot be read are left out, as `prepare_data` would. Raises DataError where none can, and OwnCodeError
-    where a policy is the user's own and fails.
+    Images that cannot be read are left out, as `prepare_data` leaves them out.
+
+    Returns:
+        The costs, and the images, uint8 (B, size, size, 3).
+
+    Raises:
+        DataError: no image can be read.
+        OwnCodeError: a policy is own code, and fails.
     """
     with one_thread(), quiet_decoding():
         images, seconds = _decoded(sources, size)
@@ -160,9 +175,12 @@ def measure_stages(
 ) -> StageCosts:
     """Build the backbone and time it on `images`, uint8 (B, H, W, 3), in about `seconds` after the first pass.
 
-    Fewer images are taken at once where so many would take longer than that. Of more than six depths the
-    deepest, the shallowest and some between are measured. Torch's global generator is left as it was.
-    Raises MeltpointError and WeightsError as build_classifier does.
+    Fewer images are used at once if all of them would take longer. At most 6 of `depths` are measured: the deepest, the
+    shallowest and some between. Torch's global generator is left as it was.
+
+    Raises:
+        MeltpointError: the backbone does not take images of this size.
+        WeightsError: the weights cannot be loaded.
     """
     place = device or CPU
     resident = measure_resident_bytes(place)
@@ -171,13 +189,13 @@ def measure_stages(
     probe = Probe(model=model.to(place).to(memory_format=torch.channels_last), device=place, precision=precision)
     build = time.perf_counter() - started
     built = max(0, measure_resident_bytes(place) - resident)
-    chosen = _few(depths)
+    chosen = _spread(depths)
     part = seconds / (1 + 3 * len(chosen))
     pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(place)
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
-        pixels = pixels[: probe.affordable(pixels, 3 * part)]
-        passes = probe.forward(pixels, part)
-        trained = {depth: probe.training(pixels, depth, 3 * part) for depth in reversed(chosen)}
+        pixels = pixels[: probe.count_affordable(pixels, 3 * part)]
+        passes = probe.time_forward(pixels, part)
+        trained = {depth: probe.time_training(pixels, depth, 3 * part) for depth in reversed(chosen)}
     return StageCosts(
         backbone=backbone,
         image_size=int(images.shape[1]),
@@ -198,8 +216,9 @@ def measure_stages(
     )
 
 
-def _few(depths: Iterable[int]) -> list[int]:
-    known = sorted(set(depths))
-    if len(known) <= _MOST_DEPTHS:
-        return known
-    return [known[round(place)] for place in np.linspace(0, len(known) - 1, _MOST_DEPTHS)]
+def _spread(depths: Iterable[int]) -> list[int]:
+    """Return at most `_MOST_DEPTHS` of the depths, evenly spread."""
+    unique = sorted(set(depths))
+    if len(unique) <= _MOST_DEPTHS:
+        return unique
+    return [unique[round(position)] for position in np.linspace(0, len(unique) - 1, _MOST_DEPTHS)]

@@ -1,4 +1,4 @@
-"""What one trial will need of a device's memory, from shapes alone: nothing is computed, no device is asked."""
+"""Estimates of a trial's memory on a device, from shapes alone: nothing is computed, and no device is needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainables.architectures import check_image_size, find_architecture
 __all__ = ["GPU_OVERHEAD", "estimate_step_bytes"]
 
 GPU_OVERHEAD = 1024**3
-"""Bytes set aside for one process's CUDA context and its libraries' workspaces: cautious, not measured."""
+"""Bytes reserved for one process's CUDA context and its libraries' workspaces: a cautious guess, not measured."""
 
 _STATES_A_WEIGHT = 2
 _ALIVE_AT_ONCE = 3
@@ -21,11 +21,14 @@ _EVALUATION_BATCH = 32
 
 
 def estimate_step_bytes(backbone: str, *, image_size: int, depth: int, batch_size: int) -> int:
-    """Bytes that training behind `depth` frozen stages holds at its highest, in fp32, without `GPU_OVERHEAD`.
+    """Estimate the most bytes that training behind `depth` frozen stages takes, in fp32, without `GPU_OVERHEAD`.
 
-    Weights; for the thawed ones a gradient and the two averages of Adam; everything that autograd keeps for the
-    backward pass; and three of the largest activations, for what is alive in between. Other optimizers and mixed
-    precision need less. Raises MeltpointError for a backbone that does not take images of `image_size` px.
+    The sum of: all weights; a gradient and Adam's two averages for each thawed weight; everything that autograd keeps
+    for the backward pass; and three of the largest activations, for tensors that live in between. Other optimizers and
+    mixed precision need less.
+
+    Raises:
+        MeltpointError: the backbone does not take images of `image_size` pixels.
     """
     check_image_size(backbone, image_size)
     arch = find_architecture(backbone)
@@ -42,7 +45,7 @@ def estimate_step_bytes(backbone: str, *, image_size: int, depth: int, batch_siz
 
 
 def _activations(frozen: nn.Module, thawed: nn.Module, images: Tensor) -> tuple[int, int]:
-    """Bytes of the tensors that autograd saves, each storage once and weights apart; and of the largest output."""
+    """Return the bytes of the tensors that autograd saves, without weights, and those of the largest output."""
     own = {_storage(tensor) for layers in (frozen, thawed) for tensor in (*layers.parameters(), *layers.buffers())}
     kept: dict[int, Tensor] = {}
     largest = _size(images)
@@ -54,7 +57,7 @@ def _activations(frozen: nn.Module, thawed: nn.Module, images: Tensor) -> tuple[
 
     def note(_: nn.Module, __: object, output: object) -> None:
         nonlocal largest
-        largest = max(largest, *(_size(one) for one in _tensors(output)), 0)
+        largest = max(largest, *(_size(tensor) for tensor in _tensors(output)), 0)
 
     hooks = [module.register_forward_hook(note) for layers in (frozen, thawed) for module in layers.modules()]
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
@@ -70,7 +73,7 @@ def _activations(frozen: nn.Module, thawed: nn.Module, images: Tensor) -> tuple[
 def _tensors(output: object) -> Iterable[Tensor]:
     if isinstance(output, Tensor):
         return [output]
-    return [one for one in output if isinstance(one, Tensor)] if isinstance(output, list | tuple) else []
+    return [member for member in output if isinstance(member, Tensor)] if isinstance(output, list | tuple) else []
 
 
 def _storage(tensor: Tensor) -> int:

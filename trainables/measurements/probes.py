@@ -1,4 +1,4 @@
-"""One model on one device, timed part by part."""
+"""Timing of one model on one device, part by part."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class ForwardTimes:
-    """Seconds an image of scaling pixels, of each stage, and of the head; bytes an image of what enters each."""
+    """Seconds per image of scaling the pixels, of each stage and of the head; bytes per image of each part's input."""
 
     entry: float
     stages: tuple[float, ...]
@@ -44,8 +44,11 @@ class ForwardTimes:
 class StepTimes:
     """A training step behind one freeze depth.
 
-    image: seconds an image, forward and backward; update: seconds a step, of the optimizer; peak: bytes held at the
-    highest; states: those of them that gradients and the optimizer's averages take, whatever the batch.
+    Attributes:
+        image: seconds per image, forward and backward.
+        update: seconds of the optimizer per step.
+        peak: most bytes of memory.
+        states: those of these bytes that gradients and the optimizer's averages take, whatever the batch.
     """
 
     image: float
@@ -56,29 +59,29 @@ class StepTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """Medians of repeated passes; the device is waited for before each reading of the clock."""
+    """Measures medians of repeated passes. It waits for the device before it reads the clock."""
 
     model: Classifier
     device: torch.device
     precision: str
 
-    def affordable(self, pixels: Tensor, seconds: float) -> int:
-        """How many of `pixels`, uint8 (B, 3, H, W), to take at once for a training step to fit `seconds`.
+    def count_affordable(self, pixels: Tensor, seconds: float) -> int:
+        """Return how many of `pixels`, uint8 (B, 3, H, W), a training step can process within `seconds`.
 
-        As many as may be: what a pass costs whatever its size, such as laying out weights, weighs less then.
+        Large batches measure better: fixed costs of a pass, such as laying out weights, weigh less.
         """
         self.model.eval()
         images = _FEWEST_IMAGES
         with torch.no_grad(), self._autocast():
             self.model(pixels[:images])
             while images < len(pixels):
-                taken, _ = self._timed(_call(self.model, pixels[:images]))
-                if 2 * taken * _STEP_IN_PASSES > seconds:
+                duration, _ = self._timed(_call(self.model, pixels[:images]))
+                if 2 * duration * _STEP_IN_PASSES > seconds:
                     break
                 images *= 2
         return min(images, len(pixels))
 
-    def forward(self, pixels: Tensor, seconds: float) -> ForwardTimes:
+    def time_forward(self, pixels: Tensor, seconds: float) -> ForwardTimes:
         """Time every part of an evaluation, for about `seconds`."""
         self.model.freeze(0)
         self.model.eval()
@@ -91,18 +94,18 @@ class Probe:
             while not rounds or (time.perf_counter() < deadline and len(rounds) < _MOST_REPEATS):
                 features, times, boundaries = pixels, [], []
                 for part in parts:
-                    taken, features = self._timed(_call(part, features))
-                    times.append(taken / len(pixels))
+                    duration, features = self._timed(_call(part, features))
+                    times.append(duration / len(pixels))
                     boundaries.append(features.numel() * features.element_size() // len(pixels))
                 rounds.append(times)
         entry, *stages, head = (statistics.median(times) for times in zip(*rounds, strict=True))
         return ForwardTimes(entry=entry, stages=tuple(stages), head=head, boundaries=tuple(boundaries[:-1]))
 
-    def training(self, pixels: Tensor, depth: int, seconds: float) -> StepTimes:
-        """Time AdamW's steps behind `depth` frozen stages, for about `seconds`, given what the prefix computed."""
+    def time_training(self, pixels: Tensor, depth: int, seconds: float) -> StepTimes:
+        """Time AdamW's steps behind `depth` frozen stages, for about `seconds`, with the prefix's activations given."""
         self.model.freeze(depth)
         self.model.train()
-        trained = [one for one in self.model.parameters() if one.requires_grad]
+        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
         optimizer = build_optimizer(Adamw(), trained)
         labels = torch.zeros(len(pixels), dtype=torch.int64, device=self.device)
         convolving = depthwise_mode(self.model)
@@ -130,7 +133,7 @@ class Probe:
         while not times or (time.perf_counter() < deadline and len(times) < _MOST_REPEATS):
             times.append((self._timed(gradients)[0], self._timed(update)[0]))
         passes, updates = (statistics.median(column) for column in zip(*times, strict=True))
-        states = sum(one.numel() * one.element_size() for one in trained) * (1 + _ADAM_STATES)
+        states = sum(weight.numel() * weight.element_size() for weight in trained) * (1 + _ADAM_STATES)
         return StepTimes(image=passes / len(pixels), update=updates, peak=peak.bytes, states=states)
 
     def _autocast(self) -> AbstractContextManager[object]:

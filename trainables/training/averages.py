@@ -1,4 +1,4 @@
-"""Whose weights are evaluated and kept: those that training left, their average, or several of them."""
+"""The weights that are evaluated and kept: the last ones, an average of them, or several snapshots."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ Weights = dict[str, Tensor]
 class Averaging(abc.ABC):
     """Follows the weights of a model through training.
 
-    Ownership: borrows the model; its own tensors are on the model's device. Not for several threads.
+    Ownership: borrows the model; its own tensors are on the model's device. Thread safety: one thread.
     """
 
     @abc.abstractmethod
     def after_step(self, model: Classifier, *, ends_cycle: bool) -> None:
-        """The optimizer has made a step."""
+        """Take note of a step of the optimizer; ends_cycle: whether the schedule's cycle ends with it."""
 
     @abc.abstractmethod
-    def kept(self) -> Sequence[Weights | None]:
-        """The weights whose mean prediction counts, by name; None are the model's own."""
+    def members(self) -> Sequence[Weights | None]:
+        """Return the weights whose predictions are averaged, by name; None stands for the model's own."""
 
     @abc.abstractmethod
     def state(self) -> NestedTensors:
-        """Copies of all it holds."""
+        """Return copies of all tensors."""
 
     @abc.abstractmethod
     def load(self, state: NestedTensors) -> None:
-        """The reverse of `state`."""
+        """Restore what `state` returned."""
 
 
 class _Last(Averaging):
     def after_step(self, model: Classifier, *, ends_cycle: bool) -> None:
         pass
 
-    def kept(self) -> Sequence[Weights | None]:
+    def members(self) -> Sequence[Weights | None]:
         return (None,)
 
     def state(self) -> NestedTensors:
@@ -57,24 +57,24 @@ class _Last(Averaging):
 
 
 class _Polyak(Averaging):
-    """An exponential moving average with a decay of min(decay, (1 + t) / (10 + t)) at step t."""
+    """Exponential moving average with a decay of min(decay, (1 + t) / (10 + t)) at step t."""
 
     def __init__(self, decay: float) -> None:
         self._decay, self._steps = decay, 0
         self._average: Weights = {}
 
-    def after_step(self, model: Classifier, *, ends_cycle: bool) -> None:
-        now = read_model(model)
+    def after_step(self, model: Classifier, *, ends_cycle: bool) -> None:  # noqa: ARG002 - the interface has it
+        current = read_model(model)
         decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
         self._steps += 1
-        for name, value in now.items():
+        for name, value in current.items():
             average = self._average.get(name)
             if average is None or not value.is_floating_point():
                 self._average[name] = value
             else:
                 average.lerp_(value, 1 - decay)
 
-    def kept(self) -> Sequence[Weights | None]:
+    def members(self) -> Sequence[Weights | None]:
         return (self._average or None,)
 
     def state(self) -> NestedTensors:
@@ -90,27 +90,27 @@ class _Polyak(Averaging):
 
 
 class _Snapshots(Averaging):
-    """The weights at the end of each cycle; of the last one they are the model's own."""
+    """The weights at the end of each cycle; those of the last cycle are the model's own."""
 
     def __init__(self) -> None:
-        self._taken: list[Weights] = []
+        self._snapshots: list[Weights] = []
 
     def after_step(self, model: Classifier, *, ends_cycle: bool) -> None:
         if ends_cycle:
-            self._taken.append(read_model(model))
+            self._snapshots.append(read_model(model))
 
-    def kept(self) -> Sequence[Weights | None]:
-        return (*self._taken, None)
+    def members(self) -> Sequence[Weights | None]:
+        return (*self._snapshots, None)
 
     def state(self) -> NestedTensors:
-        return {f"{number:03d}": dict(weights) for number, weights in enumerate(self._taken)}
+        return {f"{number:03d}": dict(weights) for number, weights in enumerate(self._snapshots)}
 
     def load(self, state: NestedTensors) -> None:
-        self._taken = [_weights(state[name]) for name in sorted(state)]
+        self._snapshots = [_weights(state[name]) for name in sorted(state)]
 
 
 def build_averaging(record: Any) -> Averaging:
-    """What an averaging record asks for."""
+    """Build the averaging of a recipe's record."""
     if record.name == "polyak":
         return _Polyak(record.decay)
     return _Snapshots() if record.name == "snapshot" else _Last()
@@ -118,7 +118,7 @@ def build_averaging(record: Any) -> Averaging:
 
 @contextmanager
 def using_weights(model: Classifier, weights: Weights | None) -> Iterator[None]:
-    """The model has these weights inside, and its own again behind."""
+    """Give the model these weights while the context is entered, and its own afterwards."""
     if weights is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""Where some classes have many more images than others: weights in the loss, or classes drawn equally often."""
+"""Help for classes with few images: weights in the loss, or classes drawn equally often."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _inverse(counts: Floats) -> Floats:
 
 
 def _effective(counts: Floats) -> Floats:
-    """One over the effective number of images, (1 - beta^n) / (1 - beta): more than 1 / (1 - beta) add little."""
+    """Return one over the effective number of images, (1 - beta^n) / (1 - beta), which stays below 1 / (1 - beta)."""
     return (1 - EFFECTIVE_BETA) / (1 - EFFECTIVE_BETA**counts)
 
 
@@ -30,10 +30,15 @@ _SCHEMES: Mapping[str, Callable[[Floats], Floats]] = {"inverse": _inverse, "effe
 
 
 def compute_class_weights(labels: Ints, classes: int, scheme: str) -> Floats | None:
-    """(C,) weights of the classes in the loss, or None for `none`; over the images of `labels` their mean is 1.
+    """Return the weights of the classes in the loss, (C,), or None for `none`.
 
-    scheme: `inverse` of the number of a class's images, or of their `effective` number (Cui et al. 2019,
-    beta 0.999). A class without images weighs 0.
+    The mean weight over the images of `labels` is 1. A class without images weighs 0.
+
+    Args:
+        labels: class of each training image, (N,).
+        classes: number of classes, C.
+        scheme: `inverse`: one over the number of a class's images. `effective`: one over their effective number
+            (Cui et al. 2019, beta 0.999).
     """
     if scheme == "none":
         return None
@@ -45,9 +50,9 @@ def compute_class_weights(labels: Ints, classes: int, scheme: str) -> Floats | N
 
 
 def mean_loss(logits: Tensor, labels: Tensor, weights: Tensor | None, *, label_smoothing: float) -> Tensor:
-    """Mean over the batch (B,) of each image's cross-entropy times its class's weight.
+    """Return the mean over the batch (B,) of each image's cross-entropy times its class's weight.
 
-    Divided by B and not by the batch's sum of weights, so that a batch's loss is the mean of its parts' losses.
+    The sum is divided by B, not by the sum of weights, so that a batch's loss is the mean of its parts' losses.
     """
     if weights is None:
         return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
@@ -56,10 +61,14 @@ def mean_loss(logits: Tensor, labels: Tensor, weights: Tensor | None, *, label_s
 
 
 def draw_epoch_order(rows: Ints, labels: Ints, *, sampling: str, generator: np.random.Generator) -> Ints:
-    """The order in which an epoch trains on `rows`, as long as they are; `labels` covers all images.
+    """Draw the order in which an epoch trains on images; it is as long as `rows`.
 
-    `none`: each row once. `balanced`: each class equally often (by one more where it does not divide), a
-    large class's rows by turns over the epochs, a small one's as often as needed before any comes once more.
+    Args:
+        rows: positions of the training images.
+        labels: class of every image, not only of the training images.
+        sampling: `none`: each row once. `balanced`: each class equally often, up to one. An epoch sees a random part of
+            a large class; it repeats all images of a small class before it repeats one of them again.
+        generator: source of the random numbers.
     """
     if sampling == "none":
         return generator.permutation(rows)

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or refused: safetensors, written beside and renamed, the digest in the name."""
+"""Checkpoints that are whole or refused: safetensors with the digest in the name, written to a temporary file first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SEPARATOR = "/"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
-    """State after `epoch` finished epochs: named tensors, nested as given, and JSON-able `meta`."""
+    """State after `epoch` finished epochs: nested tensors by name, and `meta`, which JSON can hold."""
 
     epoch: int
     tensors: NestedTensors
@@ -36,8 +36,10 @@ class Checkpoint:
 def save_checkpoint(folder: Path, *, epoch: int, tensors: NestedTensors, meta: Mapping[str, Any]) -> Path:
     """Write `epoch-<number>-<sha256>.safetensors` into `folder` and return its path.
 
-    The file appears whole under its final name or not at all. Names in `tensors` must not hold "/". Raises
-    CheckpointError where the folder cannot be written or is full.
+    The file appears whole under its final name or not at all. Names in `tensors` must not contain "/".
+
+    Raises:
+        CheckpointError: the folder cannot be written or is full.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in _flatten(tensors)}
     content = safetensors.torch.save(flat, metadata={"meta": json.dumps(dict(meta), sort_keys=True)})
@@ -51,12 +53,12 @@ def save_checkpoint(folder: Path, *, epoch: int, tensors: NestedTensors, meta: M
 
 
 def on_cpu(tensors: NestedTensors) -> NestedTensors:
-    """The same tensors, those of a GPU copied."""
+    """Return the same tensors on the CPU; those of a GPU are copied."""
     return {name: value.cpu() if isinstance(value, Tensor) else on_cpu(value) for name, value in tensors.items()}
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint on the CPU. Raises CheckpointError unless its content has the digest in its name."""
+    """Read a checkpoint to the CPU. Raises CheckpointError unless its content has the digest in its name."""
     name = _NAME.fullmatch(path.name)
     if name is None:
         raise CheckpointError(f"checkpoint {path} must be named epoch-<number>-<sha256>.safetensors")
@@ -72,22 +74,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def _write(path: Path, content: bytes) -> None:
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".epoch-", suffix=".part")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".epoch-", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(beside).replace(path)
+        Path(temporary).replace(path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
 
 
 def _flatten(tensors: NestedTensors, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
     for name, value in tensors.items():
         if _SEPARATOR in name:
-            raise ValueError(f'names must not hold "{_SEPARATOR}" ({name!r})')
+            raise ValueError(f'names must not contain "{_SEPARATOR}" ({name!r})')
         if isinstance(value, Tensor):
             yield prefix + name, value
         else:
@@ -106,7 +108,7 @@ def _nest(flat: Mapping[str, Tensor]) -> NestedTensors:
 
 
 def _read_meta(content: bytes) -> dict[str, Any]:
-    """The `meta` in a safetensors header: 8 bytes of length (little endian), then JSON."""
+    """Return the `meta` in a safetensors header: 8 bytes of length (little endian), then JSON."""
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     meta: dict[str, Any] = json.loads(header["__metadata__"]["meta"])

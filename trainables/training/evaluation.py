@@ -1,4 +1,4 @@
-"""How good predictions are: the published metrics, from class probabilities and labels."""
+"""Evaluation of predictions: the published metrics, from class probabilities and labels."""
 
 from __future__ import annotations
 
@@ -26,22 +26,30 @@ class Evaluation:
 
     @property
     def recalls(self) -> Floats:
-        """(C,) the share of each class's images that was recognised; NaN for a class that does not occur."""
+        """The share of each class's images that was recognised, (C,); NaN for a class that does not occur."""
         occurring = self.confusion.sum(axis=1)
-        found = np.full(len(occurring), np.nan)
-        np.divide(self.confusion.diagonal(), occurring, out=found, where=occurring > 0)
-        return found
+        shares = np.full(len(occurring), np.nan)
+        np.divide(self.confusion.diagonal(), occurring, out=shares, where=occurring > 0)
+        return shares
 
 
 def score(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Evaluation:
     """Score class probabilities (N, C), whose rows sum to 1, against labels (N,) in 0..C-1.
 
-    Metrics: loss (mean cross-entropy in nats), accuracy, balanced_accuracy (mean recall of the classes that
-    occur), macro_f1 (mean over the classes that occur or are predicted), auroc (two classes: of class 1;
-    more: one against the rest, mean over the classes that occur; NaN where a single class occurs), ece (15
-    bins; Guo et al. 2017). They are scikit-learn's to the last bit, without its checks of every argument, which
-    take longer than an epoch's steps of a small head. Raises ValueError for empty input, other shapes, numbers that
-    are no probabilities, or labels out of range.
+    Metrics:
+    - loss: mean cross-entropy in nats.
+    - accuracy.
+    - balanced_accuracy: mean recall of the classes that occur.
+    - macro_f1: mean over the classes that occur or are predicted.
+    - auroc: of class 1 if there are two classes; else one class against the rest, mean over the classes that occur. NaN
+      if a single class occurs.
+    - ece: expected calibration error, 15 bins (Guo et al. 2017).
+
+    They equal scikit-learn's to the last bit. Its checks of every argument would take longer than an epoch's steps of a
+    small head.
+
+    Raises:
+        ValueError: empty input, wrong shapes, numbers that are not probabilities, or labels out of range.
     """
     chances = np.asarray(probabilities, dtype=np.float64)
     truth = np.asarray(labels, dtype=np.int64)
@@ -73,7 +81,7 @@ def _check(chances: Floats, truth: Ints) -> None:
 
 
 def _macro_f1(confusion: Ints) -> float:
-    """Mean of 2 TP / (2 TP + FP + FN) over the classes that occur or are predicted."""
+    """Return the mean of 2 TP / (2 TP + FP + FN) over the classes that occur or are predicted."""
     either = confusion.sum(axis=0) + confusion.sum(axis=1)
     return float((2 * confusion.diagonal()[either > 0] / either[either > 0]).mean())
 
@@ -87,7 +95,7 @@ def _auroc(chances: Floats, truth: Ints) -> float:
 
 
 def _area_under_roc(positive: NDArray[np.bool_], chances: Floats) -> float:
-    """Area under the trapezoids between the curve's corners (Fawcett 2006, algorithm 1); equal chances are one step."""
+    """Return the area under the curve by trapezoids (Fawcett 2006, algorithm 1); equal probabilities are one step."""
     order = np.argsort(-chances, kind="stable")
     steps = np.append(np.flatnonzero(np.diff(chances[order])), len(order) - 1)
     true = np.cumsum(positive[order])[steps].astype(np.float64)
@@ -101,9 +109,9 @@ def _area_under_roc(positive: NDArray[np.bool_], chances: Floats) -> float:
 
 
 def _calibration_error(confidence: Floats, correct: NDArray[np.bool_]) -> float:
-    """Expected calibration error over 15 equal-width bins of confidence (Guo et al. 2017, eq. 3).
+    """Return the expected calibration error over 15 equal-width bins of confidence (Guo et al. 2017, eq. 3).
 
-    A bin holds (k/15, (k+1)/15]; its gap between accuracy and mean confidence weighs by its examples.
+    A bin covers (k/15, (k+1)/15]; its gap between accuracy and mean confidence is weighted by its examples.
     """
     bins = np.clip(np.ceil(confidence * _ECE_BINS) - 1, 0, _ECE_BINS - 1).astype(np.int64)
     gaps = np.bincount(bins, weights=correct - confidence, minlength=_ECE_BINS)

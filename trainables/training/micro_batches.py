@@ -1,4 +1,4 @@
-"""A step in shares that fit the memory, with the result of one step over the whole batch."""
+"""A training step in micro-batches that fit the memory, with the result of one step over the whole batch."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ Result = TypeVar("Result")
 
 
 class MicroBatches:
-    """Runs work over rows of a batch: all at once, or in shares where that needs more memory than there is.
+    """Runs work over the rows of a batch: all at once, or in micro-batches if the memory is too small.
 
-    After torch runs out of memory the share halves, down to one image, and stays so; gradients, statistics
-    and random numbers go back to where the batch began, and it is repeated. Where each share's loss is weighted
-    by its part of the batch, the gradients add up to those of the whole, up to rounding. Two things differ: a
-    thawed BatchNorm normalises each share by itself (and needs more than one value for each channel), and on a
-    GPU dropout draws other masks.
+    Each time that torch runs out of memory, the size halves for good, down to 1; gradients, statistics and random
+    numbers go back to where the batch began, and the batch is repeated. If each micro-batch's loss is weighted by its
+    part of the batch, the gradients add up to those of the whole batch, up to rounding. Two things differ: a thawed
+    BatchNorm normalizes each micro-batch by itself (and needs more than one value per channel), and dropout on a GPU
+    draws other masks.
 
-    model: borrowed, on its device; trained: those of its parameters that are, from now on.
+    Args:
+        model: borrowed, on its device.
+        trained: those of its parameters that are trained.
+        device: device of the model.
+        size: most images at once; None: the whole batch.
     """
 
     def __init__(
@@ -36,19 +40,20 @@ class MicroBatches:
         self.device = device
         self.size = size
         self._trained = trained
-        # Once: going through all modules at each step would take as long as a small head's steps.
+        # Listed once: going through all modules at each step would take as long as a small head's steps.
         self._buffers = [buffer for _, buffer in trained_buffers(model)]
 
     def run(self, images: int, work: Callable[[slice], Result]) -> list[Result]:
-        """What `work` returns for each share of `images` rows, in order.
+        """Return the results of `work` for each micro-batch of `images` rows, in order.
 
-        Raises DeviceMemoryError where one image alone is too much.
+        Raises:
+            DeviceMemoryError: the memory is too small for one image.
         """
         buffers = [buffer.clone() for buffer in self._buffers]
         numbers, gradients = get_random_state(self.device), self._gradients()
         while True:
             try:
-                return [work(rows) for rows in self._shares(images)]
+                return [work(rows) for rows in self._slices(images)]
             except torch.OutOfMemoryError as error:
                 self._halve(images, error)
             # Outside the handler: the error holds the tensors of the failed attempt.
@@ -57,12 +62,12 @@ class MicroBatches:
                 parameter.grad = None if gradient is None else gradient.clone()
 
     def _gradients(self) -> list[tuple[nn.Parameter, Tensor | None]]:
-        """Those that are there already, to which a batch's are added; none in evaluation."""
+        """Copy the gradients to which the batch's gradients are added; none in evaluation."""
         if not torch.is_grad_enabled():
             return []
-        return [(one, None if one.grad is None else one.grad.clone()) for one in self._trained]
+        return [(weight, None if weight.grad is None else weight.grad.clone()) for weight in self._trained]
 
-    def _shares(self, images: int) -> Iterator[slice]:
+    def _slices(self, images: int) -> Iterator[slice]:
         size = min(self.size or images, images)
         return (slice(start, min(start + size, images)) for start in range(0, images, size))
 

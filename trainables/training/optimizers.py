@@ -16,7 +16,7 @@ __all__ = ["OPTIMIZERS", "OptimizerInfo", "build_optimizer"]
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerInfo:
-    """What an optimizer is and how to make one: `build(parameters, **fields of its record)`."""
+    """Facts about an optimizer; `build(parameters, **fields of its record)` makes one."""
 
     name: str
     description: str
@@ -96,6 +96,6 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {info.name: info for info in _INFOS}
 
 
 def build_optimizer(record: BaseModel, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """An optimizer for `parameters` from its record: `name` chooses it, the other fields are its settings."""
+    """Build the optimizer that a record names, for `parameters`; the record's other fields are its settings."""
     fields = record.model_dump()
     return OPTIMIZERS[fields.pop("name")].build(parameters, **fields)

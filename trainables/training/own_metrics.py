@@ -14,15 +14,17 @@ __all__ = ["add_own_metrics", "own_metric_names"]
 
 
 def own_metric_names(name: str) -> tuple[str, ...]:
-    """Of a published name such as `val/my_metrics:cost` the part that is own code; nothing for known metrics."""
+    """Return the own code in a published name such as `val/my_metrics:cost`; nothing for a known metric."""
     return () if name in METRICS else (Metric(name).measure,)
 
 
 def add_own_metrics(evaluation: Evaluation, names: Iterable[str]) -> Evaluation:
-    """`evaluation` with the metrics `names` added.
+    """Return `evaluation` with the metrics `names` added.
 
-    Each is called with probabilities, float64 (N, C), and labels, int64 (N,); both are copies.
-    Raises OwnCodeError where one is missing, raises, or returns no number.
+    Each function is called with copies of probabilities, float64 (N, C), and labels, int64 (N,).
+
+    Raises:
+        OwnCodeError: a function is missing, raises, or does not return a number.
     """
     added = {name: _measure(name, evaluation) for name in names}
     return replace(evaluation, metrics=evaluation.metrics | added) if added else evaluation

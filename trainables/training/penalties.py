@@ -1,6 +1,6 @@
-"""Penalties on the sizes of weights, added to the loss; biases and norms are exempt.
+"""Penalties on the sizes of weights, added to the loss. Biases and norms are exempt.
 
-Only tensors of two dimensions and more are penalised: a bias or a norm's scale has one (Goodfellow, Bengio & Courville
+Only tensors with two or more dimensions are penalized: a bias or a norm's scale has one (Goodfellow, Bengio & Courville
 2016, section 7.1, for biases).
 """
 
@@ -25,13 +25,13 @@ class WeightPenalty:
     l2: float
 
     def value(self) -> Tensor:
-        """The penalty, a scalar on the weights' device."""
+        """Return the penalty, a scalar on the weights' device."""
         with torch.no_grad():
             parts = [self.l1 * weight.abs().sum() + self.l2 * weight.square().sum() for weight in self.weights]
             return torch.stack(parts).sum()
 
     def add_gradients(self) -> None:
-        """Add l1 sign(w) + 2 l2 w to the gradients that are there; at w = 0 the subgradient 0 is taken."""
+        """Add l1 sign(w) + 2 l2 w to the weights' gradients; the subgradient at w = 0 is 0."""
         with torch.no_grad():
             for weight in self.weights:
                 assert weight.grad is not None
@@ -42,7 +42,7 @@ class WeightPenalty:
 
 
 def build_penalty(record: Any, parameters: Iterable[nn.Parameter]) -> WeightPenalty | None:
-    """The penalty of a record on those of `parameters` that it is meant for; None where there is none."""
+    """Build a record's penalty on those of `parameters` that are penalized; None for the record `none`."""
     if record.name == "none":
         return None
     weights = tuple(parameter for parameter in parameters if parameter.ndim >= 2)

@@ -1,4 +1,4 @@
-"""The learning rate at every step, as a share of the recipe's: a pure function of the step's number."""
+"""The learning rate at every step, as a factor of the recipe's: a pure function of the step's number."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ["SCHEDULES", "SchedulePosition", "depends_on_length", "ends_cycle", "
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulePosition:
-    """Where a step stands: number from 0, steps an epoch, epochs of the whole training."""
+    """The position of a step: its number from 0, steps per epoch, epochs of the whole training."""
 
     step: int
-    steps_an_epoch: int
+    steps_per_epoch: int
     epochs: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class _After:
-    """What has passed since the warm-up: epochs, and the share of all that comes after it, 0 to 1."""
+    """Progress since the warm-up: epochs, and the share of all steps after the warm-up, 0 to 1."""
 
     epochs: float
     share: float
 
 
-def _constant(record: Any, after: _After) -> float:
+def _constant(_record: Any, _after: _After) -> float:
     return 1.0
 
 
@@ -67,42 +67,42 @@ SCHEDULES: dict[str, Callable[[Any, _After], float]] = {
     "cosine": _cosine,
     "cosine_restarts": _cosine_restarts,
 }
-"""Those that begin after the warm-up; `inverse_sqrt` counts from the first step."""
+"""Schedules that begin after the warm-up. `inverse_sqrt` is apart: it counts from the first step."""
 
-_TO_THE_END = ("linear", "cosine", "cosine_restarts")
+_LENGTH_DEPENDENT = ("linear", "cosine", "cosine_restarts")
 
 
 def depends_on_length(record: Record) -> bool:
-    """Whether the rate depends on how many epochs there will be."""
-    return record.model_dump()["name"] in _TO_THE_END
+    """Return whether the rate depends on the number of epochs of the whole training."""
+    return record.model_dump()["name"] in _LENGTH_DEPENDENT
 
 
-def learning_rate_factor(record: Any, course: SchedulePosition) -> float:
-    """What the recipe's learning rate is multiplied by at this step.
+def learning_rate_factor(record: Any, position: SchedulePosition) -> float:
+    """Return the factor of the recipe's learning rate at this step.
 
-    The warm-up rises in a straight line and ends at 1 (Goyal et al. 2017, https://arxiv.org/abs/1706.02677,
-    section 2.2); what each schedule does is said in its record, in search_spaces.records.schedules.
+    The warm-up rises in a straight line to 1 (Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 2.2). The
+    records in search_spaces.records.schedules describe each schedule.
     """
-    warm_up = record.warmup_epochs * course.steps_an_epoch
+    warm_up = record.warmup_epochs * position.steps_per_epoch
     if record.name == "inverse_sqrt":
-        number, begins = course.step + 1, max(1, warm_up)
+        number, begins = position.step + 1, max(1, warm_up)
         return float(number / begins) if number < begins else math.sqrt(begins / number)
-    if course.step < warm_up:
-        return float((course.step + 1) / warm_up)
-    passed = course.step - warm_up
-    left = max(1, course.epochs * course.steps_an_epoch - warm_up)
-    after = _After(epochs=passed / course.steps_an_epoch, share=min(1.0, passed / left))
+    if position.step < warm_up:
+        return float((position.step + 1) / warm_up)
+    elapsed = position.step - warm_up
+    left = max(1, position.epochs * position.steps_per_epoch - warm_up)
+    after = _After(epochs=elapsed / position.steps_per_epoch, share=min(1.0, elapsed / left))
     return SCHEDULES[record.name](record, after)
 
 
-def ends_cycle(record: Any, course: SchedulePosition) -> bool:
-    """Whether this step is the last of a cycle of `cosine_restarts`, but for the training's last."""
+def ends_cycle(record: Any, position: SchedulePosition) -> bool:
+    """Return whether this step ends a cycle of `cosine_restarts`; the training's last step does not count."""
     if record.name != "cosine_restarts":
         return False
-    warm_up = record.warmup_epochs * course.steps_an_epoch
-    left = course.epochs * course.steps_an_epoch - warm_up
-    passed = course.step - warm_up
-    if passed < 0 or passed + 1 >= left:
+    warm_up = record.warmup_epochs * position.steps_per_epoch
+    left = position.epochs * position.steps_per_epoch - warm_up
+    elapsed = position.step - warm_up
+    if elapsed < 0 or elapsed + 1 >= left:
         return False
     cycles: int = record.cycles
-    return bool(passed * cycles // left != (passed + 1) * cycles // left)
+    return bool(elapsed * cycles // left != (elapsed + 1) * cycles // left)

@@ -1,4 +1,4 @@
-"""What training changes in a model and its optimizer, copied out and put back exactly."""
+"""The state that training changes in a model and its optimizer: copied out, and restored exactly."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from trainables.errors import CheckpointError
 
 _NUMBER = "number"
 _LBFGS_LISTS = ("old_dirs", "old_stps", "ro")
-"""Of L-BFGS; an empty list leaves no tensor behind."""
+"""Lists in the state of L-BFGS; an empty list leaves no tensor in a checkpoint."""
 
 __all__ = ["read_model", "read_optimizer", "trained_buffers", "trained_parameters", "write_model", "write_optimizer"]
 
 
 def read_model(model: Classifier) -> dict[str, Tensor]:
-    """Copies of the trained parameters and of the buffers behind the freeze boundary, by name."""
+    """Return copies of the trained parameters and of the buffers behind the freeze boundary, by name."""
     return {name: tensor.detach().clone() for name, tensor in _changing(model)}
 
 
 def write_model(model: Classifier, saved: Tensor | NestedTensors) -> None:
-    """The reverse of `read_model`. Raises CheckpointError unless names and shapes are the same."""
+    """Restore what `read_model` returned. Raises CheckpointError unless names and shapes are the same."""
     ours, tensors = dict(_changing(model)), _group(saved)
     if ours.keys() != tensors.keys():
         names = ", ".join(sorted(ours.keys() ^ tensors.keys())[:5])
-        raise CheckpointError(f"checkpoint must hold what this recipe trains, and differs in {names}")
+        raise CheckpointError(f"checkpoint must hold what this recipe trains, but differs in {names}")
     for name, tensor in ours.items():
         value = tensors[name]
         if not isinstance(value, Tensor) or value.shape != tensor.shape:
@@ -37,7 +37,7 @@ def write_model(model: Classifier, saved: Tensor | NestedTensors) -> None:
 
 
 def trained_parameters(model: Classifier) -> Iterator[tuple[str, nn.Parameter]]:
-    """The parameters that training changes, by name."""
+    """Iterate over the parameters that training changes, by name."""
     for name, module in model.unfrozen():
         for inner, parameter in module.named_parameters(prefix=name):
             if parameter.requires_grad:
@@ -45,26 +45,26 @@ def trained_parameters(model: Classifier) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def trained_buffers(model: Classifier) -> Iterator[tuple[str, Tensor]]:
-    """The buffers that a training step changes, by name."""
+    """Iterate over the buffers that a training step changes, by name."""
     for name, module in model.unfrozen():
         yield from module.named_buffers(prefix=name)
 
 
 def read_optimizer(model: Classifier, optimizer: torch.optim.Optimizer) -> dict[str, NestedTensors]:
-    """Copies of the optimizer's state, step counts included, by parameter name."""
+    """Return copies of the optimizer's state, step counts included, by parameter name."""
     return {
-        name: {key: kept for key, value in state.items() if (kept := _kept(value)) is not None}
+        name: {key: saved for key, value in state.items() if (saved := _save(value)) is not None}
         for name, parameter in trained_parameters(model)
         if (state := optimizer.state.get(parameter))
     }
 
 
 def write_optimizer(model: Classifier, optimizer: torch.optim.Optimizer, saved: Tensor | NestedTensors) -> None:
-    """The reverse of `read_optimizer`: what has a parameter's shape takes its device and layout too."""
+    """Restore what `read_optimizer` returned. Tensors with a parameter's shape take its device and layout."""
     states = _group(saved)
     for name, parameter in trained_parameters(model):
         state = _group(states.get(name, {}))
-        restored = {key: _given_back(parameter, value) for key, value in state.items()}
+        restored = {key: _restore(parameter, value) for key, value in state.items()}
         if restored:
             if isinstance(optimizer, torch.optim.LBFGS):
                 restored = {key: [] for key in _LBFGS_LISTS} | restored
@@ -73,26 +73,26 @@ def write_optimizer(model: Classifier, optimizer: torch.optim.Optimizer, saved: 
             optimizer.state.pop(parameter, None)
 
 
-def _kept(value: object) -> Tensor | NestedTensors | None:
-    """A tensor, a number (as that alone in a group) or a list of tensors; None for what a step makes anew."""
+def _save(value: object) -> Tensor | NestedTensors | None:
+    """Return a tensor as a copy, and a number or a list of tensors as a group; None for what each step makes anew."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, int | float):
         return {_NUMBER: torch.tensor(value) if isinstance(value, int) else torch.tensor(value, dtype=torch.float64)}
-    if isinstance(value, list) and all(isinstance(one, Tensor) for one in value):
-        return {f"{place:04d}": one.detach().clone() for place, one in enumerate(value)}
+    if isinstance(value, list) and all(isinstance(member, Tensor) for member in value):
+        return {f"{place:04d}": member.detach().clone() for place, member in enumerate(value)}
     return None
 
 
-def _given_back(parameter: nn.Parameter, value: Tensor | NestedTensors) -> object:
-    """The reverse of `_kept`."""
+def _restore(parameter: nn.Parameter, value: Tensor | NestedTensors) -> object:
+    """Return what `_save` was given."""
     if isinstance(value, Tensor):
         return _like(parameter, value)
     number = value.get(_NUMBER)
     if isinstance(number, Tensor):
         return number.item()
-    listed = [value[place] for place in sorted(value)]
-    return [_like(parameter, one) for one in listed if isinstance(one, Tensor)]
+    members = [value[place] for place in sorted(value)]
+    return [_like(parameter, member) for member in members if isinstance(member, Tensor)]
 
 
 def _group(value: Tensor | NestedTensors) -> NestedTensors:

@@ -1,4 +1,4 @@
-"""The model before a training and after it, and whose training a saved state is."""
+"""The model before and after a training, and checks that a saved state belongs to a training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["build_trained_model", "build_untrained_model", "fingerprint", "read_
 
 
 def read_planned_epochs(state: NestedTensors) -> int:
-    """Of how many epochs the training was to be that left this state."""
+    """Return how many epochs the training that left this state was planned to have."""
     epochs = state.get("epochs")
     return int(epochs) if isinstance(epochs, Tensor) else 1
 
@@ -28,18 +28,20 @@ def read_planned_epochs(state: NestedTensors) -> int:
 def build_trained_model(
     data: PreparedData, recipe: Recipe, *, seed: int, state: NestedTensors
 ) -> Classifier | Ensemble:
-    """The model of a training's `state`, on the CPU, without what a `Trainer` makes to train it.
+    """Build the model of a training's `state`, on the CPU, without anything that only training needs.
 
-    It predicts what the training's evaluation did. Raises CheckpointError if the state is of another recipe, seed or
-    data set.
+    Its predictions equal those of the training's evaluation.
+
+    Raises:
+        CheckpointError: the state belongs to another recipe, seed or data set.
     """
     read_finished_epochs(state, data, recipe, seed)
     averaging = build_averaging(recipe.averaging)
-    held = state.get("averaging", {})
-    assert not isinstance(held, Tensor)
-    averaging.load(held)
+    averages = state.get("averaging", {})
+    assert not isinstance(averages, Tensor)
+    averaging.load(averages)
     members = []
-    for weights in averaging.kept():
+    for weights in averaging.members():
         model = build_untrained_model(data, recipe, seed)
         write_model(model, state.get("model", {}) if weights is None else weights)
         members.append(model)
@@ -47,7 +49,7 @@ def build_trained_model(
 
 
 def build_untrained_model(data: PreparedData, recipe: Recipe, seed: int) -> Classifier:
-    """The model that a training of the recipe begins with."""
+    """Build the model with which a training of the recipe begins."""
     return build_classifier(
         recipe.backbone,
         classes=len(data.classes),
@@ -61,17 +63,17 @@ def build_untrained_model(data: PreparedData, recipe: Recipe, seed: int) -> Clas
 
 
 def read_finished_epochs(state: NestedTensors, data: PreparedData, recipe: Recipe, seed: int) -> int:
-    """The finished epochs of a state. Raises CheckpointError if it is of another training."""
+    """Return the finished epochs of a state. Raises CheckpointError if the state belongs to another training."""
     epoch, training = state.get("epoch"), state.get("training")
     if not isinstance(epoch, Tensor) or not isinstance(training, Tensor):
         raise CheckpointError("checkpoint must hold a training's state")
     if not torch.equal(training, fingerprint(data, recipe, seed)):
         ours = f"recipe {recipe.identity}, seed {seed} and data {data.digest}"
-        raise CheckpointError(f"checkpoint must be of {ours}, and is of another training")
+        raise CheckpointError(f"checkpoint must be of {ours}, but it is of another training")
     return int(epoch)
 
 
 def fingerprint(data: PreparedData, recipe: Recipe, seed: int) -> Tensor:
-    """SHA-256 of what makes this training differ from others, as 32 bytes."""
+    """Return the SHA-256 of what tells this training from others, as 32 bytes."""
     identity = json.dumps([recipe.identity, seed, data.digest])
     return torch.tensor(list(hashlib.sha256(identity.encode()).digest()), dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""One trial's training, an epoch at a time, the same on every run of the same recipe, seed and data."""
+"""The training of one recipe, an epoch at a time: the same on every run with the same recipe, seed and data."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ __all__ = ["EpochResult", "Trainer"]
 
 _EVALUATION_BATCH = 32
 _HEAD_EVALUATION_BATCH = 128
-"""Where a head on pooled features is all that is evaluated, which takes no memory to speak of."""
+"""Batch size if only a head on pooled features is evaluated, which takes very little memory."""
 
 _KEPT_BYTES = 16 * 1024 * 1024
-"""Most that a trial keeps of the features on which its head is evaluated after every epoch."""
+"""Bytes of features that a trial may keep to evaluate its head after every epoch."""
 
 _BLENDING = 1
-"""Tells the random numbers of mixed batches from those of their order."""
+"""Added to the seed of mixed batches, so that their random numbers differ from those of the order."""
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EpochResult:
-    """A finished epoch: number from 1, wall time, loss and accuracy as seen while training, and val."""
+    """A finished epoch: its number from 1, wall time in seconds, loss and accuracy during training, and val."""
 
     epoch: int
     seconds: float
@@ -66,18 +66,28 @@ class EpochResult:
 class Trainer:
     """Trains one recipe on prepared data.
 
-    Batch order and dropout are drawn from (seed, epoch), views from (seed, policy, image, epoch), never from
-    torch's global generator. So on a CPU, with the same number of threads, a training that goes on from its
-    saved state gives the same bits as one that was never interrupted.
+    Batch order and dropout are drawn from (seed, epoch), views from (seed, policy, image, epoch), never from torch's
+    global generator. On a CPU, with the same number of threads, a training that is resumed from its saved state gives
+    the same bits as one that was never interrupted.
 
-    micro_batch: at most so many images at once (gradients add up over a batch); halves by itself where the
-    device's memory runs out, see MicroBatches.
-    beat: called at every batch, to show that this goes on; whoever trains may replace it.
-    epochs: of the whole training, to whose end some schedules go; where the schedule is another, it and `sharing` only
-    tell the node's cache of activations what to expect, see Features, and change no result.
+    Args:
+        data: prepared images and splits.
+        recipe: every hyperparameter.
+        seed: seed of all random numbers.
+        device: `cpu` or `cuda`.
+        micro_batch: most images at once; gradients add up over a batch. It halves by itself if the device's memory runs
+            out, see MicroBatches.
+        epochs: epochs of the whole training. Some schedules depend on it. With other schedules it changes no result.
+        sharing: the node's cache of activations and its expected use, see Features. It changes no result.
 
-    Raises DeviceError for a device that is not there or a precision that it lacks, WeightsError for weights that
-    do not fit, MeltpointError for a backbone that does not take images of this size.
+    Attributes:
+        epoch: number of finished epochs.
+        beat: called at every batch, as a sign of life; callers may replace it.
+
+    Raises:
+        DeviceError: the device does not exist, or lacks the precision.
+        WeightsError: the weights do not fit.
+        MeltpointError: the backbone does not take images of this size.
     """
 
     def __init__(
@@ -115,7 +125,7 @@ class Trainer:
 
     @property
     def evaluation_batch(self) -> int:
-        """How many images are evaluated at once."""
+        """Number of images evaluated at once."""
         return _HEAD_EVALUATION_BATCH if self.model.pooled_in_prefix else _EVALUATION_BATCH
 
     def run_epoch(self) -> EpochResult:
@@ -129,25 +139,25 @@ class Trainer:
         return EpochResult(epoch=self.epoch, seconds=seconds, train=train, val=val)
 
     def evaluate(self, split: str) -> Evaluation:
-        """Score the model on a split. Raises DataError if that is empty, DivergedError if it gives NaN."""
+        """Score the model on a split. Raises DataError if it is empty, DivergedError if predictions are not finite."""
         chosen = self.data.splits[split]
         if len(chosen) == 0:
             raise DataError(f"split {split} of {self.data.name} must hold images (0)")
         self.model.eval()
-        kept = self.averaging.kept()
+        members = self.averaging.members()
         predictions = []
-        for weights in kept:
+        for weights in members:
             with using_weights(self.model, weights):
-                predictions.append(self._predictions(self._seen(split)))
-        gathered = predictions[0] if len(kept) == 1 else np.mean(predictions, axis=0)
-        if not np.isfinite(gathered).all():
+                predictions.append(self._predict_batches(self._evaluation_features(split)))
+        probabilities = predictions[0] if len(members) == 1 else np.mean(predictions, axis=0)
+        if not np.isfinite(probabilities).all():
             raise self._diverged(f"predictions on {split} are not finite")
-        return score(gathered, self.data.labels[chosen])
+        return score(probabilities, self.data.labels[chosen])
 
     def state_dict(self) -> NestedTensors:
-        """Copies of all that training changes, and the finished epochs.
+        """Return copies of all that training changes, and the number of finished epochs.
 
-        Frozen stages are left out, since the recipe brings them back.
+        Frozen stages are left out, since the recipe determines them.
         """
         return {
             "epoch": torch.tensor(self.epoch),
@@ -160,10 +170,12 @@ class Trainer:
         }
 
     def load_state_dict(self, state: NestedTensors) -> None:
-        """Go on from `state`. Raises CheckpointError if it is of another recipe, seed, data set or schedule."""
+        """Resume from `state`. Raises CheckpointError if it belongs to another recipe, seed, data set or schedule."""
         epoch = read_finished_epochs(state, self.data, self.recipe, self.seed)
         if depends_on_length(self.recipe.schedule) and read_planned_epochs(state) != self.epochs:
-            raise CheckpointError(f"checkpoint must be of a training of {self.epochs} epochs, to which its rate goes")
+            raise CheckpointError(
+                f"checkpoint must be of a training of {self.epochs} epochs: the schedule depends on it"
+            )
         write_model(self.model, state.get("model", {}))
         write_optimizer(self.model, self.optimizer, state.get("optimizer", {}))
         write_scaler(self.scaler, state.get("scaler", {}))
@@ -172,22 +184,22 @@ class Trainer:
         self.averaging.load(averaging)
         self.epoch = epoch
 
-    def _seen(self, split: str) -> Iterable[Tensor]:
-        """What is trained sees of a split's images as they are, batch by batch; kept where it is a few megabytes."""
+    def _evaluation_features(self, split: str) -> Iterable[Tensor]:
+        """Return the features of a split's plain images, batch by batch; keep them if they are a few megabytes."""
         chosen, size = self.data.splits[split], self.evaluation_batch
         if split in self._kept_features:
             return self._kept_features[split]
-        found = self.features.iterate_images(np.split(chosen, range(size, len(chosen), size)), self.beat)
+        batches = self.features.iterate_images(np.split(chosen, range(size, len(chosen), size)), self.beat)
         if not self.model.pooled_in_prefix or len(chosen) * self.features.row_bytes > _KEPT_BYTES:
-            return found
-        self._kept_features[split] = list(found)
+            return batches
+        self._kept_features[split] = list(batches)
         return self._kept_features[split]
 
-    def _predictions(self, seen: Iterable[Tensor]) -> NDArray[np.float64]:
-        """Class probabilities (N, C)."""
+    def _predict_batches(self, batches: Iterable[Tensor]) -> NDArray[np.float64]:
+        """Compute class probabilities (N, C)."""
         probabilities = []
         with torch.no_grad():
-            for features in seen:
+            for features in batches:
                 self.beat()
                 probabilities += self.micro_batches.run(len(features), partial(self._predict, features))
         return torch.cat(probabilities).numpy()
@@ -207,7 +219,7 @@ class Trainer:
         return {"loss": loss / len(order), "accuracy": correct / len(order)}
 
     def _mini_batches(self, order: Indices) -> tuple[float, int]:
-        """A step for each batch; the sum of losses and how many were right, each before its step."""
+        """Make a step for each batch; return the sum of losses and how many were right before each step."""
         total_loss, correct = 0.0, 0
         batches = _batches(order, self.recipe.batch_size)
         blends = self._blends(batches)
@@ -215,7 +227,7 @@ class Trainer:
         for number, (rows, blend, features) in enumerate(zip(batches, blends, views, strict=True)):
             self._begin_step(number, len(batches))
             loss, right = self._gradients_of(rows, features, blend, share=1.0)
-            self._scaled_gradients()
+            self._adjust_gradients()
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self._end_step(number, len(batches))
@@ -224,16 +236,16 @@ class Trainer:
         return total_loss, correct
 
     def _full_batch(self, order: Indices) -> tuple[float, int]:
-        """One step over all images, whose gradients add up part by part; as `_mini_batches`.
+        """Make one step over all images, part by part; see `_mini_batches`.
 
-        L-BFGS goes over them several times, each time with the same random numbers: what it searches is one function.
+        L-BFGS goes over them several times, with the same random numbers each time, so that it minimizes one function.
         """
         parts = _batches(order, self.recipe.images_at_once)
         blends = self._blends(parts)
         first: list[tuple[float, int]] = []
         numbers = get_random_state(self.device)
 
-        def passed() -> float:
+        def closure() -> float:
             set_random_state(self.device, numbers)
             self._clear_gradients()
             loss, correct = 0.0, 0
@@ -242,24 +254,24 @@ class Trainer:
                 part, right = self._gradients_of(rows, features, blend, share=len(rows) / len(order))
                 loss, correct = loss + part, correct + right
             first.append((loss * len(order), correct))
-            self._scaled_gradients()
+            self._adjust_gradients()
             return loss if self.penalty is None else loss + float(self.penalty.value())
 
         self._begin_step(0, 1)
         if isinstance(self.optimizer, torch.optim.LBFGS):
-            self.optimizer.step(passed)
+            self.optimizer.step(closure)
         else:
-            passed()
+            closure()
             self.scaler.step(self.optimizer)
             self.scaler.update()
         self._end_step(0, 1)
         return first[0]
 
-    def _course(self, number: int, steps: int) -> SchedulePosition:
-        return SchedulePosition(step=self.epoch * steps + number, steps_an_epoch=steps, epochs=self.epochs)
+    def _position(self, number: int, steps: int) -> SchedulePosition:
+        return SchedulePosition(step=self.epoch * steps + number, steps_per_epoch=steps, epochs=self.epochs)
 
     def _begin_step(self, number: int, steps: int) -> None:
-        rate = self.recipe.optimizer.lr * learning_rate_factor(self.recipe.schedule, self._course(number, steps))
+        rate = self.recipe.optimizer.lr * learning_rate_factor(self.recipe.schedule, self._position(number, steps))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self._clear_gradients()
@@ -269,11 +281,11 @@ class Trainer:
             parameter.grad = None
 
     def _end_step(self, number: int, steps: int) -> None:
-        ended = ends_cycle(self.recipe.schedule, self._course(number, steps))
+        ended = ends_cycle(self.recipe.schedule, self._position(number, steps))
         self.averaging.after_step(self.model, ends_cycle=ended)
 
-    def _scaled_gradients(self) -> None:
-        """What is done to the gradients of a whole step before the optimizer sees them."""
+    def _adjust_gradients(self) -> None:
+        """Add the penalty's gradients and clip, before the optimizer's step."""
         if self.penalty is None and not self.recipe.clip.norm:
             return
         self.scaler.unscale_(self.optimizer)
@@ -288,27 +300,27 @@ class Trainer:
         return [draw_blend(self.recipe.mix, len(rows), side, generator) for rows in batches]
 
     def _gradients_of(self, rows: Indices, features: Tensor, blend: Blend | None, *, share: float) -> tuple[float, int]:
-        """Add the gradients of these images' mean loss times `share`; that loss, and how many were right."""
+        """Add the gradients of these images' mean loss times `share`; return that loss and how many were right."""
         self.beat()
         labels = torch.from_numpy(self.data.labels[rows]).to(self.device)
         work = partial(self._add_gradients, features, labels, blend, share)
-        shares = self.micro_batches.run(len(rows), work)
-        return sum(loss for loss, _ in shares), sum(right for _, right in shares)
+        results = self.micro_batches.run(len(rows), work)
+        return sum(loss for loss, _ in results), sum(right for _, right in results)
 
     def _add_gradients(
         self, features: Tensor, labels: Tensor, blend: Blend | None, share: float, rows: slice
     ) -> tuple[float, int]:
-        """Gradients of these rows' part of the batch's mean loss, times `share`; that part, and how many were right."""
+        """Add the gradients of the rows' part of the batch's mean loss, times `share`; see `_gradients_of`."""
         with autocast(self.recipe.precision, self.device):
             with self._convolving():
                 logits = self._logits(features[rows])
-            mean_of = partial(
+            loss_of = partial(
                 mean_loss,
                 logits.float(),
                 weights=self._class_weights,
                 label_smoothing=self.recipe.mix.label_smoothing,
             )
-            mean = mean_of(labels[rows]) if blend is None else blend.mix_loss(mean_of, labels, rows)
+            mean = loss_of(labels[rows]) if blend is None else blend.mix_loss(loss_of, labels, rows)
             loss = mean * (len(logits) / len(labels) * share)
         value = loss.item()
         if not math.isfinite(value):
@@ -322,7 +334,7 @@ class Trainer:
         return torch.softmax(logits.double(), dim=1).cpu()
 
     def _logits(self, features: Tensor) -> Tensor:
-        """Of what `Features` gives, which is pixels where nothing is frozen."""
+        """Compute logits from what `Features` returns, which is pixels if nothing is frozen."""
         logits: Tensor = self.model.suffix(features if self.recipe.freeze_depth else self.model.normalize(features))
         return logits
 
@@ -337,7 +349,7 @@ def _epoch_generator(seed: int, epoch: int) -> np.random.Generator:
 
 
 def _batches(order: Indices, size: int) -> list[Indices]:
-    """`order` in batches of `size`; one left-over image joins the batch before it.
+    """Cut `order` into batches of `size`. A single image at the end joins the batch before it.
 
     BatchNorm cannot train on a single image whose feature map is a single pixel.
     """

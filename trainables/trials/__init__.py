@@ -1,6 +1,6 @@
-"""One trial as a worker runs it, and the Ray actor that runs one trial after another."""
+"""The training of one trial after another: in this process, in a forked process, in a Ray actor."""
 
 from trainables.trials.forked_run import DIED, PRELOAD
-from trainables.trials.plans import Before, TrialPlan
+from trainables.trials.plans import ResumePoint, TrialPlan
 
-__all__ = ["DIED", "PRELOAD", "Before", "TrialPlan"]
+__all__ = ["DIED", "PRELOAD", "ResumePoint", "TrialPlan"]

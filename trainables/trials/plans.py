@@ -1,4 +1,4 @@
-"""What a worker is told about a trial, known without loading torch."""
+"""The plan of a trial, which its worker receives. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from typing import Any
 
 from search_spaces import Goal
 
-__all__ = ["Before", "TrialPlan"]
+__all__ = ["ResumePoint", "TrialPlan"]
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Before:
-    """Of an earlier attempt: the paths of its newest checkpoint and of its best epoch's, and that epoch's value."""
+class ResumePoint:
+    """Files of an earlier attempt, from which another attempt resumes.
+
+    Attributes:
+        latest: path of the newest checkpoint.
+        best: path of the best epoch's checkpoint.
+        value: value of the metric in the best epoch.
+    """
 
     latest: str | None
     best: str | None
@@ -24,19 +30,22 @@ class Before:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPlan:
-    """All that a worker needs to know, as plain values that travel.
+    """Everything that a worker needs to train a trial, as plain values that can be sent.
 
     Args:
-        recipe: dotted names and values.
-        epochs: how many to train in all.
+        recipe: hyperparameters by dotted name.
+        seed: seed of the training.
+        epochs: epochs to train in all.
         report_at: epochs (from 1) after which to report at once.
-        data, split_key: where the prepared images are, and which split of them.
-        folder: where this trial keeps its best checkpoint and predictions.
-        metric, goal: name of the metric by which the best epoch is kept, and its direction.
+        data: folder of the prepared images.
+        split_key: name of their split.
+        folder: folder of the trial's checkpoints and predictions.
+        metric: name of the metric that decides the best epoch.
+        goal: direction of the metric.
         device: `cpu` or `cuda`.
-        code: folder that modules of the user's own may lie in, or "".
+        code: folder that may contain own modules, or "".
         sharing: fields of a `SharingSettings`; None computes every activation anew.
-        before: fields of a `Before`; None where this is the first attempt.
+        resume_from: fields of a `ResumePoint`; None for a first attempt.
     """
 
     recipe: Json
@@ -51,4 +60,4 @@ class TrialPlan:
     device: str = "cpu"
     code: str = ""
     sharing: Json | None = None
-    before: Json | None = None
+    resume_from: Json | None = None

@@ -23,7 +23,8 @@ Json = dict[str, Any]
 class TrialRun:
     """Trains a trial: `take` its plan, then `step` from report to report.
 
-    A trial that fails gives a report with `error`, so that the process lives on. On a GPU only an error of ours does.
+    A trial that fails gives a report with `error`, so that the process lives on. On a GPU this holds only for a
+    MeltpointError; any other error is raised.
 
     reports_requested: asked after every epoch; once it returns True, the trial reports at once.
     """
@@ -31,7 +32,7 @@ class TrialRun:
     def __init__(self, *, threads: int, reports_requested: Callable[[], bool]) -> None:
         torch.set_num_threads(threads)
         keep_freed_memory()
-        self._called_in = reports_requested
+        self._reports_requested = reports_requested
         self._plan: TrialPlan | None = None
         self._trial: TrialTraining | None = None
 
@@ -46,12 +47,12 @@ class TrialRun:
         try:
             if self._trial is None:
                 self._trial = TrialTraining(self._plan)
-            return self._trial.advance(reports_requested=self._called_in, beat=_Pulse(progress))
+            return self._trial.advance(reports_requested=self._reports_requested, beat=_Pulse(progress))
         except MeltpointError as error:
             return self._failure(str(error))
         except Exception as error:
             if self._plan.device != "cpu":
-                raise  # what went wrong on a GPU may have spoilt the process: the next trial gets a new one
+                raise  # an error on a GPU may have spoilt the process: the next trial gets a new one
             return self._failure(f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
@@ -61,14 +62,14 @@ class TrialRun:
     def _failure(self, message: str) -> Json:
         report: Json = {"history": [], "done_training": True}
         if self._trial is not None:
-            with suppress(MeltpointError):  # a full disk: what is not reported, another attempt trains again
+            with suppress(MeltpointError):  # a full disk: another attempt trains the epochs that are not reported
                 report = self._trial.report(done=True)
             self._trial = None
         return report | {"error": message, "trace": traceback.format_exc()}
 
 
 class _Pulse:
-    """Passes on at most one call a second."""
+    """Passes on at most one call per second."""
 
     def __init__(self, pass_on: Callable[[], None]) -> None:
         self._pass_on, self._last = pass_on, time.monotonic()

@@ -1,4 +1,4 @@
-"""One trial as a worker runs it: train to the next report, keep the best epoch's weights and predictions."""
+"""The training of one trial, from report to report; the best epoch's weights and predictions are kept."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from trainables.stores.prepared import PreparedData
 from trainables.training import Evaluation, add_own_metrics, own_metric_names
 from trainables.training.checkpoints import load_checkpoint, on_cpu, save_checkpoint
 from trainables.training.trainer import EpochResult, Trainer
-from trainables.trials.plans import Before, TrialPlan
+from trainables.trials.plans import ResumePoint, TrialPlan
 
 Json = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 10.0
+"""A trial reports after the epoch in which so many seconds since its last report have passed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Kept:
-    """The best epoch: its number, the state after it, and how it did on val."""
+    """The best epoch: its number, the state after it, and its evaluation on val."""
 
     epoch: int
     state: NestedTensors
@@ -42,11 +43,11 @@ class _Kept:
 
 @dataclass
 class TrialTraining:
-    """A trial under way. Raises whatever training raises; `report` then has the epochs that did finish.
+    """A trial in training. It raises whatever training raises; `report` then has the epochs that did finish.
 
-    Two checkpoints are kept: the best epoch's, and that of the last report, from which another attempt goes on. They
-    are written with a report; until then the best epoch's state is in memory. One that a report named is deleted only
-    after a later report named its successor.
+    Two checkpoints are kept: the best epoch's, and the last report's, from which another attempt resumes. They are
+    written with a report; until then the best epoch's state is in memory. A checkpoint that a report named is deleted
+    only after a later report named its successor.
     """
 
     plan: TrialPlan
@@ -70,13 +71,13 @@ class TrialTraining:
             epochs=self.plan.epochs,
             sharing=SharingSettings(**self.plan.sharing) if self.plan.sharing else None,
         )
-        if self.plan.before:
-            self._go_on(Before(**self.plan.before))
+        if self.plan.resume_from:
+            self._resume(ResumePoint(**self.plan.resume_from))
 
-    def _go_on(self, before: Before) -> None:
-        """From the newest checkpoint that is whole, or from the start."""
-        best = None if before.best is None else Path(before.best)
-        for path in (Path(named) for named in (before.latest, before.best) if named is not None):
+    def _resume(self, point: ResumePoint) -> None:
+        """Resume from the newest checkpoint that is whole, or from the start."""
+        best = None if point.best is None else Path(point.best)
+        for path in (Path(name) for name in (point.latest, point.best) if name is not None):
             try:
                 self._trainer.load_state_dict(load_checkpoint(path).tensors)
             except CheckpointError as error:
@@ -84,16 +85,18 @@ class TrialTraining:
                 continue
             self._latest = path
             break
-        if best is not None and best.exists() and before.value is not None:
-            self._best, self._checkpoint = before.value, best
+        if best is not None and best.exists() and point.value is not None:
+            self._best, self._checkpoint = point.value, best
         self._reported = {path for path in (self._latest, self._checkpoint) if path}
 
     def advance(
         self, *, reports_requested: Callable[[], bool] = lambda: False, beat: Callable[[], None] = lambda: None
     ) -> Json:
-        """Train until an epoch of `report_at`, or until `REPORT_SECONDS` have passed, or `reports_requested` says so.
+        """Train until the next report is due, and return it. It covers every epoch since the last report.
 
-        The report covers every epoch since the last one. beat: called at every batch.
+        A report is due after an epoch in `report_at`, after `REPORT_SECONDS`, and if `reports_requested()` is true.
+
+        beat: called at every batch.
         """
         self._trainer.beat = beat
         for path in self._superseded:
@@ -101,7 +104,7 @@ class TrialTraining:
         self._superseded = set()
         started = time.monotonic()
         while self._trainer.epoch < self.plan.epochs:
-            result = self._measured(self._trainer.run_epoch())
+            result = self._add_own_metrics(self._trainer.run_epoch())
             row = _row(result)
             self._keep_if_best(result)
             self._history.append(row)
@@ -111,7 +114,7 @@ class TrialTraining:
         return self.report(done=self._trainer.epoch >= self.plan.epochs)
 
     def report(self, *, done: bool) -> Json:
-        """What has happened since the last report. Raises CheckpointError where a checkpoint cannot be written."""
+        """Return everything since the last report. Raises CheckpointError if a checkpoint cannot be written."""
         self._write_best()
         if not done:
             self._keep_latest()
@@ -128,13 +131,13 @@ class TrialTraining:
         }
 
     def _keep_latest(self) -> None:
-        """The best epoch's checkpoint, where that was the last one."""
+        """Write the last epoch's checkpoint, unless it is the best epoch's, which is written already."""
         if self._kept_at != self._trainer.epoch:
             self._latest = self._write(self._trainer.epoch, self._state())
         else:
             self._latest = self._checkpoint
 
-    def _measured(self, result: EpochResult) -> EpochResult:
+    def _add_own_metrics(self, result: EpochResult) -> EpochResult:
         return replace(result, val=add_own_metrics(result.val, own_metric_names(self.plan.metric)))
 
     def _keep_if_best(self, result: EpochResult) -> None:
@@ -152,7 +155,7 @@ class TrialTraining:
         self._unwritten = None
 
     def _state(self) -> NestedTensors:
-        """On the CPU, since a GPU has other uses for its memory."""
+        """Return the state on the CPU, since a GPU's memory has other uses."""
         return on_cpu(self._trainer.state_dict())
 
     def _write(self, epoch: int, state: NestedTensors) -> Path:
@@ -161,7 +164,7 @@ class TrialTraining:
 
 @lru_cache(maxsize=2)
 def _opened(folder: str, split_key: str) -> PreparedData:
-    """Mapped once a process: what lies there does not change."""
+    """Map the prepared images, once per process: they do not change."""
     return PreparedData.open(Path(folder), split_key)
 
 
@@ -175,9 +178,9 @@ def _row(result: EpochResult) -> Json:
 
 
 def _save_predictions(folder: Path, evaluation: Evaluation) -> None:
-    """Validation probabilities in half precision (N, classes), beside-then-renamed."""
-    beside = folder / "predictions.tmp.npz"
+    """Save validation probabilities, half precision (N, classes), to a temporary file, then rename it."""
+    temporary = folder / "predictions.tmp.npz"
     np.savez_compressed(
-        beside, probabilities=evaluation.probabilities.astype(np.float16), labels=evaluation.labels.astype(np.int32)
+        temporary, probabilities=evaluation.probabilities.astype(np.float16), labels=evaluation.labels.astype(np.int32)
     )
-    beside.replace(folder / "predictions.npz")
+    temporary.replace(folder / "predictions.npz")

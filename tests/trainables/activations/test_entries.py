@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.activations.entries import ActivationEntry, Claims, Keys, Rows, remove
+from trainables.activations.entries import ActivationEntry, Claims, Keys, Rows, remove_entry
 
 ROW = 24
 
@@ -50,20 +50,20 @@ def test_what_was_appended_is_read_by_whoever_opens_it(entry: ActivationEntry, h
     entry.append(keys, rows_of(keys))
     again = reopened(entry)
     wanted = keys_of(9, 7, 7, 2**63 + 5)
-    assert same(again.read(wanted, hold=hold), wanted)
-    assert again.read(keys_of(7, 8), hold=hold) is None
-    assert again.missing(keys_of(7, 8, 9, 10)).tolist() == [1, 3]
+    assert same(again.read(wanted, keep_in_memory=hold), wanted)
+    assert again.read(keys_of(7, 8), keep_in_memory=hold) is None
+    assert again.find_missing(keys_of(7, 8, 9, 10)).tolist() == [1, 3]
     again.close()
 
 
 def test_a_reader_sees_what_another_appends_later(entry: ActivationEntry) -> None:
     reader = reopened(entry)
     entry.append(keys_of(1), rows_of(keys_of(1)))
-    assert reader.read(keys_of(1), hold=True) is None
+    assert reader.read(keys_of(1), keep_in_memory=True) is None
     reader.refresh()
     entry.append(keys_of(2), rows_of(keys_of(2)))
     reader.refresh()
-    assert same(reader.read(keys_of(1, 2), hold=True), keys_of(1, 2))
+    assert same(reader.read(keys_of(1, 2), keep_in_memory=True), keys_of(1, 2))
     reader.close()
 
 
@@ -85,12 +85,12 @@ def test_no_damage_is_ever_read_as_activations(tmp_path_factory: pytest.TempPath
 
     again = reopened(entry)
     for key in keys:
-        found = again.read(np.array([key]), hold=data.draw(st.booleans()))
+        found = again.read(np.array([key]), keep_in_memory=data.draw(st.booleans()))
         assert found is None or np.array_equal(found, rows_of(np.array([key])))
-    lost = keys[again.missing(keys)]
+    lost = keys[again.find_missing(keys)]
     assert len(lost) >= 1
     again.append(lost, rows_of(lost))
-    assert same(again.read(keys, hold=True), keys)
+    assert same(again.read(keys, keep_in_memory=True), keys)
     for one in (entry, again):
         one.close()
 
@@ -117,20 +117,20 @@ def test_a_torn_append_is_passed_over(entry: ActivationEntry) -> None:
         rows.write(b"half a row")
         index.write(b"half")
     again = reopened(entry)
-    assert again.missing(keys_of(1, 2)).tolist() == [1]
+    assert again.find_missing(keys_of(1, 2)).tolist() == [1]
     again.append(keys_of(2), rows_of(keys_of(2)))
     third = reopened(entry)
-    assert same(third.read(keys_of(1, 2), hold=False), keys_of(1, 2))
+    assert same(third.read(keys_of(1, 2), keep_in_memory=False), keys_of(1, 2))
     again.close()
     third.close()
 
 
 def test_who_has_a_removed_entry_open_reads_on(entry: ActivationEntry) -> None:
     entry.append(keys_of(1), rows_of(keys_of(1)))
-    remove(entry.folder)
-    assert entry.gone
+    remove_entry(entry.folder)
+    assert entry.is_removed
     assert not entry.folder.exists()
-    assert same(entry.read(keys_of(1), hold=False), keys_of(1))
+    assert same(entry.read(keys_of(1), keep_in_memory=False), keys_of(1))
 
 
 def _hold_claims(path: Path, keys: Keys, taken: multiprocessing.synchronize.Event) -> None:

@@ -201,9 +201,7 @@ def test_a_cache_that_cannot_be_used_is_said_and_changes_nothing(tiny: PreparedD
     assert "cannot be used (Not a directory)" in str(trainer.features.summary()["trouble"])
 
 
-def test_a_full_disk_is_said_and_changes_nothing(
-    tiny: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_said_and_changes_nothing(tiny: PreparedData, tmp_path: Path) -> None:
     """/dev/full answers every write with "no space left on device"."""
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
     expected, _ = trained(tiny, chosen, None, epochs=1)
@@ -267,14 +265,14 @@ def test_what_is_worth_more_takes_the_place_of_what_is_worth_less(tmp_path: Path
     )
     for key in (cheap, dear):
         assert cache.append(key, keys, rows)
-        cache.used(key)
+        cache.count_use(key)
     assert cache.append(other, keys, rows)
     assert {entry.folder.parent.name for entry in find_entries(tmp_path)} == {"dear", "other"}
     assert not cache.append(cheap, keys, rows)
     cache.close()
 
 
-def test_judgements() -> None:
+def test_a_mode_is_chosen_by_costs_and_uses() -> None:
     costs = Costs(compute=10e-3, keep=1e-3, read=0.1e-3)
     assert choose_prefix_modes({9: costs}, {9: 5.0})[9][0] == "kept"
     assert choose_prefix_modes({9: costs}, {9: 1.0})[9][0] == "read"
@@ -286,13 +284,13 @@ def test_judgements() -> None:
 def test_boundaries_used_once_each_are_kept_together_since_one_pass_gives_them_all() -> None:
     costs = {depth: Costs(compute=depth * 2e-3, keep=1e-3, read=0.1e-3) for depth in (7, 8, 9)}
     together = choose_prefix_modes(costs, {7: 1.0, 8: 1.0, 9: 1.0})
-    assert {verdict for verdict, _ in together.values()} == {"kept"}
+    assert {mode for mode, _ in together.values()} == {"kept"}
     assert together[7][1].endswith("for about 1 uses and 2 behind other boundaries")
     rare = choose_prefix_modes(costs, {7: 3.0, 8: 1.0, 9: 0.1})
-    assert {depth: verdict for depth, (verdict, _) in rare.items()} == {7: "kept", 8: "kept", 9: "read"}
+    assert {depth: mode for depth, (mode, _) in rare.items()} == {7: "kept", 8: "kept", 9: "read"}
     unlikely = choose_prefix_modes(costs, {7: 0.3, 8: 0.3, 9: 1.0})
-    assert {verdict for verdict, _ in unlikely.values()} == {"kept"}
-    assert {verdict for verdict, _ in choose_prefix_modes(costs, {7: 0.0, 8: 0.0, 9: 1.0}).values()} == {"read"}
+    assert {mode for mode, _ in unlikely.values()} == {"kept"}
+    assert {mode for mode, _ in choose_prefix_modes(costs, {7: 0.0, 8: 0.0, 9: 1.0}).values()} == {"read"}
 
 
 @given(
@@ -314,7 +312,7 @@ def test_no_choice_of_boundaries_without_one_of_those_kept_saves_more(
         reading = sum(uses[depth] * costs[depth].read + costs[depth].keep for depth in kept)
         return passes + reading + sum(uses[depth] * costs[depth].compute for depth in costs if depth not in kept)
 
-    kept = {depth for depth, (verdict, _) in choose_prefix_modes(costs, uses).items() if verdict == "kept"}
+    kept = {depth for depth, (mode, _) in choose_prefix_modes(costs, uses).items() if mode == "kept"}
     assert all(costs[depth].read < costs[depth].compute for depth in kept)
     assert total(kept) <= total(set()) + 1e-9
     assert all(total(kept) <= total(kept - {depth}) + 1e-9 for depth in kept)

@@ -38,22 +38,22 @@ def costs(**changed: object) -> StageCosts:
 
 
 def test_what_a_kept_activation_saves_is_the_frozen_stages() -> None:
-    assert [costs().prefix(depth) for depth in range(4)] == [0.5, 1.5, 3.5, 7.5]
-    assert costs().evaluation() == 7.75
-    assert costs().training(3, 16) == 7.5 + 1.0
-    assert costs().training(0, 16) == 0.5 + 21.0 + 32 / 16
+    assert [costs().prefix_seconds(depth) for depth in range(4)] == [0.5, 1.5, 3.5, 7.5]
+    assert costs().evaluation_seconds() == 7.75
+    assert costs().training_seconds(3, 16) == 7.5 + 1.0
+    assert costs().training_seconds(0, 16) == 0.5 + 21.0 + 32 / 16
 
 
 def test_a_depth_between_measured_ones_lies_between_them_by_its_share_of_the_forward_pass() -> None:
-    steps = [costs().step(depth, 10**9) for depth in range(4)]
+    steps = [costs().step_seconds(depth, 10**9) for depth in range(4)]
     assert steps[1] == pytest.approx(21 - 20 * 1 / 7)
     assert steps == sorted(steps, reverse=True)
 
 
 def test_memory_grows_with_the_batch_beyond_what_the_model_takes() -> None:
-    assert costs().memory(0, 16) == 9000
-    assert costs().memory(0, 32) == 1000 + 2000 + 2 * 6000
-    assert costs().memory(3, 4) == 1000
+    assert costs().memory_bytes(0, 16) == 9000
+    assert costs().memory_bytes(0, 32) == 1000 + 2000 + 2 * 6000
+    assert costs().memory_bytes(3, 4) == 1000
 
 
 def test_each_part_is_measured_and_torchs_generator_stays(digits: PreparedData) -> None:

@@ -37,7 +37,7 @@ def test_polyaks_average_is_the_stated_one(values: list[float], decay: float) ->
         averaging.after_step(model, ends_cycle=False)
         share = min(decay, (1 + step) / (10 + step)) if step else 0.0
         expected = share * expected + (1 - share) * value
-    (kept,) = averaging.kept()
+    (kept,) = averaging.members()
     assert kept is not None
     np.testing.assert_allclose(kept["head.linear.bias"].numpy(), expected, atol=1e-4)
 
@@ -49,7 +49,7 @@ def test_an_average_lies_within_what_it_averages_and_is_steadier() -> None:
     for value in noise:
         stepped(model, value)
         averaging.after_step(model, ends_cycle=False)
-        (weights,) = averaging.kept()
+        (weights,) = averaging.members()
         assert weights is not None
         kept.append(float(weights["head.linear.bias"][0]))
     assert min(noise) <= min(kept) <= max(kept) <= max(noise)
@@ -61,7 +61,7 @@ def test_snapshots_are_the_weights_at_the_ends_of_cycles_and_the_last() -> None:
     for value in (1.0, 2.0, 3.0, 4.0):
         stepped(model, value)
         averaging.after_step(model, ends_cycle=value in (1.0, 3.0))
-    kept = averaging.kept()
+    kept = averaging.members()
     assert [None if one is None else float(one["head.linear.bias"][0]) for one in kept] == [1.0, 3.0, None]
 
 
@@ -74,7 +74,7 @@ def test_other_weights_are_there_for_a_while_alone() -> None:
 
 
 def test_without_averaging_the_last_weights_count() -> None:
-    assert build_averaging(NoAveraging()).kept() == (None,)
+    assert build_averaging(NoAveraging()).members() == (None,)
 
 
 def test_an_ensemble_predicts_the_mean_of_its_members(tiny: PreparedData) -> None:
@@ -83,7 +83,7 @@ def test_an_ensemble_predicts_the_mean_of_its_members(tiny: PreparedData) -> Non
     for _ in range(4):
         result = trainer.run_epoch()
     members = []
-    for weights in trainer.averaging.kept():
+    for weights in trainer.averaging.members():
         alone = copy.copy(trainer)
         alone.averaging = build_averaging(NoAveraging())
         with using_weights(trainer.model, weights):

@@ -25,7 +25,7 @@ class LittleMemory:
         self.images, self.after, self.seen = images, after, []  # type: ignore[var-annotated]
         trainer.model.head.linear.register_forward_pre_hook(self)
 
-    def __call__(self, module: nn.Module, args: tuple[Tensor]) -> None:
+    def __call__(self, _module: nn.Module, args: tuple[Tensor]) -> None:
         self.seen.append(len(args[0]))
         if len(args[0]) > self.images and len(self.seen) > self.after:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")

@@ -30,7 +30,7 @@ ALL = (Constant, Step, Exponential, InverseTime, InverseSqrt, Linear, Cosine, Co
 
 def shares(record: Record, epochs: int = EPOCHS, steps: int = STEPS) -> list[float]:
     return [
-        learning_rate_factor(record, SchedulePosition(step=step, steps_an_epoch=steps, epochs=epochs))
+        learning_rate_factor(record, SchedulePosition(step=step, steps_per_epoch=steps, epochs=epochs))
         for step in range(epochs * steps)
     ]
 
@@ -96,9 +96,9 @@ def test_without_cycles_the_rate_never_rises_after_the_warm_up(kind: type[Record
 def test_a_cycle_ends_where_the_rate_starts_again(cycles: int, steps: int, warm_up: int) -> None:
     epochs = 6 + warm_up
     record = CosineRestarts(cycles=cycles, warmup_epochs=warm_up)
-    courses = [SchedulePosition(step=step, steps_an_epoch=steps, epochs=epochs) for step in range(epochs * steps)]
-    ends = [course.step for course in courses if ends_cycle(record, course)]
-    found = [learning_rate_factor(record, course) for course in courses]
+    positions = [SchedulePosition(step=step, steps_per_epoch=steps, epochs=epochs) for step in range(epochs * steps)]
+    ends = [position.step for position in positions if ends_cycle(record, position)]
+    found = [learning_rate_factor(record, position) for position in positions]
     assert len(ends) == cycles - 1
     if 6 * steps > 2 * cycles:  # else every step is a cycle
         rises = [step for step in range(warm_up * steps, len(found) - 1) if found[step + 1] > found[step]]
@@ -106,6 +106,6 @@ def test_a_cycle_ends_where_the_rate_starts_again(cycles: int, steps: int, warm_
 
 
 def test_past_its_end_a_schedule_stays_where_it_ended() -> None:
-    course = SchedulePosition(step=10 * STEPS, steps_an_epoch=STEPS, epochs=2)
-    assert learning_rate_factor(Cosine(final=0.25), course) == pytest.approx(0.25)
-    assert learning_rate_factor(Linear(), course) == pytest.approx(0.0)
+    position = SchedulePosition(step=10 * STEPS, steps_per_epoch=STEPS, epochs=2)
+    assert learning_rate_factor(Cosine(final=0.25), position) == pytest.approx(0.25)
+    assert learning_rate_factor(Linear(), position) == pytest.approx(0.0)

@@ -12,7 +12,7 @@ from search_spaces import Goal
 from tests.own_modules import Write
 from trainables.processes import ForkedError, ForkServer, Rendezvous
 from trainables.stores.prepared import PreparedData
-from trainables.trials import PRELOAD, Before, TrialPlan
+from trainables.trials import PRELOAD, ResumePoint, TrialPlan
 from trainables.trials.forked_run import ForkedRun
 from trainables.trials.trial import TrialTraining
 
@@ -56,8 +56,8 @@ def test_an_attempt_goes_on_from_the_newest_checkpoint_and_gives_the_same(tiny: 
     expected = [whole.advance()["history"][0]["readings"] for _ in range(4)]
     first = TrialTraining(plan(tiny, tmp_path / "cut"))
     reports = [first.advance() for _ in range(2)]
-    before = _before(reports[-1], reports)
-    again = TrialTraining(plan(tiny, tmp_path / "cut", before=asdict(before)))
+    point = _resume_point(reports[-1])
+    again = TrialTraining(plan(tiny, tmp_path / "cut", resume_from=asdict(point)))
     assert [again.advance()["history"][0]["readings"] for _ in range(2)] == expected[2:]
 
 
@@ -69,19 +69,19 @@ def test_a_damaged_newest_checkpoint_is_seen_and_the_one_before_used(
     expected = [whole.advance()["history"][0]["readings"] for _ in range(4)]
     first = TrialTraining(plan(tiny, tmp_path / "cut", metric="val/accuracy", goal=Goal.MAXIMIZE))
     reports = [first.advance() for _ in range(3)]
-    before = _before(reports[-1], reports)
-    assert before.latest is not None
-    newest = Path(before.latest)
+    point = _resume_point(reports[-1])
+    assert point.latest is not None
+    newest = Path(point.latest)
     if damage == "gone":
         newest.unlink()
     else:
         content = newest.read_bytes()
         newest.write_bytes(content[: len(content) // 2] if damage == "cut" else bytes([content[0] ^ 1]) + content[1:])
-    again = TrialTraining(plan(tiny, tmp_path / "cut", before=asdict(before)))
+    again = TrialTraining(plan(tiny, tmp_path / "cut", resume_from=asdict(point)))
     report = again.advance()["history"][0]
     assert report["epoch"] <= 3
     assert report["readings"] == expected[report["epoch"] - 1]
 
 
-def _before(last: dict[str, object], reports: list[dict[str, object]]) -> Before:
-    return Before(latest=str(last["latest_checkpoint"]), best=str(last["best_checkpoint"]), value=0.0)
+def _resume_point(last: dict[str, object]) -> ResumePoint:
+    return ResumePoint(latest=str(last["latest_checkpoint"]), best=str(last["best_checkpoint"]), value=0.0)
