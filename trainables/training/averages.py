@@ -63,7 +63,7 @@ class _Polyak(Averaging):
         self._decay, self._steps = decay, 0
         self._average: Weights = {}
 
-    def after_step(self, model: Classifier, *, ends_cycle: bool) -> None:  # noqa: ARG002 - the interface has it
+    def after_step(self, model: Classifier, *, ends_cycle: bool) -> None:
         current = read_model(model)
         decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
         self._steps += 1
