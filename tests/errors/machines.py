@@ -36,7 +36,16 @@ def at_home(*arguments: str, make: Callable[[Ledger], object] = id) -> Callable[
 
 
 def two_sweeps(ledger: Ledger) -> None:
-    for name in ("7f3a9c", "c4e01b"):
+    add_sweeps(ledger, "7f3a9c", "c4e01b")
+
+
+def many_sweeps(ledger: Ledger) -> None:
+    add_sweeps(ledger, *(f"{number:06x}" for number in range(40)))
+
+
+def add_sweeps(ledger: Ledger, *ids: str) -> None:
+    """Make a sweep with each id, without the `s-` in front."""
+    for name in ids:
         with mock.patch("secrets.token_hex", return_value=name):
             ledger.sweeps.create(
                 name="cells",
@@ -142,6 +151,11 @@ HOME = Section(
             "`meltpoint status s-`, which two sweeps start with",
             at_home("status", "s-", make=two_sweeps),
             {r"s-\w{3,}": "s-7f3a9c"},
+        ),
+        Case(
+            "`meltpoint status s-`, which forty sweeps start with",
+            at_home("status", "s-", make=many_sweeps),
+            {r"(s-\w{6}, )+\.\.\.": "s-7f3a9c, ..."},
         ),
         Case("`meltpoint ui`, and MLflow ends with a message", server("echo address in use >&2; exit 1")),
         Case("`meltpoint ui`, and MLflow ends without one", server("exit 1")),

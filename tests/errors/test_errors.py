@@ -34,6 +34,7 @@ UNSEEN = {
         "checkpoint must be of {}, but it is of another training",
         "checkpoint must be of a training of {} epochs: the schedule depends on it",
         "recipe {}, seed {} and data {}",
+        "no trial {}",
         "trial {} is {} in attempt {}; a result of attempt {} was refused",
         "trial {} is {}; it cannot become {}",
         "sweep {} is {}; it cannot become {}",
