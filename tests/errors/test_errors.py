@@ -88,7 +88,7 @@ UNSEEN = {
         "it ended at once",
         "the {}'s process died",
         "the {}'s process hung: no sign of life for {} s",
-        "{}, and the one that had started it",
+        "{}, and so did its fork server",
     ),
     "another driver, another version, other images or a full disk, tested where they are made": (
         "{} is driven by another process on this machine",

@@ -79,7 +79,7 @@ class ActivationEntry:
 
     @property
     def is_removed(self) -> bool:
-        """Whether another process has removed the files, so that no other process can find new rows."""
+        """True if another process has removed the files, so that no other process can find new rows."""
         return os.fstat(self._index).st_nlink == 0
 
     @property

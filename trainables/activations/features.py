@@ -99,7 +99,7 @@ class Features:
 
     @property
     def trouble(self) -> str | None:
-        """Why the cache is not used although it is on."""
+        """The reason why the cache is not used although it is on, or None."""
         return None if self._cache is None else self._cache.trouble
 
     def summary(self) -> dict[str, object]:

@@ -163,11 +163,11 @@ class ForkedObject(ObjectHandle[T]):
         return ForkedError(f"the {self._role}'s process hung: no sign of life for {seconds:.0f} s")
 
     def _ended(self) -> ForkedError:
-        """Ask the server, which is the process's parent, how it ended; it may have told no number yet."""
+        """Ask the server, which is the parent of the process, how it ended; its number may still be unknown here."""
         with suppress(EOFError, OSError), _connect(self._address, patience=0) as question:
             question.send(EndQuestion(self._key))
             return ForkedError(f"{died(self._role)}: {question.recv()}")
-        return ForkedError(f"{died(self._role)}, and the one that had started it")
+        return ForkedError(f"{died(self._role)}, and so did its fork server")
 
 
 class _Started(Generic[R]):

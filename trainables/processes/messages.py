@@ -55,7 +55,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a method passes to `progress`."""
+    """The arguments that a method passes to `progress`."""
 
     args: tuple[Any, ...]
 

@@ -64,6 +64,7 @@ class _Polyak(Averaging):
         self._average: Weights = {}
 
     def after_step(self, model: Classifier, *, ends_cycle: bool) -> None:
+        del ends_cycle  # every step counts
         current = read_model(model)
         decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
         self._steps += 1

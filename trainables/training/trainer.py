@@ -296,8 +296,8 @@ class Trainer:
 
     def _blends(self, batches: list[Indices]) -> list[Blend | None]:
         generator = np.random.default_rng([self.seed, self.epoch, _BLENDING])
-        side = int(self.data.images.shape[1])
-        return [draw_blend(self.recipe.mix, len(rows), side, generator) for rows in batches]
+        image_size = int(self.data.images.shape[1])
+        return [draw_blend(self.recipe.mix, len(rows), image_size, generator) for rows in batches]
 
     def _gradients_of(self, rows: Indices, features: Tensor, blend: Blend | None, *, share: float) -> tuple[float, int]:
         """Add the gradients of these images' mean loss times `share`; return that loss and how many were right."""

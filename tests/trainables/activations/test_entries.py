@@ -85,14 +85,14 @@ def test_no_damage_is_ever_read_as_activations(tmp_path_factory: pytest.TempPath
 
     again = reopened(entry)
     for key in keys:
-        found = again.read(np.array([key]), keep_in_memory=data.draw(st.booleans()))
-        assert found is None or np.array_equal(found, rows_of(np.array([key])))
+        actual = again.read(np.array([key]), keep_in_memory=data.draw(st.booleans()))
+        assert actual is None or np.array_equal(actual, rows_of(np.array([key])))
     lost = keys[again.find_missing(keys)]
     assert len(lost) >= 1
     again.append(lost, rows_of(lost))
     assert same(again.read(keys, keep_in_memory=True), keys)
-    for one in (entry, again):
-        one.close()
+    for opened in (entry, again):
+        opened.close()
 
 
 @given(keys=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20, unique=True))

@@ -29,7 +29,9 @@ def _fresh_process_state() -> Iterator[None]:
     features._open_cache.cache_clear()
 
 
-def plan(folder: Path, *, limit: int = LIMIT, depths: tuple[int, ...] = (), trials: float = 50.0) -> SharingSettings:
+def sharing_settings(
+    folder: Path, *, limit: int = LIMIT, depths: tuple[int, ...] = (), trials: float = 50.0
+) -> SharingSettings:
     shared = dict.fromkeys(depths, trials)
     return SharingSettings(folder=str(folder), limit=limit, memory=LIMIT, trials=shared, readers=shared)
 
@@ -57,7 +59,7 @@ def test_results_are_the_same_without_cache_with_an_empty_and_with_a_full_one(
 ) -> None:
     about = {"backbone": backbone, "freeze_depth": depth, "augment.policy": policy, "dropout.rate": 0.2}
     chosen = Recipe.from_flat({**BASE, **about})
-    sharing = plan(tmp_path / "cache", depths=(chosen.freeze_depth,) if chosen.freeze_depth else ())
+    sharing = sharing_settings(tmp_path / "cache", depths=(chosen.freeze_depth,) if chosen.freeze_depth else ())
     expected, _ = trained(tiny, chosen, None)
     cold, first = trained(tiny, chosen, sharing)
     warm, second = trained(tiny, chosen, sharing)
@@ -71,7 +73,7 @@ def test_results_are_the_same_without_cache_with_an_empty_and_with_a_full_one(
 
 def test_equal_draws_are_computed_once(tiny: PreparedData, tmp_path: Path) -> None:
     """No augmentation, the outcome of a flip that leaves an image alone, and validation share one kind of view."""
-    sharing = plan(tmp_path / "cache", depths=(9,))
+    sharing = sharing_settings(tmp_path / "cache", depths=(9,))
     count = len(tiny.splits["train"]) + len(tiny.splits["val"])
     for policy in ("flip", "none"):
         chosen = Recipe.from_flat({**BASE, "freeze_depth": "all", "augment.policy": policy})
@@ -85,19 +87,19 @@ def test_equal_draws_are_computed_once(tiny: PreparedData, tmp_path: Path) -> No
 
 
 def test_views_are_used_by_turns(tiny: PreparedData, tmp_path: Path) -> None:
-    sharing = plan(tmp_path / "cache", depths=(9,))
+    sharing = sharing_settings(tmp_path / "cache", depths=(9,))
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all", "augment.policy": "lecture7", "augment.views": 2})
     _, trainer = trained(tiny, chosen, sharing, epochs=4)
     assert trainer.features.counts["computed"] == 2 * len(tiny.splits["train"]) + len(tiny.splits["val"])
 
 
 def test_one_pass_serves_every_boundary_that_the_sweep_asks_for(tiny: PreparedData, tmp_path: Path) -> None:
-    sharing = plan(tmp_path / "cache", depths=(7, 8, 9))
+    sharing = sharing_settings(tmp_path / "cache", depths=(7, 8, 9))
     for depth in (7, 8, 9):
         chosen = Recipe.from_flat({**BASE, "freeze_depth": depth})
         expected, _ = trained(tiny, chosen, None, epochs=1)
-        found, trainer = trained(tiny, chosen, sharing, epochs=1)
-        assert figures(found) == figures(expected)
+        actual, trainer = trained(tiny, chosen, sharing, epochs=1)
+        assert figures(actual) == figures(expected)
         assert (trainer.features.counts["computed"] == 0) == (depth != 7)
 
 
@@ -116,8 +118,8 @@ def test_an_images_activations_do_not_depend_on_its_company(tiny: PreparedData) 
     backwards = prefix.compute(images.flip(0), 8).flip(0)
     alone = torch.cat([prefix.compute(images[row : row + 1], 8) for row in range(40)])
     kept = prefix.unpack(prefix.rows(images, [3, 8])[8], 8)
-    for found in (backwards, alone, kept):
-        assert torch.equal(found, together)
+    for actual in (backwards, alone, kept):
+        assert torch.equal(actual, together)
     assert kept.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -135,15 +137,15 @@ def test_folding_changes_no_more_than_rounding(backbone: str) -> None:
         classifier.freeze(depth)
         with torch.no_grad():
             expected = classifier.prefix(images)
-        found = prefix.compute(images, depth)
-        assert found.shape == expected.shape
-        assert torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+        actual = prefix.compute(images, depth)
+        assert actual.shape == expected.shape
+        assert torch.allclose(actual, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("harm", ["flip a byte", "truncate", "empty the index"])
 def test_a_damaged_cache_costs_time_and_changes_nothing(harm: str, tiny: PreparedData, tmp_path: Path) -> None:
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
-    sharing = plan(tmp_path / "cache", depths=(9,))
+    sharing = sharing_settings(tmp_path / "cache", depths=(9,))
     expected, _ = trained(tiny, chosen, sharing)
     for entry in find_entries(tmp_path / "cache"):
         path = entry.folder / ("index" if "index" in harm else "rows")
@@ -154,8 +156,8 @@ def test_a_damaged_cache_costs_time_and_changes_nothing(harm: str, tiny: Prepare
             del content[len(content) // 3 if harm == "truncate" else 0 :]
         path.write_bytes(content)
     features._open_cache.cache_clear()
-    found, trainer = trained(tiny, chosen, sharing)
-    assert figures(found) == figures(expected)
+    actual, trainer = trained(tiny, chosen, sharing)
+    assert figures(actual) == figures(expected)
     assert trainer.features.counts["computed"] > 0
     again, healed = trained(tiny, chosen, sharing)
     assert figures(again) == figures(expected)
@@ -168,27 +170,27 @@ def test_results_do_not_depend_on_how_much_is_read_at_once(
     batches: float, policy: str, tiny: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = Recipe.from_flat({**BASE, "freeze_depth": -2, "augment.policy": policy, "dropout.rate": 0.2})
-    sharing = plan(tmp_path / "cache", depths=(chosen.freeze_depth,))
+    sharing = sharing_settings(tmp_path / "cache", depths=(chosen.freeze_depth,))
     expected, uncached = trained(tiny, chosen, None)
     trained(tiny, chosen, sharing)
     (entry, *_) = find_entries(tmp_path / "cache")
     monkeypatch.setattr(features, "_READ_AT_ONCE", int(batches * chosen.batch_size * entry.row_bytes))
-    found, trainer = trained(tiny, chosen, sharing)
-    assert figures(found) == figures(expected)
+    actual, trainer = trained(tiny, chosen, sharing)
+    assert figures(actual) == figures(expected)
     assert trainer.features.counts == {"read": uncached.features.counts["computed"]}
 
 
 def test_a_damaged_row_is_computed_again_and_no_other(tiny: PreparedData, tmp_path: Path) -> None:
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
-    sharing = plan(tmp_path / "cache", depths=(9,))
+    sharing = sharing_settings(tmp_path / "cache", depths=(9,))
     expected, _ = trained(tiny, chosen, sharing, epochs=1)
     (entry,) = find_entries(tmp_path / "cache")
     content = bytearray((entry.folder / "rows").read_bytes())
     content[entry.row_bytes // 2] ^= 1
     (entry.folder / "rows").write_bytes(content)
     features._open_cache.cache_clear()
-    found, trainer = trained(tiny, chosen, sharing, epochs=1)
-    assert figures(found) == figures(expected)
+    actual, trainer = trained(tiny, chosen, sharing, epochs=1)
+    assert figures(actual) == figures(expected)
     assert trainer.features.counts["computed"] == 1
 
 
@@ -196,8 +198,8 @@ def test_a_cache_that_cannot_be_used_is_said_and_changes_nothing(tiny: PreparedD
     (tmp_path / "file").write_text("in the way")
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
     expected, _ = trained(tiny, chosen, None, epochs=1)
-    found, trainer = trained(tiny, chosen, plan(tmp_path / "file" / "cache", depths=(9,)), epochs=1)
-    assert figures(found) == figures(expected)
+    actual, trainer = trained(tiny, chosen, sharing_settings(tmp_path / "file" / "cache", depths=(9,)), epochs=1)
+    assert figures(actual) == figures(expected)
     assert "cannot be used (Not a directory)" in str(trainer.features.summary()["trouble"])
 
 
@@ -205,7 +207,7 @@ def test_a_full_disk_is_said_and_changes_nothing(tiny: PreparedData, tmp_path: P
     """/dev/full answers every write with "no space left on device"."""
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
     expected, _ = trained(tiny, chosen, None, epochs=1)
-    sharing = plan(tmp_path / "cache", depths=(9,))
+    sharing = sharing_settings(tmp_path / "cache", depths=(9,))
     body = load_frozen_prefix(
         str(BASE["backbone"]),
         "random",
@@ -218,8 +220,8 @@ def test_a_full_disk_is_said_and_changes_nothing(tiny: PreparedData, tmp_path: P
     folder = tmp_path / "cache" / body.digest(9) / "plain" / f"9-{body.row_bytes(9)}"
     folder.mkdir(parents=True)
     (folder / "rows").symlink_to("/dev/full")
-    found, trainer = trained(tiny, chosen, sharing, epochs=1)
-    assert figures(found) == figures(expected)
+    actual, trainer = trained(tiny, chosen, sharing, epochs=1)
+    assert figures(actual) == figures(expected)
     assert "No space left on device" in str(trainer.features.summary()["trouble"])
 
 
@@ -230,25 +232,25 @@ def test_a_cache_of_a_tenth_stays_within_it(tiny: PreparedData, tmp_path: Path) 
         for policy in ("none", "flip", "lecture7")
         for depth in (8, 9)
     ]
-    expected = [figures(trained(tiny, one, plan(roomy, depths=(8, 9)))[0]) for one in recipes]
+    expected = [figures(trained(tiny, recipe, sharing_settings(roomy, depths=(8, 9)))[0]) for recipe in recipes]
     wanted = sum(entry.size for entry in find_entries(roomy))
     features._open_cache.cache_clear()
-    tight = plan(tmp_path / "tight", limit=wanted // 10, depths=(8, 9))
-    for one, figure in zip(recipes, expected, strict=True):
-        assert figures(trained(tiny, one, tight)[0]) == figure
+    tight = sharing_settings(tmp_path / "tight", limit=wanted // 10, depths=(8, 9))
+    for recipe, figure in zip(recipes, expected, strict=True):
+        assert figures(trained(tiny, recipe, tight)[0]) == figure
         assert sum(entry.size for entry in find_entries(tmp_path / "tight")) <= wanted // 10
     assert any(find_entries(tmp_path / "tight"))
 
 
 def test_a_cache_with_less_than_all_saves_what_it_holds(tiny: PreparedData, tmp_path: Path) -> None:
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
-    expected, _ = trained(tiny, chosen, plan(tmp_path / "roomy", depths=(9,)))
+    expected, _ = trained(tiny, chosen, sharing_settings(tmp_path / "roomy", depths=(9,)))
     (entry,) = find_entries(tmp_path / "roomy")
     features._open_cache.cache_clear()
-    tight = plan(tmp_path / "tight", limit=entry.size // 2, depths=(9,))
+    tight = sharing_settings(tmp_path / "tight", limit=entry.size // 2, depths=(9,))
     for _ in range(2):
-        found, trainer = trained(tiny, chosen, tight)
-        assert figures(found) == figures(expected)
+        actual, trainer = trained(tiny, chosen, tight)
+        assert figures(actual) == figures(expected)
     counts = trainer.features.counts
     assert 0.3 < counts["read"] / counts.total() < 1
 

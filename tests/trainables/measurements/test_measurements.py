@@ -59,24 +59,24 @@ def test_memory_grows_with_the_batch_beyond_what_the_model_takes() -> None:
 def test_each_part_is_measured_and_torchs_generator_stays(digits: PreparedData) -> None:
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    found = measure_stages(RESNET18, digits.images[np.arange(16)], depths=[0, 3, 5], classes=10, seconds=0.3)
+    actual = measure_stages(RESNET18, digits.images[np.arange(16)], depths=[0, 3, 5], classes=10, seconds=0.3)
     assert torch.equal(torch.get_rng_state(), before)
-    assert len(found.forward) == 5
-    assert len(found.boundaries) == 6
-    assert min(found.entry, found.head, found.build, *found.forward, *found.steps.values()) > 0
-    assert found.boundaries[0] == 3 * 16 * 16 * 4
-    assert found.boundaries[-1] == 512 * 4
-    assert found.steps[0] > found.steps[5]
-    assert found.steps.keys() == {0, 3, 5}
-    assert found.batch <= 16
+    assert len(actual.forward) == 5
+    assert len(actual.boundaries) == 6
+    assert min(actual.entry, actual.head, actual.build, *actual.forward, *actual.steps.values()) > 0
+    assert actual.boundaries[0] == 3 * 16 * 16 * 4
+    assert actual.boundaries[-1] == 512 * 4
+    assert actual.steps[0] > actual.steps[5]
+    assert actual.steps.keys() == {0, 3, 5}
+    assert actual.batch <= 16
 
 
 def test_unreadable_images_are_left_out_of_the_measurement(tiny_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
     good = sorted(tiny_folder.rglob("*.png"))[:3]
-    found, images = measure_data([tmp_path / "bad.png", *good], 32, ["none", "lecture7"])
+    actual, images = measure_data([tmp_path / "bad.png", *good], 32, ["none", "lecture7"])
     assert images.shape == (3, 32, 32, 3)
-    assert found.decode > 0
-    assert found.views["lecture7"] > found.views["none"]
+    assert actual.decode > 0
+    assert actual.views["lecture7"] > actual.views["none"]
     with pytest.raises(DataError, match=r"bad\.png"):
         measure_data([tmp_path / "bad.png"], 32, [])

@@ -1,4 +1,4 @@
-"""What a step will hold, from shapes alone, against what it does hold."""
+"""The estimated memory of a step, compared with the memory that it takes."""
 
 from __future__ import annotations
 

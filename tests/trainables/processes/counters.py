@@ -15,7 +15,7 @@ class Counter:
         self.total = begin
 
     def count(self, number: int, *, progress: Callable[[int], None] = lambda _: None) -> int:
-        """Add one `number` times; tell `progress` of each."""
+        """Add 1 `number` times; call `progress` with each total."""
         for _ in range(number):
             self.total += 1
             progress(self.total)

@@ -35,13 +35,13 @@ RECIPE = {
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ForkServer]:
-    """Not forked from here: a process in which other tests have trained has autograd's threads, which a fork lacks."""
+    """Start a server; a fork of this process would lack the threads of autograd that other tests have started."""
     with closing(ForkServer(preload=PRELOAD)) as server:
         yield server
 
 
 def plan(tiny: PreparedData, folder: Path, epochs: int = 2) -> dict[str, object]:
-    told = TrialPlan(
+    trial_plan = TrialPlan(
         recipe=RECIPE,
         seed=1,
         epochs=epochs,
@@ -52,7 +52,7 @@ def plan(tiny: PreparedData, folder: Path, epochs: int = 2) -> dict[str, object]
         metric="val/accuracy",
         goal=Goal.MAXIMIZE,
     )
-    return vars(told)
+    return vars(trial_plan)
 
 
 def forked(server: ForkServer, folder: Path) -> ForkedRun:
@@ -79,9 +79,9 @@ def test_a_forked_trial_reports_what_one_in_this_process_does(
 def test_what_a_trial_prints_is_kept(server: ForkServer, tiny: PreparedData, tmp_path: Path, write: Write) -> None:
     name = write("def vary(image, generator):\n    print('seen')\n    return image")
     run = forked(server, tmp_path)
-    told = plan(tiny, tmp_path)
+    fields = plan(tiny, tmp_path)
     recipe = {**RECIPE, "augment.policy": f"{name}:vary"}
-    run.take(told | {"recipe": recipe, "code": str(tmp_path)})
+    run.take(fields | {"recipe": recipe, "code": str(tmp_path)})
     assert "error" not in run.step()
     run.close()
     gone(run.pid)
@@ -106,10 +106,10 @@ def test_how_a_process_ended_before_it_told_its_number_is_said(server: ForkServe
 def test_a_process_ends_with_who_asked_for_it_in_the_middle_of_a_step(
     unread: bool, server: ForkServer, tiny: PreparedData, tmp_path: Path
 ) -> None:
-    """Also where something that it said was not read, which resets the connection."""
+    """The same holds if an answer of it was not read, which resets the connection."""
     run = forked(server, tmp_path)
-    told = plan(tiny, tmp_path, epochs=100_000) | {"report_at": ()}
-    run.take(told)
+    fields = plan(tiny, tmp_path, epochs=100_000) | {"report_at": ()}
+    run.take(fields)
     connection = run._object._connection
     connection.send(Call("step", (), {}, with_progress=unread))
     time.sleep(0.3)
@@ -121,10 +121,10 @@ def test_a_process_ends_with_who_asked_for_it_in_the_middle_of_a_step(
 
 
 def test_the_server_outlives_who_asks_and_dies(server: ForkServer, tiny: PreparedData, tmp_path: Path) -> None:
-    for said in (b"", b"\0\0"):
+    for message in (b"", b"\0\0"):
         with socket.socket(socket.AF_UNIX) as asking:
             asking.connect(server.address)
-            asking.send(said)
+            asking.send(message)
     run = forked(server, tmp_path)
     run.take(plan(tiny, tmp_path))
     assert run.step()["history"]
@@ -141,7 +141,7 @@ def test_nothing_outlives_the_server(tiny: PreparedData, tmp_path: Path) -> None
 
 
 def gone(pid: int) -> None:
-    """It ends soon; a process that waits to be reaped has ended."""
+    """Wait until the process has ended; a process that waits to be reaped has ended."""
     deadline = time.monotonic() + 10
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline

@@ -62,7 +62,7 @@ def test_snapshots_are_the_weights_at_the_ends_of_cycles_and_the_last() -> None:
         stepped(model, value)
         averaging.after_step(model, ends_cycle=value in (1.0, 3.0))
     kept = averaging.members()
-    assert [None if one is None else float(one["head.linear.bias"][0]) for one in kept] == [1.0, 3.0, None]
+    assert [None if weights is None else float(weights["head.linear.bias"][0]) for weights in kept] == [1.0, 3.0, None]
 
 
 def test_other_weights_are_there_for_a_while_alone() -> None:

@@ -23,17 +23,17 @@ def saved(tmp_path: Path) -> Path:
     return save_checkpoint(tmp_path / "deep" / "er", epoch=3, tensors=TENSORS, meta={"recipe": {"lr": 0.1}})
 
 
-def assert_same(found: object, expected: object) -> None:
+def assert_same(actual: object, expected: object) -> None:
     if isinstance(expected, Tensor):
-        assert isinstance(found, Tensor)
-        assert found.dtype == expected.dtype
-        assert torch.equal(found, expected)
+        assert isinstance(actual, Tensor)
+        assert actual.dtype == expected.dtype
+        assert torch.equal(actual, expected)
     else:
-        assert isinstance(found, dict)
+        assert isinstance(actual, dict)
         assert isinstance(expected, dict)
-        assert found.keys() == expected.keys()
+        assert actual.keys() == expected.keys()
         for name in expected:
-            assert_same(found[name], expected[name])
+            assert_same(actual[name], expected[name])
 
 
 def test_what_was_saved_comes_back_exactly(saved: Path) -> None:

@@ -113,12 +113,12 @@ def test_numbers_are_those_of_scikit_learn_to_the_last_bit(classes: int, digits:
             labels = rng.integers(classes, size=count)
             chances = np.round(rng.dirichlet(np.ones(classes), size=count) + np.eye(classes)[labels] * 0.3, digits)
             chances /= chances.sum(axis=1, keepdims=True)
-            found, predicted = score(chances, labels), chances.argmax(axis=1)
-            assert found.metrics["accuracy"] == accuracy_score(labels, predicted)
-            assert found.metrics["macro_f1"] == f1_score(labels, predicted, average="macro", zero_division=0.0)
-            assert np.array_equal(found.confusion, confusion_matrix(labels, predicted, labels=range(classes)))
+            actual, predicted = score(chances, labels), chances.argmax(axis=1)
+            assert actual.metrics["accuracy"] == accuracy_score(labels, predicted)
+            assert actual.metrics["macro_f1"] == f1_score(labels, predicted, average="macro", zero_division=0.0)
+            assert np.array_equal(actual.confusion, confusion_matrix(labels, predicted, labels=range(classes)))
             present = np.unique(labels)
             if len(present) > 1:
-                one_against_rest = [roc_auc_score(labels == one, chances[:, one]) for one in present]
+                one_against_rest = [roc_auc_score(labels == label, chances[:, label]) for label in present]
                 expected = one_against_rest[-1] if classes == 2 else np.mean(one_against_rest)
-                assert found.metrics["auroc"] == expected
+                assert actual.metrics["auroc"] == expected

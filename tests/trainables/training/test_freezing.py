@@ -1,6 +1,6 @@
 """Each family of backbones at each freeze depth, on models of the libraries' own classes made as small as these allow.
 
-That the cuts of the full-sized models are the libraries' models is for test_families.py to show.
+tests/trainables/architectures/test_families.py checks the cuts of the full-sized models.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a training may look at, and what a recipe's remaining names do to it."""
+"""The data that a training may look at, and the effect of a recipe's remaining names."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def test_training_never_reads_the_images_kept_for_confirmation_and_test(tiny: Pr
     images, labels = np.array(tiny.images), tiny.labels.copy()
     images[kept], labels[kept] = 255 - images[kept], (labels[kept] + 1) % len(tiny.classes)
     spoilt = dataclasses.replace(tiny, images=images, labels=labels)
-    told = [Trainer(data, Recipe.from_flat(BASE), seed=0).run_epoch() for data in (tiny, spoilt)]
-    assert told[0].train == told[1].train
-    assert told[0].val.metrics == told[1].val.metrics
-    assert told[0].val.probabilities.tobytes() == told[1].val.probabilities.tobytes()
+    results = [Trainer(data, Recipe.from_flat(BASE), seed=0).run_epoch() for data in (tiny, spoilt)]
+    assert results[0].train == results[1].train
+    assert results[0].val.metrics == results[1].val.metrics
+    assert results[0].val.probabilities.tobytes() == results[1].val.probabilities.tobytes()
 
 
 @pytest.mark.parametrize(

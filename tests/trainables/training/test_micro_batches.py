@@ -57,19 +57,19 @@ def test_a_full_batch_keeps_what_its_first_parts_added_where_memory_runs_out(
     chosen = recipe(batch_size=0)
     plenty, little = Trainer(tiny, chosen, seed=0), Trainer(tiny, chosen, seed=0)
     LittleMemory(little, 12, after=1)
-    expected, found = plenty.run_epoch(), little.run_epoch()
+    expected, actual = plenty.run_epoch(), little.run_epoch()
     assert little.micro_batches.size == 10
-    assert found.train["loss"] == pytest.approx(expected.train["loss"], rel=1e-5)
-    np.testing.assert_allclose(found.val.probabilities, expected.val.probabilities, rtol=1e-4)
+    assert actual.train["loss"] == pytest.approx(expected.train["loss"], rel=1e-5)
+    np.testing.assert_allclose(actual.val.probabilities, expected.val.probabilities, rtol=1e-4)
 
 
 def test_out_of_memory_halves_the_share_and_repeats_the_step_with_the_same_result(tiny: PreparedData) -> None:
     plenty, little = Trainer(tiny, recipe(), seed=0), Trainer(tiny, recipe(), seed=0)
     LittleMemory(little, 3)
-    expected, found = plenty.run_epoch(), little.run_epoch()
+    expected, actual = plenty.run_epoch(), little.run_epoch()
     assert little.micro_batches.size == 2
-    assert found.train["loss"] == pytest.approx(expected.train["loss"], rel=1e-5)
-    np.testing.assert_allclose(found.val.probabilities, expected.val.probabilities, rtol=1e-4)
+    assert actual.train["loss"] == pytest.approx(expected.train["loss"], rel=1e-5)
+    np.testing.assert_allclose(actual.val.probabilities, expected.val.probabilities, rtol=1e-4)
 
 
 def test_a_repeated_step_leaves_no_trace_of_the_failed_one(tiny: PreparedData) -> None:
@@ -94,9 +94,9 @@ def test_one_image_that_does_not_fit_is_refused_in_one_sentence(tiny: PreparedDa
 
 def test_bf16_trains_on_a_cpu_and_keeps_its_weights_in_fp32(tiny: PreparedData) -> None:
     full, mixed = (Trainer(tiny, recipe(freeze_depth=-1, precision=kind), seed=0) for kind in ("fp32", "bf16"))
-    one, other = full.run_epoch().train["loss"], mixed.run_epoch().train["loss"]
-    assert one != other
-    assert other == pytest.approx(one, rel=0.05)
+    whole, other = full.run_epoch().train["loss"], mixed.run_epoch().train["loss"]
+    assert whole != other
+    assert other == pytest.approx(whole, rel=0.05)
     assert {parameter.dtype for parameter in mixed.model.parameters()} == {torch.float32}
 
 

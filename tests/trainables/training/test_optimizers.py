@@ -126,7 +126,7 @@ def test_each_step_is_the_textbooks(textbook: Callable[[float, Slope], Iterator[
     for step in range(STEPS):
         x.grad = torch.tensor(curvatures, dtype=torch.float64) * x.detach() + noise[step]
         optimizer.step()
-        assert x.tolist() == pytest.approx([next(one) for one in expected], rel=1e-9, abs=1e-12), step
+        assert x.tolist() == pytest.approx([next(values) for values in expected], rel=1e-9, abs=1e-12), step
 
 
 def test_every_optimizer_of_the_vocabulary_is_built_and_descends() -> None:
@@ -141,7 +141,7 @@ def test_every_optimizer_of_the_vocabulary_is_built_and_descends() -> None:
 def descended(
     record: Record, loss: Callable[[torch.Tensor], torch.Tensor], start: list[float], steps: int, noise: float = 0.0
 ) -> list[list[float]]:
-    """Where the optimizer has been; noise: standard deviation of what is added to each gradient."""
+    """Return the points that the optimizer visits; noise: standard deviation of the noise added to each gradient."""
     generator = torch.Generator().manual_seed(0)
     x = nn.Parameter(torch.tensor(start, dtype=torch.float64))
     optimizer = build_optimizer(record, [x])
@@ -176,7 +176,7 @@ def saddle(x: torch.Tensor) -> torch.Tensor:
 
 
 def turns(path: list[list[float]]) -> int:
-    """How often the steep coordinate changes its sign."""
+    """Return how often the steep coordinate changes its sign."""
     return sum(before[0] * after[0] < 0 for before, after in itertools.pairwise(path))
 
 
@@ -209,7 +209,7 @@ def test_noise_is_averaged_out_by_a_heavy_ball_and_shrunk_by_a_smaller_rate() ->
         path = descended(record, lambda x: (x**2).sum() / 2, [0.0] * 200, 300, noise=1.0)
         return statistics.pstdev(itertools.chain.from_iterable(path[150:]))
 
-    # Of x -= lr (x + noise): variance lr / (2 - lr).
+    # The variance of x -= lr (x + noise) is lr / (2 - lr).
     assert spread(Sgd(lr=0.2)) == pytest.approx(math.sqrt(0.2 / 1.8), rel=0.1)
     assert spread(Sgd(lr=0.02)) < 0.4 * spread(Sgd(lr=0.2))
     assert spread(Momentum(lr=0.02, momentum=0.9)) == pytest.approx(spread(Sgd(lr=0.2)), rel=0.25)

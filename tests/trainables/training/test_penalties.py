@@ -54,8 +54,8 @@ def test_the_minimum_is_scikit_learns() -> None:
     targets = inputs @ truth + 0.1 * torch.randn(EXAMPLES, generator=generator)
     alpha = l1 / 2 + l2
     known = ElasticNet(alpha=alpha, l1_ratio=l1 / 2 / alpha, fit_intercept=False, tol=1e-8).fit(inputs, targets)
-    found = fitted(Elastic(l1=l1, l2=l2))
-    torch.testing.assert_close(found, torch.tensor(known.coef_, dtype=torch.float32), atol=2e-3, rtol=0)
+    actual = fitted(Elastic(l1=l1, l2=l2))
+    torch.testing.assert_close(actual, torch.tensor(known.coef_, dtype=torch.float32), atol=2e-3, rtol=0)
 
 
 def test_the_gradient_is_that_of_the_value() -> None:

@@ -38,12 +38,12 @@ def shares(record: Record, epochs: int = EPOCHS, steps: int = STEPS) -> list[flo
 def of_torch(make: Any) -> list[float]:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = make(optimizer)
-    found = []
+    actual = []
     for _ in range(EPOCHS * STEPS):
-        found.append(optimizer.param_groups[0]["lr"])
+        actual.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
-    return found
+    return actual
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def of_torch(make: Any) -> list[float]:
         (InverseTime(decay=2.0), lambda it: torchs.LambdaLR(it, lambda step: 1 / (1 + 2.0 * step / STEPS))),
         (Constant(), lambda it: torchs.LambdaLR(it, lambda _: 1.0)),
     ],
-    ids=lambda one: one.model_dump()["name"] if isinstance(one, Record) else "",
+    ids=lambda value: value.model_dump()["name"] if isinstance(value, Record) else "",
 )
 def test_rates_are_those_of_torchs_schedulers(record: Record, make: Any) -> None:
     assert shares(record) == pytest.approx(of_torch(make), rel=1e-6, abs=1e-9)
@@ -69,9 +69,9 @@ def test_rates_are_those_of_torchs_schedulers(record: Record, make: Any) -> None
 def test_the_inverse_square_root_is_vaswanis() -> None:
     """Equation 3, up to the factor that makes its peak 1: min(t^-0.5, t w^-1.5)."""
     warm_up = 2 * STEPS
-    found = shares(InverseSqrt(warmup_epochs=2))
+    actual = shares(InverseSqrt(warmup_epochs=2))
     expected = [min(t**-0.5, t * warm_up**-1.5) * warm_up**0.5 for t in range(1, EPOCHS * STEPS + 1)]
-    assert found == pytest.approx(expected)
+    assert actual == pytest.approx(expected)
     assert shares(InverseSqrt()) == pytest.approx([1 / math.sqrt(t) for t in range(1, EPOCHS * STEPS + 1)])
 
 
@@ -79,17 +79,17 @@ def test_the_inverse_square_root_is_vaswanis() -> None:
 def test_a_warm_up_is_a_line_to_the_full_rate_and_no_share_leaves_0_to_1(
     kind: Callable[..., Record], warm_up: int, epochs: int, steps: int
 ) -> None:
-    found = shares(kind(warmup_epochs=warm_up), epochs, steps)
+    actual = shares(kind(warmup_epochs=warm_up), epochs, steps)
     rising = warm_up * steps
-    assert found[:rising] == pytest.approx([(step + 1) / rising for step in range(rising)])
-    assert all(0 <= share <= 1 for share in found)
-    assert kind is InverseSqrt or found[rising] == pytest.approx(1.0)
+    assert actual[:rising] == pytest.approx([(step + 1) / rising for step in range(rising)])
+    assert all(0 <= share <= 1 for share in actual)
+    assert kind is InverseSqrt or actual[rising] == pytest.approx(1.0)
 
 
-@given(kind=st.sampled_from([one for one in ALL if one is not CosineRestarts]), epochs=st.integers(1, 9))
+@given(kind=st.sampled_from([kind for kind in ALL if kind is not CosineRestarts]), epochs=st.integers(1, 9))
 def test_without_cycles_the_rate_never_rises_after_the_warm_up(kind: type[Record], epochs: int) -> None:
-    found = shares(kind(), epochs)
-    assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(found))
+    actual = shares(kind(), epochs)
+    assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(actual))
 
 
 @given(cycles=st.integers(1, 6), steps=st.integers(1, 7), warm_up=st.integers(0, 3))
@@ -98,10 +98,10 @@ def test_a_cycle_ends_where_the_rate_starts_again(cycles: int, steps: int, warm_
     record = CosineRestarts(cycles=cycles, warmup_epochs=warm_up)
     positions = [SchedulePosition(step=step, steps_per_epoch=steps, epochs=epochs) for step in range(epochs * steps)]
     ends = [position.step for position in positions if ends_cycle(record, position)]
-    found = [learning_rate_factor(record, position) for position in positions]
+    actual = [learning_rate_factor(record, position) for position in positions]
     assert len(ends) == cycles - 1
     if 6 * steps > 2 * cycles:  # else every step is a cycle
-        rises = [step for step in range(warm_up * steps, len(found) - 1) if found[step + 1] > found[step]]
+        rises = [step for step in range(warm_up * steps, len(actual) - 1) if actual[step + 1] > actual[step]]
         assert ends == rises
 
 

@@ -51,7 +51,7 @@ MODELS = (
     ),
     *("Polyak averaging", "snapshot ensemble"),
 )
-"""Those that leave another model than training without them would."""
+"""Techniques that leave another model than training without them."""
 
 
 def recipe(technique: str) -> Recipe:
@@ -80,12 +80,12 @@ def test_a_training_that_was_interrupted_ends_as_one_that_was_not(
     straight = Trainer(data, recipe(technique), seed=4, epochs=EPOCHS)
     expected = [straight.run_epoch() for _ in range(EPOCHS)]
     first = Trainer(data, recipe(technique), seed=4, epochs=EPOCHS)
-    found = [first.run_epoch()]
+    actual = [first.run_epoch()]
     path = save_checkpoint(tmp_path, epoch=first.epoch, tensors=first.state_dict(), meta={})
     second = Trainer(data, recipe(technique), seed=4, epochs=EPOCHS)
     second.load_state_dict(load_checkpoint(path).tensors)
-    found += [second.run_epoch() for _ in range(2)]
-    assert readings(found) == readings(expected)
+    actual += [second.run_epoch() for _ in range(2)]
+    assert readings(actual) == readings(expected)
     assert flat(second.state_dict()) == flat(straight.state_dict())
 
 
@@ -93,15 +93,15 @@ def test_a_training_that_was_interrupted_ends_as_one_that_was_not(
 def test_results_do_not_depend_on_the_cache(technique: str, data: PreparedData, tmp_path: Path) -> None:
     chosen = recipe(technique)
     shared = {chosen.freeze_depth: 50.0} if chosen.freeze_depth else {}
-    plan = SharingSettings(folder=str(tmp_path), limit=10**9, memory=10**9, trials=shared, readers=shared)
+    settings = SharingSettings(folder=str(tmp_path), limit=10**9, memory=10**9, trials=shared, readers=shared)
 
     def trained(sharing: SharingSettings | None) -> tuple[object, Trainer]:
         trainer = Trainer(data, chosen, seed=1, epochs=2, sharing=sharing)
         return readings([trainer.run_epoch() for _ in range(2)]), trainer
 
     expected, _ = trained(None)
-    cold, _ = trained(plan)
-    warm, last = trained(plan)
+    cold, _ = trained(settings)
+    warm, last = trained(settings)
     assert cold == warm == expected
     if chosen.freeze_depth and not chosen.mix.per_batch:
         assert last.features.counts["computed"] == 0

@@ -33,13 +33,13 @@ def recipe(**changed: object) -> Recipe:
 def flat(tensors: NestedTensors | Tensor, prefix: str = "") -> dict[str, bytes]:
     """Every tensor's bytes, by its path."""
     assert not isinstance(tensors, Tensor)
-    found: dict[str, bytes] = {}
+    actual: dict[str, bytes] = {}
     for name, value in tensors.items():
         if isinstance(value, Tensor):
-            found[prefix + name] = value.contiguous().numpy().tobytes()
+            actual[prefix + name] = value.contiguous().numpy().tobytes()
         else:
-            found.update(flat(value, f"{prefix}{name}/"))
-    return found
+            actual.update(flat(value, f"{prefix}{name}/"))
+    return actual
 
 
 def readings(results: list[EpochResult]) -> list[tuple[int, dict[str, float], bytes]]:
@@ -53,16 +53,16 @@ def test_six_epochs_are_three_a_checkpoint_and_three(optimizer: str, tiny: Prepa
     expected = [straight.run_epoch() for _ in range(6)]
 
     first = Trainer(tiny, chosen, seed=4)
-    found = [first.run_epoch() for _ in range(3)]
+    actual = [first.run_epoch() for _ in range(3)]
     path = save_checkpoint(tmp_path, epoch=first.epoch, tensors=first.state_dict(), meta={})
     torch.manual_seed(99)
     second = Trainer(tiny, chosen, seed=4)
     second.load_state_dict(load_checkpoint(path).tensors)
-    found += [second.run_epoch() for _ in range(3)]
+    actual += [second.run_epoch() for _ in range(3)]
 
-    assert readings(found) == readings(expected)
+    assert readings(actual) == readings(expected)
     assert flat(second.state_dict()) == flat(straight.state_dict())
-    assert [result.epoch for result in found] == [1, 2, 3, 4, 5, 6]
+    assert [result.epoch for result in actual] == [1, 2, 3, 4, 5, 6]
 
 
 def test_training_leaves_torchs_global_generator_alone(tiny: PreparedData) -> None:
@@ -78,13 +78,13 @@ def test_balanced_training_goes_on_from_its_checkpoint(weights: str, uneven: Pre
     straight = Trainer(uneven, chosen, seed=4)
     expected = [straight.run_epoch() for _ in range(3)]
     first = Trainer(uneven, chosen, seed=4)
-    found = [first.run_epoch()]
+    actual = [first.run_epoch()]
     path = save_checkpoint(tmp_path, epoch=1, tensors=first.state_dict(), meta={})
     second = Trainer(uneven, chosen, seed=4)
     second.load_state_dict(load_checkpoint(path).tensors)
-    found += [second.run_epoch(), second.run_epoch()]
+    actual += [second.run_epoch(), second.run_epoch()]
 
-    assert readings(found) == readings(expected)
+    assert readings(actual) == readings(expected)
     assert flat(second.state_dict()) == flat(straight.state_dict())
 
 

@@ -27,7 +27,7 @@ RECIPE = {
 
 
 def plan(tiny: PreparedData, folder: Path, **more: object) -> TrialPlan:
-    told = TrialPlan(
+    base = TrialPlan(
         recipe=RECIPE,
         seed=1,
         epochs=4,
@@ -38,7 +38,7 @@ def plan(tiny: PreparedData, folder: Path, **more: object) -> TrialPlan:
         metric="val/loss",
         goal=Goal.MINIMIZE,
     )
-    return replace(told, **more)  # type: ignore[arg-type]
+    return replace(base, **more)  # type: ignore[arg-type]
 
 
 def test_a_trial_that_hangs_is_noticed_and_killed(tiny: PreparedData, tmp_path: Path, write: Write) -> None:
