@@ -3,15 +3,19 @@
 from service.clusters.allotments import TRIALS_A_GPU, Allotment
 from service.clusters.machines import Machine, cgroup_cores, memory_available, usable_cores, workers_gpus
 from service.clusters.prestarts import Prestarted, prestart
+from service.clusters.ray_internals import actor_of, live_lanes, use_prestarted_workers
 
 __all__ = [
     "TRIALS_A_GPU",
     "Allotment",
     "Machine",
     "Prestarted",
+    "actor_of",
     "cgroup_cores",
+    "live_lanes",
     "memory_available",
     "prestart",
     "usable_cores",
+    "use_prestarted_workers",
     "workers_gpus",
 ]

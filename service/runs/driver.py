@@ -162,7 +162,7 @@ class Driver:
                 make_plan=self._plan_trial,
                 folder=self.folder,
                 fork_server=fork_server,
-                heed=self._follow_request,
+                poll=self._follow_request,
                 breakable=self.interrupts.breakable,
             )
         finally:

@@ -1,10 +1,10 @@
-"""Ray Tune's interfaces over a coordinator: a Searcher that asks it, a TrialScheduler that records with it.
+"""Lanes: Ray Tune's Searcher and TrialScheduler over a coordinator.
 
-A trial of Tune's is a lane: a worker that trains one of our trials after another, for as long as there are any and it
-lives. To make a trial and end it takes Tune longer than a head takes for an epoch; a lane is made once.
+A trial of Tune is a lane: a worker that trains one of our trials after another, as long as it lives and there are any.
+Tune needs longer to create and end a trial than a head needs for an epoch; a lane is created once.
 
-Tune pickles and deep-copies both; the copies must be the original, since one coordinator owns one ledger. They
-therefore reduce to a look-up by sweep id among the coordinators of this process.
+Tune pickles and deep-copies searcher and scheduler. The copies must be the original, since one coordinator owns one
+ledger; they therefore reduce to a look-up by sweep id among the coordinators of this process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import Any
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
+from typing_extensions import override
 
+from service.clusters import actor_of, live_lanes
 from service.coordination import Coordinator, Result, cause_of
 from service.errors import StaleAttemptError
 from service.ledgers import Json, Trial
@@ -29,16 +31,16 @@ from trainables.trials.ray_worker import REPORT
 log = logging.getLogger(__name__)
 
 MakeConfig = Callable[[Trial], Json]
-"""What a worker is told to train that trial."""
+"""Returns the config by which a worker trains the trial."""
 
 START_SECONDS = 60.0
-"""Within which a worker starts where there is room for it, also on a busy machine."""
+"""Time within which a worker starts if there is room for it, also on a busy machine."""
 
 _BRIDGES: dict[str, TuneBridge] = {}
 
 
 class TuneBridge:
-    """Names one coordinator to Tune, for as long as it runs (`with`)."""
+    """Connects one coordinator with Tune while entered."""
 
     def __init__(
         self, coordinator: Coordinator, make_config: MakeConfig, *, when_exhausted: Callable[[], None]
@@ -48,9 +50,9 @@ class TuneBridge:
         self.when_exhausted = when_exhausted
         self.failure: BaseException | None = None
         self._training: dict[str, str] = {}
-        """Lane -> our trial, by their ids."""
+        """Id of our trial, by id of the lane."""
         self._begun: dict[str, float] = {}
-        """Lane -> when it was handed out."""
+        """Monotonic time at which the lane was handed out, by its id."""
         self.searcher = LaneSearcher(self)
         self.scheduler = LaneScheduler(self)
 
@@ -62,7 +64,7 @@ class TuneBridge:
         del _BRIDGES[self.coordinator.sweep.id]
 
     def next_config(self, lane: str) -> Json | None:
-        """For the trial that the lane trains from now on; None where there is none for it, at least not now."""
+        """Return the config of the lane's next trial; None if there is none, at least now."""
         trial = self.coordinator.next_trial()
         if trial is None:
             self.when_exhausted()
@@ -71,13 +73,13 @@ class TuneBridge:
         self._begun.setdefault(lane, time.monotonic())
         return self.make_config(trial)
 
-    def finds_no_place(self, lane: TuneTrial) -> bool:
-        """Whether it has waited for a worker for longer than one takes to start."""
+    def lacks_worker(self, lane: TuneTrial) -> bool:
+        """Return whether the lane has waited for a worker for longer than a worker takes to start."""
         waited = time.monotonic() - self._begun.get(lane.trial_id, math.inf)
         return bool(lane.status == TuneTrial.PENDING and waited > START_SECONDS)
 
     def trial_in(self, lane: str) -> str:
-        """The id of our trial that the lane trains."""
+        """Return the id of our trial that the lane trains."""
         return self._training[lane]
 
     def guard(self, failure: BaseException) -> None:
@@ -105,10 +107,13 @@ class LaneSearcher(Searcher):
     def __reduce__(self) -> Any:
         return _searcher_of, (self._bridge.coordinator.sweep.id,)
 
+    @override
     def set_search_properties(self, metric: str | None, mode: str | None, config: Json, **spec: Any) -> bool:
+        """Take note of nothing: the coordinator knows its sweep."""
         return True
 
     def suggest(self, trial_id: str) -> Any:
+        """Return the config of a new lane with its first trial; None for "ask again", or `Searcher.FINISHED`."""
         try:
             config = self._bridge.next_config(trial_id)
             if config is not None:
@@ -119,21 +124,25 @@ class LaneSearcher(Searcher):
             self._bridge.guard(error)
         return Searcher.FINISHED
 
+    @override
     def on_trial_complete(self, trial_id: str, result: Json | None = None, error: bool = False) -> None:
-        """The coordinator has told its searcher already."""
+        """Do nothing: the coordinator has told its searcher already."""
 
+    @override
     def save(self, checkpoint_path: str) -> None:
-        """The ledger holds the state; Tune's file of it stays empty."""
+        """Do nothing: the ledger has the state."""
 
+    @override
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing was saved there."""
+        """Do nothing: nothing was saved."""
 
+    @override
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """As `save`."""
+        """Do nothing: the ledger has the state."""
 
 
 class LaneScheduler(FIFOScheduler):
-    """Records each report; where that ends our trial, the lane takes up the next one, or ends."""
+    """Records each report; if it ends our trial, the lane takes up the next one, or ends."""
 
     def __init__(self, bridge: TuneBridge) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -143,6 +152,7 @@ class LaneScheduler(FIFOScheduler):
         return _scheduler_of, (self._bridge.coordinator.sweep.id,)
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Json) -> str:
+        """Record a report; return whether the lane continues."""
         try:
             trial_id, report = result[REPORT]
             goes_on = not self._record(trial_id, report) or self._follow(trial, tune_controller)
@@ -152,28 +162,30 @@ class LaneScheduler(FIFOScheduler):
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def _record(self, trial_id: str, report: Json) -> bool:
-        """Whether our trial has ended."""
+        """Return whether our trial has ended."""
         try:
             return self._bridge.coordinator.record(trial_id, Result.parse(report))
         except StaleAttemptError:
             return True
 
     def _follow(self, lane: TuneTrial, tune_controller: Any) -> bool:
-        """Have the worker take up the next trial, if there is one, before Tune asks it for its next step.
+        """Give the lane's worker the next trial, if there is one; return whether it was given.
 
-        An actor does things in the order in which it is asked. Where another lane finds no place, as after a node was
-        lost, this one ends, and Tune gives its worker to that one.
+        An actor takes calls in order, so that it has the trial before Tune asks for its next step. If another lane
+        lacks a worker, as after a node was lost, this lane ends, and Tune gives its worker to the other.
         """
-        if any(self._bridge.finds_no_place(other) for other in tune_controller.get_live_trials()):
+        worker = actor_of(lane)
+        if worker is None or any(self._bridge.lacks_worker(other) for other in live_lanes(tune_controller)):
             return False
         config = self._bridge.next_config(lane.trial_id)
         if config is None:
             return False
-        worker: Any = lane.temporary_state.ray_actor
         worker.follow.remote(config)
         return True
 
+    @override
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
+        """Record that the lane's worker was lost or failed."""
         try:
             cause = _cause(trial)
             self._bridge.coordinator.crashed(
@@ -184,18 +196,18 @@ class LaneScheduler(FIFOScheduler):
 
 
 def _cause(trial: TuneTrial) -> str:
-    """What Ray wrote of a lost or failing worker."""
+    """Return what Ray wrote about a lost or failed worker."""
     file = trial.error_file
     return Path(file).read_text(errors="replace") if file and Path(file).exists() else ""
 
 
 def _reason(cause: str) -> str:
-    """The same in one line: how the process ended, else what was raised last."""
+    """Return the cause in one line: how the process ended, else the last error."""
     lines = [line.strip() for line in cause.splitlines() if line.strip()]
     detail = next((line for line in lines if "Worker exit detail: " in line), None)
     if detail is not None:
-        said = detail.partition("Worker exit detail: ")[2].partition(" If the process was killed")[0]
-        return f"{DIED}: {said}"
+        exit_detail = detail.partition("Worker exit detail: ")[2].partition(" If the process was killed")[0]
+        return f"{DIED}: {exit_detail}"
     last = lines[-1] if lines else "no cause is known"
     _, died, how = last.partition(DIED)
     return f"{died}{how}" if died else f"the trial's worker failed: {last}"

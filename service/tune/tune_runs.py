@@ -1,4 +1,4 @@
-"""One Ray Tune run over a coordinator: long-lived workers, nothing of Tune's own checkpointing, retries or logging."""
+"""Runs of Ray Tune over a coordinator: long-lived workers; Tune's checkpointing, retries and logging are off."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ray import tune
-from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
-from ray.tune.execution import class_cache
-from ray.tune.execution.placement_groups import PlacementGroupFactory
+from ray.tune import CheckpointConfig, FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner
 from ray.tune.experiment import Trial as TuneTrial
 
-from service.clusters import Allotment
+from service.clusters import Allotment, use_prestarted_workers
 from service.coordination import Coordinator
 from service.ledgers import Json, Trial
 from service.tune.lanes import TuneBridge
@@ -25,10 +23,10 @@ from trainables.trials import TrialPlan
 from trainables.trials.ray_worker import TrialWorker
 
 HANG_SECONDS = 300.0
-"""A trial that gives no sign of life for so long is killed; while it computes it gives one about every second."""
+"""Time without a sign of life after which a trial is killed; a trial that computes gives one about every second."""
 
 LOG = "trials.log"
-"""In the sweep's folder: what trials' processes print."""
+"""File in the sweep's folder for what trials' processes print."""
 
 MakePlan = Callable[[Trial], TrialPlan]
 
@@ -41,24 +39,25 @@ def run_tune(
     folder: Path,
     fork_server: str = "",
     worker: type[TrialWorker] = TrialWorker,
-    heed: Callable[[], None] = lambda: None,
+    poll: Callable[[], None] = lambda: None,
     breakable: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     """Train until the coordinator hands out no more trials; every attempt has ended when this returns.
 
-    heed: called twice a second, from a thread of its own. breakable: what Tune's loop runs in, see `Interrupts`.
-    fork_server: its address, see `forking`. worker: what trains the recipes.
+    fork_server: its address, see `forking`. worker: class of the actors that train.
+    poll: called twice a second, from a thread of its own.
+    breakable: context in which Tune's loop runs, see `Interrupts`.
 
     Raises:
-        Exception: the first error of our own inside Tune's loop, after all trials were closed.
+        Exception: the first error of ours inside Tune's loop, after all trials were closed.
     """
     if fork_server:
-        take_workers_at_hand()
-    line = Rendezvous(tempfile.mkdtemp(prefix="start-line-", dir=folder), allotment.slots)
+        use_prestarted_workers()
+    rendezvous = Rendezvous(tempfile.mkdtemp(prefix="rendezvous-", dir=folder), allotment.slots)
 
     shared = {
         "threads": allotment.threads,
-        "rendezvous": asdict(line),
+        "rendezvous": asdict(rendezvous),
         "log": str(folder / LOG),
         "fork_server": fork_server,
         "patience": HANG_SECONDS,
@@ -69,21 +68,21 @@ def run_tune(
 
     ended = threading.Event()
 
-    def request_reports() -> None:
-        called = False
+    def watch() -> None:
+        requested = False
         while not ended.wait(0.5):
             try:
-                heed()
+                poll()
             except Exception as error:
                 bridge.guard(error)
-                return line.request_reports()
-            if coordinator.closing and not called:
-                line.request_reports()
-                called = True
+                return rendezvous.request_reports()
+            if coordinator.closing and not requested:
+                rendezvous.request_reports()
+                requested = True
         return None
 
-    watcher = threading.Thread(target=request_reports, name="call-in", daemon=True)
-    with TuneBridge(coordinator, make_config, when_exhausted=line.open) as bridge:
+    watcher = threading.Thread(target=watch, name="watch", daemon=True)
+    with TuneBridge(coordinator, make_config, when_exhausted=rendezvous.open) as bridge:
         watcher.start()
         try:
             with breakable():
@@ -91,20 +90,10 @@ def run_tune(
         finally:
             ended.set()
             watcher.join()
-            shutil.rmtree(line.folder, ignore_errors=True)
+            shutil.rmtree(rendezvous.folder, ignore_errors=True)
             coordinator.leave(coordinator.closing or "the sweep ended before the trial did")
     if bridge.failure is not None:
         raise bridge.failure
-
-
-def take_workers_at_hand() -> None:
-    """Have Tune's actors taken up by workers that Ray has started already, in a Ray of this machine alone.
-
-    Tune gives actors some of this process's variables. Workers here have all of them as it is, and Ray starts a new one
-    for an actor that asks for any.
-    """
-    class_cache.DEFAULT_ENV_VARS.clear()
-    class_cache.ENV_VARS_TO_PROPAGATE.clear()
 
 
 def _tuner(bridge: TuneBridge, allotment: Allotment, folder: Path, worker: type[TrialWorker]) -> Tuner:

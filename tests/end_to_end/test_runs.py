@@ -283,6 +283,17 @@ def test_workers_train_one_trial_after_another(finished_sweep: Outcome, home: Ho
     assert 1 <= len(lanes) <= 2 < len(finished_sweep.board.trials)
 
 
+def test_a_sweep_completes_without_what_tune_does_not_publish(
+    home: Home, finished_sweep: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of our trials is then a trial of Tune."""
+    monkeypatch.setattr("service.tune.lanes.actor_of", lambda _lane: None)
+    file = Path(finished_sweep.sweep.spec_file)
+    outcome = run_sweep(load_spec(file, ["budget.trials=3", "budget.epochs=1"]), home=home)
+    assert (outcome.sweep.state, len(outcome.board.trials)) == (SweepState.COMPLETED, 3)
+    assert len(list((home.sweep(outcome.sweep.id) / "tune").glob("lane-*"))) >= 3
+
+
 @pytest.mark.parametrize(
     ("pattern", "cause", "later"),
     [

@@ -23,7 +23,7 @@ from ray.tune.execution.class_cache import _ActorClassCache
 from ray.util.placement_group import placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from service.clusters.ray_heads import RayHead
-from service.tune.tune_runs import take_workers_at_hand
+from service.clusters.ray_internals import use_prestarted_workers
 
 class Actor:
     def where(self):
@@ -37,7 +37,7 @@ with closing(RayHead()) as head:
         time.sleep(0.1)
         idle = {one.pid for one in psutil.Process().children(recursive=True) if one.name() == "ray::IDLE"}
     time.sleep(2)  # by then Ray would end those that nobody needs
-    take_workers_at_hand()
+    assert use_prestarted_workers()
     every = placement_group([{"CPU": cores}])
     in_it = PlacementGroupSchedulingStrategy(every)
     actors = [_ActorClassCache().get(Actor).options(num_cpus=1, scheduling_strategy=in_it).remote() for _ in idle]

@@ -1,0 +1,98 @@
+"""All uses of names that Ray and Ray Tune do not publish, each with the public way as its fallback.
+
+Every function says by its result whether the name was there. Without it a sweep gives the same results and takes
+longer; docs/ray-internals.md says how much longer. Checked with Ray 2.60.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Collection
+from typing import Any
+
+__all__ = [
+    "actor_of",
+    "live_lanes",
+    "prestart_variables",
+    "skip_unused_parts",
+    "use_prestarted_workers",
+]
+
+_UNUSED_PARTS = ("start_monitor", "start_log_monitor", "start_api_server")
+"""Steps of Ray's `Node`: its autoscaler, the process that passes on workers' output, and the dashboard's server."""
+
+_MOST_CORES = 16
+"""Number of cores up to which a worker a core is started beforehand; each takes 140 MB."""
+
+
+def skip_unused_parts() -> bool:
+    """Let `ray.init` start no autoscaler, log monitor and dashboard server; return whether that could be arranged.
+
+    Uses methods of `ray._private.node.Node`. A Ray of one machine that lives as long as one sweep does not need these
+    processes. The public way is to start them all: about a second of two cores more at the start.
+    """
+    node: Any = getattr(_module("ray._private.node"), "Node", None)
+    steps = [step for step in _UNUSED_PARTS if hasattr(node, step)]
+    for step in steps:
+        setattr(node, step, lambda _self, **_options: None)
+    return len(steps) == len(_UNUSED_PARTS)
+
+
+def prestart_variables(preload: str) -> dict[str, str]:
+    """Return variables by which Ray starts workers beforehand, which import the module `preload`.
+
+    Uses flags of Ray's C++ part that are not documented. Workers then load Tune while the fork server loads torch, and
+    are kept for a minute; by default Ray would end them after a second once all cores are taken. Ray ignores a flag
+    that it does not know: each worker then starts when its actor is asked for, 2 to 4 s later.
+    """
+    return {
+        "RAY_enable_worker_prestart": "1" if (os.cpu_count() or 1) <= _MOST_CORES else "0",
+        "RAY_prestart_worker_first_driver": "0",
+        "RAY_preload_python_modules": preload,
+        "RAY_idle_worker_killing_time_threshold_ms": "60000",
+    }
+
+
+def use_prestarted_workers() -> bool:
+    """Let Tune's actors run in workers that Ray has started beforehand; return whether that could be arranged.
+
+    Uses `DEFAULT_ENV_VARS` and `ENV_VARS_TO_PROPAGATE` of `ray.tune.execution.class_cache`. Tune gives actors some of
+    this process's variables, and Ray starts a new worker for an actor that asks for any. Only for a Ray of this
+    machine, whose workers have the variables already. The public way is to let Ray start new workers: 2 to 4 s more at
+    the start.
+    """
+    cache = _module("ray.tune.execution.class_cache")
+    collections = [getattr(cache, name, None) for name in ("DEFAULT_ENV_VARS", "ENV_VARS_TO_PROPAGATE")]
+    if any(collection is None for collection in collections):
+        return False
+    for collection in collections:
+        assert collection is not None
+        collection.clear()
+    return True
+
+
+def actor_of(lane: Any) -> Any | None:
+    """Return the handle of a Tune trial's actor; None if Tune keeps it elsewhere.
+
+    Uses `Trial.temporary_state.ray_actor`, by which the actor is given its next trial before Tune asks for its next
+    step. The public way is to end the lane: Tune then makes another, which takes some 20 ms a trial.
+    """
+    return getattr(getattr(lane, "temporary_state", None), "ray_actor", None)
+
+
+def live_lanes(tune_controller: Any) -> Collection[Any]:
+    """Return Tune's trials that have not ended; none if Tune does not tell.
+
+    Uses `TuneController.get_live_trials`, by which a lane that waits for a worker in vain, as after a node was lost, is
+    given another lane's worker. The public way knows of no such lane: it waits until a lane ends by itself.
+    """
+    get_live_trials = getattr(tune_controller, "get_live_trials", None)
+    return () if get_live_trials is None else get_live_trials()
+
+
+def _module(name: str) -> Any | None:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None

@@ -1,0 +1,60 @@
+"""What Ray does not publish is used if it is there; without it the public way is taken."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from ray._private import node
+from ray.tune.execution import class_cache
+
+from service.clusters import ray_internals
+
+
+def test_parts_of_ray_are_left_out_if_it_still_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    class Node:
+        def start_monitor(self) -> None:
+            started.append("monitor")
+
+        def start_log_monitor(self) -> None:
+            started.append("log monitor")
+
+        def start_api_server(self, **_options: object) -> None:
+            started.append("server")
+
+    monkeypatch.setattr(node, "Node", Node)
+    assert ray_internals.skip_unused_parts()
+    Node().start_monitor()
+    Node().start_api_server(include_dashboard=False)
+    assert started == []
+
+
+def test_a_ray_with_other_steps_starts_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "Node", type("Node", (), {"start_everything": lambda _self: None}))
+    assert not ray_internals.skip_unused_parts()
+    monkeypatch.setitem(sys.modules, "ray._private.node", ModuleType("ray._private.node"))
+    assert not ray_internals.skip_unused_parts()
+
+
+def test_the_installed_ray_has_the_names() -> None:
+    """An upgrade of Ray that fails here is slower, not wrong."""
+    assert all(hasattr(node.Node, step) for step in ray_internals._UNUSED_PARTS)
+    assert isinstance(class_cache.DEFAULT_ENV_VARS, dict)
+    assert class_cache.ENV_VARS_TO_PROPAGATE is not None
+
+
+def test_actors_of_another_tune_start_new_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {"A": "1"}
+    monkeypatch.setattr(class_cache, "DEFAULT_ENV_VARS", variables)
+    monkeypatch.delattr(class_cache, "ENV_VARS_TO_PROPAGATE")
+    assert not ray_internals.use_prestarted_workers()
+    assert variables == {"A": "1"}
+
+
+def test_a_tune_that_keeps_its_actors_elsewhere_tells_of_none() -> None:
+    assert ray_internals.actor_of(SimpleNamespace()) is None
+    assert ray_internals.actor_of(SimpleNamespace(temporary_state=SimpleNamespace())) is None
+    assert list(ray_internals.live_lanes(SimpleNamespace())) == []
