@@ -136,7 +136,7 @@ def test_nothing_outlives_the_server(tiny: PreparedData, tmp_path: Path) -> None
         run = forked(server, tmp_path)
         run.take(plan(tiny, tmp_path))
     gone(run.pid)
-    with pytest.raises(ForkedError, match="and the one that had started it"):
+    with pytest.raises(ForkedError, match="and so did its fork server"):
         run.step()
 
 
