@@ -92,7 +92,7 @@ def _make_torch_helper(spec: SweepSpec, home: Home, *, debug: bool | None) -> To
 
 
 def _make_mlflow_helper(home: Home, *, debug: bool | None) -> MlflowTasks:
-    """Make the helper; debug: as of the torch helper."""
+    """Make the helper; debug: see `_make_torch_helper`."""
     from service.runs.mlflow_helper import MlflowHelper
     from service.runs.torch_helper import configure_process
 
