@@ -1,4 +1,4 @@
-"""What a user is told when something is wrong: one root class, and problems that name their place."""
+"""Errors shown to users: one root class, and problems that name their place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN_CHARACTERS: Final = 80
 
 
 class _Missing:
-    """Stands for "there is no value to show": `None` is a value a file can hold."""
+    """The mark of "no value to show"; `None` would not do, because a file can contain it."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -22,12 +22,12 @@ MISSING: Final = _Missing()
 
 
 class MeltpointError(Exception):
-    """Root of every error shown to a user; `str(error)` is the complete message."""
+    """Base class of every error shown to a user; `str(error)` is the complete message."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One broken rule in a file: where, which rule, and the value received.
+    """A broken rule in a file: its place, the rule, and the value received.
 
     `line` and `column` count from 1. `str` gives `sweep.yaml:14:7 space.dropout.rate.max: must be < 1 (1.5)`.
     """
@@ -43,13 +43,13 @@ class Problem:
         place = self.file or ""
         if self.line is not None:
             place += f":{self.line}:{self.column}"
-        where = " ".join(part for part in (place, self.path) if part)
+        location = " ".join(part for part in (place, self.path) if part)
         shown = "" if self.value is MISSING else f" ({show(self.value)})"
-        return f"{where}: {self.rule}{shown}" if where else f"{self.rule}{shown}"
+        return f"{location}: {self.rule}{shown}" if location else f"{self.rule}{shown}"
 
 
 class SpecError(MeltpointError):
-    """Everything that is wrong with a document, in file order."""
+    """All problems of a document, in the order of the file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(problems, key=_file_order))
@@ -64,12 +64,12 @@ def _file_order(problem: Problem) -> tuple[str, int, int]:
 
 
 def first_line(error: Exception) -> str:
-    """What another library's error says, in one line: the first of its text, or its type where it has none."""
+    """Return the first line of another library's error, or the name of its type if it has no text."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def show(value: object) -> str:
-    """A value as a message quotes it: on one line, as a YAML file would spell it, shortened when long."""
+    """Write a value for a message: on one line, spelled as in a YAML file, shortened if long."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     if not text.isprintable() or not text.strip():
         text = json.dumps(text)
@@ -77,7 +77,7 @@ def show(value: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` where a known word is close, else `; known: ...` where the list is short."""
+    """Return `; did you mean X?` if a known word is close, `; known: ...` if the list is short, else nothing."""
     words = list(known)
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
@@ -85,8 +85,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(words)}" if 0 < len(words) <= 12 else ""
 
 
-def one_of(value: object, known: Iterable[str]) -> str:
-    """`must be one of a, b, c`, and the closest where one is close."""
+def one_of_rule(value: object, known: Iterable[str]) -> str:
+    """Return the rule `must be one of a, b, c`, with the closest word if there is a close one."""
     words = list(known)
     hint = did_you_mean(str(value), words)
     return f"must be one of {', '.join(words)}{'' if hint.startswith('; known') else hint}"

@@ -1,8 +1,8 @@
-"""YAML documents read and written as plain data, changes to them, and problems with their places."""
+"""Read and write YAML documents as plain data, change them, and name the place of each problem."""
 
 from search_spaces.documents.amounts import format_size, parse_duration, parse_size
 from search_spaces.documents.assignments import Assignment
-from search_spaces.documents.problems import Location, join_path, problems_from, rule_of
+from search_spaces.documents.problems import Location, broken_rule, join_path, problems_from
 from search_spaces.documents.reader import Document, load_document, read_document
 from search_spaces.documents.writer import write_document
 
@@ -10,6 +10,7 @@ __all__ = [
     "Assignment",
     "Document",
     "Location",
+    "broken_rule",
     "format_size",
     "join_path",
     "load_document",
@@ -17,6 +18,5 @@ __all__ = [
     "parse_size",
     "problems_from",
     "read_document",
-    "rule_of",
     "write_document",
 ]

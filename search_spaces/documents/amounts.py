@@ -1,20 +1,22 @@
-"""Amounts of disk and memory, as people write them."""
+"""Amounts of disk, memory and time, as people write them."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-__all__ = ["format_size", "parse_size"]
+__all__ = ["format_size", "parse_duration", "parse_size"]
 
+# Not pydantic's ByteSize: that refuses `16Gi`, and accepts bits and zero.
 _SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 _POWERS: Final = ("", "K", "M", "G", "T")
 
 
 def parse_size(size: object) -> int:
-    """Bytes in `20G`, `500MB`, `1.5TB` (powers of 1000), `16GiB` (of 1024), or a whole number of bytes.
+    """Return the bytes in `20G`, `500MB`, `1.5TB` (powers of 1000), `16GiB` (powers of 1024), or a number of bytes.
 
-    Raises ValueError for anything else, and for zero.
+    Raises:
+        ValueError: `size` has another form, or is not > 0.
     """
     if isinstance(size, int) and not isinstance(size, bool):
         count = size
@@ -25,12 +27,12 @@ def parse_size(size: object) -> int:
         base = 1024 if match[3] else 1000
         count = round(float(match[1]) * base ** _POWERS.index(match[2].upper()))
     if count <= 0:
-        raise ValueError("must be more than nothing")
+        raise ValueError("must be > 0")
     return count
 
 
 def format_size(count: float) -> str:
-    """`88.5 GB`: three digits and a power of 1000."""
+    """Write a number of bytes with three digits and a power of 1000, such as `88.5 GB`."""
     power = 0
     while count >= 999.5 and power < len(_POWERS) - 1:
         count, power = count / 1000, power + 1
@@ -41,12 +43,16 @@ _DURATION: Final = re.compile(r"(?=.)(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s
 
 
 def parse_duration(text: object) -> float:
-    """Seconds in `90s`, `30m`, `2h` or `1h30m`. Raises ValueError for anything else, and for zero."""
+    """Return the seconds in `90s`, `30m`, `2h` or `1h30m`.
+
+    Raises:
+        ValueError: `text` has another form, or is zero.
+    """
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError("must be a duration such as 90s, 30m, 2h or 1h30m")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     total = hours * 3600 + minutes * 60 + seconds
     if total == 0:
-        raise ValueError("must be longer than nothing")
+        raise ValueError("must be > 0 s")
     return float(total)

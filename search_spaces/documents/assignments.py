@@ -1,4 +1,4 @@
-"""Changes to a sweep file given beside it, as `--set budget.trials=64`."""
+"""Changes to a sweep file that the command line gives, such as `--set budget.trials=64`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search_spaces.documents.reader import MAX_BYTES, Place, load_document
 from search_spaces.documents.writer import write_document
 from search_spaces.errors import Problem, SpecError, show
 
-__all__ = ["Assignment", "apply", "attribute", "read_assignments", "text_as_run"]
+__all__ = ["Assignment", "apply_assignments", "attribute_problems", "read_assignments", "text_with_assignments"]
 
 _PART: Final = re.compile(r"[^.\[\]=\s]+|\[\d+\]")
 _PATH: Final = re.compile(r"[^.\[\]=\s]+(?:\[\d+\])*(?:\.[^.\[\]=\s]+(?:\[\d+\])*)*")
@@ -21,7 +21,7 @@ _PATH: Final = re.compile(r"[^.\[\]=\s]+(?:\[\d+\])*(?:\.[^.\[\]=\s]+(?:\[\d+\])
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """One value put at one place of a document; `written` is how the user wrote it."""
+    """A value to put at a place of a document; `written` is the user's text, `key=value`."""
 
     place: Place
     value: Any
@@ -29,6 +29,7 @@ class Assignment:
 
     @property
     def path(self) -> str:
+        """The place as a path, such as `space.optimizer.one_of[0].lr`."""
         return join_path(*self.place)
 
     def __str__(self) -> str:
@@ -36,16 +37,21 @@ class Assignment:
         return f"--set {key}={show(value)}" if value else f"--set {self.written}"
 
     def refuse(self, rule: str) -> SpecError:
+        """Return the error that names this assignment and the rule that it breaks."""
         return SpecError([Problem(path="", rule=rule, file=str(self))])
 
     def concerns(self, path: str) -> bool:
-        """Whether `path` lies at, below or above the place."""
+        """Tell whether `path` is the place, or is above or below it."""
         return _is_below(path, self.path) or _is_below(self.path, path)
 
 
 def read_assignments(written: Iterable[str]) -> tuple[Assignment, ...]:
-    """Each `key=value`, its value read as YAML. Raises SpecError for what has another form."""
-    return tuple(_read(one) for one in written)
+    """Read each `key=value`, its value as YAML.
+
+    Raises:
+        SpecError: a text has another form.
+    """
+    return tuple(_read(text) for text in written)
 
 
 def _read(written: str) -> Assignment:
@@ -62,10 +68,11 @@ def _read(written: str) -> Assignment:
     return Assignment(place=place, value=value, written=written)
 
 
-def apply(data: Mapping[str, Any], assignments: Sequence[Assignment]) -> dict[str, Any]:
-    """A copy of `data` with the values put in their places, in order; names may stand nested or dotted in it.
+def apply_assignments(data: Mapping[str, Any], assignments: Sequence[Assignment]) -> dict[str, Any]:
+    """Return a copy of `data` with the values put in their places, in order; its names may be nested or dotted.
 
-    Raises SpecError where a place cannot be: an index beyond a list's end, a name below a plain value.
+    Raises:
+        SpecError: a place cannot exist, such as an index beyond a list's end or a name below a plain value.
     """
     changed = copy.deepcopy(dict(data))
     for assignment in assignments:
@@ -84,22 +91,22 @@ def _put(node: Any, rest: Place, above: Place, assignment: Assignment) -> None:
         else:
             _put(node[rest[0]], rest[1:], (*above, rest[0]), assignment)
     else:
-        raise assignment.refuse(_nothing_there(node, join_path(*above)))
+        raise assignment.refuse(_missing_place_rule(node, join_path(*above)))
 
 
-def _nothing_there(node: Any, path: str) -> str:
+def _missing_place_rule(node: Any, path: str) -> str:
     if isinstance(node, list):
         return f"{path} is a list: give an index, such as {path}[0]"
     if isinstance(node, dict):
-        return f"{path} has names, not entries to count"
+        return f"{path} is a mapping: give a name, not an index"
     return f"{path} is one value, {show(node)}: give {path} itself"
 
 
 def _put_below_mapping(node: dict[str, Any], rest: Place, above: Place, assignment: Assignment) -> None:
     for key, left in _splits(rest):
         if not left:
-            for other in [one for one in node if one.startswith(f"{key}.")]:
-                del node[other]
+            for dotted in [name for name in node if name.startswith(f"{key}.")]:
+                del node[dotted]
             if len(rest) == 1 or key in node:
                 node[key] = copy.deepcopy(assignment.value)
                 return
@@ -110,41 +117,41 @@ def _put_below_mapping(node: dict[str, Any], rest: Place, above: Place, assignme
             return
     first, left = str(rest[0]), rest[1:]
     if isinstance(left[0], int):
-        raise assignment.refuse(f"{join_path(*above, first)} is not in the file: it has no entries")
+        raise assignment.refuse(f"{join_path(*above, first)} is not in the file, so it has no entries")
     node[first] = {}
     _put(node[first], left, (*above, first), assignment)
 
 
 def _splits(rest: Place) -> Iterator[tuple[str, Place]]:
-    """Ways to read the beginning of a place as one dotted key, the longest first, and what is left then."""
+    """Yield each way to read the beginning of a place as one dotted key, the longest first, with the rest."""
     names = next((i for i, part in enumerate(rest) if isinstance(part, int)), len(rest))
     for count in range(names, 0, -1):
         yield ".".join(map(str, rest[:count])), rest[count:]
 
 
-def attribute(problems: Iterable[Problem], assignments: Sequence[Assignment]) -> list[Problem]:
-    """Problems that a document has only with the assignments, each under the one that it comes from."""
-    found = []
+def attribute_problems(problems: Iterable[Problem], assignments: Sequence[Assignment]) -> list[Problem]:
+    """Put each problem that only the assignments cause under the assignment that causes it."""
+    attributed = []
     for problem in problems:
-        causes = [one for one in assignments if one.concerns(problem.path)] or list(assignments)
+        causes = [assignment for assignment in assignments if assignment.concerns(problem.path)] or list(assignments)
         exact = len(causes) == 1 and causes[0].path == problem.path
         label = " ".join(map(str, causes))
-        found.append(replace(problem, file=label, path="" if exact else problem.path))
-    return found
+        attributed.append(replace(problem, file=label, path="" if exact else problem.path))
+    return attributed
 
 
 def _is_below(path: str, above: str) -> bool:
     return path == above or path.startswith((f"{above}.", f"{above}["))
 
 
-def text_as_run(original: str, data: Mapping[str, Any], assignments: Sequence[Assignment]) -> str:
-    """The document with the assignments as text of its own, and the file's text below it as a comment."""
-    head = "".join(f"# {one}\n" for one in map(_one_line, assignments))
+def text_with_assignments(original: str, data: Mapping[str, Any], assignments: Sequence[Assignment]) -> str:
+    """Return the changed document as text, and below it the file's own text as a comment."""
+    head = "".join(f"# {line}\n" for line in map(_on_one_line, assignments))
     body = f"# The sweep file with\n{head}{write_document(data)}"
     below = "".join(f"# {line}".rstrip() + "\n" for line in original.splitlines())
     whole = f"{body}\n# The file itself:\n{below}"
     return whole if len(whole.encode()) <= MAX_BYTES else body
 
 
-def _one_line(assignment: Assignment) -> str:
+def _on_one_line(assignment: Assignment) -> str:
     return " ".join(f"--set {assignment.written}".split())

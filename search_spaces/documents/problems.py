@@ -1,4 +1,4 @@
-"""From pydantic's errors to problems in this project's words."""
+"""Turn pydantic's errors into problems in this project's words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from search_spaces.errors import MISSING, Problem, did_you_mean, one_of
+from search_spaces.errors import MISSING, Problem, did_you_mean, one_of_rule
 
 Location = tuple[int | str, ...]
 
@@ -37,7 +37,7 @@ _RULES: Final[Mapping[str, str]] = {
 
 
 def join_path(*parts: int | str) -> str:
-    """Path of a place in a document: `("space", "one_of", 1, "lr")` gives `space.one_of[1].lr`."""
+    """Return the path of a place in a document: `("space", "one_of", 1, "lr")` gives `space.one_of[1].lr`."""
     text = ""
     for part in parts:
         if isinstance(part, int):
@@ -47,8 +47,8 @@ def join_path(*parts: int | str) -> str:
     return text
 
 
-def rule_of(error: ErrorDetails) -> str:
-    """The broken rule of one pydantic error."""
+def broken_rule(error: ErrorDetails) -> str:
+    """Return the rule that a pydantic error says is broken."""
     template = _RULES.get(error["type"])
     if template is None:
         return error["msg"]
@@ -56,7 +56,7 @@ def rule_of(error: ErrorDetails) -> str:
     if error["type"] in ("literal_error", "enum"):
         expected = str(context["expected"]).replace("'", "")
         words = expected.replace(" or ", ", ").split(", ")
-        return one_of(error["input"], words)
+        return one_of_rule(error["input"], words)
     return template.format(**context)
 
 
@@ -65,15 +65,15 @@ def problems_from(
     path: str,
     known: Callable[[Location], Iterable[str]],
 ) -> list[Problem]:
-    """One problem per error, its path below `path`; `known` lists the names that are allowed at a place."""
+    """Return a problem for each error, with its path below `path`; `known` lists the names allowed at a place."""
     problems = []
     for detail in error.errors(include_url=False):
         place = detail["loc"]
-        where = join_path(path, *place)
+        problem_path = join_path(path, *place)
         if detail["type"] == "extra_forbidden":
             hint = did_you_mean(str(place[-1]), known(place[:-1]))
-            problems.append(Problem(path=where, rule=f"unknown key{hint}"))
+            problems.append(Problem(path=problem_path, rule=f"unknown key{hint}"))
             continue
         value = MISSING if detail["type"] == "missing" else detail["input"]
-        problems.append(Problem(path=where, rule=rule_of(detail), value=value))
+        problems.append(Problem(path=problem_path, rule=broken_rule(detail), value=value))
     return problems

@@ -1,4 +1,4 @@
-"""YAML documents as plain data, with the place of each key; scalars follow YAML 1.2's core schema."""
+"""Read YAML documents as plain data with the position of each key; scalars follow YAML 1.2's core schema."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from search_spaces.errors import MISSING, Problem, SpecError
 MAX_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 32
 MAX_NODES: Final = 20_000
-"""Values in a document after its aliases are written out."""
+"""Most values in a document, after each alias is replaced by what it stands for."""
 
 Place = tuple[str | int, ...]
 Mark = tuple[int, int]
@@ -49,7 +49,7 @@ _LAST_PART: Final = re.compile(r"(\.?[^.\[\]]+|\[\d+\])$")
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """Plain data, and for each place in it the line and column (from 1) of its key, or of a list's entry."""
+    """Plain data, and the line and column (from 1) of each key and of each entry of a list."""
 
     data: Any
     marks: Mapping[Place, Mark]
@@ -57,7 +57,7 @@ class Document:
     problems: tuple[Problem, ...] = ()
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
-        """`problems` with this file's name and the position of their path, or of the nearest place above."""
+        """Add this file's name to `problems`, and the position of their path or of the nearest place above it."""
         marks = {join_path(*place): mark for place, mark in self.marks.items()}
         located = []
         for problem in problems:
@@ -71,7 +71,7 @@ class Document:
 
 @dataclass(frozen=True)
 class _Node:
-    """A parsed value: a scalar, a list of nodes, or a list of (key, key's mark, node)."""
+    """A parsed value: a scalar, a list of nodes, or a tuple of (key, key's mark, node)."""
 
     content: Any
     mark: Mark
@@ -84,7 +84,11 @@ class _RefusedError(Exception):
 
 
 def load_document(text: str, file: str) -> Document:
-    """As `read_document`, but raises SpecError for keys given twice, too."""
+    """Read a document like `read_document`, and refuse keys given twice.
+
+    Raises:
+        SpecError: a key is given twice, or `read_document` refuses the text.
+    """
     document = read_document(text, file)
     if document.problems:
         raise SpecError(document.problems)
@@ -92,10 +96,12 @@ def load_document(text: str, file: str) -> Document:
 
 
 def read_document(text: str, file: str) -> Document:
-    """`text` as plain dicts, lists and scalars; of a key given twice the first counts, and `problems` says so.
+    """Read `text` as plain dicts, lists and scalars.
 
-    Raises SpecError with the position of what else is not allowed: bad syntax, tags, several documents, more than
-    MAX_BYTES, MAX_DEPTH or MAX_NODES.
+    If a key is given twice, the first value counts and `problems` names the second.
+
+    Raises:
+        SpecError: the text has bad syntax, tags, several documents, or more than MAX_BYTES, MAX_DEPTH or MAX_NODES.
     """
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise SpecError([Problem(path="", rule=f"must be at most {MAX_BYTES} bytes", file=file)])
@@ -109,9 +115,9 @@ def read_document(text: str, file: str) -> Document:
         raise SpecError([_problem(file, f"is not YAML: {error.problem}", mark)]) from None
     except YAMLError as error:
         raise SpecError([_problem(file, f"is not YAML: {str(error).splitlines()[0]}", (1, 1))]) from None
-    plain = _Plain(file)
-    data = plain.write_out(root, ())
-    return Document(data=data, marks=MappingProxyType(plain.marks), file=file, problems=tuple(plain.problems))
+    converter = _Converter(file)
+    data = converter.convert(root, ())
+    return Document(data=data, marks=MappingProxyType(converter.marks), file=file, problems=tuple(converter.problems))
 
 
 def _problem(file: str, rule: str, mark: Mark, value: object = MISSING, path: str = "") -> Problem:
@@ -125,7 +131,7 @@ def _parse(text: str) -> _Node | None:
     for event in events:
         if isinstance(event, DocumentStartEvent):
             if root is not None:
-                raise _RefusedError("must hold one document", _mark(event))
+                raise _RefusedError("must contain only one document", _mark(event))
             root = _node(next(events), events, {}, depth=0)
     return root
 
@@ -138,7 +144,7 @@ def _node(event: Any, events: Iterator[Any], anchors: dict[str, _Node], *, depth
     mark = _mark(event)
     if isinstance(event, AliasEvent):
         if event.anchor not in anchors:
-            raise _RefusedError("is an alias of nothing above", mark, f"*{event.anchor}")
+            raise _RefusedError("is an alias, but no anchor above has this name", mark, f"*{event.anchor}")
         return anchors[event.anchor]
     if event.tag is not None:
         raise _RefusedError("must not have a tag", mark, str(event.tag))
@@ -172,13 +178,17 @@ def _scalar(event: ScalarEvent, mark: Mark) -> object:
     if event.style is not None:
         return text
     try:
-        return scalar_of(text)
+        return parse_scalar(text)
     except ValueError:
-        raise _RefusedError("is too long a number", mark) from None
+        raise _RefusedError("is a number with too many digits", mark) from None
 
 
-def scalar_of(text: str) -> object:
-    """What `text` means where it stands without quotes. Raises ValueError for a number of too many digits."""
+def parse_scalar(text: str) -> object:
+    """Return the value of `text` written without quotes.
+
+    Raises:
+        ValueError: `text` is a number of too many digits.
+    """
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
@@ -188,8 +198,8 @@ def scalar_of(text: str) -> object:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-class _Plain:
-    """Writes a tree of nodes out as plain data, collecting marks and problems on the way."""
+class _Converter:
+    """Convert a tree of nodes into plain data, and collect marks and problems."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -197,12 +207,12 @@ class _Plain:
         self.problems: list[Problem] = []
         self._nodes = 0
 
-    def write_out(self, node: _Node | None, place: Place) -> Any:
+    def convert(self, node: _Node | None, place: Place) -> Any:
         if node is None:
             return None
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            self._refuse(f"must not hold more than {MAX_NODES} values", node.mark, place)
+            self._refuse(f"must not contain more than {MAX_NODES} values", node.mark, place)
             raise SpecError(self.problems)
         if len(place) > MAX_DEPTH:
             self._refuse(f"must not be nested deeper than {MAX_DEPTH}", node.mark, place)
@@ -212,7 +222,7 @@ class _Plain:
         if isinstance(node.content, list):
             for i, item in enumerate(node.content):
                 self.marks[(*place, i)] = item.mark
-            return [self.write_out(item, (*place, i)) for i, item in enumerate(node.content)]
+            return [self.convert(item, (*place, i)) for i, item in enumerate(node.content)]
         return node.content
 
     def _mapping(self, pairs: tuple[tuple[object, Mark, _Node], ...], place: Place) -> dict[str, Any]:
@@ -226,7 +236,7 @@ class _Plain:
                 self._refuse(f"is given twice, first in line {first[0]}", mark, (*place, key))
                 continue
             self.marks[(*place, key)] = mark
-            plain[key] = self.write_out(node, (*place, key))
+            plain[key] = self.convert(node, (*place, key))
         return plain
 
     def _refuse(self, rule: str, mark: Mark, place: Place, value: object = MISSING) -> None:

@@ -1,4 +1,4 @@
-"""Plain data written as YAML that `read_document` reads back as it was."""
+"""Write plain data as YAML that `read_document` reads back unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
-from search_spaces.documents.reader import scalar_of
+from search_spaces.documents.reader import parse_scalar
 
 __all__ = ["write_document"]
 
@@ -17,15 +17,16 @@ _WIDTH = 10_000
 
 
 class _Representer(SafeRepresenter):
-    """Quotes every text that could be read as something else."""
+    """Put quotes around each text that would else be read as another value."""
 
     def represent_text(self, text: str) -> ScalarNode:
-        style = None if text.isprintable() and scalar_of(text) == text else '"'
+        """Return the node of a text, in quotes if it needs them."""
+        style = None if text.isprintable() and parse_scalar(text) == text else '"'
         node: ScalarNode = self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
         return node
 
-    def ignore_aliases(self, data: Any) -> bool:
-        """Everything is written out where it stands."""
+    def ignore_aliases(self, _data: Any) -> bool:
+        """Write no aliases: repeat each value in full."""
         return True
 
 
@@ -33,7 +34,7 @@ _Representer.add_representer(str, _Representer.represent_text)
 
 
 def write_document(data: Any) -> str:
-    """`data` (mappings with text as keys, lists, scalars) as YAML, keys in their order."""
+    """Write `data` (mappings with text as keys, lists, scalars) as YAML, keys in their order."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _Representer
     yaml.default_flow_style = False

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_v
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from search_spaces.backbones import BACKBONES, resolve_freeze_depth, why_unknown
-from search_spaces.documents import rule_of
+from search_spaces.documents import broken_rule
 from search_spaces.errors import MISSING, Problem, SpecError, did_you_mean
 from search_spaces.extensions import is_own
 from search_spaces.recipes.combinations import Setting, broken_rules
@@ -290,4 +290,4 @@ def _problem(detail: ErrorDetails) -> Problem:
         return Problem(path=f"{place[0]}.name", rule=f"unknown {place[0]}{did_you_mean(tag, choices)}", value=tag)
     name = place[0] if len(place) == 1 else f"{place[0]}.{place[-1]}"
     value = MISSING if detail["type"] == "missing" else detail["input"]
-    return Problem(path=name, rule=rule_of(detail), value=value)
+    return Problem(path=name, rule=broken_rule(detail), value=value)

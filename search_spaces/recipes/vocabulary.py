@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from search_spaces.backbones import why_unknown
-from search_spaces.documents import rule_of
+from search_spaces.documents import broken_rule
 from search_spaces.errors import did_you_mean
 from search_spaces.extensions import ExtensionKind, is_own, own_stages
 from search_spaces.recipes.recipe import Recipe, check_weights_source
@@ -84,7 +84,7 @@ class Parameter:
         try:
             checked: Value = self._adapter.validate_python(value)
         except ValidationError as error:
-            raise ValueError(rule_of(error.errors(include_url=False)[0])) from None
+            raise ValueError(broken_rule(error.errors(include_url=False)[0])) from None
         return check_weights_source(str(checked)) if self.name == "weights" else checked
 
     def _check_choice(self, value: object) -> Value:

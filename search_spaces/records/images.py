@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from search_spaces.errors import one_of
+from search_spaces.errors import one_of_rule
 from search_spaces.extensions import is_own
 from search_spaces.records.base import About, Fraction, Number, OpenChoice, Origin, Record
 
@@ -42,7 +42,7 @@ AUGMENT_POLICIES: Final[Mapping[str, About]] = MappingProxyType(
 
 def _known_policy(name: str) -> str:
     if name not in AUGMENT_POLICIES and not is_own(name, "augmentation"):
-        raise ValueError(one_of(name, AUGMENT_POLICIES))
+        raise ValueError(one_of_rule(name, AUGMENT_POLICIES))
     return name
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchem
 
 from search_spaces.backbones import BACKBONES
 from search_spaces.documents import parse_duration, parse_size
-from search_spaces.errors import one_of
+from search_spaces.errors import one_of_rule
 from search_spaces.extensions import is_own
 from search_spaces.recipes import Recipe
 from search_spaces.records import Fraction, Number
@@ -139,7 +139,7 @@ class MetricSpec(Section):
     def _known_or_own(cls, name: str) -> str:
         metric = Metric.of_validation(name)
         if name not in METRICS and not is_own(metric.measure, "metric"):
-            raise ValueError(one_of(name, METRICS))
+            raise ValueError(one_of_rule(name, METRICS))
         return metric.name
 
     @field_validator("goal")

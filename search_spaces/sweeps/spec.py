@@ -131,7 +131,7 @@ def parse_spec(text: str, *, file: str, assign: Sequence[str] = ()) -> SweepSpec
     if not isinstance(document.data, dict):
         raise SpecError(document.locate([Problem(path="", rule="must be a mapping with name, data and space")]))
     assigned = assignments.read_assignments(assign)
-    data = assignments.apply(document.data, assigned)
+    data = assignments.apply_assignments(document.data, assigned)
     reader = _Reader(data)
     with modules_in(Path(file).absolute().parent):
         values = reader.read()
@@ -139,7 +139,7 @@ def parse_spec(text: str, *, file: str, assign: Sequence[str] = ()) -> SweepSpec
         raise SpecError([*document.problems, *_located(reader.problems, document, assigned)])
     spec = SweepSpec(**values)
     spec._document, spec._file = data, file
-    spec._text = assignments.text_as_run(text, data, assigned) if assigned else text
+    spec._text = assignments.text_with_assignments(text, data, assigned) if assigned else text
     return spec
 
 
@@ -149,7 +149,7 @@ def _located(problems: list[Problem], document: Document, assigned: Sequence[Ass
     alone.read()
     old = [problem for problem in problems if problem in alone.problems]
     new = [problem for problem in problems if problem not in alone.problems]
-    return [*document.locate(old), *assignments.attribute(new, assigned)]
+    return [*document.locate(old), *assignments.attribute_problems(new, assigned)]
 
 
 def check_name(name: object) -> str:

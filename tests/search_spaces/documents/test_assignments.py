@@ -86,7 +86,7 @@ def test_a_section_that_the_file_leaves_out_is_made() -> None:
         ),
         (
             "space.optimizer.one_of[0].lr=1",
-            "--set space.optimizer.one_of[0].lr=1: space.optimizer.one_of is not in the file: it has no entries",
+            "--set space.optimizer.one_of[0].lr=1: space.optimizer.one_of is not in the file, so it has no entries",
         ),
     ],
 )

@@ -127,7 +127,7 @@ def test_every_error_is_said_at_once_with_its_place(tmp_path: Path) -> None:
             "s.yaml:4:10 budget.trials: must be an integer (true)",
         ),
         (HEAD + "space: {}\nbudget: {gpu_hours: .inf}\n", "budget.gpu_hours: must be a finite number"),
-        (HEAD + "space: {}\nbudget: {wall: 0m}\n", "budget.wall: must be longer than nothing (0m)"),
+        (HEAD + "space: {}\nbudget: {wall: 0m}\n", "budget.wall: must be > 0 s (0m)"),
         (HEAD + "space: {}\nbudget: {wall: 30}\n", "budget.wall: must be a duration"),
         (HEAD + "space: {}\nresources: {gpu: 1.5}\n", "resources.gpu: must be a whole number"),
         (HEAD + "space: {}\nresources: {gpu: true}\n", "resources.gpu: must be auto, a share of a GPU"),
