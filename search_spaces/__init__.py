@@ -1,4 +1,4 @@
-"""What may be chosen: recipes, spaces over them, and the sweep files that name both."""
+"""Recipes, spaces over them, and the sweep files that name both."""
 
 from search_spaces.backbones import BACKBONES, BackboneInfo, map_side, resolve_freeze_depth
 from search_spaces.documents import Document, load_document

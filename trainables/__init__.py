@@ -1,1 +1,1 @@
-"""What one trial does: data, model, training, checkpoints. Free of any tracker, ledger or database."""
+"""The parts of one trial: data, model, training, checkpoints. No tracker, ledger or database is imported."""

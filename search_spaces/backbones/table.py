@@ -1,4 +1,4 @@
-"""The backbones a recipe may name, and what has to be known of them without loading torch.
+"""The table of backbones that a recipe may name, read without torch.
 
 `backbones.tsv` has a row for each, `refused.tsv` the models that were examined and cannot be used; `make backbones`
 writes both from the models themselves.
@@ -61,6 +61,7 @@ class BackboneInfo:
 
     @property
     def description(self) -> str:
+        """The backbone in a line: family, parameters, multiply-adds."""
         millions, giga = self.parameters / 1e6, self.multiply_adds / 1e9
         return f"{self.family}: {millions:.1f} M parameters, {giga:.2f} G multiply-adds at {self.input_size} px"
 
@@ -141,13 +142,13 @@ BACKBONES: Final[Mapping[str, BackboneInfo]] = _Table()
 
 @cache
 def refused() -> Mapping[str, str]:
-    """Why models of the libraries that are not in the table cannot be used, by name."""
+    """Return the reasons for which models of the libraries are not in the table, by name."""
     rows = (row.partition("\t") for row in REFUSED_TABLE.read_text(encoding="utf-8").splitlines())
     return {name: reason for name, _, reason in rows}
 
 
 def why_unknown(name: str) -> str:
-    """What to say of a backbone that is not in the table."""
+    """Return the rule that a backbone breaks that is not in the table."""
     reason = refused().get(name)
     return (
         f"unknown backbone{did_you_mean(name, BACKBONES)}" if reason is None else f"cannot be cut into stages: {reason}"
@@ -155,9 +156,11 @@ def why_unknown(name: str) -> str:
 
 
 def stage_count(backbone: str) -> int:
-    """How many stages a backbone has, one of the table or the user's own.
+    """Return the number of stages of a backbone of the table or of the user's own.
 
-    Raises ValueError for an own one that is broken, MeltpointError in a program that has no way to count its stages.
+    Raises:
+        ValueError: the user's own backbone is broken.
+        MeltpointError: this program has no way to count the stages of own backbones.
     """
     if backbone in BACKBONES:
         return BACKBONES[backbone].stages
@@ -174,9 +177,13 @@ def map_side(backbone: str, image_size: int) -> int:
 
 
 def resolve_freeze_depth(depth: int | str, *, backbone: str) -> int:
-    """How many stages, counted from the image, `depth` leaves frozen: `all` every one, -k all but the last k.
+    """Return the number of stages, counted from the image, that `depth` freezes.
 
-    Raises ValueError where the backbone has fewer stages than `depth` asks for, and as `stage_count` does.
+    `all` freezes all, -k all but the last k.
+
+    Raises:
+        ValueError: the backbone has fewer stages than `depth` asks for.
+        MeltpointError: as `stage_count`.
     """
     stages = stage_count(backbone)
     if depth == "all":

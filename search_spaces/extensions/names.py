@@ -1,6 +1,6 @@
 """Names of the user's own functions: `module:function`, or what an installed package offers as an entry point.
 
-Only names are judged here; nothing is imported. Workers resolve them (trainables.own_code).
+Only names are checked here; nothing is imported. Workers resolve them (trainables.own_code).
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ EXTENSIONS: Final[Mapping[ExtensionKind, Extension]] = MappingProxyType(
 
 
 def is_function_name(name: str) -> bool:
-    """Whether `name` has the form `package.module:function`."""
+    """Return whether `name` has the form `package.module:function`."""
     return _FUNCTION.fullmatch(name) is not None
 
 
 def installed_names(kind: ExtensionKind) -> tuple[str, ...]:
-    """What installed packages offer as entry points, sorted."""
+    """Return the names that installed packages offer as entry points, sorted."""
     return tuple(sorted(entry_points(group=EXTENSIONS[kind].group).names))
 
 
 def is_own(name: str, kind: ExtensionKind) -> bool:
-    """Whether `name` can be the user's own: a function's name, or an installed entry point."""
+    """Return whether `name` can be the user's own: a function's name, or an installed entry point."""
     return is_function_name(name) or name in installed_names(kind)

@@ -1,7 +1,7 @@
-"""How many stages a backbone of the user's own has, which decides what freeze depths such as -1 and all mean.
+"""Numbers of stages of the user's own backbones, by which freeze depths such as -1 and all are resolved.
 
-No table can tell: the backbone has to be built. This package neither imports torch nor the user's module, so a program
-that may do both says once how to count (`count_stages_by`); what is counted is remembered under the backbone's name.
+A backbone has to be built before its stages can be counted. This package imports neither torch nor the user's module. A
+program that may import both registers a function that counts (`count_stages_by`); counts are kept by backbone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from pathlib import Path
 __all__ = ["StageCounter", "count_stages_by", "modules_in", "own_stages"]
 
 StageCounter = Callable[[str, Path], int]
-"""From a backbone's name, and a folder that its module may lie in. Raises ValueError saying what is wrong with it."""
+"""Returns the number of stages for a backbone's name and a folder that its module may lie in.
+
+Raises ValueError if the backbone is broken."""
 
 _folder: ContextVar[Path | None] = ContextVar("_folder", default=None)
 _counted: dict[str, int] = {}
@@ -22,7 +24,7 @@ _counters: list[StageCounter] = []
 
 
 def count_stages_by(counter: StageCounter) -> None:
-    """From now on this process counts the stages of own backbones by `counter`, called when one is first named."""
+    """Register the function by which this process counts the stages of own backbones."""
     _counters[:] = [counter]
 
 

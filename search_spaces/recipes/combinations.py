@@ -1,4 +1,4 @@
-"""Which values a recipe may not have together, and why."""
+"""Combinations of values that a recipe may not have, and combinations that are known to harm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is known of the training that a recipe is for; None where it is not."""
+    """Facts about the training that a recipe is for; None if unknown."""
 
     epochs: int | None = None
     image_size: int | None = None
@@ -33,19 +33,19 @@ class Rule:
     broken: Callable[[Values, Setting], str | None]
 
 
-def _full_batch(values: Values, setting: Setting) -> str | None:
+def _full_batch(values: Values, _setting: Setting) -> str | None:
     if values["optimizer.name"] != "lbfgs" or values["batch_size"] == 0:
         return None
     return "must be 0, all images, where optimizer.name is lbfgs: its line search needs one function"
 
 
-def _full_precision(values: Values, setting: Setting) -> str | None:
+def _full_precision(values: Values, _setting: Setting) -> str | None:
     if values["optimizer.name"] != "lbfgs" or values["precision"] != "fp16":
         return None
     return "must be fp32 or bf16 where optimizer.name is lbfgs: the loss of fp16 is scaled anew at every step"
 
 
-def _pairs_to_norm(values: Values, setting: Setting) -> str | None:
+def _pairs_to_norm(values: Values, _setting: Setting) -> str | None:
     if values["head.norm"] != "batch" or values["batch_size"] != 1:
         return None
     return "must not be 1 where head.norm is batch: one image has no spread"
@@ -64,7 +64,7 @@ def _maps_to_pool(values: Values, setting: Setting) -> str | None:
     return f"needs feature maps of 2 x 2 or more, and {backbone} makes 1 x 1 of {setting.image_size} px"
 
 
-def _cycles_to_snapshot(values: Values, setting: Setting) -> str | None:
+def _cycles_to_snapshot(values: Values, _setting: Setting) -> str | None:
     if values["averaging.name"] != "snapshot" or values["schedule.name"] == "cosine_restarts":
         return None
     return "needs schedule.name cosine_restarts: a snapshot is taken at the end of each cycle"
@@ -134,7 +134,7 @@ def broken_rules(values: Values, setting: Setting) -> Iterator[tuple[Rule, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Caution:
-    """Values that may stand together, and are known to harm each other."""
+    """A combination of values that is allowed, and known to harm."""
 
     holds: Callable[[Values], bool]
     text: str
@@ -147,7 +147,7 @@ def _dropout_before_norm(values: Values) -> bool:
 
 
 def cautions(values: Values) -> Iterator[Caution]:
-    """What of a recipe's values is known to do harm together."""
+    """Return the cautions that apply to a recipe's values."""
     return (caution for caution in CAUTIONS if caution.holds(values))
 
 

@@ -46,14 +46,14 @@ from search_spaces.records import (
 Scalar = bool | int | float | str | list[float]
 
 FULL_BATCH_PART: Final = 256
-"""Images whose gradients are computed together where a batch is all of them."""
+"""Images whose gradients are computed at once if a batch is all images."""
 
 _LATER_GROUPS: Final = ("schedule", "penalty", "clip", "head", "averaging")
 _LATER_NAMES: Final = (
     *("dropout.kind", "dropout.scaling", "dropout.drop_path"),
     *("augment.cutout", "mix.mixup", "mix.cutmix"),
 )
-"""What the first recipes did not have: at its default it counts for no identity, so that theirs stay."""
+"""Names that the first recipes did not have. A default of these is left out of identities, so that older ones stay."""
 
 _PTH_WITH_DIGEST: Final = re.compile(r".+\.pth#sha256=[0-9a-fA-F]{64}")
 
@@ -178,29 +178,29 @@ class Recipe(Record):
         return flat
 
     def anchored(self, folder: Path) -> Self:
-        """The same recipe, a relative path of a weights file starting at `folder`."""
+        """Return the recipe with a relative path of a weights file resolved from `folder`."""
         if self.weights in ("pretrained", "random"):
             return self
         return self.model_copy(update={"weights": str(folder / self.weights)})
 
     @property
     def shared_views(self) -> str | None:
-        """What names the views whose activations other trials may use too; None where each batch is mixed first."""
+        """Key of the views whose activations other trials may use; None if each batch is mixed first."""
         return None if self.mix.per_batch else self.augment.drawing
 
     @property
     def shared_activations(self) -> tuple[object, ...]:
-        """What tells whose activations at the freeze boundary are the same, while they train on the same views."""
+        """Key that is equal for recipes with the same activations at the freeze boundary, on the same views."""
         return self.backbone, self.weights, self.precision, self.freeze_depth, self.shared_views
 
     @property
     def images_at_once(self) -> int:
-        """Of which gradients are computed together: a batch, or a part of it where that is all images."""
+        """Number of images whose gradients are computed at once: a batch, or a part of a full batch."""
         return self.batch_size or FULL_BATCH_PART
 
     @property
     def passes(self) -> int:
-        """How often an epoch goes over the images at most."""
+        """Most passes over the images in an epoch."""
         return self.optimizer.max_evals if isinstance(self.optimizer, Lbfgs) else 1
 
     @property
@@ -224,7 +224,7 @@ def check_weights_source(source: str) -> str:
 
 @cache
 def recipe_names() -> Mapping[str, frozenset[str | None]]:
-    """Every dotted name of the vocabulary, and the records (by `name`) that use it."""
+    """Return the dotted names of the vocabulary, each with the records (by `name`) that use it."""
     names: dict[str, frozenset[str | None]] = {}
     for field in Recipe.model_fields:
         if field not in GROUPS:

@@ -10,7 +10,7 @@ Value: TypeAlias = bool | int | float | str | tuple[float, ...]
 
 
 def same(a: object, b: object) -> bool:
-    """Whether two values are one choice: 1 and 1.0 are, True and 1 are not; pairs compare by number."""
+    """Return whether two values are one choice: 1 and 1.0 are, True and 1 are not; pairs compare by number."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):

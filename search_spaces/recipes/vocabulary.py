@@ -1,4 +1,4 @@
-"""Every name that a recipe has, derived from the records so that there is one list of them."""
+"""The vocabulary: all names of a recipe, derived from the records, so that there is one list of them."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Bounds:
 class Parameter:
     """One name of the vocabulary.
 
-    `active_for` names the choice that decides whether this name is used, and the values for which it is;
-    None where it always is. `defaults` gives the default for each record of the group (by the record's
-    name), or under None where there is only one. `own` is set where the user's own function may be named.
+    active_for: the choice that decides whether the name is used, and the values for which it is; None if it always is.
+    defaults: the default for each record of the group, by the record's name; under None if there is only one.
+    own: the kind of the user's own functions that may be named; None if none may.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Whose weights are evaluated and kept: the last, their average, or several."""
+"""Averaging: the weights that are evaluated and kept, which are the last, their average, or several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a typed record of parameters is: one frozen class per choice, each field with its range, default and meaning."""
+"""Records of parameters: a frozen class for each choice, each field with its range, default and meaning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Prefix = Literal["invariant", "per view", "per batch", "moves the boundary"]
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """Where a choice comes from, and how it meets the activations that trials share."""
+    """Source of a choice, and its effect on the activations that trials share."""
 
     description: str
     paper: str
@@ -23,7 +23,7 @@ class About:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Of a field that comes from elsewhere than its record, or meets the shared activations otherwise."""
+    """Marks a field with another source than its record, or another effect on the shared activations."""
 
     paper: str
     prefix: Prefix
@@ -31,7 +31,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class UsedWith:
-    """Of a field that counts only where another field of its record has one of these values."""
+    """Marks a field that counts only if another field of its record has one of these values."""
 
     field: str
     values: tuple[str, ...]
@@ -69,7 +69,7 @@ def record_name(record: type[Record]) -> str | None:
 
 
 def is_used(record: Record, field: str) -> bool:
-    """Whether this field counts beside the others' values."""
+    """Return whether the field counts, given the values of the others."""
     return all(
         getattr(record, item.field) in item.values
         for item in type(record).model_fields[field].metadata

@@ -59,4 +59,4 @@ SURVEYS: Final[Mapping[str, str]] = MappingProxyType(
         "averaging": "Polyak & Juditsky 1992, https://doi.org/10.1137/0330046",
     }
 )
-"""What compares the records of a group."""
+"""Surveys that compare the records of a group."""

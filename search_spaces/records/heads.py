@@ -1,4 +1,4 @@
-"""What stands on the features and is trained anew, and what of it is left out at random."""
+"""The head, which is trained on the features, and dropout in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from search_spaces.records.base import About, Fraction, Number, Origin, Record, 
 
 
 class Dropout(Record):
-    """What is left out at random in training: inputs of the head's layers, their weights, or blocks of the backbone."""
+    """Random omission in training: of inputs or weights of the head's layers, or of blocks of the backbone."""
 
     about = About(
         description="what is left out at random in training",
@@ -43,7 +43,7 @@ class Dropout(Record):
 
 
 class Head(Record):
-    """What stands on the features, and is trained anew."""
+    """The layers that are trained on the features."""
 
     about = About(
         description="the layers that are trained anew",

@@ -1,4 +1,4 @@
-"""How training images and their labels are varied, mixed and drawn."""
+"""Augmentation, mixing and sampling of training images and their labels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AUGMENT_POLICIES: Final[Mapping[str, About]] = MappingProxyType(
         ),
     }
 )
-"""Every augmentation that comes with the package; how each is made is in trainables.augmentations.views."""
+"""The augmentations that come with the package; trainables.augmentations.views applies them."""
 
 
 def _known_policy(name: str) -> str:
@@ -52,7 +52,7 @@ AugmentPolicy = Annotated[
 
 
 class Augment(Record):
-    """How training images are varied."""
+    """Augmentation of training images."""
 
     about = About(
         description="random variations of the training images",
@@ -75,12 +75,12 @@ class Augment(Record):
 
     @property
     def drawing(self) -> str:
-        """What of a view is drawn: the policy, and the greyed-out square if there is one."""
+        """Name of what is drawn for a view: the policy, and the greyed-out square if there is one."""
         return f"{self.policy}+cutout{self.cutout:g}" if self.cutout else self.policy
 
 
 class Mix(Record):
-    """How images of a batch and their labels are mixed, and labels softened."""
+    """Mixing of the images and labels of a batch, and smoothing of labels."""
 
     about = About(
         description="mixed images and labels, softened labels",
@@ -113,12 +113,12 @@ class Mix(Record):
 
     @property
     def per_batch(self) -> bool:
-        """Whether images are mixed with others of their batch."""
+        """Whether images of a batch are mixed with each other."""
         return self.mixup > 0 or self.cutmix > 0
 
 
 class Balance(Record):
-    """What is done where some classes have many more images than others."""
+    """Balance between classes with many and with few images."""
 
     about = About(
         description="what is done where classes differ in size",

@@ -1,4 +1,4 @@
-"""What is added to the loss for large weights, and how long a gradient may be."""
+"""Penalties on large weights, added to the loss, and clipping of gradients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the learning rate goes over the steps of a training; each may begin with a linear warm-up."""
+"""Schedules of the learning rate over the steps of a training; each may begin with a linear warm-up."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class InverseSqrt(Record):
 
 
 class Linear(Record):
-    """From lr to `final` lr in a straight line."""
+    """A straight line from lr to `final` lr."""
 
     about = About(
         description="a rate that falls in a straight line to the end of the training",
@@ -83,7 +83,7 @@ class Linear(Record):
 
 
 class Cosine(Record):
-    """From lr to `final` lr along half a cosine."""
+    """Half a cosine from lr to `final` lr."""
 
     about = About(
         description="a rate that falls along half a cosine to the end of the training",

@@ -1,4 +1,4 @@
-"""Every key of a sweep file outside its space, in words, derived from the schema."""
+"""Keys of a sweep file outside its space, in words, derived from the schema."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TYPES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class SectionKey:
-    """One key: its path in the file, what it may be, and its default (None where there is none)."""
+    """One key: its path in the file, its values in words, and its default (None if there is none)."""
 
     path: str
     description: str
@@ -57,7 +57,7 @@ def _keys(schema: Mapping[str, Any], above: str) -> Iterator[SectionKey]:
 
 
 def values_in_words(schema: Mapping[str, Any]) -> str:
-    """What a schema allows, such as `a whole number >= 1, <= 100`."""
+    """Return what a schema allows, such as `a whole number >= 1, <= 100`."""
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
     if "const" in schema:

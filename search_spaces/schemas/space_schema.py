@@ -26,7 +26,7 @@ _WEIGHTS: Final = r"^(pretrained|random|[\s\S]*\.safetensors|[\s\S]+\.pth#sha256
 
 
 def space_definitions() -> Schema:
-    """What `space` and `points` refer to: each name's domain, each group, conditions, and a branch of names."""
+    """Return the definitions that `space` and `points` refer to: domains, groups, conditions and branches."""
     definitions = {name: _domain(parameter) for name, parameter in PARAMETERS.items()}
     definitions |= {group: _group(group) for group in GROUPS}
     definitions |= {f"{name}.listed": _choice(PARAMETERS[name]) for name in PARAMETERS if _is_long(name)}
@@ -50,12 +50,12 @@ def space_schema() -> Schema:
 
 
 def point_schema() -> Schema:
-    """One of `search.points`: values by name."""
+    """Return the schema of one of `search.points`: values by name."""
     return {"description": "what differs from the default recipe", **_names(_described)}
 
 
 def open_choice(known: Iterable[str], kind: ExtensionKind, prefix: str = "") -> Schema:
-    """One of `known`, or own code of this kind (perhaps behind `prefix`)."""
+    """Return the schema of one of `known`, or of own code of this kind, perhaps behind `prefix`."""
     own: list[Schema] = [{"type": "string", "pattern": f"^({prefix})?{FUNCTION_PATTERN}$"}]
     if installed := installed_names(kind):
         own.append({"enum": [*installed, *(f"{prefix}{name}" for name in installed if prefix)]})
@@ -85,7 +85,7 @@ def _value(parameter: Parameter) -> Schema:
 
 
 def _is_long(name: str) -> bool:
-    """Whether the list of values is kept in one place only."""
+    """Return whether the list of values is kept in one place only."""
     return len(PARAMETERS[name].choices) > _LONG_LIST
 
 

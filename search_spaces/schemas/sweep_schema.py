@@ -29,7 +29,7 @@ TITLE: Final = "Meltpoint sweep file"
 class _Untitled(GenerateJsonSchema):
     """Without a title for each field, which would only repeat its key."""
 
-    def field_title_should_be_set(self, schema: core_schema.CoreSchema) -> bool:
+    def field_title_should_be_set(self, _schema: core_schema.CoreSchema) -> bool:
         return False
 
 
@@ -60,7 +60,7 @@ def sweep_schema() -> Schema:
 
 
 def section_schema(key: str) -> Schema:
-    """One section's schema; every key in it has a description, the section's own where it has none."""
+    """Return a section's schema; a key without a description gets that of its section."""
     schema: Schema = _standard(SECTIONS[key].model_json_schema(schema_generator=_Untitled))
     inner = schema.pop("$defs", {})
     schema.pop("title", None)

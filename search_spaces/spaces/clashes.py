@@ -21,7 +21,7 @@ class Clash:
 
 
 def clashes(space: Space, setting: Setting) -> Iterator[Clash]:
-    """One for each rule that a recipe of this space breaks, and each entry that breaks it."""
+    """Yield a clash for each rule that a recipe of this space breaks, and each entry that breaks it."""
     for rule in RULES:
         found: set[str] = set()
         for point in _points(rule, space):
@@ -53,7 +53,7 @@ def _asked(rule: Rule, space: Space) -> list[Entry]:
 
 
 def _representatives(domain: Domain) -> tuple[Value, ...]:
-    """What is listed; of a range its ends, since every rule that one of its numbers breaks is broken by an end."""
+    """Return the listed values, or the ends of a range: a rule that a number of it breaks is broken by an end."""
     if isinstance(domain, Fixed):
         return (domain.value,)
     return domain.values if isinstance(domain, Choice) else (domain.from_unit(0.0), domain.max)

@@ -13,7 +13,7 @@ __all__ = ["conditions", "default_in", "domain_as_written", "domain_in_words", "
 
 
 def domain_as_written(domain: Domain) -> dict[str, Any]:
-    """As a sweep file writes it, without the default."""
+    """Return a domain as a sweep file has it, without the default."""
     if isinstance(domain, Fixed):
         return {"value": _plain(domain.value)}
     if isinstance(domain, Choice):
@@ -27,7 +27,7 @@ def domain_as_written(domain: Domain) -> dict[str, Any]:
 
 
 def domain_in_words(domain: Domain) -> str:
-    """Such as `flip, none` or `0.0001 to 0.1, log`."""
+    """Return a domain in words, such as `flip, none` or `0.0001 to 0.1, log`."""
     if isinstance(domain, Fixed):
         return _word(domain.value)
     if isinstance(domain, Choice):
@@ -39,12 +39,12 @@ def domain_in_words(domain: Domain) -> str:
 
 
 def conditions(entry: Entry) -> dict[str, list[Any]]:
-    """For each key or name that the entry asks about, the values for which it is drawn."""
+    """Return the values for which the entry is drawn, by each key or name that it depends on."""
     return {condition.key: [_plain(value) for value in condition.allowed] for condition in entry.conditions}
 
 
 def is_shown(entry: Entry, key: str) -> bool:
-    """Whether a condition on `key` says more than the branch in the entry's own key, as `optimizer[adamw].lr` has."""
+    """Return whether a condition on `key` adds to the branch in the entry's key, such as `optimizer[adamw].lr`."""
     return not entry.key.startswith((f"{key}[", f"{key.removesuffix('.name')}["))
 
 
@@ -63,7 +63,7 @@ def default_in(space: Space, entry: Entry) -> Value | None:
 
 
 def _asked_for(space: Space, entry: Entry) -> list[Value]:
-    """Every value that `entry`, or what it depends on, is conditional on."""
+    """Return all values on which `entry`, or what it depends on, is conditional."""
     found: list[Value] = []
     keys = {entry.key}
     for one in reversed(space.entries):

@@ -29,7 +29,7 @@ class DomainError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Fixed:
-    """One value, always."""
+    """A single value."""
 
     value: Value
     default: Value | None = None
@@ -39,25 +39,30 @@ class Fixed:
 
     @property
     def size(self) -> int | None:
+        """The number of values: 1."""
         return 1
 
-    def at(self, index: int) -> Value:
+    def at(self, _index: int) -> Value:
+        """Return the value number `index`, counted from 0."""
         return self.value
 
     def contains(self, value: object) -> bool:
+        """Return whether `value` is in the domain."""
         return same(self.value, value)
 
-    def from_unit(self, unit: float) -> Value:
+    def from_unit(self, _unit: float) -> Value:
+        """Return the value at a place in [0, 1), by which samplers draw."""
         return self.value
 
     def to_unit(self, value: Value) -> float:
+        """Return a place in [0, 1) of a value in the domain."""
         _require_contained(self, value)
         return 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One of several different values, each equally likely."""
+    """A list of different values, each equally likely."""
 
     values: tuple[Value, ...]
     default: Value | None = None
@@ -72,20 +77,25 @@ class Choice:
 
     @property
     def size(self) -> int | None:
+        """The number of values; None if there are infinitely many."""
         return len(self.values)
 
     def at(self, index: int) -> Value:
+        """Return the value number `index`, counted from 0."""
         return self.values[index]
 
     def contains(self, value: object) -> bool:
-        return any(same(value, one) for one in self.values)
+        """Return whether `value` is in the domain."""
+        return any(same(value, listed) for listed in self.values)
 
     def from_unit(self, unit: float) -> Value:
+        """Return the value at a place in [0, 1), by which samplers draw."""
         return self.values[_index(unit, len(self.values))]
 
     def to_unit(self, value: Value) -> float:
+        """Return a place in [0, 1) of a value in the domain."""
         _require_contained(self, value)
-        index = next(i for i, one in enumerate(self.values) if same(one, value))
+        index = next(i for i, listed in enumerate(self.values) if same(listed, value))
         return (index + 0.5) / len(self.values)
 
 
@@ -138,6 +148,7 @@ class Range:
 
     @property
     def size(self) -> int | None:
+        """The number of values; None if there are infinitely many."""
         if not self.integer and self.step is None:
             return None
         # Decimal, as written: 0.3 is three steps of 0.1.
@@ -152,6 +163,7 @@ class Range:
         return round((value - self.min) / self._step)
 
     def contains(self, value: object) -> bool:
+        """Return whether `value` is in the domain."""
         if not _is_number(value):
             return False
         count = self.size
@@ -167,6 +179,7 @@ class Range:
         return value == nearest if self.integer else math.isclose(value, nearest, rel_tol=1e-9, abs_tol=1e-12)
 
     def from_unit(self, unit: float) -> Value:
+        """Return the value at a place in [0, 1), by which samplers draw."""
         count = self.size
         if count is None:
             return self._continuous(unit)
@@ -185,6 +198,7 @@ class Range:
         return min(max(value, float(self.min)), float(self.max))
 
     def to_unit(self, value: Value) -> float:
+        """Return a place in [0, 1) of a value in the domain."""
         _require_contained(self, value)
         assert isinstance(value, int | float)
         count = self.size

@@ -1,4 +1,4 @@
-"""Which entries of a space can be drawn, and which never together."""
+"""Feasibility of entries: those that can be drawn, and those that can never be drawn together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from search_spaces.spaces.domains import Choice, Domain, Fixed
 from search_spaces.spaces.space import Condition
 
 Facts = dict[str, tuple[Value, ...]]
-"""For a key or name, the values that it must have."""
+"""The values that a key or name must have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +28,18 @@ class Candidate:
         return frozenset({self.key} if self.name is None else {self.key, self.name})
 
     def may_be(self, value: Value) -> bool:
+        """Return whether the candidate can have this value."""
         return self.domain is None or self.domain.contains(value)
 
 
 @dataclass
 class Reachable:
-    """The entries found reachable so far, each with what must hold for it to be drawn."""
+    """The entries that can be drawn, as far as known, each with the facts that must hold."""
 
     _found: list[tuple[Candidate, Facts]] = field(default_factory=list)
 
     def facts(self, conditions: Iterable[Condition]) -> Facts | None:
-        """What must hold where all `conditions` do; None where they never do together."""
+        """Return the facts that hold if all `conditions` do; None if they never do together."""
         facts: Facts | None = {}
         for condition in conditions:
             facts = _join(facts, {condition.key: condition.allowed})
@@ -72,11 +73,11 @@ class Reachable:
         ]
 
     def asked(self, key: str) -> bool:
-        """Whether any entry answers for `key`."""
+        """Return whether any entry gives `key` a value."""
         return any(key in candidate.answers for candidate, _ in self._found)
 
     def may_be(self, key: str, value: Value) -> bool:
-        """Whether some entry can give `key` this value; a continuous range hits none."""
+        """Return whether some entry can give `key` this value; a continuous range never does."""
         return any(
             candidate.may_be(value) and (candidate.domain is None or candidate.domain.size is not None)
             for candidate, _ in self._found
@@ -99,6 +100,7 @@ class Reachable:
         return [value for value in values if name not in facts or _among(value, facts[name])]
 
     def add(self, candidate: Candidate, facts: Facts) -> None:
+        """Add an entry that can be drawn if `facts` hold."""
         self._found.append((candidate, facts))
 
     def rivals(self, name: str, facts: Facts) -> list[Candidate]:

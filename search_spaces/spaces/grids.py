@@ -11,15 +11,15 @@ _MOST_COMPARED: Final = 1000
 
 
 def grid_points(space: Space) -> Iterator[Point]:
-    """Every point, in the order in which `space.at` numbers them. No domain of `space` may be continuous."""
+    """Yield every point, in the order in which `space.at` numbers them. No domain of `space` may be continuous."""
     return space.points(lambda entry, _: map(entry.domain.at, range(entry.domain.size or 0)))
 
 
 def grid_size(space: Space) -> int:
-    """How many recipes the space has; of more than 1,000 points, how many points, some of which may share a recipe.
+    """Return the number of recipes; if there are more than 1,000 points, the number of points.
 
-    Two points share a recipe where they write the same freeze depth, or branches overlap. No domain of `space` may be
-    continuous.
+    Two points have the same recipe if they write the same freeze depth, or if branches overlap. No domain of `space`
+    may be continuous.
     """
     size = space.size()
     assert size is not None, "a continuous range has no grid"

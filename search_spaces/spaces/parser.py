@@ -1,4 +1,4 @@
-"""From a `space` document to a Space, or to everything that is wrong with it."""
+"""Parse a `space` document into a Space, or into all its problems."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _together(found: Iterable[Clash], drafts: Mapping[str, _Draft], document: ob
 
 
 def _place(draft: _Draft, document: object, path: str) -> tuple[str, str]:
-    """Where a document gives this, and how a rule about it begins where that is by extending a shipped space."""
+    """Return the place of a draft in the document, and how a rule begins if the draft is from a shipped space."""
     if not draft.inherited:
         return draft.path, ""
     assert isinstance(document, Mapping)

@@ -114,12 +114,12 @@ def _named(space: Space, point: Point) -> dict[str, Value]:
 
 
 def _agrees(name: str, value: Value, drawn: Mapping[str, Value]) -> bool:
-    """Whether a recipe of the space with these drawn values has `value` under `name`."""
+    """Return whether a recipe of the space with these drawn values has `value` under `name`."""
     return name in drawn or _is_left_at(name, value, drawn)
 
 
 def _is_left_at(name: str, value: Value, beside: Mapping[str, Value]) -> bool:
-    """Whether a name that is not drawn has this value, beside these."""
+    """Return whether a name that is not drawn has this value, given the others."""
     parameter = PARAMETERS[name]
     decider = parameter.decided_by
     return same(value, parameter.default(beside.get(decider, PARAMETERS[decider].default()) if decider else None))

@@ -1,4 +1,4 @@
-"""From a `space` document to items: spelling, nesting and the values of each name."""
+"""Read a `space` document into syntax nodes: spelling, nesting and the values of each name."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ class SpaceReader:
         self.problems: list[Problem] = []
 
     def refuse(self, path: str, rule: str, value: object = MISSING) -> None:
+        """Note a problem at `path`."""
         self.problems.append(Problem(path=path, rule=rule, value=value))
 
     def group(self, raw: object, path: str, group: str = "") -> list[Item]:
-        """The items of the mapping `raw`, whose keys are names below `group` (an empty group: all names)."""
+        """Return the syntax nodes of the mapping `raw`, whose keys are names below `group` ("" for all names)."""
         if not isinstance(raw, Mapping):
             names = ", ".join(name for name in PARAMETERS if name.startswith(f"{group}."))
             hint = f"; its names are {names}" if group else ""

@@ -20,15 +20,17 @@ _OTHERS: Final = object()
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """Holds where `key` (an entry's key, or a recipe name) was drawn, with one of the `allowed` values."""
+    """A condition that holds if `key` (an entry's key, or a recipe name) was drawn with one of the `allowed` values."""
 
     key: str
     allowed: tuple[Value, ...]
 
     def holds(self, drawn: Mapping[str, Value]) -> bool:
+        """Return whether the condition holds for the values drawn so far."""
         return self.key in drawn and self.allows(drawn[self.key])
 
     def allows(self, value: object) -> bool:
+        """Return whether `value` is one of the allowed values."""
         return any(same(value, one) for one in self.allowed)
 
 
@@ -36,9 +38,9 @@ class Condition:
 class Entry:
     """One choice of a space.
 
-    `key` is unique and qualified by branch, such as `optimizer[adamw].lr`; `name` is the recipe's name for
-    it, None for the selector of a one_of. The entry is active where all `conditions` hold. `inherited` tells
-    that it comes from the shipped space that a document extends; it makes no other entry of it.
+    key: unique and qualified by branch, such as `optimizer[adamw].lr`. name: the recipe's name for it; None for the
+    selector of a one_of. conditions: the entry is active if all hold. inherited: whether it comes from the shipped
+    space that a document extends, which makes no difference to entries that are compared.
     """
 
     key: str
@@ -48,6 +50,7 @@ class Entry:
     inherited: bool = field(default=False, compare=False)
 
     def active(self, drawn: Mapping[str, Value]) -> bool:
+        """Return whether all conditions hold for the values drawn so far."""
         return all(condition.holds(drawn) for condition in self.conditions)
 
 
@@ -91,15 +94,15 @@ class Space:
         return self.walk(choose)
 
     def contains(self, recipe: Recipe) -> bool:
-        """Whether some point of this space is `recipe`."""
+        """Return whether some point of this space is `recipe`."""
         flat = recipe.flat()
         found = self.points(lambda entry, _: _agreeing(entry, flat))
         return any(self.recipe(point) == recipe for point in found)
 
     def points(self, offer: Callable[[Entry, Mapping[str, Value]], Iterable[Value]]) -> Iterator[Point]:
-        """Every point whose values `offer` gives, in its order: it sees an active entry and what is drawn.
+        """Yield every point with values from `offer`, in its order.
 
-        `offer` must stay within the entry's domain.
+        offer: returns values, within its domain, for an active entry and the values drawn so far.
         """
         return self._points(offer, 0, {}, {})
 
@@ -173,7 +176,7 @@ def vocabulary_defaults(entry: Entry, drawn: Mapping[str, Value]) -> tuple[Value
 
 
 def depth_spellings(depth: Value, backbone: str) -> tuple[Value, ...]:
-    """Every way to write one freeze depth of one backbone: from the image, from the features, or all."""
+    """Return all ways to write one freeze depth of a backbone: from the image, from the features, or all."""
     assert isinstance(depth, int | str)
     resolved, stages = resolve_freeze_depth(depth, backbone=backbone), stage_count(backbone)
     if resolved == stages:
@@ -243,7 +246,7 @@ def _independent(entries: tuple[Entry, ...]) -> list[list[Entry]]:
 
 
 def _count(entries: list[Entry], index: int, drawn: Mapping[str, object]) -> int:
-    """Points of `entries[index:]`; values that no condition tells apart are counted together."""
+    """Count points of `entries[index:]`; values that no condition distinguishes are counted together."""
     while index < len(entries) and not _holds(entries[index], drawn):
         index += 1
     if index == len(entries):

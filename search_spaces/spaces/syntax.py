@@ -1,4 +1,4 @@
-"""What a `space` document says, name by name, before it becomes the entries of a space."""
+"""Syntax nodes: a `space` document, name by name, before it becomes the entries of a space."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class When:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaf:
-    """One recipe name with its domain; the domain is None where the document has it wrong."""
+    """One recipe name with its domain; the domain is None if the document has it wrong."""
 
     name: str
     domain: Domain | None
@@ -54,19 +54,19 @@ Item: TypeAlias = Leaf | OneOf
 
 
 def names_in(item: Item) -> set[str]:
-    """Every recipe name that `item` may set."""
+    """Return the recipe names that `node` may set."""
     if isinstance(item, Leaf):
         return {item.name}
     return {name for branch in item.branches for inner in branch.items for name in names_in(inner)}
 
 
 def with_when(item: Item, when: tuple[When, ...]) -> Item:
-    """`item` under further conditions."""
+    """Return `node` under further conditions."""
     return replace(item, when=item.when + when)
 
 
 def inherited(item: Item) -> Item:
-    """`item` marked as coming from a shipped space."""
+    """Return `node` marked as coming from a shipped space."""
     if isinstance(item, Leaf):
         return replace(item, inherited=True)
     branches = tuple(replace(one, items=tuple(map(inherited, one.items))) for one in item.branches)
@@ -99,7 +99,7 @@ def _covered(item: Item, group: str, names: set[str]) -> bool:
 
 
 def _without(item: Item, name: str) -> list[Item]:
-    """What is left of `item` without `name`."""
+    """Return what is left of `node` without `name`."""
     if isinstance(item, Leaf):
         return [] if item.name == name else [item]
     left = tuple(
@@ -114,7 +114,7 @@ def _selector_of(item: Item) -> str | None:
 
 
 def _narrowed(item: Item, leaf: Leaf, problems: list[Problem]) -> Item:
-    """`item`, and where `leaf` chooses among its branches only those whose label `leaf` may have."""
+    """Return `node`; if `leaf` chooses among its branches, only those with a label that `leaf` may have."""
     if isinstance(item, Leaf) or _selector_of(item) != leaf.name:
         return item
     values: tuple[Value, ...] = ()

@@ -1,4 +1,4 @@
-"""What a sweep may come to, seen from its file alone."""
+"""Forecasts of a sweep from its file alone."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def varying_names(spec: SweepSpec) -> list[str]:
 
 
 def recipes_drawn(spec: SweepSpec) -> list[Recipe]:
-    """What the sweep's trials may look like: its points, else the default recipe and 256 draws, always the same."""
+    """Return recipes like those of the sweep's trials: its points, or the default and 256 draws, always the same."""
     return list(spec.points) or _drawn(spec.space)
 
 
 def weights_used(spec: SweepSpec) -> list[tuple[str, str]]:
-    """Every pair of backbone and weights that a trial of the sweep can start from, each once.
+    """Return the pairs of backbone and weights that trials of the sweep can start from.
 
     A relative path of a weights file starts at the sweep file's folder.
     """
@@ -39,7 +39,7 @@ def weights_used(spec: SweepSpec) -> list[tuple[str, str]]:
 
 
 def values_used(spec: SweepSpec, name: str) -> list[object]:
-    """Every value of a listed name, such as `augment.policy`, that a trial of the sweep can draw, each once."""
+    """Return the values of a listed name, such as `augment.policy`, that trials of the sweep can draw."""
     flats = (recipe.flat() for recipe in spec.points or _choices(spec.space, name))
     return list(dict.fromkeys(flat[name] for flat in flats if name in flat))
 

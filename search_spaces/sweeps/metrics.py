@@ -85,7 +85,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricInfo:
-    """One metric: what it measures, its range, which way is better, and its source."""
+    """One metric: its meaning, range, goal and source."""
 
     goal: Goal
     description: str
@@ -133,7 +133,7 @@ METRIC_INFOS: Final[Mapping[str, MetricInfo]] = MappingProxyType(
         ),
     }
 )
-"""Every metric that a sweep can optimise."""
+"""The metrics that a sweep can optimise."""
 
 METRICS: Final[Mapping[str, Goal]] = MappingProxyType({name: info.goal for name, info in METRIC_INFOS.items()})
-"""Name and which way is better."""
+"""The goal of each metric, by name."""

@@ -1,4 +1,4 @@
-"""What the settings of early stopping say of each other and of the budget."""
+"""Rules between the settings of early stopping, and between them and the budget."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def unused_keys(raw: object) -> Iterator[Problem]:
 
 
 def misfits(scheduler: SchedulerSpec, epochs: int) -> Iterator[Problem]:
-    """What `scheduler` asks for that trials of at most so many epochs do not have."""
+    """Yield the settings of `scheduler` that trials of at most `epochs` epochs cannot meet."""
     keys, grace = SCHEDULER_KEYS[scheduler.type], scheduler.grace_epochs
     if "grace_epochs" in keys and grace > epochs:
         rule = f"must be <= budget.epochs, which is {epochs}"

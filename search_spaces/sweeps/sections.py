@@ -23,7 +23,7 @@ SCHEDULER_KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "median": ("grace_epochs", "min_trials"),
     }
 )
-"""Which keys each type of scheduler uses."""
+"""The keys that each type of scheduler uses."""
 
 MOST_TRIALS: Final = 1_000_000
 
@@ -65,9 +65,9 @@ class SplitSpec(Section):
 
 
 class DataSpec(Section):
-    """Which images, how they are split, at which size (pixels, square) they are read, and what they may take.
+    """The images, their split, the size (pixels, square) at which they are read, and the space that they may take.
 
-    `disk`, `memory` and `cache` are given as text such as 20G and kept in bytes.
+    disk, memory, cache: given as text such as 20G, and kept in bytes.
     """
 
     source: Annotated[
@@ -92,7 +92,7 @@ class DataSpec(Section):
         return 0 if size == "off" else None if size is None else parse_size(size)
 
     def resized_for(self, backbone: str) -> DataSpec:
-        """The same with `interpolation` settled: `auto` becomes what `backbone` was trained with.
+        """Return the section with `interpolation` resolved: `auto` becomes that of the training of `backbone`.
 
         An own backbone's images are resized bilinearly.
         """
@@ -115,7 +115,7 @@ class DataSpec(Section):
 
 
 class MetricSpec(Section):
-    """What a sweep optimises; `goal` follows from a known metric, which it may only repeat; your own needs it."""
+    """The metric that a sweep optimises. `goal` follows from a known metric; a metric of your own needs it."""
 
     name: Annotated[str, Field(json_schema_extra={"examples": list(METRICS)})] = "val/accuracy"
     goal: Annotated[
@@ -152,7 +152,7 @@ class MetricSpec(Section):
 
 
 class SearchSpec(Section):
-    """How recipes are chosen: at random, all of a grid, from an explicit list, or by TPE (Bergstra et al. 2011)."""
+    """The search: at random, over a grid, from an explicit list, or by TPE (Bergstra et al. 2011)."""
 
     algorithm: Literal["random", "grid", "points", "tpe"] = "tpe"
     seed: Annotated[Seed, Field(description="of the search and of every trial's training")] = 0
@@ -160,8 +160,10 @@ class SearchSpec(Section):
 
 
 class SchedulerSpec(Section):
-    """Which trials end early: none, all but the best at each rung (ASHA, Li et al. 2020), or those whose best is worse
-    than the median trial's average (Golovin et al. 2017). Each type has keys of its own, see `SCHEDULER_KEYS`.
+    """Early stopping: none, ASHA, or the median rule; each type has keys of its own, see `SCHEDULER_KEYS`.
+
+    ASHA (Li et al. 2020) ends all but the best trials at each rung. The median rule (Golovin et al. 2017) ends trials
+    whose best is worse than the median trial's average.
     """
 
     type: Literal["none", "asha", "median"] = "none"
@@ -172,7 +174,7 @@ class SchedulerSpec(Section):
 
 
 class BudgetSpec(Section):
-    """When a sweep ends. `wall` is given as text such as 1h30m and kept in seconds."""
+    """The limits of a sweep. `wall` is given as text such as 1h30m and kept in seconds."""
 
     trials: Annotated[int, Field(ge=1, le=MOST_TRIALS, description="trials in the sweep")] = 16
     epochs: Annotated[int, Field(ge=1, le=100_000, description="epochs of a trial that is not stopped")] = 5
@@ -187,7 +189,7 @@ class BudgetSpec(Section):
 
 
 class ResourcesSpec(Section):
-    """What one trial occupies: CPU cores, and GPUs as a share of one, a whole number, or `auto`."""
+    """The resources of one trial: CPU cores, and GPUs as a share of one, a whole number, or `auto`."""
 
     cpu: Annotated[Number, Field(gt=0, le=1024, description="cores")] = 1.0
     gpu: Annotated[float | Literal["auto"], Field(description="GPUs; auto is a share where there is one")] = "auto"

@@ -32,7 +32,7 @@ NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class SweepSpec(Section):
-    """One sweep. Made by `parse_spec` and `load_spec`, which also check what sections say of each other."""
+    """One sweep file. Use `parse_spec` and `load_spec`, which also check the sections against each other."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -82,7 +82,7 @@ class SweepSpec(Section):
 
     @property
     def folder(self) -> Path:
-        """Where the file's relative paths start: the folder that it lies in."""
+        """The folder of the file, at which its relative paths start."""
         return Path(self._file).absolute().parent
 
 
@@ -108,7 +108,7 @@ _KEYS: Final = (
 
 
 def load_spec(path: Path, assign: Sequence[str] = ()) -> SweepSpec:
-    """The sweep that a file describes, with values assigned as `budget.trials=64`.
+    """Read a sweep file, with values assigned such as `budget.trials=64`.
 
     Raises SpecError with all problems, also for a missing file.
     """
@@ -215,7 +215,7 @@ class _Reader:
             self.problems.append(Problem(path="space", rule="is required"))
 
     def _setting(self, values: Mapping[str, Any]) -> Setting:
-        """Of the trainings, as far as the file has it right."""
+        """Return the facts about the trainings, as far as the file is right."""
         budget = None if "budget" in self.raw and "budget" not in values else values.get("budget", BudgetSpec())
         data = values.get("data")
         return Setting(

@@ -1,4 +1,4 @@
-"""How many trials run at once, and on what share of the machine each."""
+"""Allotments: the number of trials at once, and the share of the machine that each gets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class Allotment:
 
     @property
     def threads(self) -> int:
+        """Threads that a trial computes with."""
         return max(1, int(self.cpu))
 
     @property
     def device(self) -> str:
+        """Device of every trial: `cuda` or `cpu`."""
         return "cuda" if self.gpu > 0 else "cpu"
 
 

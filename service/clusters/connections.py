@@ -22,7 +22,7 @@ __all__ = ["Cluster", "connect", "forking"]
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What Ray says there is. here: whether it runs on this machine alone."""
+    """The resources that Ray knows of. here: whether Ray runs on this machine alone."""
 
     cpus: float
     gpus: float
@@ -65,7 +65,7 @@ def _head(stack: ExitStack, prestarted: Prestarted | None) -> RayHead:
 
 
 _fork_servers: list[ForkServer] = []
-"""That of this process, while it has one."""
+"""The fork server of this process, while it has one."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How many trials of a sweep share a GPU, by the memory that the hungriest of them needs."""
+"""Shares of a GPU: the number of trials on one, by the memory that the largest trial needs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def share_out(spec: SweepSpec, *, cpus: float, gpus: float, listed: Sequence[Gpu
 
 
 def trials_a_gpu(gpus: Iterable[Gpu], need: int) -> int:
-    """How many trials, each of which holds `need` bytes at its highest, the smallest of `gpus` has room for.
+    """Return the number of trials for which the smallest of `gpus` has room; need: bytes of a trial at its peak.
 
-    Nine tenths of what is free there are shared out, and `GPU_OVERHEAD` is added to each trial. At least one: a
-    single trial that needs more than there is lowers its micro-batch. `TRIALS_A_GPU` where no GPU is listed.
+    Nine tenths of the free memory are shared out, and `GPU_OVERHEAD` is added to each trial. At least 1: a single trial
+    that needs more lowers its micro-batch. `TRIALS_A_GPU` if no GPU is listed.
     """
     free = min((gpu.free for gpu in gpus), default=None)
     if free is None:

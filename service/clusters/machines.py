@@ -1,4 +1,4 @@
-"""What this machine has, told without starting Ray."""
+"""The cores, memory and GPUs of this machine, read without Ray."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command starts first, so that it starts while the command still loads what it needs itself."""
+"""Prestarts: Ray and a fork server, started while the command still imports what it needs itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ __all__ = ["Prestarted", "prestart"]
 
 @dataclass(frozen=True)
 class Prestarted:
-    """What runs already; whoever started it ends it. head: None where another Ray is joined."""
+    """A fork server and a Ray head that run already. head: None if another Ray is joined.
+
+    Ownership: the creator ends both.
+    """
 
     fork_server: ForkServer
     head: RayHead | None
@@ -25,7 +28,7 @@ class Prestarted:
 
 @contextmanager
 def prestart() -> Iterator[Prestarted | None]:
-    """None where nothing is left to load: such a process may have started what it needs before."""
+    """Start a fork server and Ray, and end them; yield None if this process has loaded torch already."""
     if "torch" in sys.modules:
         yield None
         return

@@ -1,4 +1,4 @@
-"""One sweep while it runs: which trial comes next, what a result means, when to stop. Knows nothing of Ray."""
+"""The coordinator of a running sweep, which picks trials, records results, and decides when to stop, without Ray."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, settings: Json) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a worker reports: every epoch since its last report, and how the trial ended if it did."""
+    """A report of a worker: every epoch since its last report, and the end of the trial if it has ended."""
 
     rows: tuple[EpochRow, ...]
     done: bool
@@ -47,7 +47,7 @@ class Result:
 
     @classmethod
     def parse(cls, report: Json) -> Result:
-        """From the worker's plain dictionary."""
+        """Make a result from a worker's plain dictionary."""
         rows = tuple(EpochRow(**row) for row in report["history"])
         return cls(
             rows=rows,
@@ -139,7 +139,7 @@ class Coordinator:
 
     @property
     def closing(self) -> str | None:
-        """Why no further trial starts and running ones end at their next report; None while the sweep is open."""
+        """The reason why no further trial starts and running ones end at their next report; None if there is none."""
         if self._closing is None:
             self._closing = self._budget_spent()
         return self._closing
@@ -149,7 +149,7 @@ class Coordinator:
         self._closing = self._closing or reason
 
     def pause(self, reason: str) -> None:
-        """As `close`, but the running ones are to go on later."""
+        """Close the sweep, and let running trials be resumed later."""
         self.paused = True
         self.close(reason)
 
@@ -159,17 +159,19 @@ class Coordinator:
 
     @property
     def failed_too_often(self) -> bool:
+        """Whether more trials have failed than `budget.max_failed` allows."""
         limit = self.spec.budget.max_failed
         return limit is not None and self.progress.states[TrialState.FAILED] > limit
 
     @property
     def running(self) -> list[Trial]:
+        """The trials that run now, in their present attempts."""
         with self._lock:
             return list(self._attempts.values())
 
     @property
     def planned(self) -> int:
-        """How many trials the sweep may still come to have in all."""
+        """The number of trials that the sweep may have in the end."""
         return self._asked if self._exhausted else self.spec.budget.trials
 
     @property
@@ -229,7 +231,7 @@ class Coordinator:
         return due
 
     def _again(self, trial: Trial) -> Trial:
-        """In its next attempt."""
+        """Start the next attempt of a trial."""
         begun = self.ledger.trials.start_attempt(trial.id)
         self._attempts[begun.id] = begun
         self.progress.states[TrialState.RUNNING] += 1
@@ -248,7 +250,7 @@ class Coordinator:
             result = replace(result, rows=tuple(row for row in result.rows if row.epoch > trial.epochs))
             self.progress.epochs += len(result.rows)
             self.progress.worker_seconds += sum(row.seconds for row in result.rows)
-            pruned, cause = self._judge(trial, result), _deserves_another(result)
+            pruned, cause = self._is_pruned(trial, result), _deserves_another(result)
             ending = None if cause else self._ending(result, pruned=pruned)
             self._values[trial_id] |= {row.epoch: self._value(row) for row in result.rows}
             trial = self.ledger.trials.record_epochs(
@@ -298,7 +300,7 @@ class Coordinator:
 
     @property
     def waiting(self) -> bool:
-        """Whether a trial may be handed out later although none is now: one that runs may have to be tried again."""
+        """Whether a trial may be handed out later although none is now: a running one may have to be tried again."""
         return bool(self._retrying or (self._attempts and not self.closing))
 
     def leave(self, reason: str) -> None:
@@ -312,7 +314,7 @@ class Coordinator:
                     self._finish(trial, Ending(state=TrialState.PAUSED, error=reason))
 
     def _ending(self, result: Result, *, pruned: bool) -> Ending | None:
-        """How this report ends its trial; None where it goes on."""
+        """Return how the report ends its trial; None if the trial goes on."""
         if result.error is not None:
             return Ending(state=TrialState.FAILED, error=result.error, trace=result.trace)
         if result.done:
@@ -325,16 +327,16 @@ class Coordinator:
         return None
 
     def _note_trouble(self, result: Result) -> None:
-        """What hinders workers without failing them is said once."""
+        """Notify once of each trouble that slows workers without failing them."""
         trouble = (result.sharing or {}).get("trouble")
         if trouble and trouble not in self._noticed:
             self._noticed.add(trouble)
             self._notice(trouble)
 
-    def _judge(self, trial: Trial, result: Result) -> bool:
-        """Whether early stopping ends the trial, judged epoch by epoch as if each had been reported by itself.
+    def _is_pruned(self, trial: Trial, result: Result) -> bool:
+        """Return whether early stopping ends the trial, decided epoch by epoch as if each had been reported by itself.
 
-        Every epoch that counts for others is kept, however the trial ends.
+        Every milestone is kept for the decisions about other trials, however this trial ends.
         """
         pruned = False
         for row in result.rows:

@@ -1,4 +1,4 @@
-"""Why attempts fail, and how often each cause is tried again."""
+"""Retries: the cause of a failed attempt, and the number of retries for each cause."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["RETRIES", "Retries", "cause_of", "cause_reported"]
 
 @dataclass(frozen=True, kw_only=True)
 class Retries:
-    """At most so many for one cause, the first after `pause` seconds, each further one after twice as many."""
+    """At most `most` retries for one cause: the first after `pause` seconds, each further one after twice as many."""
 
     most: int
     pause: float
@@ -30,7 +30,7 @@ RETRIES = {
     Cause.DIED: Retries(most=2, pause=1.0),
     Cause.CODE: Retries(most=0, pause=0.0),
 }
-"""The same recipe and seed raise the same error again, so what the code raised is not tried again."""
+"""Retries by cause. An error of the code is not tried again: the same recipe and seed would raise it again."""
 
 _OF_MACHINES = (
     (Cause.NO_SPACE, ("No space left on device", "Disk quota exceeded")),
@@ -48,12 +48,12 @@ _OF_WORKERS = (
 
 
 def cause_of(text: str) -> Cause:
-    """From what Ray, or the worker, wrote of an attempt that ended without a report."""
+    """Return the cause from what Ray or the worker wrote about an attempt that ended without a report."""
     return _first(_OF_WORKERS, text)
 
 
 def cause_reported(error: str) -> Cause:
-    """From the error that a trial reported itself: what it lacked, else its own code."""
+    """Return the cause from the error that a trial reported: a lack of space or memory, else its own code."""
     return _first(_OF_MACHINES, error)
 
 

@@ -1,4 +1,4 @@
-"""What `meltpoint explain` can explain, and what it says; derived from the tables that say it already."""
+"""Topics of `meltpoint explain`, derived from the tables of names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trainables.weights import has_local_weights
 __all__ = ["PREFIXES", "TOPICS", "Fact", "Topic", "defaults_of", "find", "how", "users_of", "values_of"]
 
 Fact = tuple[str, str]
-"""What is told, and the telling."""
+"""A label and its text."""
 
 PREFIXES: Final[dict[Prefix, str]] = {
     "invariant": "does not change what the frozen stages compute: trials that differ in it can share that",
@@ -44,12 +44,12 @@ class Topic:
     tell: Callable[[], list[Fact]]
 
     def answers(self, asked: str) -> bool:
-        """Whether `asked` is the name, or its last part: `resnet18` asks about both libraries' ones."""
+        """Return whether `asked` is the topic's name or its last part, such as `resnet18`."""
         return asked in (self.name, self.name.rpartition("/")[2], f"space.{self.name}")
 
 
 def find(name: str) -> list[Topic]:
-    """Every topic of that name; those of exactly that name where there are any."""
+    """Return the topics of exactly that name, else those whose last part it is."""
     return [topic for topic in TOPICS if topic.name == name] or [topic for topic in TOPICS if topic.answers(name)]
 
 
@@ -65,7 +65,7 @@ def _parameter(parameter: Parameter) -> list[Fact]:
 
 
 def values_of(parameter: Parameter) -> str:
-    """Such as `a number > 0, < 1`, or the choices."""
+    """Return the values of a parameter in words, such as `a number > 0, < 1`, or its choices."""
     bounds = parameter.bounds
     signs = ((">", bounds.gt), (">=", bounds.ge), ("<", bounds.lt), ("<=", bounds.le))
     limits = ", ".join(f"{sign} {limit:g}" for sign, limit in signs if limit is not None)
@@ -92,12 +92,12 @@ def users_of(parameter: Parameter) -> str:
 
 
 def how(record: type[Record]) -> str:
-    """What a record says that it does, in one line."""
+    """Return the description of a record in one line."""
     return " ".join((record.__doc__ or "").split())
 
 
 def defaults_of(parameter: Parameter) -> str:
-    """Such as `0.01 for sgd, momentum; 0.001 for adam`; records with the same default together."""
+    """Return defaults in words, such as `0.01 for sgd, momentum; 0.001 for adam`."""
     users: dict[str, list[str]] = {}
     for user, value in parameter.defaults.items():
         users.setdefault(_word(value), []).append(str(user))

@@ -12,7 +12,7 @@ __all__ = ["Message", "MessageKind"]
 
 
 class MessageKind(StrEnum):
-    """What a message tells MLflow. The values are stored in the ledger."""
+    """The kind of a message for MLflow. The values are stored in the ledger."""
 
     SWEEP_RUNNING = "sweep_running"
     SWEEP_PAUSED = "sweep_paused"

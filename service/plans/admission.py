@@ -1,4 +1,4 @@
-"""What must hold before a sweep is made, asked alike by `run` and by `plan`."""
+"""Admission of a sweep: checks before it is created, the same for `run` and `plan`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,12 @@ def check_own_code(spec: SweepSpec) -> None:
 
 
 def check_parts(spec: SweepSpec) -> None:
-    """Every backbone has the residual blocks and the feature maps that a trial may ask it for.
+    """Check that backbones have the residual blocks and feature maps that trials may need.
 
-    Raises MeltpointError. Of a space, as far as 256 draws show it; a trial that asks for more than there is fails.
+    A space is checked by 256 draws; a trial that needs more fails later.
+
+    Raises:
+        MeltpointError: a backbone lacks them.
     """
     recipes = recipes_drawn(spec)
     for backbone in dict.fromkeys(recipe.backbone for recipe in recipes if recipe.dropout.drop_path):
@@ -42,6 +45,6 @@ def check_parts(spec: SweepSpec) -> None:
 
 
 def check_precisions(spec: SweepSpec, device: str) -> None:
-    """Every precision that a trial may draw works on `device`. Raises DeviceError."""
+    """Check that `device` has every precision that trials may draw. Raises DeviceError."""
     for precision in values_used(spec, "precision"):
         check_precision(str(precision), resolve_device(device))

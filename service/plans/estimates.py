@@ -1,4 +1,4 @@
-"""How long a sweep will take: its trials played through its own early stopping, with measured costs."""
+"""Estimates of a sweep: its trials played through its own early stopping, with measured costs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Frozen", "Playthrough", "TrialCosts", "Workload", "play", "trial_cos
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What an epoch reads: images of train and val, and whether they are decoded anew each time."""
+    """The images that an epoch reads: numbers in train and val, and whether they are decoded each time."""
 
     train: int
     val: int
@@ -25,7 +25,7 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialCosts:
-    """Of one recipe: seconds until it trains, seconds of an epoch, bytes at its highest beside the process."""
+    """The costs of one recipe: seconds until it trains, seconds of an epoch, peak bytes beside those of the process."""
 
     build: float
     epoch: float
@@ -34,7 +34,7 @@ class TrialCosts:
 
 @dataclass(frozen=True, kw_only=True)
 class Playthrough:
-    """How the trials of a sweep went: wall seconds, all workers' seconds, epochs trained, trials stopped early."""
+    """The result of playing a sweep through: wall seconds, all workers' seconds, epochs, trials stopped early."""
 
     seconds: float
     worker_seconds: float
@@ -55,7 +55,7 @@ class Frozen:
 
 
 def trial_costs(recipe: Recipe, stages: StageCosts, data: DataCosts, work: Workload, frozen: Frozen) -> TrialCosts:
-    """What an epoch of `recipe` comes to: views, frozen and trained stages, then the reading on val.
+    """Return the costs of an epoch of `recipe`: views, frozen and trained stages, and the evaluation on val.
 
     Decoding of streamed images is spread over the threads that a trial computes with.
     """

@@ -1,4 +1,4 @@
-"""What the trials of a planned sweep will share: what is computed once, what each trial then reads, and why."""
+"""Work that the trials of a planned sweep share: computed once, read by each trial, with the reason."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _boundary_costs(recipe: Recipe, depth: int, stages: StageCosts, disk: DiskSp
 
 
 def _boundary_bytes(recipe: Recipe, depth: int, stages: StageCosts) -> int:
-    """Of one image at a boundary; more than a pooled vector where a pool that is not the backbone's comes last."""
+    """Return the bytes of one image at a boundary; maps instead of a vector if the pool is not the backbone's."""
     size = stages.boundaries[depth]
     if recipe.head.pool == "backbone" or depth < len(stages.forward) or recipe.backbone not in BACKBONES:
         return size

@@ -1,4 +1,4 @@
-"""What each trial is told of the trials around it, so that what they share is computed once."""
+"""Sharing between trials: the settings by which a trial computes once what others need too."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ HELD_BYTES = 512 * 1024 * 1024
 
 _Body = tuple[str, str, str]
 _Key = tuple[_Body, str | None, int, bool]
-"""Of activations: the body, which views, the boundary, and whether they are maps that are still to be pooled."""
+"""Key of activations: body, views, boundary, and whether they are maps that are still to be pooled."""
 
 
 @dataclass(frozen=True)
 class SharingSurvey:
-    """How many trials of a sweep are expected at each boundary of each backbone, and where its cache is."""
+    """The numbers of trials expected at each boundary of each backbone, and the place of the cache."""
 
     folder: str
     limit: int
@@ -33,7 +33,7 @@ class SharingSurvey:
 
     @classmethod
     def of(cls, spec: SweepSpec, home: Home, sweep_id: str) -> SharingSurvey:
-        """From the list of points, or from draws of the space."""
+        """Survey a sweep by its list of points, or by draws of its space."""
         examples: dict[_Key, tuple[Recipe, float]] = {}
         for drawn, count in expected_recipes(spec):
             recipe = drawn.anchored(spec.folder)
@@ -80,5 +80,5 @@ def _body(recipe: Recipe) -> _Body:
 
 
 def _gives_maps(recipe: Recipe, depth: int) -> bool:
-    """Whether what this recipe's frozen stages give at a boundary is pooled only behind it, by a pool of its own."""
+    """Return whether the recipe pools the activations of a boundary behind it, by a pool of its own."""
     return recipe.head.pool != "backbone" and depth == stage_count(recipe.backbone)

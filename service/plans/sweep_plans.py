@@ -1,4 +1,4 @@
-"""What a sweep would do: recipes, data, weights, machine, time and memory; nothing is trained, nothing written."""
+"""Plans of sweeps: recipes, data, weights, machine, time and memory, without training or writing anything."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class WeightsNeed:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What the short measurement found, and how long it took. process: bytes of a process with torch loaded."""
+    """The result of the short measurement, and its duration. process: bytes of a process with torch loaded."""
 
     stages: tuple[StageCosts, ...]
     data: DataCosts
@@ -64,7 +64,7 @@ class Measured:
         return self._by_body[recipe.backbone, recipe.precision]
 
     def covers(self, recipe: Recipe) -> bool:
-        """Whether everything that this recipe would do was measured."""
+        """Return whether everything that this recipe would do was measured."""
         return (recipe.backbone, recipe.precision) in self._by_body and recipe.augment.drawing in self.data.views
 
     @property
@@ -74,7 +74,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """Everything that `plan` shows.
+    """The content of `plan`.
 
     recipes: those played, the default first; trials: what each costs, in the same order.
     sharing: what the trials compute once for all.
@@ -97,23 +97,23 @@ class SweepPlan:
 
     @property
     def trials_planned(self) -> int:
-        """How many trials there will be: the budget's, or all recipes where the space has fewer."""
+        """The number of trials: the budget's, or all recipes if the space has fewer."""
         asked = self.spec.budget.trials
         return asked if len(self.recipes) == min(asked, MOST_PLAYED) else len(self.recipes)
 
     @property
     def cautions(self) -> tuple[Caution, ...]:
-        """What some of the recipes have together that is known to do harm."""
+        """Cautions about values that some recipes have together."""
         return tuple(dict.fromkeys(one for recipe in self.recipes for one in cautions(recipe.flat())))
 
     @property
     def process_bytes(self) -> int:
-        """Of a worker before it trains: on a GPU that is not the GPU's memory, and not counted."""
+        """Bytes of a worker before it trains; 0 on a GPU, since they are not of the GPU's memory."""
         return self.measured.process if self.allotment.device == "cpu" else 0
 
     @property
     def trial_bytes(self) -> int:
-        """Of the hungriest trial, at its highest."""
+        """Peak bytes of the largest trial."""
         return self.process_bytes + max(costs.memory for costs in self.trials)
 
     def seconds(self, played: Playthrough) -> float:
@@ -203,7 +203,7 @@ def _need(backbone: str, weights: str, image_size: int) -> WeightsNeed:
 
 
 def _drawn(spec: SweepSpec) -> Iterator[Recipe]:
-    """What the sweep's searcher proposes before it has been told anything."""
+    """Return the recipes that the sweep's searcher proposes before it has any result."""
     searcher = build_searcher(spec)
     numbers = searcher.ordered(range(spec.budget.trials))[:MOST_PLAYED]
     proposals = takewhile(lambda proposal: proposal is not None, map(searcher.propose, numbers))

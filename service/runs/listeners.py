@@ -42,7 +42,7 @@ class SweepStart:
 
 
 class Listener(Protocol):
-    """What a driver tells. No method may raise or wait for long.
+    """Hears how a sweep goes. No method may raise or wait for long.
 
     The driver's main thread calls all methods but `notice` and `trial_ended`, which may also come from the threads of
     Ray Tune's loop. Phases do not overlap, and `training_started` comes between phases. `sweep_ended` comes last; a

@@ -1,4 +1,4 @@
-"""Which bracket of asynchronous Hyperband a trial belongs to: worked out anew whenever it is asked for."""
+"""Brackets of asynchronous Hyperband: the bracket of each trial, computed from its number."""
 
 from __future__ import annotations
 
@@ -64,5 +64,5 @@ def bracket_in(sweep: Sweep, number: int) -> int | None:
 
 @cache
 def _start(seed: int) -> float:
-    """Where trial 0 falls between 0 and 1."""
+    """Return the position of trial 0 between 0 and 1."""
     return int.from_bytes(hashlib.sha256(f"bracket/{seed}".encode()).digest()[:4], "big") / 2**32

@@ -1,4 +1,4 @@
-"""What the trials of one sweep have reported so far, as early stopping looks at it."""
+"""Reports of the trials of a sweep so far, and the curve of each trial, for early stopping."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
-    """One trial from its first epoch up to one: its latest value, and what the finite ones (`count`) come to."""
+    """The values of one trial up to an epoch: the latest, and a summary of the finite ones (`count`)."""
 
     number: int
     value: float = math.nan
@@ -57,6 +57,7 @@ class Reports:
             self.add(report)
 
     def add(self, report: Report) -> None:
+        """Add a report."""
         self._curves.setdefault(report.epoch, {})[report.number] = self.curve(report)
 
     def curve(self, report: Report) -> Curve:

@@ -1,4 +1,4 @@
-"""When to stop a trial early: pure functions of the reports so far, in the order in which they were recorded."""
+"""Early stopping: pure functions of the reports so far, in the order in which they were recorded."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ class Scheduler(ABC):
 
     @abstractmethod
     def stops(self, earlier: Reports, report: Report) -> bool:
-        """Whether the trial of `report` ends here, given every report of a milestone recorded before it."""
+        """Return whether the trial of `report` ends here; earlier: all reports of milestones recorded before."""
 
 
 class NoStopping(Scheduler):
-    """Every trial runs to its last epoch."""
+    """No early stopping: every trial runs to its last epoch."""
 
     @property
     def milestones(self) -> Sequence[int]:
+        """The last epoch."""
         return (self.epochs,)
 
-    def stops(self, earlier: Reports, report: Report) -> bool:
+    def stops(self, _earlier: Reports, _report: Report) -> bool:
+        """Return False."""
         return False
 
 
@@ -58,13 +60,15 @@ class Asha(Scheduler):
 
     @property
     def milestones(self) -> Sequence[int]:
+        """The rungs of all brackets, and the last epoch."""
         return (*self.brackets.rungs, self.epochs)
 
     def stops(self, earlier: Reports, report: Report) -> bool:
+        """Return whether the trial is not among the best of its rung."""
         bracket, factor = self.brackets.of(report.number), self.brackets.reduction_factor
         if report.epoch not in self.brackets.rungs_of(bracket):
             return False
-        reached = [one.value for one in earlier.others(report) if self.brackets.of(one.number) == bracket]
+        reached = [other.value for other in earlier.others(report) if self.brackets.of(other.number) == bracket]
         if len(reached) + 1 < factor:
             return False
         scores = np.array([*reached, report.value]) * self.goal.sign
@@ -90,12 +94,14 @@ class MedianStopping(Scheduler):
 
     @property
     def milestones(self) -> Sequence[int]:
+        """Every epoch."""
         return range(1, self.epochs + 1)
 
     def stops(self, earlier: Reports, report: Report) -> bool:
+        """Return whether the best value so far is worse than the median of the averages."""
         if report.epoch < self.grace_epochs:
             return False
-        averages = [one.mean for one in earlier.others(report) if one.count]
+        averages = [other.mean for other in earlier.others(report) if other.count]
         if len(averages) < self.min_trials:
             return False
         curve = earlier.curve(report)

@@ -1,4 +1,4 @@
-"""Which recipe to try next. A searcher proposes points of a space and is told how they ended."""
+"""Searchers, which propose points of a space and learn how their trials ended."""
 
 from __future__ import annotations
 
@@ -51,18 +51,19 @@ class Searcher(ABC):
     """
 
     exhausted: str | None = None
-    """Why there are fewer proposals than were asked for, where a user should know."""
+    """The reason for which there were fewer proposals than trials; None if a user need not know."""
 
     def ordered(self, numbers: Sequence[int]) -> Sequence[int]:
-        """In which order to ask for these trials, given from the lowest on."""
+        """Return the order in which to ask for these trials; numbers: from the lowest on."""
         return numbers
 
     @abstractmethod
-    def propose(self, number: int) -> Proposal | None: ...
+    def propose(self, number: int) -> Proposal | None:
+        """Return a proposal for the trial of this number; None if the search is exhausted."""
 
     @abstractmethod
     def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
-        """`values`: the metric after each epoch, possibly empty."""
+        """Take note of how a trial ended; values: the metric after each epoch, possibly none."""
 
 
 class PointsSearcher(Searcher):
@@ -78,6 +79,7 @@ class PointsSearcher(Searcher):
         self._longest_first = longest_first
 
     def ordered(self, numbers: Sequence[int]) -> Sequence[int]:
+        """Return the order of the list, or that of the longest first."""
         if not self._longest_first:
             return numbers
         recipes, first = self._recipes, dict[object, int]()
@@ -86,20 +88,21 @@ class PointsSearcher(Searcher):
         return sorted(numbers, key=lambda at: (-_thawed_work(recipes[at]), first[recipes[at].shared_activations]))
 
     def propose(self, number: int) -> Proposal | None:
+        """Return the recipe of this number in the list."""
         if number >= len(self._recipes):
             return None
         recipe = self._recipes[number]
         return Proposal(point=dict(recipe.flat()), recipe=recipe)
 
     def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
-        """A fixed list learns nothing."""
+        """Do nothing: a fixed list learns nothing."""
 
 
 class SpaceSearcher(Searcher):
     """Trial 0 is the default recipe; after it each draw that was not proposed before."""
 
     used_up: str | None = f"no new recipe among {DRAWS_BEFORE_GIVING_UP} draws: the space seems exhausted"
-    """What is said when there are no further draws."""
+    """The reason that is given when there are no further draws."""
 
     def __init__(self, space: Space, *, seed: int) -> None:
         self._space = space
@@ -107,6 +110,7 @@ class SpaceSearcher(Searcher):
         self._proposed: set[str] = set()
 
     def propose(self, number: int) -> Proposal | None:
+        """Return the default recipe for number 0, else a recipe that was not proposed before."""
         draws: Iterable[Point] = [self._space.default()] if number == 0 else self._draws(number)
         for point in draws:
             recipe = self._space.recipe(point)
@@ -118,7 +122,7 @@ class SpaceSearcher(Searcher):
         return None
 
     def _draws(self, number: int) -> Iterator[Point]:
-        """Points to try in turn, at most `DRAWS_BEFORE_GIVING_UP`."""
+        """Return points to try in turn, at most `DRAWS_BEFORE_GIVING_UP`."""
         rng = random.Random(_subseed(self._seed, number))
         return (sample(self._space, rng) for _ in range(DRAWS_BEFORE_GIVING_UP))
 
@@ -134,10 +138,10 @@ class RandomSearcher(SpaceSearcher):
 
 
 class GridSearcher(SpaceSearcher):
-    """Every recipe of a space without continuous ranges: the default one, then the rest in the space's order.
+    """All recipes of a space without continuous ranges: the default, then the others in the space's order.
 
-    Where there are to be fewer trials than recipes, those that they come to are drawn evenly from the whole grid by
-    the seed, so that no value of the first names is favoured.
+    If there are fewer trials than recipes, recipes are drawn evenly from the whole grid by the seed, so that no value
+    of the first names is favoured.
     """
 
     used_up = None
@@ -149,12 +153,12 @@ class GridSearcher(SpaceSearcher):
         sampled = trials < grid_size(space)
         self._left = map(space.at, _permuted(size, _subseed(seed, 0))) if sampled else grid_points(space)
 
-    def _draws(self, number: int) -> Iterator[Point]:
-        """The points that are left, whichever number asks."""
+    def _draws(self, _number: int) -> Iterator[Point]:
+        """Return the points that are left, for any number."""
         return self._left
 
     def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
-        """A fixed list learns nothing."""
+        """Do nothing: a fixed list learns nothing."""
 
 
 class TpeSearcher(SpaceSearcher):
@@ -210,6 +214,7 @@ class TpeSearcher(SpaceSearcher):
             )
 
     def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
+        """Tell Optuna the values and the end of the trial."""
         trial = self._open.pop(number)
         for step, value in enumerate(values, start=1):
             trial.report(value, step)
@@ -234,7 +239,7 @@ def build_searcher(spec: SweepSpec, *, trials: int | None = None) -> Searcher:
 
 
 def _runs_whole(spec: SweepSpec) -> bool:
-    """Whether every trial is meant to run to its end, so that nothing but the time depends on their order."""
+    """Return whether every trial is to run to its end, so that only the time depends on their order."""
     limits = (spec.budget.wall, spec.budget.gpu_hours, spec.budget.max_failed)
     return spec.scheduler.type == "none" and all(limit is None for limit in limits)
 

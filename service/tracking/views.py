@@ -48,7 +48,7 @@ def prepared_view(sweep: Sweep) -> PreparedView:
 
 
 def view_address(base: str, experiment_id: str, sweep_id: str) -> str:
-    """Where a server at `base` shows the sweep's prepared view."""
+    """Return the address at which a server at `base` shows the sweep's prepared view."""
     query = urlencode({"viewStateShareKey": sweep_id, "compareRunsMode": "CHART", "workflowType": "machine_learning"})
     return f"{base}/#/experiments/{experiment_id}/runs?{query}"
 

@@ -1,4 +1,4 @@
-"""What the home keeps only to be quicker the next time: each kind of it, who uses it, and how it is removed."""
+"""Caches of a home: their kinds, their users, and their removal."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class CachedFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheKind:
-    """Where one kind of cached thing lies, how it is told in a line, and which sweep needs which of them.
+    """One kind of cache.
 
-    find: the folders of this kind in a home; describe: (name, about); needs: whether a sweep that has not ended
-    reads that folder.
+    find: returns the folders of this kind in a home. describe: returns a name and a description. needs: returns whether
+    a sweep that has not ended reads the folder.
     """
 
     name: str
@@ -124,7 +124,7 @@ KINDS: Mapping[str, CacheKind] = MappingProxyType(
                 description="what frozen stages computed; a sweep that needs it again computes it again",
                 find=_activations,
                 describe=_describe_activations,
-                needs=lambda sweep, path: False,
+                needs=lambda _sweep, _path: False,
             ),
             CacheKind(
                 name="downloads",
@@ -138,16 +138,16 @@ KINDS: Mapping[str, CacheKind] = MappingProxyType(
                 description="what a process left half written or half removed",
                 find=_leftovers,
                 describe=lambda path: (path.name, "left behind"),
-                needs=lambda sweep, path: False,
+                needs=lambda _sweep, _path: False,
             ),
         )
     }
 )
-"""Every kind of cached thing. Sweeps, checkpoints, the ledger and MLflow's store are none."""
+"""The kinds of caches. Sweeps, checkpoints, the ledger and MLflow's store are no caches."""
 
 
 def list_cache(home: Home) -> list[CachedFolder]:
-    """Everything cached, the longest unused first. Raises LedgerError where the ledger cannot say what is in use."""
+    """Return all cached folders, the longest unused first. Raises LedgerError if the ledger cannot be read."""
     sweeps, promised = _in_need(home)
     found = []
     for kind in KINDS.values():
@@ -171,8 +171,10 @@ def list_cache(home: Home) -> list[CachedFolder]:
 def due(
     cached: Sequence[CachedFolder], *, now: int, older_than: float | None = None, most_bytes: int | None = None
 ) -> list[CachedFolder]:
-    """What to remove: all that has not been used for `older_than` seconds, then the longest unused until the rest
-    takes at most `most_bytes`; everything where neither is given. Never what a sweep needs.
+    """Return the folders to remove; never one that a sweep needs.
+
+    First those that were not used for `older_than` seconds, then the longest unused until the rest takes at most
+    `most_bytes`; all if neither is given.
     """
     free = [one for one in cached if not one.users]
     if older_than is None and most_bytes is None:
@@ -207,7 +209,7 @@ def remove(cached: CachedFolder) -> bool:
 
 
 def _guarded(path: Path) -> Path:
-    """What is locked while `path` is written: a half-written store has the lock of the whole one."""
+    """Return the folder that is locked while `path` is written: a partly written store has the lock of the whole."""
     return path.with_suffix("") if path.suffix == ".partial" else path
 
 

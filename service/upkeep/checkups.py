@@ -1,4 +1,4 @@
-"""Whether this machine and this home can run sweeps: independent checks, none of which can stop another."""
+"""Checks of the machine and the home, independent of each other."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ _PACKAGES = ("meltpoint", "torch", "torchvision", "timm", "ray", "mlflow", "optu
 
 
 class Level(StrEnum):
+    """The gravity of a finding."""
+
     OK = "ok"
     WARNING = "warning"
     PROBLEM = "problem"
@@ -45,7 +47,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one check found, and what to do about it where it is not ok."""
+    """The result of a check, and the remedy if it is not ok."""
 
     name: str
     level: Level = Level.OK
@@ -55,7 +57,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What checks look at. environment: variables as the user set them, before this program changed any."""
+    """The objects of checks. environment: variables as the user set them, before this program changed any."""
 
     home: Home
     home_from: str
@@ -73,7 +75,7 @@ def examine(where: Surroundings) -> Iterator[Finding]:
 
 
 def _isolated(name: str, check: Check, where: Surroundings) -> Iterator[Finding]:
-    """What goes wrong inside a check is its finding."""
+    """Turn an error inside a check into its finding."""
     try:
         yield from check(where)
     except Exception as error:  # a check meets whatever is broken here, in whichever way it is broken
@@ -311,7 +313,7 @@ def _bytecode(where: Surroundings) -> Iterator[Finding]:
 
 
 def _settings(where: Surroundings) -> Iterator[Finding]:
-    """What is in force and changes what a sweep does."""
+    """Check the settings in force that change what a sweep does."""
     for setting in where.settings:
         if setting.origin != DEFAULT:
             yield Finding(name="setting", text=f"{setting.name} = {setting.value} (from {setting.origin})")
@@ -336,4 +338,4 @@ CHECKS: Sequence[tuple[str, Check]] = (
     ("bytecode", _bytecode),
     ("settings", _settings),
 )
-"""Every check by the name under which its own failure is told; each yields one finding or several."""
+"""All checks, by the names under which their own failures are shown; each yields one finding or several."""

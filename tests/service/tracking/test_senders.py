@@ -177,7 +177,7 @@ def test_a_sender_beside_trials_takes_the_last_place_once_mlflow_knows_of_the_sw
     taken: list[int] = []
 
     class Watched:
-        def deliver(self, messages: Sequence[Message]) -> None:
+        def deliver(self, _messages: Sequence[Message]) -> None:
             taken.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
     def message(sweep_id: str, kind: MessageKind) -> Message:
