@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from search_spaces import load_spec
-from service.searchers.searchers import build_searcher
+from service.searchers import build_searcher
 from trainables.datasets.sources import load_table
 from trainables.datasets.splits import assign_splits
 

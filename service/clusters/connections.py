@@ -56,7 +56,7 @@ def _start(stack: ExitStack, prestarted: Prestarted | None) -> None:
 
 
 def _head(stack: ExitStack, prestarted: Prestarted | None) -> RayHead:
-    """Ray's processes, which end when this Ray is left; whoever started them prestarted waits for that."""
+    """Return Ray's processes, which end when this Ray is left; the creator of prestarted ones waits for their end."""
     head = prestarted.head if prestarted else None
     if head is None:
         return stack.enter_context(closing(RayHead()))

@@ -1,5 +1,6 @@
 """Searchers, which propose the next recipe."""
 
-from service.searchers.searchers import Searcher, build_searcher
+from service.searchers.base import Proposal, Searcher
+from service.searchers.selection import build_searcher
 
-__all__ = ["Searcher", "build_searcher"]
+__all__ = ["Proposal", "Searcher", "build_searcher"]

@@ -22,8 +22,7 @@ from search_spaces import MeltpointError, SweepSpec, load_spec, parse_spec
 from service.clocks import now_ms
 from service.ledgers import Cause, Ledger, MessageKind, SweepState, TrialState
 from service.runs.runner import Outcome, run_sweep
-from service.schedulers import build_scheduler
-from service.schedulers.schedulers import Asha
+from service.schedulers import Asha, build_scheduler
 from service.settings import Home
 from service.terminals import stderr
 from service.terminals.console_listener import ConsoleListener

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces import Goal, parse_spec, rungs_below
-from service.schedulers import NoStopping, Report, Reports, Scheduler, build_scheduler
+from service.schedulers import Asha, MedianStopping, NoStopping, Report, Reports, Scheduler, build_scheduler
 from service.schedulers.brackets import Brackets
-from service.schedulers.schedulers import Asha, MedianStopping
 
 EPOCHS = 10
 VALUES = st.floats(-1, 1)

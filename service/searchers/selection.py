@@ -1,0 +1,30 @@
+"""The choice of the searcher that a sweep file asks for."""
+
+from __future__ import annotations
+
+from search_spaces import SweepSpec
+from service.searchers.base import Searcher
+from service.searchers.grid import GridSearcher
+from service.searchers.points import PointsSearcher
+from service.searchers.random_draws import RandomSearcher
+from service.searchers.tpe import TpeSearcher
+
+__all__ = ["build_searcher"]
+
+
+def build_searcher(spec: SweepSpec, *, trials: int | None = None) -> Searcher:
+    """The searcher that a sweep file asks for; trials: how many it was to have when it began, if not as many as now."""
+    seed = spec.search.seed
+    if spec.search.algorithm == "points":
+        return PointsSearcher(spec.points, longest_first=_runs_whole(spec))
+    if spec.search.algorithm == "random":
+        return RandomSearcher(spec.space, seed=seed)
+    if spec.search.algorithm == "grid":
+        return GridSearcher(spec.space, seed=seed, trials=trials or spec.budget.trials)
+    return TpeSearcher(spec.space, seed=seed, goal=spec.metric.goal)
+
+
+def _runs_whole(spec: SweepSpec) -> bool:
+    """Return whether every trial is to run to its end, so that only the time depends on their order."""
+    limits = (spec.budget.wall, spec.budget.gpu_hours, spec.budget.max_failed)
+    return spec.scheduler.type == "none" and all(limit is None for limit in limits)
