@@ -31,7 +31,7 @@ class Goal(StrEnum):
     def is_better(self, value: float, other: float | None) -> bool:
         """Return whether `value` is strictly better than `other`.
 
-        NaN is better than nothing; every number is better than NaN and than None.
+        NaN is never better than any value; every number is better than NaN and than None.
         """
         if math.isnan(value):
             return False
