@@ -13,7 +13,6 @@ import numpy as np
 from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
-from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import Schema, TensorSpec
 
@@ -33,8 +32,8 @@ EXAMPLE_SIZE = 32
 
 SERVING_PACKAGES = ("torch", "numpy", "mlflow")
 
-_OF_OUR_CHECKOUT = "mlflow.source.git."
 _NOT_IN_NAMES = str.maketrans(dict.fromkeys("/:.%\"'", "-"))
+"""Characters that MLflow takes in the name of a registered model, but not in that of a logged one."""
 
 
 def log_model(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json, tracking_uri: str) -> str:
@@ -146,11 +145,18 @@ def _version_of(client: MlflowClient, name: str, trial: Trial) -> str | None:
 
 
 def _logged_model(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:
-    """Return the id of the whole model that this trial's run has already."""
-    assert sweep.mlflow is not None, sweep
+    """Return the id of the whole model that this trial's run has already; delete models that were left unfinished."""
     query = f"source_run_id = '{trial.mlflow_run_id}'"
-    models = client.search_logged_models([sweep.mlflow["experiment_id"]], filter_string=query)
+    models = client.search_logged_models([_experiment_id(sweep)], filter_string=query)
+    for model in models:
+        if model.status != LoggedModelStatus.READY:
+            client.delete_logged_model(model.model_id)
     return next((str(model.model_id) for model in models if model.status == LoggedModelStatus.READY), None)
+
+
+def _experiment_id(sweep: Sweep) -> str:
+    assert sweep.mlflow is not None, sweep
+    return str(sweep.mlflow["experiment_id"])
 
 
 class _Flavor:
@@ -177,32 +183,35 @@ def _log(client: MlflowClient, sweep: Sweep, trial: Trial, data: PreparedData) -
         inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
         outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(data.classes)))]),
     )
-    with mlflow.start_run(run_id=trial.mlflow_run_id):
-        model: ModelInfo = Model.log(
-            None,
-            _Flavor(),
-            name=_registered_name(sweep).translate(_NOT_IN_NAMES),
-            step=trial.best_epoch or 0,  # MLflow links the run's metrics of this step to the model
-            tags={"mlflow.source.name": Path(sweep.spec_file).name, "meltpoint.trial_id": trial.id},
-            pytorch_model=module,
-            validate_serving_input=False,
-            input_example=example,
-            signature=signature,
-            serialization_format="pt2",
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in SERVING_PACKAGES],
-            metadata={
-                "classes": list(data.classes),
-                "image_size": size,
-                "interpolation": data.interpolation,
-                "recipe": trial.recipe,
-                "sweep": sweep.id,
-            },
-        )
-    model_id = str(model.model_id)
-    for tag in client.get_logged_model(model_id).tags:
-        if tag.startswith(_OF_OUR_CHECKOUT):
-            client.delete_logged_model_tag(model_id, tag)
-    return model_id
+    # The client adds no tags of its own, as `mlflow.start_run` would: source file, commit and folder of this program.
+    model = client.create_logged_model(
+        _experiment_id(sweep),
+        name=_registered_name(sweep).translate(_NOT_IN_NAMES),
+        source_run_id=trial.mlflow_run_id,
+        params={name: str(value) for name, value in trial.recipe.items()},
+        tags={"mlflow.source.name": Path(sweep.spec_file).name, "meltpoint.trial_id": trial.id},
+    )
+    Model.log(
+        None,
+        _Flavor(),
+        model_id=model.model_id,
+        run_id=trial.mlflow_run_id,
+        step=trial.best_epoch or 0,  # MLflow links the run's metrics of this step to the model
+        pytorch_model=module,
+        validate_serving_input=False,
+        input_example=example,
+        signature=signature,
+        serialization_format="pt2",
+        pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in SERVING_PACKAGES],
+        metadata={
+            "classes": list(data.classes),
+            "image_size": size,
+            "interpolation": data.interpolation,
+            "recipe": trial.recipe,
+            "sweep": sweep.id,
+        },
+    )
+    return str(model.model_id)
 
 
 @contextmanager

@@ -15,12 +15,13 @@ import mlflow
 import numpy as np
 import psutil
 import pytest
-from mlflow.entities import Run
+from mlflow.entities import LoggedModelStatus, Run
 from mlflow.tracking import MlflowClient
 
 from search_spaces import MeltpointError, SweepSpec, load_spec, parse_spec
 from service.clocks import now_ms
 from service.ledgers import Cause, Ledger, MessageKind, SweepState, TrialState
+from service.models import log_model
 from service.runs.runner import Outcome, run_sweep
 from service.schedulers import Asha, build_scheduler
 from service.settings import Home
@@ -160,14 +161,45 @@ def test_the_model_carries_its_scores_and_its_origin_and_nothing_of_this_machine
     assert model.tags["mlflow.source.name"] == "tiny.yaml"
     assert not [tag for tag in model.tags if tag.startswith("mlflow.source.git.")]
     assert not [tag for tag, value in model.tags.items() if "/" in value]
-    assert model.params["optimizer.name"] == best.recipe["optimizer.name"]
+    assert model.params == {name: str(value) for name, value in best.recipe.items()}
     metrics = {metric.key: metric.value for metric in model.metrics or ()}
     assert metrics["val/accuracy"] == best.best_value
     assert metrics["test/accuracy"] == finished_sweep.board.metrics(best)["test/accuracy"]
+    assert client.get_run(best.mlflow_run_id or "").info.end_time == best.finished_at
     description = str(version.description)
     assert f"**Unconfirmed candidate**: the best trial of sweep {best.sweep_id}" in description
     assert f"val/accuracy {best.best_value:.4f}" in description
     assert "| optimizer.lr |" in description
+
+
+def _scores(client: MlflowClient, model_id: str) -> list[tuple[str, float]]:
+    return sorted((metric.key, metric.value) for metric in client.get_logged_model(model_id).metrics or ())
+
+
+def test_a_model_that_could_not_be_saved_leaves_none_behind(
+    finished_sweep: Outcome, home: Home, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = finished_sweep.board.trials[1]
+    data = _data_of(finished_sweep, home)
+    payload = {"data": str(data.folder), "split_key": data.split_key, "code": "."}
+
+    def fail(**_options: object) -> None:
+        raise OSError("no space left on device")
+
+    def log() -> str:
+        return log_model(
+            client, sweep=finished_sweep.sweep, trial=trial, payload=payload, tracking_uri=home.local_tracking_uri
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.pytorch.save_model", fail)
+        with pytest.raises(OSError, match="no space"):
+            log()
+    model_id = log()
+    query = f"source_run_id = '{trial.mlflow_run_id}'"
+    experiment = client.get_run(trial.mlflow_run_id or "").info.experiment_id
+    models = client.search_logged_models([experiment], filter_string=query)
+    assert [(model.model_id, model.status) for model in models] == [(model_id, LoggedModelStatus.READY)]
 
 
 def test_registering_a_model_leaves_the_process_tracking_as_it_did(finished_sweep: Outcome) -> None:
@@ -215,7 +247,13 @@ def test_every_message_may_be_delivered_twice(
             ledger.outbox.put(trial.sweep_id, kind, payload, trial_id=trial.id)
     best = finished_sweep.board.trials[0]
     data = _data_of(finished_sweep, home)
-    again = {"data": str(data.folder), "split_key": data.split_key, "code": ".", "test": {}}
+    values = finished_sweep.board.metrics(best).items()
+    test = {name.removeprefix("test/"): value for name, value in values if name.startswith("test/")}
+    again = {"data": str(data.folder), "split_key": data.split_key, "code": ".", "test": test}
+    registered = finished_sweep.sweep.registered
+    assert registered is not None
+    model_id = str(client.get_model_version("tiny", registered["version"]).source).removeprefix("models:/")
+    linked = _scores(client, model_id)
     for kind in (MessageKind.MODEL, MessageKind.CANDIDATE):
         ledger.outbox.put(best.sweep_id, kind, again, trial_id=best.id)
     ledger.outbox.put(best.sweep_id, MessageKind.SWEEP_COMPLETED, {})
@@ -231,6 +269,7 @@ def test_every_message_may_be_delivered_twice(
     assert [v.version for v in client.search_model_versions("name = 'tiny'")] == [v.version for v in versions]
     logged = client.search_logged_models([experiment], filter_string=f"source_run_id = '{best.mlflow_run_id}'")
     assert len(logged) == 1
+    assert _scores(client, model_id) == linked
     ended = client.get_run(best.mlflow_run_id or "")
     assert (ended.info.status, ended.info.end_time) == ("FINISHED", best.finished_at)
 
