@@ -1,4 +1,4 @@
-"""The table of backbones that a recipe may name, known without torch."""
+"""The table of the backbones that a recipe may name; needs no torch."""
 
 from search_spaces.backbones.table import (
     BACKBONES,
@@ -12,7 +12,7 @@ from search_spaces.backbones.table import (
     refused,
     resolve_freeze_depth,
     stage_count,
-    why_unknown,
+    unknown_backbone_rule,
     written_freeze_depth,
 )
 
@@ -28,6 +28,6 @@ __all__ = [
     "refused",
     "resolve_freeze_depth",
     "stage_count",
-    "why_unknown",
+    "unknown_backbone_rule",
     "written_freeze_depth",
 ]

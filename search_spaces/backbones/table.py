@@ -1,7 +1,7 @@
-"""The table of backbones that a recipe may name, read without torch.
+"""The backbones that a recipe may name, with the facts about them that the program needs without torch.
 
-`backbones.tsv` has a row for each, `refused.tsv` the models that were examined and cannot be used; `make backbones`
-writes both from the models themselves.
+`backbones.tsv` has a row for each backbone, `refused.tsv` a row for each model that cannot be used. `make backbones`
+writes both files from the models.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from search_spaces.errors import MeltpointError, did_you_mean
-from search_spaces.extensions import own_stages
+from search_spaces.extensions import count_own_stages
 
 Sizing = Literal["any", "resized", "fixed"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -22,21 +22,21 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneInfo:
-    """A feature extractor, cut into stages from the image to the features.
+    """A feature extractor, divided into stages from the image to the features.
 
     Args:
-        family: the design, as the library calls its module.
-        parameters: how many, without the classifier.
-        multiply_adds: of one image of `input_size`, without the classifier.
-        input_size: height and width in pixels of the images it was trained on.
-        sizing: `any` image size; `resized`: its positions are interpolated to another; `fixed`: no other.
-        features: length of the vector that a classifier sees.
-        map_size: height and width of the feature maps (B, features, h, w) that are pooled to that vector, of images
-            of `input_size`; 0 where the last stage gives none.
-        mean, std: normalise RGB values in 0..1.
-        interpolation: how the images it was trained on were resized, which counts as long as its weights do.
-        weights_source: `package:NAME` on the package registry, `url:` of a file, `hub:NAME` on Hugging Face's
-            hub; empty where no pretrained weights are known.
+        family: the design; the name of its module in the library.
+        parameters: their number, without the classifier.
+        multiply_adds: their number for an image of `input_size`, without the classifier.
+        input_size: height and width in pixels of the training images.
+        sizing: `any`: all image sizes; `resized`: positions are interpolated for another size; `fixed`: no other size.
+        features: length of the vector that the classifier receives.
+        map_size: height and width of the feature maps (B, features, h, w) before pooling, for images of
+            `input_size`; 0 if the last stage gives no maps.
+        mean, std: constants that normalise RGB values in 0..1.
+        interpolation: method by which the training images were resized.
+        weights_source: `package:NAME` on the package registry, `url:` of a file, or `hub:NAME` on Hugging Face's
+            hub; empty if no pretrained weights are known.
     """
 
     name: str
@@ -55,19 +55,19 @@ class BackboneInfo:
 
     @property
     def weights_package(self) -> str | None:
-        """The distribution that carries the pretrained weights, None where they come from elsewhere."""
+        """The distribution that contains the pretrained weights; None if they come from another source."""
         kind, _, name = self.weights_source.partition(":")
         return name if kind == "package" else None
 
     @property
     def description(self) -> str:
-        """The backbone in a line: family, parameters, multiply-adds."""
+        """The family, the number of parameters and the cost, in a line."""
         millions, giga = self.parameters / 1e6, self.multiply_adds / 1e9
         return f"{self.family}: {millions:.1f} M parameters, {giga:.2f} G multiply-adds at {self.input_size} px"
 
     @property
     def paper(self) -> str:
-        """The address of the family's paper, or of the library that has it."""
+        """The paper of the family, or the address of the library."""
         return _PAPERS.get(self.family, "https://github.com/huggingface/pytorch-image-models")
 
 
@@ -93,7 +93,7 @@ COLUMNS: Final = tuple(field.name for field in fields(BackboneInfo))
 
 
 class _Table(Mapping[str, BackboneInfo]):
-    """The rows of the table by name, read when first asked for and parsed one by one."""
+    """The rows of the table by name; the file is read at the first use, and a row is parsed when it is needed."""
 
     @cached_property
     def _rows(self) -> dict[str, str]:
@@ -142,13 +142,13 @@ BACKBONES: Final[Mapping[str, BackboneInfo]] = _Table()
 
 @cache
 def refused() -> Mapping[str, str]:
-    """Return the reasons for which models of the libraries are not in the table, by name."""
+    """Return the reason why a model of the libraries cannot be used, by name, for each model not in the table."""
     rows = (row.partition("\t") for row in REFUSED_TABLE.read_text(encoding="utf-8").splitlines())
     return {name: reason for name, _, reason in rows}
 
 
-def why_unknown(name: str) -> str:
-    """Return the rule that a backbone breaks that is not in the table."""
+def unknown_backbone_rule(name: str) -> str:
+    """Return the rule that the name of a backbone breaks if it is not in the table."""
     reason = refused().get(name)
     return (
         f"unknown backbone{did_you_mean(name, BACKBONES)}" if reason is None else f"cannot be cut into stages: {reason}"
@@ -160,30 +160,28 @@ def stage_count(backbone: str) -> int:
 
     Raises:
         ValueError: the user's own backbone is broken.
-        MeltpointError: this program has no way to count the stages of own backbones.
+        MeltpointError: the program has registered no counter for own backbones.
     """
     if backbone in BACKBONES:
         return BACKBONES[backbone].stages
-    stages = own_stages(backbone)
+    stages = count_own_stages(backbone)
     if stages is None:
         raise MeltpointError(f"the stages of backbone {backbone} can be counted only by a program that imports it")
     return stages
 
 
 def map_side(backbone: str, image_size: int) -> int:
-    """Height and width of the last feature maps of images of `image_size` px, 0 where the backbone gives none."""
+    """Return height and width of the last feature maps for images of `image_size` px; 0 if there are no maps."""
     info = BACKBONES[backbone]
     return math.ceil(image_size * info.map_size / info.input_size)
 
 
 def resolve_freeze_depth(depth: int | str, *, backbone: str) -> int:
-    """Return the number of stages, counted from the image, that `depth` freezes.
-
-    `all` freezes all, -k all but the last k.
+    """Return the number of frozen stages, counted from the image, for `depth`: `all`, or -k for all but the last k.
 
     Raises:
-        ValueError: the backbone has fewer stages than `depth` asks for.
-        MeltpointError: as `stage_count`.
+        ValueError: `depth` has another form or is out of range, or `stage_count` raises it.
+        MeltpointError: `stage_count` raises it.
     """
     stages = stage_count(backbone)
     if depth == "all":

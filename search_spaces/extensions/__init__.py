@@ -1,4 +1,4 @@
-"""Names of the user's own functions, and the number of stages of the user's own backbones."""
+"""Names of the user's own code, and the number of stages of the user's own backbones."""
 
 from search_spaces.extensions.names import (
     EXTENSIONS,
@@ -8,16 +8,16 @@ from search_spaces.extensions.names import (
     is_function_name,
     is_own,
 )
-from search_spaces.extensions.stage_counts import count_stages_by, modules_in, own_stages
+from search_spaces.extensions.stage_counts import count_own_stages, count_stages_by, modules_in
 
 __all__ = [
     "EXTENSIONS",
     "FUNCTION_PATTERN",
     "ExtensionKind",
+    "count_own_stages",
     "count_stages_by",
     "installed_names",
     "is_function_name",
     "is_own",
     "modules_in",
-    "own_stages",
 ]

@@ -1,6 +1,6 @@
-"""Names of the user's own functions: `module:function`, or what an installed package offers as an entry point.
+"""Names of the user's own code: `module:function`, or the entry point of an installed package.
 
-Only names are checked here; nothing is imported. Workers resolve them (trainables.own_code).
+This module only checks names and imports nothing; workers resolve the names (trainables.own_code).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FUNCTION: Final = re.compile(FUNCTION_PATTERN, re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Extension:
-    """A place where own code may stand: the setting that names it, and the entry points' group."""
+    """A place for own code: its kind in words, the key that names it, and the group of entry points."""
 
     what: str
     setting: str
@@ -53,10 +53,10 @@ def is_function_name(name: str) -> bool:
 
 
 def installed_names(kind: ExtensionKind) -> tuple[str, ...]:
-    """Return the names that installed packages offer as entry points, sorted."""
+    """Return the entry points of installed packages for this kind, sorted."""
     return tuple(sorted(entry_points(group=EXTENSIONS[kind].group).names))
 
 
 def is_own(name: str, kind: ExtensionKind) -> bool:
-    """Return whether `name` can be the user's own: a function's name, or an installed entry point."""
+    """Return whether `name` can be the user's own code: `module:function`, or an installed entry point."""
     return is_function_name(name) or name in installed_names(kind)

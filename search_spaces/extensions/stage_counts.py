@@ -1,7 +1,8 @@
-"""Numbers of stages of the user's own backbones, by which freeze depths such as -1 and all are resolved.
+"""The number of stages of a user's own backbone, which freeze depths such as `-1` and `all` need.
 
-A backbone has to be built before its stages can be counted. This package imports neither torch nor the user's module. A
-program that may import both registers a function that counts (`count_stages_by`); counts are kept by backbone.
+No table has it: a program must build the backbone to count its stages. This package imports neither torch nor the
+user's module, so a program that may import both registers a function that counts (`count_stages_by`). Counts are cached
+by the backbone's name.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-__all__ = ["StageCounter", "count_stages_by", "modules_in", "own_stages"]
+__all__ = ["StageCounter", "count_own_stages", "count_stages_by", "modules_in"]
 
 StageCounter = Callable[[str, Path], int]
-"""Returns the number of stages for a backbone's name and a folder that its module may lie in.
+"""A function that counts the stages of a backbone, given its name and a folder that may contain its module.
 
-Raises ValueError if the backbone is broken."""
+Raises ValueError with the reason if the backbone is broken.
+"""
 
 _folder: ContextVar[Path | None] = ContextVar("_folder", default=None)
 _counted: dict[str, int] = {}
@@ -24,13 +26,13 @@ _counters: list[StageCounter] = []
 
 
 def count_stages_by(counter: StageCounter) -> None:
-    """Register the function by which this process counts the stages of own backbones."""
+    """Register `counter` in this process; it is called once for each own backbone, at the first use of its name."""
     _counters[:] = [counter]
 
 
 @contextmanager
 def modules_in(folder: Path) -> Iterator[None]:
-    """Inside, modules of own backbones may lie in `folder`; elsewhere, in the working folder."""
+    """Look for modules of own backbones in `folder` inside this context; outside, in the working folder."""
     token = _folder.set(folder)
     try:
         yield
@@ -38,10 +40,11 @@ def modules_in(folder: Path) -> Iterator[None]:
         _folder.reset(token)
 
 
-def own_stages(name: str) -> int | None:
-    """The number of stages of the own backbone `name`; None where this process has no way to count.
+def count_own_stages(name: str) -> int | None:
+    """Return the number of stages of the own backbone `name`; None if this process has registered no counter.
 
-    Raises ValueError saying what is wrong with the backbone.
+    Raises:
+        ValueError: the backbone is broken; the message has the reason.
     """
     if name not in _counted and _counters:
         _counted[name] = _counters[0](name, _folder.get() or Path.cwd())

@@ -1,6 +1,6 @@
-"""Recipes, the vocabulary of their names and values, and the combinations that are refused."""
+"""Recipes, the vocabulary of their names and values, and forbidden combinations."""
 
-from search_spaces.recipes.combinations import CAUTIONS, RULES, Caution, Rule, Setting, broken_rules, cautions
+from search_spaces.recipes.combinations import CAUTIONS, RULES, Caution, Rule, TrainingContext, broken_rules, cautions
 from search_spaces.recipes.recipe import Recipe
 from search_spaces.recipes.values import Value, same
 from search_spaces.recipes.vocabulary import PARAMETERS, Parameter
@@ -13,7 +13,7 @@ __all__ = [
     "Parameter",
     "Recipe",
     "Rule",
-    "Setting",
+    "TrainingContext",
     "Value",
     "broken_rules",
     "cautions",

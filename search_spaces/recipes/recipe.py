@@ -13,11 +13,11 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from search_spaces.backbones import BACKBONES, resolve_freeze_depth, why_unknown
+from search_spaces.backbones import BACKBONES, resolve_freeze_depth, unknown_backbone_rule
 from search_spaces.documents import broken_rule
 from search_spaces.errors import MISSING, Problem, SpecError, did_you_mean
 from search_spaces.extensions import is_own
-from search_spaces.recipes.combinations import Setting, broken_rules
+from search_spaces.recipes.combinations import TrainingContext, broken_rules
 from search_spaces.records import (
     GROUPS,
     About,
@@ -46,27 +46,30 @@ from search_spaces.records import (
 Scalar = bool | int | float | str | list[float]
 
 FULL_BATCH_PART: Final = 256
-"""Images whose gradients are computed at once if a batch is all images."""
+"""The number of images whose gradients are computed together if a batch is all images."""
 
 _LATER_GROUPS: Final = ("schedule", "penalty", "clip", "head", "averaging")
 _LATER_NAMES: Final = (
     *("dropout.kind", "dropout.scaling", "dropout.drop_path"),
     *("augment.cutout", "mix.mixup", "mix.cutmix"),
 )
-"""Names that the first recipes did not have. A default of these is left out of identities, so that older ones stay."""
+"""Names that the first recipes did not have. A default here does not count for the identity, so that old ones stay."""
 
 _PTH_WITH_DIGEST: Final = re.compile(r".+\.pth#sha256=[0-9a-fA-F]{64}")
 
 
 class Recipe(Record):
-    """One point of a space. Equal recipes have equal identities, however they were written."""
+    """A point of a space: every hyperparameter of a training.
+
+    Equal recipes have equal identities, however they were written.
+    """
 
     model_config = ConfigDict(title="recipe")
 
     backbone: Annotated[
         str,
         Field(description="the pretrained feature extractor, or your own function"),
-        About(description="feature extractor", paper="He 2016; Tan & Le 2019", prefix="moves the boundary"),
+        About(description="pretrained feature extractor", paper="He 2016; Tan & Le 2019", prefix="moves the boundary"),
         OpenChoice(kind="backbone", known=tuple(BACKBONES)),
     ] = "timm/tf_efficientnet_lite0"
     weights: Annotated[
@@ -76,9 +79,9 @@ class Recipe(Record):
     ] = "pretrained"
     freeze_depth: Annotated[
         int,
-        Field(description="stages, counted from the image, that stay frozen; -1 is all but one"),
+        Field(description="number of stages, counted from the image, that stay frozen; -1 is all but the last"),
         About(
-            description="how deep the backbone is thawed",
+            description="number of frozen stages",
             paper="Yosinski et al. 2014, https://arxiv.org/abs/1411.1792",
             prefix="moves the boundary",
         ),
@@ -95,8 +98,8 @@ class Recipe(Record):
     balance: Balance = Balance()
     batch_size: Annotated[
         int,
-        Field(ge=0, le=4096, description="images in one step; 0 is all of them, a step an epoch"),
-        About(description="images in one step", paper="Goyal et al. 2017", prefix="invariant"),
+        Field(ge=0, le=4096, description="number of images in a step; 0 is all images, one step in an epoch"),
+        About(description="number of images in a step", paper="Goyal et al. 2017", prefix="invariant"),
     ] = 32
     precision: Annotated[
         Literal["fp32", "bf16", "fp16"],
@@ -112,7 +115,7 @@ class Recipe(Record):
     @classmethod
     def _known_backbone(cls, name: str) -> str:
         if name not in BACKBONES and not is_own(name, "backbone"):
-            raise ValueError(why_unknown(name))
+            raise ValueError(unknown_backbone_rule(name))
         return name
 
     @field_validator("weights")
@@ -123,7 +126,10 @@ class Recipe(Record):
     @field_validator("freeze_depth", mode="before")
     @classmethod
     def _resolved_depth(cls, depth: Any, info: ValidationInfo) -> int:
-        """An own backbone's depth that is resolved already is taken as it is: its module may be gone by now."""
+        """Return the number of frozen stages.
+
+        Accept a resolved depth of an own backbone unchecked, because its module may have been removed.
+        """
         backbone = info.data.get("backbone")
         if backbone is None:
             return 0
@@ -134,16 +140,17 @@ class Recipe(Record):
     @model_validator(mode="after")
     def _possible_together(self) -> Self:
         values = self.flat()
-        for rule, text in broken_rules(values, Setting()):
+        for rule, text in broken_rules(values, TrainingContext()):
             name = rule.names[0]
             raise PydanticCustomError("combination", "{text}", {"text": text, "name": name, "value": values.get(name)})
         return self
 
     @classmethod
     def from_flat(cls, values: Mapping[str, object]) -> Self:
-        """The recipe with these dotted names (`optimizer.lr`), every other name at its default.
+        """Return the recipe with these dotted names (`optimizer.lr`), every other name at its default.
 
-        Raises SpecError with one problem for each unknown, unused or refused value.
+        Raises:
+            SpecError: a name is unknown or unused, or a value is refused; the error has all these problems.
         """
         problems = list(_misnamed(values))
         wrong = {problem.path for problem in problems}
@@ -165,7 +172,7 @@ class Recipe(Record):
         return recipe
 
     def flat(self) -> dict[str, Scalar]:
-        """The active values by dotted name, ready for JSON, always in the same order."""
+        """Return the active values by dotted name, ready for JSON, always in the same order."""
         flat: dict[str, Scalar] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
@@ -178,42 +185,48 @@ class Recipe(Record):
         return flat
 
     def anchored(self, folder: Path) -> Self:
-        """Return the recipe with a relative path of a weights file resolved from `folder`."""
+        """Return the same recipe, with a relative path of a weights file resolved against `folder`."""
         if self.weights in ("pretrained", "random"):
             return self
         return self.model_copy(update={"weights": str(folder / self.weights)})
 
     @property
     def shared_views(self) -> str | None:
-        """Key of the views whose activations other trials may use; None if each batch is mixed first."""
+        """The kind of views whose activations other trials may use too; None if batches are mixed first."""
         return None if self.mix.per_batch else self.augment.drawing
 
     @property
     def shared_activations(self) -> tuple[object, ...]:
-        """Key that is equal for recipes with the same activations at the freeze boundary, on the same views."""
+        """The values that decide the activations at the freeze boundary, given the same views."""
         return self.backbone, self.weights, self.precision, self.freeze_depth, self.shared_views
 
     @property
     def images_at_once(self) -> int:
-        """Number of images whose gradients are computed at once: a batch, or a part of a full batch."""
+        """The number of images whose gradients are computed together: a batch, or a part of a full batch."""
         return self.batch_size or FULL_BATCH_PART
 
     @property
     def passes(self) -> int:
-        """Most passes over the images in an epoch."""
+        """The most passes over the images in an epoch."""
         return self.optimizer.max_evals if isinstance(self.optimizer, Lbfgs) else 1
 
     @property
     def identity(self) -> str:
-        """16 hex digits of the SHA-256 over the active, resolved values."""
+        """The first 16 hex digits of the SHA-256 over the active, resolved values."""
         default = _default_values()
-        told = {name: value for name, value in self.flat().items() if not (_later(name) and value == default.get(name))}
-        text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+        counted = {
+            name: value for name, value in self.flat().items() if not (_later(name) and value == default.get(name))
+        }
+        text = json.dumps(counted, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def check_weights_source(source: str) -> str:
-    """`source` as it is kept (digests in lower case). Raises ValueError for what cannot be weights."""
+    """Return `source` with a digest in lower case.
+
+    Raises:
+        ValueError: `source` does not name weights.
+    """
     if source in ("pretrained", "random") or source.endswith(".safetensors"):
         return source
     if _PTH_WITH_DIGEST.fullmatch(source):
@@ -224,7 +237,7 @@ def check_weights_source(source: str) -> str:
 
 @cache
 def recipe_names() -> Mapping[str, frozenset[str | None]]:
-    """Return the dotted names of the vocabulary, each with the records (by `name`) that use it."""
+    """Return every dotted name of the vocabulary, with the records (by `name`) that use it."""
     names: dict[str, frozenset[str | None]] = {}
     for field in Recipe.model_fields:
         if field not in GROUPS:
@@ -248,7 +261,7 @@ def _later(name: str) -> bool:
 
 @cache
 def _chosen_by_default() -> Mapping[str, str]:
-    """The default record of each group that has several, by name."""
+    """Return the name of the default record of each group that has several records."""
     return {group: Recipe.model_fields[group].default.name for group, records in GROUPS.items() if len(records) > 1}
 
 

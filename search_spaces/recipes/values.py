@@ -1,4 +1,4 @@
-"""The values that a hyperparameter may take, and when two of them are the same choice."""
+"""The values that a hyperparameter may take, and the rule for their equality."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Value: TypeAlias = bool | int | float | str | tuple[float, ...]
 
 
 def same(a: object, b: object) -> bool:
-    """Return whether two values are one choice: 1 and 1.0 are, True and 1 are not; pairs compare by number."""
+    """Return whether two values are the same choice: 1 and 1.0 are, True and 1 are not; compare pairs by number."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):

@@ -1,4 +1,4 @@
-"""The vocabulary: all names of a recipe, derived from the records, so that there is one list of them."""
+"""Every name of a recipe, derived from the records so that the names have only one list."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from search_spaces.backbones import why_unknown
+from search_spaces.backbones import unknown_backbone_rule
 from search_spaces.documents import broken_rule
 from search_spaces.errors import did_you_mean
-from search_spaces.extensions import ExtensionKind, is_own, own_stages
+from search_spaces.extensions import ExtensionKind, count_own_stages, is_own
 from search_spaces.recipes.recipe import Recipe, check_weights_source
 from search_spaces.recipes.values import Value
 from search_spaces.records import (
@@ -34,7 +34,7 @@ Kind = Literal["float", "int", "str", "pair", "depth", "choice"]
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """Limits of a number: at least, more than, at most, less than; of each number where there is a pair."""
+    """The limits of a number, or of each number of a pair: >=, >, <=, <."""
 
     ge: float | None = None
     gt: float | None = None
@@ -44,11 +44,13 @@ class Bounds:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One name of the vocabulary.
+    """A name of the vocabulary.
 
-    active_for: the choice that decides whether the name is used, and the values for which it is; None if it always is.
-    defaults: the default for each record of the group, by the record's name; under None if there is only one.
-    own: the kind of the user's own functions that may be named; None if none may.
+    Attributes:
+        active_for: the choice that decides whether this name is used, and the values for which it is used; None if
+            it is always used.
+        defaults: the default for each record of the group (by the record's name), or under None if it is the same.
+        own: the kind of the user's own function that a value may name; None if a value may not name a function.
     """
 
     name: str
@@ -65,17 +67,21 @@ class Parameter:
 
     @property
     def decided_by(self) -> str | None:
-        """The name whose value the default depends on, such as optimizer.name for optimizer.lr."""
+        """The name on whose value the default depends, such as optimizer.name for optimizer.lr; None if on none."""
         return None if None in self.defaults else f"{self.name.partition('.')[0]}.name"
 
     def default(self, chosen: object = None) -> Value | None:
-        """The default where `decided_by` has the value `chosen`; None where this name is not used then."""
+        """Return the default if `decided_by` has the value `chosen`; None if this name is not used then."""
         if None in self.defaults:
             return self.defaults[None]
         return self.defaults.get(chosen) if isinstance(chosen, str) else None
 
     def check(self, value: object) -> Value:
-        """`value` as the recipe keeps it (depths as written). Raises ValueError with the broken rule."""
+        """Return `value` as the recipe keeps it; freeze depths stay as written.
+
+        Raises:
+            ValueError: `value` is refused; the message is the broken rule.
+        """
         if self.kind == "choice":
             return self._check_choice(value)
         if self.kind == "depth":
@@ -92,9 +98,11 @@ class Parameter:
             return str(value)
         if self.own is None or not isinstance(value, str) or not is_own(value, self.own):
             hint = did_you_mean(str(value), self.choices)
-            raise ValueError(why_unknown(str(value)) if self.own == "backbone" else f"unknown {self.name}{hint}")
+            raise ValueError(
+                unknown_backbone_rule(str(value)) if self.own == "backbone" else f"unknown {self.name}{hint}"
+            )
         if self.own == "backbone":
-            own_stages(value)  # a broken one is refused where it is named
+            count_own_stages(value)  # refuses a broken backbone already here
         return value
 
 
@@ -107,16 +115,16 @@ def _written_depth(value: object) -> Value:
 
 
 def _bounds(info: FieldInfo) -> Bounds:
-    found: dict[str, Any] = {}
+    bounds: dict[str, Any] = {}
     for item in [*info.metadata, *_inner_metadata(info.annotation)]:
         for kind, key in ((Ge, "ge"), (Gt, "gt"), (Le, "le"), (Lt, "lt")):
             if isinstance(item, kind):
-                found[key] = getattr(item, key)
-    return Bounds(**found)
+                bounds[key] = getattr(item, key)
+    return Bounds(**bounds)
 
 
 def _inner_metadata(annotation: Any) -> list[Any]:
-    """Limits written on the members of a pair."""
+    """Return the limits that are written on the members of a pair."""
     if get_origin(annotation) is not tuple:
         return []
     member = get_args(annotation)[0]
@@ -180,7 +188,7 @@ def _plain_parameter(name: str, info: FieldInfo) -> Parameter:
 
 
 def _group_parameters(group: str, records: tuple[type[Record], ...]) -> list[Parameter]:
-    """The names of a group: its selector first, then each field of any record, once."""
+    """Return the names of a group: its selector first, then each field of any record, once."""
     if len(records) == 1:
         (record,) = records
         return [
@@ -192,16 +200,16 @@ def _group_parameters(group: str, records: tuple[type[Record], ...]) -> list[Par
         for field_name in record.model_fields:
             users.setdefault(field_name, {})[record_name(record)] = record
     names = users.pop("name")
-    found = [_selector(group, names)]
+    parameters = [_selector(group, names)]
     for field_name, by_name in users.items():
         first = next(iter(by_name.values()))
-        defaults = {name: one.model_fields[field_name].default for name, one in by_name.items()}
+        defaults = {name: record.model_fields[field_name].default for name, record in by_name.items()}
         parameter = _parameter(f"{group}.{field_name}", first.model_fields[field_name], first.about, defaults)
         if len(by_name) < len(names):
             active_for = (f"{group}.name", frozenset(str(name) for name in by_name))
             parameter = replace(parameter, active_for=active_for)
-        found.append(parameter)
-    return found
+        parameters.append(parameter)
+    return parameters
 
 
 def _selector(group: str, records: Mapping[str | None, type[Record]]) -> Parameter:
@@ -220,10 +228,10 @@ def _selector(group: str, records: Mapping[str | None, type[Record]]) -> Paramet
 
 
 def _vocabulary() -> dict[str, Parameter]:
-    found: list[Parameter] = []
+    parameters: list[Parameter] = []
     for name, info in Recipe.model_fields.items():
-        found += _group_parameters(name, GROUPS[name]) if name in GROUPS else [_plain_parameter(name, info)]
-    return {parameter.name: parameter for parameter in found}
+        parameters += _group_parameters(name, GROUPS[name]) if name in GROUPS else [_plain_parameter(name, info)]
+    return {parameter.name: parameter for parameter in parameters}
 
 
 PARAMETERS: Final[Mapping[str, Parameter]] = MappingProxyType(_vocabulary())

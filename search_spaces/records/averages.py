@@ -1,4 +1,4 @@
-"""Averaging: the weights that are evaluated and kept, which are the last, their average, or several."""
+"""The weights that are evaluated and kept: the last, their average, or several."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _POLYAK: Final = "Polyak & Juditsky 1992, https://doi.org/10.1137/0330046; CS231
 
 
 class NoAveraging(Record):
-    """The weights as training leaves them."""
+    """Evaluate and keep the last weights of the training."""
 
     about = About(description="the last weights", paper=_POLYAK, prefix="invariant")
     name: Literal["none"] = "none"
 
 
 class Polyak(Record):
-    """An exponential moving average of the weights, which is what is evaluated and kept.
+    """Evaluate and keep an exponential moving average of the weights.
 
-    Its decay at step t is min(decay, (1 + t) / (10 + t)), so that it does not begin with the untrained weights.
+    The decay at step t is min(decay, (1 + t) / (10 + t)), so that the untrained weights soon stop to count.
     """
 
     about = About(description="a moving average of the weights", paper=_POLYAK, prefix="invariant")
@@ -30,9 +30,9 @@ class Polyak(Record):
 
 
 class Snapshot(Record):
-    """The mean of the probabilities of the weights at the end of each cycle of schedule cosine_restarts.
+    """Average the probabilities of the weights at the end of each cycle of schedule cosine_restarts.
 
-    Until the last cycle ends: of the cycles that have ended, and of the weights as they are.
+    Until the last cycle ends, average those of the finished cycles and of the current weights.
     """
 
     about = About(

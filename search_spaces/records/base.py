@@ -1,4 +1,4 @@
-"""Records of parameters: a frozen class for each choice, each field with its range, default and meaning."""
+"""The base of typed parameter records: a frozen class for each choice; a field has a range, a default, a meaning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Prefix = Literal["invariant", "per view", "per batch", "moves the boundary"]
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """Source of a choice, and its effect on the activations that trials share."""
+    """The source of a choice, and its effect on the activations that trials share."""
 
     description: str
     paper: str
@@ -23,7 +23,7 @@ class About:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Marks a field with another source than its record, or another effect on the shared activations."""
+    """The source and effect of a field, if they differ from those of its record."""
 
     paper: str
     prefix: Prefix
@@ -31,7 +31,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class UsedWith:
-    """Marks a field that counts only if another field of its record has one of these values."""
+    """The mark of a field that counts only if another field of its record has one of these values."""
 
     field: str
     values: tuple[str, ...]
@@ -39,7 +39,7 @@ class UsedWith:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenChoice:
-    """Marks a field that takes one of `known`, or the name of the user's own function."""
+    """The mark of a field that takes one of `known`, or the name of the user's own function."""
 
     kind: ExtensionKind
     known: tuple[str, ...]
@@ -57,19 +57,19 @@ def _positive_zero(number: float) -> float:
     return number + 0.0
 
 
-# -0.0 and 0.0 are one value, so that they are one recipe.
+# -0.0 and 0.0 must give the same recipe.
 Number = Annotated[float, AfterValidator(_positive_zero)]
 Fraction = Annotated[Number, Field(ge=0, lt=1)]
 
 
 def record_name(record: type[Record]) -> str | None:
-    """The `name` that chooses this record within its group; None where a group has only one record."""
+    """Return the `name` that selects this record in its group; None if the group has only one record."""
     field = record.model_fields.get("name")
     return None if field is None else str(field.default)
 
 
 def is_used(record: Record, field: str) -> bool:
-    """Return whether the field counts, given the values of the others."""
+    """Return whether this field counts, given the values of the other fields."""
     return all(
         getattr(record, item.field) in item.values
         for item in type(record).model_fields[field].metadata

@@ -1,4 +1,4 @@
-"""The groups of a recipe's names, and which records each chooses between."""
+"""The groups of a recipe's names, and the records that each group offers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ GROUPS: Final[Mapping[str, tuple[type[Record], ...]]] = MappingProxyType(
         "balance": (Balance,),
     }
 )
-"""A group of several records is a choice between them by `name`; of one record, its fields are all there."""
+"""The records of each group. If there are several, the `name` selects one; a single record needs no `name`."""
 
 SURVEYS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -59,4 +59,4 @@ SURVEYS: Final[Mapping[str, str]] = MappingProxyType(
         "averaging": "Polyak & Juditsky 1992, https://doi.org/10.1137/0330046",
     }
 )
-"""Surveys that compare the records of a group."""
+"""A survey that compares the records of a group."""

@@ -1,4 +1,4 @@
-"""Augmentation, mixing and sampling of training images and their labels."""
+"""Variation, mixing and sampling of training images and their labels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from search_spaces.records.base import About, Fraction, Number, OpenChoice, Orig
 
 AUGMENT_POLICIES: Final[Mapping[str, About]] = MappingProxyType(
     {
-        "none": About(description="images as they are", paper="", prefix="invariant"),
+        "none": About(description="unchanged images", paper="", prefix="invariant"),
         "flip": About(
-            description="mirrored left to right, every second image",
+            description="mirrored left to right with probability 0.5",
             paper="Krizhevsky, Sutskever & Hinton 2012, ImageNet Classification with Deep CNNs",
             prefix="per view",
         ),
@@ -26,7 +26,7 @@ AUGMENT_POLICIES: Final[Mapping[str, About]] = MappingProxyType(
             prefix="per view",
         ),
         "color": About(
-            description="brightness and contrast, each by up to 40 %, in a drawn order",
+            description="brightness and contrast, each changed by up to 40 %, in random order",
             paper="Howard 2013, Some Improvements on Deep CNN Based Image Classification",
             prefix="per view",
         ),
@@ -37,7 +37,7 @@ AUGMENT_POLICIES: Final[Mapping[str, About]] = MappingProxyType(
         ),
     }
 )
-"""The augmentations that come with the package; trainables.augmentations.views applies them."""
+"""Every augmentation of the package; trainables.augmentations.views implements them."""
 
 
 def _known_policy(name: str) -> str:
@@ -52,7 +52,7 @@ AugmentPolicy = Annotated[
 
 
 class Augment(Record):
-    """Augmentation of training images."""
+    """Vary the training images at random."""
 
     about = About(
         description="random variations of the training images",
@@ -61,29 +61,33 @@ class Augment(Record):
     )
     policy: Annotated[
         AugmentPolicy,
-        Field(description="which variations; lecture7 is flip, crop and colour jitter; or your own function"),
+        Field(description="kind of variation, or your own function; lecture7 is flip, crop and colour jitter"),
     ] = "none"
     views: Annotated[
         int,
-        Field(ge=0, le=100_000, description="different views of an image, used by turns; 0 is a new one each epoch"),
+        Field(
+            ge=0,
+            le=100_000,
+            description="number of different views of an image, used in turn; 0 is a new view in each epoch",
+        ),
     ] = 0
     cutout: Annotated[
         Number,
-        Field(ge=0, le=1, description="side of a greyed-out square, as a share of the image's side; 0 is none"),
+        Field(ge=0, le=1, description="side of a grey square, as a share of the image's side; 0 is no square"),
         Origin(paper="DeVries & Taylor 2017, https://arxiv.org/abs/1708.04552", prefix="per view"),
     ] = 0.0
 
     @property
     def drawing(self) -> str:
-        """Name of what is drawn for a view: the policy, and the greyed-out square if there is one."""
+        """The random changes of a view: the policy, and the grey square if there is one."""
         return f"{self.policy}+cutout{self.cutout:g}" if self.cutout else self.policy
 
 
 class Mix(Record):
-    """Mixing of the images and labels of a batch, and smoothing of labels."""
+    """Mix images of a batch and their labels, and smooth labels."""
 
     about = About(
-        description="mixed images and labels, softened labels",
+        description="mixed images and labels, smoothed labels",
         paper="Zhang et al. 2018, https://arxiv.org/abs/1710.09412",
         prefix="per batch",
     )
@@ -113,23 +117,25 @@ class Mix(Record):
 
     @property
     def per_batch(self) -> bool:
-        """Whether images of a batch are mixed with each other."""
+        """True if images are mixed with other images of their batch."""
         return self.mixup > 0 or self.cutmix > 0
 
 
 class Balance(Record):
-    """Balance between classes with many and with few images."""
+    """Balance classes that differ in their number of images."""
 
     about = About(
-        description="what is done where classes differ in size",
+        description="balance of classes that differ in their number of images",
         paper="Cui et al. 2019, https://arxiv.org/abs/1901.05555",
         prefix="invariant",
     )
     class_weights: Annotated[
         Literal["none", "inverse", "effective"],
-        Field(description="an image's share in the loss: alike, or by its class's (effective) number of images"),
+        Field(
+            description="weight of an image in the loss: equal, or inverse to its class's (effective) number of images"
+        ),
     ] = "none"
     sampling: Annotated[
         Literal["none", "balanced"],
-        Field(description="each image once an epoch, or each class equally often"),
+        Field(description="none: each image once in an epoch; balanced: each class equally often"),
     ] = "none"

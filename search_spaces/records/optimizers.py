@@ -1,4 +1,4 @@
-"""The optimizers: plain, with momentum, with a step size for each weight, and with curvature."""
+"""Optimizers: plain, with momentum, with a step size for each weight, and with curvature."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Betas = Annotated[
     BeforeValidator(_pair),
     Field(description="decay rates of the averages of the gradient and of its square"),
 ]
-WeightDecay = Annotated[Number, Field(ge=0, le=1, description="share of a weight taken off, times lr")]
+WeightDecay = Annotated[Number, Field(ge=0, le=1, description="share of a weight, times lr, that each step subtracts")]
 
 
 class Sgd(Record):
@@ -52,7 +52,7 @@ class Momentum(Record):
 
 
 class Nesterov(Record):
-    """Momentum whose gradient is taken after the step that momentum is about to make."""
+    """Momentum whose gradient is computed at the point to which the momentum leads."""
 
     about = About(
         description="gradient descent with Nesterov's look-ahead momentum",
@@ -65,7 +65,7 @@ class Nesterov(Record):
 
 
 class Adagrad(Record):
-    """Steps divided by the root of the sum of all squared gradients so far."""
+    """Divide steps by the square root of the sum of all squared gradients so far."""
 
     about = About(
         description="a step size for each weight that only shrinks",
@@ -78,7 +78,7 @@ class Adagrad(Record):
 
 
 class Rmsprop(Record):
-    """Steps divided by the root of a moving average of squared gradients."""
+    """Divide steps by the square root of a moving average of squared gradients."""
 
     about = About(
         description="a step size for each weight from a moving average of squared gradients",
@@ -106,7 +106,7 @@ class Adam(Record):
 
 
 class Adamw(Record):
-    """Adam with the weight decay taken out of the gradient."""
+    """Adam with a weight decay that does not go through the gradient."""
 
     about = About(
         description="Adam with decoupled weight decay",
@@ -121,7 +121,7 @@ class Adamw(Record):
 
 
 class Lion(Record):
-    """The sign of an average of the gradients, so that each weight moves by lr; weight decay apart from it."""
+    """Move each weight by lr in the direction of the sign of an averaged gradient, with decoupled weight decay."""
 
     about = About(
         description="steps of one size, by the sign of an averaged gradient",
@@ -135,9 +135,9 @@ class Lion(Record):
 
 
 class Lbfgs(Record):
-    """Newton's method with the curvature of the last steps, on all images at once; an epoch is one call of it.
+    """Newton's method with the curvature of the last steps, on all images at once; an epoch is one call.
 
-    Each of its passes over the images sees the same views and the same dropout masks, so that what it searches is one
+    Each pass over the images sees the same views and the same dropout masks, so that the line search sees the same
     function. Strong Wolfe line search (Nocedal & Wright 2006, algorithm 3.5).
     """
 
@@ -148,7 +148,7 @@ class Lbfgs(Record):
     )
     name: Literal["lbfgs"] = "lbfgs"
     lr: LearningRate = 1.0
-    history: Annotated[int, Field(ge=1, le=100, description="steps whose curvature is remembered")] = 10
+    history: Annotated[int, Field(ge=1, le=100, description="number of steps whose curvature is remembered")] = 10
     max_evals: Annotated[
-        int, Field(ge=2, le=1000, description="passes over all images an epoch, after which no iteration begins")
+        int, Field(ge=2, le=1000, description="passes over all images in an epoch, after which no iteration begins")
     ] = 20

@@ -1,4 +1,4 @@
-"""Penalties on large weights, added to the loss, and clipping of gradients."""
+"""Penalties on large weights, added to the loss, and gradient clipping."""
 
 from __future__ import annotations
 
@@ -10,26 +10,22 @@ from search_spaces.records.base import About, Number, Record
 
 _ELASTIC: Final = "Zou & Hastie 2005, https://doi.org/10.1111/j.1467-9868.2005.00503.x"
 
-L1Strength = Annotated[
-    Number, Field(gt=0, le=1000, description="times the sum of the sizes of weights, added to the loss")
-]
-L2Strength = Annotated[
-    Number, Field(gt=0, le=1000, description="times the sum of the squares of weights, added to the loss")
-]
+L1Strength = Annotated[Number, Field(gt=0, le=1000, description="factor of the sum of absolute weights in the loss")]
+L2Strength = Annotated[Number, Field(gt=0, le=1000, description="factor of the sum of squared weights in the loss")]
 
 
 class NoPenalty(Record):
-    """The loss as it is."""
+    """Add nothing to the loss."""
 
     about = About(description="no penalty on weights", paper=_ELASTIC, prefix="invariant")
     name: Literal["none"] = "none"
 
 
 class L1(Record):
-    """Adds l1 sum |w|: small weights become zero."""
+    """Add l1 sum |w| to the loss: small weights become zero."""
 
     about = About(
-        description="a penalty on the sizes of weights, which makes many of them zero",
+        description="a penalty on absolute weights, which makes many of them zero",
         paper="Tibshirani 1996, https://doi.org/10.1111/j.2517-6161.1996.tb02080.x",
         prefix="invariant",
     )
@@ -38,10 +34,10 @@ class L1(Record):
 
 
 class L2(Record):
-    """Adds l2 sum w^2; other than adamw's weight decay, it goes through the optimizer's averages."""
+    """Add l2 sum w^2 to the loss; unlike adamw's weight decay, this goes through the optimizer's averages."""
 
     about = About(
-        description="a penalty on the squares of weights, which makes them small",
+        description="a penalty on squared weights, which makes them small",
         paper="Hoerl & Kennard 1970, https://doi.org/10.1080/00401706.1970.10488634; CS231n, lecture 7",
         prefix="invariant",
     )
@@ -50,7 +46,7 @@ class L2(Record):
 
 
 class Elastic(Record):
-    """Adds l1 sum |w| + l2 sum w^2."""
+    """Add l1 sum |w| + l2 sum w^2 to the loss."""
 
     about = About(description="both penalties: the elastic net", paper=_ELASTIC, prefix="invariant")
     name: Literal["elastic"] = "elastic"
@@ -59,13 +55,18 @@ class Elastic(Record):
 
 
 class Clip(Record):
-    """Gradients that are shortened to a length where they are longer."""
+    """Scale a gradient down if its norm is too large."""
 
     about = About(
-        description="how long a gradient may be",
+        description="largest norm of the gradient",
         paper="Pascanu, Mikolov & Bengio 2013, https://proceedings.mlr.press/v28/pascanu13.html (section 3.2)",
         prefix="invariant",
     )
     norm: Annotated[
-        Number, Field(ge=0, le=1e6, description="a longer gradient, of all trained weights, is scaled to it; 0 is any")
+        Number,
+        Field(
+            ge=0,
+            le=1e6,
+            description="a larger norm of the gradient of all trained weights is scaled to this; 0 is no limit",
+        ),
     ] = 0.0

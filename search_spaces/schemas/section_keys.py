@@ -1,4 +1,4 @@
-"""Keys of a sweep file outside its space, in words, derived from the schema."""
+"""Describe every key of a sweep file outside its space, from the schema."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TYPES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class SectionKey:
-    """One key: its path in the file, its values in words, and its default (None if there is none)."""
+    """A key: its path in the file, its meaning, its values, and its default (None if there is none)."""
 
     path: str
     description: str
@@ -35,7 +35,7 @@ class SectionKey:
 
 @cache
 def section_keys() -> tuple[SectionKey, ...]:
-    """Sections and their keys, in the order of the file."""
+    """Return the sections and their keys, in the order of the file."""
     schema = sweep_schema()
     shallow = {**schema, "properties": {**schema["properties"], "space": {"description": "", "type": "object"}}}
     shallow["properties"]["space"]["description"] = schema["properties"]["space"]["description"]
@@ -57,13 +57,13 @@ def _keys(schema: Mapping[str, Any], above: str) -> Iterator[SectionKey]:
 
 
 def values_in_words(schema: Mapping[str, Any]) -> str:
-    """Return what a schema allows, such as `a whole number >= 1, <= 100`."""
+    """Describe the values that a schema allows, such as `a whole number >= 1, <= 100`."""
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
     if "const" in schema:
         return str(schema["const"])
     if "anyOf" in schema and "properties" not in schema:
-        return " or ".join(values_in_words(one) for one in schema["anyOf"] if one.get("type") != "null")
+        return " or ".join(values_in_words(option) for option in schema["anyOf"] if option.get("type") != "null")
     bounds = ", ".join(f"{sign} {schema[word]:g}" for word, sign in _BOUNDS.items() if word in schema)
     words = _TYPES[schema["type"]]
     if "examples" in schema:

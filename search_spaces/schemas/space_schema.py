@@ -1,6 +1,6 @@
 """JSON Schema (draft 7) of `space` and of `search.points`, derived from the vocabulary.
 
-Names may stand nested (`optimizer: {lr: ...}`) or dotted (`optimizer.lr: ...`), `one_of` and `when` anywhere.
+Names may be nested (`optimizer: {lr: ...}`) or dotted (`optimizer.lr: ...`); `one_of` and `when` may be anywhere.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _WEIGHTS: Final = r"^(pretrained|random|[\s\S]*\.safetensors|[\s\S]+\.pth#sha256
 
 
 def space_definitions() -> Schema:
-    """Return the definitions that `space` and `points` refer to: domains, groups, conditions and branches."""
+    """Return the definitions for `space` and `points`: domains, groups, conditions, and a branch of names."""
     definitions = {name: _domain(parameter) for name, parameter in PARAMETERS.items()}
     definitions |= {group: _group(group) for group in GROUPS}
     definitions |= {f"{name}.listed": _choice(PARAMETERS[name]) for name in PARAMETERS if _is_long(name)}
     definitions["when"] = {
-        "description": "drawn only where each of these names has the value, or one of the values",
+        "description": "drawn only if each of these names has the given value, or one of the given values",
         **_names(_condition),
     }
     return definitions | {"names": _branch()}
 
 
 def space_schema() -> Schema:
-    """The `space` section."""
+    """Return the schema of the `space` section."""
     schema = _branch()
     extends = {
-        "description": "a shipped space to start from; the keys beside this one replace its keys",
+        "description": "a shipped space to start from; the other keys replace its keys",
         "enum": list(SHIPPED),
     }
     schema["description"] = "a distribution over recipes: each name with its domain"
@@ -50,12 +50,12 @@ def space_schema() -> Schema:
 
 
 def point_schema() -> Schema:
-    """Return the schema of one of `search.points`: values by name."""
-    return {"description": "what differs from the default recipe", **_names(_described)}
+    """Return the schema of an entry of `search.points`: values by name."""
+    return {"description": "differences from the default recipe", **_names(_described)}
 
 
 def open_choice(known: Iterable[str], kind: ExtensionKind, prefix: str = "") -> Schema:
-    """Return the schema of one of `known`, or of own code of this kind, perhaps behind `prefix`."""
+    """Return the schema of a name in `known`, or of own code of this kind (with or without `prefix`)."""
     own: list[Schema] = [{"type": "string", "pattern": f"^({prefix})?{FUNCTION_PATTERN}$"}]
     if installed := installed_names(kind):
         own.append({"enum": [*installed, *(f"{prefix}{name}" for name in installed if prefix)]})
@@ -85,7 +85,7 @@ def _value(parameter: Parameter) -> Schema:
 
 
 def _is_long(name: str) -> bool:
-    """Return whether the list of values is kept in one place only."""
+    """Return whether the list of values is so long that only one definition has it."""
     return len(PARAMETERS[name].choices) > _LONG_LIST
 
 
@@ -98,12 +98,18 @@ def _description(parameter: Parameter) -> str:
 
 
 def _domain(parameter: Parameter) -> Schema:
-    """A value, or a mapping with value, values, or min and max."""
+    """Return the schema of a value, or of a mapping with value, values, or min and max."""
     value = _value(parameter)
     properties: Schema = {
-        "value": {"description": "always this", **value},
-        "values": {"description": "one of these", "type": "array", "items": value, "minItems": 1, "uniqueItems": True},
-        "default": {"description": "what the default recipe has", "anyOf": [value, {"type": "null"}]},
+        "value": {"description": "the only value", **value},
+        "values": {
+            "description": "a list of values, of which one is drawn",
+            "type": "array",
+            "items": value,
+            "minItems": 1,
+            "uniqueItems": True,
+        },
+        "default": {"description": "the value in the default recipe", "anyOf": [value, {"type": "null"}]},
         "when": _or_null("when"),
     }
     forms = [["value"], ["values"]]
@@ -132,11 +138,11 @@ def _condition(parameter: Parameter) -> Schema:
     return {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}]}
 
 
-def _names(of: Callable[[Parameter], Schema]) -> Schema:
-    """A mapping with every name, dotted or nested."""
-    properties = {name: of(parameter) for name, parameter in PARAMETERS.items()}
+def _names(describe: Callable[[Parameter], Schema]) -> Schema:
+    """Return the schema of a mapping with every name, dotted or nested."""
+    properties = {name: describe(parameter) for name, parameter in PARAMETERS.items()}
     for group in GROUPS:
-        inner = {name: of(PARAMETERS[f"{group}.{name}"]) for name in _fields(group)}
+        inner = {name: describe(PARAMETERS[f"{group}.{name}"]) for name in _fields(group)}
         properties[group] = {"type": "object", "additionalProperties": False, "properties": inner}
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
@@ -147,14 +153,14 @@ def _fields(group: str) -> list[str]:
 
 def _group(group: str) -> Schema:
     fields = _fields(group)
-    about = GROUPS[group][0].about.description if len(GROUPS[group]) == 1 else f"which {group}, and what it takes"
+    about = GROUPS[group][0].about.description if len(GROUPS[group]) == 1 else f"kind of {group}, and its own names"
     properties = {field: _ref(f"{group}.{field}") for field in fields} | _alternatives(group)
     return _open_mapping(about, properties, rf"^({_either(fields)})\.({_DOMAIN_KEYS})$", r"^when\..+$")
 
 
 def _branch() -> Schema:
     names = {name: _ref(name) for name in (*PARAMETERS, *GROUPS)}
-    dotted = {f"{group}.{key}": one for group in GROUPS for key, one in _alternatives(group).items()}
+    dotted = {f"{group}.{key}": schema for group in GROUPS for key, schema in _alternatives(group).items()}
     return _open_mapping(
         "names with their domains",
         names | _alternatives("names") | dotted,
@@ -166,7 +172,7 @@ def _branch() -> Schema:
 def _alternatives(branch: str) -> Schema:
     return {
         "one_of": {
-            "description": "alternatives, of which one is drawn, each with choices of its own",
+            "description": "alternatives, each with its own names; one of them is drawn",
             "type": "array",
             "items": _ref(branch),
             "minItems": 1,
@@ -177,7 +183,7 @@ def _alternatives(branch: str) -> Schema:
 
 
 def _open_mapping(description: str, properties: Schema, *patterns: str) -> Schema:
-    """A mapping with these keys; `patterns` are of rarer spellings, whose values are not looked into."""
+    """Return the schema of a mapping with these keys; keys that match `patterns` may have any value."""
     return {
         "description": description,
         "type": "object",

@@ -1,7 +1,7 @@
-"""The sweep file's JSON Schema, by which editors complete and check it; derived from sections and vocabulary.
+"""The sweep file's JSON Schema, with which editors complete and check the file; derived from sections and vocabulary.
 
-It accepts whatever `load_spec` accepts. Of what `load_spec` refuses it refuses what can be seen in one place:
-misspelt keys, wrong types, numbers out of range. Draft 7 is the newest that the YAML language server knows.
+The schema accepts every file that `load_spec` accepts. It refuses misspelt keys, wrong types and numbers out of range,
+but no combinations of keys. Draft 7 is the newest version that the YAML language server knows.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ TITLE: Final = "Meltpoint sweep file"
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without a title for each field, which would only repeat its key."""
+    """Generate no title for a field, because it would only repeat the key."""
 
     def field_title_should_be_set(self, _schema: core_schema.CoreSchema) -> bool:
+        """Return False: no field has a title."""
         return False
 
 
 def sweep_schema() -> Schema:
-    """The schema of a sweep file, ready for JSON."""
+    """Return the schema of a sweep file, ready for JSON."""
     properties: Schema = {
         "name": {
-            "description": "the sweep's name, and the registered model's unless register.model says otherwise",
+            "description": "name of the sweep, and of the registered model unless register.model gives another",
             "type": "string",
             "pattern": f"^{NAME_PATTERN.pattern}$",
         },
@@ -60,7 +61,7 @@ def sweep_schema() -> Schema:
 
 
 def section_schema(key: str) -> Schema:
-    """Return a section's schema; a key without a description gets that of its section."""
+    """Return the schema of a section; a key without a description has that of the section."""
     schema: Schema = _standard(SECTIONS[key].model_json_schema(schema_generator=_Untitled))
     inner = schema.pop("$defs", {})
     schema.pop("title", None)
@@ -74,16 +75,16 @@ def section_schema(key: str) -> Schema:
     if key == "data":
         properties["split"] = {name: value for name, value in inner["SplitSpec"].items() if name != "title"}
     schema["description"] = " ".join(schema["description"].split())
-    for one in properties.values():
-        inside = (branch["description"] for branch in one.get("anyOf", ()) if "description" in branch)
-        one.setdefault("description", next(inside, schema["description"]))
+    for key_schema in properties.values():
+        inside = (branch["description"] for branch in key_schema.get("anyOf", ()) if "description" in branch)
+        key_schema.setdefault("description", next(inside, schema["description"]))
     return schema
 
 
 def _standard(schema: Any) -> Any:
-    """`schema` with pydantic's own words for bounds, which it leaves on fields with a validator, put right."""
+    """Replace pydantic's own words for bounds, which it leaves on fields with a validator, by the standard's."""
     if isinstance(schema, list):
-        return [_standard(one) for one in schema]
+        return [_standard(member) for member in schema]
     if not isinstance(schema, dict):
         return schema
     return {BOUND_WORDS.get(word, word): _standard(value) for word, value in schema.items()}

@@ -1,4 +1,4 @@
-"""Spaces: distributions over recipes, read from documents, shipped with the package, sampled and described."""
+"""Read, sample and describe spaces: distributions over recipes, from documents or shipped with the package."""
 
 from search_spaces.spaces.descriptions import conditions, default_in, domain_as_written, domain_in_words, is_shown
 from search_spaces.spaces.domains import Choice, Fixed

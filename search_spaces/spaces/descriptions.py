@@ -1,4 +1,4 @@
-"""A space as people read it: each entry with its domain, its default and when it is drawn."""
+"""Describe a space for people: each entry with its domain, its default and the conditions under which it is drawn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["conditions", "default_in", "domain_as_written", "domain_in_words", "
 
 
 def domain_as_written(domain: Domain) -> dict[str, Any]:
-    """Return a domain as a sweep file has it, without the default."""
+    """Return a domain as a sweep file writes it, without the default."""
     if isinstance(domain, Fixed):
         return {"value": _plain(domain.value)}
     if isinstance(domain, Choice):
@@ -27,50 +27,50 @@ def domain_as_written(domain: Domain) -> dict[str, Any]:
 
 
 def domain_in_words(domain: Domain) -> str:
-    """Return a domain in words, such as `flip, none` or `0.0001 to 0.1, log`."""
+    """Describe a domain, such as `flip, none` or `0.0001 to 0.1, log`."""
     if isinstance(domain, Fixed):
         return _word(domain.value)
     if isinstance(domain, Choice):
         return ", ".join(map(_word, domain.values))
-    how = [", log" if domain.log else "", f" in steps of {domain.step:g}" if domain.step is not None else ""]
+    details = [", log" if domain.log else "", f" in steps of {domain.step:g}" if domain.step is not None else ""]
     if domain.integer and domain.step is None:
-        how.append(", whole")
-    return f"{domain.min:g} to {domain.max:g}{''.join(how)}"
+        details.append(", whole")
+    return f"{domain.min:g} to {domain.max:g}{''.join(details)}"
 
 
 def conditions(entry: Entry) -> dict[str, list[Any]]:
-    """Return the values for which the entry is drawn, by each key or name that it depends on."""
+    """Return the values for which the entry is drawn, for each key or name on which it is conditional."""
     return {condition.key: [_plain(value) for value in condition.allowed] for condition in entry.conditions}
 
 
 def is_shown(entry: Entry, key: str) -> bool:
-    """Return whether a condition on `key` adds to the branch in the entry's key, such as `optimizer[adamw].lr`."""
+    """Return whether to show a condition on `key`: not if the entry's key has it, as in `optimizer[adamw].lr`."""
     return not entry.key.startswith((f"{key}[", f"{key.removesuffix('.name')}["))
 
 
 def default_in(space: Space, entry: Entry) -> Value | None:
-    """The value of `entry` in the point closest to the default one in which it is drawn."""
-    asked = _asked_for(space, entry)
+    """Return the value of `entry` in the point closest to the default point, among those that draw it."""
+    required = _required_values(space, entry)
 
-    def offer(one: Entry, drawn: Mapping[str, Value]) -> Iterator[Value]:
-        default = default_value(one, drawn)
+    def offer(candidate: Entry, drawn: Mapping[str, Value]) -> Iterator[Value]:
+        default = default_value(candidate, drawn)
         yield default
-        for value in asked if one is not entry else ():
-            if one.domain.contains(value) and value != default:
+        for value in required if candidate is not entry else ():
+            if candidate.domain.contains(value) and value != default:
                 yield value
 
     return next((point[entry.key] for point in space.points(offer) if entry.key in point), None)
 
 
-def _asked_for(space: Space, entry: Entry) -> list[Value]:
-    """Return all values on which `entry`, or what it depends on, is conditional."""
-    found: list[Value] = []
+def _required_values(space: Space, entry: Entry) -> list[Value]:
+    """Return every value on which `entry`, or an entry that it depends on, is conditional."""
+    values: list[Value] = []
     keys = {entry.key}
-    for one in reversed(space.entries):
-        if keys & {one.key, one.name}:
-            keys |= {condition.key for condition in one.conditions}
-            found += [value for condition in one.conditions for value in condition.allowed]
-    return found
+    for other in reversed(space.entries):
+        if keys & {other.key, other.name}:
+            keys |= {condition.key for condition in other.conditions}
+            values += [value for condition in other.conditions for value in condition.allowed]
+    return values
 
 
 def _plain(value: Value) -> Any:

@@ -1,4 +1,4 @@
-"""Domains: the values one name may take, and their map to the unit interval that samplers draw from."""
+"""Domains: the values that a name may take, mapped to the unit interval from which samplers draw."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 class DomainError(ValueError):
-    """A domain that cannot be: `field` is the part of it at fault, `value` what was received there."""
+    """An impossible domain: `field` is the faulty part of it, `value` what was received there."""
 
     def __init__(self, field: str, rule: str, value: object) -> None:
         super().__init__(f"{field}: {rule}")
@@ -29,7 +29,7 @@ class DomainError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Fixed:
-    """A single value."""
+    """A domain with only one value."""
 
     value: Value
     default: Value | None = None
@@ -39,11 +39,11 @@ class Fixed:
 
     @property
     def size(self) -> int | None:
-        """The number of values: 1."""
+        """The number of values, always 1."""
         return 1
 
-    def at(self, _index: int) -> Value:
-        """Return the value number `index`, counted from 0."""
+    def value_at(self, _index: int) -> Value:
+        """Return the only value."""
         return self.value
 
     def contains(self, value: object) -> bool:
@@ -51,11 +51,15 @@ class Fixed:
         return same(self.value, value)
 
     def from_unit(self, _unit: float) -> Value:
-        """Return the value at a place in [0, 1), by which samplers draw."""
+        """Return the only value, whatever the number."""
         return self.value
 
     def to_unit(self, value: Value) -> float:
-        """Return a place in [0, 1) of a value in the domain."""
+        """Return a number from 0 to below 1 that `from_unit` maps to `value`.
+
+        Raises:
+            ValueError: `value` is not in the domain.
+        """
         _require_contained(self, value)
         return 0.0
 
@@ -69,42 +73,46 @@ class Choice:
 
     def __post_init__(self) -> None:
         if not self.values:
-            raise DomainError("values", "must name at least one value", list(self.values))
+            raise DomainError("values", "must contain at least one value", list(self.values))
         for i, value in enumerate(self.values):
             if any(same(value, earlier) for earlier in self.values[:i]):
-                raise DomainError("values", "must not name a value twice", value)
+                raise DomainError("values", "must not contain a value twice", value)
         _check_default(self)
 
     @property
     def size(self) -> int | None:
-        """The number of values; None if there are infinitely many."""
+        """The number of values."""
         return len(self.values)
 
-    def at(self, index: int) -> Value:
+    def value_at(self, index: int) -> Value:
         """Return the value number `index`, counted from 0."""
         return self.values[index]
 
     def contains(self, value: object) -> bool:
         """Return whether `value` is in the domain."""
-        return any(same(value, listed) for listed in self.values)
+        return any(same(value, member) for member in self.values)
 
     def from_unit(self, unit: float) -> Value:
-        """Return the value at a place in [0, 1), by which samplers draw."""
+        """Return the value for a number from 0 (included) to 1."""
         return self.values[_index(unit, len(self.values))]
 
     def to_unit(self, value: Value) -> float:
-        """Return a place in [0, 1) of a value in the domain."""
+        """Return a number from 0 to below 1 that `from_unit` maps to `value`.
+
+        Raises:
+            ValueError: `value` is not in the domain.
+        """
         _require_contained(self, value)
-        index = next(i for i, listed in enumerate(self.values) if same(listed, value))
+        index = next(i for i, member in enumerate(self.values) if same(member, value))
         return (index + 0.5) / len(self.values)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """Numbers from `min` to `max`, both included: uniform, or uniform in the logarithm where `log`.
+    """Numbers from `min` to `max`, both included: uniform, or uniform in the logarithm if `log` is true.
 
-    With `integer` only whole numbers, with `step` only `min`, `min + step`, ... are drawn; a default is kept as the
-    one of these that it is closest to.
+    With `integer`, only whole numbers are drawn; with `step`, only `min`, `min + step`, and so on. The default is
+    rounded to the closest of these.
     """
 
     min: float
@@ -117,13 +125,13 @@ class Range:
     def __post_init__(self) -> None:
         self._check_bounds()
         if self.log and self.min <= 0:
-            raise DomainError("min", "must be > 0 where log is true", self.min)
+            raise DomainError("min", "must be > 0 if log is true", self.min)
         if self.step is not None:
             self._check_step()
         _check_default(self)
         if self.default is not None and self.size is not None:
             assert isinstance(self.default, int | float)
-            object.__setattr__(self, "default", self.at(self._index_of(self.default)))
+            object.__setattr__(self, "default", self.value_at(self._index_of(self.default)))
 
     def _check_bounds(self) -> None:
         for field, bound in (("min", self.min), ("max", self.max)):
@@ -136,7 +144,7 @@ class Range:
 
     def _check_step(self) -> None:
         if self.log:
-            raise DomainError("step", "must not be given where log is true", self.step)
+            raise DomainError("step", "must not be given if log is true", self.step)
         if not _is_number(self.step) or not 0 < self.step <= self.max - self.min:
             raise DomainError("step", f"must be > 0 and at most max - min, {self.max - self.min}", self.step)
         if self.integer and type(self.step) is not int:
@@ -148,14 +156,14 @@ class Range:
 
     @property
     def size(self) -> int | None:
-        """The number of values; None if there are infinitely many."""
+        """The number of values; None if the range is continuous."""
         if not self.integer and self.step is None:
             return None
-        # Decimal, as written: 0.3 is three steps of 0.1.
+        # In decimals, because 0.3 is three steps of 0.1, and not so in binary floats.
         return int((_decimal(self.max) - _decimal(self.min)) / _decimal(self._step)) + 1
 
-    def at(self, index: int) -> Value:
-        """The value number `index`, from 0, where there are `size` of them."""
+    def value_at(self, index: int) -> Value:
+        """Return the value number `index`, counted from 0, of a range that is not continuous."""
         value = _decimal(self.min) + index * _decimal(self._step)
         return int(value) if self.integer else float(value)
 
@@ -174,18 +182,18 @@ class Range:
         index = self._index_of(value)
         if not 0 <= index < count:
             return False
-        nearest = self.at(index)
+        nearest = self.value_at(index)
         assert isinstance(nearest, int | float)
         return value == nearest if self.integer else math.isclose(value, nearest, rel_tol=1e-9, abs_tol=1e-12)
 
     def from_unit(self, unit: float) -> Value:
-        """Return the value at a place in [0, 1), by which samplers draw."""
+        """Return the value for a number from 0 (included) to 1."""
         count = self.size
         if count is None:
             return self._continuous(unit)
         if not self.log:
-            return self.at(_index(unit, count))
-        # Each integer owns the stretch from half below it to half above it.
+            return self.value_at(_index(unit, count))
+        # Each integer has the interval from 0.5 below it to 0.5 above it.
         low, high = math.log(self.min - 0.5), math.log(self.max + 0.5)
         return min(max(round(math.exp(low + unit * (high - low))), int(self.min)), int(self.max))
 
@@ -198,7 +206,11 @@ class Range:
         return min(max(value, float(self.min)), float(self.max))
 
     def to_unit(self, value: Value) -> float:
-        """Return a place in [0, 1) of a value in the domain."""
+        """Return a number from 0 to below 1 that `from_unit` maps to `value`.
+
+        Raises:
+            ValueError: `value` is not in the domain.
+        """
         _require_contained(self, value)
         assert isinstance(value, int | float)
         count = self.size

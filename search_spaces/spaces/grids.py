@@ -1,4 +1,4 @@
-"""The grid over a space: every one of its recipes, where all its domains are lists or have a step."""
+"""The grid over a space: all its recipes, if all its domains are lists or have a step."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _MOST_COMPARED: Final = 1000
 
 
 def grid_points(space: Space) -> Iterator[Point]:
-    """Yield every point, in the order in which `space.at` numbers them. No domain of `space` may be continuous."""
-    return space.points(lambda entry, _: map(entry.domain.at, range(entry.domain.size or 0)))
+    """Yield every point, in the order of `space.point_at`. No domain of `space` may be continuous."""
+    return space.points(lambda entry, _: map(entry.domain.value_at, range(entry.domain.size or 0)))
 
 
 def grid_size(space: Space) -> int:
-    """Return the number of recipes; if there are more than 1,000 points, the number of points.
+    """Return the number of recipes of a space, or above 1,000 points the number of points.
 
-    Two points have the same recipe if they write the same freeze depth, or if branches overlap. No domain of `space`
-    may be continuous.
+    Two points share a recipe if they spell the same freeze depth differently, or if branches overlap. No domain of
+    `space` may be continuous.
     """
     size = space.size()
     assert size is not None, "a continuous range has no grid"

@@ -1,4 +1,4 @@
-"""Parse a `space` document into a Space, or into all its problems."""
+"""Turn a `space` document into a Space, or list all its problems."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from dataclasses import dataclass, replace
 
 from search_spaces.backbones import resolve_freeze_depth
 from search_spaces.errors import MISSING, Problem, SpecError, did_you_mean
-from search_spaces.recipes import PARAMETERS, Setting, Value
-from search_spaces.spaces.clashes import Clash, clashes
+from search_spaces.recipes import PARAMETERS, TrainingContext, Value
+from search_spaces.spaces.clashes import Clash, find_clashes
 from search_spaces.spaces.domains import Choice, Fixed, Range
 from search_spaces.spaces.feasibility import Candidate, Facts, Reachable
 from search_spaces.spaces.reader import SpaceReader
 from search_spaces.spaces.shipped import SHIPPED, shipped_document
 from search_spaces.spaces.space import Condition, Entry, Space, vocabulary_defaults
-from search_spaces.spaces.syntax import Item, Leaf, When, merge
+from search_spaces.spaces.syntax import Leaf, Node, When, merge
 
 
 def parse_space(document: object, path: str = "space") -> Space:
-    """The space that a document describes. Raises SpecError with every problem, each with its path."""
+    """Return the space that a document describes.
+
+    Raises:
+        SpecError: the document has problems; the error has all of them, each with its path.
+    """
     space, problems = read_space(document, path)
     if problems:
         raise SpecError(problems)
@@ -26,15 +30,19 @@ def parse_space(document: object, path: str = "space") -> Space:
 
 
 def read_space(
-    document: object, path: str = "space", *, grid: bool = False, setting: Setting | None = None
+    document: object, path: str = "space", *, grid: bool = False, context: TrainingContext | None = None
 ) -> tuple[Space, list[Problem]]:
-    """The space of a document, and what is wrong with it; the space is only sound where nothing is.
+    """Return the space of a document, and its problems; use the space only if there are no problems.
 
-    Of a `grid`, every domain must be finite. setting: what is known of the trainings that its recipes are for.
+    Args:
+        document: plain data.
+        path: the path of the document in its file, for problems.
+        grid: refuse continuous domains.
+        context: known facts about the trainings that the recipes are for.
     """
     reader = SpaceReader()
-    items = _items(document, path, reader)
-    drafts = _ordered(_draft(items), reader)
+    nodes = _nodes(document, path, reader)
+    drafts = _ordered(_draft(nodes), reader)
     entries = _checked(drafts, reader)
     if grid:
         keys = {entry.key for entry in entries}
@@ -42,47 +50,49 @@ def read_space(
     space = Space(tuple(entries))
     if not reader.problems:
         by_key = {draft.candidate.key: draft for draft in drafts}
-        reader.problems += _together(clashes(space, setting or Setting()), by_key, document, path)
+        reader.problems += _clash_problems(find_clashes(space, context or TrainingContext()), by_key, document, path)
     return space, reader.problems
 
 
-def _together(found: Iterable[Clash], drafts: Mapping[str, _Draft], document: object, path: str) -> Iterable[Problem]:
-    """A problem for each name that a space draws beside what it cannot be with."""
+def _clash_problems(
+    clashes: Iterable[Clash], drafts: Mapping[str, _Draft], document: object, path: str
+) -> Iterable[Problem]:
+    """Return a problem for each name that a space draws together with a value that its rule forbids."""
     problems: dict[Problem, None] = {}
-    for clash in found:
+    for clash in clashes:
         if clash.entry is None:
             problems[Problem(path=path, rule=clash.text)] = None
             continue
-        where, whose = _place(drafts[clash.entry.key], document, path)
-        if clash.value is None:  # the text begins with the name of another
-            whose = ""
+        problem_path, owner = _place(drafts[clash.entry.key], document, path)
+        if clash.value is None:  # the text already begins with another name
+            owner = ""
         value = MISSING if clash.value is None else clash.value
-        problems[Problem(path=where, rule=f"{whose}{clash.text}", value=value)] = None
+        problems[Problem(path=problem_path, rule=f"{owner}{clash.text}", value=value)] = None
     return problems
 
 
 def _place(draft: _Draft, document: object, path: str) -> tuple[str, str]:
-    """Return the place of a draft in the document, and how a rule begins if the draft is from a shipped space."""
+    """Return the path that gives a draft, and the beginning of its rule if a shipped space gives it."""
     if not draft.inherited:
         return draft.path, ""
     assert isinstance(document, Mapping)
     return f"{path}.extends", f"{draft.candidate.name} of {document['extends']} "
 
 
-def _items(document: object, path: str, reader: SpaceReader) -> list[Item]:
+def _nodes(document: object, path: str, reader: SpaceReader) -> list[Node]:
     if not isinstance(document, Mapping) or "extends" not in document:
-        return reader.group(document, path)
+        return reader.read_group(document, path)
     name = document["extends"]
-    own = reader.group({key: value for key, value in document.items() if key != "extends"}, path)
+    own = reader.read_group({key: value for key, value in document.items() if key != "extends"}, path)
     if not isinstance(name, str) or name not in SHIPPED:
         reader.refuse(f"{path}.extends", f"must be a shipped space{did_you_mean(str(name), SHIPPED)}", name)
         return own
-    return merge(_items(shipped_document(name), path, reader), own, reader.problems)
+    return merge(_nodes(shipped_document(name), path, reader), own, reader.problems)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Draft:
-    """A candidate entry with where it stands in the document."""
+    """A candidate entry, with its place in the document."""
 
     candidate: Candidate
     when: tuple[When, ...]
@@ -91,8 +101,8 @@ class _Draft:
     inherited: bool
 
     @property
-    def asks(self) -> set[str]:
-        """The keys to be drawn before: those of its conditions, and what its default follows from."""
+    def depends_on(self) -> set[str]:
+        """The keys that must be drawn before: those of its conditions, and those that decide its default."""
         asked = {condition.key for condition in self.candidate.conditions + self.implied}
         name = self.candidate.name
         if name is None:
@@ -102,37 +112,37 @@ class _Draft:
         return asked | ({PARAMETERS[name].decided_by or name} - {name})
 
 
-def _draft(items: Iterable[Item], qualifier: str = "", group: str = "", *outer: Condition) -> list[_Draft]:
+def _draft(nodes: Iterable[Node], qualifier: str = "", group: str = "", *outer: Condition) -> list[_Draft]:
     drafts: list[_Draft] = []
-    for item in items:
-        written = tuple(Condition(key=when.name, allowed=when.allowed) for when in item.when)
-        if isinstance(item, Leaf):
+    for node in nodes:
+        written = tuple(Condition(key=when.name, allowed=when.allowed) for when in node.when)
+        if isinstance(node, Leaf):
             candidate = Candidate(
-                key=_qualified(qualifier, group, item.name),
-                name=item.name,
-                domain=item.domain,
+                key=_qualified(qualifier, group, node.name),
+                name=node.name,
+                domain=node.domain,
                 conditions=(*outer, *written),
             )
-            drafts.append(_drafted(item, candidate, _implied(item.name)))
+            drafts.append(_drafted(node, candidate, _implied(node.name)))
             continue
-        key = _qualified(qualifier, group, item.group) or "space"
-        labels = tuple(branch.label for branch in item.branches)
-        selector = Choice(values=labels, default=item.default)
+        key = _qualified(qualifier, group, node.group) or "space"
+        labels = tuple(branch.label for branch in node.branches)
+        selector = Choice(values=labels, default=node.default)
         conditions = (*outer, *written)
         candidate = Candidate(key=key, name=None, domain=selector, conditions=conditions)
-        drafts.append(_drafted(item, candidate, ()))
-        for branch in item.branches:
+        drafts.append(_drafted(node, candidate, ()))
+        for branch in node.branches:
             chosen = Condition(key=key, allowed=(branch.label,))
-            drafts += _draft(branch.items, f"{key}[{branch.label}]", item.group, chosen)
+            drafts += _draft(branch.nodes, f"{key}[{branch.label}]", node.group, chosen)
     return drafts
 
 
-def _drafted(item: Item, candidate: Candidate, implied: tuple[Condition, ...]) -> _Draft:
-    return _Draft(candidate=candidate, when=item.when, implied=implied, path=item.path, inherited=item.inherited)
+def _drafted(node: Node, candidate: Candidate, implied: tuple[Condition, ...]) -> _Draft:
+    return _Draft(candidate=candidate, when=node.when, implied=implied, path=node.path, inherited=node.inherited)
 
 
 def _qualified(qualifier: str, group: str, name: str) -> str:
-    """`name` below a branch: `optimizer.lr` below `optimizer[adamw]` is `optimizer[adamw].lr`."""
+    """Return the key of `name` below a branch: `optimizer.lr` below `optimizer[adamw]` is `optimizer[adamw].lr`."""
     if not qualifier:
         return name
     rest = name.removeprefix(group).removeprefix(".") if group else name
@@ -147,20 +157,24 @@ def _implied(name: str) -> tuple[Condition, ...]:
 
 
 def _ordered(drafts: list[_Draft], reader: SpaceReader) -> list[_Draft]:
-    """`drafts`, each after those it asks about, otherwise as written; what asks in a circle is refused."""
+    """Sort `drafts`: each after those that it depends on, otherwise as written. Refuse circular conditions."""
     ordered: list[_Draft] = []
     left = list(drafts)
     while left:
-        ready = next((one for one in left if not any(one.asks & other.candidate.answers for other in left)), None)
+        ready = next((draft for draft in left if not _waits_for_any(draft, left)), None)
         if ready is None:
             for draft in left:
                 if draft.when:
                     circle = ", ".join(sorted({other.candidate.key for other in left}))
-                    reader.refuse(draft.when[0].path, f"is part of a circle of conditions: {circle}")
+                    reader.refuse(draft.when[0].path, f"is part of circular conditions: {circle}")
             return ordered
         ordered.append(ready)
         left.remove(ready)
     return ordered
+
+
+def _waits_for_any(draft: _Draft, others: Iterable[_Draft]) -> bool:
+    return any(draft.depends_on & other.candidate.referred_keys for other in others)
 
 
 def _checked(drafts: list[_Draft], reader: SpaceReader) -> list[Entry]:
@@ -168,7 +182,7 @@ def _checked(drafts: list[_Draft], reader: SpaceReader) -> list[Entry]:
     entries = []
     for draft in drafts:
         settled = _without_constants(draft, reachable)
-        facts = None if settled is None else reachable.facts(settled.candidate.conditions + settled.implied)
+        facts = None if settled is None else reachable.facts_under(settled.candidate.conditions + settled.implied)
         if settled is None or facts is None:
             if not draft.inherited:
                 _refuse_unreachable(draft, reachable, reader)
@@ -194,14 +208,16 @@ def _checked(drafts: list[_Draft], reader: SpaceReader) -> list[Entry]:
 
 
 def _without_constants(draft: _Draft, reachable: Reachable) -> _Draft | None:
-    """`draft` without the conditions on names that this space leaves at their defaults; None if one fails."""
-    asked = draft.candidate.conditions + draft.implied
-    constant = [one for one in asked if one.key in PARAMETERS and not reachable.asked(one.key)]
+    """Remove the conditions on names that this space leaves at their defaults; return None if a condition fails."""
+    conditions = draft.candidate.conditions + draft.implied
+    constant = [
+        condition for condition in conditions if condition.key in PARAMETERS and not reachable.is_given(condition.key)
+    ]
     if not all(condition.allows(PARAMETERS[condition.key].default()) for condition in constant):
         return None
-    conditions = tuple(one for one in draft.candidate.conditions if one not in constant)
-    implied = tuple(one for one in draft.implied if one not in constant)
-    return replace(draft, candidate=replace(draft.candidate, conditions=conditions), implied=implied)
+    remaining = tuple(condition for condition in draft.candidate.conditions if condition not in constant)
+    implied = tuple(condition for condition in draft.implied if condition not in constant)
+    return replace(draft, candidate=replace(draft.candidate, conditions=remaining), implied=implied)
 
 
 def _refuse_unreachable(draft: _Draft, reachable: Reachable, reader: SpaceReader) -> None:
@@ -210,7 +226,7 @@ def _refuse_unreachable(draft: _Draft, reachable: Reachable, reader: SpaceReader
         users = draft.implied[0].allowed
         plain = replace(draft, implied=())
         settled = _without_constants(plain, reachable)
-        if settled is not None and reachable.facts(settled.candidate.conditions) is not None:
+        if settled is not None and reachable.facts_under(settled.candidate.conditions) is not None:
             reader.refuse(path, f"is used only by {', '.join(map(str, users))}, which this space never draws with it")
             return
     if not _check_whens(draft, reachable, reader):
@@ -218,32 +234,33 @@ def _refuse_unreachable(draft: _Draft, reachable: Reachable, reader: SpaceReader
 
 
 def _check_whens(draft: _Draft, reachable: Reachable, reader: SpaceReader) -> bool:
-    """Refuses each condition on a value that is never drawn; whether there was one."""
-    found = False
+    """Refuse each condition on a value that is never drawn; return whether there was such a condition."""
+    has_problem = False
     for when in draft.when:
         if draft.inherited:
             continue
         for value in when.allowed:
             default = PARAMETERS[when.name].default()
-            asked = reachable.asked(when.name)
-            if not (reachable.may_be(when.name, value) if asked else value == default):
-                found = True
-                always = "" if asked else f"; it is always {default}"
+            is_given = reachable.is_given(when.name)
+            if not (reachable.may_be(when.name, value) if is_given else value == default):
+                has_problem = True
+                always = "" if is_given else f"; it is always {default}"
                 reader.refuse(when.path, f"is a value that {when.name} never has here{always}", value)
-    return found
+    return has_problem
 
 
 def _continuous(drafts: Iterable[_Draft], document: object, path: str) -> Iterable[Problem]:
-    """A problem for each continuous range, of which there is no grid; one a name where the shipped space gives it."""
-    found: dict[Problem, None] = {}
+    """Return a problem for each continuous range, which has no grid; for a shipped space, only one for each name."""
+    problems: dict[Problem, None] = {}
     for draft in drafts:
         domain = draft.candidate.domain
         if not isinstance(domain, Range) or domain.size is not None:
             continue
-        where, whose = _place(draft, document, path)
+        problem_path, owner = _place(draft, document, path)
         step = "" if domain.log else " or have a step"
-        found[Problem(path=where, rule=f"{whose}must be listed (values){step} where search.algorithm is grid")] = None
-    return found
+        rule = f"{owner}must be listed (values){step} if search.algorithm is grid"
+        problems[Problem(path=problem_path, rule=rule)] = None
+    return problems
 
 
 def _check_drawn_once(draft: _Draft, facts: Facts, reachable: Reachable, reader: SpaceReader) -> None:
@@ -255,26 +272,26 @@ def _check_drawn_once(draft: _Draft, facts: Facts, reachable: Reachable, reader:
 
 
 def _check_default(draft: _Draft, facts: Facts, reachable: Reachable, reader: SpaceReader) -> None:
-    """Refuses a range without a default where the vocabulary's lies outside."""
+    """Refuse a range without a default if the vocabulary's default lies outside it."""
     candidate = draft.candidate
     domain = candidate.domain
     if candidate.name is None or not isinstance(domain, Range) or domain.default is not None:
         return
     entry = Entry(key=candidate.key, name=candidate.name, domain=domain)
     decider = PARAMETERS[candidate.name].decided_by or "backbone"
-    for value in reachable.possible(decider, facts) or ():
+    for value in reachable.possible_values(decider, facts) or ():
         defaults = vocabulary_defaults(entry, {decider: value})
         if defaults and not any(domain.contains(default) for default in defaults):
             shown = f"{defaults[0]} for {value}" if decider != "backbone" else f"{defaults[0]}"
-            reader.refuse(draft.path, f"needs a default, because the usual one lies outside: {shown}")
+            reader.refuse(draft.path, f"needs a default, because the usual default lies outside it: {shown}")
             return
 
 
 def _check_depths(draft: _Draft, facts: Facts, reachable: Reachable, reader: SpaceReader) -> None:
-    """Refuses freeze depths that a backbone of this space does not have."""
+    """Refuse freeze depths that a backbone of this space does not have."""
     if draft.candidate.name != "freeze_depth":
         return
-    for backbone in reachable.possible("backbone", facts) or ():
+    for backbone in reachable.possible_values("backbone", facts) or ():
         for suffix, depth in _depths(draft):
             try:
                 resolve_freeze_depth(depth, backbone=str(backbone))
@@ -284,11 +301,11 @@ def _check_depths(draft: _Draft, facts: Facts, reachable: Reachable, reader: Spa
 
 def _depths(draft: _Draft) -> list[tuple[str, int | str]]:
     domain = draft.candidate.domain
-    found: list[tuple[str, Value]] = []
+    depths: list[tuple[str, Value]] = []
     if isinstance(domain, Fixed):
-        found = [("", domain.value)]
+        depths = [("", domain.value)]
     elif isinstance(domain, Choice):
-        found = [(f".values[{i}]", value) for i, value in enumerate(domain.values)]
+        depths = [(f".values[{i}]", value) for i, value in enumerate(domain.values)]
     elif isinstance(domain, Range):
-        found = [(".min", int(domain.min)), (".max", int(domain.max))]
-    return [(suffix, depth) for suffix, depth in found if isinstance(depth, int | str)]
+        depths = [(".min", int(domain.min)), (".max", int(domain.max))]
+    return [(suffix, depth) for suffix, depth in depths if isinstance(depth, int | str)]

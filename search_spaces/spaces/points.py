@@ -1,4 +1,4 @@
-"""An explicit list of recipes, each written as what differs from the default."""
+"""Read an explicit list of recipes, each written as its differences from the default recipe."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from typing import Final
 from search_spaces.backbones import resolve_freeze_depth
 from search_spaces.documents import join_path
 from search_spaces.errors import Problem, SpecError, did_you_mean
-from search_spaces.recipes import PARAMETERS, Recipe, Setting, Value, broken_rules, same
+from search_spaces.recipes import PARAMETERS, Recipe, TrainingContext, Value, broken_rules, same
 from search_spaces.records import GROUPS
 from search_spaces.spaces.domains import Choice
 from search_spaces.spaces.reader import nest
-from search_spaces.spaces.space import Entry, Point, Space, default_value, spelled_in
+from search_spaces.spaces.space import Entry, Point, Space, default_value, spellings_in
 
 _DEFAULT_BACKBONE: Final = str(PARAMETERS["backbone"].default())
 
 
 def read_points(
-    raw: object, path: str, space: Space | None, setting: Setting
+    raw: object, path: str, space: Space | None, context: TrainingContext
 ) -> tuple[tuple[Recipe, ...], list[Problem]]:
-    """The recipes of a list of points, and what is wrong with them.
+    """Return the recipes of a list of points, and its problems.
 
-    A point gives what differs from the space's default recipe, and must lie in the space; without a space
-    it gives what differs from the vocabulary's defaults. setting: the trainings that they are for.
+    A point gives its differences from the space's default recipe, and must lie in the space. If there is no space,
+    it gives its differences from the vocabulary's defaults. `context` has the known facts about the trainings.
     """
     if not isinstance(raw, list) or not raw:
         return (), [Problem(path=path, rule="must be a list of at least one recipe", value=raw)]
     problems: list[Problem] = []
     recipes = []
-    for index, one in enumerate(raw):
+    for index, point in enumerate(raw):
         try:
-            recipes.append(_recipe(one, join_path(path, index), space, setting))
+            recipes.append(_recipe(point, join_path(path, index), space, context))
         except SpecError as error:
             problems += error.problems
     return tuple(recipes), problems
 
 
-def _recipe(raw: object, path: str, space: Space | None, setting: Setting) -> Recipe:
+def _recipe(raw: object, path: str, space: Space | None, context: TrainingContext) -> Recipe:
     problems: list[Problem] = []
     given = _given(raw, path, problems)
     if problems:
@@ -49,13 +49,13 @@ def _recipe(raw: object, path: str, space: Space | None, setting: Setting) -> Re
         raise SpecError(_below(path, error.problems)) from None
     try:
         resolve_freeze_depth(recipe.freeze_depth, backbone=recipe.backbone)
-    except ValueError as error:  # a recipe takes an own backbone's resolved depth as it is
-        where = join_path(path, "freeze_depth")
-        raise SpecError([Problem(path=where, rule=str(error), value=recipe.freeze_depth)]) from None
+    except ValueError as error:  # a recipe accepts any resolved depth of an own backbone
+        name_path = join_path(path, "freeze_depth")
+        raise SpecError([Problem(path=name_path, rule=str(error), value=recipe.freeze_depth)]) from None
     flat = recipe.flat()
     broken = [
         Problem(path=join_path(path, rule.names[0]), rule=text, value=flat[rule.names[0]])
-        for rule, text in broken_rules(flat, setting)
+        for rule, text in broken_rules(flat, context)
     ]
     if broken:
         raise SpecError(broken)
@@ -63,34 +63,34 @@ def _recipe(raw: object, path: str, space: Space | None, setting: Setting) -> Re
 
 
 def _below(path: str, problems: tuple[Problem, ...]) -> list[Problem]:
-    return [Problem(path=join_path(path, one.path), rule=one.rule, value=one.value) for one in problems]
+    return [Problem(path=join_path(path, problem.path), rule=problem.rule, value=problem.value) for problem in problems]
 
 
 def _given(raw: object, path: str, problems: list[Problem], group: str = "") -> dict[str, Value]:
-    """The names and values that a point writes, nested or dotted."""
+    """Return the names and values that a point gives, nested or dotted."""
     if not isinstance(raw, Mapping):
         problems.append(Problem(path=path, rule="must be a mapping of names to values", value=raw))
         return {}
     given: dict[str, Value] = {}
     for key, value in nest(raw, path, problems).items():
-        name, where = f"{group}.{key}" if group else key, join_path(path, key)
+        name, name_path = f"{group}.{key}" if group else key, join_path(path, key)
         if name in GROUPS:
-            given |= _given(value, where, problems, name)
+            given |= _given(value, name_path, problems, name)
         elif name not in PARAMETERS:
-            inside = [one.removeprefix(f"{group}.") for one in PARAMETERS if one.startswith(f"{group}.")]
+            inside = [other.removeprefix(f"{group}.") for other in PARAMETERS if other.startswith(f"{group}.")]
             problems.append(
-                Problem(path=where, rule=f"unknown name{did_you_mean(key, inside or [*PARAMETERS, *GROUPS])}")
+                Problem(path=name_path, rule=f"unknown name{did_you_mean(key, inside or [*PARAMETERS, *GROUPS])}")
             )
         else:
             try:
                 given[name] = PARAMETERS[name].check(value)
             except ValueError as error:
-                problems.append(Problem(path=where, rule=str(error), value=value))
+                problems.append(Problem(path=name_path, rule=str(error), value=value))
     return given
 
 
 def _completed(given: Mapping[str, Value], path: str, space: Space) -> dict[str, Value]:
-    """`given` with the rest of the space's values, as close to its default point as they allow."""
+    """Return the values of the point of the space that has `given` and is closest to the default point."""
 
     def offer(entry: Entry, drawn: Mapping[str, Value]) -> tuple[Value, ...]:
         default = default_value(entry, drawn)
@@ -99,11 +99,11 @@ def _completed(given: Mapping[str, Value], path: str, space: Space) -> dict[str,
             return (default, *(label for label in entry.domain.values if label != default))
         if entry.name not in given:
             return (default,)
-        return spelled_in(entry, given[entry.name], str(drawn.get("backbone", _DEFAULT_BACKBONE)))
+        return spellings_in(entry, given[entry.name], str(drawn.get("backbone", _DEFAULT_BACKBONE)))
 
     for point in space.points(offer):
         values = _named(space, point)
-        if all(_agrees(name, value, values) for name, value in given.items()):
+        if all(_is_compatible(name, value, values) for name, value in given.items()):
             return values
     raise SpecError(_outside(given, path, space))
 
@@ -113,13 +113,13 @@ def _named(space: Space, point: Point) -> dict[str, Value]:
     return {name: value for key, value in point.items() if (name := names[key]) is not None}
 
 
-def _agrees(name: str, value: Value, drawn: Mapping[str, Value]) -> bool:
+def _is_compatible(name: str, value: Value, drawn: Mapping[str, Value]) -> bool:
     """Return whether a recipe of the space with these drawn values has `value` under `name`."""
-    return name in drawn or _is_left_at(name, value, drawn)
+    return name in drawn or _is_default(name, value, drawn)
 
 
-def _is_left_at(name: str, value: Value, beside: Mapping[str, Value]) -> bool:
-    """Return whether a name that is not drawn has this value, given the others."""
+def _is_default(name: str, value: Value, beside: Mapping[str, Value]) -> bool:
+    """Return whether `value` is the default of a name that is not drawn, beside these other values."""
     parameter = PARAMETERS[name]
     decider = parameter.decided_by
     return same(value, parameter.default(beside.get(decider, PARAMETERS[decider].default()) if decider else None))
@@ -130,9 +130,13 @@ def _outside(given: Mapping[str, Value], path: str, space: Space) -> list[Proble
     backbone = str(given.get("backbone", _DEFAULT_BACKBONE))
     for name, value in given.items():
         entries = [entry for entry in space.entries if entry.name == name]
-        where = join_path(path, name)
-        if entries and not any(spelled_in(entry, value, backbone) for entry in entries):
-            problems.append(Problem(path=where, rule="lies outside the space", value=value))
-        elif not entries and not _is_left_at(name, value, given):
-            problems.append(Problem(path=where, rule="is not what the space leaves it at", value=value))
+        name_path = join_path(path, name)
+        if entries and not any(spellings_in(entry, value, backbone) for entry in entries):
+            problems.append(Problem(path=name_path, rule="lies outside the space", value=value))
+        elif not entries and not _is_default(name, value, given):
+            problems.append(
+                Problem(
+                    path=name_path, rule="must be left at its default, because the space does not draw it", value=value
+                )
+            )
     return problems or [Problem(path=path, rule="no recipe of the space has these values together")]

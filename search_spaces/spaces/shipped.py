@@ -1,4 +1,4 @@
-"""The spaces that come with the package, as data files that `extends` names."""
+"""The spaces that come with the package: data files, which `extends` names."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ SHIPPED: Final[Mapping[str, str]] = MappingProxyType(
         "quicktune": "the space of Quick-Tune (Arango et al. 2024), for trainings of more than 10 epochs",
     }
 )
-"""Name and what it is for."""
+"""The name of each shipped space, and its purpose."""
 
 
 def shipped_text(name: str) -> str:
-    """The file of a shipped space. Raises KeyError for an unknown name."""
+    """Return the file of a shipped space as text.
+
+    Raises:
+        KeyError: there is no such space.
+    """
     if name not in SHIPPED:
         raise KeyError(name)
     return (files("search_spaces.spaces") / "shipped" / f"{name}.yaml").read_text(encoding="utf-8")
@@ -30,6 +34,10 @@ def shipped_text(name: str) -> str:
 
 @cache
 def shipped_document(name: str) -> dict[str, Any]:
-    """The document of a shipped space. Raises KeyError for an unknown name."""
+    """Return the document of a shipped space.
+
+    Raises:
+        KeyError: there is no such space.
+    """
     document: dict[str, Any] = load_document(shipped_text(name), f"{name}.yaml").data
     return document

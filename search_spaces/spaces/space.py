@@ -13,34 +13,34 @@ from search_spaces.recipes import PARAMETERS, Recipe, Value, same
 from search_spaces.spaces.domains import Choice, Domain
 
 Point: TypeAlias = dict[str, Value]
-"""The drawn values by entry key; entries that are not active are left out."""
+"""The drawn values by entry key, without the entries that are not active."""
 
 _OTHERS: Final = object()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """A condition that holds if `key` (an entry's key, or a recipe name) was drawn with one of the `allowed` values."""
+    """A condition that is true if `key` (an entry's key, or a recipe name) was drawn with an `allowed` value."""
 
     key: str
     allowed: tuple[Value, ...]
 
-    def holds(self, drawn: Mapping[str, Value]) -> bool:
-        """Return whether the condition holds for the values drawn so far."""
+    def is_met(self, drawn: Mapping[str, Value]) -> bool:
+        """Return whether the condition is true for these drawn values."""
         return self.key in drawn and self.allows(drawn[self.key])
 
     def allows(self, value: object) -> bool:
         """Return whether `value` is one of the allowed values."""
-        return any(same(value, one) for one in self.allowed)
+        return any(same(value, allowed) for allowed in self.allowed)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One choice of a space.
+    """A choice that a space draws.
 
-    key: unique and qualified by branch, such as `optimizer[adamw].lr`. name: the recipe's name for it; None for the
-    selector of a one_of. conditions: the entry is active if all hold. inherited: whether it comes from the shipped
-    space that a document extends, which makes no difference to entries that are compared.
+    `key` is unique and qualified by branch, such as `optimizer[adamw].lr`. `name` is the recipe name that the entry
+    sets, None for the selector of a one_of. The entry is active if all `conditions` are met. `inherited` is true if it
+    comes from the shipped space that a document extends; this does not count when entries are compared.
     """
 
     key: str
@@ -49,26 +49,27 @@ class Entry:
     conditions: tuple[Condition, ...] = ()
     inherited: bool = field(default=False, compare=False)
 
-    def active(self, drawn: Mapping[str, Value]) -> bool:
-        """Return whether all conditions hold for the values drawn so far."""
-        return all(condition.holds(drawn) for condition in self.conditions)
+    def is_active(self, drawn: Mapping[str, Value]) -> bool:
+        """Return whether the entry is drawn, after the values drawn before it."""
+        return all(condition.is_met(drawn) for condition in self.conditions)
 
 
 @dataclass(frozen=True)
 class Space:
-    """Entries in an order in which each comes after those that its conditions ask about."""
+    """Entries, each after those that its conditions refer to."""
 
     entries: tuple[Entry, ...] = ()
 
     def walk(self, choose: Callable[[Entry], Value]) -> Point:
-        """The point that `choose` leads to: it is asked for each active entry, in order.
+        """Return the point whose values `choose` gives; it is called for each active entry, in order.
 
-        Raises ValueError where `choose` answers with a value outside the entry's domain.
+        Raises:
+            ValueError: `choose` returned a value outside the entry's domain.
         """
         point: Point = {}
         drawn: dict[str, Value] = {}
         for entry in self.entries:
-            if not entry.active(drawn):
+            if not entry.is_active(drawn):
                 continue
             value = choose(entry)
             if not entry.domain.contains(value):
@@ -78,12 +79,12 @@ class Space:
         return point
 
     def recipe(self, point: Mapping[str, Value]) -> Recipe:
-        """The recipe of a point; names that it does not draw are at the vocabulary's defaults."""
+        """Return the recipe of a point, with the vocabulary's defaults for names that the point does not draw."""
         names = {entry.key: entry.name for entry in self.entries}
         return Recipe.from_flat({str(names[key]): value for key, value in point.items() if names[key] is not None})
 
     def default(self) -> Point:
-        """The default point: each domain's default, else the vocabulary's, else the first of a list."""
+        """Return the default point: each domain's default, else the vocabulary's, else the first value of a list."""
         drawn: dict[str, Value] = {}
 
         def choose(entry: Entry) -> Value:
@@ -94,15 +95,15 @@ class Space:
         return self.walk(choose)
 
     def contains(self, recipe: Recipe) -> bool:
-        """Return whether some point of this space is `recipe`."""
+        """Return whether a point of this space gives `recipe`."""
         flat = recipe.flat()
-        found = self.points(lambda entry, _: _agreeing(entry, flat))
-        return any(self.recipe(point) == recipe for point in found)
+        points = self.points(lambda entry, _: _agreeing(entry, flat))
+        return any(self.recipe(point) == recipe for point in points)
 
     def points(self, offer: Callable[[Entry, Mapping[str, Value]], Iterable[Value]]) -> Iterator[Point]:
-        """Yield every point with values from `offer`, in its order.
+        """Yield every point whose values `offer` gives, in the order of `offer`.
 
-        offer: returns values, within its domain, for an active entry and the values drawn so far.
+        `offer` receives an active entry and the values drawn before it, and must stay within the entry's domain.
         """
         return self._points(offer, 0, {}, {})
 
@@ -113,7 +114,7 @@ class Space:
         point: Point,
         drawn: Mapping[str, Value],
     ) -> Iterator[Point]:
-        while index < len(self.entries) and not self.entries[index].active(drawn):
+        while index < len(self.entries) and not self.entries[index].is_active(drawn):
             index += 1
         if index == len(self.entries):
             yield point
@@ -123,34 +124,34 @@ class Space:
             yield from self._points(offer, index + 1, point | {entry.key: value}, {**drawn, **_drawn(entry, value)})
 
     def size(self) -> int | None:
-        """The number of points; None where a continuous range makes it infinite."""
+        """Return the number of points; None if a continuous range makes it infinite."""
         if any(entry.domain.size is None for entry in self.entries):
             return None
         return _total(self.entries, {})
 
-    def at(self, index: int) -> Point:
-        """The point number `index`, from 0 to below `size`: the first entry varies slowest, each in its domain's order.
+    def point_at(self, index: int) -> Point:
+        """Return the point number `index`, from 0 to below `size()`, of a space that is finite.
 
-        Only of a space whose `size` is not None.
+        The first entry varies slowest, each in the order of its domain.
         """
         assert 0 <= index < (self.size() or 0), index
         point: Point = {}
         drawn: dict[str, Value] = {}
-        for place, entry in enumerate(self.entries):
-            if entry.active(drawn):
-                value, index = _located(entry, self.entries[place + 1 :], drawn, index)
+        for position, entry in enumerate(self.entries):
+            if entry.is_active(drawn):
+                value, index = _located(entry, self.entries[position + 1 :], drawn, index)
                 point[entry.key] = value
                 drawn |= _drawn(entry, value)
         return point
 
 
 def sample(space: Space, rng: random.Random) -> Point:
-    """A random point: each active entry drawn uniformly over the units of its domain."""
+    """Draw a random point: each active entry uniformly over the unit interval of its domain."""
     return space.walk(lambda entry: entry.domain.from_unit(rng.random()))
 
 
 def default_value(entry: Entry, drawn: Mapping[str, Value]) -> Value:
-    """The value of `entry` in the default point, after the values drawn before it."""
+    """Return the value of `entry` in the default point, after the values drawn before it."""
     if entry.domain.default is not None:
         return entry.domain.default
     for value in vocabulary_defaults(entry, drawn):
@@ -160,7 +161,7 @@ def default_value(entry: Entry, drawn: Mapping[str, Value]) -> Value:
 
 
 def vocabulary_defaults(entry: Entry, drawn: Mapping[str, Value]) -> tuple[Value, ...]:
-    """The vocabulary's default for `entry`, in each spelling; for a selector, the label it would have."""
+    """Return the vocabulary's default for `entry`, in each spelling; for a selector, the default branch's label."""
     if entry.name is None:
         selector = PARAMETERS.get(f"{entry.key}.name")
         label = selector.default() if selector else None
@@ -176,7 +177,7 @@ def vocabulary_defaults(entry: Entry, drawn: Mapping[str, Value]) -> tuple[Value
 
 
 def depth_spellings(depth: Value, backbone: str) -> tuple[Value, ...]:
-    """Return all ways to write one freeze depth of a backbone: from the image, from the features, or all."""
+    """Return every way to write a freeze depth of a backbone: counted from the image, from the features, or `all`."""
     assert isinstance(depth, int | str)
     resolved, stages = resolve_freeze_depth(depth, backbone=backbone), stage_count(backbone)
     if resolved == stages:
@@ -189,22 +190,22 @@ def _drawn(entry: Entry, value: Value) -> dict[str, Value]:
 
 
 def _agreeing(entry: Entry, flat: Mapping[str, object]) -> tuple[Value, ...]:
-    """The values of an entry's domain that lead to the recipe with these flat values."""
+    """Return the values of an entry's domain that give the recipe with these flat values."""
     if entry.name is None:
         assert isinstance(entry.domain, Choice)
         return entry.domain.values
     if entry.name not in flat:
         return ()
-    return spelled_in(entry, _plain(flat[entry.name]), str(flat["backbone"]))
+    return spellings_in(entry, _plain(flat[entry.name]), str(flat["backbone"]))
 
 
-def spelled_in(entry: Entry, value: Value, backbone: str) -> tuple[Value, ...]:
-    """The spellings of `value` that the domain of `entry` contains; none where it is no depth of this backbone."""
+def spellings_in(entry: Entry, value: Value, backbone: str) -> tuple[Value, ...]:
+    """Return the spellings of `value` that the domain of `entry` contains; none if this backbone has no such depth."""
     try:
         spellings = depth_spellings(value, backbone) if entry.name == "freeze_depth" else (value,)
     except ValueError:
         return ()
-    return tuple(one for one in spellings if entry.domain.contains(one))
+    return tuple(spelling for spelling in spellings if entry.domain.contains(spelling))
 
 
 def _plain(value: object) -> Value:
@@ -215,19 +216,19 @@ def _plain(value: object) -> Value:
 
 
 def _total(entries: tuple[Entry, ...], drawn: Mapping[str, object]) -> int:
-    """Points of `entries` after the values drawn before them."""
+    """Count the points of `entries` after the values drawn before them."""
     return math.prod(_count(part, 0, drawn) for part in _independent(entries))
 
 
 def _located(entry: Entry, later: tuple[Entry, ...], drawn: Mapping[str, object], index: int) -> tuple[Value, int]:
-    """The value of `entry` in the point number `index`, and that point's number among those that share the value."""
+    """Return the value of `entry` in point number `index`, and the number of that point among those with this value."""
     mentioned = _mentioned(entry, later)
     others = _total(later, {**drawn, **_keys(entry, _OTHERS)})
     if not mentioned:
-        return entry.domain.at(index // others), index % others
-    for value in map(entry.domain.at, range(entry.domain.size or 0)):
-        told_apart = any(same(value, one) for one in mentioned)
-        count = _total(later, {**drawn, **_keys(entry, value)}) if told_apart else others
+        return entry.domain.value_at(index // others), index % others
+    for value in map(entry.domain.value_at, range(entry.domain.size or 0)):
+        is_mentioned = any(same(value, other) for other in mentioned)
+        count = _total(later, {**drawn, **_keys(entry, value)}) if is_mentioned else others
         if index < count:
             return value, index
         index -= count
@@ -235,19 +236,19 @@ def _located(entry: Entry, later: tuple[Entry, ...], drawn: Mapping[str, object]
 
 
 def _independent(entries: tuple[Entry, ...]) -> list[list[Entry]]:
-    """The entries in parts that do not ask about each other, each part in order."""
+    """Split the entries into parts that do not depend on each other, each part in order."""
     parts: list[list[Entry]] = []
     for entry in entries:
-        asked = {condition.key for condition in entry.conditions}
-        joined = [part for part in parts if any({one.key, one.name} & asked for one in part)]
+        required = {condition.key for condition in entry.conditions}
+        joined = [part for part in parts if any({other.key, other.name} & required for other in part)]
         parts = [part for part in parts if part not in joined]
-        parts.append([one for one in entries if one is entry or any(one in part for part in joined)])
+        parts.append([other for other in entries if other is entry or any(other in part for part in joined)])
     return parts
 
 
 def _count(entries: list[Entry], index: int, drawn: Mapping[str, object]) -> int:
-    """Count points of `entries[index:]`; values that no condition distinguishes are counted together."""
-    while index < len(entries) and not _holds(entries[index], drawn):
+    """Count the points of `entries[index:]`; values that no condition mentions are counted together."""
+    while index < len(entries) and not _is_active(entries[index], drawn):
         index += 1
     if index == len(entries):
         return 1
@@ -261,7 +262,7 @@ def _count(entries: list[Entry], index: int, drawn: Mapping[str, object]) -> int
     return total
 
 
-def _holds(entry: Entry, drawn: Mapping[str, object]) -> bool:
+def _is_active(entry: Entry, drawn: Mapping[str, object]) -> bool:
     return all(condition.key in drawn and condition.allows(drawn[condition.key]) for condition in entry.conditions)
 
 
@@ -270,9 +271,10 @@ def _keys(entry: Entry, value: object) -> dict[str, object]:
 
 
 def _mentioned(entry: Entry, later: Sequence[Entry]) -> list[Value]:
-    found: list[Value] = []
-    for condition in (one for other in later for one in other.conditions):
+    """Return the values of `entry` that the conditions of later entries mention, each once."""
+    mentioned: list[Value] = []
+    for condition in (condition for other in later for condition in other.conditions):
         if condition.key in (entry.key, entry.name):
             new = [value for value in condition.allowed if entry.domain.contains(value)]
-            found += [value for value in new if not any(same(value, one) for one in found)]
-    return found
+            mentioned += [value for value in new if not any(same(value, other) for other in mentioned)]
+    return mentioned

@@ -1,4 +1,4 @@
-"""Syntax nodes: a `space` document, name by name, before it becomes the entries of a space."""
+"""The syntax tree of a `space` document: its names and alternatives, before they become the entries of a space."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search_spaces.spaces.domains import Choice, Domain, Fixed
 
 @dataclass(frozen=True, kw_only=True)
 class When:
-    """A condition as written: the recipe name it asks about, and the values it allows."""
+    """A condition as the document writes it: a recipe name, and the values of it for which the node is drawn."""
 
     name: str
     allowed: tuple[Value, ...]
@@ -21,7 +21,7 @@ class When:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaf:
-    """One recipe name with its domain; the domain is None if the document has it wrong."""
+    """A recipe name with its domain; the domain is None if the document's is invalid."""
 
     name: str
     domain: Domain | None
@@ -32,15 +32,15 @@ class Leaf:
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
-    """One alternative of a one_of."""
+    """An alternative of a one_of."""
 
     label: str
-    items: tuple[Item, ...]
+    nodes: tuple[Node, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class OneOf:
-    """Alternatives for the names below `group`; an empty group means names of all groups."""
+    """Alternatives for the names below `group`; an empty group stands for the names of all groups."""
 
     group: str
     branches: tuple[Branch, ...]
@@ -50,84 +50,84 @@ class OneOf:
     inherited: bool = False
 
 
-Item: TypeAlias = Leaf | OneOf
+Node: TypeAlias = Leaf | OneOf
 
 
-def names_in(item: Item) -> set[str]:
-    """Return the recipe names that `node` may set."""
-    if isinstance(item, Leaf):
-        return {item.name}
-    return {name for branch in item.branches for inner in branch.items for name in names_in(inner)}
+def names_in(node: Node) -> set[str]:
+    """Return every recipe name that `node` may set."""
+    if isinstance(node, Leaf):
+        return {node.name}
+    return {name for branch in node.branches for inner in branch.nodes for name in names_in(inner)}
 
 
-def with_when(item: Item, when: tuple[When, ...]) -> Item:
-    """Return `node` under further conditions."""
-    return replace(item, when=item.when + when)
+def with_when(node: Node, when: tuple[When, ...]) -> Node:
+    """Add conditions to `node`."""
+    return replace(node, when=node.when + when)
 
 
-def inherited(item: Item) -> Item:
-    """Return `node` marked as coming from a shipped space."""
-    if isinstance(item, Leaf):
-        return replace(item, inherited=True)
-    branches = tuple(replace(one, items=tuple(map(inherited, one.items))) for one in item.branches)
-    return replace(item, branches=branches, inherited=True)
+def mark_inherited(node: Node) -> Node:
+    """Mark `node` as part of a shipped space."""
+    if isinstance(node, Leaf):
+        return replace(node, inherited=True)
+    branches = tuple(replace(branch, nodes=tuple(map(mark_inherited, branch.nodes))) for branch in node.branches)
+    return replace(node, branches=branches, inherited=True)
 
 
-def merge(base: list[Item], own: list[Item], problems: list[Problem]) -> list[Item]:
-    """`base` with the names that `own` gives replaced: a leaf replaces that leaf, a one_of its whole group.
+def merge(base: list[Node], own: list[Node], problems: list[Problem]) -> list[Node]:
+    """Replace the nodes of `base` that `own` gives too: a leaf replaces that leaf, a one_of its whole group.
 
-    A `name` given over a one_of chooses among its branches, which keep what they say of the other names.
+    A `name` of `own` whose group is a one_of in `base` selects among its branches; they keep their other names.
     """
-    kept = [inherited(item) for item in base]
-    added: list[Item] = []
-    for item in own:
-        if isinstance(item, OneOf):
-            kept = [one for one in kept if not _covered(one, item.group, names_in(item))]
-            added.append(item)
-        elif any(_selector_of(one) == item.name for one in kept):
-            kept = [_narrowed(one, item, problems) for one in kept]
+    kept = [mark_inherited(node) for node in base]
+    added: list[Node] = []
+    for node in own:
+        if isinstance(node, OneOf):
+            kept = [other for other in kept if not _is_replaced(other, node.group, names_in(node))]
+            added.append(node)
+        elif any(_selector(other) == node.name for other in kept):
+            kept = [_narrowed(other, node, problems) for other in kept]
         else:
-            kept = [left for one in kept for left in _without(one, item.name)]
-            added.append(item)
+            kept = [left for other in kept for left in _without(other, node.name)]
+            added.append(node)
     return kept + added
 
 
-def _covered(item: Item, group: str, names: set[str]) -> bool:
+def _is_replaced(node: Node, group: str, names: set[str]) -> bool:
     if not group:
-        return bool(names_in(item) & names)
-    return all(name.startswith(f"{group}.") for name in names_in(item))
+        return bool(names_in(node) & names)
+    return all(name.startswith(f"{group}.") for name in names_in(node))
 
 
-def _without(item: Item, name: str) -> list[Item]:
-    """Return what is left of `node` without `name`."""
-    if isinstance(item, Leaf):
-        return [] if item.name == name else [item]
+def _without(node: Node, name: str) -> list[Node]:
+    """Return what remains of `node` without `name`: nothing, or the smaller node."""
+    if isinstance(node, Leaf):
+        return [] if node.name == name else [node]
     left = tuple(
-        replace(branch, items=tuple(one for inner in branch.items for one in _without(inner, name)))
-        for branch in item.branches
+        replace(branch, nodes=tuple(rest for inner in branch.nodes for rest in _without(inner, name)))
+        for branch in node.branches
     )
-    return [replace(item, branches=left)] if any(branch.items for branch in left) else []
+    return [replace(node, branches=left)] if any(branch.nodes for branch in left) else []
 
 
-def _selector_of(item: Item) -> str | None:
-    return f"{item.group}.name" if isinstance(item, OneOf) else None
+def _selector(node: Node) -> str | None:
+    return f"{node.group}.name" if isinstance(node, OneOf) else None
 
 
-def _narrowed(item: Item, leaf: Leaf, problems: list[Problem]) -> Item:
-    """Return `node`; if `leaf` chooses among its branches, only those with a label that `leaf` may have."""
-    if isinstance(item, Leaf) or _selector_of(item) != leaf.name:
-        return item
+def _narrowed(node: Node, leaf: Leaf, problems: list[Problem]) -> Node:
+    """Keep only the branches of `node` that `leaf` allows, if `leaf` is the name that selects among them."""
+    if isinstance(node, Leaf) or _selector(node) != leaf.name:
+        return node
     values: tuple[Value, ...] = ()
     if isinstance(leaf.domain, Fixed):
         values = (leaf.domain.value,)
     elif isinstance(leaf.domain, Choice):
         values = leaf.domain.values
-    labels = [branch.label for branch in item.branches]
+    labels = [branch.label for branch in node.branches]
     for value in values:
         if value not in labels:
-            rule = f"must be a branch of the extended space; give {item.group}.one_of to replace its branches"
+            rule = f"must name a branch of the extended space; give {node.group}.one_of to replace its branches"
             known = did_you_mean(str(value), labels)
             problems.append(Problem(path=leaf.path, rule=rule + known, value=value))
-    branches = tuple(branch for branch in item.branches if branch.label in values) or item.branches
+    branches = tuple(branch for branch in node.branches if branch.label in values) or node.branches
     default = str(leaf.domain.default) if leaf.domain and leaf.domain.default else None
-    return replace(item, branches=branches, default=default, when=item.when + leaf.when)
+    return replace(node, branches=branches, default=default, when=node.when + leaf.when)

@@ -1,4 +1,4 @@
-"""Sweep files: their sections, metrics and rules, and forecasts from the file alone."""
+"""Sweep files: their sections, metrics and rules, and forecasts from the file alone, without data."""
 
 from search_spaces.sweeps.forecasts import varying_names
 from search_spaces.sweeps.metrics import METRIC_INFOS, METRICS, Goal, Metric

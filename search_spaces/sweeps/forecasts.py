@@ -1,4 +1,4 @@
-"""Forecasts of a sweep from its file alone."""
+"""Forecasts about a sweep's trials from its file alone."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ _MOST_POINTS: Final = 10_000
 
 
 def varying_names(spec: SweepSpec) -> list[str]:
-    """The recipe names that differ between trials of the sweep, in the vocabulary's order.
+    """Return the recipe names that differ between trials of the sweep, in the vocabulary's order.
 
-    Of a space, as far as 256 draws show it. A name that only some recipes use differs if those that do differ.
+    For a space, compare 256 draws. A name that only some recipes use counts if its values differ among these.
     """
     flats = [recipe.flat() for recipe in recipes_drawn(spec)]
     return [name for name in PARAMETERS if len({repr(flat[name]) for flat in flats if name in flat}) > 1]
 
 
 def recipes_drawn(spec: SweepSpec) -> list[Recipe]:
-    """Return recipes like those of the sweep's trials: its points, or the default and 256 draws, always the same."""
+    """Return the sweep's points; if it has none, the default recipe and 256 draws, which are always the same."""
     return list(spec.points) or _drawn(spec.space)
 
 
 def weights_used(spec: SweepSpec) -> list[tuple[str, str]]:
-    """Return the pairs of backbone and weights that trials of the sweep can start from.
+    """Return every pair of backbone and weights from which a trial of the sweep can start, each once.
 
-    A relative path of a weights file starts at the sweep file's folder.
+    Relative paths of weights files are resolved against the sweep file's folder.
     """
     recipes = (recipe.anchored(spec.folder) for recipe in spec.points or _choices(spec.space, "backbone", "weights"))
     return list(dict.fromkeys((recipe.backbone, recipe.weights) for recipe in recipes))
 
 
 def values_used(spec: SweepSpec, name: str) -> list[object]:
-    """Return the values of a listed name, such as `augment.policy`, that trials of the sweep can draw."""
+    """Return every value of a listed name, such as `augment.policy`, that a trial of the sweep can draw, each once."""
     flats = (recipe.flat() for recipe in spec.points or _choices(spec.space, name))
     return list(dict.fromkeys(flat[name] for flat in flats if name in flat))
 
 
 def expected_recipes(spec: SweepSpec) -> list[tuple[Recipe, float]]:
-    """Recipes and how often each is expected among the sweep's trials: its points, or 256 draws of its space."""
+    """Return the sweep's points or 256 draws of its space, with the expected number of trials of each."""
     recipes = recipes_drawn(spec)
     return [(recipe, spec.budget.trials / len(recipes)) for recipe in recipes]
 
@@ -56,7 +56,7 @@ def _drawn(space: Space) -> list[Recipe]:
 
 
 def _choices(space: Space, *names: str) -> Iterator[Recipe]:
-    """A recipe for every choice of these names, and of what they depend on; the rest is immaterial."""
+    """Yield a recipe for every choice of these names and of those that decide them; other names have any value."""
     deciding = _deciding(space, names)
 
     def offer(entry: Entry, _: Mapping[str, Value]) -> Iterable[Value]:
@@ -70,7 +70,7 @@ def _choices(space: Space, *names: str) -> Iterator[Recipe]:
 
 
 def _deciding(space: Space, names: Iterable[str]) -> set[str]:
-    """Keys of the entries that give these names, and of those that they are conditional on."""
+    """Return the keys of the entries that give these names, and of the entries on which those are conditional."""
     wanted = set(names)
     keys: set[str] = set()
     for entry in reversed(space.entries):

@@ -85,7 +85,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricInfo:
-    """One metric: its meaning, range, goal and source."""
+    """A metric: its goal, what it measures, its range and its source."""
 
     goal: Goal
     description: str
@@ -103,13 +103,13 @@ METRIC_INFOS: Final[Mapping[str, MetricInfo]] = MappingProxyType(
         ),
         "val/accuracy": MetricInfo(
             goal=Goal.MAXIMIZE,
-            description="share of images whose most probable class is the right one",
+            description="share of images whose most probable class is the correct class",
             range="0 to 1",
             paper="",
         ),
         "val/balanced_accuracy": MetricInfo(
             goal=Goal.MAXIMIZE,
-            description="mean recall over the classes: small classes count as much as large ones",
+            description="mean recall over the classes: small classes count as much as large classes",
             range="0 to 1",
             paper="Brodersen et al. 2010, https://doi.org/10.1109/ICPR.2010.764",
         ),
@@ -127,13 +127,13 @@ METRIC_INFOS: Final[Mapping[str, MetricInfo]] = MappingProxyType(
         ),
         "val/ece": MetricInfo(
             goal=Goal.MINIMIZE,
-            description="expected calibration error: how far confidence is from accuracy, over 15 bins of confidence",
+            description="expected calibration error: distance of confidence from accuracy, over 15 bins of confidence",
             range="0 to 1",
             paper="Guo et al. 2017, https://arxiv.org/abs/1706.04599",
         ),
     }
 )
-"""The metrics that a sweep can optimise."""
+"""Every metric that a sweep can optimise."""
 
 METRICS: Final[Mapping[str, Goal]] = MappingProxyType({name: info.goal for name, info in METRIC_INFOS.items()})
 """The goal of each metric, by name."""

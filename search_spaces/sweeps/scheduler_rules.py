@@ -1,4 +1,4 @@
-"""Rules between the settings of early stopping, and between them and the budget."""
+"""Rules between the scheduler's keys, and between the scheduler and the budget."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from search_spaces.sweeps.sections import SCHEDULER_KEYS, SchedulerSpec
 
 
 def rungs_below(epochs: int, *, grace_epochs: int, reduction_factor: int) -> tuple[int, ...]:
-    """The epochs after which successive halving decides, of trials of at most so many epochs.
+    """Return the epochs after which successive halving decides, for trials of at most `epochs` epochs.
 
-    `grace_epochs` x `reduction_factor`^k for k = 0, 1, ..., as far as they come before the last epoch.
+    These are `grace_epochs` x `reduction_factor`^k for k = 0, 1, ... before the last epoch.
     """
     rungs, rung = [], grace_epochs
     while rung < epochs:
@@ -21,7 +21,7 @@ def rungs_below(epochs: int, *, grace_epochs: int, reduction_factor: int) -> tup
 
 
 def unused_keys(raw: object) -> Iterator[Problem]:
-    """A problem for each key of a `scheduler` document that its type would not look at."""
+    """Yield a problem for each key of a `scheduler` document that its type does not use."""
     if not isinstance(raw, Mapping):
         return
     kind = raw.get("type", "none")
@@ -35,7 +35,7 @@ def unused_keys(raw: object) -> Iterator[Problem]:
 
 
 def misfits(scheduler: SchedulerSpec, epochs: int) -> Iterator[Problem]:
-    """Yield the settings of `scheduler` that trials of at most `epochs` epochs cannot meet."""
+    """Yield a problem for each value of `scheduler` that does not fit trials of at most `epochs` epochs."""
     keys, grace = SCHEDULER_KEYS[scheduler.type], scheduler.grace_epochs
     if "grace_epochs" in keys and grace > epochs:
         rule = f"must be <= budget.epochs, which is {epochs}"
@@ -43,7 +43,7 @@ def misfits(scheduler: SchedulerSpec, epochs: int) -> Iterator[Problem]:
         return
     rungs = rungs_below(epochs, grace_epochs=grace, reduction_factor=scheduler.reduction_factor)
     if "brackets" in keys and scheduler.brackets > max(1, len(rungs)):
-        rule = f"must be 1 where no rung comes before the last epoch, {epochs}"
+        rule = f"must be 1, because no rung comes before the last epoch, {epochs}"
         if rungs:
             listed = ", ".join(map(str, rungs))
             rule = f"must be <= {len(rungs)}, the number of rungs before the last epoch, {epochs}: {listed}"

@@ -31,7 +31,7 @@ _MODEL_NAME_LENGTH: Final = 256
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
-# What may be written where a section keeps a number; for the schema.
+# Spellings that a section converts to numbers, for the schema.
 _Size = (
     Annotated[str, Field(pattern=r"^\s*\d{1,15}(\.\d{1,6})?\s*[KMGTkmgt]?[iI]?[bB]?\s*$", examples=["20G", "16GiB"])]
     | Annotated[int, Field(gt=0)]
@@ -42,49 +42,59 @@ _Gpus = Literal["auto"] | Annotated[float, Field(ge=0, le=1024)]
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, no unknown keys, no silent conversions, finite numbers."""
+    """Base class of all sections: immutable, no unknown keys, no silent conversions, finite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class SplitSpec(Section):
-    """Shares of the images for validation, confirmation and test; the rest is trained on."""
+    """Shares of the images for validation, confirmation and test; the rest is for training."""
 
-    val: Annotated[Fraction, Field(gt=0, description="share that trials are compared on")] = 0.2
-    confirm: Annotated[Fraction, Field(description="share the search never reads; 0 gives it up")] = 0.1
-    test: Annotated[Fraction, Field(description="share kept for the final number")] = 0.2
-    seed: Annotated[Seed, Field(description="which images go where")] = 0
-    group: Annotated[str | None, Field(min_length=1, description="manifest column kept whole")] = None
+    val: Annotated[Fraction, Field(gt=0, description="share on which trials are compared")] = 0.2
+    confirm: Annotated[
+        Fraction, Field(description="share that the search never reads, for confirmation; 0 is none")
+    ] = 0.1
+    test: Annotated[Fraction, Field(description="share for the final score")] = 0.2
+    seed: Annotated[Seed, Field(description="seed of the split")] = 0
+    group: Annotated[str | None, Field(min_length=1, description="manifest column whose groups stay in one split")] = (
+        None
+    )
 
     @model_validator(mode="after")
     def _leaves_some_to_train_on(self) -> Self:
         total = self.val + self.confirm + self.test
         if total >= 1 - 1e-9:
-            raise ValueError(f"val + confirm + test must be < 1, they add up to {total:g}")
+            raise ValueError(f"val + confirm + test must be < 1, but is {total:g}")
         return self
 
 
 class DataSpec(Section):
-    """The images, their split, the size (pixels, square) at which they are read, and the space that they may take.
+    """Images of the sweep: their source, split, size (pixels, square), and limits of disk and memory.
 
-    disk, memory, cache: given as text such as 20G, and kept in bytes.
+    A file gives `disk`, `memory` and `cache` as text such as 20G; the fields are in bytes.
     """
 
     source: Annotated[
         str,
-        Field(description="registered set, image folder, manifest .csv or .parquet, torchvision:NAME, URI, or own"),
+        Field(description="data set, image folder, manifest .csv or .parquet, torchvision:NAME, URI, or own code"),
     ]
-    root: Annotated[str | None, Field(min_length=1, description="where the source's paths start and must stay")] = None
+    root: Annotated[
+        str | None, Field(min_length=1, description="folder in which the source's paths start and must stay")
+    ] = None
     split: SplitSpec = SplitSpec()
-    image_size: Annotated[int, Field(ge=8, le=1024, description="height and width, pixels")] = 224
+    image_size: Annotated[int, Field(ge=8, le=1024, description="height and width in pixels")] = 224
     interpolation: Annotated[
         Literal["auto", "bilinear", "bicubic"],
-        Field(description="how images are resized; auto is each backbone's own way"),
+        Field(description="method of resizing; auto is that of each backbone's training"),
     ] = "auto"
-    disk: Annotated[int | None, Field(description="most bytes of decoded images on disk; more is streamed")] = None
-    memory: Annotated[int | None, Field(description="most bytes of images mapped to memory; more is streamed")] = None
+    disk: Annotated[
+        int | None, Field(description="most bytes of decoded images on disk; further images are streamed")
+    ] = None
+    memory: Annotated[
+        int | None, Field(description="most bytes of images mapped to memory; further images are streamed")
+    ] = None
 
-    cache: Annotated[int | None, Field(description="most bytes of activations kept on disk; off keeps none")] = None
+    cache: Annotated[int | None, Field(description="most bytes of activations kept on disk; off is none")] = None
 
     @field_validator("cache", mode="before", json_schema_input_type=_Size)
     @classmethod
@@ -92,14 +102,14 @@ class DataSpec(Section):
         return 0 if size == "off" else None if size is None else parse_size(size)
 
     def resized_for(self, backbone: str) -> DataSpec:
-        """Return the section with `interpolation` resolved: `auto` becomes that of the training of `backbone`.
+        """Return a copy with `auto` replaced by the interpolation with which `backbone` was trained.
 
-        An own backbone's images are resized bilinearly.
+        For an own backbone this is bilinear.
         """
         if self.interpolation != "auto":
             return self
-        way = BACKBONES[backbone].interpolation if backbone in BACKBONES else "bilinear"
-        return self.model_copy(update={"interpolation": way})
+        interpolation = BACKBONES[backbone].interpolation if backbone in BACKBONES else "bilinear"
+        return self.model_copy(update={"interpolation": interpolation})
 
     @field_validator("disk", "memory", mode="before", json_schema_input_type=_Size)
     @classmethod
@@ -152,35 +162,35 @@ class MetricSpec(Section):
 
 
 class SearchSpec(Section):
-    """The search: at random, over a grid, from an explicit list, or by TPE (Bergstra et al. 2011)."""
+    """The search algorithm: random, grid, points (an explicit list of recipes), or TPE (Bergstra et al. 2011)."""
 
     algorithm: Literal["random", "grid", "points", "tpe"] = "tpe"
-    seed: Annotated[Seed, Field(description="of the search and of every trial's training")] = 0
+    seed: Annotated[Seed, Field(description="seed of the search and of every trial's training")] = 0
     points: Annotated[tuple[Recipe, ...], Field(description="recipes to run, in order")] = ()
 
 
 class SchedulerSpec(Section):
-    """Early stopping: none, ASHA, or the median rule; each type has keys of its own, see `SCHEDULER_KEYS`.
+    """The rule that stops trials early; each type has its own keys.
 
-    ASHA (Li et al. 2020) ends all but the best trials at each rung. The median rule (Golovin et al. 2017) ends trials
-    whose best is worse than the median trial's average.
+    none stops no trial. asha stops all but the best trials at each rung (Li et al. 2020). median stops a trial whose
+    best value is worse than the median of the other trials' averages (Golovin et al. 2017).
     """
 
     type: Literal["none", "asha", "median"] = "none"
     grace_epochs: Annotated[int, Field(ge=1, description="epochs before a trial may be stopped")] = 1
-    reduction_factor: Annotated[int, Field(ge=2, description="one in so many goes on at each rung")] = 3
-    brackets: Annotated[int, Field(ge=1, description="groups of trials, each with one rung fewer")] = 1
-    min_trials: Annotated[int, Field(ge=1, description="other trials that a median is taken over, at least")] = 3
+    reduction_factor: Annotated[int, Field(ge=2, description="1 of this number of trials goes on at each rung")] = 3
+    brackets: Annotated[int, Field(ge=1, description="number of groups of trials, each with one rung fewer")] = 1
+    min_trials: Annotated[int, Field(ge=1, description="fewest other trials for a median")] = 3
 
 
 class BudgetSpec(Section):
-    """The limits of a sweep. `wall` is given as text such as 1h30m and kept in seconds."""
+    """Limits after which a sweep ends. A file gives `wall` as text such as 1h30m; the field is in seconds."""
 
-    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS, description="trials in the sweep")] = 16
-    epochs: Annotated[int, Field(ge=1, le=100_000, description="epochs of a trial that is not stopped")] = 5
-    wall: Annotated[float | None, Field(description="seconds after which no more trials train")] = None
-    gpu_hours: Annotated[Number, Field(gt=0, description="hours of all GPUs together")] | None = None
-    max_failed: Annotated[int, Field(ge=0, description="failed trials that a sweep bears")] | None = None
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS, description="number of trials")] = 16
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="epochs of a trial that is not stopped early")] = 5
+    wall: Annotated[float | None, Field(description="duration after which no trial trains further")] = None
+    gpu_hours: Annotated[Number, Field(gt=0, description="GPU hours, summed over all trials")] | None = None
+    max_failed: Annotated[int, Field(ge=0, description="most failed trials; one more ends the sweep")] | None = None
 
     @field_validator("wall", mode="before", json_schema_input_type=_Duration)
     @classmethod
@@ -189,10 +199,12 @@ class BudgetSpec(Section):
 
 
 class ResourcesSpec(Section):
-    """The resources of one trial: CPU cores, and GPUs as a share of one, a whole number, or `auto`."""
+    """Resources of a trial: CPU cores, and a share of a GPU, a whole number of GPUs, or `auto`."""
 
-    cpu: Annotated[Number, Field(gt=0, le=1024, description="cores")] = 1.0
-    gpu: Annotated[float | Literal["auto"], Field(description="GPUs; auto is a share where there is one")] = "auto"
+    cpu: Annotated[Number, Field(gt=0, le=1024, description="CPU cores")] = 1.0
+    gpu: Annotated[float | Literal["auto"], Field(description="GPUs; auto is a share of a GPU if there is a GPU")] = (
+        "auto"
+    )
 
     @field_validator("gpu", mode="plain", json_schema_input_type=_Gpus)
     @classmethod
@@ -202,12 +214,12 @@ class ResourcesSpec(Section):
         if isinstance(gpu, bool) or not isinstance(gpu, int | float) or not 0 <= gpu <= 1024:
             raise ValueError("must be auto, a share of a GPU such as 0.25, or a whole number of GPUs")
         if gpu > 1 and gpu != int(gpu):
-            raise ValueError("must be a whole number where it is more than one GPU")
+            raise ValueError("must be a whole number if it is > 1")
         return float(gpu)
 
 
 class RegisterSpec(Section):
-    """The registered model that the best trial becomes a version of."""
+    """The registered model to which the best trial adds a version."""
 
     model: str
 

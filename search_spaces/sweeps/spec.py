@@ -1,4 +1,4 @@
-"""A sweep file: what it may say, and everything that is wrong with one that says something else."""
+"""Read a sweep file, or list all its problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PrivateAttr, Vali
 from search_spaces.documents import Assignment, Document, Location, assignments, problems_from, read_document
 from search_spaces.errors import Problem, SpecError, did_you_mean
 from search_spaces.extensions import modules_in
-from search_spaces.recipes import Recipe, Setting
+from search_spaces.recipes import Recipe, TrainingContext
 from search_spaces.spaces import Space, grid_size, read_points, read_space
 from search_spaces.sweeps.scheduler_rules import misfits, unused_keys
 from search_spaces.sweeps.sections import (
@@ -32,14 +32,14 @@ NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class SweepSpec(Section):
-    """One sweep file. Use `parse_spec` and `load_spec`, which also check the sections against each other."""
+    """A sweep, as its file describes it; `parse_spec` and `load_spec` check the rules between sections."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     name: str
     data: DataSpec
     metric: MetricSpec = MetricSpec()
-    space: Annotated[InstanceOf[Space], Field(exclude=True, description="empty where only points are given")]
+    space: Annotated[InstanceOf[Space], Field(exclude=True, description="empty if only points are given")]
     search: SearchSpec = SearchSpec()
     scheduler: SchedulerSpec = SchedulerSpec()
     budget: BudgetSpec = BudgetSpec()
@@ -62,27 +62,27 @@ class SweepSpec(Section):
 
     @property
     def points(self) -> tuple[Recipe, ...]:
-        """The recipes to run, in order, where the algorithm is `points`; else empty."""
+        """The recipes to run, in order, if the algorithm is `points`; else empty."""
         return self.search.points
 
     @property
     def document(self) -> dict[str, Any]:
-        """The file as plain, JSON-able data, as written, with what was assigned."""
+        """The file as plain data, ready for JSON, with the assigned values."""
         return self._document
 
     @property
     def text(self) -> str:
-        """The file's text; with assignments that of the sweep they make of it, the file's own below as a comment."""
+        """The file's text; with assignments, the changed sweep's text, and below it the file's own as a comment."""
         return self._text
 
     @property
     def file(self) -> str:
-        """The file's name, as it was given."""
+        """The file's name, as the caller gave it."""
         return self._file
 
     @property
     def folder(self) -> Path:
-        """The folder of the file, at which its relative paths start."""
+        """The folder of the file, in which its relative paths start."""
         return Path(self._file).absolute().parent
 
 
@@ -97,7 +97,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "register": RegisterSpec,
     }
 )
-"""The file's keys that hold a section, beside `name` and `space`."""
+"""The sections by key; the file's other keys are `name` and `space`."""
 _KEYS: Final = (
     "name",
     "data",
@@ -108,9 +108,10 @@ _KEYS: Final = (
 
 
 def load_spec(path: Path, assign: Sequence[str] = ()) -> SweepSpec:
-    """Read a sweep file, with values assigned such as `budget.trials=64`.
+    """Return the sweep that a file describes, changed by assignments such as `budget.trials=64`.
 
-    Raises SpecError with all problems, also for a missing file.
+    Raises:
+        SpecError: the file is missing or has problems; the error has all of them.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -123,9 +124,10 @@ def load_spec(path: Path, assign: Sequence[str] = ()) -> SweepSpec:
 
 
 def parse_spec(text: str, *, file: str, assign: Sequence[str] = ()) -> SweepSpec:
-    """The sweep that `text` describes, with values assigned as `budget.trials=64`.
+    """Return the sweep that `text` describes, changed by assignments such as `budget.trials=64`.
 
-    Raises SpecError with all problems, each with its line in `file`, or with the assignment that causes it.
+    Raises:
+        SpecError: `text` has problems; each has its line in `file`, or the assignment that causes it.
     """
     document = read_document(text, file)
     if not isinstance(document.data, dict):
@@ -144,7 +146,7 @@ def parse_spec(text: str, *, file: str, assign: Sequence[str] = ()) -> SweepSpec
 
 
 def _located(problems: list[Problem], document: Document, assigned: Sequence[Assignment]) -> list[Problem]:
-    """Problems that the file has without the assignments at their lines, the others under their assignment."""
+    """Give each problem its line in the file, or its assignment if the file alone does not have the problem."""
     alone = _Reader(document.data)
     alone.read()
     old = [problem for problem in problems if problem in alone.problems]
@@ -153,21 +155,25 @@ def _located(problems: list[Problem], document: Document, assigned: Sequence[Ass
 
 
 def check_name(name: object) -> str:
-    """A sweep's name. Raises ValueError for what could not also name a file."""
+    """Return a sweep's name.
+
+    Raises:
+        ValueError: a file could not have this name.
+    """
     if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
-        raise ValueError("must be 1 to 64 letters, digits, or ._- after the first")
+        raise ValueError("must be 1 to 64 letters and digits, and . _ - after the first")
     return name
 
 
 class _Reader:
-    """Reads one document section by section, collecting what is wrong with it in `problems`."""
+    """Read a document section by section, and collect its problems in `problems`."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.raw = raw
         self.problems: list[Problem] = []
 
     def read(self) -> dict[str, Any]:
-        """The validated sections by key; complete where nothing is wrong."""
+        """Return the validated sections by key; they are complete if there are no problems."""
         for key in self.raw:
             if key not in _KEYS:
                 self.problems.append(Problem(path=key, rule=f"unknown key{did_you_mean(key, _KEYS)}"))
@@ -204,7 +210,7 @@ class _Reader:
     def _space(self, values: dict[str, Any]) -> None:
         if "space" in self.raw:
             values["space"], problems = read_space(
-                self.raw["space"], grid=self._is_grid(), setting=self._setting(values)
+                self.raw["space"], grid=self._is_grid(), context=self._context(values)
             )
             self.problems += problems
             if problems:
@@ -214,11 +220,11 @@ class _Reader:
         else:
             self.problems.append(Problem(path="space", rule="is required"))
 
-    def _setting(self, values: Mapping[str, Any]) -> Setting:
-        """Return the facts about the trainings, as far as the file is right."""
+    def _context(self, values: Mapping[str, Any]) -> TrainingContext:
+        """Return the facts about the trainings that the file gives correctly."""
         budget = None if "budget" in self.raw and "budget" not in values else values.get("budget", BudgetSpec())
         data = values.get("data")
-        return Setting(
+        return TrainingContext(
             epochs=None if budget is None else budget.epochs, image_size=None if data is None else data.image_size
         )
 
@@ -230,11 +236,11 @@ class _Reader:
         return isinstance(self.raw.get("search"), Mapping) and "points" in self.raw["search"]
 
     def _points(self, values: dict[str, Any]) -> None:
-        """Recipes belong to the algorithm `points`; their number is the number of trials."""
+        """Read the recipes of the algorithm `points`; their number limits the number of trials."""
         search, budget = values.get("search"), values.get("budget", BudgetSpec())
         listed = search is not None and search.algorithm == "points"
         if listed and not self._has_points():
-            self.problems.append(Problem(path="search.points", rule="is required where algorithm is points"))
+            self.problems.append(Problem(path="search.points", rule="is required if algorithm is points"))
         if not self._has_points():
             return
         if search is not None and not listed:
@@ -243,7 +249,7 @@ class _Reader:
         if "space" not in values:
             return
         space = values["space"] if "space" in self.raw else None
-        recipes, problems = read_points(self.raw["search"]["points"], "search.points", space, self._setting(values))
+        recipes, problems = read_points(self.raw["search"]["points"], "search.points", space, self._context(values))
         self.problems += problems
         if search is not None:
             values["search"] = search.model_copy(update={"points": recipes})
@@ -251,7 +257,7 @@ class _Reader:
         values["budget"] = budget.model_copy(update={"trials": min(limit, len(recipes))})
 
     def _grid(self, values: dict[str, Any]) -> None:
-        """A grid has as many trials as its space has recipes, or fewer where the budget says so."""
+        """Set the number of trials of a grid to its number of recipes, or to the budget's if that is smaller."""
         if not self._is_grid() or "space" not in values or ("budget" in self.raw and "budget" not in values):
             return
         budget = values.get("budget", BudgetSpec())
@@ -274,7 +280,7 @@ def _known_below(model: type[BaseModel]) -> Callable[[Location], Iterable[str]]:
         here: Any = model
         for part in place:
             annotation = here.model_fields[part].annotation
-            here = next((one for one in get_args(annotation) if hasattr(one, "model_fields")), annotation)
+            here = next((option for option in get_args(annotation) if hasattr(option, "model_fields")), annotation)
         return list(here.model_fields)
 
     return known

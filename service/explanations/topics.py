@@ -1,4 +1,4 @@
-"""Topics of `meltpoint explain`, derived from the tables of names."""
+"""The topics of `meltpoint explain`, derived from the tables that the program uses."""
 
 from __future__ import annotations
 
@@ -15,57 +15,71 @@ from search_spaces.spaces import SHIPPED, shipped_document
 from search_spaces.sweeps import METRIC_INFOS
 from trainables.weights import has_local_weights
 
-__all__ = ["PREFIXES", "TOPICS", "Fact", "Topic", "defaults_of", "find", "how", "users_of", "values_of"]
+__all__ = [
+    "PREFIXES",
+    "TOPICS",
+    "Fact",
+    "Topic",
+    "describe_defaults",
+    "describe_effect",
+    "describe_users",
+    "describe_values",
+    "find_topics",
+]
 
 Fact = tuple[str, str]
-"""A label and its text."""
+"""A label and a text."""
 
 PREFIXES: Final[dict[Prefix, str]] = {
-    "invariant": "does not change what the frozen stages compute: trials that differ in it can share that",
-    "per view": "what the frozen stages compute can be shared by trials with the same value, view by view",
-    "per batch": "mixes images before the frozen stages, so that trials with it compute them themselves",
+    "invariant": "does not change the activations of the frozen stages: trials that differ in it can share them",
+    "per view": "changes the activations of the frozen stages: trials with the same value can share them, view by view",
+    "per batch": "mixes images before the frozen stages, so that each trial computes its own activations",
     "moves the boundary": "decides which stages are frozen, or what they compute: only trials with the same value "
-    "can share that",
+    "can share activations",
 }
 _SIZINGS: Final = {
     "any": "any size",
-    "resized": "other sizes too, its positions are interpolated",
+    "resized": "other sizes too, with interpolated positions",
     "fixed": "no other size",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """A name, what kind of thing it is, and what is known of it; one name may be two things."""
+    """A name, its kind, and the facts about it; two topics of different kinds may have the same name."""
 
     name: str
     kind: str
     summary: str
-    tell: Callable[[], list[Fact]]
+    facts: Callable[[], list[Fact]]
 
-    def answers(self, asked: str) -> bool:
-        """Return whether `asked` is the topic's name or its last part, such as `resnet18`."""
-        return asked in (self.name, self.name.rpartition("/")[2], f"space.{self.name}")
+    def matches(self, query: str) -> bool:
+        """Return whether `query` is the name, or its last part: `resnet18` matches the backbone of both libraries."""
+        return query in (self.name, self.name.rpartition("/")[2], f"space.{self.name}")
 
 
-def find(name: str) -> list[Topic]:
-    """Return the topics of exactly that name, else those whose last part it is."""
-    return [topic for topic in TOPICS if topic.name == name] or [topic for topic in TOPICS if topic.answers(name)]
+def find_topics(name: str) -> list[Topic]:
+    """Return the topics of exactly this name; if there are none, those that match it by their last part."""
+    return [topic for topic in TOPICS if topic.name == name] or [topic for topic in TOPICS if topic.matches(name)]
 
 
 def _parameter(parameter: Parameter) -> list[Fact]:
     name = parameter.name
-    facts = [("what", parameter.description), ("values", values_of(parameter)), ("default", defaults_of(parameter))]
+    facts = [
+        ("what", parameter.description),
+        ("values", describe_values(parameter)),
+        ("default", describe_defaults(parameter)),
+    ]
     if parameter.active_for is not None:
         group = parameter.active_for[0].removesuffix(".name")
-        facts.append(("used by", f"{group} {users_of(parameter)}"))
+        facts.append(("used by", f"{group} {describe_users(parameter)}"))
     facts += [("frozen stages", PREFIXES[parameter.prefix]), ("paper", parameter.paper)]
-    facts += [("not together", rule.said) for rule in RULES if name in rule.names]
+    facts += [("not together", rule.statement) for rule in RULES if name in rule.names]
     return [*facts, ("in a sweep file", f"space.{name}")]
 
 
-def values_of(parameter: Parameter) -> str:
-    """Return the values of a parameter in words, such as `a number > 0, < 1`, or its choices."""
+def describe_values(parameter: Parameter) -> str:
+    """Describe the values of a name, such as `a number > 0, < 1`, or list the choices."""
     bounds = parameter.bounds
     signs = ((">", bounds.gt), (">=", bounds.ge), ("<", bounds.lt), ("<=", bounds.le))
     limits = ", ".join(f"{sign} {limit:g}" for sign, limit in signs if limit is not None)
@@ -75,7 +89,7 @@ def values_of(parameter: Parameter) -> str:
         return "pretrained, random, FILE.safetensors, FILE.pth#sha256=DIGEST"
     words = {
         "choice": ", ".join(parameter.choices) + (", or module:function" if parameter.own else ""),
-        "depth": "all, or a whole number of stages from the image; a negative one leaves so many thawed",
+        "depth": "all, or a whole number of stages counted from the image; a negative number -k is all but the last k",
         "pair": f"two numbers, each {limits}",
         "int": f"a whole number {limits}",
         "float": f"a number {limits}",
@@ -83,21 +97,21 @@ def values_of(parameter: Parameter) -> str:
     return words[parameter.kind].strip()
 
 
-def users_of(parameter: Parameter) -> str:
-    """The choices with which a name counts, in their order; empty where it always does."""
+def describe_users(parameter: Parameter) -> str:
+    """List the choices that use a name, in their order; empty if the name is always used."""
     if parameter.active_for is None:
         return ""
     decider, users = parameter.active_for
-    return ", ".join(one for one in PARAMETERS[decider].choices if one in users)
+    return ", ".join(choice for choice in PARAMETERS[decider].choices if choice in users)
 
 
-def how(record: type[Record]) -> str:
-    """Return the description of a record in one line."""
+def describe_effect(record: type[Record]) -> str:
+    """Return a record's docstring, which says what it does, in one line."""
     return " ".join((record.__doc__ or "").split())
 
 
-def defaults_of(parameter: Parameter) -> str:
-    """Return defaults in words, such as `0.01 for sgd, momentum; 0.001 for adam`."""
+def describe_defaults(parameter: Parameter) -> str:
+    """Describe the defaults, such as `0.01 for sgd, momentum; 0.001 for adam`."""
     users: dict[str, list[str]] = {}
     for user, value in parameter.defaults.items():
         users.setdefault(_word(value), []).append(str(user))
@@ -125,7 +139,7 @@ def _record(group: str, record: type[Record]) -> list[Fact]:
     fields = [(name, info) for name, info in record.model_fields.items() if name != "name"]
     return [
         ("what", record.about.description),
-        ("how", how(record)),
+        ("how", describe_effect(record)),
         *((f"{group}.{name}", f"{info.description}; default {_word(info.default)}") for name, info in fields),
         ("frozen stages", PREFIXES[record.about.prefix]),
         ("paper", record.about.paper),
@@ -160,13 +174,13 @@ def _space(name: str) -> list[Fact]:
 
 def _backbone(name: str) -> list[Fact]:
     info = BACKBONES[name]
-    at_hand = "at hand" if has_local_weights(name) else "not at hand"
+    place = "on this machine" if has_local_weights(name) else "not on this machine"
     return [
         ("what", info.description),
         ("stages", f"{info.stages}: freeze_depth 0 to {info.stages}, or all"),
-        ("features", f"{info.features} numbers an image"),
+        ("features", f"{info.features} numbers per image"),
         ("images", f"trained on {info.input_size} px; {_SIZINGS[info.sizing]}"),
-        ("weights", f"{info.weights_source or 'none known'}, {at_hand}" if info.weights_source else "none known"),
+        ("weights", f"{info.weights_source or 'none known'}, {place}" if info.weights_source else "none known"),
         ("paper", info.paper),
         ("in a sweep file", f"space.backbone: {name}"),
     ]
@@ -187,7 +201,7 @@ def _topics() -> Iterator[Topic]:
     for name, parameter in PARAMETERS.items():
         yield _topic(name, "recipe name", parameter.description, partial(_parameter, parameter))
     for group, records in GROUPS.items():
-        about = records[0].about.description if len(records) == 1 else f"which {group}, and what it takes"
+        about = records[0].about.description if len(records) == 1 else f"kind of {group}, and its own names"
         yield _topic(group, "recipe group", about, partial(_group, group))
         for record in records if len(records) > 1 else ():
             about = record.about.description
@@ -204,8 +218,8 @@ def _topics() -> Iterator[Topic]:
         yield _topic(name, "backbone", "", partial(_backbone, name))
 
 
-def _topic(name: str, kind: str, summary: str, tell: Callable[[], list[Fact]]) -> Topic:
-    return Topic(name=name, kind=kind, summary=summary, tell=tell)
+def _topic(name: str, kind: str, summary: str, facts: Callable[[], list[Fact]]) -> Topic:
+    return Topic(name=name, kind=kind, summary=summary, facts=facts)
 
 
 TOPICS: Final = tuple(_topics())

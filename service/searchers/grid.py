@@ -26,7 +26,7 @@ class GridSearcher(SpaceSearcher):
         size = space.size()
         assert size is not None, "a continuous range has no grid"
         sampled = trials < grid_size(space)
-        self._left = map(space.at, _permuted(size, subseed(seed, 0))) if sampled else grid_points(space)
+        self._left = map(space.point_at, _permuted(size, subseed(seed, 0))) if sampled else grid_points(space)
 
     def _draws(self, _number: int) -> Iterator[Point]:
         """Return the points that are left, for any number."""

@@ -21,21 +21,21 @@ def explain(
     output: Output = Format.TABLE,
 ) -> None:
     """Explain a name: of a recipe, an optimizer, a backbone, a space, a metric, an augmentation, a sweep-file key."""
-    from service.explanations.topics import find
+    from service.explanations import find_topics
 
     if name is None:
         _list(output)
         return
-    topics = find(name)
+    topics = find_topics(name)
     if not topics:
         raise UsageError(f"nothing is called {name}{_close_to(name)} (meltpoint explain lists every name)")
     if output is not Format.TABLE:
-        print_data([{"name": topic.name, "kind": topic.kind, **dict(topic.tell())} for topic in topics], output)
+        print_data([{"name": topic.name, "kind": topic.kind, **dict(topic.facts())} for topic in topics], output)
         return
     for number, topic in enumerate(topics):
         if number:
             stdout().print()
-        print_table([topic.name, topic.kind], topic.tell())
+        print_table([topic.name, topic.kind], topic.facts())
 
 
 def _list(form: Format) -> None:

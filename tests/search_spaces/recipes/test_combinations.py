@@ -20,38 +20,38 @@ def refusals(text: str) -> str:
 @pytest.mark.parametrize(
     ("space", "line", "path", "rule"),
     [
-        ("optimizer.name: lbfgs", 5, "space.optimizer.name", "batch_size must be 0, all images, where optimizer.name"),
-        ("{optimizer.name: {values: [adam, lbfgs]}, batch_size: 16}", 4, "space.batch_size", "must be 0, all images"),
+        ("optimizer.name: lbfgs", 5, "space.optimizer.name", "batch_size must be 0 (all images) if optimizer.name"),
+        ("{optimizer.name: {values: [adam, lbfgs]}, batch_size: 16}", 4, "space.batch_size", "must be 0 (all images)"),
         (
             "{optimizer: {one_of: [{name: lbfgs}, {name: adam}]},"
             " batch_size: {value: 0, when: {optimizer.name: adam}}}",
             4,
             "space.optimizer.one_of[0].name",
-            "batch_size must be 0, all images",
+            "batch_size must be 0 (all images)",
         ),
         (
             "{optimizer.name: lbfgs, batch_size: 0, precision: {values: [fp32, fp16]}}",
             4,
             "space.precision",
-            "must be fp32 or bf16 where optimizer.name is lbfgs",
+            "must be fp32 or bf16 if optimizer.name is lbfgs",
         ),
         (
             "{head.norm: {values: [none, batch]}, batch_size: {min: 1, max: 8, default: 4}}",
             4,
             "space.batch_size",
-            "must not be 1 where head.norm is batch",
+            "must not be 1 if head.norm is batch",
         ),
         (
             "{backbone: {values: [timm/test_vit, torchvision/resnet18]}, head.pool: fractional_max}",
             4,
             "space.head.pool",
-            "needs feature maps, and timm/test_vit gives a vector",
+            "needs feature maps, but timm/test_vit gives a vector",
         ),
         (
             "{backbone: torchvision/resnet18, head.pool: {values: [max, fractional_max]}}",
             4,
             "space.head.pool",
-            "needs feature maps of 2 x 2 or more, and torchvision/resnet18 makes 1 x 1 of 32 px",
+            "needs feature maps of 2 x 2 or more, but torchvision/resnet18 gives 1 x 1 from 32 px",
         ),
         ("averaging.name: snapshot", 5, "space.averaging.name", "needs schedule.name cosine_restarts"),
         ("schedule.warmup_epochs: {values: [0, 2, 4]}", 5, "space.schedule.warmup_epochs", "must be < budget.epochs"),
@@ -59,7 +59,7 @@ def refusals(text: str) -> str:
             "{schedule: {name: cosine_restarts, cycles: 3, warmup_epochs: 2}}",
             4,
             "space.schedule.cycles",
-            "must be <= budget.epochs less schedule.warmup_epochs, 2",
+            "must be <= budget.epochs - schedule.warmup_epochs, which is 2",
         ),
     ],
 )

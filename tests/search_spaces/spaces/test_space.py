@@ -124,7 +124,7 @@ def test_labels_stay_unique_where_two_branches_have_one_name() -> None:
         (
             {"dropout.rate": {"min": 0, "max": 0.5, "log": True}},
             "space.dropout.rate.min",
-            "must be > 0 where log",
+            "must be > 0 if log",
         ),
         (
             {"dropout.rate": {"min": 0, "max": 0.5, "log": 1}},
@@ -135,11 +135,11 @@ def test_labels_stay_unique_where_two_branches_have_one_name() -> None:
         (
             {"optimizer.lr": {"min": 0.001, "max": 0.5, "log": True, "step": 0.1}},
             "space.optimizer.lr.step",
-            "must not be given where log is true",
+            "must not be given if log is true",
         ),
-        ({"dropout.rate": [0, 0.1]}, "space.dropout.rate", "a list goes under values"),
+        ({"dropout.rate": [0, 0.1]}, "space.dropout.rate", "put a list under values"),
         ({"dropout.rate": {"values": 3}}, "space.dropout.rate.values", "must be a list of values"),
-        ({"dropout.rate": {"values": [0, 0.0]}}, "space.dropout.rate.values", "must not name a value twice"),
+        ({"dropout.rate": {"values": [0, 0.0]}}, "space.dropout.rate.values", "must not contain a value twice"),
         ({"dropout.rate": {"values": [0, 2]}}, "space.dropout.rate.values[1]", "must be < 1"),
         (
             {"dropout.rate": {"values": [0], "default": 0.1}},
@@ -225,7 +225,7 @@ def test_conditions_in_a_circle_are_refused() -> None:
             "batch_size": {"values": [8, 16], "when": {"dropout.rate": 0}},
         }
     )
-    circle = "is part of a circle of conditions: batch_size, dropout.rate"
+    circle = "is part of circular conditions: batch_size, dropout.rate"
     assert rules == {
         "space.dropout.rate.when.batch_size": circle,
         "space.batch_size.when.dropout.rate": circle,
@@ -294,4 +294,4 @@ def test_a_name_over_extends_chooses_among_its_branches() -> None:
     assert {recipe.optimizer.name for recipe in recipes} == {"adam", "sgd"}
     assert len({recipe.optimizer.lr for recipe in recipes}) == 40
     rules = refused({"extends": "lecture7", "optimizer.name": "adamw"})
-    assert "must be a branch of the extended space; give optimizer.one_of" in rules["space.optimizer.name"]
+    assert "must name a branch of the extended space; give optimizer.one_of" in rules["space.optimizer.name"]

@@ -210,10 +210,10 @@ def test_every_point_has_a_number_in_the_order_of_points(document: dict[str, Any
     size = space.size()
     assert size is not None
     for number, point in enumerate(itertools.islice(grid_points(space), 40)):
-        assert space.at(number) == point
+        assert space.point_at(number) == point
     number = data.draw(st.integers(0, size - 1))
-    assert space.contains(space.recipe(space.at(number)))
-    assert number == size - 1 or space.at(number) != space.at(number + 1)
+    assert space.contains(space.recipe(space.point_at(number)))
+    assert number == size - 1 or space.point_at(number) != space.point_at(number + 1)
 
 
 @given(document=documents(discrete=True))
@@ -223,7 +223,7 @@ def test_a_grid_has_as_many_recipes_as_its_points_come_to(document: dict[str, An
     size = space.size()
     assert size is not None
     if size <= 100:
-        assert grid_size(space) == len({space.recipe(space.at(number)) for number in range(size)})
+        assert grid_size(space) == len({space.recipe(space.point_at(number)) for number in range(size)})
 
 
 @given(document=documents(), data=st.data())

@@ -92,8 +92,8 @@ def test_every_error_is_said_at_once_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         load_spec(file)
     assert str(caught.value).replace(str(file), "sweep.yaml").splitlines() == [
-        "sweep.yaml:1:1 name: must be 1 to 64 letters, digits, or ._- after the first (elpv baseline)",
-        "sweep.yaml:4:3 data.split: val + confirm + test must be < 1, they add up to 1.1"
+        "sweep.yaml:1:1 name: must be 1 to 64 letters and digits, and . _ - after the first (elpv baseline)",
+        "sweep.yaml:4:3 data.split: val + confirm + test must be < 1, but is 1.1"
         ' ({"val": 0.6, "confirm": 0.3, "test": 0.2})',
         "sweep.yaml:5:3 data.image_sze: unknown key; did you mean image_size?",
         "sweep.yaml:6:10 metric.name: must be one of val/loss, val/accuracy, val/balanced_accuracy,"
@@ -140,7 +140,7 @@ def test_every_error_is_said_at_once_with_its_place(tmp_path: Path) -> None:
         ),
         (
             HEAD + "space: {}\nsearch: {algorithm: points}\n",
-            "s.yaml:4:1 search.points: is required where algorithm is points",
+            "s.yaml:4:1 search.points: is required if algorithm is points",
         ),
         (HEAD + "space: {}\nsearch: {points: [{}]}\n", "search.points: belongs to algorithm: points, not to tpe"),
         (HEAD + "space: {}\nscheduler: {type: median, min_trials: 0}\n", "scheduler.min_trials: must be >= 1 (0)"),
@@ -154,7 +154,7 @@ def test_every_error_is_said_at_once_with_its_place(tmp_path: Path) -> None:
         ),
         (
             HEAD + "space: {}\nscheduler: {type: asha, brackets: 2, grace_epochs: 5}\n",
-            "scheduler.brackets: must be 1 where no rung comes before the last epoch, 5 (2)",
+            "scheduler.brackets: must be 1, because no rung comes before the last epoch, 5 (2)",
         ),
         (
             HEAD + "space: {batch_size: {min: 1, max: 2000}, dropout.rate: {min: 0, max: 0.9, step: 1e-3}}\n"
@@ -208,7 +208,7 @@ def test_points_of_a_space_give_what_differs_from_its_default_and_lie_in_it() ->
         line.partition(" ")[2] for line in refused(text + "[{freeze_depth: 3}, {mix.label_smoothing: 0.1}, 3]}")
     ] == [
         "search.points[0].freeze_depth: lies outside the space (3)",
-        "search.points[1].mix.label_smoothing: is not what the space leaves it at (0.1)",
+        "search.points[1].mix.label_smoothing: must be left at its default, because the space does not draw it (0.1)",
         "search.points[2]: must be a mapping of names to values (3)",
     ]
 
@@ -264,12 +264,12 @@ def test_every_continuous_range_of_a_grid_is_refused_by_its_name() -> None:
         "    label_smoothing: {min: 0, max: 0.1}\n"
         "search: {algorithm: grid}\n"
     ) == [
-        "s.yaml:4:3 space.extends: optimizer.lr of head_only must be listed (values) where search.algorithm is grid",
+        "s.yaml:4:3 space.extends: optimizer.lr of head_only must be listed (values) if search.algorithm is grid",
         "s.yaml:4:3 space.extends: optimizer.weight_decay of head_only must be listed (values) "
-        "where search.algorithm is grid",
+        "if search.algorithm is grid",
         "s.yaml:4:3 space.extends: dropout.rate of head_only must be listed (values) or have a step "
-        "where search.algorithm is grid",
-        "s.yaml:7:5 space.mix.label_smoothing: must be listed (values) or have a step where search.algorithm is grid",
+        "if search.algorithm is grid",
+        "s.yaml:7:5 space.mix.label_smoothing: must be listed (values) or have a step if search.algorithm is grid",
     ]
     given = "optimizer.lr: {values: [1e-3, 1e-2]}, dropout.rate: {min: 0, max: 0.6, step: 0.3}"
     given += ", optimizer.weight_decay: 0.01"

@@ -166,7 +166,7 @@ def test_a_pattern_or_family_that_fits_nothing_suggests_one() -> None:
 
 @pytest.mark.parametrize("topic", TOPICS[:: len(TOPICS) // 60] + tuple(t for t in TOPICS if t.kind != "backbone"))
 def test_every_topic_says_what_it_is(topic: Any) -> None:
-    facts = dict(topic.tell())
+    facts = dict(topic.facts())
     assert facts["what"]
     assert all(facts.values())
 
