@@ -13,34 +13,34 @@ from service.searchers import Searcher
 __all__ = ["replay", "values_of"]
 
 
-def replay(past: SweepHistory, searcher: Searcher, *, metric: str, milestones: frozenset[int]) -> Reports:
-    """Ask and tell `searcher` what it was asked and told, in that order; returns the reports that were judged.
+def replay(history: SweepHistory, searcher: Searcher, *, metric: str, milestones: frozenset[int]) -> Reports:
+    """Repeat the questions and results that `searcher` had, in their order; return the reports that were compared.
 
-    Raises ResumeError where the searcher proposes another recipe than it did: its version, or that of Optuna, is
+    Raises ResumeError if the searcher proposes another recipe than it did: its version, or that of Optuna, is
     another, or the ledger was changed.
     """
-    trials = {trial.id: trial for trial in past.trials}
+    trials = {trial.id: trial for trial in history.trials}
     reports = Reports()
-    for entry in past.journal:
+    for entry in history.journal:
         trial = trials[entry.trial_id]
         if entry.kind is JournalEvent.ASKED:
             _ask(searcher, trial)
         elif entry.kind is JournalEvent.REPORTED:
             assert entry.first is not None
             assert entry.last is not None
-            for row in past.epochs[trial.id]:
+            for row in history.epochs[trial.id]:
                 if entry.first <= row.epoch <= entry.last and row.epoch in milestones:
                     value = row.metrics().get(metric, math.nan)
                     reports.add(Report(number=trial.number, epoch=row.epoch, value=value))
         else:
-            searcher.tell(trial.number, values=values_of(past, trial, metric), state=trial.state)
+            searcher.tell(trial.number, values=values_of(history, trial, metric), state=trial.state)
     return reports
 
 
-def values_of(past: SweepHistory, trial: Trial, metric: str) -> list[float]:
-    """The finite values of a trial's metric, by epoch."""
-    found = (row.metrics().get(metric, math.nan) for row in past.epochs.get(trial.id, ()))
-    return [value for value in found if math.isfinite(value)]
+def values_of(history: SweepHistory, trial: Trial, metric: str) -> list[float]:
+    """Return the finite values of a trial's metric, by epoch."""
+    values = (row.metrics().get(metric, math.nan) for row in history.epochs.get(trial.id, ()))
+    return [value for value in values if math.isfinite(value)]
 
 
 def _ask(searcher: Searcher, trial: Trial) -> None:

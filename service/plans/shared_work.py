@@ -45,19 +45,19 @@ class Sharing:
         if training and recipe.shared_views is None:
             return stages.prefix_seconds(recipe.freeze_depth)
         policy = recipe.shared_views if training else None
-        for one in self.work:
-            if (one.backbone, one.boundary, one.policy) == (recipe.backbone, recipe.freeze_depth, policy):
-                return one.read if one.mode == "kept" else stages.prefix_seconds(recipe.freeze_depth)
+        for work in self.work:
+            if (work.backbone, work.boundary, work.policy) == (recipe.backbone, recipe.freeze_depth, policy):
+                return work.read if work.mode == "kept" else stages.prefix_seconds(recipe.freeze_depth)
         return stages.prefix_seconds(recipe.freeze_depth)
 
     @property
     def once(self) -> float:
         """Seconds of one worker for everything that is computed once: per view at the deepest boundary that is kept."""
         deepest: dict[tuple[str, str | None], float] = {}
-        for one in self.work:
-            if one.mode == "kept":
-                key = (one.backbone, one.policy)
-                deepest[key] = max(deepest.get(key, 0.0), one.once)
+        for work in self.work:
+            if work.mode == "kept":
+                key = (work.backbone, work.policy)
+                deepest[key] = max(deepest.get(key, 0.0), work.once)
         return sum(deepest.values())
 
 
@@ -75,20 +75,20 @@ def share_work(
 
     covered: whether a recipe's costs were measured; a space may draw others later.
     """
-    found = [
-        one
+    shared = [
+        piece
         for recipe, _ in survey.groups()
         if recipe.freeze_depth and covered(recipe)
-        for one in _of(recipe, survey, stages_of(recipe), data, work, epochs=epochs, disk=disk)
+        for piece in _shared_work(recipe, survey, stages_of(recipe), data, work, epochs=epochs, disk=disk)
     ]
-    unique = {(one.backbone, one.boundary, one.policy): one for one in found}
+    unique = {(piece.backbone, piece.boundary, piece.policy): piece for piece in shared}
     if not survey.limit:
-        off = (replace(one, mode="computed", reason="data.cache is off") for one in unique.values())
+        off = (replace(piece, mode="computed", reason="data.cache is off") for piece in unique.values())
         return Sharing(tuple(off))
     return Sharing(tuple(unique.values()))
 
 
-def _of(
+def _shared_work(
     recipe: Recipe,
     survey: SharingSurvey,
     stages: StageCosts,

@@ -104,7 +104,7 @@ class SweepPlan:
     @property
     def cautions(self) -> tuple[Caution, ...]:
         """Cautions about values that some recipes have together."""
-        return tuple(dict.fromkeys(one for recipe in self.recipes for one in cautions(recipe.flat())))
+        return tuple(dict.fromkeys(caution for recipe in self.recipes for caution in cautions(recipe.flat())))
 
     @property
     def process_bytes(self) -> int:
@@ -232,15 +232,15 @@ def _measure(
     groups = _groups(recipes)
     fetched = {need.backbone for need in weights if need.download}
     stages = []
-    for (backbone, precision), of in groups.items():
+    for (backbone, precision), group in groups.items():
         say(f"measuring: {backbone} in {precision}, {allotment.threads} thread" + "s" * (allotment.threads > 1))
-        batch = max(recipe.images_at_once for recipe in of)
+        batch = max(recipe.images_at_once for recipe in group)
         stages.append(
             measure_stages(
                 backbone,
                 np.resize(images, (batch, *images.shape[1:])),
-                depths={recipe.freeze_depth for recipe in of},
-                weights="random" if backbone in fetched else of[0].anchored(spec.folder).weights,
+                depths={recipe.freeze_depth for recipe in group},
+                weights="random" if backbone in fetched else group[0].anchored(spec.folder).weights,
                 classes=len(survey.table.classes),
                 precision=precision,
                 device=device,

@@ -34,10 +34,10 @@ class Asha(Scheduler):
 
     def stops(self, earlier: Reports, report: Report) -> bool:
         """Return whether the trial is not among the best of its rung."""
-        bracket, factor = self.brackets.of(report.number), self.brackets.reduction_factor
+        bracket, factor = self.brackets.bracket_of(report.number), self.brackets.reduction_factor
         if report.epoch not in self.brackets.rungs_of(bracket):
             return False
-        reached = [other.value for other in earlier.others(report) if self.brackets.of(other.number) == bracket]
+        reached = [other.value for other in earlier.others(report) if self.brackets.bracket_of(other.number) == bracket]
         if len(reached) + 1 < factor:
             return False
         scores = np.array([*reached, report.value]) * self.goal.sign

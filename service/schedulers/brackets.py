@@ -32,11 +32,11 @@ class Brackets:
     seed: int
 
     def rungs_of(self, bracket: int) -> tuple[int, ...]:
-        """The epochs after which trials of this bracket are compared."""
+        """Return the epochs after which trials of this bracket are compared."""
         return self.rungs[bracket:]
 
-    def of(self, number: int) -> int:
-        """The bracket of the trial with this number."""
+    def bracket_of(self, number: int) -> int:
+        """Return the bracket of the trial with this number."""
         place = (_start(self.seed) + number * _GOLDEN) % 1.0
         return min(bisect_right(self._ends, place), self.count - 1)
 
@@ -45,21 +45,21 @@ class Brackets:
         return list(itertools.accumulate(self.shares()))
 
     def shares(self) -> list[float]:
-        """Each bracket's share of the trials; together 1."""
+        """Return each bracket's share of the trials; together 1."""
         left = [len(self.rungs_of(bracket)) for bracket in range(self.count)]
         weights = [float(self.reduction_factor) ** (rungs - left[0]) / (rungs + 1) for rungs in left]
         return [weight / sum(weights) for weight in weights]
 
 
 def bracket_in(sweep: Sweep, number: int) -> int | None:
-    """The bracket of a recorded sweep's trial; None where the sweep has only one."""
-    plan = sweep.settings
-    count = plan.get("scheduler.brackets", 1)
+    """Return the bracket of a recorded sweep's trial; None if the sweep has only one."""
+    settings = sweep.settings
+    count = settings.get("scheduler.brackets", 1)
     if count == 1:
         return None
-    grace, factor = plan["scheduler.grace_epochs"], plan["scheduler.reduction_factor"]
-    rungs = rungs_below(plan["budget.epochs"], grace_epochs=grace, reduction_factor=factor)
-    return Brackets(count=count, rungs=rungs, reduction_factor=factor, seed=sweep.seed).of(number)
+    grace, factor = settings["scheduler.grace_epochs"], settings["scheduler.reduction_factor"]
+    rungs = rungs_below(settings["budget.epochs"], grace_epochs=grace, reduction_factor=factor)
+    return Brackets(count=count, rungs=rungs, reduction_factor=factor, seed=sweep.seed).bracket_of(number)
 
 
 @cache

@@ -66,8 +66,8 @@ class CacheKind:
 
 
 def _stores(home: Home) -> list[Path]:
-    found = (path.parent for path in home.data.glob("*/about.json"))
-    return [path for path in found if path.suffix != ".partial" and not path.name.startswith(_TRASH)]
+    folders = (path.parent for path in home.data.glob("*/about.json"))
+    return [path for path in folders if path.suffix != ".partial" and not path.name.startswith(_TRASH)]
 
 
 def _describe_store(path: Path) -> tuple[str, str]:
@@ -88,8 +88,8 @@ def _reads_store(sweep: Sweep, path: Path) -> bool:
 
 
 def _downloads(home: Home) -> list[Path]:
-    found = (home.data / _DOWNLOADS).glob("*")
-    return [path for path in found if path.is_dir() and not path.name.startswith(_TRASH)]
+    downloads = (home.data / _DOWNLOADS).glob("*")
+    return [path for path in downloads if path.is_dir() and not path.name.startswith(_TRASH)]
 
 
 def _leftovers(home: Home) -> list[Path]:
@@ -149,12 +149,12 @@ KINDS: Mapping[str, CacheKind] = MappingProxyType(
 def list_cache(home: Home) -> list[CachedFolder]:
     """Return all cached folders, the longest unused first. Raises LedgerError if the ledger cannot be read."""
     sweeps, promised = _in_need(home)
-    found = []
+    cached = []
     for kind in KINDS.values():
         for path in kind.find(home):
             name, about = kind.describe(path)
             users = {sweep.id for sweep in sweeps if kind.needs(sweep, path)} | promised.get(path.name, set())
-            found.append(
+            cached.append(
                 CachedFolder(
                     kind=kind.name,
                     name=name,
@@ -165,7 +165,7 @@ def list_cache(home: Home) -> list[CachedFolder]:
                     users=tuple(sorted(users)),
                 )
             )
-    return sorted(found, key=lambda one: (one.last_used, str(one.path)))
+    return sorted(cached, key=lambda folder: (folder.last_used, str(folder.path)))
 
 
 def due(
@@ -176,17 +176,17 @@ def due(
     First those that were not used for `older_than` seconds, then the longest unused until the rest takes at most
     `most_bytes`; all if neither is given.
     """
-    free = [one for one in cached if not one.users]
+    free = [folder for folder in cached if not folder.users]
     if older_than is None and most_bytes is None:
         return free
-    chosen = [] if older_than is None else [one for one in free if now - one.last_used > older_than * 1000]
+    chosen = [] if older_than is None else [folder for folder in free if now - folder.last_used > older_than * 1000]
     if most_bytes is not None:
-        left = sum(one.bytes for one in cached) - sum(one.bytes for one in chosen)
-        for one in (one for one in free if one not in chosen):
+        left = sum(folder.bytes for folder in cached) - sum(folder.bytes for folder in chosen)
+        for folder in (folder for folder in free if folder not in chosen):
             if left <= most_bytes:
                 break
-            chosen.append(one)
-            left -= one.bytes
+            chosen.append(folder)
+            left -= folder.bytes
     return chosen
 
 

@@ -449,6 +449,6 @@ def test_a_grid_in_brackets_runs_whole_and_mlflow_says_which_bracket_each_trial_
     trials = sorted(outcome.board.trials, key=lambda trial: trial.number)
     assert [trial.recipe["dropout.rate"] for trial in trials] == [0.0, 0.25, 0.5]
     for trial in trials:
-        bracket = scheduler.brackets.of(trial.number)
+        bracket = scheduler.brackets.bracket_of(trial.number)
         assert client.get_run(trial.mlflow_run_id or "").data.tags["meltpoint.bracket"] == str(bracket)
         assert trial.epochs == 3 or trial.epochs in scheduler.brackets.rungs_of(bracket)

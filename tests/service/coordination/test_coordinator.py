@@ -372,15 +372,15 @@ def test_too_many_failures_end_the_sweep(open_session: Callable[..., Coordinator
 
 
 def test_trouble_with_the_cache_is_said_once(open_session: Callable[..., Coordinator]) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     coordinator = open_session()
-    coordinator._notice = said.append
+    coordinator._notice = messages.append
     trial = coordinator.next_trial()
     assert trial is not None
     for epoch in (1, 2):
         shared = {"trouble": "the disk is full", "training": "computed"}
         coordinator.record(trial.id, Result(rows=rows(0.5, first=epoch), done=False, sharing=shared))
-    assert said == ["the disk is full"]
+    assert messages == ["the disk is full"]
     assert coordinator.ledger.trials.get(trial.id).sharing == shared
 
 

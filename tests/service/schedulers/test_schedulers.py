@@ -135,7 +135,7 @@ def test_each_bracket_decides_as_if_its_trials_were_alone_and_starts_a_rung_late
     together = asha(factor=2, brackets=3, seed=seed)
     decided = decisions(together, reports)
     for bracket in range(3):
-        mine = [together.brackets.of(report.number) == bracket for report in reports]
+        mine = [together.brackets.bracket_of(report.number) == bracket for report in reports]
         alone = asha(grace=2**bracket, factor=2)
         expected = decisions(alone, [report for report, is_mine in zip(reports, mine, strict=True) if is_mine])
         assert [stopped for stopped, is_mine in zip(decided, mine, strict=True) if is_mine] == expected
@@ -144,7 +144,7 @@ def test_each_bracket_decides_as_if_its_trials_were_alone_and_starts_a_rung_late
 @given(st.integers(0, 2**32 - 1), st.integers(0, 10_000), st.integers(1, 200))
 def test_any_run_of_trials_comes_close_to_hyperbands_shares(seed: int, first: int, trials: int) -> None:
     brackets = asha(brackets=3, seed=seed).brackets
-    drawn = [brackets.of(number) for number in range(first, first + trials)]
+    drawn = [brackets.bracket_of(number) for number in range(first, first + trials)]
     for bracket, share in enumerate(brackets.shares()):
         assert abs(drawn.count(bracket) - share * trials) < 3
 
@@ -155,7 +155,7 @@ def test_a_bracket_with_k_rungs_left_gets_a_share_like_hyperbands() -> None:
 
 
 def test_the_seed_decides_which_trial_draws_which_bracket() -> None:
-    drawn = [[asha(brackets=3, seed=seed).brackets.of(number) for number in range(20)] for seed in range(20)]
+    drawn = [[asha(brackets=3, seed=seed).brackets.bracket_of(number) for number in range(20)] for seed in range(20)]
     assert {brackets[0] for brackets in drawn} == {0, 1, 2}
 
 

@@ -33,8 +33,8 @@ class Trials:
 
 class Worker:
     def __init__(self) -> None:
-        self.told: list[object] = []
-        self.follow = SimpleNamespace(remote=self.told.append)
+        self.configs: list[object] = []
+        self.follow = SimpleNamespace(remote=self.configs.append)
 
 
 class Clock:
@@ -65,10 +65,10 @@ def bridge_of(coordinator: Trials, ends: list[str]) -> TuneBridge:
     return TuneBridge(made, lambda trial: {"trial_id": trial.id}, when_exhausted=lambda: ends.append("exhausted"))
 
 
-def report(bridge: TuneBridge, of: Any, *others: Any) -> str:
-    controller = SimpleNamespace(get_live_trials=lambda: {of, *others})
-    said = {"report": [bridge.trial_in(of.trial_id), {"history": [], "done_training": True}]}
-    return bridge.scheduler.on_trial_result(controller, of, said)
+def report(bridge: TuneBridge, lane: Any, *others: Any) -> str:
+    controller = SimpleNamespace(get_live_trials=lambda: {lane, *others})
+    result = {"report": [bridge.trial_in(lane.trial_id), {"history": [], "done_training": True}]}
+    return bridge.scheduler.on_trial_result(controller, lane, result)
 
 
 def test_a_lane_goes_on_with_the_next_trial_until_there_is_none(clock: Clock) -> None:
@@ -77,7 +77,7 @@ def test_a_lane_goes_on_with_the_next_trial_until_there_is_none(clock: Clock) ->
     only = lane("a", TuneTrial.RUNNING)
     assert bridge.searcher.suggest("a") == {"trial_id": "s-0000"}
     assert [report(bridge, only) for _ in range(3)] == ["CONTINUE", "CONTINUE", "STOP"]
-    assert only.temporary_state.ray_actor.told == [{"trial_id": "s-0001"}, {"trial_id": "s-0002"}]
+    assert only.temporary_state.ray_actor.configs == [{"trial_id": "s-0001"}, {"trial_id": "s-0002"}]
     assert (coordinator.recorded, ends) == (["s-0000", "s-0001", "s-0002"], ["exhausted"])
 
 
