@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -74,6 +75,7 @@ def log_candidate(
         description = _description(sweep, trial, test)
         with _tracking_to(tracking_uri):
             version = _register(client, name, model_id, trial, description)
+    _show_version(client, model_id, name, version)
     client.set_registered_model_alias(name, CANDIDATE, version)
     return {"model": name, "version": version, "alias": CANDIDATE, "uri": f"models:/{name}@{CANDIDATE}"}
 
@@ -102,6 +104,13 @@ def _register(client: MlflowClient, name: str, model_id: str, trial: Trial, desc
         description=description,
     )
     return str(version.version)
+
+
+def _show_version(client: MlflowClient, model_id: str, name: str, version: str) -> None:
+    """Let the page of the logged model link to its version, as a server of MLflow does by itself."""
+    if "mlflow.modelVersions" not in client.get_logged_model(model_id).tags:
+        versions = json.dumps([{"name": name, "version": version}])
+        client.set_logged_model_tags(model_id, {"mlflow.modelVersions": versions})
 
 
 def _description(sweep: Sweep, trial: Trial, test: Mapping[str, float | None]) -> str:

@@ -64,3 +64,18 @@ def test_the_prepared_view_lists_the_trials_and_draws_the_charts(
     for trial in finished_sweep.board.trials:
         expect(page.get_by_text(trial.id).filter(visible=True).first).to_be_visible(timeout=30_000)
     expect(page.get_by_text("optimizer.log10_lr").filter(visible=True).first).to_be_visible(timeout=30_000)
+
+
+def test_the_page_of_the_candidate_shows_how_it_was_chosen_and_that_of_its_model_shows_the_scores(
+    page: Page, address: str, finished_sweep: Outcome
+) -> None:
+    best, registered = finished_sweep.board.best, finished_sweep.sweep.registered
+    assert best is not None
+    assert registered is not None
+    base = address.partition("#")[0]
+    page.goto(f"{base}#/models/{registered['model']}/versions/{registered['version']}")
+    chosen = f"Unconfirmed candidate: the best trial of sweep {best.sweep_id}"
+    expect(page.locator("p").filter(has_text=chosen).first).to_be_visible(timeout=60_000)
+    page.locator("a[href*='/models/m-']").first.click()
+    for text in ("test/accuracy", "val/accuracy", f"v{registered['version']}"):
+        expect(page.get_by_text(text).filter(visible=True).first).to_be_visible(timeout=60_000)

@@ -159,6 +159,7 @@ def test_the_model_carries_its_scores_and_its_origin_and_nothing_of_this_machine
     model = client.get_logged_model(str(version.source).removeprefix("models:/"))
     assert model.name == "tiny"
     assert model.tags["mlflow.source.name"] == "tiny.yaml"
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "tiny", "version": str(version.version)}]
     assert not [tag for tag in model.tags if tag.startswith("mlflow.source.git.")]
     assert not [tag for tag, value in model.tags.items() if "/" in value]
     assert model.params == {name: str(value) for name, value in best.recipe.items()}
