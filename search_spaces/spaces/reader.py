@@ -180,7 +180,7 @@ class SpaceReader:
         if parameter.kind == "pair" and listed and not isinstance(listed[0], list):
             listed = [raw]
         if not listed:
-            self.refuse(path, "must name at least one value", raw)
+            self.refuse(path, "must contain at least one value", raw)
         values = [self._value(value, path, parameter) for value in listed]
         return () if None in values else tuple(value for value in values if value is not None)
 
