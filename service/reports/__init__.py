@@ -1,7 +1,7 @@
 """Leaderboards and comparisons of sweeps."""
 
-from service.reports.columns import heading, recipe_cell, short
 from service.reports.comparisons import Comparison, Difference
 from service.reports.leaderboards import Leaderboard
+from service.reports.recipe_cells import heading, recipe_cell, short
 
 __all__ = ["Comparison", "Difference", "Leaderboard", "heading", "recipe_cell", "short"]

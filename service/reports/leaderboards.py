@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from search_spaces import Goal
 from service.ledgers import EpochRow, Json, Ledger, Sweep, Trial, TrialState
-from service.reports.columns import heading, recipe_cell
 from service.reports.pages import render_page
+from service.reports.recipe_cells import heading, recipe_cell
 
 __all__ = ["Leaderboard"]
 
