@@ -8,7 +8,7 @@ from search_spaces import ResourcesSpec
 from service.errors import ResourcesError
 
 TRIALS_A_GPU = 4
-"""At most so many trials share a GPU whose memory is not known; a trial that needs more lowers its micro-batch."""
+"""Most trials on a GPU whose memory is not known; a trial that needs more memory lowers its micro-batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,5 +60,5 @@ def _share(gpus: float, by_cpu: int, most_a_gpu: int) -> float:
 
 
 def _fit(gpus: float, gpu: float) -> int:
-    """Ray gives a fraction from one GPU, or whole GPUs."""
+    """Return the number of trials that fit; Ray gives a fraction of one GPU, or whole GPUs."""
     return int(gpus * int(1 / gpu + 1e-9)) if gpu <= 1 else int(gpus // gpu)

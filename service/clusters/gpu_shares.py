@@ -15,7 +15,7 @@ _USABLE_SHARE = 0.9
 
 
 def share_out(spec: SweepSpec, *, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:
-    """The allotment of a sweep: on `gpu: auto` as many trials a GPU as cores and memory allow.
+    """Return the allotment of a sweep: on `gpu: auto` as many trials a GPU as cores and memory allow.
 
     listed: the GPUs that trials will run on, empty where they are not known.
     Raises ResourcesError as `allot` does, MeltpointError for images of a size that a backbone does not take.
@@ -39,7 +39,7 @@ def trials_a_gpu(gpus: Iterable[Gpu], need: int) -> int:
 
 
 def largest_need(recipes: Iterable[Recipe], *, image_size: int) -> int:
-    """Bytes that the hungriest trial holds, from shapes: each backbone with its least frozen and largest batch."""
+    """Return the peak bytes of the largest trial: each backbone least frozen, with its largest batch."""
     extremes: dict[str, tuple[int, int]] = {}
     for recipe in recipes:
         depth, batch = extremes.get(recipe.backbone, (recipe.freeze_depth, recipe.images_at_once))

@@ -20,7 +20,7 @@ from service.searchers import Searcher
 
 
 def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, settings: Json) -> Sweep:
-    """A sweep of `spec` in the ledger, in state `validating`."""
+    """Create a sweep of `spec` in the ledger, in state `validating`."""
     return ledger.sweeps.create(
         name=spec.name,
         spec_text=spec.text,
@@ -120,7 +120,7 @@ class Coordinator:
             self._go_on(history)
 
     def _go_on(self, history: SweepHistory) -> None:
-        """Stand where the sweep stood. Raises ResumeError as `replay`."""
+        """Restore the searcher, the reports and the counters from the history. Raises ResumeError as `replay`."""
         metric = self.sweep.metric
         self._reports = replay(history, self._searcher, metric=metric, milestones=frozenset(self.milestones))
         self._asked = len(history.trials)
@@ -180,7 +180,7 @@ class Coordinator:
         return self._clock() - self._started
 
     def next_trial(self) -> Trial | None:
-        """A trial that has just begun its first attempt; None when there will be no more."""
+        """Start the next attempt of a trial and return the trial; None if there is none to start, at least now."""
         with self._lock:
             why = self.closing or self._draining
             self._under_way.extend(self._due(self.closing is not None))
@@ -224,7 +224,7 @@ class Coordinator:
             self.progress.states[TrialState.CANCELLED] += 1
 
     def _due(self, all_of_them: bool) -> list[Trial]:
-        """The trials whose pause before another attempt is over."""
+        """Return the trials whose pause before another attempt is over."""
         due = [trial for at, trial in self._retrying if all_of_them or at <= self._clock()]
         self._retrying = [(at, trial) for at, trial in self._retrying if trial not in due]
         self.progress.states[TrialState.RETRYING] -= len(due)
@@ -238,7 +238,7 @@ class Coordinator:
         return begun
 
     def record(self, trial_id: str, result: Result) -> bool:
-        """Take a worker's report; True when the trial must end here (or has).
+        """Record a worker's report; return whether the trial has to end here, or has ended.
 
         Epochs that were recorded already, from an earlier attempt, decide nothing again.
         """
@@ -360,7 +360,7 @@ class Coordinator:
         self._ended(self.ledger.trials.finish(trial.id, attempt=trial.attempt, ending=ending))
 
     def _ended(self, trial: Trial) -> None:
-        """Tell the searcher of a trial that the ledger has closed; of one that is only paused it hears later."""
+        """Tell the searcher about a trial that has finished; it hears about a paused trial later."""
         del self._attempts[trial.id]
         self.progress.states[TrialState.RUNNING] -= 1
         self.progress.states[trial.state] += 1
@@ -382,6 +382,6 @@ class Coordinator:
 
 
 def _deserves_another(result: Result) -> Cause | None:
-    """The cause of a reported error that may be gone in another attempt."""
+    """Return the cause of a reported error that may be gone in another attempt; None for other errors."""
     cause = None if result.error is None else cause_reported(result.error)
     return cause if cause and RETRIES[cause].most else None

@@ -1,4 +1,4 @@
-"""A sweep's decisions, taken once more from its journal: searcher and scheduler as they stood when it ended."""
+"""Replays of a sweep's journal, which bring searcher and scheduler to the state in which the sweep ended."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ __all__ = ["check_own_code", "check_parts", "check_precisions"]
 
 
 def check_own_code(spec: SweepSpec) -> None:
-    """Backbones can be built and served, augmentations and the metric found, by every trial that may need them.
+    """Check that every trial can build and serve its own backbone, and find its augmentation and the metric.
 
     Raises OwnCodeError.
     """

@@ -41,7 +41,7 @@ class Sharing:
     work: tuple[SharedWork, ...]
 
     def frozen_seconds(self, recipe: Recipe, stages: StageCosts, *, training: bool) -> float:
-        """Seconds an image that a trial spends on its frozen stages at each use, computing or reading them."""
+        """Return the seconds an image that a trial spends on its frozen stages at each use, computing or reading."""
         if training and recipe.shared_views is None:
             return stages.prefix_seconds(recipe.freeze_depth)
         policy = recipe.shared_views if training else None

@@ -60,7 +60,7 @@ class SharingSurvey:
         )
 
     def groups(self) -> Iterator[tuple[Recipe, float]]:
-        """A recipe of each backbone, kind of views and freeze depth that trials share, and how many are expected."""
+        """Yield a recipe of each backbone, kind of views and freeze depth that trials share, with their number."""
         yield from self._examples.values()
 
     def plain(self, recipe: Recipe) -> Json:
@@ -69,7 +69,7 @@ class SharingSurvey:
 
 
 def cache_limit(spec: SweepSpec, home: Home) -> int:
-    """`data.cache`, else a quarter of the free disk and at most 20 GB."""
+    """Return `data.cache`, else a quarter of the free disk and at most 20 GB."""
     if spec.data.cache is not None:
         return spec.data.cache
     return min(MOST_BYTES, int(Capacity.measure(home.root).free_disk * FREE_SHARE))

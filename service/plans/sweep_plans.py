@@ -60,7 +60,7 @@ class Measured:
     seconds: float
 
     def stages_of(self, recipe: Recipe) -> StageCosts:
-        """Those of the recipe's backbone at its precision. Raises KeyError where they were not measured."""
+        """Return the costs of the recipe's backbone at its precision. Raises KeyError if they were not measured."""
         return self._by_body[recipe.backbone, recipe.precision]
 
     def covers(self, recipe: Recipe) -> bool:
@@ -117,17 +117,17 @@ class SweepPlan:
         return self.process_bytes + max(costs.memory for costs in self.trials)
 
     def seconds(self, played: Playthrough) -> float:
-        """Wall seconds of the whole sweep's training, where only so many of its trials were played."""
+        """Return the wall seconds of the whole sweep's training, from those of the trials that were played."""
         once = self.sharing.once / self.allotment.slots
         return once + played.seconds * self.trials_planned / len(self.recipes)
 
     def epochs(self, played: Playthrough) -> int:
-        """Epochs of the whole sweep, where only so many of its trials were played."""
+        """Return the epochs of the whole sweep, from those of the trials that were played."""
         return round(played.epochs * self.trials_planned / len(self.recipes))
 
 
 def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASURING_SECONDS) -> SweepPlan:
-    """Look at everything that `run` would look at, and measure for about `seconds`. `say` hears what is done.
+    """Check everything that `run` would check, and measure for about `seconds`; pass each step's name to `say`.
 
     Raises MeltpointError wherever `run` would refuse the spec.
     """
@@ -192,7 +192,7 @@ def _costs(recipe: Recipe, stages: StageCosts, data: DataCosts, work: Workload, 
 
 
 def _need(backbone: str, weights: str, image_size: int) -> WeightsNeed:
-    """Raises MeltpointError where the weights cannot be used; those that must be fetched first are not fetched."""
+    """Check the weights without fetching any. Raises MeltpointError if they cannot be used."""
     info = BACKBONES.get(backbone)
     elsewhere = info is not None and info.weights_source.startswith(("url:", "hub:"))
     if weights != "pretrained" or info is None or not elsewhere or has_local_weights(backbone):

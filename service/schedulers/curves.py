@@ -31,7 +31,7 @@ class Curve:
 
     @property
     def mean(self) -> float:
-        """The running average; nan where no value is finite."""
+        """The running average; nan if no value is finite."""
         return self.total / self.count if self.count else math.nan
 
     def then(self, value: float) -> Curve:
@@ -49,7 +49,7 @@ class Curve:
 
 
 class Reports:
-    """Reports in the order of recording. Where a trial reports an epoch again, the last counts."""
+    """Reports in the order of recording. If a trial reports an epoch again, its last report counts."""
 
     def __init__(self, reports: Iterable[Report] = ()) -> None:
         self._curves: dict[int, dict[int, Curve]] = {}

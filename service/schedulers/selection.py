@@ -12,7 +12,7 @@ __all__ = ["build_scheduler"]
 
 
 def build_scheduler(spec: SweepSpec) -> Scheduler:
-    """The early stopping that a sweep file asks for."""
+    """Return the scheduler that a sweep file asks for."""
     settings, epochs, goal = spec.scheduler, spec.budget.epochs, spec.metric.goal
     if settings.type == "asha":
         factor = settings.reduction_factor

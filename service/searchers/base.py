@@ -19,7 +19,7 @@ DRAWS_BEFORE_GIVING_UP = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """A point in the searcher's spelling and the recipe it resolves to."""
+    """A point of the space, as the searcher drew it, and the recipe that it resolves to."""
 
     point: Mapping[str, object]
     recipe: Recipe
@@ -78,7 +78,7 @@ class SpaceSearcher(Searcher):
         return (sample(self._space, rng) for _ in range(DRAWS_BEFORE_GIVING_UP))
 
     def _accepted(self, number: int, point: Point) -> None:
-        """Called with the point that becomes trial `number`."""
+        """Take note of the point that becomes trial `number`."""
 
 
 def subseed(seed: int, number: int) -> int:

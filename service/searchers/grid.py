@@ -37,7 +37,7 @@ class GridSearcher(SpaceSearcher):
 
 
 def _permuted(size: int, seed: int) -> Iterator[int]:
-    """The numbers below `size` in a random order, without a list of them all."""
+    """Yield the numbers below `size` in a random order, without a list of them all."""
     rng, drawn = random.Random(seed), set[int]()
     while len(drawn) < size:
         index = rng.randrange(size)

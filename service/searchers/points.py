@@ -44,6 +44,6 @@ class PointsSearcher(Searcher):
 
 
 def _thawed_work(recipe: Recipe) -> float:
-    """Multiply-adds an image of the stages that it trains, all stages taken as equal; 0 of a backbone of its own."""
+    """Return the multiply-adds an image of the trained stages, all stages taken as equal; 0 for an own backbone."""
     info = BACKBONES.get(recipe.backbone)
     return 0.0 if info is None else info.multiply_adds * recipe.passes * (1 - recipe.freeze_depth / info.stages)

@@ -14,4 +14,4 @@ class RandomSearcher(SpaceSearcher):
     """Independent draws (Bergstra & Bengio, JMLR 2012), each from the sweep's seed and the trial's number."""
 
     def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
-        """Independent draws learn nothing."""
+        """Do nothing: independent draws learn nothing."""

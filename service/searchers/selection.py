@@ -13,7 +13,10 @@ __all__ = ["build_searcher"]
 
 
 def build_searcher(spec: SweepSpec, *, trials: int | None = None) -> Searcher:
-    """The searcher that a sweep file asks for; trials: how many it was to have when it began, if not as many as now."""
+    """Return the searcher that a sweep file asks for.
+
+    trials: the number of trials that the sweep began with, if the budget has changed since.
+    """
     seed = spec.search.seed
     if spec.search.algorithm == "points":
         return PointsSearcher(spec.points, longest_first=_runs_whole(spec))

@@ -83,7 +83,7 @@ class TpeSearcher(SpaceSearcher):
 
 
 def _suggest(trial: optuna.Trial, entry: Entry) -> Any:
-    """A value from Optuna; lists go by index, so that any value may stand in them."""
+    """Return a value from Optuna; a list is drawn from by index, so that it may hold any value."""
     key, domain = entry.key, entry.domain
     if isinstance(domain, Fixed):
         return domain.value

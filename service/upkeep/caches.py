@@ -27,7 +27,7 @@ _MAY_TRAIN = tuple(state for state in SweepState if not state.is_finished and st
 
 @dataclass(frozen=True, kw_only=True)
 class CachedFolder:
-    """One thing that can be made again. last_used: UTC milliseconds; users: ids of sweeps that need it now."""
+    """A cached folder, which can be made again. last_used: UTC milliseconds; users: ids of sweeps that need it now."""
 
     kind: str
     name: str
@@ -38,7 +38,7 @@ class CachedFolder:
     users: tuple[str, ...] = ()
 
     def as_json(self) -> Json:
-        """The contract of `cache ls -o json`."""
+        """Return the folder as `cache ls -o json` prints it."""
         return {
             "kind": self.kind,
             "name": self.name,
@@ -81,7 +81,7 @@ def _describe_store(path: Path) -> tuple[str, str]:
 
 
 def _reads_store(sweep: Sweep, path: Path) -> bool:
-    """Sweeps of earlier versions do not say which folder they read."""
+    """Return whether the sweep reads the store, by its folder or, in sweeps of earlier versions, by its name."""
     if "stores" in sweep.data:
         return path.name in sweep.data["stores"]
     return _describe_store(path)[0] == sweep.data.get("name")
@@ -93,7 +93,7 @@ def _downloads(home: Home) -> list[Path]:
 
 
 def _leftovers(home: Home) -> list[Path]:
-    """Stores that were being written, or removed, when their process ended."""
+    """Return the stores that were being written, or removed, when their process ended."""
     trash = f"{_TRASH}*"
     places = (home.data, home.data / _DOWNLOADS, home.activations)
     return [*home.data.glob("*.partial"), *(path for place in places for path in place.glob(trash))]
@@ -191,7 +191,7 @@ def due(
 
 
 def remove(cached: CachedFolder) -> bool:
-    """Remove it, unless a process has it open or writes it: then nothing is done, and False.
+    """Remove the folder and return True; do nothing and return False if a process has it open or writes it.
 
     It is moved aside before anything in it is deleted, so that nobody opens half of it. Raises OSError where the
     system does not let it go.
@@ -214,7 +214,7 @@ def _guarded(path: Path) -> Path:
 
 
 def _in_need(home: Home) -> tuple[list[Sweep], dict[str, set[str]]]:
-    """The sweeps that may still train; and folder -> sweeps whose model has still to be registered from it."""
+    """Return the sweeps that may train, and by folder the sweeps whose model is still to be registered from it."""
     if not home.has_ledger:
         return [], {}
     promised: dict[str, set[str]] = {}
@@ -228,13 +228,13 @@ def _in_need(home: Home) -> tuple[list[Sweep], dict[str, set[str]]]:
 
 
 def _last_used(path: Path) -> int:
-    """The time of the file that is touched at each use, else of the folder."""
+    """Return the time of the file that is touched at each use, else of the folder, in UTC milliseconds."""
     marks = [mark for mark in (path / "about.json", path) if mark.exists()]
     return int(marks[0].stat().st_mtime * 1000) if marks else 0
 
 
 def _size(path: Path) -> int:
-    """Bytes that its files take on the disk."""
+    """Return the bytes of the files in a folder."""
 
     def sizes(folder: Path) -> Iterator[int]:
         for here, _, names in os.walk(folder):

@@ -56,10 +56,10 @@ def card(free_gb: float) -> Gpu:
 
 @given(st.integers(10**8, 10**12), st.lists(st.floats(1, 200), min_size=1, max_size=4))
 def test_trials_on_a_gpu_fit_the_smallest_of_them_together(need: int, free: list[float]) -> None:
-    several = trials_a_gpu([card(one) for one in free], need)
+    several = trials_a_gpu([card(gigabytes) for gigabytes in free], need)
     assert several >= 1
     assert several == 1 or several * (need + GPU_OVERHEAD) <= min(free) * 10**9
-    assert trials_a_gpu([card(one) for one in free], 2 * need) <= several
+    assert trials_a_gpu([card(gigabytes) for gigabytes in free], 2 * need) <= several
 
 
 def test_where_memory_is_not_known_the_figure_is_cautious() -> None:

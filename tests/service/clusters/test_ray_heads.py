@@ -35,15 +35,15 @@ with closing(RayHead()) as head:
     deadline, idle = time.monotonic() + 60, set()
     while len(idle) < cores and time.monotonic() < deadline:
         time.sleep(0.1)
-        idle = {one.pid for one in psutil.Process().children(recursive=True) if one.name() == "ray::IDLE"}
+        idle = {process.pid for process in psutil.Process().children(recursive=True) if process.name() == "ray::IDLE"}
     time.sleep(2)  # by then Ray would end those that nobody needs
     assert use_prestarted_workers()
     every = placement_group([{"CPU": cores}])
     in_it = PlacementGroupSchedulingStrategy(every)
     actors = [_ActorClassCache().get(Actor).options(num_cpus=1, scheduling_strategy=in_it).remote() for _ in idle]
-    found = ray.get([actor.where.remote() for actor in actors])
+    places = ray.get([actor.where.remote() for actor in actors])
     ray.shutdown()
-print(len(idle) == cores, {pid for pid, _ in found} == idle, all(loaded for _, loaded in found))
+print(len(idle) == cores, {pid for pid, _ in places} == idle, all(loaded for _, loaded in places))
 """
 
 

@@ -33,18 +33,18 @@ def survey(chosen: SweepSpec, tmp_path: Path) -> SharingSurvey:
 
 def test_a_trial_is_told_of_those_that_see_the_same_views_and_of_all_readers(tmp_path: Path) -> None:
     chosen = spec(POINTS)
-    told = survey(chosen, tmp_path).settings_for(chosen.points[0])
-    assert told.trials == {9: 2.0, 7: 1.0}
-    assert told.readers == {9: 3.0, 7: 1.0}
+    settings = survey(chosen, tmp_path).settings_for(chosen.points[0])
+    assert settings.trials == {9: 2.0, 7: 1.0}
+    assert settings.readers == {9: 3.0, 7: 1.0}
 
 
 def test_draws_of_a_space_add_up_to_its_trials(tmp_path: Path) -> None:
     space = "space: {freeze_depth: {values: [all, -1]}, augment.policy: {values: [none, flip]}}\n"
-    told = survey(spec(space + "budget: {trials: 40}\n"), tmp_path).settings_for(
+    settings = survey(spec(space + "budget: {trials: 40}\n"), tmp_path).settings_for(
         Recipe.from_flat({"augment.policy": "flip"})
     )
-    assert sum(told.readers.values()) == pytest.approx(40)
-    assert sum(told.trials.values()) == pytest.approx(20, abs=6)
+    assert sum(settings.readers.values()) == pytest.approx(40)
+    assert sum(settings.trials.values()) == pytest.approx(20, abs=6)
 
 
 def test_the_bound_is_the_files_or_a_share_of_the_disk(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def made(beside: Path, tmp_path_factory: pytest.TempPathFactory) -> SweepPlan:
 def test_the_recipes_are_those_that_the_sweep_would_try(made: SweepPlan) -> None:
     searcher = build_searcher(made.spec)
     proposals = [searcher.propose(number) for number in range(8)]
-    assert [one.recipe for one in proposals if one] == list(made.recipes)
+    assert [proposal.recipe for proposal in proposals if proposal] == list(made.recipes)
     assert made.recipes[0].freeze_depth == 5
     assert made.size is None
 
@@ -80,11 +80,11 @@ def test_a_table_for_people_and_one_object_for_scripts(made: SweepPlan, capsys: 
     for line in ("2 recipes, the default first", "zero", "torchvision/resnet18 random: drawn at random", "at most"):
         assert line in table
     plan_view.show_plan(made, 2, Format.JSON)
-    told = json.loads(capsys.readouterr().out)
-    assert len(told["recipes"]) == 2
-    assert told["estimate"]["most_epochs"] == 24
-    assert told["data"]["classes"]["zero"]["train"] == 20
-    (caution,) = told["cautions"]
+    printed = json.loads(capsys.readouterr().out)
+    assert len(printed["recipes"]) == 2
+    assert printed["estimate"]["most_epochs"] == 24
+    assert printed["data"]["classes"]["zero"]["train"] == 20
+    (caution,) = printed["cautions"]
     assert caution["text"].startswith("dropout before BatchNorm (dropout.rate with head.hidden and head.norm batch)")
     assert f"careful: {caution['text']} ({caution['paper']})" in " ".join(table.split())
     plan_view.show_plan(made, 3, Format.CSV)
@@ -100,7 +100,7 @@ def test_what_none_of_the_first_recipes_draws_is_not_planned(beside: Path, tmp_p
         beside, text.replace("values: [0, all], default: all", "value: all").replace("trials: 8", "trials: 1")
     )
     made = plan_sweep(spec, home=Home(tmp_path / "home"), say=lambda _: None, seconds=0.1)
-    assert {(one.backbone, one.policy) for one in made.sharing.work} == {
+    assert {(work.backbone, work.policy) for work in made.sharing.work} == {
         ("timm/test_efficientnet", "flip"),
         ("timm/test_efficientnet", None),
     }

@@ -119,7 +119,7 @@ def test_one_bracket_goes_on_in_the_best_share_of_those_at_the_rung(
 ) -> None:
     expected = []
     for place, report in enumerate(reports):
-        others = [one.value for one in reports[:place] if one.epoch == report.epoch]
+        others = [other.value for other in reports[:place] if other.epoch == report.epoch]
         at_rung = any(report.epoch == grace * factor**k for k in range(EPOCHS)) and report.epoch < EPOCHS
         better = sum(value > report.value if maximize else value < report.value for value in others)
         enough = len(others) + 1 >= factor
@@ -163,9 +163,9 @@ def stops_by_the_paper(reports: list[Report], report: Report, *, grace: int, min
     """Golovin et al. 2017, 3.2.1, word by word, of the trials that reached the step."""
     step = report.epoch
     objectives: dict[int, list[float]] = {}
-    for one in [*reports, report]:
-        if one.epoch <= step:
-            objectives.setdefault(one.number, []).append(one.value)
+    for entry in [*reports, report]:
+        if entry.epoch <= step:
+            objectives.setdefault(entry.number, []).append(entry.value)
     mine = objectives.pop(report.number)
     averages = [sum(values) / step for values in objectives.values() if len(values) == step]
     if step < grace or len(averages) < min_trials:

@@ -66,16 +66,16 @@ def recipes_of(text: str) -> list[Recipe]:
     """What the file's grid proposes, to the end of its budget or of the grid."""
     spec = parse_spec(text, file="s.yaml")
     searcher = build_searcher(spec)
-    found = []
+    recipes = []
     for number in range(spec.budget.trials):
         if (proposal := searcher.propose(number)) is None:
             break
-        found.append(proposal.recipe)
+        recipes.append(proposal.recipe)
         searcher.tell(number, values=[0.5], state=TrialState.COMPLETED)
-    if len(found) == grid_size(spec.space):
-        assert searcher.propose(len(found)) is None
+    if len(recipes) == grid_size(spec.space):
+        assert searcher.propose(len(recipes)) is None
     assert searcher.exhausted is None
-    return found
+    return recipes
 
 
 def test_a_grid_is_every_recipe_once_first_the_default_then_in_the_spaces_order() -> None:

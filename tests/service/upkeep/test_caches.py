@@ -40,28 +40,28 @@ def home(tiny_folder: Path, tmp_path: Path) -> Home:
 
 
 def names(cached: list[CachedFolder]) -> list[str]:
-    return [one.about for one in cached]
+    return [folder.about for folder in cached]
 
 
 def test_the_list_has_the_longest_unused_first_and_what_each_takes(home: Home) -> None:
     first, *rest = list_cache(home)
     assert (first.kind, first.name, first.about) == ("images", "photos", "120 images at 8 px, decoded")
     assert first.bytes > 120 * 8 * 8 * 3
-    assert {one.kind for one in rest} == {"images", "downloads"}
-    assert next(one.bytes for one in rest if one.kind == "downloads") == 1000
+    assert {folder.kind for folder in rest} == {"images", "downloads"}
+    assert next(folder.bytes for folder in rest if folder.kind == "downloads") == 1000
 
 
 def test_a_sweep_that_uses_a_store_makes_it_recent(home: Home, tiny_folder: Path, tmp_path: Path) -> None:
     prepare_data(DataSpec(source=str(tiny_folder), image_size=8), base_dir=tmp_path, root=home.data)
-    assert all(now_ms() - one.last_used < DAY * 1000 for one in list_cache(home))
+    assert all(now_ms() - folder.last_used < DAY * 1000 for folder in list_cache(home))
 
 
 def test_age_and_size_choose_what_goes(home: Home) -> None:
     cached, now = list_cache(home), now_ms()
     assert names(due(cached, now=now, older_than=30 * DAY)) == ["120 images at 8 px, decoded"]
     assert due(cached, now=now, older_than=50 * DAY) == []
-    assert due(cached, now=now, most_bytes=sum(one.bytes for one in cached)) == []
-    assert names(due(cached, now=now, most_bytes=sum(one.bytes for one in cached) - 1)) == names(cached)[:1]
+    assert due(cached, now=now, most_bytes=sum(folder.bytes for folder in cached)) == []
+    assert names(due(cached, now=now, most_bytes=sum(folder.bytes for folder in cached) - 1)) == names(cached)[:1]
     assert due(cached, now=now, most_bytes=0) == due(cached, now=now) == cached
 
 
@@ -70,7 +70,7 @@ def test_removed_images_are_made_again_the_same(home: Home, tiny_folder: Path, t
     before = prepare_data(spec, base_dir=tmp_path, root=home.data)
     pixels, folder = np.array(before.images), before.folder
     del before
-    assert all(remove(one) for one in list_cache(home))
+    assert all(remove(folder) for folder in list_cache(home))
     assert list_cache(home) == []
     assert not folder.exists()
     again = prepare_data(spec, base_dir=tmp_path, root=home.data)
@@ -80,7 +80,7 @@ def test_removed_images_are_made_again_the_same(home: Home, tiny_folder: Path, t
 def test_what_somebody_has_open_stays(home: Home, tiny_folder: Path, tmp_path: Path) -> None:
     data = prepare_data(DataSpec(source=str(tiny_folder), image_size=16), base_dir=tmp_path, root=home.data)
     folder, split_key = data.folder, data.split_key
-    store = next(one for one in list_cache(home) if one.path == folder)
+    store = next(cached for cached in list_cache(home) if cached.path == folder)
     assert not remove(store)
     assert PreparedData.open(folder, split_key).images.shape == (120, 16, 16, 3)
     del data
@@ -90,7 +90,7 @@ def test_what_somebody_has_open_stays(home: Home, tiny_folder: Path, tmp_path: P
 
 
 def test_what_is_being_written_stays(home: Home) -> None:
-    store = next(one for one in list_cache(home) if one.kind == "images")
+    store = next(folder for folder in list_cache(home) if folder.kind == "images")
     with try_lock(store.path.with_suffix(".lock")):
         assert not remove(store)
     assert remove(store)
@@ -105,37 +105,37 @@ def sweep_on(home: Home, ledger: Ledger, data: dict[str, object]) -> str:
 
 def test_what_a_running_sweep_reads_is_not_due(home: Home) -> None:
     ledger = Ledger.open_file(home.ledger, clock=now_ms)
-    store = next(one for one in list_cache(home) if "16 px" in one.about)
+    store = next(folder for folder in list_cache(home) if "16 px" in folder.about)
     sweep_id = sweep_on(home, ledger, {"name": "photos", "source": "torchvision:CIFAR10", "stores": [store.path.name]})
     with driving(home, ledger, sweep_id):
         cached = list_cache(home)
-        assert {one.about for one in cached if one.users == (sweep_id,)} == {
+        assert {folder.about for folder in cached if folder.users == (sweep_id,)} == {
             "120 images at 16 px, decoded",
             "downloaded by torchvision",
         }
         assert names(due(cached, now=now_ms())) == ["120 images at 8 px, decoded"]
-    assert all(one.users == () for one in list_cache(home)), "its process is gone"
+    assert all(folder.users == () for folder in list_cache(home)), "its process is gone"
     ledger.close()
 
 
 def test_what_a_model_has_still_to_be_registered_from_is_not_due(home: Home) -> None:
     ledger = Ledger.open_file(home.ledger, clock=now_ms)
-    store = next(one for one in list_cache(home) if "16 px" in one.about)
+    store = next(folder for folder in list_cache(home) if "16 px" in folder.about)
     sweep_id = sweep_on(home, ledger, {"name": "photos", "stores": ["another"]})
     ledger.outbox.put(sweep_id, MessageKind.CANDIDATE, {"data": str(store.path), "split_key": "k", "test": {}})
     ledger.sweeps.move(sweep_id, SweepState.COMPLETED)
-    assert [one.about for one in list_cache(home) if one.users] == ["120 images at 16 px, decoded"]
+    assert [folder.about for folder in list_cache(home) if folder.users] == ["120 images at 16 px, decoded"]
     ledger.close()
 
 
 def test_half_written_and_half_removed_stores_are_leftovers(home: Home) -> None:
-    store = next(one.path for one in list_cache(home) if one.kind == "images")
+    store = next(folder.path for folder in list_cache(home) if folder.kind == "images")
     shutil.copytree(store, home.data / "0123.partial")
     store.rename(home.data / f".removing-{store.name}-1")
-    left = [one for one in list_cache(home) if one.kind == "leftovers"]
+    left = [folder for folder in list_cache(home) if folder.kind == "leftovers"]
     assert len(left) == 2
-    assert all(remove(one) for one in left)
-    assert {one.kind for one in list_cache(home)} == {"downloads", "images"}
+    assert all(remove(folder) for folder in left)
+    assert {folder.kind for folder in list_cache(home)} == {"downloads", "images"}
 
 
 def test_prune_asks_says_and_removes(home: Home) -> None:

@@ -19,9 +19,9 @@ from service.settings import Home
 from service.upkeep import Finding, Level, Surroundings, checkups, examine
 
 
-def found_in(home: Home, **environment: str) -> dict[str, Finding]:
+def findings_in(home: Home, **environment: str) -> dict[str, Finding]:
     where = Surroundings(home=home, home_from="--home", environment=environment)
-    return {one.name: one for one in examine(where)}
+    return {finding.name: finding for finding in examine(where)}
 
 
 @pytest.fixture(autouse=True)
@@ -30,21 +30,32 @@ def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_new_machine_is_well(tmp_path: Path) -> None:
-    found = found_in(Home(tmp_path / "home"))
-    assert [one for one in found.values() if one.level is Level.PROBLEM] == []
-    assert {"python", "torch", "ray", "mlflow", "cores", "memory", "gpu", "disk", "ledger", "weights"} <= found.keys()
-    assert "made by the first sweep" in found["home"].text
+    findings = findings_in(Home(tmp_path / "home"))
+    assert [finding for finding in findings.values() if finding.level is Level.PROBLEM] == []
+    assert {
+        "python",
+        "torch",
+        "ray",
+        "mlflow",
+        "cores",
+        "memory",
+        "gpu",
+        "disk",
+        "ledger",
+        "weights",
+    } <= findings.keys()
+    assert "made by the first sweep" in findings["home"].text
     assert not (tmp_path / "home").exists(), "a doctor changes nothing"
 
 
 def test_a_whole_ledger_is_named_by_its_schema(tmp_path: Path) -> None:
     Ledger.open_file(tmp_path / "ledger.db", clock=now_ms).close()
-    assert found_in(Home(tmp_path))["ledger"].text == "schema 0003, whole"
+    assert findings_in(Home(tmp_path))["ledger"].text == "schema 0003, whole"
 
 
 def test_a_corrupt_ledger_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"not a database at all" * 100)
-    ledger = found_in(Home(tmp_path))["ledger"]
+    ledger = findings_in(Home(tmp_path))["ledger"]
     assert ledger.level is Level.PROBLEM
     assert "file is not a database" in ledger.text
 
@@ -54,14 +65,14 @@ def test_a_ledger_of_a_newer_version_is_a_problem(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "ledger.db") as opened:
         opened.execute("UPDATE meltpoint_schema SET version_num = '9999'")
     opened.close()
-    ledger = found_in(Home(tmp_path))["ledger"]
+    ledger = findings_in(Home(tmp_path))["ledger"]
     assert (ledger.level, ledger.advice) == (Level.PROBLEM, "upgrade Meltpoint")
     assert "9999" in ledger.text
 
 
 def test_a_home_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    home = found_in(Home(tmp_path / "file" / "home"))["home"]
+    home = findings_in(Home(tmp_path / "file" / "home"))["home"]
     assert home.level is Level.PROBLEM
     assert "Not a directory" in home.text
 
@@ -69,7 +80,7 @@ def test_a_home_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
 def test_an_unreachable_mlflow_is_a_problem_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     started = time.monotonic()
-    store = found_in(Home(tmp_path))["mlflow store"]
+    store = findings_in(Home(tmp_path))["mlflow store"]
     assert store.level is Level.PROBLEM
     assert "http://127.0.0.1:9 does not answer: [Errno 111] Connection refused" in store.text
     assert time.monotonic() - started < 30
@@ -81,11 +92,11 @@ def test_a_check_that_breaks_is_a_problem_and_stops_no_other(tmp_path: Path, mon
         raise OSError("the driver is on fire")
 
     monkeypatch.setattr(checkups, "CHECKS", (("gpu", broken), *checkups.CHECKS[-1:]))
-    found = found_in(Home(tmp_path), MELTPOINT_HOME="here", MLFLOW_TRACKING_TOKEN="secret")
-    assert found["gpu"].level is Level.PROBLEM
-    assert found["gpu"].text == "OSError: the driver is on fire"
-    assert found["first"].level is Level.OK
-    assert "secret" not in " ".join(one.text for one in found.values())
+    findings = findings_in(Home(tmp_path), MELTPOINT_HOME="here", MLFLOW_TRACKING_TOKEN="secret")
+    assert findings["gpu"].level is Level.PROBLEM
+    assert findings["gpu"].text == "OSError: the driver is on fire"
+    assert findings["first"].level is Level.OK
+    assert "secret" not in " ".join(finding.text for finding in findings.values())
 
 
 def test_the_exit_code_and_the_json_say_whether_there_is_a_problem(
@@ -120,7 +131,7 @@ def test_where_the_home_was_given_is_said(
         monkeypatch.setenv("MELTPOINT_HOME", str(tmp_path / "there"))
     else:
         monkeypatch.delenv("MELTPOINT_HOME")
-    monkeypatch.setattr(checkups, "CHECKS", [one for one in checkups.CHECKS if one[0] == "home"])
+    monkeypatch.setattr(checkups, "CHECKS", [check for check in checkups.CHECKS if check[0] == "home"])
     flags = ["--home", str(tmp_path / "typed")] if typed else []
-    said = CliRunner().invoke(app, ["doctor", "-o", "json", *flags])
-    assert f"(from {origin})" in json.loads(said.stdout)[0]["text"]
+    result = CliRunner().invoke(app, ["doctor", "-o", "json", *flags])
+    assert f"(from {origin})" in json.loads(result.stdout)[0]["text"]
