@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 __all__ = [
     "actor_of",
+    "error_text",
     "live_lanes",
     "prestart_variables",
     "skip_unused_parts",
@@ -79,6 +81,16 @@ def actor_of(lane: Any) -> Any | None:
     step. The public way is to end the lane: Tune then makes another, which takes some 20 ms a trial.
     """
     return getattr(getattr(lane, "temporary_state", None), "ray_actor", None)
+
+
+def error_text(lane: Any) -> str:
+    """Return what Ray wrote about a lost or failed worker; empty if Tune keeps it elsewhere.
+
+    Uses `Trial.error_file`, by which the cause of a failure is known. The public way has it at the end of a run only:
+    without it every lost worker counts as one that died, and is tried again twice.
+    """
+    file = getattr(lane, "error_file", None)
+    return Path(file).read_text(errors="replace") if file and Path(file).exists() else ""
 
 
 def live_lanes(tune_controller: Any) -> Collection[Any]:

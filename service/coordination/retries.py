@@ -34,22 +34,36 @@ RETRIES = {
 
 _OF_MACHINES = (
     (Cause.NO_SPACE, ("No space left on device", "Disk quota exceeded")),
-    (Cause.OUT_OF_MEMORY, ("out of memory", "OutOfMemory", "MemoryError", "when memory runs out")),
+    (
+        Cause.OUT_OF_MEMORY,
+        ("out of memory", "OutOfMemory", "MemoryError", "when memory runs out", "running low on memory"),
+    ),
 )
 _OF_WORKERS = (
     (Cause.HUNG, ("no sign of life",)),
     (
         Cause.LOST_NODE,
-        ("node died", "node has been marked dead", "preempt", "Node is dead", "was terminated unexpectedly"),
+        (
+            "node died",
+            "node has been marked dead",
+            "preempt",
+            "Node is dead",
+            "was terminated unexpectedly",
+            "raylet died",
+            "may or may not have been executed on the actor",  # the first that Ray writes of a node that was killed
+        ),
     ),
     *_OF_MACHINES,
-    (Cause.DIED, ("process died", "Worker unexpectedly exits", "actor died")),
+    (Cause.DIED, ("process died", "Worker unexpectedly exits", "actor died", "worker died")),
 )
 
 
 def cause_of(text: str) -> Cause:
-    """Return the cause from what Ray or the worker wrote about an attempt that ended without a report."""
-    return _first(_OF_WORKERS, text)
+    """Return the cause from what Ray or the worker wrote about an attempt that ended without a report.
+
+    If nothing was written, the worker is taken to have died.
+    """
+    return _first(_OF_WORKERS, text) if text.strip() else Cause.DIED
 
 
 def cause_reported(error: str) -> Cause:

@@ -13,7 +13,6 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial as TuneTrial
@@ -21,7 +20,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from typing_extensions import override
 
-from service.clusters import actor_of, live_lanes
+from service.clusters import actor_of, error_text, live_lanes
 from service.coordination import Coordinator, Result, cause_of
 from service.errors import StaleAttemptError
 from service.ledgers import Json, Trial
@@ -187,18 +186,12 @@ class LaneScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         """Record that the lane's worker was lost or failed."""
         try:
-            cause = _cause(trial)
+            cause = error_text(trial)
             self._bridge.coordinator.crashed(
                 self._bridge.trial_in(trial.trial_id), _reason(cause), cause, cause_of(cause)
             )
         except Exception as error:
             self._bridge.guard(error)
-
-
-def _cause(trial: TuneTrial) -> str:
-    """Return what Ray wrote about a lost or failed worker."""
-    file = trial.error_file
-    return Path(file).read_text(errors="replace") if file and Path(file).exists() else ""
 
 
 def _reason(cause: str) -> str:

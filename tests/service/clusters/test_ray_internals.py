@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -58,3 +59,12 @@ def test_a_tune_that_keeps_its_actors_elsewhere_tells_of_none() -> None:
     assert ray_internals.actor_of(SimpleNamespace()) is None
     assert ray_internals.actor_of(SimpleNamespace(temporary_state=SimpleNamespace())) is None
     assert list(ray_internals.live_lanes(SimpleNamespace())) == []
+
+
+def test_a_failure_is_read_from_its_file_if_there_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "error.txt"
+    assert ray_internals.error_text(SimpleNamespace()) == ""
+    assert ray_internals.error_text(SimpleNamespace(error_file=None)) == ""
+    assert ray_internals.error_text(SimpleNamespace(error_file=str(file))) == ""
+    file.write_text("the actor died")
+    assert ray_internals.error_text(SimpleNamespace(error_file=str(file))) == "the actor died"
