@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("search_spaces", "trainables", "service")
-MAKERS = re.compile(r"[A-Za-z_]*Error|Problem|_?refuse|_error|_problem|_diverged|wrong_result|_listed|_RULES")
+MAKERS = re.compile(r"[A-Za-z_]*Error|Problem|_?refuse|_error|_problem|problem|_diverged|wrong_result|_listed|_RULES")
 """Names of what makes an error, or a part of its text, from text."""
 
 _WORDS = re.compile(r"[A-Za-z]{2,}.*[ :].*[A-Za-z]{2,}")
