@@ -131,7 +131,7 @@ class Sweeps:
     def trial_counts(self, sweep_ids: Iterable[str]) -> dict[str, TrialCounts]:
         """Return how many trials of each sweep are in which state, and the extremes of their best values.
 
-        A sweep without trials has no entry.
+        Every id has an entry, that of a sweep without trials is empty.
         """
         trials = tables.trials.c
         query = select(
@@ -140,11 +140,11 @@ class Sweeps:
         counts: dict[str, TrialCounts] = {}
         with self._transactions.reading() as connection:
             for ids in batches(sweep_ids):
+                counts |= dict.fromkeys(ids, TrialCounts())
                 for sweep_id, state, count, highest, lowest in connection.execute(
                     query.where(trials.sweep_id.in_(ids))
                 ):
-                    earlier = counts.get(sweep_id, TrialCounts())
-                    counts[sweep_id] = earlier.with_state(TrialState(state), count, highest, lowest)
+                    counts[sweep_id] = counts[sweep_id].with_state(TrialState(state), count, highest, lowest)
         return counts
 
     def move(self, sweep_id: str, state: SweepState, *, error: str | None = None) -> Sweep:
@@ -180,7 +180,6 @@ class Sweeps:
         """
         reason = SweepAction.CANCEL.reason
         with self._transactions.writing() as connection:
-            _get(connection, sweep_id)
             cancel_trials(connection, sweep_id, reason, self._transactions.now())
             return self._move(connection, sweep_id, SweepState.CANCELLED, reason)
 

@@ -44,7 +44,7 @@ def list_sweeps(
     """Return sweeps, newest first; the filters and the paging are those of the ledger's list."""
     sweeps = ledger.sweeps.list(states=states, name=name, limit=limit, after=after)
     counts = ledger.sweeps.trial_counts(sweep.id for sweep in sweeps)
-    return [SweepSummary(sweep=sweep, trial_counts=counts.get(sweep.id, TrialCounts())) for sweep in sweeps]
+    return [SweepSummary(sweep=sweep, trial_counts=counts[sweep.id]) for sweep in sweeps]
 
 
 def _as_iso(milliseconds: int) -> str:

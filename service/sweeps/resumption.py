@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from search_spaces import SweepSpec, parse_spec
 from service.errors import UsageError
-from service.ledgers import Ledger, Sweep, SweepState, TrialCounts
+from service.ledgers import Ledger, Sweep, SweepState
 
 __all__ = ["change_spec", "prepare_resume"]
 
@@ -32,7 +32,7 @@ def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -
             f"{sweep.id} is cancelled and cannot be resumed; start a new sweep with: "
             f"meltpoint run {shlex.quote(sweep.spec_file)}"
         )
-    trials = ledger.sweeps.trial_counts([sweep.id]).get(sweep.id, TrialCounts()).total
+    trials = ledger.sweeps.trial_counts([sweep.id])[sweep.id].total
     may_fail_more = original.budget.max_failed != spec.budget.max_failed
     if sweep.state.is_finished and trials >= spec.budget.trials and not may_fail_more:
         raise UsageError(

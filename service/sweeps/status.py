@@ -52,7 +52,7 @@ def get_status(ledger: Ledger, home: Home, reference: str) -> SweepStatus:
     return SweepStatus(
         sweep=sweep,
         board=Leaderboard.read(ledger, sweep),
-        trial_counts=ledger.sweeps.trial_counts([sweep.id]).get(sweep.id, TrialCounts()),
+        trial_counts=ledger.sweeps.trial_counts([sweep.id])[sweep.id],
         unsent=ledger.outbox.count_unsent(sweep.id),
         checkpoint_files=files,
         checkpoint_bytes=size,
