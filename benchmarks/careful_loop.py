@@ -2,9 +2,10 @@
 
     python benchmarks/careful_loop.py JOB.json --folder DIR
 
-Two processes of one torch thread decode the photos and compute the features of every view that an augmentation asks
-for: one without any, both outcomes of a flip, else one for each epoch. Then heads are trained one after another on
-features in memory, and each is written to MLflow in one batch. Prints {"accuracies": [...]} by recipe.
+Two processes with a torch thread each decode the photos and compute the features of every view that an augmentation
+needs: one view without augmentation, both outcomes of a flip, one view an epoch for all others. Then heads are trained
+one after another on features in memory, and each is written to MLflow in one batch. The output is {"accuracies": [...]}
+by recipe.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ PHOTOS_A_PART = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Photos that one process reads at once, and the policies whose views are wanted."""
+    """Photos that one process reads at once, and the policies whose views it computes."""
 
     number: int
     photos: list[tuple[str, int]]
@@ -43,22 +44,22 @@ class Part:
 
 
 def views(job: Job, policies: Sequence[str], images: Tensor) -> dict[str, list[Tensor]]:
-    """Every view of uint8 images (B, 3, H, W) by policy."""
-    found = {}
+    """Draw every view of uint8 images (B, 3, H, W); by policy."""
+    drawn = {}
     for policy in policies:
         if policy == "none":
-            found[policy] = [images]
+            drawn[policy] = [images]
         elif policy == "flip":
-            found[policy] = [images, images.flip(-1)]
+            drawn[policy] = [images, images.flip(-1)]
         else:
             draw = augmentation(policy, job.image_size)
-            found[policy] = [torch.stack([draw(image) for image in images]) for _ in range(job.epochs)]
-    return found
+            drawn[policy] = [torch.stack([draw(image) for image in images]) for _ in range(job.epochs)]
+    return drawn
 
 
 @cache
 def network() -> nn.Sequential:
-    """The frozen backbone, once a process."""
+    """Load the frozen backbone, once a process."""
     torch.set_num_threads(1)
     model = nn.Sequential(*backbone(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     return model.to(memory_format=torch.channels_last)
@@ -66,37 +67,37 @@ def network() -> nn.Sequential:
 
 @torch.inference_mode()
 def forward(images: Tensor) -> Tensor:
-    """Features (B, 1280) of uint8 images (B, 3, H, W)."""
+    """Compute the features (B, 1280) of uint8 images (B, 3, H, W)."""
     prepare = normalize()
     parts = [prepare(some).contiguous(memory_format=torch.channels_last) for some in images.split(32)]
     return torch.cat([network()(part) for part in parts])
 
 
 def features_of(job: Job, part: Part) -> dict[str, Any]:
-    """Pooled features (V, B, 1280) of photos in each policy's V views, as arrays, which travel whole."""
+    """Compute the pooled features (V, B, 1280) of photos in each policy's V views, as arrays, which pickle whole."""
     torch.manual_seed(part.number)
     images = torch.stack([read(file, job.image_size) for file, _ in part.photos])
-    found = views(job, part.policies, images)
-    plain = [forward(images)] if any(view is images for of in found.values() for view in of) else []
+    views_by_policy = views(job, part.policies, images)
+    plain = [forward(images)] if any(view is images for drawn in views_by_policy.values() for view in drawn) else []
     return {
-        policy: torch.stack([plain[0] if view is images else forward(view) for view in of]).numpy()
-        for policy, of in found.items()
+        policy: torch.stack([plain[0] if view is images else forward(view) for view in drawn]).numpy()
+        for policy, drawn in views_by_policy.items()
     }
 
 
 def compute_features(job: Job) -> tuple[dict[str, Tensor], Tensor]:
-    """Features (V, N, 1280) of train by policy, and of val (1, N, 1280), computed in parts over the processes."""
+    """Compute the features of train (V, N, 1280) by policy, and of val (1, N, 1280), in parts over the processes."""
     policies = sorted({recipe["augment.policy"] for recipe in job.recipes})
     parts = [
         Part(number=start, photos=job.photos[split][start : start + PHOTOS_A_PART], policies=wanted)
         for split, wanted in (("train", policies), ("val", ["none"]))
         for start in range(0, len(job.photos[split]), PHOTOS_A_PART)
     ]
-    of_train = -(-len(job.photos["train"]) // PHOTOS_A_PART)
+    train_parts = -(-len(job.photos["train"]) // PHOTOS_A_PART)
     with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("fork")) as pool:
         done = list(pool.map(partial(features_of, job), parts))
-    train = {policy: _joined([part[policy] for part in done[:of_train]]) for policy in policies}
-    return train, _joined([part["none"] for part in done[of_train:]])
+    train = {policy: _joined([part[policy] for part in done[:train_parts]]) for policy in policies}
+    return train, _joined([part["none"] for part in done[train_parts:]])
 
 
 def _joined(parts: Sequence[Any]) -> Tensor:
@@ -104,7 +105,7 @@ def _joined(parts: Sequence[Any]) -> Tensor:
 
 
 def train_head(job: Job, recipe: dict[str, Any], train: Tensor, val: Tensor) -> list[dict[str, float]]:
-    """One recipe on features (V, N, 1280); metrics after each epoch."""
+    """Train a recipe on features (V, N, 1280). Return the metrics after each epoch."""
     torch.manual_seed(job.seed)
     head = new_head(recipe["dropout.rate"], job.classes)[2:]
     step = optimizer(recipe, list(head.parameters()))
@@ -134,7 +135,7 @@ def train_head(job: Job, recipe: dict[str, Any], train: Tensor, val: Tensor) -> 
 
 
 def main() -> None:
-    """Features, heads, MLflow; prints the final accuracies."""
+    """Compute the features, train the heads, write to MLflow, print the final accuracies."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("job", type=Path)
     parser.add_argument("--folder", type=Path, required=True, help="for the MLflow store")
@@ -150,7 +151,11 @@ def main() -> None:
         accuracies.append(history[-1]["val_accuracy"])
         run = client.create_run(experiment).info.run_id
         now = time.time_ns() // 1_000_000
-        points = [Metric(name, value, now, epoch) for epoch, of in enumerate(history, 1) for name, value in of.items()]
+        points = [
+            Metric(name, value, now, epoch)
+            for epoch, metrics in enumerate(history, 1)
+            for name, value in metrics.items()
+        ]
         client.log_batch(run, metrics=points, params=[Param(name, str(value)) for name, value in recipe.items()])
         client.set_terminated(run)
     print(json.dumps({"accuracies": accuracies}))

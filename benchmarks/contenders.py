@@ -1,4 +1,4 @@
-"""Runs one contender of a comparison as a fresh process and times it, start-up included."""
+"""Run one contender of a comparison as a fresh process and time it, start-up included."""
 
 from __future__ import annotations
 
@@ -33,8 +33,13 @@ class Run:
 def run_contender(contender: str, *, mix: Path, job: Path, folder: Path, home: Path, seed: int | None = None) -> Run:
     """Run contender a, b, c or d.
 
-    folder: fresh, for what (a) and (b) write; home: of (c), fresh, and of (d), as (c) left it; seed: of (c) and (d)
-    instead of the mix's own, (a) and (b) have it from the job.
+    Args:
+        contender: The letter.
+        mix: The sweep file of (c) and (d).
+        job: The recipes and photos of (a) and (b).
+        folder: An empty folder for the files that (a) and (b) write.
+        home: An empty home for (c); for (d) the home that (c) left.
+        seed: The seed of (c) and (d) in place of the mix's own; (a) and (b) read theirs from the job.
     """
     if contender == "a":
         return _script("plain_tune.py", str(job), "--folder", str(folder))
@@ -44,13 +49,13 @@ def run_contender(contender: str, *, mix: Path, job: Path, folder: Path, home: P
 
 
 def run_json(command: Sequence[str], home: Path | None = None) -> tuple[float, Any]:
-    """Wall seconds of a command, and the JSON that it prints; its stderr goes to ours.
+    """Return the wall seconds of a command, and the JSON that it prints; its stderr goes to ours.
 
     Raises:
-        RuntimeError: it failed; says how.
+        RuntimeError: the command failed; the message has its exit code.
     """
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)} | ({"MELTPOINT_HOME": str(home)} if home else {})
-    # Otherwise Ray's workers would compile all they import each time, for every contender.
+    # With this variable Ray's workers compile every module that they import anew, in every run of every contender.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     started = time.perf_counter()
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
@@ -61,7 +66,7 @@ def run_json(command: Sequence[str], home: Path | None = None) -> tuple[float, A
 
 
 def _last_json(text: str) -> str:
-    """What was printed last; libraries may have said something before it."""
+    """Return the JSON at the end of the output; libraries may have printed something before it."""
     lines = text.splitlines()
     start = max(number for number, line in enumerate(lines) if line.startswith(("{", "[")))
     return "\n".join(lines[start:])
@@ -73,7 +78,7 @@ def _script(name: str, *arguments: str) -> Run:
 
 
 def run_meltpoint(spec: Path, home: Path, changes: Sequence[str] = ()) -> Run:
-    """Run a list of recipes whose trials all complete; changes: KEY=VALUE, as `--set` takes them."""
+    """Run a list of recipes whose trials all complete; changes: KEY=VALUE, in the form that `--set` takes."""
     assigned = [part for change in changes for part in ("--set", change)]
     seconds, outcome = run_json([*MELTPOINT, "run", str(spec), *assigned, "-o", "json"], home)
     _, trials = run_json([*MELTPOINT, "trials", outcome["sweep_id"], "-o", "json"], home)

@@ -1,12 +1,12 @@
-"""What keeping everything costs: the demo's sweep against one with its ledger in memory and an outbox nobody sends.
+"""The cost of keeping everything: the demo's sweep, the same with its ledger in memory, and without an MLflow server.
 
     python benchmarks/durability.py [SPEC] [--rounds N] [--set key=value]
 
-Each round runs three contenders, in an order that turns: "kept" (ledger on disk, MLflow told), "in memory", and "MLflow
-away" (as kept, but nobody listens where MLflow should). Each runs in a home of its own in which the same sweep ran once
-before, so that images and activations are there. Prints, for the differences within a round, the median and a 95 %
-interval of the median (bootstrap): CPU seconds of the driving process and of the process that tells MLflow, and wall
-seconds from the first trial to the end of the sweep.
+Each round runs three contenders, in an order that rotates: "kept" (ledger on disk, everything sent to MLflow), "in
+memory" (ledger in memory), and "MLflow away" (ledger on disk, no MLflow server). Each contender has a home in which the
+same sweep ran once before, so that images and activations are there. The table shows the differences within a round, as
+a median with its 95 % interval (bootstrap): of the CPU seconds of the driver, of the CPU seconds of the process that
+sends to MLflow, and of the wall seconds from the first trial to the end of the sweep.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TITLES = {"driver": "CPU seconds, driver", "sender": "CPU seconds, sender", "wal
 
 
 class Contender(StrEnum):
-    """How a sweep is kept; the value is the table's word."""
+    """A way to keep a sweep; the value is the table's word."""
 
     KEPT = "kept"
     IN_MEMORY = "in memory"
@@ -48,7 +48,7 @@ class Contender(StrEnum):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes it so."""
+        """The environment variables that make a sweep this contender."""
         if self is Contender.KEPT:
             return {}
         return {"MELTPOINT_LEDGER": "sqlite://"} if self is Contender.IN_MEMORY else {"MLFLOW_TRACKING_URI": NOBODY}
@@ -56,7 +56,7 @@ class Contender(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Seconds: of CPU of the driving process and of the one that tells MLflow, and of wall time while the sweep ran."""
+    """CPU seconds of the driver and of the process that sends to MLflow, and wall seconds of the sweep."""
 
     driver: float
     sender: float
@@ -64,18 +64,18 @@ class Cost:
 
 
 def run(arguments: Sequence[str], home: Path, contender: Contender) -> Cost:
-    """One sweep.
+    """Run the sweep.
 
     Raises:
-        RuntimeError: it failed; holds what it printed.
+        RuntimeError: the sweep failed; the message is its output.
     """
     environment = os.environ | {"PYTHONPATH": str(HERE.parent), "MELTPOINT_HOME": str(home)} | contender.environment
     command = [*MELTPOINT, "run", *arguments, "-o", "json"]
     seconds: dict[int, float] = {}
     senders: list[int] = []
     with (
-        tempfile.TemporaryFile() as said,
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=said) as process,
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors) as process,
     ):
         while process.poll() is None:
             with suppress(psutil.Error):
@@ -86,8 +86,8 @@ def run(arguments: Sequence[str], home: Path, contender: Contender) -> Cost:
                     seconds[pid] = times.user + times.system
             time.sleep(0.1)
         if process.returncode:
-            said.seek(0)
-            raise RuntimeError(said.read().decode())
+            errors.seek(0)
+            raise RuntimeError(errors.read().decode())
         assert process.stdout is not None
         outcome = json.loads(process.stdout.read())
     assert outcome["state"] == "completed", outcome
@@ -96,7 +96,7 @@ def run(arguments: Sequence[str], home: Path, contender: Contender) -> Cost:
 
 
 def home_like(first: Path, scratch: Path, number: int) -> Path:
-    """A home as another is, where one sweep ran: its images and activations are linked, its databases copied."""
+    """Copy a home in which a sweep ran: link its images and activations, copy its databases."""
     home = scratch / f"home-{number}"
     home.mkdir()
     for name in LINKED:
@@ -107,7 +107,7 @@ def home_like(first: Path, scratch: Path, number: int) -> Path:
 
 
 def interval(differences: Sequence[float]) -> tuple[float, float]:
-    """Of the median, by the percentile bootstrap."""
+    """Return the 95 % interval of the median, by the percentile bootstrap."""
     rng = random.Random(0)
     medians = sorted(statistics.median(rng.choices(differences, k=len(differences))) for _ in range(RESAMPLES))
     return medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES)]
@@ -116,7 +116,7 @@ def interval(differences: Sequence[float]) -> tuple[float, float]:
 def rows(rounds: Sequence[dict[Contender, Cost]], contender: Contender, other: Contender) -> Iterator[str]:
     """Return the table's lines that compare one contender with another."""
     for name, title in TITLES.items():
-        here, there = ([getattr(found[which], name) for found in rounds] for which in (contender, other))
+        here, there = ([getattr(costs[which], name) for costs in rounds] for which in (contender, other))
         differences = [x - y for x, y in zip(here, there, strict=True)]
         low, high = interval(differences)
         cells = [f"{statistics.median(here):.2f}", f"{statistics.median(there):.2f}"]
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--set", action="append", default=[], dest="assign")
     options = parser.parse_args()
-    arguments = [str(options.spec), *(part for one in options.assign for part in ("--set", one))]
+    arguments = [str(options.spec), *(part for change in options.assign for part in ("--set", change))]
     contenders = list(Contender)
     rounds: list[dict[Contender, Cost]] = []
     with tempfile.TemporaryDirectory(prefix="meltpoint-durability-") as folder:
@@ -139,16 +139,16 @@ def main() -> None:
         first = scratch / "first"
         run(arguments, first, Contender.KEPT)
         for number in range(options.rounds):
-            found: dict[Contender, Cost] = {}
+            costs: dict[Contender, Cost] = {}
             turned = contenders[number % 3 :] + contenders[: number % 3]
             for contender in turned:
-                home = home_like(first, scratch, len(rounds) * 3 + len(found))
-                found[contender] = run(arguments, home, contender)
+                home = home_like(first, scratch, len(rounds) * 3 + len(costs))
+                costs[contender] = run(arguments, home, contender)
                 print(
-                    f"round {number + 1}/{options.rounds}, {contender}: {found[contender]}", file=sys.stderr, flush=True
+                    f"round {number + 1}/{options.rounds}, {contender}: {costs[contender]}", file=sys.stderr, flush=True
                 )
                 shutil.rmtree(home)
-            rounds.append(found)
+            rounds.append(costs)
     about = machines.describe()
     print(f"{about['date']}; {about['machine']}; commit {about['commit']}; {options.rounds} rounds\n")
     print("| | first | second | median difference | 95 % interval |\n| --- | --- | --- | --- | --- |")

@@ -1,9 +1,10 @@
-"""What grows when a sweep does: trials x1, x4, x16; images x1, x4; and a cache of a tenth of what it wants.
+"""The cost of a larger sweep: trials x1, x4, x16; images x1, x4; and a cache bounded to a tenth of its full size.
 
     python benchmarks/growth.py
 
-Linear probes of the solar-cell photos at 128 px, drawn at random over six optimizers and three augmentations, two
-epochs each. Prints seconds, images computed, the cache's size on disk and the largest worker's memory at its peak.
+The trials are linear probes of the solar-cell photos at 128 px, two epochs each, drawn at random over three optimizers
+and three augmentations. The table shows seconds, images computed, the cache's size on disk and the peak memory of the
+largest worker.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ resources: {{cpu: 1, gpu: 0}}
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """One sweep. accuracies by trial, to see that a bounded cache changes none."""
+    """The cost of a sweep, and its accuracies by trial: a bounded cache changes none of them."""
 
     wall: float
     computed: int
@@ -66,31 +67,31 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="meltpoint-growth-") as scratch:
         root = Path(scratch)
         for trials in (6, 24, 96):
-            one = _sweep(root / f"t{trials}", "elpv", trials)
-            print(_row(trials, "2,624", "none", one), flush=True)
+            growth = _sweep(root / f"t{trials}", "elpv", trials)
+            print(_row(trials, "2,624", "none", growth), flush=True)
             if trials == 24:
-                whole = one
+                whole = growth
         for step, images in ((4, "656"), (1, "2,624")):
-            one = _sweep(root / f"i{step}", _manifest(root, step), 24)
-            print(_row(24, images, "none", one), flush=True)
+            growth = _sweep(root / f"i{step}", _manifest(root, step), 24)
+            print(_row(24, images, "none", growth), flush=True)
         bound = whole.cache // 10
         tight = _sweep(root / "tight", "elpv", 24, cache=str(bound))
         print(_row(24, "2,624", f"{bound / 1e6:.1f} MB", tight), flush=True)
         print(f"\nwith the bound every trial's accuracy is the same: {tight.accuracies == whole.accuracies}")
 
 
-def _row(trials: int, images: str, bound: str, one: Growth) -> str:
+def _row(trials: int, images: str, bound: str, growth: Growth) -> str:
     cells = [
-        f"{one.wall:.1f}",
-        f"{one.computed:,}",
-        f"{one.cache / 1e6:.1f} MB",
-        f"{one.memory / 2**20:.0f} MiB",
+        f"{growth.wall:.1f}",
+        f"{growth.computed:,}",
+        f"{growth.cache / 1e6:.1f} MB",
+        f"{growth.memory / 2**20:.0f} MiB",
     ]
     return f"| {trials} | {images} | {bound} | {' | '.join(cells)} |"
 
 
 def _manifest(root: Path, step: int) -> str:
-    """A manifest of every `step`-th photo."""
+    """Write a manifest of every `step`-th photo."""
     table = load_table("elpv", base_dir=root, root=None)
     path = root / f"every-{step}.csv"
     lines = [

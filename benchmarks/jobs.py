@@ -1,4 +1,4 @@
-"""What a contender is given: the recipes of a mix, and the photos of its data, split as Meltpoint splits them."""
+"""The input of a contender: the recipes of a mix, and the photos of its data, split by Meltpoint."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from search_spaces.backbones import BACKBONES
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One mix as plain values, so that the contenders without Meltpoint need nothing of it.
+    """A mix as plain values, so that the contenders without Meltpoint import nothing of Meltpoint.
 
-    stages: of the backbone; recipes: dotted names and values; photos: split -> (file, class number) of each photo.
+    stages: the backbone's; recipes: dotted names and values; photos: split -> (file, class number) of each photo.
     """
 
     name: str
@@ -28,8 +28,8 @@ class Job:
     photos: dict[str, list[tuple[str, int]]]
 
     @classmethod
-    def of(cls, spec: SweepSpec, *, scratch: Path) -> Job:
-        """The job of a sweep file whose algorithm is `points` and whose images are files."""
+    def from_spec(cls, spec: SweepSpec, *, scratch: Path) -> Job:
+        """Return the job of a sweep file whose algorithm is `points` and whose images are files."""
         from trainables.datasets.sources import load_table
         from trainables.stores.prepared import prepare_data
 

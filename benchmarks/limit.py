@@ -1,17 +1,17 @@
-"""How far is a sweep from the least that its recipes need on this machine?
+"""The time of a sweep over the least time that its recipes need on this machine.
 
     python benchmarks/limit.py [head|uniform|MIX.yaml] [--warm RUNS]
 
-Runs a mix cold and then warm several times, of which the middle one counts, then times each kind of unique work alone,
-at its best of several repetitions: decoding an image, computing its frozen part, a training step behind each boundary,
-an evaluation. T* is the sum over the list's unique work, over the cores. rho is the time from the first epoch's start
-to the last epoch's end over T*, split into
+A mix runs cold once and then warm several times; the median of the warm runs counts. Then each kind of unique work is
+timed alone, the best of several repetitions: decoding an image, computing its frozen part, a training step behind each
+boundary, an evaluation. T* is the time of all unique work of the mix, divided by the cores. The window is the time from
+the first epoch's start to the last epoch's end. rho is the window / T*, and the product of
 
-    redundancy  what was computed over what had to be
-    idleness    cores x time over the time that workers spent in epochs
-    kernel      the rest: work in a sweep against the same work alone
+    redundancy  computed work / unique work
+    idleness    cores x window / the time that workers spent in epochs
+    kernel      the rest: the time of work in a sweep / the time of the same work alone
 
-Start-up is what the process took beyond that time.
+Start-up is the time of the process outside the window.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CORES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Unique:
-    """Seconds of one core for the unique work of a list, by kind."""
+    """Seconds of one core for the unique work of a mix, by kind."""
 
     decode: float
     prefix: float
@@ -65,7 +65,7 @@ class Unique:
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
-    """One run: seconds of the process, of training from first to last epoch, of workers in epochs; images computed."""
+    """The cost of a run: seconds of the process, of the window, of workers in epochs; images computed."""
 
     wall: float
     window: float
@@ -77,18 +77,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mix", nargs="?", default="head")
     parser.add_argument("--warm", type=int, default=5, metavar="RUNS", help="an odd number (default: 5)")
-    told = parser.parse_args()
-    if told.warm < 1 or told.warm % 2 == 0:
-        parser.error(f"--warm must be an odd number of runs ({told.warm})")
-    here = Path(__file__).parent / "mixes" / f"{told.mix}.yaml"
-    mix = here if here.exists() else Path(told.mix)
+    options = parser.parse_args()
+    if options.warm < 1 or options.warm % 2 == 0:
+        parser.error(f"--warm must be an odd number of runs ({options.warm})")
+    here = Path(__file__).parent / "mixes" / f"{options.mix}.yaml"
+    mix = here if here.exists() else Path(options.mix)
     spec = load_spec(mix)
     torch.set_num_threads(1)
     keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="meltpoint-limit-") as scratch:
         home = Path(scratch) / "home"
         cold = _run(mix, home)
-        warm = sorted((_run(mix, home) for _ in range(told.warm)), key=lambda taken: taken.window)
+        warm = sorted((_run(mix, home) for _ in range(options.warm)), key=lambda taken: taken.window)
         data = prepare_data(spec.data, base_dir=spec.folder, root=home / "data")
         print("measuring unique work", file=sys.stderr, flush=True)
         rows, unique = _unique(spec, data)
@@ -129,23 +129,23 @@ def _run(mix: Path, home: Path) -> Taken:
     ledger = Ledger.open_file(Home(home).ledger, clock=now_ms)
     try:
         trials = ledger.trials.list(outcome["sweep_id"])
-        epochs = [row for of in ledger.trials.epochs_of(trial.id for trial in trials).values() for row in of]
+        epochs = [row for rows in ledger.trials.epochs_of(trial.id for trial in trials).values() for row in rows]
     finally:
         ledger.close()
     start = min(row.recorded_at / 1000 - row.seconds for row in epochs)
     end = max(row.recorded_at / 1000 for row in epochs)
     shared: list[dict[str, Any]] = [trial.sharing or {} for trial in trials]
-    kept = [one for one in shared if one.get("boundary")]
+    frozen = [sharing for sharing in shared if sharing.get("boundary")]
     return Taken(
         wall=wall,
         window=end - start,
         busy=sum(row.seconds for row in epochs),
-        computed=sum(one.get("computed", 0) for one in kept),
+        computed=sum(sharing.get("computed", 0) for sharing in frozen),
     )
 
 
 def _unique(spec: SweepSpec, data: PreparedData) -> tuple[int, Unique]:
-    """How many images' frozen parts the list needs, and what all its unique work takes."""
+    """Count the images whose frozen part the mix needs, and time all its unique work."""
     rows, prefix = _prefix_work(spec, data)
     steps = evaluations = 0.0
     for recipe in spec.points:
@@ -156,8 +156,8 @@ def _unique(spec: SweepSpec, data: PreparedData) -> tuple[int, Unique]:
         evaluations += spec.budget.epochs * evaluation
     table = load_table(spec.data.source, base_dir=spec.folder, root=spec.data.root)
     images = table.images[:: max(1, len(table.images) // REPETITIONS)]
-    one = sum(_best(partial(decode_image, image, spec.data.image_size), 3) for image in images) / len(images)
-    return rows, Unique(decode=one * len(table.images), prefix=prefix, steps=steps, evaluations=evaluations)
+    decode = sum(_best(partial(decode_image, image, spec.data.image_size), 3) for image in images) / len(images)
+    return rows, Unique(decode=decode * len(table.images), prefix=prefix, steps=steps, evaluations=evaluations)
 
 
 def _prefix_work(spec: SweepSpec, data: PreparedData) -> tuple[int, float]:
@@ -186,7 +186,7 @@ def _prefix_work(spec: SweepSpec, data: PreparedData) -> tuple[int, float]:
 
 
 def _suffix(trainer: Trainer, data: PreparedData, recipe: Recipe) -> tuple[float, float]:
-    """Best seconds of a training step on features at hand, and of an evaluation on val."""
+    """Return the best seconds of a training step on features in memory, and of an evaluation on val."""
     batch, val = data.splits["train"][: recipe.batch_size], data.splits["val"]
     size = trainer.evaluation_batch
     features, seen = trainer.features.iterate_images([batch, val[:size]])
@@ -210,13 +210,13 @@ def _suffix(trainer: Trainer, data: PreparedData, recipe: Recipe) -> tuple[float
 
 
 def _best(work: Callable[[], object], repetitions: int = REPETITIONS) -> float:
-    found = []
+    seconds = []
     work()
     for _ in range(repetitions):
         started = time.perf_counter()
         work()
-        found.append(time.perf_counter() - started)
-    return min(found)
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ Accuracies = Sequence[float]
 def summarise(
     job: Job, rounds: Mapping[str, Sequence[Run]], reseeded: Mapping[str, Sequence[Accuracies]]
 ) -> dict[str, Any]:
-    """Seconds, medians, ratios and final accuracies of the contenders that ran.
+    """Return seconds, medians, ratios and final accuracies of the contenders that ran.
 
     reseeded: contender -> final accuracies by recipe with each further seed.
     """
@@ -41,7 +41,7 @@ def summarise(
 
 
 def against(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
-    """How far two lists of accuracies are apart, recipe by recipe."""
+    """Return the differences of two lists of accuracies, recipe by recipe."""
     differences = [x - y for x, y in zip(ours, theirs, strict=True)]
     return {
         "largest": max(map(abs, differences)),
@@ -52,7 +52,7 @@ def against(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
 
 
 def as_markdown(result: Mapping[str, Any], about: Mapping[str, str]) -> str:
-    """Tables: seconds and ratios, accuracies by recipe, and what another seed does to them."""
+    """Return three tables: seconds and ratios, accuracies by recipe, and accuracies by seed."""
     return "\n".join([*_heading(result, about), "", *_times(result), "", *_accuracies(result), *_seeds(result)])
 
 
@@ -71,7 +71,7 @@ def _times(result: Mapping[str, Any]) -> list[str]:
         "| --- | --- | --- | --- | --- |",
     ]
     for contender, seconds in result["seconds"].items():
-        each = ", ".join(f"{one:.1f}" for one in seconds)
+        each = ", ".join(f"{wall:.1f}" for wall in seconds)
         ratio = result["ratios"].get(f"a/{contender}")
         sooner = f"{ratio:.1f} times sooner" if ratio else ""
         best = max(result["accuracies"][contender])
@@ -90,18 +90,18 @@ def _accuracies(result: Mapping[str, Any]) -> list[str]:
         values = " | ".join(f"{result['accuracies'][contender][number]:.4f}" for contender in contenders)
         lines.append(f"| {_named(recipe)} | {values} |")
     for name in ("largest", "mean_absolute", "mean"):
-        found = [result["against_a"].get(contender) for contender in contenders]
-        if any(found):
+        each_gaps = [result["against_a"].get(contender) for contender in contenders]
+        if any(each_gaps):
             cells = " | ".join(
                 f"{gaps[name]:+.4f}" if gaps and contender != "a" else ""
-                for contender, gaps in zip(contenders, found, strict=True)
+                for contender, gaps in zip(contenders, each_gaps, strict=True)
             )
             lines.append(f"| {name.replace('_', ' ')} difference from (a) | {cells} |")
     return lines
 
 
 def _seeds(result: Mapping[str, Any]) -> list[str]:
-    """By contender, the mean over the recipes with each seed, and how far apart the seeds are."""
+    """Return the table of each contender's mean over the recipes by seed, and its spread over the seeds."""
     lines = [
         "",
         "Mean of the recipes' accuracies with each seed, which all recipes of a contender share:",

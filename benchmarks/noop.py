@@ -1,11 +1,11 @@
-"""What a trial and a report cost where training costs nothing: all in, recorded and written to MLflow.
+"""The cost of a trial and of a report if training costs nothing: everything included, also ledger and MLflow.
 
     python benchmarks/noop.py [--rounds N] [--plain-trials N]
 
 500 trials x 20 epochs x 12 metrics. The contenders alternate: a plain Tune function trainable with MLflowLoggerCallback
-(fewer trials, scaled), MLflow's client alone in a bare loop (which nobody who writes to MLflow can undercut), and
-Meltpoint's machinery with a report an epoch and with all epochs in one report, as without early stopping.
-What starts once a sweep (Ray, workers) is left out for all contenders.
+(fewer trials, scaled), MLflow's client alone in a bare loop (a lower bound for everybody who writes to MLflow), and
+Meltpoint with a report an epoch and with all epochs in one report, as in a sweep without early stopping.
+The start of Ray and of the workers, once a sweep, is not counted for any contender.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CONTENDERS: dict[str, list[str]] = {
 
 
 def compare(*, rounds: int, plain_trials: int, tiny: bool) -> dict[str, Any]:
-    """Milliseconds a trial of every contender, the median of `rounds`."""
+    """Measure every contender's milliseconds a trial, the median of `rounds`."""
     trials = dict.fromkeys(CONTENDERS, TRIALS) | {PLAIN: plain_trials}
     if tiny:
         trials = dict.fromkeys(CONTENDERS, 6)
@@ -59,8 +59,8 @@ def _milliseconds(runs: list[dict[str, float]], trials: int) -> dict[str, float]
 
 
 def as_markdown(result: Mapping[str, Any], about: Mapping[str, str]) -> str:
-    """One table: all in, and until the last trial had ended while MLflow's sender was still at work."""
-    epochs, found = result["epochs"], result["milliseconds"]
+    """Return the table: the time of everything, and the time to the end of the last trial without the sender."""
+    epochs, milliseconds = result["epochs"], result["milliseconds"]
     shapes = {
         trials: f"{trials} trials x {epochs} epochs x {result['metrics']} metrics"
         for trials in result["trials"].values()
@@ -73,8 +73,8 @@ def as_markdown(result: Mapping[str, Any], about: Mapping[str, str]) -> str:
         "| contender | ran | ms a trial, all in | ms an epoch, all in | of (a) | ms a trial until trained |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for contender, costs in found.items():
-        share = f"1/{found[PLAIN]['sent'] / costs['sent']:.1f}"
+    for contender, costs in milliseconds.items():
+        share = f"1/{milliseconds[PLAIN]['sent'] / costs['sent']:.1f}"
         trained = f"{costs['trained']:.1f}" if "trained" in costs else "the same"
         ran = shapes[result["trials"][contender]]
         lines.append(
@@ -88,10 +88,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--plain-trials", type=int, default=50)
-    parser.add_argument("--tiny", action="store_true", help="6 trials a contender: only to see that all work")
+    parser.add_argument(
+        "--tiny", action="store_true", help="6 trials a contender, only to see that every contender works"
+    )
     options = parser.parse_args()
-    found = compare(rounds=options.rounds, plain_trials=options.plain_trials, tiny=options.tiny)
-    print(as_markdown(found, machines.describe()))
+    result = compare(rounds=options.rounds, plain_trials=options.plain_trials, tiny=options.tiny)
+    print(as_markdown(result, machines.describe()))
 
 
 if __name__ == "__main__":

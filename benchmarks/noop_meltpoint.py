@@ -2,9 +2,9 @@
 
     python benchmarks/noop_meltpoint.py --trials 500 --epochs 20 --metrics 12 [--each-epoch]
 
-Workers report made-up metrics instead of training, all epochs at once as a sweep without early stopping does, or with
-`--each-epoch` one epoch at a time. Prints one JSON object: seconds until the last trial had ended (`trained`) and until
-MLflow knew all of it (`sent`), both from the first trial on, workers up; and the process' own CPU seconds.
+Workers report made-up metrics instead of training: all epochs at once, as in a sweep without early stopping, or with
+`--each-epoch` one epoch at a time. The output is a JSON object: seconds from the first report, when the workers are up,
+until the last trial ended (`trained`) and until MLflow had everything (`sent`); and the driver's CPU seconds.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ budget: {{trials: {trials}, epochs: {epochs}}}
 def main() -> None:
     """Run the sweep in a fresh home and print what it took."""
     parser = shape_parser(__doc__, trials=500)
-    parser.add_argument("--each-epoch", action="store_true", help="a report an epoch")
+    parser.add_argument("--each-epoch", action="store_true", help="send a report an epoch")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder)).create()
         prepare_environment(home)
         spec = parse_spec(SPEC.format(trials=options.trials, epochs=options.epochs), file="noop.yaml")
-        from noop_sweep import run_noop  # Ray reads the environment, which was prepared just now, when it is imported
+        from noop_sweep import run_noop  # Ray reads the environment at its import
 
         print(json.dumps(run_noop(spec, home, metrics=options.metrics, each_epoch=options.each_epoch)))
 

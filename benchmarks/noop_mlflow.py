@@ -1,9 +1,9 @@
-"""The least that MLflow takes for a trial: its client alone in a bare loop; nothing is trained, scheduled or kept.
+"""The least time that MLflow needs for a trial: its client alone in a bare loop, without training, scheduler or ledger.
 
     python benchmarks/noop_mlflow.py --trials 50 --epochs 20 --metrics 12
 
-Of each trial a run is made, all its points, parameters and tags are written in one batch, and it is ended. The store is
-SQLite with a write-ahead log. Prints one JSON object: `sent`, the seconds that all but the first trial took.
+Each trial is a run: created, filled with all points, parameters and tags in one batch, and ended. The store is SQLite
+with a write-ahead log. The output is a JSON object: `sent`, the seconds of all trials but the first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from noop_options import shape_parser
 from service.tracking.trackers import use_write_ahead_log
 
 PARAMS = 30
-"""A recipe's names."""
+"""The number of a recipe's parameters."""
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def write(client: MlflowClient, experiment: str, epochs: int, metrics: int) -> None:
-    """One trial's run, from beginning to end."""
+    """Write a trial's run from beginning to end."""
     now = time.time_ns() // 1_000_000
     run_id = client.create_run(experiment, tags={"trial": "noop"}).info.run_id
     points = [

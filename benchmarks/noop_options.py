@@ -6,9 +6,9 @@ import argparse
 
 
 def shape_parser(description: str | None, *, trials: int) -> argparse.ArgumentParser:
-    """`--trials` (by default so many), `--epochs` and `--metrics`."""
+    """Return a parser of `--trials` (default: `trials`), `--epochs` and `--metrics`."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=trials)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--metrics", type=int, default=12, help="values an epoch, its seconds among them")
+    parser.add_argument("--metrics", type=int, default=12, help="values an epoch, including its seconds")
     return parser

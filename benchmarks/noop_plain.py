@@ -2,7 +2,7 @@
 
     python benchmarks/noop_plain.py --trials 50 --epochs 20 --metrics 12
 
-Prints one JSON object: `sent`, the seconds from the first report on until all trials had ended and MLflow knew them.
+The output is a JSON object: `sent`, the seconds from the first report until all trials have ended and MLflow has them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ray.air.integrations.mlflow import MLflowLoggerCallback
 
 
 def train(config: dict[str, Any]) -> None:
-    """One trial: a report an epoch."""
+    """Report made-up metrics once an epoch."""
     for epoch in range(1, config["epochs"] + 1):
         tune.report({f"m{i}": epoch / (epoch + 1) + i for i in range(config["metrics"])})
 
 
 class FirstReport(tune.Callback):
-    """When the first report came in: what starts once is over by then."""
+    """The time of the first report: Ray and the workers have started by then."""
 
     at: float | None = None
 

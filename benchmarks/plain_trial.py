@@ -1,4 +1,4 @@
-"""One trial of contender (a): photos, network and training loop as one writes them for Ray Tune."""
+"""A trial of contender (a): photos, network and training loop, written the usual way for Ray Tune."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 
 
 class Photos(Dataset[tuple[Tensor, int]]):
-    """Decoded where they are asked for."""
+    """A set of photos, each decoded when it is read."""
 
     def __init__(self, photos: list[tuple[str, int]], size: int, policy: str) -> None:
         self._photos, self._size = photos, size
@@ -30,7 +30,7 @@ class Photos(Dataset[tuple[Tensor, int]]):
 
 
 class Network(nn.Module):
-    """The first `frozen` parts of the backbone as they are, the others and a new head to be trained."""
+    """A network that keeps the first `frozen` parts of the backbone and trains the others and a new head."""
 
     def __init__(self, recipe: dict[str, Any], classes: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Network(nn.Module):
 
 
 def train(config: dict[str, Any]) -> None:
-    """One trial."""
+    """Train a recipe and report after each epoch."""
     job, recipe = Job(**config["job"]), config["recipe"]
     torch.set_num_threads(1)
     torch.manual_seed(job.seed)

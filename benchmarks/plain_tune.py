@@ -1,10 +1,10 @@
-"""Contender (a): what a competent user writes with Ray Tune, timm, torchvision and MLflow, without Meltpoint.
+"""Contender (a): the code of a competent user of Ray Tune, timm, torchvision and MLflow, without Meltpoint.
 
     python benchmarks/plain_tune.py JOB.json --folder DIR
 
-A function trainable, one core and one torch thread a trial, so that two train at once on two cores (quicker than one
-trial on two threads); photos decoded by a DataLoader in the trial's own process, since no core is left for workers;
-the frozen part of the network in eval mode without gradients. Prints {"accuracies": [...]}: the last of each recipe.
+A function trainable has one core and one torch thread a trial, so that two train at once on two cores (quicker than one
+trial on two threads). A DataLoader decodes the photos in the trial's own process, since no core is left for workers.
+The frozen part of the network is in eval mode without gradients. The output is {"accuracies": [...]}, the last ones.
 """
 
 from __future__ import annotations

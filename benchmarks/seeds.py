@@ -1,10 +1,10 @@
-"""Does a head trained by Meltpoint come out as one trained by a plain loop, but for the seed?
+"""The accuracy of heads trained by Meltpoint against heads trained by a plain loop, over seeds.
 
     python benchmarks/seeds.py [--seeds N]
 
-The recipes of the head mix without augmentation, each with every seed, on the same activations: by Meltpoint's trainer,
-and by the loop of `careful_loop.py`. What is compared is the accuracy on val after the last epoch, averaged over the
-recipes of a seed; which batches and masks a seed gives is each contender's own.
+Meltpoint's trainer and the loop of `careful_loop.py` train the head mix's recipes without augmentation, each with every
+seed, on the same activations. The table compares the accuracy on val after the last epoch, averaged over the recipes of
+a seed. A seed gives each contender other batches and other dropout masks.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     recipes = [recipe for recipe in spec.points if recipe.augment.policy == "none"]
     with tempfile.TemporaryDirectory(prefix="meltpoint-seeds-") as scratch:
         data = prepare_data(spec.data, base_dir=spec.folder, root=Path(scratch) / "data")
-        job = Job.of(spec, scratch=Path(scratch) / "job")
+        job = Job.from_spec(spec, scratch=Path(scratch) / "job")
         depth, count = recipes[0].freeze_depth, float(len(recipes) * len(seeds))
         sharing = SharingSettings(
             folder=str(Path(scratch) / "activations"),
@@ -53,25 +53,25 @@ def main() -> None:
             readers={depth: count},
         )
         train, val = (_activations(data, recipes[0], split, sharing) for split in ("train", "val"))
-        found: dict[str, list[float]] = {"plain loop": [], "Meltpoint": []}
+        means_by_contender: dict[str, list[float]] = {"plain loop": [], "Meltpoint": []}
         for seed in seeds:
             print(f"seed {seed + 1} of {len(seeds)}", file=sys.stderr, flush=True)
             ours = [_trained(data, recipe, seed, job.epochs, sharing) for recipe in recipes]
             plain = [train_head(replace(job, seed=seed), recipe.flat(), train, val)[-1] for recipe in recipes]
-            found["Meltpoint"].append(statistics.mean(ours))
-            found["plain loop"].append(statistics.mean(history["val_accuracy"] for history in plain))
+            means_by_contender["Meltpoint"].append(statistics.mean(ours))
+            means_by_contender["plain loop"].append(statistics.mean(history["val_accuracy"] for history in plain))
     about = machines.describe()
     print(
         f"{len(recipes)} recipes x {len(seeds)} seeds, {about['date']}, {about['machine']}, commit {about['commit']}\n"
     )
     print("| contender | mean accuracy | standard error | standard deviation over seeds |")
     print("| --- | --- | --- | --- |")
-    for contender, means in found.items():
+    for contender, means in means_by_contender.items():
         print(_row(contender, means))
 
 
 def _trained(data: PreparedData, recipe: Recipe, seed: int, epochs: int, sharing: SharingSettings) -> float:
-    """The accuracy on val after the last epoch."""
+    """Train a recipe; return the accuracy on val after the last epoch."""
     trainer = Trainer(data, recipe, seed=seed, epochs=epochs, sharing=sharing)
     accuracy = 0.0
     for _ in range(epochs):
@@ -80,7 +80,7 @@ def _trained(data: PreparedData, recipe: Recipe, seed: int, epochs: int, sharing
 
 
 def _activations(data: PreparedData, recipe: Recipe, split: str, sharing: SharingSettings) -> torch.Tensor:
-    """Of a split's images as they are, (1, N, F)."""
+    """Return the activations of a split's images without augmentation, (1, N, F)."""
     rows = data.splits[split]
     features = Trainer(data, recipe, seed=0, sharing=sharing).features
     return torch.cat(list(features.iterate_images(np.split(rows, range(BATCH, len(rows), BATCH))))).unsqueeze(0)

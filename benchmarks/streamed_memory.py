@@ -1,12 +1,12 @@
-"""Does a set of images ten times a memory budget train within it?
+"""The memory that training needs if its images take ten times the memory budget.
 
     python benchmarks/streamed_memory.py --budget 300MB
 
-Writes small JPEG files whose decoded form takes `--factor` times the budget, prepares them with data.memory set to
-it, reads every image as an epoch does (in a drawn order, in batches, a view of each), trains one epoch on one image in
-twenty, and prints by how much the process' peak memory grew over the same on a streamed warm-up set of 512 images.
-Exit code 1 where that is more than the budget. With `--decoded` the set is kept decoded and mapped instead: what
-streaming saves.
+The script writes small JPEG files whose decoded form takes `--factor` times the budget, and prepares them with
+`data.memory` set to the budget. Then it reads every image the way an epoch does (in random order, in batches, a view of
+each), trains an epoch on one image in twenty, and prints the growth of the process's peak memory after the same work on
+a streamed warm-up set of 512 images. The exit code is 1 if the growth is more than the budget. With `--decoded` the set
+is kept decoded and mapped instead, which shows how much streaming saves.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BATCH = 32
 
 
 def main() -> int:
-    """Measure, print, and say by the exit code whether the budget was kept."""
+    """Measure and print; return exit code 0 if the budget was kept, else 1."""
     options = _options()
     size, budget = options.image_size, parse_size(options.budget)
     images = -(-options.factor * budget // (size * size * 3))
@@ -74,7 +74,7 @@ def _options() -> argparse.Namespace:
 
 
 def _write_set(folder: Path, images: int, *, train_every: int) -> Path:
-    """A manifest of `images` photos of noise, two classes by brightness; most are in the test split."""
+    """Write a manifest of `images` photos of noise, two classes by brightness; most are in the test split."""
     folder.mkdir(parents=True)
     generator = np.random.default_rng(0)
     rows = ["image,label,split"]

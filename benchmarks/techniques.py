@@ -1,11 +1,11 @@
-"""What each technique does to the accuracy on the solar-cell photos: on and off, everything else equal, over seeds.
+"""The effect of each technique on the accuracy on the solar-cell photos: on and off, all else equal, over seeds.
 
     python benchmarks/techniques.py [--seeds N] [--epochs N] [--only TEXT] [--unshared] [--json FILE]
 
-Every pair of recipes below is trained with the same seeds, all recipes of a seed in one sweep, so that they share what
-they have in common. Prints for each pair the mean difference of the validation accuracy after the last epoch with its
-95 % interval (Student's t over the seeds), and what the whole table cost; --unshared: also runs the first seed's sweep
-without the cache of activations, for the ratio.
+Every pair of recipes below is trained with the same seeds. All recipes of a seed are one sweep, so that they share
+activations. The table shows for each pair the mean difference of the validation accuracy after the last epoch with its
+95 % interval (Student's t over the seeds). The line above it shows the time of all sweeps. `--unshared` also runs the
+first seed's sweep without the cache of activations, for the ratio.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CYCLES: Names = PROBE | {"schedule.name": "cosine_restarts", "schedule.cycles": 
 
 @dataclass(frozen=True)
 class Pair:
-    """A technique: the recipe without it, and what it changes."""
+    """A technique: the recipe without it, and the values that it changes."""
 
     technique: str
     off: Names
@@ -54,7 +54,9 @@ def _optimizer(name: str, lr: float, **more: Any) -> Pair:
 
 
 def _schedule(name: str, **more: Any) -> Pair:
-    return Pair(f"{name} rate", PROBE, {"schedule.name": name} | {f"schedule.{key}": one for key, one in more.items()})
+    return Pair(
+        f"{name} rate", PROBE, {"schedule.name": name} | {f"schedule.{key}": value for key, value in more.items()}
+    )
 
 
 def _augmentation(policy: str) -> Pair:
@@ -99,16 +101,16 @@ PAIRS = (
 
 
 def recipes(pairs: Sequence[Pair]) -> list[Names]:
-    """Every recipe of a pair, once."""
-    found: list[Names] = []
+    """Return every recipe of the pairs once."""
+    distinct: list[Names] = []
     for pair in pairs:
-        found += [one for one in (pair.off, pair.with_it) if one not in found]
-    return found
+        distinct += [recipe for recipe in (pair.off, pair.with_it) if recipe not in distinct]
+    return distinct
 
 
 def sweep_file(folder: Path, pairs: Sequence[Pair], *, seed: int, epochs: int) -> Path:
-    """The sweep of all their recipes with one seed."""
-    points = [{"augment.views": 4, **one} for one in recipes(pairs)]
+    """Write the sweep file of all recipes of the pairs with one seed."""
+    points = [{"augment.views": 4, **recipe} for recipe in recipes(pairs)]
     document = {
         "name": f"techniques-{seed}",
         "data": {"source": "elpv", "image_size": 128, "split": {"val": 0.2, "confirm": 0.1, "test": 0.2, "seed": 0}},
@@ -126,11 +128,11 @@ def sweep_file(folder: Path, pairs: Sequence[Pair], *, seed: int, epochs: int) -
 
 
 def rows(pairs: Sequence[Pair], accuracies: Sequence[Sequence[float]]) -> Iterator[str]:
-    """A row for each pair; accuracies: of each seed, of each recipe."""
+    """Yield a row for each pair; accuracies: [seed][recipe]."""
     order = recipes(pairs)
     quantile = float(stats.t.ppf(0.975, len(accuracies) - 1))
     for pair in pairs:
-        off, on = ([of_seed[order.index(one)] for of_seed in accuracies] for one in (pair.off, pair.with_it))
+        off, on = ([by_recipe[order.index(recipe)] for by_recipe in accuracies] for recipe in (pair.off, pair.with_it))
         differences = [with_it - without for with_it, without in zip(on, off, strict=True)]
         half = quantile * statistics.stdev(differences) / len(differences) ** 0.5
         mean = statistics.fmean(differences)
@@ -148,7 +150,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--unshared", action="store_true")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", default="", help="techniques with this in their name")
+    parser.add_argument("--only", default="", help="only techniques whose name contains TEXT")
     options = parser.parse_args()
     pairs = [pair for pair in PAIRS if options.only in pair.technique]
     about = machines.describe()
@@ -157,10 +159,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="meltpoint-techniques-") as folder:
         for seed in range(options.seeds):
             path = sweep_file(Path(folder), pairs, seed=seed, epochs=options.epochs)
-            found = run_meltpoint(path, Path(folder) / "home")
-            print(f"seed {seed}: {found.seconds:.0f} s", file=sys.stderr, flush=True)
-            seconds.append(found.seconds)
-            accuracies.append(found.accuracies)
+            run = run_meltpoint(path, Path(folder) / "home")
+            print(f"seed {seed}: {run.seconds:.0f} s", file=sys.stderr, flush=True)
+            seconds.append(run.seconds)
+            accuracies.append(run.accuracies)
             if options.json:
                 options.json.write_text(json.dumps({"about": about, "seconds": seconds, "accuracies": accuracies}))
         print(f"{about['date']}; {about['machine']}; commit {about['commit']}")

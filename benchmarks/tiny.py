@@ -1,4 +1,4 @@
-"""A mix cut down to seconds, to see that every contender works."""
+"""A mix reduced to seconds, to see that every contender works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PHOTOS = 64
 
 
 def write_tiny(spec: SweepSpec, folder: Path) -> Path:
-    """The sweep file with two of its recipes (the first and the last), one epoch and 64 of its photos, in `folder`."""
+    """Write the sweep file with its first and last recipe, one epoch and 64 of its photos into `folder`."""
     table = load_table(spec.data.source, base_dir=spec.folder)
     files = [Path(str(image)) for image in table.images[:: len(table.images) // PHOTOS][:PHOTOS]]
     labels = table.labels[:: len(table.labels) // PHOTOS][:PHOTOS]

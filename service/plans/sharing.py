@@ -32,7 +32,7 @@ class SharingSurvey:
     _examples: Mapping[_Key, tuple[Recipe, float]]
 
     @classmethod
-    def of(cls, spec: SweepSpec, home: Home, sweep_id: str) -> SharingSurvey:
+    def from_spec(cls, spec: SweepSpec, home: Home, sweep_id: str) -> SharingSurvey:
         """Survey a sweep by its list of points, or by draws of its space."""
         examples: dict[_Key, tuple[Recipe, float]] = {}
         for drawn, count in expected_recipes(spec):

@@ -165,7 +165,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
 
 
 def _sharing(spec: SweepSpec, home: Home, measured: Measured, work: Workload) -> Sharing:
-    survey = SharingSurvey.of(spec, home, "plan")
+    survey = SharingSurvey.from_spec(spec, home, "plan")
     with tempfile.TemporaryDirectory(prefix="meltpoint-") as elsewhere:
         # Planning writes nothing below the home, which may not be there yet.
         there = home.root if home.root.exists() else Path(elsewhere)

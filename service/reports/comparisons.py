@@ -25,32 +25,32 @@ _DATA = ("name", "source", "image_size", "images", "mode", "digest")
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One difference between two sweeps; `one` and `other` are plain values, None if a sweep has no such value."""
+    """A difference between two sweeps; `first` and `second` are plain values, None if a sweep has no such value."""
 
     section: str
     name: str
-    one: Any
-    other: Any
+    first: Any
+    second: Any
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """The differences between two sweeps, and obstacles to comparing their winners."""
 
-    one: Leaderboard
-    other: Leaderboard
+    first: Leaderboard
+    second: Leaderboard
 
     @property
     def obstacles(self) -> list[str]:
         """Reasons for which a difference between the winners' values says nothing about their recipes."""
-        one, other = self.one.sweep, self.other.sweep
+        first, second = self.first.sweep, self.second.sweep
         obstacles = []
-        if one.metric != other.metric:
-            obstacles.append(f"they optimise different metrics ({one.metric} and {other.metric})")
-        if one.data.get("digest") != other.data.get("digest"):
-            obstacles.append(f"they read different images: {_why_other_images(one, other)}")
+        if first.metric != second.metric:
+            obstacles.append(f"they optimise different metrics ({first.metric} and {second.metric})")
+        if first.data.get("digest") != second.data.get("digest"):
+            obstacles.append(f"they read different images: {_why_other_images(first, second)}")
         obstacles += [
-            f"{board.sweep.id} has no trial with a value" for board in (self.one, self.other) if not board.best
+            f"{board.sweep.id} has no trial with a value" for board in (self.first, self.second) if not board.best
         ]
         return obstacles
 
@@ -59,53 +59,53 @@ class Comparison:
         return [*self._data(), *self._space(), *self._settings(), *self._winners(), *self._cost()]
 
     def _data(self) -> Iterator[Difference]:
-        sweeps = (self.one.sweep, self.other.sweep)
+        sweeps = (self.first.sweep, self.second.sweep)
         yield from _differing("data", *({name: sweep.data.get(name) for name in _DATA} for sweep in sweeps))
         yield from _differing("data", *(_prefixed("split", sweep.data.get("split") or {}) for sweep in sweeps))
 
     def _space(self) -> Iterator[Difference]:
-        entries = [_entries(board.sweep) for board in (self.one, self.other)]
+        entries = [_entries(board.sweep) for board in (self.first, self.second)]
         yield from _differing("space", *entries)
 
     def _settings(self) -> Iterator[Difference]:
-        settings = [dict(board.sweep.settings) for board in (self.one, self.other)]
+        settings = [dict(board.sweep.settings) for board in (self.first, self.second)]
         for values in settings:
             values.pop("space.drawn", None)
         yield from _differing("settings", *settings)
 
     def _winners(self) -> Iterator[Difference]:
-        yield from _differing("winner", *(_winner(board) for board in (self.one, self.other)), keep=True)
-        recipes = [board.best.recipe if board.best else {} for board in (self.one, self.other)]
+        yield from _differing("winner", *(_winner(board) for board in (self.first, self.second)), keep=True)
+        recipes = [board.best.recipe if board.best else {} for board in (self.first, self.second)]
         yield from _differing("recipe", *recipes)
 
     def _cost(self) -> Iterator[Difference]:
-        yield from _differing("cost", *(_cost_of(board) for board in (self.one, self.other)), keep=True)
+        yield from _differing("cost", *(_cost_of(board) for board in (self.first, self.second)), keep=True)
 
     @property
     def gap(self) -> float:
         """The amount by which the first winner is better; only if there are no obstacles."""
-        one, other = (board.best.best_value if board.best else None for board in (self.one, self.other))
-        assert one is not None, self.one.sweep
-        assert other is not None, self.other.sweep
-        return self.one.sweep.goal.gain(one, other)
+        first, second = (board.best.best_value if board.best else None for board in (self.first, self.second))
+        assert first is not None, self.first.sweep
+        assert second is not None, self.second.sweep
+        return self.first.sweep.goal.gain(first, second)
 
     def as_json(self) -> Json:
         """Return the comparison for `compare -o json`."""
         sections: dict[str, list[Json]] = {name: [] for name in SECTIONS}
         for difference in self.differences():
-            values = {"name": difference.name, "one": difference.one, "other": difference.other}
+            values = {"name": difference.name, "one": difference.first, "other": difference.second}
             sections[difference.section].append(values)
-        ids = {"one": self.one.sweep.id, "other": self.other.sweep.id}
+        ids = {"one": self.first.sweep.id, "other": self.second.sweep.id}
         return ids | {"comparable": not self.obstacles, "obstacles": self.obstacles} | sections
 
 
 def _differing(
-    section: str, one: Mapping[str, Any], other: Mapping[str, Any], *, keep: bool = False
+    section: str, first: Mapping[str, Any], second: Mapping[str, Any], *, keep: bool = False
 ) -> Iterator[Difference]:
     """Yield names whose values differ, in order; all names if `keep`."""
-    for name in dict.fromkeys([*one, *other]):
-        if keep or one.get(name) != other.get(name):
-            yield Difference(section=section, name=name, one=one.get(name), other=other.get(name))
+    for name in dict.fromkeys([*first, *second]):
+        if keep or first.get(name) != second.get(name):
+            yield Difference(section=section, name=name, first=first.get(name), second=second.get(name))
 
 
 def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,6 +175,6 @@ def _cost_of(board: Leaderboard) -> Json:
     }
 
 
-def _why_other_images(one: Sweep, other: Sweep) -> str:
-    reasons = [reason for name, reason in _REASONS.items() if one.data.get(name) != other.data.get(name)]
+def _why_other_images(first: Sweep, second: Sweep) -> str:
+    reasons = [reason for name, reason in _REASONS.items() if first.data.get(name) != second.data.get(name)]
     return ", ".join(reasons) or "their content changed"

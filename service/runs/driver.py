@@ -72,7 +72,7 @@ class Driver:
         with suppress(ForkedError):  # the sender is replaced at the end
             self._sending = self.mlflow_helper.start(MlflowTasks.start, sweep.id)
         self.folder = home.sweep(sweep.id)
-        self.survey = SharingSurvey.of(spec, home, sweep.id)
+        self.survey = SharingSurvey.from_spec(spec, home, sweep.id)
         self.interrupts = Interrupts(self._pause_on_signal)
         self._action: SweepAction | None = None
         self.coordinator = self._make_coordinator(past)

@@ -23,4 +23,4 @@ def compare_sweeps(ledger: Ledger, first: str, second: str) -> Comparison:
     Raises:
         SweepNotFoundError: no sweep goes by one of the references.
     """
-    return Comparison(one=read_leaderboard(ledger, first), other=read_leaderboard(ledger, second))
+    return Comparison(first=read_leaderboard(ledger, first), second=read_leaderboard(ledger, second))

@@ -26,7 +26,7 @@ def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -
     """
     sweep = ledger.sweeps.find(reference)
     original = parse_spec(sweep.spec_text, file=sweep.spec_file)
-    spec = change_spec(sweep, assign)
+    spec = change_spec(original, assign, sweep_id=sweep.id)
     if sweep.state is SweepState.CANCELLED:
         raise UsageError(
             f"{sweep.id} is cancelled and cannot be resumed; start a new sweep with: "
@@ -43,19 +43,22 @@ def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -
     return sweep, spec
 
 
-def change_spec(sweep: Sweep, assign: Sequence[str]) -> SweepSpec:
+def change_spec(original: SweepSpec, assign: Sequence[str], *, sweep_id: str) -> SweepSpec:
     """Return a sweep's spec with changes to `budget` (but its epochs), `resources` and `register`.
+
+    The original is returned as it is if nothing is assigned.
 
     Raises:
         SpecError: an assignment is wrong.
         UsageError: an assignment changes a setting with which the sweep's trials began.
     """
-    original = parse_spec(sweep.spec_text, file=sweep.spec_file)
-    spec = parse_spec(sweep.spec_text, file=sweep.spec_file, assign=assign)
+    if not assign:
+        return original
+    spec = parse_spec(original.text, file=original.file, assign=assign)
     changed = list(_fixed_keys_that_differ(original, spec))
     if changed:
         raise UsageError(
-            f"{', '.join(changed)} cannot change when {sweep.id} is resumed, because its trials began with the present "
+            f"{', '.join(changed)} cannot change when {sweep_id} is resumed, because its trials began with the present "
             "value; only budget (but not budget.epochs), resources and register can"
         )
     return spec

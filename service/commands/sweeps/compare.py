@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 LONGEST_CELL = 60
 
 
-def compare(one: SweepRef, other: SweepRef, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+def compare(first: SweepRef, second: SweepRef, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
     """Show what differs between two sweeps: spaces, settings, winners, cost."""
     from service.sweeps import compare_sweeps, open_ledger
 
     with open_ledger(Home.resolve(home)) as ledger:
-        comparison = compare_sweeps(ledger, one, other)
-    ids = [comparison.one.sweep.id, comparison.other.sweep.id]
+        comparison = compare_sweeps(ledger, first, second)
+    ids = [comparison.first.sweep.id, comparison.second.sweep.id]
     if output is Format.CSV:
         print_data([_flat(difference, ids) for difference in comparison.differences()], output)
     elif output is not Format.TABLE:
@@ -33,11 +33,11 @@ def compare(one: SweepRef, other: SweepRef, output: Output = Format.TABLE, home:
 
 
 def _flat(difference: Difference, ids: list[str]) -> dict[str, Any]:
-    return {"section": difference.section, "name": difference.name, ids[0]: difference.one, ids[1]: difference.other}
+    return {"section": difference.section, "name": difference.name, ids[0]: difference.first, ids[1]: difference.second}
 
 
 def _print(comparison: Comparison, ids: list[str]) -> None:
-    names = [board.sweep.name for board in (comparison.one, comparison.other)]
+    names = [board.sweep.name for board in (comparison.first, comparison.second)]
     print_table(
         ["", *(f"{name} {sweep_id}" for name, sweep_id in zip(names, ids, strict=True))], list(_rows(comparison))
     )
@@ -51,18 +51,18 @@ def _rows(comparison: Comparison) -> Iterator[list[str]]:
     for section, differences in groupby(comparison.differences(), key=lambda difference: difference.section):
         yield [section, "", ""]
         for difference in differences:
-            values = _as_written(comparison, difference) or (difference.one, difference.other)
+            values = _as_written(comparison, difference) or (difference.first, difference.second)
             yield [f"  {difference.name}", *map(_cell, values)]
 
 
 def _as_written(comparison: Comparison, difference: Difference) -> tuple[str, str] | None:
     """Return the freeze depths of the winners as sweep files have them; None for another difference."""
-    one, other = comparison.one.best, comparison.other.best
-    if (difference.section, difference.name) != ("recipe", "freeze_depth") or one is None or other is None:
+    first, second = comparison.first.best, comparison.second.best
+    if (difference.section, difference.name) != ("recipe", "freeze_depth") or first is None or second is None:
         return None
     from service.reports import recipe_cell
 
-    return recipe_cell(one.recipe, difference.name), recipe_cell(other.recipe, difference.name)
+    return recipe_cell(first.recipe, difference.name), recipe_cell(second.recipe, difference.name)
 
 
 def _cell(value: Any) -> str:
@@ -80,10 +80,10 @@ def _verdict(comparison: Comparison) -> Iterator[str]:
     if comparison.obstacles:
         yield from (f"the winners cannot be compared: {obstacle}" for obstacle in comparison.obstacles)
         return
-    sweep, gap = comparison.one.sweep, comparison.gap
+    sweep, gap = comparison.first.sweep, comparison.gap
     if gap == 0:
         yield f"both winners have the same {sweep.metric}, on the same images"
         return
-    better = comparison.one.sweep.id if gap > 0 else comparison.other.sweep.id
+    better = comparison.first.sweep.id if gap > 0 else comparison.second.sweep.id
     images = sum(counts["val"] for counts in sweep.data["classes"].values())
     yield f"{better} is better by {abs(gap):.4f} in {sweep.metric}, on the same {images} validation images"

@@ -28,7 +28,7 @@ def spec(text: str, data: str = "") -> SweepSpec:
 
 
 def survey(chosen: SweepSpec, tmp_path: Path) -> SharingSurvey:
-    return SharingSurvey.of(chosen, Home(tmp_path), "s-1")
+    return SharingSurvey.from_spec(chosen, Home(tmp_path), "s-1")
 
 
 def test_a_trial_is_told_of_those_that_see_the_same_views_and_of_all_readers(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`meltpoint compare`: what differs between two sweeps in a ledger, and when their winners cannot be compared."""
+"""`meltpoint compare`: differences between two sweeps in a ledger, and reasons not to compare their winners."""
 
 from __future__ import annotations
 
@@ -66,64 +66,65 @@ def add(home: Home, name: str, value: float | None, *, text: str = SPEC, seed: i
     return sweep.id
 
 
-def compared(home: Home, one: str, other: str) -> Comparison:
+def compared(home: Home, first: str, second: str) -> Comparison:
     ledger = Ledger.open_file(home.ledger, clock=now_ms)
-    boards = [Leaderboard.read(ledger, ledger.sweeps.find(name)) for name in (one, other)]
+    boards = [Leaderboard.read(ledger, ledger.sweeps.find(name)) for name in (first, second)]
     ledger.close()
-    return Comparison(one=boards[0], other=boards[1])
+    return Comparison(first=boards[0], second=boards[1])
 
 
-def by_name(found: Comparison, section: str) -> dict[str, tuple[Any, Any]]:
-    return {one.name: (one.one, one.other) for one in found.differences() if one.section == section}
+def by_name(comparison: Comparison, section: str) -> dict[str, tuple[Any, Any]]:
+    chosen = [difference for difference in comparison.differences() if difference.section == section]
+    return {difference.name: (difference.first, difference.second) for difference in chosen}
 
 
 def test_a_sweep_differs_from_its_repetition_in_nothing_but_cost_and_value(home: Home) -> None:
     add(home, "one", 0.5)
     add(home, "two", 0.75)
-    found = compared(home, "one", "two")
-    assert [by_name(found, section) for section in ("data", "space", "settings", "recipe")] == [{}, {}, {}, {}]
-    assert found.obstacles == []
-    assert found.gap == pytest.approx(-0.25)
-    assert by_name(found, "winner")["val/accuracy"] == (0.5, 0.75)
-    assert by_name(found, "cost")["worker seconds"] == (2.5, 2.5)
+    comparison = compared(home, "one", "two")
+    assert [by_name(comparison, section) for section in ("data", "space", "settings", "recipe")] == [{}, {}, {}, {}]
+    assert comparison.obstacles == []
+    assert comparison.gap == pytest.approx(-0.25)
+    assert by_name(comparison, "winner")["val/accuracy"] == (0.5, 0.75)
+    assert by_name(comparison, "cost")["worker seconds"] == (2.5, 2.5)
 
 
 def test_spaces_differ_by_entries_added_removed_and_changed(home: Home) -> None:
     text = SPEC.replace("max: 0.5", "max: 0.3").replace("  freeze_depth: {values: [0, 3], default: 3}\n", "")
     add(home, "one", 0.5)
     add(home, "two", 0.5, text=text + "  batch_size: {values: [16, 32]}\n", seed=1)
-    found = compared(home, "one", "two")
-    assert by_name(found, "space") == {
+    comparison = compared(home, "one", "two")
+    assert by_name(comparison, "space") == {
         "freeze_depth": ("one of 0, 3 (default 3)", None),
         "dropout.rate": ("0 to 0.5", "0 to 0.3"),
         "batch_size": (None, "one of 16, 32"),
     }
-    assert by_name(found, "settings") == {"search.seed": (0, 1)}
-    assert by_name(found, "recipe") == {"dropout.rate": (0.1, 0.2)}
+    assert by_name(comparison, "settings") == {"search.seed": (0, 1)}
+    assert by_name(comparison, "recipe") == {"dropout.rate": (0.1, 0.2)}
 
 
 def test_other_images_make_winners_incomparable_and_it_is_said_why(home: Home) -> None:
     add(home, "one", 0.5)
     add(home, "two", None, digest="e" * 32, split={"val": 0.3, "seed": 0})
-    found = compared(home, "one", "two")
-    assert found.obstacles == [
+    comparison = compared(home, "one", "two")
+    assert comparison.obstacles == [
         "they read different images: another split",
-        f"{found.other.sweep.id} has no trial with a value",
+        f"{comparison.second.sweep.id} has no trial with a value",
     ]
-    assert by_name(found, "data")["split.val"] == (0.2, 0.3)
+    assert by_name(comparison, "data")["split.val"] == (0.2, 0.3)
 
 
 def test_every_format_says_the_same(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    one, other = add(home, "one", 0.5), add(home, "two", 0.75, seed=1)
+    first, second = add(home, "one", 0.5), add(home, "two", 0.75, seed=1)
     compare("one", "two", Format.TABLE, home.root)
-    assert f"{other} is better by 0.2500 in val/accuracy, on the same 22 validation images" in capsys.readouterr().out
+    assert f"{second} is better by 0.2500 in val/accuracy, on the same 22 validation images" in capsys.readouterr().out
     compare("one", "two", Format.JSON, home.root)
-    told = json.loads(capsys.readouterr().out)
-    assert (told["one"], told["other"], told["comparable"]) == (one, other, True)
-    assert {"name": "search.seed", "one": 0, "other": 1} in told["settings"]
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["one"], printed["other"], printed["comparable"]) == (first, second, True)
+    assert {"name": "search.seed", "one": 0, "other": 1} in printed["settings"]
     compare("one", "two", Format.CSV, home.root)
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert {"section": "recipe", "name": "dropout.rate", one: "0.1", other: "0.2"} in rows
+    assert {"section": "recipe", "name": "dropout.rate", first: "0.1", second: "0.2"} in rows
 
 
 def test_a_spec_that_this_version_cannot_read_is_said_and_stops_nothing(home: Home) -> None:

@@ -1,14 +1,18 @@
-"""Resuming a sweep: what may change, and when there is nothing to resume."""
+"""Resuming a sweep: settings that may change, and sweeps with nothing to resume."""
 
 from __future__ import annotations
 
 import pytest
 
-from search_spaces import SpecError
+from search_spaces import SpecError, SweepSpec, parse_spec
 from service.errors import SweepNotFoundError, UsageError
-from service.ledgers import Ledger, SweepState
+from service.ledgers import Ledger, Sweep, SweepState
 from service.sweeps import change_spec, prepare_resume
 from tests.service.sweeps.sweeps import add_sweep, add_trials
+
+
+def spec_of(sweep: Sweep) -> SweepSpec:
+    return parse_spec(sweep.spec_text, file=sweep.spec_file)
 
 
 @pytest.mark.parametrize("state", [SweepState.PAUSED, SweepState.INTERRUPTED])
@@ -20,7 +24,8 @@ def test_a_sweep_at_rest_is_resumed_with_its_own_spec(ledger: Ledger, state: Swe
 
 def test_budget_resources_and_the_models_name_may_change(ledger: Ledger) -> None:
     sweep = add_sweep(ledger, SweepState.PAUSED)
-    changed = change_spec(sweep, ["budget.trials=8", "budget.wall=1h", "resources.cpu=2", "register.model=other"])
+    changes = ["budget.trials=8", "budget.wall=1h", "resources.cpu=2", "register.model=other"]
+    changed = change_spec(spec_of(sweep), changes, sweep_id=sweep.id)
     assert (changed.budget.trials, changed.budget.wall, changed.resources.cpu) == (8, 3600, 2)
     assert changed.registration is not None
     assert changed.registration.model == "other"
@@ -39,7 +44,13 @@ def test_budget_resources_and_the_models_name_may_change(ledger: Ledger) -> None
 def test_settings_with_which_trials_began_may_not_change(ledger: Ledger, assignment: str, key: str) -> None:
     sweep = add_sweep(ledger, SweepState.PAUSED)
     with pytest.raises(UsageError, match=rf"^{key} cannot change when {sweep.id} is resumed"):
-        change_spec(sweep, [assignment])
+        change_spec(spec_of(sweep), [assignment], sweep_id=sweep.id)
+
+
+def test_a_spec_without_changes_is_the_original(ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.PAUSED)
+    original = spec_of(sweep)
+    assert change_spec(original, [], sweep_id=sweep.id) is original
 
 
 def test_a_wrong_assignment_is_named(ledger: Ledger) -> None:

@@ -1,6 +1,6 @@
-"""What resuming needs: the order in which things happened, each trial's newest checkpoint, what is asked of a driver.
+"""Data for resuming: the order of events, each trial's newest checkpoint, the action requested of a driver.
 
-Older ledgers told MLflow of the same happenings in the same order: the journal is filled from their outbox.
+The outbox of an older ledger has the same events in the same order, so it fills the journal.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_journal_sweep", "journal", ["sweep_id", "id"])
     connection = op.get_bind()
-    told = connection.execute(
+    messages = connection.execute(
         sa.text("SELECT sweep_id, trial_id, kind, payload FROM outbox WHERE trial_id IS NOT NULL ORDER BY id")
     )
     rows = []
-    for sweep_id, trial_id, kind, payload in told:
-        said = json.loads(payload) if isinstance(payload, str) else payload
-        if kind in _KINDS and said.get("attempt", 1) == 1:
-            epochs = {"first": said.get("first"), "last": said.get("last")}
+    for sweep_id, trial_id, kind, payload in messages:
+        content = json.loads(payload) if isinstance(payload, str) else payload
+        if kind in _KINDS and content.get("attempt", 1) == 1:
+            epochs = {"first": content.get("first"), "last": content.get("last")}
             rows.append({"sweep_id": sweep_id, "trial_id": trial_id, "kind": _KINDS[kind]} | epochs)
     if rows:
         op.bulk_insert(journal, rows)
