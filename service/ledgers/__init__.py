@@ -1,9 +1,11 @@
 """The ledger: sweeps, trials, epochs and the outbox, in SQLite or PostgreSQL."""
 
-from service.ledgers.backups import Contents
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from service.ledgers.causes import Cause
-from service.ledgers.databases import Schema, schema_at, schema_of, without_password
-from service.ledgers.ledger import Ledger
 from service.ledgers.messages import Message, MessageKind
 from service.ledgers.records import (
     Ending,
@@ -18,6 +20,11 @@ from service.ledgers.records import (
     TrialCounts,
 )
 from service.ledgers.states import SweepState, TrialState
+
+if TYPE_CHECKING:
+    from service.ledgers.backups import Contents
+    from service.ledgers.databases import Schema, schema_at, schema_of, without_password
+    from service.ledgers.ledger import Ledger
 
 __all__ = [
     "Cause",
@@ -42,3 +49,20 @@ __all__ = [
     "schema_of",
     "without_password",
 ]
+
+_DATABASE_NAMES: Final = {
+    "Contents": "backups",
+    "Ledger": "ledger",
+    "Schema": "databases",
+    "schema_at": "databases",
+    "schema_of": "databases",
+    "without_password": "databases",
+}
+"""The names that need SQLAlchemy, with their modules: loaded when first used, for clients have no database."""
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name that needs SQLAlchemy."""
+    if name not in _DATABASE_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_DATABASE_NAMES[name]}"), name)

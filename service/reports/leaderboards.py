@@ -7,11 +7,14 @@ import io
 import math
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from search_spaces import Goal
-from service.ledgers import EpochRow, Json, Ledger, Sweep, Trial, TrialState
-from service.reports.pages import render_page
+from service.ledgers import EpochRow, Json, Sweep, Trial, TrialState
 from service.reports.recipe_cells import heading, recipe_cell
+
+if TYPE_CHECKING:
+    from service.ledgers import Ledger
 
 __all__ = ["Leaderboard"]
 
@@ -146,6 +149,8 @@ class Leaderboard:
 
     def as_html(self) -> str:
         """Return a page that needs no other file."""
+        from service.reports.pages import render_page  # it loads Jinja
+
         title = f"{self.sweep.name} {self.sweep.id}"
         return render_page("leaderboard.html.jinja", title=title, header=self.header(), rows=self.cells())
 

@@ -1,7 +1,6 @@
 """The run of one sweep, from the images to the registered candidate."""
 
 from service.runs.kept_checkpoints import space_taken
-from service.runs.leases import mark_interrupted
 from service.runs.listeners import Listener, Phase, SilentListener, SweepStart, in_phase
 from service.runs.outcomes import Outcome
 from service.runs.snapshots import Snapshot
@@ -14,6 +13,5 @@ __all__ = [
     "Snapshot",
     "SweepStart",
     "in_phase",
-    "mark_interrupted",
     "space_taken",
 ]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from service.errors import UsageError
-from service.ledgers import Ledger, Sweep, SweepAction
+from service.ledgers import Sweep, SweepAction
+
+if TYPE_CHECKING:
+    from service.ledgers import Ledger
 
 __all__ = ["request_action", "wait_until_at_rest"]
 

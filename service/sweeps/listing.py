@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from service.ledgers import Json, Ledger, Sweep, SweepState, TrialCounts
+from service.ledgers import Json, Sweep, SweepState, TrialCounts
+
+if TYPE_CHECKING:
+    from service.ledgers import Ledger
 
 __all__ = ["SweepSummary", "list_sweeps"]
 

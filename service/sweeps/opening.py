@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from service.clocks import now_ms
 from service.errors import SweepNotFoundError
-from service.ledgers import Ledger
-from service.runs import mark_interrupted
 from service.settings import Home
+
+if TYPE_CHECKING:
+    from service.ledgers import Ledger
 
 __all__ = ["open_ledger"]
 
@@ -23,6 +25,9 @@ def open_ledger(home: Home, *, clock: Callable[[], int] = now_ms) -> Iterator[Le
     """
     if not home.has_ledger:
         raise SweepNotFoundError(f"no sweeps yet in {home.root}; start one with: meltpoint run SPEC")
+    from service.ledgers import Ledger
+    from service.runs.leases import mark_interrupted
+
     ledger = Ledger.open(home, clock=clock)
     try:
         mark_interrupted(ledger, home)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from service.ledgers import Ledger
+from typing import TYPE_CHECKING
+
 from service.reports import Comparison, Leaderboard
+
+if TYPE_CHECKING:
+    from service.ledgers import Ledger
 
 __all__ = ["compare_sweeps", "read_leaderboard"]
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from search_spaces import SweepSpec, parse_spec
 from service.errors import UsageError
-from service.ledgers import Ledger, Sweep, SweepState
+from service.ledgers import Sweep, SweepState
+
+if TYPE_CHECKING:
+    from service.ledgers import Ledger
 
 __all__ = ["change_spec", "prepare_resume"]
 

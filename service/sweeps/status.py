@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from service.ledgers import Json, Ledger, Sweep, TrialCounts
+from service.ledgers import Json, Sweep, TrialCounts
 from service.reports import Leaderboard
 from service.runs import space_taken
 from service.settings import Home
 from service.sweeps.listing import SweepSummary
+
+if TYPE_CHECKING:
+    from service.ledgers import Ledger
 
 __all__ = ["SweepStatus", "get_status"]
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from service.clocks import now_ms
 from service.ledgers import Json, Ledger, MessageKind, Sweep, SweepState
-from service.runs import mark_interrupted
+from service.runs.leases import mark_interrupted
 from service.settings import Home
 from trainables.activations import find_entries
 from trainables.stores import lock_for_removal

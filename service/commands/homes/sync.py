@@ -17,7 +17,7 @@ def sync(home: HomeFlag = None) -> None:
     """Send MLflow everything that it has not taken yet, of every sweep that no driver is at work on."""
     place, console = make_home(home), stderr()
     from service.ledgers import Ledger
-    from service.runs import mark_interrupted
+    from service.runs.leases import mark_interrupted
     from service.tracking import Sender
     from service.tracking.trackers import Tracker
 
