@@ -1,6 +1,6 @@
-"""A place to run sweeps in that are then killed, and a disk that is soon full.
+"""A place for sweeps that tests kill, and a small disk that tests fill.
 
-Ray and MLflow are imported by fixtures alone: this may be loaded before their environment is made.
+Only fixtures import Ray and MLflow, because pytest may load this file before their environment is made.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ resources: {gpu: 0}
 
 @pytest.fixture(scope="session")
 def sweep_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a sweep file and its photos lie."""
+    """A folder with a sweep file and its photos."""
     folder = tmp_path_factory.mktemp("faults")
     (folder / "photos").symlink_to(tiny_folder)
     (folder / "sweep.yaml").write_text(SPEC)
@@ -43,7 +43,7 @@ def sweep_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def whole(sweep_folder: Path, ray_once: None, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Where the sweep ran without any trouble."""
+    """The place of the same sweep after a run without faults."""
     from search_spaces import load_spec
     from service.ledgers import SweepState
     from service.runs.runner import run_sweep
@@ -62,7 +62,7 @@ def whole(sweep_folder: Path, ray_once: None, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def place(sweep_folder: Path, tmp_path: Path) -> Iterator[Place]:
-    """With a home of its own; nothing may run there when the test ends."""
+    """A place with a home of its own; all its processes must have ended when the test ends."""
     from tests.faults.programs import Place
 
     place = Place(sweep_folder, tmp_path / "home")
@@ -76,7 +76,7 @@ def place(sweep_folder: Path, tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder that holds 8 MiB."""
+    """A folder with room for 8 MiB."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]

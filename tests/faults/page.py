@@ -1,4 +1,4 @@
-"""The table in docs/reliability.md, from what the experiments found. `make faults` runs this file.
+"""The table of experiments in docs/reliability.md. `make faults` runs this file.
 
 python -m tests.faults.page EXPERIMENTS.json ...
 """
@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-BEGIN, END = "<!-- what `make faults` found -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- results of `make faults` -->\n", "<!-- end -->\n"
 NAMES = {
     0: "the demo's sweep: kill -9 of everything at a random moment, `meltpoint resume last`",
     2: "kill -9 at a random moment: the driver alone, and everything at once",
@@ -29,7 +29,7 @@ NAMES = {
     14: "a bit flipped in every newest checkpoint",
     15: "the clock 4 h ahead or behind after the restart",
     16: "MLflow's server away, then back",
-    17: "MLflow behind a proxy that loses every fifth answer, and gives 500, 429 or 4 s of silence",
+    17: "MLflow behind a proxy that loses every fifth answer, and answers others with 500, 429 or after 4 s",
     18: "kill -9 the sender again and again",
     19: "cancel while running and while paused, twice",
     20: "SIGTERM at a random moment",
@@ -38,11 +38,11 @@ NAMES = {
     24: "backup under load, restore; older schemas upgraded, newer refused",
 }
 
-Told = Mapping[str, Any]
+Result = Mapping[str, Any]
 
 
-def render(found: Sequence[Told], machine: str, date: str) -> str:
-    """The table, an experiment a row."""
+def render(results: Sequence[Result], machine: str, date: str) -> str:
+    """Return the table, a row an experiment."""
     lines = [
         f"{date}, {machine}.",
         "",
@@ -50,18 +50,24 @@ def render(found: Sequence[Told], machine: str, date: str) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for number, name in NAMES.items():
-        of = [one for one in found if number in one["experiments"]]
-        if of:
-            lines.append(f"| {number} | {name} | {' | '.join(_row(of))} |")
+        runs = [result for result in results if number in result["experiments"]]
+        if runs:
+            lines.append(f"| {number} | {name} | {' | '.join(_row(runs))} |")
     return "\n".join([*lines, ""])
 
 
-def _row(of: Sequence[Told]) -> list[str]:
-    runs = sum(one.get("kills", one["examples"]) for one in of)
-    passed = sum(one.get("kills", one["examples"]) for one in of if one["passed"])
-    recovery = max((one["recovery"] for one in of if "recovery" in one), default=None)
-    counts = [sum(one[name] for one in of) if any(name in one for one in of) else "" for name in ("lost", "doubled")]
+def _row(results: Sequence[Result]) -> list[str]:
+    runs = sum(_runs(result) for result in results)
+    passed = sum(_runs(result) for result in results if result["passed"])
+    recovery = max((result["recovery"] for result in results if "recovery" in result), default=None)
+    counted = {name: [result[name] for result in results if name in result] for name in ("lost", "doubled")}
+    counts = [sum(values) if values else "" for values in counted.values()]
     return [str(runs), str(passed), "" if recovery is None else f"{recovery:.1f} s", *map(str, counts)]
+
+
+def _runs(result: Result) -> int:
+    runs: int = result.get("kills", result["examples"])
+    return runs
 
 
 def _machine() -> str:
@@ -73,11 +79,11 @@ def _machine() -> str:
 
 
 def main() -> None:
-    """Put the table in its place, of one run or of several that each did a part."""
-    found = [one for file in sys.argv[1:] for one in json.loads(Path(file).read_text())]
+    """Write the table into the page, from the files of a run or of several runs that did a part each."""
+    results = [result for file in sys.argv[1:] for result in json.loads(Path(file).read_text())]
     text = PAGE.read_text()
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    table = render(found, _machine(), datetime.now(UTC).date().isoformat())
+    table = render(results, _machine(), datetime.now(UTC).date().isoformat())
     PAGE.write_text(f"{before}{BEGIN}{table}{END}{after}")
 
 

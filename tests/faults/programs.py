@@ -1,4 +1,4 @@
-"""Sweeps run as a user runs them, to be killed, and what is left of them to be read."""
+"""Sweeps in processes of their own, which tests kill, and readers of the sweeps' ledgers and MLflow stores."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from service.reports import Leaderboard
 MELTPOINT = Path(sys.executable).with_name("meltpoint")
 PATIENCE_SECONDS = 180
 GONE_SECONDS = 120
-"""After which nothing may run any more, whatever ended a sweep."""
+"""Time after the end of a sweep in which all its processes must end."""
 
 
 @dataclass
 class Place:
-    """A folder with a sweep file, and a home; variables: added to the environment of every command."""
+    """A folder with a sweep file, and a home; variables: additions to the environment of every command."""
 
     folder: Path
     home: Path
@@ -48,8 +48,8 @@ class Place:
             stderr=subprocess.PIPE,
         )
 
-    def said(self, *arguments: str) -> Any:
-        """The JSON that a command prints."""
+    def run_json(self, *arguments: str) -> Any:
+        """Run a command that must succeed, and return the JSON that it prints."""
         process = self.start(*arguments, "-o", "json")
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, err
@@ -65,18 +65,18 @@ class Place:
             ledger.close()
 
     def trials(self) -> list[Trial]:
-        """Of the newest sweep."""
+        """Return the trials of the newest sweep."""
         with self.ledger() as ledger:
             return [trial for sweep in ledger.sweeps.list()[:1] for trial in ledger.trials.list(sweep.id)]
 
     def leaderboard(self) -> list[tuple[str, str, dict[str, float]]]:
-        """Number, state and metrics of each trial of the newest sweep, the best first."""
+        """Return number, state and metrics of each trial of the newest sweep, best first."""
         with self.ledger() as ledger:
             trials = Leaderboard.read(ledger, ledger.sweeps.list()[0]).as_json()
         return [(trial["trial_id"][-4:], trial["state"], trial["metrics"]) for trial in trials]
 
     def await_epochs(self, process: subprocess.Popen[str], seconds: float = PATIENCE_SECONDS) -> None:
-        """Until a trial of a running sweep has finished an epoch."""
+        """Wait until a trial of a running sweep has finished an epoch."""
         until(lambda: process.poll() is not None or self._trains(), "no trial trained", seconds)
         assert process.poll() is None, process.communicate()
 
@@ -92,20 +92,20 @@ class Place:
             )
 
     def processes(self) -> list[psutil.Process]:
-        """Those that have this home in their environment."""
-        found = []
+        """Return the processes that have this home in their environment."""
+        matches = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.environ().get("MELTPOINT_HOME") == str(self.home):
-                    found.append(process)
-        return found
+                    matches.append(process)
+        return matches
 
     def await_end(self) -> None:
-        """Until nothing that was started here runs any more."""
+        """Wait until all processes that were started here have ended."""
         until(lambda: not self.processes(), "processes were left behind", GONE_SECONDS)
 
     def seconds_until_trained_again(self, resume: subprocess.Popen[str]) -> float:
-        """From now until an attempt of the resumed sweep begins."""
+        """Wait until an attempt of the resumed sweep begins; return the seconds."""
         began, before = time.monotonic(), sum(trial.attempt for trial in self.trials())
         until(
             lambda: resume.poll() is not None or sum(trial.attempt for trial in self.trials()) > before,
@@ -114,26 +114,27 @@ class Place:
         return time.monotonic() - began
 
 
-def until(holds: Callable[[], object], otherwise: str, seconds: float = PATIENCE_SECONDS) -> None:
+def until(holds: Callable[[], object], failure: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until the condition `holds`; `failure` is the message if the seconds pass first."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"{otherwise} within {seconds:.0f} s"
+        assert time.monotonic() < deadline, f"{failure} within {seconds:.0f} s"
         time.sleep(0.1)
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:
-    """Kill -9 of the driver and of everything below it, at once; nothing is left to kill where it has ended."""
+    """Send SIGKILL to the driver and all its descendants at once; do nothing if the driver has ended."""
     running = [psutil.Process(process.pid)] if process.poll() is None else []
-    with_it = [child for one in running for child in one.children(recursive=True)]
-    for one in [*running, *with_it]:
+    descendants = [child for driver in running for child in driver.children(recursive=True)]
+    for target in [*running, *descendants]:
         with suppress(psutil.NoSuchProcess):
-            one.send_signal(signal.SIGKILL)
+            target.send_signal(signal.SIGKILL)
     process.communicate()
-    psutil.wait_procs(with_it, timeout=20)
+    psutil.wait_procs(descendants, timeout=20)
 
 
 def points_in_mlflow(tracking_uri: str, metric: str = "val/loss") -> Counter[tuple[str, int]]:
-    """How many points of a metric MLflow holds for each trial and step, over all its experiments and runs."""
+    """Count MLflow's points of a metric for each trial and step, over all experiments and runs."""
     client = MlflowClient(tracking_uri=tracking_uri)
     return Counter(
         (run.data.tags["meltpoint.trial_id"], point.step)
@@ -143,7 +144,7 @@ def points_in_mlflow(tracking_uri: str, metric: str = "val/loss") -> Counter[tup
 
 
 def states_in_mlflow(tracking_uri: str) -> dict[str, tuple[str, str]]:
-    """Of each trial that MLflow knows: the state that its tag tells, and its run's status."""
+    """Return, for each trial in MLflow, the state in its tag and its run's status."""
     runs = _trial_runs(MlflowClient(tracking_uri=tracking_uri))
     return {run.data.tags["meltpoint.trial_id"]: (run.data.tags["meltpoint.state"], run.info.status) for run in runs}
 

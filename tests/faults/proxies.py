@@ -1,4 +1,4 @@
-"""A proxy before MLflow's server that loses answers, refuses and dawdles, as networks and busy servers do."""
+"""A proxy before MLflow's server that loses answers, refuses requests or is slow, like a bad network or busy server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"
 
 
 class Faults:
-    """Which requests suffer what, by their number from 1; the rest pass."""
+    """The fault of each request, by the request's number from 1; the other requests pass."""
 
     def __init__(self, *, lost_every: int = 0, error_every: int = 0, busy_every: int = 0, slow_every: int = 0) -> None:
         self._lost, self._error, self._busy, self._slow = lost_every, error_every, busy_every, slow_every
@@ -23,7 +23,7 @@ class Faults:
         self.suffered = 0
 
     def next(self) -> str:
-        """`lost` (taken, and the answer lost), `error` (500), `busy` (429), `slow` or `fine`."""
+        """Return the next request's fate: `lost` (answer dropped), `error` (500), `busy` (429), `slow` or `fine`."""
         with self._lock:
             number = next(self._numbers)
             kinds = (("lost", self._lost), ("error", self._error), ("busy", self._busy), ("slow", self._slow))
@@ -34,7 +34,7 @@ class Faults:
 
 @contextmanager
 def flaky(upstream: str, faults: Faults, *, slow_seconds: float) -> Iterator[str]:
-    """The address of a proxy before `upstream` (host:port), for as long as entered."""
+    """Run a proxy before `upstream` (host:port) while entered; yield its address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -42,10 +42,10 @@ def flaky(upstream: str, faults: Faults, *, slow_seconds: float) -> Iterator[str
         def do_GET(self) -> None:
             self._pass_on()
 
-        do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names that the library looks for
+        do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815 - names that the library calls
 
         def log_message(self, *_: object) -> None:
-            """Nothing is printed."""
+            """Print nothing."""
 
         def _pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -79,7 +79,7 @@ def flaky(upstream: str, faults: Faults, *, slow_seconds: float) -> Iterator[str
             try:
                 self.wfile.write(content)
             except OSError:
-                self.close_connection = True  # who asked has given up
+                self.close_connection = True  # the client has given up
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""Disks that fill up under checkpoints and under the ledger: said clearly, nothing torn, and it goes on."""
+"""Full disks under checkpoints and under the ledger: a clear message, no damaged file, and a sweep that goes on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ resources: {{gpu: 0}}
 
 
 def fill(disk: Path) -> Path:
-    """Write until nothing more fits; the file that holds it all."""
+    """Fill the disk with a file, and return the file."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:
@@ -47,7 +47,7 @@ def fill(disk: Path) -> Path:
 
 
 @pytest.mark.experiment(11, runs=3)
-def test_a_full_disk_under_checkpoints_is_waited_for(
+def test_trials_wait_while_the_disk_under_checkpoints_is_full(
     ray_once: None,
     home: Home,
     tiny_folder: Path,
@@ -82,21 +82,21 @@ def test_a_full_disk_under_checkpoints_is_waited_for(
 
 
 @pytest.mark.experiment(12)
-def test_a_full_disk_under_the_ledger_tears_nothing(small_disk: Path) -> None:
+def test_a_full_disk_under_the_ledger_damages_nothing(small_disk: Path) -> None:
     ledger, sweep = _ledger_on(small_disk)
     ballast = fill(small_disk)
     with pytest.raises(OperationalError, match="disk is full"):
-        _tell_for_ever(ledger, sweep.id)
-    told = ledger.outbox.unsent(sweep.id)
+        _put_until_it_fails(ledger, sweep.id)
+    unsent = ledger.outbox.unsent(sweep.id)
     ballast.unlink()
     ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {})
-    assert len(ledger.outbox.unsent(sweep.id)) == len(told) + 1
+    assert len(ledger.outbox.unsent(sweep.id)) == len(unsent) + 1
     ledger.close()
     _is_whole(small_disk / "ledger.db")
 
 
 class Network:
-    """Takes everything."""
+    """A network that takes every message."""
 
     def __init__(self) -> None:
         self.taken: list[int] = []
@@ -107,14 +107,14 @@ class Network:
 
 @pytest.mark.experiment(12)
 def test_a_full_disk_under_the_ledger_delays_its_sender(small_disk: Path, tmp_path: Path) -> None:
-    """What was taken and could not be marked comes again, as it may, and all is marked once there is room."""
+    """Messages that were sent but could not be marked may be sent again; all are marked when the disk has room."""
     ledger, sweep = _ledger_on(small_disk)
     ledger.outbox.mark_sent(*(message.id for message in ledger.outbox.unsent(sweep.id)))
     for number in range(300):
-        ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"n": number, "said": "x" * 1000})
+        ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"n": number, "text": "x" * 1000})
     ballast = fill(small_disk)
     with pytest.raises(OperationalError, match="disk is full"):
-        _tell_for_ever(ledger, sweep.id)
+        _put_until_it_fails(ledger, sweep.id)
     network = Network()
     sender = Sender(ledger, sweep.id, lambda: network, backlog_lock=tmp_path / "lock").start()
     until(lambda: sender.last_error, "the sender did not notice")
@@ -125,7 +125,7 @@ def test_a_full_disk_under_the_ledger_delays_its_sender(small_disk: Path, tmp_pa
 
 
 def _ledger_on(disk: Path) -> tuple[Ledger, Sweep]:
-    """With one sweep."""
+    """Make a ledger with one sweep on the disk."""
     ledger = Ledger.open_file(disk / "ledger.db", clock=int)
     sweep = ledger.sweeps.create(
         name="full", spec_text="", spec_file="", metric="val/loss", goal=Goal.MINIMIZE, seed=0, data={}, settings={}
@@ -138,15 +138,15 @@ def _is_whole(file: Path) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def _tell_for_ever(ledger: Ledger, sweep_id: str) -> None:
+def _put_until_it_fails(ledger: Ledger, sweep_id: str) -> None:
     while True:
-        ledger.outbox.put(sweep_id, MessageKind.EPOCHS, {"said": "x" * 10_000})
+        ledger.outbox.put(sweep_id, MessageKind.EPOCHS, {"text": "x" * 10_000})
 
 
 @pytest.mark.ray
 @pytest.mark.thorough
 @pytest.mark.experiment(12, runs=3)
-def test_a_full_disk_under_the_ledger_interrupts_and_it_goes_on(
+def test_a_sweep_interrupted_by_a_full_disk_under_the_ledger_is_resumed(
     place: Place, whole: Place, small_disk: Path, turn: int, record_property: Record
 ) -> None:
     file = small_disk / "ledger.db"
@@ -154,15 +154,15 @@ def test_a_full_disk_under_the_ledger_interrupts_and_it_goes_on(
     process = place.start("run", "sweep.yaml")
     place.await_epochs(process)
     ballast = fill(small_disk)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1, said
-    assert "database or disk is full" in said
-    assert "meltpoint resume s-" in said
-    assert "Traceback" not in said
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    assert "database or disk is full" in errors
+    assert "meltpoint resume s-" in errors
+    assert "Traceback" not in errors
     ballast.unlink()
     _is_whole(file)
     resume = place.start("resume", "last")
     record_property("recovery", place.seconds_until_trained_again(resume))
-    _, said = resume.communicate(timeout=120)
-    assert resume.returncode == 0, said
+    _, errors = resume.communicate(timeout=120)
+    assert resume.returncode == 0, errors
     assert place.leaderboard() == whole.leaderboard()

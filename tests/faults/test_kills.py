@@ -1,4 +1,4 @@
-"""A sweep that is killed or told to end at a random moment goes on, and ends as one that was left alone."""
+"""Sweeps that are killed or get SIGTERM at a random moment are resumed, with the result of a sweep without faults."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ Record = Callable[[str, object], None]
 
 
 def some_moment() -> float:
-    """Seconds after the first epoch; the sweep trains for about as long."""
+    """Draw a time after the first epoch, in seconds; the sweep trains for about `MOST_SECONDS`."""
     return random.Random(os.urandom(8)).uniform(0.0, MOST_SECONDS)
 
 
-def ends_as(place: Place, whole: Place, finished: list[Trial], record: Record, *assign: str) -> None:
-    """Resume, and compare with the sweep that nothing befell."""
+def resume_and_compare(place: Place, whole: Place, finished: list[Trial], record: Record, *assign: str) -> None:
+    """Resume the sweep, and compare it with the sweep without faults."""
     resume = place.start("resume", "last", *assign)
     record("recovery", place.seconds_until_trained_again(resume))
-    _, said = resume.communicate(timeout=180)
-    assert resume.returncode == 0, said
+    _, errors = resume.communicate(timeout=180)
+    assert resume.returncode == 0, errors
     after = {trial.id: trial for trial in place.trials()}
     assert [after[trial.id] for trial in finished] == finished, "a finished trial was touched"
     assert place.leaderboard() == whole.leaderboard()
-    here, there = (points_in_mlflow(f"sqlite:///{one.home / 'mlflow.db'}") for one in (place, whole))
+    here, there = (points_in_mlflow(f"sqlite:///{each.home / 'mlflow.db'}") for each in (place, whole))
     points = {(name[-4:], step): count for (name, step), count in here.items()}
     expected = {(name[-4:], step) for name, step in there}
     record("lost", len(expected - points.keys()))
@@ -46,24 +46,24 @@ def ends_as(place: Place, whole: Place, finished: list[Trial], record: Record, *
 
 
 def finished_of(place: Place) -> list[Trial]:
-    """As they stand; what MLflow calls them may still be noted."""
+    """Return the finished trials whose run in MLflow is recorded; nothing of them may change any more."""
     return [trial for trial in place.trials() if trial.state.is_finished and trial.mlflow_run_id]
 
 
 @pytest.mark.experiment(2, 13, 14, 15, 20)
-def test_paused_damaged_and_then_killed(
+def test_a_sweep_paused_then_damaged_then_killed_is_resumed(
     place: Place, whole: Place, turn: int, tmp_path: Path, record_property: Record
 ) -> None:
-    """All that the others try one by one."""
+    """Combine the faults that the thorough tests try separately."""
     process = place.start("run", "sweep.yaml")
     place.await_epochs(process)
-    assert "next: meltpoint resume s-" in _said(place, "pause").stderr
+    assert "next: meltpoint resume s-" in _run(place, "pause").stderr
     process.communicate(timeout=60)
     assert process.returncode == 1
     statuses = {"paused": "KILLED", "completed": "FINISHED"}
     trials = {trial.id: trial.state.value for trial in place.trials()}
-    told = states_in_mlflow(f"sqlite:///{place.home / 'mlflow.db'}")
-    assert told == {trial_id: (state, statuses[state]) for trial_id, state in trials.items()}
+    states = states_in_mlflow(f"sqlite:///{place.home / 'mlflow.db'}")
+    assert states == {trial_id: (state, statuses[state]) for trial_id, state in trials.items()}
     finished = finished_of(place)
     _tear_tunes_files(place, turn)
     _flip_a_bit(place)
@@ -72,46 +72,48 @@ def test_paused_damaged_and_then_killed(
     place.seconds_until_trained_again(resumed)
     time.sleep(some_moment() / 4)
     kill_all(resumed)
-    assert place.said("status", "last")["state"] == "interrupted"
-    ends_as(place, whole, finished, record_property)
-    told = states_in_mlflow(f"sqlite:///{place.home / 'mlflow.db'}")
-    assert set(told.values()) == {("completed", "FINISHED")}
+    assert place.run_json("status", "last")["state"] == "interrupted"
+    resume_and_compare(place, whole, finished, record_property)
+    states = states_in_mlflow(f"sqlite:///{place.home / 'mlflow.db'}")
+    assert set(states.values()) == {("completed", "FINISHED")}
 
 
 @pytest.mark.thorough
 @pytest.mark.experiment(2, runs=10)
-@pytest.mark.parametrize("who", ["driver", "all"])
-def test_killed_at_a_random_moment(place: Place, whole: Place, turn: int, who: str, record_property: Record) -> None:
+@pytest.mark.parametrize("killed", ["driver", "all"])
+def test_a_sweep_killed_at_a_random_moment_is_resumed(
+    place: Place, whole: Place, turn: int, killed: str, record_property: Record
+) -> None:
     process = place.start("run", "sweep.yaml")
     place.await_epochs(process)
     moment = some_moment()
     time.sleep(moment)
     record_property("moment", moment)
-    if who == "all":
+    if killed == "all":
         kill_all(process)
     else:
         process.kill()
         process.communicate()
         place.await_end()
-    ends_as(place, whole, finished_of(place), record_property)
+    resume_and_compare(place, whole, finished_of(place), record_property)
 
 
 @pytest.mark.thorough
 @pytest.mark.experiment(20, runs=10)
-def test_told_to_end_with_notice(place: Place, whole: Place, turn: int, record_property: Record) -> None:
-    _told_to_end(place)
-    ends_as(place, whole, finished_of(place), record_property)
+def test_a_sweep_that_gets_sigterm_is_resumed(place: Place, whole: Place, turn: int, record_property: Record) -> None:
+    _end_by_sigterm(place)
+    resume_and_compare(place, whole, finished_of(place), record_property)
 
 
-def _told_to_end(place: Place) -> None:
+def _end_by_sigterm(place: Place) -> None:
     process = place.start("run", "sweep.yaml")
     place.await_epochs(process)
     time.sleep(some_moment() / 2)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
-    if process.returncode:  # it had not ended already
-        assert "paused" in said
-        assert "next: meltpoint resume s-" in said
+    _, errors = process.communicate(timeout=30)
+    if process.returncode:  # the signal came before the end of the sweep
+        assert "paused" in errors
+        assert "next: meltpoint resume s-" in errors
     for trial in place.trials():
         assert trial.state in (TrialState.PAUSED, TrialState.COMPLETED)
         if trial.state is TrialState.PAUSED and trial.epochs:
@@ -123,10 +125,10 @@ def _told_to_end(place: Place) -> None:
 @pytest.mark.thorough
 @pytest.mark.experiment(13, 14, 15, runs=2)
 @pytest.mark.parametrize("damage", ["tune", "checkpoint", "clock"])
-def test_told_to_end_and_damaged_before_it_goes_on(
+def test_a_sweep_damaged_after_sigterm_is_resumed(
     place: Place, whole: Place, turn: int, damage: str, tmp_path: Path, record_property: Record
 ) -> None:
-    _told_to_end(place)
+    _end_by_sigterm(place)
     finished = finished_of(place)
     if damage == "tune":
         _tear_tunes_files(place, turn)
@@ -134,7 +136,7 @@ def test_told_to_end_and_damaged_before_it_goes_on(
         _flip_a_bit(place)
     if damage == "clock":
         place.variables["PYTHONPATH"] = _moved_clock(tmp_path, 4 * HOURS * (-1) ** turn)
-    ends_as(place, whole, finished, record_property)
+    resume_and_compare(place, whole, finished, record_property)
 
 
 def _tear_tunes_files(place: Place, turn: int) -> None:
@@ -148,7 +150,7 @@ def _tear_tunes_files(place: Place, turn: int) -> None:
 
 
 def _flip_a_bit(place: Place) -> None:
-    """In every newest checkpoint, in the middle."""
+    """Flip a bit in the middle of every trial's newest checkpoint."""
     for trial in place.trials():
         if trial.state is TrialState.PAUSED and trial.latest is not None:
             path = Path(trial.latest)
@@ -158,11 +160,11 @@ def _flip_a_bit(place: Place) -> None:
 
 
 def _moved_clock(tmp_path: Path, nanoseconds: int) -> str:
-    """A folder from which Python takes another time of day."""
+    """Write a module that moves Python's time of day; return its folder."""
     folder = tmp_path / "clock"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(
-        f"import time\ntold = time.time_ns\ntime.time_ns = lambda: told() + {nanoseconds}\n"
+        f"import time\nreal = time.time_ns\ntime.time_ns = lambda: real() + {nanoseconds}\n"
     )
     return str(folder)
 
@@ -170,43 +172,43 @@ def _moved_clock(tmp_path: Path, nanoseconds: int) -> str:
 @pytest.mark.thorough
 @pytest.mark.experiment(19, runs=2)
 @pytest.mark.parametrize("state", ["running", "paused"])
-def test_cancelled_from_elsewhere(place: Place, turn: int, state: str, record_property: Record) -> None:
+def test_a_sweep_is_cancelled_by_another_process(place: Place, turn: int, state: str, record_property: Record) -> None:
     process = place.start("run", "sweep.yaml")
     place.await_epochs(process)
     if state == "paused":
-        assert _said(place, "pause").returncode == 0
+        assert _run(place, "pause").returncode == 0
     began = time.monotonic()
-    cancel = _said(place, "cancel")
+    cancel = _run(place, "cancel")
     assert cancel.returncode == 0, cancel.stderr
     record_property("recovery", time.monotonic() - began)
     process.communicate(timeout=60)
     assert process.returncode == 1
-    assert place.said("status", "last")["state"] == "cancelled"
+    assert place.run_json("status", "last")["state"] == "cancelled"
     assert {trial.state for trial in place.trials()} <= {TrialState.CANCELLED, TrialState.COMPLETED}
-    again = _said(place, "cancel")
+    again = _run(place, "cancel")
     assert (again.returncode, "is cancelled: there is nothing to cancel" in again.stderr) == (2, True)
-    assert "is cancelled and cannot be resumed" in _said(place, "resume").stderr
+    assert "is cancelled and cannot be resumed" in _run(place, "resume").stderr
     place.await_end()
 
 
 @pytest.mark.thorough
 @pytest.mark.experiment(19)
-def test_stopped_from_elsewhere_and_given_more(place: Place, turn: int) -> None:
+def test_a_sweep_stopped_by_another_process_is_resumed(place: Place, turn: int) -> None:
     process = place.start("run", "sweep.yaml")
     place.await_epochs(process)
-    stop = _said(place, "stop")
+    stop = _run(place, "stop")
     assert stop.returncode == 0, stop.stderr
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 0, said
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
     before = place.trials()
-    assert place.said("status", "last")["state"] in ("stopped", "completed")
+    assert place.run_json("status", "last")["state"] in ("stopped", "completed")
     assert {trial.state for trial in before} == {TrialState.COMPLETED}
     if len(before) < 4:
-        assert place.said("resume", "last")["state"] == "completed"
+        assert place.run_json("resume", "last")["state"] == "completed"
     assert len(place.trials()) == 4
 
 
-def _said(place: Place, command: str) -> subprocess.CompletedProcess[str]:
+def _run(place: Place, command: str) -> subprocess.CompletedProcess[str]:
     process = place.start(command, "last")
     out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
@@ -218,9 +220,9 @@ DEMO = Path(__file__).parents[2] / "examples" / "solar_cells.yaml"
 @pytest.mark.thorough
 @pytest.mark.experiment(0, runs=10)
 def test_the_demo_killed_at_a_random_moment(turn: int, tmp_path: Path, record_property: Record) -> None:
-    """Which trials are stopped early depends on the order of reports; that all end, and count once, does not.
+    """Check that all trials end and every point counts once. The order of reports decides which trials stop early.
 
-    Its limit of four minutes is lifted: other work on the machine may make it longer.
+    The demo's limit of four minutes is lifted, because other work on the machine may slow the demo.
     """
     place = Place(tmp_path, tmp_path / "home")
     process = place.start("run", str(DEMO), "--set", "budget.wall=1h")
@@ -230,8 +232,8 @@ def test_the_demo_killed_at_a_random_moment(turn: int, tmp_path: Path, record_pr
     finished = finished_of(place)
     resume = place.start("resume", "last")
     record_property("recovery", place.seconds_until_trained_again(resume))
-    _, said = resume.communicate(timeout=1800)
-    assert resume.returncode == 0, said
+    _, errors = resume.communicate(timeout=1800)
+    assert resume.returncode == 0, errors
     trials = {trial.id: trial for trial in place.trials()}
     assert [trials[trial.id] for trial in finished] == finished, "a finished trial was touched"
     assert len(trials) == 12

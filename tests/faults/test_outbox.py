@@ -1,4 +1,4 @@
-"""MLflow holds what the ledger holds, once, whatever the way there loses."""
+"""MLflow has every row of the ledger once, whatever faults the network has."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRIALS, EPOCHS = 4, 5
 
 
 class MlflowServer:
-    """MLflow's own server at `address` (host:port), which may go and come back."""
+    """MLflow's own server at `address` (host:port), which tests start and stop."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:
@@ -47,7 +47,7 @@ class MlflowServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """It runs, if it did not."""
+        """Start the server unless it runs."""
         if self._process is not None:
             return
         host, _, port = self.address.partition(":")
@@ -58,7 +58,7 @@ class MlflowServer:
         until(self._answers, "MLflow's server is not up", 90)
 
     def stop(self) -> None:
-        """It does not run any more, if it did."""
+        """Stop the server if it runs."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(20)
@@ -81,7 +81,7 @@ def any_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServe
 
 @pytest.fixture
 def absent_server(any_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> MlflowServer:
-    """Where MLflow's client here goes, and where nobody listens yet."""
+    """The stopped server that MLflow's client in this process connects to."""
     any_server.stop()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{any_server.address}")
     return any_server
@@ -89,15 +89,15 @@ def absent_server(any_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def server(any_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> MlflowServer:
-    """Where MLflow's client here goes; it runs."""
+    """The running server that MLflow's client in this process connects to."""
     any_server.start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{any_server.address}")
     return any_server
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow's client itself tries again for minutes; here the sender does."""
+def _quick_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let MLflow's client give up soon, so that the sender tries again; by default the client tries for minutes."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
@@ -112,7 +112,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def recorded(ledger: Ledger, name: str, trials: int = TRIALS) -> str:
-    """A sweep that ran to its end, of which MLflow knows nothing; its id."""
+    """Record a completed sweep of which nothing was sent to MLflow; return its id."""
     sweep = ledger.sweeps.create(
         name=name,
         spec_text=f"name: {name}",
@@ -148,8 +148,8 @@ def recorded(ledger: Ledger, name: str, trials: int = TRIALS) -> str:
     return sweep.id
 
 
-def holds_it_all(server: MlflowServer, name: str, record: Record, trials: int = TRIALS) -> None:
-    """MLflow has one run of each trial and of the sweep, ended, and each point once."""
+def check_complete(server: MlflowServer, name: str, record: Record, trials: int = TRIALS) -> None:
+    """Check that MLflow has one ended run for the sweep and for each trial, and each point once."""
     client = MlflowClient(tracking_uri=f"http://{server.address}")
     (experiment,) = [e for e in client.search_experiments() if e.name == name]
     runs = client.search_runs([experiment.experiment_id])
@@ -178,7 +178,7 @@ def sender_of(ledger: Ledger, sweep_id: str, home: Home) -> Sender:
 
 
 @pytest.mark.experiment(16, runs=1)
-def test_mlflow_away_for_a_while_gets_it_all_when_it_is_back(
+def test_mlflow_gets_everything_after_an_outage(
     ledger: Ledger,
     absent_server: MlflowServer,
     place: Home,
@@ -187,7 +187,7 @@ def test_mlflow_away_for_a_while_gets_it_all_when_it_is_back(
     monkeypatch: pytest.MonkeyPatch,
     record_property: Record,
 ) -> None:
-    """The first test here, so that the server starts once."""
+    """Stay the first test of this file, so that the server starts once."""
     monkeypatch.setattr("service.tracking.senders.GIVE_UP_SECONDS", 3600.0)
     sweep_id = recorded(ledger, "away")
     sender = sender_of(ledger, sweep_id, place)
@@ -199,11 +199,11 @@ def test_mlflow_away_for_a_while_gets_it_all_when_it_is_back(
     began = time.monotonic()
     assert sender.finish(120) == 0, sender.last_error
     record_property("recovery", time.monotonic() - began)
-    holds_it_all(absent_server, "away", record_property)
+    check_complete(absent_server, "away", record_property)
 
 
 @pytest.mark.experiment(17, runs=3)
-def test_a_lossy_way_to_mlflow_makes_no_run_and_no_point_twice(
+def test_a_lossy_network_makes_no_run_and_no_point_twice(
     ledger: Ledger,
     server: MlflowServer,
     place: Home,
@@ -218,7 +218,7 @@ def test_a_lossy_way_to_mlflow_makes_no_run_and_no_point_twice(
         sender = sender_of(ledger, sweep_id, place)
         assert sender.finish(240) == 0, sender.last_error
     assert faults.suffered > 8
-    holds_it_all(server, f"lossy-{turn}", record_property)
+    check_complete(server, f"lossy-{turn}", record_property)
 
 
 @pytest.mark.experiment(18, runs=1)
@@ -245,7 +245,7 @@ def test_a_sender_killed_again_and_again_sends_each_point_once(
         os.waitpid(child, 0)
     assert kills >= wanted, "everything was sent before it could be killed so often"
     record_property("kills", kills)
-    holds_it_all(server, "killed", record_property, trials)
+    check_complete(server, "killed", record_property, trials)
 
 
 def _send_and_exit(path: Path, sweep_id: str, home: Home) -> None:

@@ -1,4 +1,4 @@
-"""Trials whose process dies, hangs, or wants too much memory: noticed, tried again, and the others live."""
+"""Trials whose process dies, hangs or needs too much memory are tried again, and the other trials go on."""
 
 from __future__ import annotations
 
