@@ -1,4 +1,4 @@
-"""What a case of a wrong input is, and how it is run: the real command, in this process, in a folder of its own."""
+"""Cases of wrong input. Each runs the real command in this process, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _SURROUNDINGS = {
     "https_proxy": _NOWHERE,
     "HTTPS_PROXY": _NOWHERE,
 }
-"""A terminal that is always as wide, and no network."""
+"""Variables that fix the terminal's width and shut off the network."""
 
 _BASE = {"name": "name: cells", "data": "data: {source: digits}", "space": "space: {batch_size: 32}"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that can be wrong.
+    """A wrong input.
 
-    wrong: what was typed or is wrong, in Markdown, as the page says it; unique within the section.
-    make: puts it into the folder, and returns the command's arguments, or what was printed if it ran it itself.
-    like: what differs between machines, as a pattern, and what the page shows instead.
+    wrong: the page's words for the input, in Markdown; unique within the section.
+    make: writes the input into the folder; returns the command's arguments, or the output if `make` ran the command.
+    like: pattern -> text; the page shows the text in place of output that differs between machines.
     """
 
     wrong: str
@@ -48,9 +48,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Section:
-    """Cases that belong together, as a table of the page; every one ends with the same exit code.
+    """Cases that share a table of the page and an exit code.
 
-    ray: what is wrong is found after Ray has started.
+    ray: whether the command starts Ray before it finds the error.
     """
 
     title: str
@@ -61,14 +61,14 @@ class Section:
 
 
 def typed(snippet: str) -> Case:
-    """A sweep file that is right but for `snippet`, whose first keys replace those of the same name."""
+    """Return the case of a valid sweep file with `snippet`, whose keys replace the file's keys of the same name."""
     keys = set(re.findall(r"^(\w+):", snippet, flags=re.MULTILINE))
     lines = [line for key, line in _BASE.items() if key not in keys]
     return written("\n".join([*lines, snippet]), shown=snippet)
 
 
 def written(text: str, *, shown: str) -> Case:
-    """A sweep file with exactly this text."""
+    """Return the case of a sweep file with exactly this text."""
 
     def make(folder: Folder) -> Sequence[str]:
         folder.write("sweep.yaml", text)
@@ -78,33 +78,34 @@ def written(text: str, *, shown: str) -> Case:
 
 
 def code(text: str) -> str:
-    """`text` as code in a table's cell, a line after the other."""
+    """Return `text` as code in a table's cell, line by line."""
     return "<br>".join(f"`{line}`".replace("|", "\\|") for line in text.strip("\n").splitlines())
 
 
 @dataclass(frozen=True)
-class Said:
-    """How a case ended."""
+class Outcome:
+    """The end of a case: exit code and output."""
 
     exit_code: int
     stdout: str
     stderr: str
 
 
-def run(case: Case, folder: Folder) -> Said:
-    """Make the case in `folder` and run it there; paths, and what `case.like` names, are as the page shows them."""
-    with _as_before(), as_anyone(), contextlib.chdir(folder.path), folder.during:
+def run(case: Case, folder: Folder) -> Outcome:
+    """Make the case in `folder` and run it there; the output has the page's paths and the texts of `case.like`."""
+    with _restored_process(), as_anyone(), contextlib.chdir(folder.path), folder.during:
         made = case.make(folder)
-        said = Said(1, "", made) if isinstance(made, str) else meltpoint(made)
-    shown = said.stderr
+        outcome = Outcome(1, "", made) if isinstance(made, str) else meltpoint(made)
+    shown = outcome.stderr
     for path, name in ((folder.home, HOME_SHOWN), (folder.path, FOLDER_SHOWN)):
         shown = shown.replace(str(path), name)
     for pattern, name in case.like.items():
         shown = re.sub(pattern, name, shown)
-    return Said(said.exit_code, said.stdout, _unboxed(shown).strip())
+    return Outcome(outcome.exit_code, outcome.stdout, _unboxed(shown).strip())
 
 
-def meltpoint(arguments: Sequence[str]) -> Said:
+def meltpoint(arguments: Sequence[str]) -> Outcome:
+    """Run the command in this process."""
     out, err = io.StringIO(), io.StringIO()
     typed = mock.patch.object(sys, "argv", ["meltpoint", *arguments])
     with typed, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -113,12 +114,12 @@ def meltpoint(arguments: Sequence[str]) -> Said:
             code: object = 0
         except SystemExit as end:
             code = end.code
-    return Said(code if isinstance(code, int) else int(code is not None), out.getvalue(), err.getvalue())
+    return Outcome(code if isinstance(code, int) else int(code is not None), out.getvalue(), err.getvalue())
 
 
 @contextlib.contextmanager
-def _as_before() -> Iterator[None]:
-    """Whatever a command changes in its process is undone: the environment, where modules come from, log levels."""
+def _restored_process() -> Iterator[None]:
+    """Undo at exit the changes of a command to this process: environment, module path, imported modules, log levels."""
     path, modules = list(sys.path), set(sys.modules)
     loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     levels = [(logger, logger.level) for logger in loggers]
@@ -135,6 +136,6 @@ def _as_before() -> Iterator[None]:
 
 
 def _unboxed(text: str) -> str:
-    """What typer prints in a box, as lines: the box is as wide as the terminal."""
+    """Return the text inside typer's box, whose width is the terminal's, as one line; another text as it is."""
     inside = re.findall(r"^│ (.*?) *│$", text, flags=re.MULTILINE)
     return " ".join(inside) if inside else text

@@ -1,4 +1,4 @@
-"""What can be wrong with images, labels and splits."""
+"""Errors of images, labels and splits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Make = Callable[[Folder], Sequence[str]]
 
 
 def source(name: str, *lines: str) -> Case:
-    """`name` as data.source, beside a folder of photos."""
+    """Return the case of `name` as `data.source`, beside a folder of photos."""
 
     def make(folder: Folder) -> Sequence[str]:
         folder.photos()
@@ -32,7 +32,7 @@ def source(name: str, *lines: str) -> Case:
 
 
 def photos(change: Callable[[Folder], object]) -> Make:
-    """Two classes of five photos, and what `change` does to them."""
+    """Make two classes of five photos, and apply `change` to the folder."""
 
     def make(folder: Folder) -> Sequence[str]:
         folder.photos()
@@ -43,12 +43,12 @@ def photos(change: Callable[[Folder], object]) -> Make:
 
 
 def one_file(content: bytes) -> Make:
-    """A photo among the ten that is `content` instead."""
+    """Replace one photo of the ten by a file with `content`."""
     return photos(lambda folder: folder.write("photos/dog/3.png", content))
 
 
 def csv(text: str | bytes, *lines: str) -> Make:
-    """A manifest `list.csv` beside the photos; `ROWS` stands for a line of `path,class` for each."""
+    """Write a manifest `list.csv` beside the photos; `ROWS` stands for a line `path,class` for each photo."""
 
     def make(folder: Folder) -> Sequence[str]:
         folder.photos()
@@ -68,7 +68,7 @@ def rows(extra: Callable[[str, int], str] = lambda _label, _number: "") -> str:
 
 
 def parquet(change: Callable[[dict[str, list[object]]], Mapping[str, Sequence[object]]]) -> Make:
-    """A manifest `list.parquet` of the photos, its columns changed."""
+    """Write a manifest `list.parquet` of the photos, after `change` of its columns."""
 
     def make(folder: Folder) -> Sequence[str]:
         folder.photos()
@@ -84,7 +84,7 @@ def parquet(change: Callable[[dict[str, list[object]]], Mapping[str, Sequence[ob
 
 
 def png(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that claims this size."""
+    """Return a PNG of a few bytes whose header gives this size in pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -117,7 +117,7 @@ def few(folder: Folder) -> None:
 
 
 def forbidden(name: str) -> Make:
-    """`name` below the photos, which nobody may read."""
+    """Take all permissions from `name` in the folder of photos."""
     return photos(lambda folder: (folder.path / "photos" / name).chmod(0))
 
 
@@ -188,7 +188,7 @@ def uneven(folder: Folder) -> Sequence[str]:
 _IN_SPLITS = "image,label,split\n"
 
 SOURCES = Section(
-    "Where the images are",
+    "Sources of images",
     "`meltpoint run sweep.yaml`, before any trial starts. `photos` is a folder with the class folders `cat` and `dog`.",
     1,
     [
@@ -224,7 +224,7 @@ SOURCES = Section(
 
 IMAGES = Section(
     "Images",
-    "One photo of ten, or of a hundred at most, may be unreadable: it is skipped and listed. Here it is one of ten.",
+    "At most 1 % of the images may be unreadable: they are skipped and listed. Here it is one of ten.",
     1,
     [
         Case("an empty file", one_file(b"")),
@@ -246,7 +246,7 @@ IMAGES = Section(
 
 STORES = Section(
     "Decoded images",
-    "They lie in the home's folder `data`.",
+    "Decoded images are kept in the home's folder `data`.",
     1,
     [
         Case("`data` in the home is a file", unwritable),
@@ -257,7 +257,7 @@ STORES = Section(
 
 MANIFESTS = Section(
     "Manifests",
-    "`data: {source: list.csv}` or `list.parquet`. Every wrong row is named, the first ten in full.",
+    "`data: {source: list.csv}` or `list.parquet`. The message counts all wrong rows and shows the first ten.",
     1,
     [
         Case("a Parquet file without the column", parquet(lambda columns: {"image": columns["image"]})),

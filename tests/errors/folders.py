@@ -1,4 +1,4 @@
-"""The folder in which a case is made: photos, manifests and modules in a line each."""
+"""The folder of a case, with methods that write photos, manifests and sweep files into it."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ PHOTOS_PER_CLASS = 5
 
 @dataclass(frozen=True)
 class Folder:
-    """An empty folder, and a home that it may share with others. `during`: what is undone when the case has run."""
+    """An empty folder, and a home that cases may share. `during` closes when the case has run."""
 
     path: Path
     home: Path
     during: ExitStack = field(default_factory=ExitStack)
 
     def write(self, name: str, content: str | bytes) -> Path:
-        """A file with this content, its folders made."""
+        """Write a file, and make its folders."""
         file = self.path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content.encode() if isinstance(content, str) else content)
         return file
 
     def photos(self, folder: str = "photos", classes: Sequence[str] = CLASSES) -> Path:
-        """`folder`/CLASS/0.png to 4.png, 8 px, each of another colour."""
+        """Write `folder`/CLASS/0.png to 4.png, 8 px, each with another brightness."""
         for code, name in enumerate(classes):
             for number in range(PHOTOS_PER_CLASS):
                 self.photo(f"{folder}/{name}/{number}.png", 40 * number + code)
         return self.path / folder
 
     def photo(self, name: str, brightness: int = 0) -> Path:
-        """One image of 8 px."""
+        """Write a grey image of 8 px."""
         file = self.path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((8, 8, 3), brightness, np.uint8)).save(file)
         return file
 
     def parquet(self, name: str, columns: Mapping[str, Sequence[object]]) -> Path:
-        """A Parquet file with these columns."""
+        """Write a Parquet file with these columns."""
         pyarrow.parquet.write_table(pyarrow.table(dict(columns)), self.path / name)
         return self.path / name
 
     def sweep(self, source: str, *lines: str) -> Sequence[str]:
-        """Arguments to run a small sweep over `source`; `lines` of the file replace those that start alike."""
+        """Write a small sweep file over `source`; return the arguments to run it. `lines` replace those of their key."""
         base = [
             f"data: {{source: {source}, image_size: 32}}",
             "space: {backbone: torchvision/resnet18, weights: random, freeze_depth: 0, batch_size: 4}",
@@ -66,5 +66,5 @@ class Folder:
 
 
 def sha256(file: Path) -> str:
-    """The file's SHA-256 in hex."""
+    """Return the file's SHA-256 in hex."""
     return hashlib.sha256(file.read_bytes()).hexdigest()

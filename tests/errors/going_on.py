@@ -1,4 +1,4 @@
-"""What can be wrong with sweeps that are to go on or to end, and with backups of the ledger."""
+"""Errors of resume, pause and stop, and of backups of the ledger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPEC = "name: cells\ndata: {source: digits}\nspace: {batch_size: 32}\nbudget: {t
 
 
 def sweep_in(*states: SweepState) -> Callable[[Ledger], None]:
-    """A sweep that has been through these states, with one trial."""
+    """Return a function that makes a sweep with one trial and moves it through these states."""
 
     def make(ledger: Ledger) -> None:
         with mock.patch("secrets.token_hex", return_value="7f3a9c"):
@@ -42,8 +42,8 @@ def sweep_in(*states: SweepState) -> Callable[[Ledger], None]:
 COMPLETED = sweep_in(SweepState.RUNNING, SweepState.COMPLETED)
 
 GOING_ON = Section(
-    "Sweeps that are to go on, or to end",
-    "As typed; the sweep's budget was one trial.",
+    "Resume, pause and stop",
+    "The sweep has a budget of one trial.",
     2,
     [
         Case("`meltpoint resume last`, which has completed", at_home("resume", "last", make=COMPLETED)),
@@ -71,7 +71,7 @@ GOING_ON = Section(
 def restored(
     make: Callable[[Folder], object], fill: Callable[[Ledger], object] = id
 ) -> Callable[[Folder], Sequence[str]]:
-    """`meltpoint restore b.zip`; fill: what the home's ledger holds already."""
+    """Return a function that prepares `meltpoint restore b.zip`; `fill` writes into the home's ledger before."""
 
     def made(folder: Folder) -> Sequence[str]:
         make(folder)
@@ -97,8 +97,8 @@ def with_ledger(url: str) -> Callable[[Folder], Sequence[str]]:
 
 
 BACKUPS = Section(
-    "Backups, and a ledger elsewhere",
-    "As typed.",
+    "Backups, and other ledgers",
+    "Commands as typed.",
     1,
     [
         Case("`meltpoint backup -f absent/b.zip`", at_home("backup", "-f", "absent/b.zip", make=two_sweeps)),

@@ -1,4 +1,4 @@
-"""What can be wrong with the machine, the home, the ledger, MLflow, and with what is typed."""
+"""Errors of the machine, the home, the ledger, MLflow, and the command line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ THERE = {r"there are \d+$": "there are 2", r"(GPUs, there are) \d+": r"\1 0"}
 
 
 def command(*arguments: str) -> Case:
-    """A command as typed, in an empty home."""
+    """Return the case of a command in an empty home."""
     return Case(code("meltpoint " + " ".join(arguments)), lambda _: [*arguments])
 
 
 def at_home(*arguments: str, make: Callable[[Ledger], object] = id) -> Callable[[Folder], Sequence[str]]:
-    """The command, with a home in the folder whose ledger `make` fills."""
+    """Return a function that prepares the command with a home in the folder, whose ledger `make` fills."""
 
     def made(folder: Folder) -> Sequence[str]:
         (folder.path / "home").mkdir()
@@ -91,7 +91,7 @@ def taken_port(folder: Folder) -> Sequence[str]:
 
 
 def server(script: str, seconds: float = 90) -> Callable[[Folder], Sequence[str]]:
-    """MLflow's server is this script."""
+    """Run this script in place of MLflow's server."""
 
     def make(folder: Folder) -> Sequence[str]:
         program = folder.write("python", f"#!/bin/sh\n{script}\n")
@@ -104,14 +104,14 @@ def server(script: str, seconds: float = 90) -> Callable[[Folder], Sequence[str]
 
 
 def ray_that_fails(folder: Folder) -> Sequence[str]:
-    """What Ray 2.60 raised on a machine that had too much to do, after 30 seconds."""
-    said = (
+    """Raise the error of Ray 2.60 on an overloaded machine, where it came after 30 seconds."""
+    message = (
         "The current node timed out during startup. This could happen because some of the raylet failed to startup "
         "or the GCS has become overloaded."
     )
     folder.during.enter_context(mock.patch("ray.is_initialized", return_value=False))
     folder.during.enter_context(mock.patch("service.clusters.connections.RayHead", return_value=mock.Mock()))
-    folder.during.enter_context(mock.patch("ray.init", side_effect=Exception(said)))
+    folder.during.enter_context(mock.patch("ray.init", side_effect=Exception(message)))
     return folder.sweep("digits")
 
 
@@ -166,7 +166,7 @@ HOME = Section(
 
 COMMAND_LINE = Section(
     "The command line",
-    "As typed. The usage of the command is printed above it.",
+    "Commands as typed. The usage of the command is printed above the message.",
     2,
     [
         command("rn", "sweep.yaml"),
@@ -184,7 +184,7 @@ COMMAND_LINE = Section(
 
 
 def assigned(setting: str, *lines: str) -> Case:
-    """`validate --set`, on a file that is right and ends with `lines`."""
+    """Return the case of `validate --set` with a valid file that ends with `lines`."""
 
     def make(folder: Folder) -> Sequence[str]:
         folder.write("sweep.yaml", "\n".join(["name: cells", "data: {source: digits}", *lines]) + "\n")
@@ -207,7 +207,7 @@ POINTS = "search: {algorithm: points, points: [{batch_size: 16}]}"
 
 SETTINGS = Section(
     "`--set`, and settings",
-    "`--set KEY=VALUE` beside a sweep file, and what a `meltpoint.toml` in the working folder says.",
+    "`--set KEY=VALUE` beside a sweep file, and settings in a `meltpoint.toml` in the working folder.",
     2,
     [
         assigned("budget.trials", SPACE),
@@ -226,7 +226,7 @@ SETTINGS = Section(
 
 NAMES = Section(
     "Names of backbones, spaces and files",
-    "As typed.",
+    "Commands as typed.",
     2,
     [
         command("backbones", "resnt"),

@@ -1,4 +1,4 @@
-"""What can be wrong with the user's own functions."""
+"""Errors of the user's own functions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Make = Callable[[Folder], Sequence[str]]
 
 
 def module(folder: Folder, text: str) -> str:
-    """A module beside the sweep file, of a name that no other case has; a row calls it `mine`."""
+    """Write a module beside the sweep file, under a name that no other case has; the page calls it `mine`."""
     return write_module(folder.path, text)
 
 
 def loads(body: str) -> Case:
-    """A data set's function, all in a line."""
+    """Return the case of a data set's function with this body."""
 
     def make(folder: Folder) -> Sequence[str]:
         return folder.sweep(f"'{module(folder, f'def load(folder): {body}')}:load'")
@@ -37,7 +37,7 @@ def named(what: str, text: str, function: str) -> Case:
 
 
 def varies(body: str) -> Case:
-    """An augmentation, in a trial."""
+    """Return the case of an augmentation's function with this body, in a trial."""
 
     def make(folder: Folder) -> str:
         name = module(folder, f"def vary(image, generator): {body}")
@@ -47,7 +47,7 @@ def varies(body: str) -> Case:
 
 
 def measures(body: str) -> Case:
-    """A metric, in a trial."""
+    """Return the case of a metric's function with this body, in a trial."""
 
     def make(folder: Folder) -> str:
         name = module(folder, f"def cost(probabilities, labels): {body}")
@@ -137,7 +137,7 @@ OWN_CODE = Section(
 OWN_CODE_IN_TRIALS = Section(
     "Own code, in a trial",
     "The trial fails, and the sweep goes on: the message stands below the leaderboard. "
-    "Where every trial of a `run` fails:",
+    "If every trial of a `run` fails:",
     1,
     [
         varies("raise ValueError('too dark')"),
@@ -150,7 +150,7 @@ OWN_CODE_IN_TRIALS = Section(
 
 
 def network(body: str) -> Case:
-    """A backbone's function, all in a line, named in a file that is read."""
+    """Return the case of a backbone's function with this body, which `validate` finds."""
 
     def make(folder: Folder) -> Sequence[str]:
         name = module(folder, f"from torch import nn\ndef net(): {body}")
@@ -161,7 +161,10 @@ def network(body: str) -> Case:
 
 
 def network_at_start(body: str, beside: str = "") -> Case:
-    """As `network`, with what is only found when a sweep starts; beside: what else the space gives."""
+    """Return the case of a backbone's function with this body, which the start of a sweep finds.
+
+    beside: more entries of the space, as text.
+    """
 
     def make(folder: Folder) -> Sequence[str]:
         name = module(folder, f"from torch import nn\ndef net(): {body}")
@@ -173,7 +176,7 @@ def network_at_start(body: str, beside: str = "") -> Case:
 
 OWN_BACKBONES = Section(
     "Own backbones, when a file names one",
-    "`meltpoint validate sweep.yaml`, and every command that reads one, where `backbone` is `mine:net`.",
+    "`meltpoint validate sweep.yaml`, and every command that reads a sweep file, with `mine:net` as `backbone`.",
     2,
     [
         network("raise FileNotFoundError('no weights in March')"),
@@ -186,7 +189,7 @@ OWN_BACKBONES = Section(
 )
 OWN_BACKBONES_AT_START = Section(
     "Own backbones, when a sweep starts",
-    "`meltpoint run sweep.yaml`, where `backbone` is `mine:net`.",
+    "`meltpoint run sweep.yaml`, with `mine:net` as `backbone`.",
     1,
     [
         network_at_start("return [nn.Conv2d(3, 8, 3), nn.Conv2d(4, 8, 3)]"),

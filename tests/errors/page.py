@@ -1,4 +1,4 @@
-"""The page docs/errors.md, from the cases and what they print. `make errors-doc` runs this file."""
+"""The page docs/errors.md, from the cases and their output. `make errors-doc` runs this file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.errors.trials import TRIALS
 from tests.errors.weights import WEIGHTS
 
 Row = tuple[str, str]
-"""A section's title, and what was wrong."""
+"""A section's title, and `Case.wrong`."""
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 SECTIONS = (
@@ -31,21 +31,21 @@ SECTIONS = (
     *(OWN_CODE, OWN_CODE_IN_TRIALS, OWN_BACKBONES, OWN_BACKBONES_AT_START),
     *(TRIALS, MACHINE, HOME, GOING_ON, BACKUPS),
 )
-_COLUMNS = ("typed, or wrong", "printed")
+_COLUMNS = ("wrong input", "output")
 _HEAD = f"""\
 # Errors
 
-What is printed when something is wrong: one message on stderr, no traceback (`--debug` shows it). Exit codes: 2 where
-the command or the sweep file is wrong, 1 for the rest. Each row is what a test typed and read; `make errors-doc` writes
-this page anew. `{FOLDER_SHOWN}` stands for the folder in which the command was typed, `{HOME_SHOWN}` for the home.
+An error prints one message on stderr and no traceback (`--debug` shows the traceback). The exit code is 2 if the
+command or the sweep file is wrong, else 1. A test runs every row of these tables; `make errors-doc` writes this page.
+`{FOLDER_SHOWN}` stands for the working folder, `{HOME_SHOWN}` for the home.
 
-A sweep file's problems are named as `file:line:column path: rule (value)`. Where only a line or two are shown, the rest
-of the file is right.
+A sweep file's problems have the form `file:line:column path: rule (value)`. If a row shows only a line or two of a
+file, the rest of the file is right.
 """
 
 
 def render(cells: Mapping[Row, str]) -> str:
-    """The page; `cells`: what is printed, as `cell` shows it."""
+    """Return the page; `cells`: the output of each case, made by `cell`."""
     return "\n".join([_HEAD, *(_table(section, cells) for section in SECTIONS)])
 
 
@@ -60,24 +60,24 @@ def _row(wrong: str, printed: str) -> str:
 
 
 def read(page: str) -> dict[Row, str]:
-    """The cells of a page: the reverse of `render`."""
+    """Return the cells of a page: the reverse of `render`."""
     cells: dict[Row, str] = {}
     title = ""
     for line in page.splitlines():
         title = line.removeprefix("## ") if line.startswith("## ") else title
-        found = re.fullmatch(r"\| (.*?) (?<!\\)\| (.*) \|", line)
-        if found and found[1] not in ("---", _COLUMNS[0]):
-            cells[title, found[1]] = found[2]
+        match = re.fullmatch(r"\| (.*?) (?<!\\)\| (.*) \|", line)
+        if match and match[1] not in ("---", _COLUMNS[0]):
+            cells[title, match[1]] = match[2]
     return cells
 
 
 def cell(printed: str) -> str:
-    """What is printed, in a table: each line as code."""
+    """Return the output as a table's cell, each line as code."""
     return "<br>".join(_quoted(line) for line in printed.splitlines())
 
 
 def _quoted(line: str) -> str:
-    """A line as code, leading spaces and backticks included."""
+    """Return a line as code in Markdown, also if it has backticks or a `|`."""
     mark = "``" if "`" in line else "`"
     inside = line.replace("|", "\\|").strip()
     padding = " " if "`" in line else ""
@@ -85,7 +85,7 @@ def _quoted(line: str) -> str:
 
 
 def every_case() -> Iterator[tuple[Section, Case]]:
-    """Each case with its section, in the page's order."""
+    """Yield each section with each of its cases, in the page's order."""
     for section in SECTIONS:
         for case in section.cases:
             yield section, case
@@ -97,7 +97,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         home = Home(Path(name) / "home").create()
         prepare_environment(home)
-        from service.clusters.connections import connect, forking  # Ray reads its environment when it is imported
+        from service.clusters.connections import connect, forking  # Ray reads its environment at its import
 
         cells = {}
         with forking(), connect():

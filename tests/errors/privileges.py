@@ -1,4 +1,4 @@
-"""Files as any user meets them, also where the tests run as root, whom no permission stops."""
+"""File permissions that also bind root, so that tests of permissions pass under every user."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 _VERSION = 0x20080522
 _PASSES_BY_PERMISSIONS = 0b110
-"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
+"""The bits of CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
 
 
 @contextlib.contextmanager
 def as_anyone() -> Iterator[None]:
-    """This thread, and those that it starts meanwhile, keep to files' permissions (capabilities(7))."""
+    """Bind this thread, and threads that it starts meanwhile, to files' permissions (capabilities(7))."""
     libc = ctypes.CDLL(None, use_errno=True)
     head = (ctypes.c_uint32 * 2)(_VERSION, 0)
     sets = (ctypes.c_uint32 * 6)()

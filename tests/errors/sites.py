@@ -1,4 +1,4 @@
-"""Finds in the source the texts that errors are made of, so that none goes without a case."""
+"""Texts of errors in the source, so that a test can check that each has a case."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("search_spaces", "trainables", "service")
 MAKERS = re.compile(r"[A-Za-z_]*Error|Problem|_?refuse|_error|_problem|problem|_diverged|wrong_result|_listed|_RULES")
-"""Names of what makes an error, or a part of its text, from text."""
+"""Names of classes and functions that make an error, or a part of its message, from text."""
 
 _WORDS = re.compile(r"[A-Za-z]{2,}.*[ :].*[A-Za-z]{2,}")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -20,7 +20,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Site:
-    """A text of an error: where it is written, its longest part that is always the same, and all of it as a pattern."""
+    """A text of an error: its place in the source, its longest constant part, and a pattern of the whole text."""
 
     place: str
     text: str
@@ -30,9 +30,9 @@ class Site:
 
 @cache
 def sites() -> list[Site]:
-    """Every text in the three packages that flows into an error.
+    """Return every text in the three packages that flows into an error.
 
-    A name stands for what its function gives it, and a function of the same file for what it returns.
+    A name is followed to its assignments in the function, a function of the same file to its return values.
     """
     files = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
     return [site for file in files for site in _sites_of(file)]
@@ -51,7 +51,7 @@ def _sites_of(file: Path) -> Iterator[Site]:
 
 
 def _calls(node: ast.AST, scope: ast.AST) -> Iterator[tuple[ast.Call, ast.AST]]:
-    """What makes errors in `node`, with the innermost function that holds it."""
+    """Yield each call in `node` that makes an error, with the innermost function around the call."""
     if isinstance(node, ast.Call) and MAKERS.fullmatch(_name(node.func)):
         yield node, scope
     for child in ast.iter_child_nodes(node):
@@ -71,7 +71,7 @@ def _site(file: Path, node: ast.Constant | ast.JoinedStr) -> Iterator[Site]:
 def _texts(
     node: ast.AST, scope: ast.AST, functions: dict[str, Function], depth: int = 2
 ) -> Iterator[ast.Constant | ast.JoinedStr]:
-    """The literals in `node`, in what `scope` gives its names, and in what functions of the same file return."""
+    """Yield the literals in `node`, in the values of its names in `scope`, and in results of functions of the file."""
     if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
         yield node
     if isinstance(node, ast.Name) and depth:
@@ -88,7 +88,7 @@ def _texts(
 
 def _given(name: str, scope: ast.AST) -> Iterator[ast.AST]:
     for node in ast.walk(scope):
-        if isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id == name for one in node.targets):
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
             yield node.value
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
             yield node.value

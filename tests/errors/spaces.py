@@ -1,12 +1,12 @@
-"""What can be wrong with a space, with points, and with the values of a recipe."""
+"""Errors of a space, of points, and of the values of a recipe."""
 
 from __future__ import annotations
 
 from tests.errors.cases import Section, typed, written
 
 TOGETHER = Section(
-    "What cannot be together",
-    "Whatever part of a space, or which point, would draw it. `docs/vocabulary.md` has every rule.",
+    "Values that exclude each other",
+    "The rules hold for every part of a space and for every point. `docs/vocabulary.md` has all of them.",
     2,
     [
         typed("space: {optimizer.name: lbfgs}"),
@@ -32,7 +32,7 @@ TOGETHER = Section(
 
 SPACES = Section(
     "space",
-    "What may be written for a name, and which choices go together.",
+    "Rules for the values of a name, and for choices that depend on each other.",
     2,
     [
         typed("space: 3"),

@@ -1,4 +1,4 @@
-"""What can be wrong with a sweep file's text and sections."""
+"""Errors of a sweep file's text and sections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _bomb() -> str:
 
 TEXT = Section(
     "The sweep file's text",
-    "`meltpoint validate sweep.yaml`, and every command that reads one.",
+    "`meltpoint validate sweep.yaml`, and every command that reads a sweep file.",
     2,
     [
         Case("no such file", lambda _: ["validate", "sweep.yaml"]),
@@ -50,7 +50,7 @@ TEXT = Section(
 
 KEYS = Section(
     "The sweep file's sections",
-    "Every problem of a file is named at once, each in a line; here one at a time.",
+    "A message lists all problems of a file, a line each; these files have one problem each.",
     2,
     [
         written("data: {source: digits}\nspace: {}", shown="(no name)"),

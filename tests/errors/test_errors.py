@@ -1,4 +1,4 @@
-"""docs/errors.md is what the program prints, and no error of the program is missing there."""
+"""docs/errors.md shows the program's real output, and lacks no error of the program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AGAIN = "run `make errors-doc` and read what it changed"
 
 ODD_CLASSES = ("an empty class folder", "a folder with one class", "10,000 labels, an image each")
 UNSEEN = {
-    "wrong calls between functions, which no input leads to": (
+    "wrong calls between functions, which no input causes": (
         "must lie in {} ({})",
         "{} must lie in {} ({})",
         "freeze depth must be {}..{} ({})",
@@ -42,10 +42,10 @@ UNSEEN = {
         "a point's number lies below the size",
         "the stages of backbone {} can be counted only by a program that imports it",
     ),
-    "as a trial says it whose step one image fills a GPU with": (
+    "a GPU whose memory one image fills during a step": (
         "{} has too little memory for one image at a time: take a smaller backbone or image_size ({})",
     ),
-    "lines of the report of `meltpoint doctor`, tested where it looks": (
+    "lines of the report of `meltpoint doctor`, tested with its checks": (
         "run again with --debug for the traceback",
         "torch can use {} of these {}",
         "a driver for CUDA {}",
@@ -59,7 +59,7 @@ UNSEEN = {
         "start it, or correct MLFLOW_TRACKING_URI",
         "move {} away",
     ),
-    "refused before, by the sweep file's own rules": (
+    "inputs that the sweep file's rules refuse earlier": (
         "backbone must be timm/<model>, torchvision/<model> of {}, or own code ({})",
         "backbone timm/{} cannot be cut into stages: {}",
         "its forward pass cannot be followed ({})",
@@ -68,29 +68,29 @@ UNSEEN = {
         "device must be cpu, cuda or cuda:<index> ({})",
         "{} does not exist: this machine has {} usable GPUs",
     ),
-    "said by `make backbones`, to those who build the table": ("{}: must resize by {} ({})",),
-    "checkpoints that something damaged, tested where they are read": (
+    "messages of `make backbones`, for those who build the table": ("{}: must resize by {} ({})",),
+    "damaged checkpoints, tested with the code that reads them": (
         "checkpoint {} is torn or altered: its content has another SHA-256",
         "checkpoint {} cannot be read: {}",
         "checkpoint must hold what this recipe trains, but differs in {}",
         "checkpoint's {} must have shape {}",
     ),
-    "a matter of luck: the disk fills between two looks, or the last step alone diverges": (
+    "rare moments: the disk fills between two checks, or only the last step diverges": (
         "decoded images need {} GiB below {}, {} GiB are free: make room or lower data.image_size",
         "predictions on {} are not finite",
         "{} was replaced",
     ),
-    "a file system's own, or Ray's, which waits minutes for an address that nothing answers": (
+    "errors of a file system, and of Ray, which waits minutes for an address that does not answer": (
         "{}: cannot be listed: {}",
         "the Ray cluster of RAY_ADDRESS, {}, cannot be joined",
     ),
-    "ends of processes: Ray's at once, a trial's with the fork server's, tested where it forks": (
+    "ends of processes (Ray, a trial, the fork server), tested with the code that starts them": (
         "it ended at once",
         "the {}'s process died",
         "the {}'s process hung: no sign of life for {} s",
         "{}, and so did its fork server",
     ),
-    "another driver, another version, other images or a full disk, tested where they are made": (
+    "another driver, another version, other images or a full disk, tested with the code of each": (
         "{} is driven by another process on this machine",
         "{} is driven from {}, whose lease runs out in {} s",
         "{} is driven in attempt {}; what attempt {} wrote was refused",
@@ -103,7 +103,7 @@ UNSEEN = {
         "meltpoint resume {}",
     ),
 }
-"""Texts of errors that the page lacks, and why."""
+"""Texts of errors that the page lacks, by reason."""
 
 
 @pytest.fixture(scope="module")
@@ -116,18 +116,18 @@ def as_parameter(section: Section, case: Case) -> ParameterSet:
     return pytest.param(section, case, id=f"{section.title}: {case.wrong}", marks=marks)
 
 
-@pytest.mark.parametrize(("section", "case"), [as_parameter(*one) for one in every_case()])
-def test_what_is_printed_is_what_the_page_says(
+@pytest.mark.parametrize(("section", "case"), [as_parameter(*pair) for pair in every_case()])
+def test_the_page_shows_the_output_of_each_case(
     section: Section, case: Case, page: str, home: Home, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if section.ray:
         request.getfixturevalue("ray_once")
-    said = run(case, Folder(tmp_path, home.root))
+    outcome = run(case, Folder(tmp_path, home.root))
 
-    assert (said.exit_code, said.stdout) == (section.exit_code, ""), said.stderr
-    assert "Traceback" not in said.stderr
-    assert not said.stderr.startswith("unexpected ")
-    assert cell(said.stderr) == read(page).get((section.title, case.wrong)), AGAIN
+    assert (outcome.exit_code, outcome.stdout) == (section.exit_code, ""), outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert not outcome.stderr.startswith("unexpected ")
+    assert cell(outcome.stderr) == read(page).get((section.title, case.wrong)), AGAIN
 
 
 def test_the_page_has_the_cases_and_nothing_else(page: str) -> None:
@@ -140,10 +140,12 @@ def test_every_error_of_the_program_is_on_the_page(page: str) -> None:
     excused = {text for texts in UNSEEN.values() for text in texts}
     missing = [site for site in sites() if site.text not in excused and not _printed(site, printed)]
 
-    assert [f"{site.place}: {site.text}" for site in missing] == [], "add a case, or say in UNSEEN why there is none"
+    assert [f"{site.place}: {site.text}" for site in missing] == [], (
+        "add a case, or give in UNSEEN the reason for its absence"
+    )
 
 
-def test_what_is_excused_is_an_error_that_the_page_lacks(page: str) -> None:
+def test_each_excused_text_is_an_error_that_the_page_lacks(page: str) -> None:
     printed = [_plain(row) for row in read(page).values()]
     lacking = {site.text for site in sites() if not _printed(site, printed)}
     generic = {"must lie in {} ({})", "{} must lie in {} ({})"}

@@ -1,4 +1,4 @@
-"""What ends a single trial, while its sweep goes on. Trained here in this process, as a worker trains it."""
+"""Errors that end a single trial while its sweep goes on. The trials train in this process, by the worker's code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAST = "optimizer: {name: adamw, lr: 100, weight_decay: 1}"
 
 
 def trial(folder: Folder, space: str, *lines: str, before: Callable[[PreparedData], object] = id) -> str:
-    """What the trial of the default recipe of a small sweep fails with; `before` spoils what it is to read."""
+    """Return the error of a trial of a small sweep's default recipe; `before` may damage the prepared data."""
     folder.photos()
     weights = "backbone: torchvision/resnet18, weights: random, freeze_depth: all"
     folder.sweep("photos", f"space: {{{weights}, {space}}}", *lines)
@@ -48,7 +48,7 @@ def trial(folder: Folder, space: str, *lines: str, before: Callable[[PreparedDat
 
 
 def out_of_memory(folder: Folder) -> str:
-    """As a GPU says it whose memory is full."""
+    """Fail with torch's error of a GPU whose memory is full."""
     error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     with mock.patch.object(torch.nn.functional, "cross_entropy", side_effect=error):
         return trial(folder, "batch_size: 4")
@@ -70,7 +70,7 @@ def full_folder(folder: Folder) -> str:
 
 TRIALS = Section(
     "A trial",
-    "As above: the trial fails, and the sweep goes on. Where every trial of a `run` fails:",
+    "The trial fails, and the sweep goes on. If every trial of a `run` fails:",
     1,
     [
         Case(

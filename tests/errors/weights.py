@@ -1,4 +1,4 @@
-"""What can be wrong with backbones, their weights and their image sizes."""
+"""Errors of backbones, their weights and their image sizes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESNET = "backbone: torchvision/resnet18"
 
 
 class Hostile:
-    """A pickle that would run code."""
+    """An object whose pickle runs code when it is loaded."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return print, ("code that ran",)
@@ -31,7 +31,7 @@ def space(text: str, image_size: int = 32) -> Callable[[Folder], Sequence[str]]:
 
 
 def shown(text: str, image_size: int = 32) -> Case:
-    """The setting itself is the row's first cell."""
+    """Return the case of a space whose text is the row's first cell."""
     data = "" if image_size == 32 else f"data: {{source: digits, image_size: {image_size}}}\n"
     return Case(code(f"{data}space: {{{text}}}"), space(text, image_size))
 
@@ -61,7 +61,7 @@ def of_text(name: str, content: str, digest: str = "") -> Callable[[Folder], Seq
 
 
 def surrounded(make: Callable[[Folder], Sequence[str]], **environment: str) -> Callable[[Folder], Sequence[str]]:
-    """The command, with these variables, and no weights remembered from before."""
+    """Return `make` with these environment variables, and without weights that an earlier case loaded."""
 
     def made(folder: Folder) -> Sequence[str]:
         _load_pretrained.cache_clear()
