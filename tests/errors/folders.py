@@ -52,7 +52,7 @@ class Folder:
         return self.path / name
 
     def sweep(self, source: str, *lines: str) -> Sequence[str]:
-        """Write a small sweep file over `source`; return the arguments to run it. `lines` replace those of their key."""
+        """Write a small sweep file over `source`; return arguments that run it. `lines` replace those of their key."""
         base = [
             f"data: {{source: {source}, image_size: 32}}",
             "space: {backbone: torchvision/resnet18, weights: random, freeze_depth: 0, batch_size: 4}",
