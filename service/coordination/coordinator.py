@@ -115,6 +115,7 @@ class Coordinator:
         self._lock = threading.RLock()
         self.progress = Progress()
         self._under_way: deque[Trial] = deque()
+        self._preempted: deque[Trial] = deque()
         self._retrying: list[tuple[float, Trial]] = []
         if history is not None:
             self._go_on(history)
@@ -183,6 +184,10 @@ class Coordinator:
         """Start the next attempt of a trial and return the trial; None if there is none to start, at least now."""
         with self._lock:
             why = self.closing or self._draining
+            if self._preempted and not self.closing:
+                return self._again(self._preempted.popleft())
+            self._under_way.extend(self._preempted)
+            self._preempted.clear()
             self._under_way.extend(self._due(self.closing is not None))
             if self._under_way and not why:
                 return self._again(self._under_way.popleft())
@@ -298,10 +303,34 @@ class Coordinator:
             self._retrying.append((self._clock() + retries.pause_before(tried), waiting))
             self._notice(f"{trial_id}: {reason}; retry {tried + 1} of {retries.most}")
 
+    def preempt(self, trial_id: str, reason: str) -> None:
+        """Pause one trial, and go on with it as soon as another may start; nothing that it has reported is lost."""
+        with self._lock:
+            trial = self._attempts.get(trial_id)
+            if trial is None:
+                return
+            paused = self.ledger.trials.finish(
+                trial.id, attempt=trial.attempt, ending=Ending(state=TrialState.PAUSED, error=reason)
+            )
+            del self._attempts[trial_id]
+            self.progress.states[TrialState.RUNNING] -= 1
+            self._preempted.append(paused)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no trial runs and none will, so that nobody needs to ask for trials again."""
+        with self._lock:
+            if self._attempts:
+                return False
+            if self.closing is not None:
+                return True
+            under_way = self._preempted or ((self._under_way or self._retrying) and not self._draining)
+            return not under_way and bool(self._exhausted or self._draining or not self._left)
+
     @property
     def waiting(self) -> bool:
         """Whether a trial may be handed out later although none is now: a running one may have to be tried again."""
-        return bool(self._retrying or (self._attempts and not self.closing))
+        return bool(self._retrying or self._preempted or (self._attempts and not self.closing))
 
     def leave(self, reason: str) -> None:
         """Pause every running trial so that it can be resumed.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy.exc import DBAPIError
 
@@ -30,15 +32,33 @@ from service.runs.snapshots import Snapshot
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
 from service.settings import Home
-from service.tune import run_tune
 from trainables.processes import ForkedError, ObjectHandle, Pending
 from trainables.trials import ResumePoint, TrialPlan
 
-__all__ = ["Driver"]
+__all__ = ["Driver", "TrainTrials"]
 
 log = logging.getLogger(__name__)
 
 SENDING_PATIENCE_SECONDS = 60.0
+
+
+class TrainTrials(Protocol):
+    """Trains what a coordinator hands out, until it hands out no more; every attempt has ended then.
+
+    poll: to be called twice a second, from a thread of its own. breakable: context of what a second signal may break.
+    """
+
+    def __call__(
+        self,
+        coordinator: Coordinator,
+        *,
+        allotment: Allotment,
+        make_plan: Callable[[Trial], TrialPlan],
+        folder: Path,
+        poll: Callable[[], None],
+        breakable: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        """Train the sweep's trials."""
 
 
 class Driver:
@@ -110,8 +130,8 @@ class Driver:
             history=past,
         )
 
-    def drive(self, ray: ExitStack, fork_server: str) -> Outcome:
-        """Train, leave Ray, test and register, and wait until MLflow has everything.
+    def drive(self, train: TrainTrials, cluster: ExitStack) -> Outcome:
+        """Train, leave the cluster, test and register, and wait until MLflow has everything.
 
         An error on the way becomes the sweep's error in the ledger.
 
@@ -121,8 +141,8 @@ class Driver:
         """
         with self.interrupts:
             with self._recording_interruption():
-                with ray:
-                    self._train(fork_server)
+                with cluster:
+                    self._train(train)
                 with self.interrupts.breakable():
                     self._conclude()
             self.interrupts.expect_second()
@@ -143,7 +163,7 @@ class Driver:
         self.listener.sweep_ended(outcome)
         return outcome
 
-    def _train(self, fork_server: str) -> None:
+    def _train(self, train: TrainTrials) -> None:
         self.listener.sweep_started(
             SweepStart(
                 sweep_id=self.sweep.id,
@@ -156,12 +176,11 @@ class Driver:
         )
         self.listener.training_started(partial(Snapshot.take, self.coordinator))
         try:
-            run_tune(
+            train(
                 self.coordinator,
                 allotment=self.allotment,
                 make_plan=self._plan_trial,
                 folder=self.folder,
-                fork_server=fork_server,
                 poll=self._follow_request,
                 breakable=self.interrupts.breakable,
             )

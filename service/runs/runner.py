@@ -7,13 +7,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
-from search_spaces import SCHEDULER_KEYS, SweepSpec, varying_names
+from search_spaces import SweepSpec
 from service.clocks import now_ms
 from service.clusters import Prestarted, workers_gpus
 from service.clusters.connections import connect, forking
 from service.coordination import new_sweep
 from service.errors import ResumeError
-from service.ledgers import Json, Ledger, Sweep
+from service.ledgers import Ledger, Sweep
+from service.plans import flat_settings
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
@@ -21,9 +22,10 @@ from service.runs.leases import driving, mark_interrupted
 from service.runs.listeners import Listener, Phase, SilentListener, in_phase
 from service.runs.outcomes import Outcome
 from service.settings import Home
+from service.tune import run_tune
 from trainables.processes import ObjectHandle
 
-__all__ = ["Outcome", "resume_sweep", "run_sweep"]
+__all__ = ["Outcome", "prepare_images", "resume_sweep", "run_sweep"]
 
 
 def run_sweep(
@@ -99,7 +101,7 @@ def _run(
         allotment = torch_helper.call(TorchTasks.share_out, cluster.cpus, cluster.gpus, gpus)
         with in_phase(listener, Phase.CHECKING_WEIGHTS):
             torch_helper.call(TorchTasks.check, allotment.device)
-        images = _prepare_images(torch_helper, listener)
+        images = prepare_images(torch_helper, listener)
         sweep = get_sweep(spec, images, ledger)
         keeper = stack.enter_context(driving(home, ledger, sweep.id))
         driver = Driver(
@@ -115,10 +117,11 @@ def _run(
             make_mlflow_helper=make_mlflow_helper,
             allotment=allotment,
         )
-        return driver.drive(ray, fork_server if cluster.here else "")
+        return driver.drive(partial(run_tune, fork_server=fork_server if cluster.here else ""), ray)
 
 
-def _prepare_images(torch_helper: ObjectHandle[TorchTasks], listener: Listener) -> ImageSets:
+def prepare_images(torch_helper: ObjectHandle[TorchTasks], listener: Listener) -> ImageSets:
+    """Have the admitted images decoded, or found decoded; the listener hears of the progress."""
     with in_phase(listener, Phase.DECODING_IMAGES):
         images = torch_helper.call(TorchTasks.prepare, progress=partial(listener.phase_advanced, Phase.DECODING_IMAGES))
     for name, reason in images.skipped:
@@ -128,19 +131,4 @@ def _prepare_images(torch_helper: ObjectHandle[TorchTasks], listener: Listener) 
 
 def _create(spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
     source = {"source": spec.data.source, "split": spec.data.split.model_dump(), "stores": images.stores}
-    return new_sweep(spec, ledger, data=images.summary | source, settings=_flat_settings(spec))
-
-
-def _flat_settings(spec: SweepSpec) -> Json:
-    """Return the settings of the sweep file, flat, as MLflow shows them at the sweep's run."""
-    sections = {
-        "search": spec.search.model_dump(exclude={"points"}),
-        "scheduler": spec.scheduler.model_dump(include={"type", *SCHEDULER_KEYS[spec.scheduler.type]}),
-        "budget": spec.budget.model_dump(),
-        "resources": spec.resources.model_dump(),
-        "metric": spec.metric.model_dump(),
-    }
-    flat = {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
-    flat["space.drawn"] = varying_names(spec)
-    flat["register.model"] = spec.registration.model if spec.registration else spec.name
-    return {name: value for name, value in flat.items() if value is not None}
+    return new_sweep(spec, ledger, data=images.summary | source, settings=flat_settings(spec))

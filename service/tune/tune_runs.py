@@ -18,6 +18,7 @@ from service.clusters import Allotment, use_prestarted_workers
 from service.coordination import Coordinator
 from service.ledgers import Json, Trial
 from service.tune.lanes import TuneBridge
+from service.tune.sources import CoordinatorSource
 from trainables.processes import Rendezvous
 from trainables.trials import TrialPlan
 from trainables.trials.ray_worker import TrialWorker
@@ -74,7 +75,7 @@ def run_tune(
             try:
                 poll()
             except Exception as error:
-                bridge.guard(error)
+                source.fail(error)
                 return rendezvous.request_reports()
             if coordinator.closing and not requested:
                 rendezvous.request_reports()
@@ -82,7 +83,8 @@ def run_tune(
         return None
 
     watcher = threading.Thread(target=watch, name="watch", daemon=True)
-    with TuneBridge(coordinator, make_config, when_exhausted=rendezvous.open) as bridge:
+    source = CoordinatorSource(coordinator, make_config, when_exhausted=rendezvous.open)
+    with TuneBridge(source) as bridge:
         watcher.start()
         try:
             with breakable():
@@ -92,8 +94,8 @@ def run_tune(
             watcher.join()
             shutil.rmtree(rendezvous.folder, ignore_errors=True)
             coordinator.leave(coordinator.closing or "the sweep ended before the trial did")
-    if bridge.failure is not None:
-        raise bridge.failure
+    if source.failure is not None:
+        raise source.failure
 
 
 def _tuner(bridge: TuneBridge, allotment: Allotment, folder: Path, worker: type[TrialWorker]) -> Tuner:

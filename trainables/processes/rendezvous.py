@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ __all__ = ["Rendezvous"]
 PATIENCE_SECONDS = 90.0
 
 _POLL_SECONDS = 0.02
-_OPEN, _REPORT = "open", "report"
+_OPEN, _REPORT, _ABANDONED = "open", "report", "abandoned"
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,13 @@ class Rendezvous:
     def reports_requested(self) -> bool:
         """Return whether workers are asked to report."""
         return (Path(self.folder) / _REPORT).exists()
+
+    def abandon(self) -> None:
+        """Let every worker give up its trial within about a second: nobody takes its results any longer."""
+        with suppress(OSError):
+            (Path(self.folder) / _ABANDONED).touch()
+
+    def is_abandoned(self) -> bool:
+        """Return whether trials are to be given up; they are also if the folder is gone."""
+        folder = Path(self.folder)
+        return (folder / _ABANDONED).exists() or not folder.exists()

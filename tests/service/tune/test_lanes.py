@@ -10,6 +10,7 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from service.tune import lanes as tune_bridge
 from service.tune.lanes import START_SECONDS, TuneBridge
+from service.tune.sources import CoordinatorSource
 
 
 class Trials:
@@ -62,12 +63,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def bridge_of(coordinator: Trials, ends: list[str]) -> TuneBridge:
     made: Any = coordinator
-    return TuneBridge(made, lambda trial: {"trial_id": trial.id}, when_exhausted=lambda: ends.append("exhausted"))
+    return TuneBridge(
+        CoordinatorSource(made, lambda trial: {"trial_id": trial.id}, when_exhausted=lambda: ends.append("exhausted"))
+    )
 
 
 def report(bridge: TuneBridge, lane: Any, *others: Any) -> str:
     controller = SimpleNamespace(get_live_trials=lambda: {lane, *others})
-    result = {"report": [bridge.trial_in(lane.trial_id), {"history": [], "done_training": True}]}
+    source = bridge.source
+    assert isinstance(source, CoordinatorSource)
+    result = {"report": [source._training[lane.trial_id], {"history": [], "done_training": True}]}
     return bridge.scheduler.on_trial_result(controller, lane, result)
 
 
