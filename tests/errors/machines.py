@@ -97,7 +97,7 @@ def server(script: str, seconds: float = 90) -> Callable[[Folder], Sequence[str]
         program = folder.write("python", f"#!/bin/sh\n{script}\n")
         program.chmod(0o700)
         folder.during.enter_context(mock.patch.object(sys, "executable", str(program)))
-        folder.during.enter_context(mock.patch("service.commands.homes.ui.READY_SECONDS", seconds))
+        folder.during.enter_context(mock.patch("service.tracking.servers.READY_SECONDS", seconds))
         return ["ui", "--port", "0", "--no-browser", "--home", "home"]
 
     return make
