@@ -1,4 +1,4 @@
-"""What all tests share: a home of its own, one Ray, and one finished sweep for the whole session."""
+"""Fixtures of all tests: a home, a Ray, and a finished sweep, each once a session."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ HOME, FIRST = pytest.StashKey[Home](), pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Ray and MLflow read their environment when test modules import them: it is made before."""
+    """Prepare the environment before test modules import Ray and MLflow, which read it at their import."""
     home = Home(Path(tempfile.mkdtemp(prefix="meltpoint-"))).create()
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     os.environ.pop("RAY_ADDRESS", None)
@@ -63,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _OneRay(LoadFileScheduling):
-    """Processes of pytest-xdist share no Ray: files that need it all go to one, the others to where there is time."""
+    """A scheduler for pytest-xdist that runs all files that need Ray in one process: processes cannot share a Ray."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
@@ -75,7 +75,7 @@ def _needs_ray(file: Path) -> bool:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """The tests with Ray are the longest chain, and their trials are niced: the other process lets them pass."""
+    """Lower the priority of processes without Ray: the tests with Ray take longest, and their trials are niced."""
     if item.config.stash.get(FIRST, True):
         item.config.stash[FIRST] = False
         if hasattr(item.config, "workerinput") and not _needs_ray(item.path):
@@ -92,8 +92,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="leave out files that start Ray, and tests marked slow")
-    parser.addoption("--thorough", action="store_true", help="experiments with faults as often as the docs say")
-    parser.addoption("--experiments", type=Path, metavar="FILE", help="write what the experiments found, as JSON")
+    parser.addoption("--thorough", action="store_true", help="repeat experiments with faults as often as the docs say")
+    parser.addoption("--experiments", type=Path, metavar="FILE", help="write the results of the experiments as JSON")
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def thorough(pytestconfig: pytest.Config) -> bool:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """An experiment runs once; with --thorough as often as its mark says."""
+    """Run an experiment once; with --thorough as often as its mark says."""
     mark = metafunc.definition.get_closest_marker("experiment")
     if mark is not None and "turn" in metafunc.fixturenames:
         runs = mark.kwargs.get("runs", 1) if metafunc.config.getoption("--thorough") else 1
@@ -110,7 +110,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the options do not ask for."""
+    """Leave out the tests that need --thorough, and with --quick the slow ones and those with Ray."""
     quick, thorough = config.getoption("--quick"), config.getoption("--thorough")
     needs_ray = {path: _needs_ray(path) for path in {item.path for item in items}} if quick else {}
     left_out = [
@@ -145,7 +145,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    """Several threads for such small tensors only wait for each other."""
+    """Let torch use one thread: several threads for such small tensors only wait for each other."""
     import torch
 
     torch.set_num_threads(1)
@@ -153,13 +153,13 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def home(pytestconfig: pytest.Config) -> Home:
-    """The session's home, fresh."""
+    """The session's home, empty at the start."""
     return pytestconfig.stash[HOME]
 
 
 @pytest.fixture(scope="session")
 def ray_once(home: Home) -> Iterator[None]:
-    """Ray and a fork server, started once; sweeps inside the session find them running and leave them so."""
+    """A Ray and a fork server for the whole session; sweeps use them and leave them running."""
     from service.clusters.connections import connect, forking
 
     with forking(), connect():
@@ -168,13 +168,13 @@ def ray_once(home: Home) -> Iterator[None]:
 
 @pytest.fixture
 def tracks_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`mlflow` itself reads the session's home."""
+    """Let `mlflow` read the session's home."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", home.tracking_uri)
 
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 digits of three classes as PNG files of 32 px in class folders. Read it, never write to it."""
+    """A folder of 120 digits of three classes, PNG files of 32 px. Tests read it and never write to it."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
@@ -195,7 +195,7 @@ def finished_sweep(
     tiny_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Outcome:
-    """A real sweep: seven recipes drawn, some of which diverge; its data comes from a folder beside its file."""
+    """A real sweep of seven drawn recipes, some of which diverge, over a folder beside its file."""
     from service.runs.runner import run_sweep
 
     folder = tmp_path_factory.mktemp("sweep")

@@ -1,4 +1,4 @@
-"""Modules of own code, each under a name that no other of the session has, since a process imports a name once."""
+"""Modules of own code, each under a new name, because a process imports a name only once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Write = Callable[[str], str]
 
 
 def write_module(folder: Path, code: str) -> str:
-    """A module with `code` and the usual imports in `folder`; returns its name."""
+    """Write a module with `code` and the usual imports into `folder`; return its name."""
     name = f"own_{next(_numbers)}"
     (folder / f"{name}.py").write_text(
         f"import numpy as np\nimport torch\nfrom PIL import Image\nfrom torch import nn\n{code}\n"

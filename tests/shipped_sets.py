@@ -1,9 +1,9 @@
-"""Sets of images made from files that installed packages ship, so that tests need no download.
+"""Sets of images from files that installed packages ship, so that tests need no download.
 
 - folder: tiles of china.jpg and flower.jpg, scikit-learn's two sample photos;
 - CSV: tiles of grace_hopper.jpg, Minduka_Present_Blue_Pack.png (transparent) and logo2.png, matplotlib's samples;
 - Parquet: letters in DejaVu Sans, Serif and Sans Mono, matplotlib's fonts; a letter stays in one split;
-- odd files: scikit-learn's photos again, in every odd way that an image file can hold them.
+- odd files: scikit-learn's photos again, in every unusual way that an image file can hold them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MATPLOTLIB = Path(mpl.get_data_path())
 
 
 def tiles(image: Image.Image, count: int) -> list[Image.Image]:
-    """The first `count` squares of an image, row by row, the image enlarged to hold them."""
+    """Return the first `count` squares of an image, row by row; the image is enlarged if it has fewer."""
     columns = int(np.ceil(np.sqrt(count)))
     large = image.resize((columns * TILE, columns * TILE))
     corners = [(column * TILE, row * TILE) for row in range(columns) for column in range(columns)]
@@ -33,7 +33,7 @@ def tiles(image: Image.Image, count: int) -> list[Image.Image]:
 
 
 def photos_in_folders(root: Path) -> str:
-    """Two class folders of 60 JPEG files; returns what `data` says of them, as the others do."""
+    """Write two class folders of 60 JPEG files; return the `data` section for them, like the functions below."""
     bunch = load_sample_images()
     for pixels, name in zip(bunch.images, ("china", "flower"), strict=True):
         (root / name).mkdir(parents=True)
@@ -43,7 +43,7 @@ def photos_in_folders(root: Path) -> str:
 
 
 def pictures_in_csv(root: Path) -> str:
-    """Three classes of 40 PNG files, their splits in the manifest."""
+    """Write three classes of 40 PNG files, with their splits in the manifest."""
     root.mkdir()
     rows = ["image,label,split"]
     files = {"portrait": "grace_hopper.jpg", "present": "Minduka_Present_Blue_Pack.png", "logo": "logo2.png"}
@@ -57,7 +57,7 @@ def pictures_in_csv(root: Path) -> str:
 
 
 def letters_in_parquet(root: Path) -> str:
-    """Three classes of 52 grey PNG files, grouped by letter."""
+    """Write three classes of 52 grey PNG files, grouped by letter."""
     root.mkdir()
     images, labels, letters = [], [], []
     for face in ("Sans", "Serif", "SansMono"):
@@ -75,7 +75,7 @@ def letters_in_parquet(root: Path) -> str:
 
 
 def png_16_bit(path: Path, pixels: np.ndarray) -> None:
-    """Pillow writes no 16-bit colour: RGB, (H, W, 3) uint16."""
+    """Encode 16-bit RGB, (H, W, 3) uint16, which Pillow cannot write."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -88,7 +88,7 @@ def png_16_bit(path: Path, pixels: np.ndarray) -> None:
 
 
 def odd_files(folder: Path, photo: Image.Image) -> None:
-    """One photo, in every odd way that an image file can hold it."""
+    """Write a photo in every unusual way that an image file can hold it."""
     folder.mkdir(parents=True)
     pixels = np.asarray(photo)
     grey = np.asarray(photo.convert("L")).astype(np.uint16) * 257
@@ -118,7 +118,7 @@ def odd_files(folder: Path, photo: Image.Image) -> None:
 
 
 def odd_files_in_folders(root: Path) -> str:
-    """Two classes of 45 files: 16 and 32 bits, palettes, CMYK, alpha, one bit, JPEG 2000, every EXIF orientation."""
+    """Write two classes of 45 files: 16 and 32 bits, palettes, CMYK, alpha, 1 bit, JPEG 2000, all EXIF orientations."""
     for photo, name in zip(load_sample_images().images, ("china", "flower"), strict=True):
         odd_files(root / name, Image.fromarray(photo).resize((64, 48)))
     return f"{{source: {root.name}, image_size: 32}}"

@@ -1,4 +1,4 @@
-"""What the documents show is true: sweep files parse, commands exist, links lead somewhere."""
+"""The documents are true: their sweep files parse, their commands exist, their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_vocabulary_page_says_what_the_records_say() -> None:
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Every command by its words, those of groups too."""
+    """Yield the words and the object of every command, including those of groups."""
 
     def below(command: Any, words: str) -> Iterator[tuple[str, Any]]:
         for name, inner in getattr(command, "commands", {}).items():
@@ -61,10 +61,11 @@ def test_the_commands_page_has_a_section_for_every_command_with_all_its_options(
     for name, command in commands():
         section = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", page, flags=re.DOTALL | re.MULTILINE)
         assert section is not None, name
-        options = [one for param in command.params for one in (*param.opts, *param.secondary_opts) if one[0] == "-"]
-        missing = [one for one in options if f"`{one}" not in section[1] and f", {one}" not in section[1]]
-        assert [one for one in missing if one not in SHARED] == [], name
-    assert all(f"`{one}" in page for one in SHARED if one != "-h")
+        names = [part for param in command.params for part in (*param.opts, *param.secondary_opts)]
+        options = [option for option in names if option.startswith("-") and option not in SHARED]
+        missing = [option for option in options if not re.search(rf"(`|, ){re.escape(option)}", section[1])]
+        assert missing == [], name
+    assert all(f"`{option}" in page for option in SHARED if option != "-h")
 
 
 def test_the_commands_page_has_every_setting_with_its_default_and_variable() -> None:

@@ -1,4 +1,4 @@
-"""The examples do what their comments say; tests/end_to_end runs some of them whole."""
+"""The examples do what their comments say; tests/end_to_end runs some of them to their ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of the folders that import-linter cannot hold: what a folder offers is imported from the folder."""
+"""Rules of the folders that import-linter cannot check: a folder's public names are imported from the folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_MODULES = 16
 
 
 class Import(NamedTuple):
-    """One name that a file imports from a module inside a folder of ours."""
+    """A name that a file imports from a module inside one of our folders."""
 
     file: Path
     folder: Path
@@ -34,7 +34,7 @@ FOLDERS = _folders()
 
 @cache
 def _offered(folder: Path) -> frozenset[str]:
-    """The names in `__all__` of the folder's `__init__.py`."""
+    """Return the names in `__all__` of the folder's `__init__.py`."""
     for node in ast.parse((folder / "__init__.py").read_text()).body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
             return frozenset(ast.literal_eval(node.value))
@@ -42,7 +42,7 @@ def _offered(folder: Path) -> frozenset[str]:
 
 
 def _imports_from_inside() -> Iterator[Import]:
-    """Every import, in one of the packages, from a module of a folder that is not the importing file's."""
+    """Yield every import in the packages from a module of another folder than the importing file's."""
     for package in PACKAGES:
         for file in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(file.read_text())):
@@ -57,27 +57,27 @@ def _imports_from_inside() -> Iterator[Import]:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: ".".join(folder.relative_to(ROOT).parts))
-def test_a_folder_says_what_it_is_for_and_holds_one_room_of_modules(folder: Path) -> None:
+def test_a_folder_has_a_purpose_and_few_modules(folder: Path) -> None:
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
-    assert docstring, f"{folder}/__init__.py needs one sentence that says what is in the folder"
+    assert docstring, f"{folder}/__init__.py needs a sentence about the purpose of the folder"
     assert len(docstring.split("\n\n")[0]) <= 160
     assert sum(1 for module in folder.glob("*.py") if module.name != "__init__.py") <= MOST_MODULES
 
 
 def test_names_that_a_folder_offers_are_imported_from_the_folder() -> None:
-    """Other modules of a folder are imported by their own name: they load something heavy, such as torch or Ray."""
+    """Allow imports of other modules by their own name: these load something heavy, such as torch or Ray."""
     wrong = [
-        f"{found.file.relative_to(ROOT)}: import {found.name} from {found.folder.parent.name}.{found.folder.name}"
-        for found in _imports_from_inside()
-        if found.name in _offered(found.folder)
+        f"{line.file.relative_to(ROOT)}: import {line.name} from {line.folder.parent.name}.{line.folder.name}"
+        for line in _imports_from_inside()
+        if line.name in _offered(line.folder)
     ]
     assert not wrong, "\n".join(wrong)
 
 
 def test_no_private_name_crosses_a_folder() -> None:
     wrong = [
-        f"{found.file.relative_to(ROOT)} imports {found.name} from {found.module}"
-        for found in _imports_from_inside()
-        if found.name.startswith("_") or any(part.startswith("_") for part in found.module.split("."))
+        f"{line.file.relative_to(ROOT)} imports {line.name} from {line.module}"
+        for line in _imports_from_inside()
+        if line.name.startswith("_") or any(part.startswith("_") for part in line.module.split("."))
     ]
     assert not wrong, "\n".join(wrong)

@@ -1,4 +1,4 @@
-"""What is shipped: three packages with their data, and a lock without addresses."""
+"""The shipped distribution: three packages with their data, and a lock without addresses."""
 
 from __future__ import annotations
 

@@ -153,10 +153,10 @@ def _node(event: Any, events: Iterator[Any], anchors: dict[str, _Node], *, depth
     if isinstance(event, ScalarEvent):
         node = _Node(_scalar(event, mark), mark)
     elif isinstance(event, SequenceStartEvent):
-        items = []
+        elements = []
         while not isinstance(inner := next(events), SequenceEndEvent):
-            items.append(_node(inner, events, anchors, depth=depth + 1))
-        node = _Node(items, mark)
+            elements.append(_node(inner, events, anchors, depth=depth + 1))
+        node = _Node(elements, mark)
     else:
         assert isinstance(event, MappingStartEvent)
         node = _Node(_pairs(events, anchors, depth=depth), mark)
@@ -220,9 +220,9 @@ class _Converter:
         if isinstance(node.content, tuple):
             return self._mapping(node.content, place)
         if isinstance(node.content, list):
-            for i, item in enumerate(node.content):
-                self.marks[(*place, i)] = item.mark
-            return [self.convert(item, (*place, i)) for i, item in enumerate(node.content)]
+            for i, element in enumerate(node.content):
+                self.marks[(*place, i)] = element.mark
+            return [self.convert(element, (*place, i)) for i, element in enumerate(node.content)]
         return node.content
 
     def _mapping(self, pairs: tuple[tuple[object, Mark, _Node], ...], place: Place) -> dict[str, Any]:

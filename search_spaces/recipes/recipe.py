@@ -284,12 +284,14 @@ def _misnamed(values: Mapping[str, object]) -> Iterator[Problem]:
 
 
 def _unused(name: str, record: type[Record], field: str, values: Mapping[str, object]) -> Iterator[Problem]:
-    for item in record.model_fields[field].metadata:
-        if isinstance(item, UsedWith):
-            decider = f"{name.partition('.')[0]}.{item.field}"
-            chosen = values.get(decider, record.model_fields[item.field].default)
-            if chosen not in item.values:
-                yield Problem(path=name, rule=f"is used only with {decider} {', '.join(item.values)}, not {chosen}")
+    for constraint in record.model_fields[field].metadata:
+        if isinstance(constraint, UsedWith):
+            decider = f"{name.partition('.')[0]}.{constraint.field}"
+            chosen = values.get(decider, record.model_fields[constraint.field].default)
+            if chosen not in constraint.values:
+                yield Problem(
+                    path=name, rule=f"is used only with {decider} {', '.join(constraint.values)}, not {chosen}"
+                )
 
 
 def _problem(detail: ErrorDetails) -> Problem:

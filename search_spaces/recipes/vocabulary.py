@@ -116,10 +116,10 @@ def _written_depth(value: object) -> Value:
 
 def _bounds(info: FieldInfo) -> Bounds:
     bounds: dict[str, Any] = {}
-    for item in [*info.metadata, *_inner_metadata(info.annotation)]:
+    for entry in [*info.metadata, *_inner_metadata(info.annotation)]:
         for kind, key in ((Ge, "ge"), (Gt, "gt"), (Le, "le"), (Lt, "lt")):
-            if isinstance(item, kind):
-                bounds[key] = getattr(item, key)
+            if isinstance(entry, kind):
+                bounds[key] = getattr(entry, key)
     return Bounds(**bounds)
 
 
@@ -128,7 +128,7 @@ def _inner_metadata(annotation: Any) -> list[Any]:
     if get_origin(annotation) is not tuple:
         return []
     member = get_args(annotation)[0]
-    return [item for info in member.__metadata__ for item in getattr(info, "metadata", [info])]
+    return [entry for info in member.__metadata__ for entry in getattr(info, "metadata", [info])]
 
 
 def _kind(name: str, info: FieldInfo) -> Kind:
@@ -170,7 +170,7 @@ Mark = TypeVar("Mark")
 
 
 def _marked(info: FieldInfo, kind: type[Mark]) -> Mark | None:
-    return next((item for item in info.metadata if isinstance(item, kind)), None)
+    return next((entry for entry in info.metadata if isinstance(entry, kind)), None)
 
 
 def _open_choice(info: FieldInfo) -> OpenChoice | None:
@@ -183,7 +183,7 @@ def _used_with(name: str, info: FieldInfo) -> tuple[str, frozenset[str]] | None:
 
 
 def _plain_parameter(name: str, info: FieldInfo) -> Parameter:
-    about = next(item for item in info.metadata if isinstance(item, About))
+    about = next(entry for entry in info.metadata if isinstance(entry, About))
     return _parameter(name, info, about, {None: info.default})
 
 

@@ -71,7 +71,7 @@ def record_name(record: type[Record]) -> str | None:
 def is_used(record: Record, field: str) -> bool:
     """Return whether this field counts, given the values of the other fields."""
     return all(
-        getattr(record, item.field) in item.values
-        for item in type(record).model_fields[field].metadata
-        if isinstance(item, UsedWith)
+        getattr(record, constraint.field) in constraint.values
+        for constraint in type(record).model_fields[field].metadata
+        if isinstance(constraint, UsedWith)
     )

@@ -24,7 +24,7 @@ def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, settings: Json) ->
     return ledger.sweeps.create(
         name=spec.name,
         spec_text=spec.text,
-        spec_file=str(Path(spec.file).absolute()),  # it may go on from another folder
+        spec_file=str(Path(spec.file).absolute()),  # a resume may start in another working folder
         metric=spec.metric.name,
         goal=spec.metric.goal,
         seed=spec.seed,
@@ -160,7 +160,7 @@ class Coordinator:
 
     @property
     def failed_too_often(self) -> bool:
-        """Whether more trials have failed than `budget.max_failed` allows."""
+        """True if more trials have failed than `budget.max_failed` allows."""
         limit = self.spec.budget.max_failed
         return limit is not None and self.progress.states[TrialState.FAILED] > limit
 
@@ -318,7 +318,7 @@ class Coordinator:
 
     @property
     def is_done(self) -> bool:
-        """Whether no trial runs and none will, so that nobody needs to ask for trials again."""
+        """True if no trial runs and none will, so that nobody needs to ask for trials again."""
         with self._lock:
             if self._attempts:
                 return False
@@ -329,7 +329,7 @@ class Coordinator:
 
     @property
     def waiting(self) -> bool:
-        """Whether a trial may be handed out later although none is now: a running one may have to be tried again."""
+        """True if a trial may be handed out later although none is now: a running trial may have to be tried again."""
         return bool(self._retrying or self._preempted or (self._attempts and not self.closing))
 
     def leave(self, reason: str) -> None:

@@ -45,7 +45,7 @@ def values_of(history: SweepHistory, trial: Trial, metric: str) -> list[float]:
 
 def _ask(searcher: Searcher, trial: Trial) -> None:
     proposal = searcher.propose(trial.number)
-    drawn = None if proposal is None else json.loads(json.dumps(dict(proposal.point)))  # as the ledger keeps it
+    drawn = None if proposal is None else json.loads(json.dumps(dict(proposal.point)))  # in the ledger's form
     if drawn != trial.point:
         raise ResumeError(
             f"{trial.id} cannot be drawn again as it was: another version of Meltpoint or of Optuna began the sweep, "

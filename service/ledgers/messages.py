@@ -52,7 +52,7 @@ _SWEEP_KINDS = {state: kind for kind, state in _SWEEP_STATES.items()}
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One message for MLflow. tries: how often it was sent in vain."""
+    """A message for MLflow. tries: the number of failed deliveries."""
 
     id: int
     sweep_id: str
@@ -71,15 +71,15 @@ class Message:
 
     @property
     def is_about_trial(self) -> bool:
-        """Whether the message tells of a trial, and not of its sweep or its model."""
+        """True if the message is about a trial, and not about a sweep or a model."""
         return self.stream == self.trial_id
 
     @property
     def ends_trial(self) -> bool:
-        """Whether nothing more will be told of the trial's attempt."""
+        """True if the message is the last about the trial's attempt."""
         return self.kind is MessageKind.TRIAL_FINISHED
 
     @property
     def starts_sweep(self) -> bool:
-        """Whether every other message of the sweep builds on this one."""
+        """True if every other message of the sweep depends on this message."""
         return self.kind is MessageKind.SWEEP_RUNNING

@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One sweep. Times are UTC milliseconds since 1970.
+    """A sweep. Times are UTC milliseconds since 1970.
 
     settings: sections of the sweep file, flat, such as `budget.trials`. data: name, digest and splits of the images.
     """
@@ -53,7 +53,7 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One recipe with one training seed. Times are UTC milliseconds since 1970.
+    """A recipe with a training seed. Times are UTC milliseconds since 1970.
 
     point: values as the searcher drew them. recipe: resolved values. checkpoint: of the best epoch.
     latest: checkpoint of the newest report.
@@ -151,7 +151,7 @@ class JournalEvent(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class JournalEntry:
-    """One entry of a sweep's journal; first, last: the epochs reported."""
+    """An entry of a sweep's journal; first, last: the epochs reported."""
 
     trial_id: str
     kind: JournalEvent

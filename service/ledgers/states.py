@@ -23,17 +23,17 @@ class SweepState(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the sweep has ended; a cancelled one for good, the others unless they get more budget."""
+        """True if the sweep has ended: for good if it is cancelled, else until it gets more budget."""
         return self in _FINISHED_SWEEPS
 
     @property
     def rests(self) -> bool:
-        """Whether the sweep has not finished and waits to be resumed."""
+        """True if the sweep has not finished and waits to be resumed."""
         return self in (SweepState.PAUSED, SweepState.INTERRUPTED)
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a process drives the sweep, or should."""
+        """True if a process drives the sweep, or should."""
         return not self.is_finished and not self.rests
 
     def may_become(self, following: SweepState) -> bool:
@@ -55,7 +55,7 @@ class TrialState(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the trial has ended for good."""
+        """True if the trial has ended for good."""
         return self in _FINISHED_TRIALS
 
     def may_become(self, following: TrialState) -> bool:

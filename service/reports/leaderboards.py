@@ -149,7 +149,7 @@ class Leaderboard:
 
     def as_html(self) -> str:
         """Return a page that needs no other file."""
-        from service.reports.pages import render_page  # it loads Jinja
+        from service.reports.pages import render_page  # importing it loads Jinja
 
         title = f"{self.sweep.name} {self.sweep.id}"
         return render_page("leaderboard.html.jinja", title=title, header=self.header(), rows=self.cells())

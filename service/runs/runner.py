@@ -88,7 +88,7 @@ def _run(
         torch_helper = helpers.torch_helper(spec, home)
         admission = torch_helper.start(TorchTasks.admit)  # its errors are reported before anything else takes time
         make_mlflow_helper = partial(helpers.mlflow_helper, home)
-        mlflow_helper = make_mlflow_helper()  # it loads MLflow meanwhile
+        mlflow_helper = make_mlflow_helper()  # the helper loads MLflow meanwhile
         ray = stack.enter_context(ExitStack())
         with in_phase(listener, Phase.STARTING_RAY):
             cluster = ray.enter_context(connect(prestarted))

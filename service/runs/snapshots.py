@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from service.ledgers import Trial, TrialState
 
-if TYPE_CHECKING:  # it loads Optuna, which a listener does not need
+if TYPE_CHECKING:  # importing it loads Optuna, which a listener does not need
     from service.coordination import Coordinator
 
 __all__ = ["Snapshot"]

@@ -36,7 +36,7 @@ class Home:
 
     @property
     def has_ledger(self) -> bool:
-        """Whether a ledger may exist. A database named by `MELTPOINT_LEDGER` is not looked at, and counts as one."""
+        """True if a ledger may exist. A database named by `MELTPOINT_LEDGER` counts as a ledger without a check."""
         return bool(os.environ.get("MELTPOINT_LEDGER")) or self.ledger.exists()
 
     @property

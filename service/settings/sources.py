@@ -21,7 +21,7 @@ DEFAULT: Final = "default"
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting in force. origin: the name of a variable, a file, or `default`."""
+    """A setting in force. origin: the name of a variable, a file, or `default`."""
 
     name: str
     value: Any

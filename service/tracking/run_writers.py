@@ -18,7 +18,7 @@ METRICS_A_BATCH = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class RunUpdate:
-    """What is new of a run.
+    """New points, parameters and tags of a run.
 
     metrics: finite values. status: one of MLflow's run states. ended_at: milliseconds since 1970, if the run has ended
     with that status.

@@ -52,7 +52,7 @@ class CachedFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheKind:
-    """One kind of cache.
+    """A kind of cache.
 
     find: returns the folders of this kind in a home. describe: returns a name and a description. needs: returns whether
     a sweep that has not ended reads the folder.

@@ -37,7 +37,7 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def address(finished_sweep: Outcome) -> Iterator[str]:
-    """What `meltpoint ui SWEEP` prints, as long as its server runs."""
+    """The address that `meltpoint ui SWEEP` prints; its server runs while the tests do."""
     command = [
         str(Path(sys.executable).with_name("meltpoint")),
         "ui",
@@ -49,7 +49,7 @@ def address(finished_sweep: Outcome) -> Iterator[str]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as server:
         assert server.stderr is not None
         lines = (re.match(r"MLflow: (http://127\.0\.0\.1:\d+/#/\S+)", line) for line in server.stderr)
-        yield next(found.group(1) for found in lines if found)
+        yield next(line.group(1) for line in lines if line)
         server.send_signal(signal.SIGINT)
         assert server.wait(30) == 0
 

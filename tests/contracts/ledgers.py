@@ -7,7 +7,7 @@ from service.ledgers import EpochRow, Ledger, Sweep, Trial
 
 
 class Ticks:
-    """Milliseconds that a test moves; each reading adds one."""
+    """A clock in milliseconds that a test moves; each reading adds a millisecond."""
 
     def __init__(self) -> None:
         self.now = 1_000

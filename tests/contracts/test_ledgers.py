@@ -176,7 +176,7 @@ def test_the_journal_keeps_events_in_their_order(ledger: Ledger) -> None:
     record(ledger, started[0], row(1, 0.5), row(2, 0.6))
     ledger.trials.finish(started[1].id, attempt=1, ending=Ending(state=TrialState.PAUSED))
     again = ledger.trials.start_attempt(started[1].id)
-    record(ledger, again, row(1, 0.9), attempt=2)  # it was recorded already
+    record(ledger, again, row(1, 0.9), attempt=2)  # recorded before
     ledger.trials.finish(again.id, attempt=2, ending=Ending(state=TrialState.PRUNED))
     asked, reported, ended = JournalEvent.ASKED, JournalEvent.REPORTED, JournalEvent.ENDED
     journal = [

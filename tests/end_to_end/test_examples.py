@@ -1,4 +1,4 @@
-"""An example that runs whole, and is resumed with more trials as its comment says."""
+"""An example that runs to its end, and is resumed with more trials as its comment says."""
 
 from __future__ import annotations
 

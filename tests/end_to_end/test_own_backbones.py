@@ -47,7 +47,7 @@ def test_the_command_line_counts_its_stages(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The example as a module of another name: the suite has imported `stripes` from elsewhere."""
+    """The example as a module of another name, because other tests have imported a `stripes`."""
     count_stages_by(count_stages)
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "own_stripes.py").write_text(EXAMPLE.with_name("stripes.py").read_text())

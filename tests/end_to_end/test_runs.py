@@ -317,15 +317,15 @@ def test_a_trial_has_one_run_although_the_ledger_did_not_note_the_first_delivery
 
 
 def test_workers_train_one_trial_after_another(finished_sweep: Outcome, home: Home) -> None:
-    """Tune makes a trial of its own for a worker, and none for what it trains after the first."""
+    """Check that Tune makes one trial of its own for each worker, however many of our trials the worker trains."""
     lanes = list((home.sweep(finished_sweep.sweep.id) / "tune").glob("lane-*"))
     assert 1 <= len(lanes) <= 2 < len(finished_sweep.board.trials)
 
 
-def test_a_sweep_completes_without_what_tune_does_not_publish(
+def test_a_sweep_completes_without_private_names_of_tune(
     home: Home, finished_sweep: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of our trials is then a trial of Tune."""
+    """Check the fallback without Tune's private names, in which each of our trials is a trial of Tune."""
     monkeypatch.setattr("service.tune.lanes.actor_of", lambda _lane: None)
     file = Path(finished_sweep.sweep.spec_file)
     outcome = run_sweep(load_spec(file, ["budget.trials=3", "budget.epochs=1"]), home=home)
@@ -345,7 +345,7 @@ def test_a_sweep_completes_without_what_tune_does_not_publish(
 def test_a_trial_whose_process_is_killed_is_tried_again(
     home: Home, ray_once: None, finished_sweep: Outcome, tmp_path: Path, pattern: str, cause: Cause, later: bool
 ) -> None:
-    """One of two workers is killed; the sweep goes on with a new one."""
+    """Kill one of two workers: the sweep goes on with a new worker."""
     trials = 6 if later else 3
     spec = _small(finished_sweep, tmp_path, f"trials: {trials}, epochs: 40")
     with _killing(pattern, when=lambda: not later or _some_ended(home)):
@@ -381,7 +381,7 @@ def _small(finished: Outcome, folder: Path, budget: str) -> SweepSpec:
 
 
 def _some_ended(home: Home) -> bool:
-    """Whether a trial of the sweep under way has ended, so that a worker trains its second."""
+    """Return whether a trial of the running sweep has ended, so that a worker trains its second."""
     with contextlib.closing(Ledger.open(home, clock=now_ms)) as ledger:
         running = [sweep for sweep in ledger.sweeps.list() if sweep.state is SweepState.RUNNING]
         states = [trial.state for sweep in running for trial in ledger.trials.list(sweep.id)]
@@ -390,7 +390,7 @@ def _some_ended(home: Home) -> bool:
 
 @contextlib.contextmanager
 def _killing(pattern: str, when: Callable[[], bool] = lambda: True) -> Iterator[None]:
-    """The first process that goes by such a name or command is killed, as soon as the time has come."""
+    """Kill the first process with such a name or command as soon as the condition holds."""
     killed: list[int] = []
 
     def hunt() -> None:

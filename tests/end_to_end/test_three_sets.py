@@ -1,4 +1,4 @@
-"""Sets that are not the demo's, through the command line to the leaderboard, MLflow and the registered model."""
+"""Three data sets besides the demo's, from the command line to the leaderboard, MLflow and the registered model."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.slow
 
 
 def output_of(*arguments: str, home: Home) -> Any:
-    """What a command says as JSON."""
+    """Return the JSON that a command prints."""
     result = meltpoint([*arguments, "-o", "json", "--home", str(home.root)])
     assert result.exit_code == 0, result.stderr
     return json.loads(result.stdout)
@@ -89,7 +89,7 @@ def test_a_set_runs_from_its_files_to_a_registered_model(
 
 
 def check_served(outcome: dict[str, Any]) -> None:
-    """The registered model resizes a photo of any size as the best trial's images were."""
+    """Check that the registered model resizes a photo of any size like the best trial's images."""
     model = mlflow.pyfunc.load_model(outcome["registered"]["uri"])
     assert model.metadata is not None
     wanted: Interpolation = "bicubic" if outcome["best"]["recipe"]["backbone"] in (BICUBIC, SMALL) else "bilinear"

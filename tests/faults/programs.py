@@ -114,10 +114,10 @@ class Place:
         return time.monotonic() - began
 
 
-def until(holds: Callable[[], object], failure: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait until the condition `holds`; `failure` is the message if the seconds pass first."""
+def until(condition: Callable[[], object], failure: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until the condition is true; `failure` is the message if the seconds pass first."""
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not condition():
         assert time.monotonic() < deadline, f"{failure} within {seconds:.0f} s"
         time.sleep(0.1)
 

@@ -79,7 +79,7 @@ def flaky(upstream: str, faults: Faults, *, slow_seconds: float) -> Iterator[str
             try:
                 self.wfile.write(content)
             except OSError:
-                self.close_connection = True  # the client has given up
+                self.close_connection = True  # the client gave up
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""Locks on files: one holder at a time, freed when its process ends, however it ends."""
+"""Locks on files: one holder at a time, freed when its process ends in any way."""
 
 from __future__ import annotations
 

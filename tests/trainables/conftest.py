@@ -16,7 +16,7 @@ from trainables.stores.prepared import PreparedData, prepare_data
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    """The 1,797 handwritten digits at 16 px."""
+    """The 1,797 handwritten digits, prepared at 16 px."""
     folder = tmp_path_factory.mktemp("digits")
     return prepare_data(DataSpec(source="digits", image_size=16), base_dir=folder, root=folder)
 
@@ -38,6 +38,6 @@ def uneven(tiny: PreparedData) -> PreparedData:
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a module of its own and returns its name; the path is as before when the test ends."""
+    """A function that writes a module and returns its name; the module path is restored when the test ends."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     return lambda code: write_module(tmp_path, code)

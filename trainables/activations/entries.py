@@ -35,7 +35,7 @@ Slots = npt.NDArray[np.int64]
 
 
 class ActivationEntry:
-    """One boundary's activations of one view, in two files: `rows`, and `index` with a record for each row.
+    """A boundary's activations of one view, in two files: `rows`, and `index` with a record for each row.
 
     A record has the image's key, the row's CRC-32, and a CRC-32 of the record with its place in the file. A row counts
     only if both checksums are right. Rows that a killed process left half written, that were cut off, or that changed

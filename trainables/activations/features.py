@@ -48,7 +48,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Pass:
-    """One pass over images: the view of each image, the mode of each boundary, and a function called at every batch."""
+    """A pass over images: the view of each image, the mode of each boundary, and a function called at every batch."""
 
     policy: str
     view: int

@@ -50,7 +50,7 @@ class CutPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
-    """One call of a module.
+    """A call of a module.
 
     Attributes:
         name: the module's name.

@@ -50,7 +50,7 @@ def parameter_stages(model: nn.Module) -> dict[str, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Rule:
-    """One pattern of a `group_matcher`; the order of its group is (ordinal, numbers matched, suffix)."""
+    """A pattern of a `group_matcher`; the order of its group is (ordinal, numbers matched, suffix)."""
 
     pattern: re.Pattern[str]
     ordinal: int

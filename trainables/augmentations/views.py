@@ -51,7 +51,7 @@ _VERSION = "1"
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyInfo:
-    """One augmentation policy.
+    """An augmentation policy.
 
     Attributes:
         name: the policy's name in recipes.

@@ -21,7 +21,7 @@ _STAMPS = ("ETag", "etag", "md5Hash", "checksum", "LastModified", "last_modified
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteFile:
-    """One file behind a URI.
+    """A file behind a URI.
 
     Attributes:
         uri: the file's URI.

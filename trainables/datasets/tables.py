@@ -16,7 +16,7 @@ from trainables.errors import DataError
 __all__ = ["ImageSource", "ImageTable", "check_class_names", "check_table"]
 
 ImageSource = Path | RemoteFile | npt.NDArray[np.uint8]
-"""One image: a file on this machine, a file behind a URI, or uint8 pixels as `decode_image` takes them."""
+"""An image: a file on this machine, a file behind a URI, or uint8 pixels as `decode_image` takes them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ Pairs = tuple[list[ImageSource], list[int]]
 
 @dataclass(frozen=True, kw_only=True)
 class TorchvisionInfo:
-    """One data set. Its own test images are the test split; `data.split` divides the rest.
+    """A data set. Its own test images are the test split; `data.split` divides the rest.
 
     Attributes:
         name: the name after `torchvision:`.

@@ -13,7 +13,7 @@ __all__ = ["Gpu", "find_gpus"]
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One GPU.
+    """A GPU.
 
     Attributes:
         name: the product name, such as `NVIDIA H100 80GB HBM3`.

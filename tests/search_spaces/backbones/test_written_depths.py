@@ -1,4 +1,4 @@
-"""A freeze depth is shown as users write it."""
+"""Freeze depths in the form in which users write them."""
 
 from __future__ import annotations
 

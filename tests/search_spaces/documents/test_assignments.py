@@ -1,4 +1,4 @@
-"""`--set key=value`: the sweep that results, what is said where it cannot be, and the text that is kept."""
+"""`--set key=value`: the sweep that results, the messages for wrong assignments, and the text that is kept."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ HEAD = "name: x\ndata: {source: digits}\n"
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A distribution on the path that offers one entry point of each kind, as pip leaves it."""
+    """Put a distribution on the path, in the form that pip installs, with an entry point of each kind."""
     info = tmp_path / "mine-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")

@@ -1,4 +1,4 @@
-"""What cannot be together is refused where the file says it, whatever part of the space would draw it."""
+"""Values that exclude each other are refused with their place in the file, whichever part of a space draws them."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def refusals(text: str) -> str:
         ),
     ],
 )
-def test_a_space_that_would_draw_it_is_refused(space: str, line: int, path: str, rule: str) -> None:
+def test_a_space_that_draws_excluded_values_is_refused(space: str, line: int, path: str, rule: str) -> None:
     text = f"space: {space}" if space.startswith("{") else f"space:\n  {space}"
-    said = refusals(text)
-    assert f"s.yaml:{line}:" in said
-    assert path in said
-    assert rule in said
+    message = refusals(text)
+    assert f"s.yaml:{line}:" in message
+    assert path in message
+    assert rule in message
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_a_space_that_would_draw_it_is_refused(space: str, line: int, path: str,
         ("{backbone: torchvision/vgg11, head.pool: max}", "search.points[0].head.pool"),
     ],
 )
-def test_a_point_that_is_it_is_refused(point: str, path: str) -> None:
-    said = refusals(f"search: {{algorithm: points, points: [{point if point.startswith('{') else f'{{{point}}}'}]}}")
-    assert path in said
+def test_a_point_with_excluded_values_is_refused(point: str, path: str) -> None:
+    message = refusals(f"search: {{algorithm: points, points: [{point if point.startswith('{') else f'{{{point}}}'}]}}")
+    assert path in message
 
 
 def test_branches_that_belong_together_are_accepted_and_every_draw_is_a_recipe() -> None:
@@ -98,8 +98,8 @@ space:
     assert drawn == {"lbfgs", "adam", "sgd", "adamw"}
 
 
-def test_names_that_came_later_change_no_identity_where_they_are_at_their_defaults() -> None:
-    """So that the recipes of older ledgers keep theirs."""
+def test_new_names_at_their_defaults_change_no_identity() -> None:
+    """Check that the recipes of older ledgers keep their identities."""
     assert Recipe().identity == "ca899d3bc41dba04"
     assert Recipe.from_flat({"head.hidden": 8}).identity != Recipe().identity
     assert Recipe.from_flat({"schedule.name": "step"}).identity != Recipe().identity

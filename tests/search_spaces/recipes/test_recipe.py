@@ -20,7 +20,7 @@ def refused(values: dict[str, object]) -> dict[str, str]:
 
 @st.composite
 def flat_recipes(draw: st.DrawFn) -> dict[str, Any]:
-    """Valid values for some of the names that one recipe uses."""
+    """Draw valid values for some of the names that a recipe uses."""
     values: dict[str, Any] = {}
     for name in PARAMETERS:
         if name.endswith(".name") or name in ("dropout.kind", "head.pool", "backbone"):
@@ -60,7 +60,7 @@ def values_of(name: str) -> st.SearchStrategy[Any]:
 
 
 def possible(values: dict[str, Any]) -> dict[str, Any]:
-    """With the values changed that cannot stand beside the others."""
+    """Return the values, after changes to those that the others exclude."""
     if values["optimizer.name"] == "lbfgs":
         values |= {"batch_size": 0, "precision": "fp32"}
     if values.get("head.norm") == "batch" and values.get("batch_size") == 1:
@@ -98,8 +98,8 @@ def test_identity_does_not_depend_on_spelling_or_order(values: dict[str, Any], d
 @given(first=flat_recipes(), second=flat_recipes())
 @settings(max_examples=60)
 def test_recipes_are_equal_exactly_where_their_identities_are(first: dict[str, Any], second: dict[str, Any]) -> None:
-    one, other = Recipe.from_flat(first), Recipe.from_flat(second)
-    assert (one == other) == (one.identity == other.identity)
+    recipe, other = Recipe.from_flat(first), Recipe.from_flat(second)
+    assert (recipe == other) == (recipe.identity == other.identity)
 
 
 @given(values=flat_recipes())
@@ -122,7 +122,7 @@ def test_freeze_depth_is_resolved_against_the_backbone() -> None:
         resolve_freeze_depth(True, backbone="torchvision/resnet18")
 
 
-def test_everything_wrong_with_a_recipe_is_said_at_once() -> None:
+def test_all_problems_of_a_recipe_are_reported_at_once() -> None:
     rules = refused(
         {
             "backbone": "torchvision/resnet1",

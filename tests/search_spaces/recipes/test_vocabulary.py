@@ -6,11 +6,11 @@ COMPANIONS: dict[object, dict[str, object]] = {
     "lbfgs": {"batch_size": 0},
     "snapshot": {"schedule.name": "cosine_restarts"},
 }
-"""What must stand beside a choice."""
+"""Values that a choice needs beside it."""
 CHOICES = [
     (name, choice)
     for name, parameter in PARAMETERS.items()
-    if any(one.active_for and one.active_for[0] == name for one in PARAMETERS.values())
+    if any(other.active_for and other.active_for[0] == name for other in PARAMETERS.values())
     for choice in parameter.choices
 ]
 

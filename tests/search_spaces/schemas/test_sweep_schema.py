@@ -1,4 +1,4 @@
-"""The schema that editors check sweep files by agrees with `load_spec`, as far as one place can be judged."""
+"""The schema for editors agrees with `load_spec` about rules that concern one place of a sweep file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ HEAD = "name: a\ndata: {source: digits}\n"
 
 
 def sweep_files() -> dict[str, str]:
-    """Every sweep file that the repository shows."""
-    found = {file.name: file.read_text() for file in sorted((ROOT / "examples").rglob("*.yaml"))}
+    """Return every sweep file in the examples and the documents."""
+    texts = {file.name: file.read_text() for file in sorted((ROOT / "examples").rglob("*.yaml"))}
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL)):
-            found[f"{page.name} {number}"] = block
-    return found
+            texts[f"{page.name} {number}"] = block
+    return texts
 
 
 def accepted(text: str) -> bool:

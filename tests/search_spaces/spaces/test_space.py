@@ -232,7 +232,7 @@ def test_conditions_in_a_circle_are_refused() -> None:
     }
 
 
-def test_all_problems_of_a_space_are_said_at_once() -> None:
+def test_all_problems_of_a_space_are_reported_at_once() -> None:
     rules = refused(
         {
             "optimizer": {"one_of": [{"name": "sgd", "lr": {"min": 0.1, "max": 0.01}}, {"name": "foo"}]},

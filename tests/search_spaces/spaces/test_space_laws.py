@@ -65,7 +65,7 @@ def domains(draw: st.DrawFn, name: str, discrete: bool) -> Any:
 
 @st.composite
 def branches(draw: st.DrawFn, record: type[Record], depth: int, discrete: bool) -> dict[str, Any]:
-    """One optimizer with some of its own names, the rest of them in a one_of further down."""
+    """Draw a branch with an optimizer and some of its own names; the others are in a one_of below."""
     fields = [field for field in record.model_fields if field != "name"]
     above = [field for field in fields if draw(st.booleans())]
     branch = {field: draw(domains(f"optimizer.{field}", discrete)) for field in above}
@@ -104,7 +104,7 @@ def documents(draw: st.DrawFn, discrete: bool = False) -> dict[str, Any]:
 
 
 def nested(document: Mapping[str, Any]) -> dict[str, Any]:
-    """`document` with the dotted names of its top level written as groups."""
+    """Return `document` with the dotted names of its top level as groups."""
     groups: dict[str, Any] = {}
     for name, value in document.items():
         group, _, field = name.partition(".")
@@ -116,7 +116,7 @@ def nested(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dotted(document: Mapping[str, Any]) -> dict[str, Any]:
-    """`document` with the groups of its top level written as dotted names."""
+    """Return `document` with the groups of its top level as dotted names."""
     names: dict[str, Any] = {}
     for name, value in document.items():
         if name in GROUPS:

@@ -1,4 +1,4 @@
-"""What a sweep may come to, told from its file."""
+"""Forecasts from a sweep's file: weights that its trials load, names that vary, values of a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a file holds, a user gets a spec or a list of problems, never a traceback."""
+"""Junk in a sweep file: the user gets a spec or a list of problems, never a traceback."""
 
 import json
 from typing import Any

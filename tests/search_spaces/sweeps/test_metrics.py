@@ -1,4 +1,4 @@
-"""Goals and metrics: which of two values is better, and names on other splits."""
+"""Goals and metrics: the better of two values, and names on other splits."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_what_is_left_out_has_a_default() -> None:
     assert spec.data.image_size == 224
 
 
-def test_every_error_is_said_at_once_with_its_place(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_with_their_places(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
     file.write_text(
         "name: elpv baseline\n"
@@ -164,7 +164,7 @@ def test_every_error_is_said_at_once_with_its_place(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_broken_rule_is_said_with_its_place(text: str, line: str) -> None:
+def test_a_broken_rule_is_reported_with_its_place(text: str, line: str) -> None:
     lines = refused(text)
     assert len(lines) == 1
     assert line in lines[0]
@@ -243,8 +243,8 @@ def test_a_wrong_point_says_which_name() -> None:
     ],
 )
 def test_a_key_that_the_scheduler_would_not_look_at_is_refused(settings: str, rules: list[str]) -> None:
-    told = refused(HEAD + f"space: {{}}\nscheduler: {settings}\n")
-    assert [line.partition(" ")[2] for line in told] == rules
+    problems = refused(HEAD + f"space: {{}}\nscheduler: {settings}\n")
+    assert [line.partition(" ")[2] for line in problems] == rules
 
 
 def test_a_grid_has_a_trial_for_each_recipe_unless_the_budget_says_fewer() -> None:

@@ -1,4 +1,4 @@
-"""How a machine is shared out among trials."""
+"""The division of a machine among trials."""
 
 from __future__ import annotations
 

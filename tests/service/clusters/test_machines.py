@@ -1,4 +1,4 @@
-"""Memory and cores of the machine, or of the container if that has less."""
+"""Memory and cores of the machine, or of the container if it has less."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.clusters import cgroup_cores, machines, memory_available, usable_co
 
 
 def limit(tmp_path: Path, text: str) -> Path:
-    """A file of the control group that holds `text`."""
+    """Write a file of the control group with this text."""
     file = tmp_path / "limit"
     file.write_text(text)
     return file

@@ -1,4 +1,4 @@
-"""A Ray of one sweep: what of it runs, that its workers are at hand, and that it ends."""
+"""A Ray for one sweep: its processes, its prestarted workers, and its end."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ def test_of_ray_runs_what_a_sweep_on_one_machine_needs_and_all_of_it_ends() -> N
 
 @pytest.mark.skipif((os.cpu_count() or 1) > 16, reason="no workers are at hand there")
 def test_tunes_actors_take_the_workers_that_have_loaded_tune_already() -> None:
-    """In a process of its own, since this one may have joined another Ray."""
+    """Run in a process of its own, because this process may have joined another Ray."""
     done = subprocess.run([sys.executable, "-c", ACTORS_OF_TUNE], capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["True", "True", "True"], done.stderr

@@ -1,4 +1,4 @@
-"""What Ray does not publish is used if it is there; without it the public way is taken."""
+"""Private names of Ray, which are used if Ray has them; otherwise the public way is taken."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_ray_with_other_steps_starts_whole(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_installed_ray_has_the_names() -> None:
-    """An upgrade of Ray that fails here is slower, not wrong."""
+    """Check the private names: without them sweeps are slower, not wrong."""
     assert all(hasattr(node.Node, step) for step in ray_internals._UNUSED_PARTS)
     assert isinstance(class_cache.DEFAULT_ENV_VARS, dict)
     assert class_cache.ENV_VARS_TO_PROPAGATE is not None
@@ -55,7 +55,7 @@ def test_actors_of_another_tune_start_new_workers(monkeypatch: pytest.MonkeyPatc
     assert variables == {"A": "1"}
 
 
-def test_a_tune_that_keeps_its_actors_elsewhere_tells_of_none() -> None:
+def test_a_tune_that_keeps_its_actors_elsewhere_gives_none() -> None:
     assert ray_internals.actor_of(SimpleNamespace()) is None
     assert ray_internals.actor_of(SimpleNamespace(temporary_state=SimpleNamespace())) is None
     assert list(ray_internals.live_lanes(SimpleNamespace())) == []

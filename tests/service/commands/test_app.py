@@ -1,4 +1,4 @@
-"""The command line as a user meets it: a process of its own, its output and its exit code."""
+"""The command line in a process of its own: its output and its exit code."""
 
 from __future__ import annotations
 

@@ -29,5 +29,5 @@ def described(command: Any) -> dict[str, Any]:
 
 
 def test_commands_and_their_options_are_what_they_were() -> None:
-    """To change them on purpose, write `described` to the golden file, and the change to CHANGELOG.md."""
+    """Fail on a change; for a deliberate change write `described` to the golden file, and a line to CHANGELOG.md."""
     assert described(get_command(app)) == json.loads(GOLDEN.read_text())

@@ -1,4 +1,4 @@
-"""`init`, `schema`, `spaces`, `backbones`, `explain`: what they print, as a user and a script read it."""
+"""`init`, `schema`, `spaces`, `backbones`, `explain`: their output for users and for scripts."""
 
 from __future__ import annotations
 

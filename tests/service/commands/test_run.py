@@ -1,4 +1,4 @@
-"""`meltpoint run` as a process of its own, and what follows it: what scripts read, and what stays behind."""
+"""`meltpoint run` in a process of its own, and the commands after it: their output, and no process left behind."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_ctrl_c_twice_interrupts_and_leaves_nothing_running(place: Path) -> None
     assert process.returncode == 1
     assert "Traceback" not in errors
     (newest, *_) = json.loads(output_of(place, "ls", "-o", "json"))
-    assert newest["state"] in ("interrupted", "paused")  # paused where the trials had ended before the second
+    assert newest["state"] in ("interrupted", "paused")  # "paused" if the trials ended before the second signal
     assert "next: meltpoint resume s-" in errors
     states = {trial["state"] for trial in json.loads(output_of(place, "trials", "last", "-o", "json"))}
     assert states == {"paused"}

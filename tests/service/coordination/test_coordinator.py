@@ -1,4 +1,4 @@
-"""A sweep without Ray: what is asked, recorded, stopped and budgeted."""
+"""A sweep without Ray: trials handed out, results recorded, trials stopped, budgets kept."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ budget: {trials: 6, epochs: 3}
 
 
 class Watch:
-    """Seconds that tests move."""
+    """A clock in seconds that tests move."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -141,7 +141,7 @@ def test_asha_prunes_the_worst_and_keeps_the_best(open_session: Callable[..., Co
 
 
 def resumed(coordinator: Coordinator) -> Coordinator:
-    """The same sweep in another coordinator, as after `resume`."""
+    """Return another coordinator of the same sweep, as after `resume`."""
     return Coordinator(
         spec=coordinator.spec,
         sweep=coordinator.sweep,
@@ -154,7 +154,7 @@ def resumed(coordinator: Coordinator) -> Coordinator:
 
 
 def step(coordinator: Coordinator, trial: Trial, epoch: int, accuracy: float, *, last: int) -> bool:
-    """One epoch of a trial; whether it has ended."""
+    """Record an epoch of a trial; return whether the trial has ended."""
     return coordinator.record(trial.id, Result(rows=rows(accuracy, first=epoch), done=epoch == last))
 
 
@@ -371,7 +371,7 @@ def test_too_many_failures_end_the_sweep(open_session: Callable[..., Coordinator
     assert coordinator.closing == "2 trials failed, budget.max_failed is 1"
 
 
-def test_trouble_with_the_cache_is_said_once(open_session: Callable[..., Coordinator]) -> None:
+def test_trouble_with_the_cache_is_reported_once(open_session: Callable[..., Coordinator]) -> None:
     messages: list[str] = []
     coordinator = open_session()
     coordinator._notice = messages.append

@@ -1,4 +1,4 @@
-"""A sweep that was cut off anywhere goes on as if it had not been: the same recipes, decisions, rows."""
+"""Sweeps interrupted at any report, then resumed: recipes, decisions and rows are those of an uninterrupted sweep."""
 
 from __future__ import annotations
 
@@ -55,10 +55,9 @@ SLOTS = 3
 
 @dataclass
 class Cluster:
-    """Workers that train by themselves: what an epoch of a recipe measures depends on both alone.
+    """Workers whose measures depend only on recipe and epoch.
 
-    A trial in its next attempt goes on after the epoch of its last report, as from a checkpoint; `lost` of its epochs
-    it trains again.
+    A trial's next attempt starts `lost` epochs before the epoch of the last report, as from a checkpoint.
     """
 
     ledger: Ledger
@@ -68,7 +67,7 @@ class Cluster:
     at: dict[str, int] = field(default_factory=dict)
 
     def drive(self, reports: Iterator[int] | range) -> None:
-        """Until no trial is left, or as many reports have come."""
+        """Run the sweep until no trial is left, or until `reports` are used up."""
         past = self.ledger.history(self.sweep_id)
         coordinator = Coordinator(
             spec=self.spec,
@@ -91,9 +90,9 @@ class Cluster:
             self.at[trial.id] = max(0, trial.epochs - self.lost)
 
     def _report(self, coordinator: Coordinator) -> None:
-        """Of the trial that is least far, the youngest among them: the order of a machine that does not waver."""
+        """Report for the trial with the fewest epochs, the lowest id among equals: the order of a steady machine."""
         recorded = {trial.id: trial.epochs for trial in self.ledger.trials.list(self.sweep_id)}
-        trial_id = min(self.at, key=lambda one: (recorded[one], one))
+        trial_id = min(self.at, key=lambda trial_id: (recorded[trial_id], trial_id))
         trial = self.ledger.trials.get(trial_id)
         last = next(epoch for epoch in sorted(coordinator.milestones) if epoch > recorded[trial_id])
         rows = tuple(_measured(trial, epoch) for epoch in range(self.at[trial_id] + 1, last + 1))
@@ -113,7 +112,7 @@ def _sweep(ledger: Ledger, spec: SweepSpec) -> str:
 
 
 def _outcome(ledger: Ledger, sweep_id: str) -> list[object]:
-    """What must not depend on interruptions."""
+    """Return everything that must not depend on interruptions."""
     return [
         (trial.number, trial.recipe, trial.state, trial.best_epoch, trial.best_value, ledger.trials.epochs(trial.id))
         for trial in ledger.trials.list(sweep_id)

@@ -1,4 +1,4 @@
-"""The cause of a failed attempt, from Ray's own words."""
+"""The cause of a failed attempt, read from Ray's messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from service.ledgers import Cause
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_a_worker_that_ray_lost_is_tried_again(error: Exception, cause: Cause) -> None:
-    """Ray's own classes make the texts, so that other words in another version of Ray are noticed."""
+    """Take the texts from Ray's own classes, so that the test fails if another version of Ray words them otherwise."""
     assert cause_of(f"Failure # 1 (occurred at 2026-11-29)\n{error}\n") is cause
     assert RETRIES[cause].most
 

@@ -1,4 +1,4 @@
-"""A sweep played with known costs."""
+"""Estimates of a sweep with known costs."""
 
 from __future__ import annotations
 

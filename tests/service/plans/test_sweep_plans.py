@@ -1,4 +1,4 @@
-"""`meltpoint plan` on a small set: what it shows, what it leaves alone, and what it refuses."""
+"""`meltpoint plan` on a small set: its output, the files that it does not touch, and the plans that it refuses."""
 
 from __future__ import annotations
 

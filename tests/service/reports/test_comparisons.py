@@ -103,7 +103,7 @@ def test_spaces_differ_by_entries_added_removed_and_changed(home: Home) -> None:
     assert by_name(comparison, "recipe") == {"dropout.rate": (0.1, 0.2)}
 
 
-def test_other_images_make_winners_incomparable_and_it_is_said_why(home: Home) -> None:
+def test_winners_on_other_images_cannot_be_compared_for_a_reason_shown(home: Home) -> None:
     add(home, "one", 0.5)
     add(home, "two", None, digest="e" * 32, split={"val": 0.3, "seed": 0})
     comparison = compared(home, "one", "two")
@@ -127,7 +127,7 @@ def test_every_format_says_the_same(home: Home, capsys: pytest.CaptureFixture[st
     assert {"section": "recipe", "name": "dropout.rate", first: "0.1", second: "0.2"} in rows
 
 
-def test_a_spec_that_this_version_cannot_read_is_said_and_stops_nothing(home: Home) -> None:
+def test_a_spec_that_this_version_cannot_read_is_shown_and_stops_nothing(home: Home) -> None:
     add(home, "one", 0.5)
     add(home, "two", 0.5, text="name: NAME\nfuture: {}\n")
     assert "(not readable by this version)" in by_name(compared(home, "one", "two"), "space")

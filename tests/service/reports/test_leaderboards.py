@@ -1,4 +1,4 @@
-"""The order of the leaderboard, and what it says of each trial."""
+"""The order of the leaderboard, and its values of each trial."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def test_a_lower_loss_is_better(ledger: Ledger) -> None:
     better = add(ledger, sweep, 1, TrialState.COMPLETED, 0.9, 0.5, 0.6)
     board = Leaderboard.read(ledger, sweep)
     assert [trial.id for trial in board.trials] == [better, worse]
-    told = board.as_json()[0]
-    assert (told["metrics"]["val/loss"], told["metrics"]["best/val/loss"], told["metrics"]["best/epoch"]) == (
+    row = board.as_json()[0]
+    assert (row["metrics"]["val/loss"], row["metrics"]["best/val/loss"], row["metrics"]["best/epoch"]) == (
         0.6,
         0.5,
         2,
     )
-    assert told["seconds"] == 6.0
+    assert row["seconds"] == 6.0
 
 
 def test_what_is_not_a_number_is_null_and_ranks_last(ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""Signals: the first calls, the second raises, and only where that is allowed."""
+"""Signals: the first calls a function, the second raises, and only inside the block that allows it."""
 
 from __future__ import annotations
 

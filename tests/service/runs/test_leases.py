@@ -1,4 +1,4 @@
-"""A driver's lease: renewed while the database answers, lost by the clock, and nothing is written once it is lost.
+"""A driver's lease: renewed while the database answers, lost by the clock; a driver without a lease writes nothing.
 
 Tests move the clock; none of them sleeps.
 """
@@ -25,9 +25,9 @@ SPEC = "name: cells\ndata: {source: digits, image_size: 16}\nspace: {freeze_dept
 
 
 class Clock:
-    """Seconds that a test moves: at once, or through `wait`, which a lease keeper takes in place of sleeping.
+    """A clock in seconds that a test moves, at once or through `wait`, which a lease keeper calls in place of sleeping.
 
-    `events` holds what happens while the clock moves to a time: time -> function.
+    `events` maps a time to a function, which is called when the clock reaches the time.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Clock:
 
 
 class Database:
-    """The leases of a ledger over a database that a test takes away and gives back."""
+    """The leases of a ledger whose database a test can make fail."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self.ledger, self.clock = ledger, clock

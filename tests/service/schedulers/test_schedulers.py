@@ -1,4 +1,4 @@
-"""Prestarted stopping: laws of ASHA, of its brackets and of the median rule."""
+"""Early stopping: laws of ASHA, of its brackets and of the median rule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ values = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 
 @st.composite
 def histories(draw: st.DrawFn, metric: st.SearchStrategy[float] = VALUES) -> list[Report]:
-    """Reports of several trials, each trial's epochs in order from 1, the trials' mixed at random."""
+    """Draw reports of several trials in random order; each trial's epochs are in order from 1."""
     lengths = draw(st.lists(st.integers(1, EPOCHS), min_size=1, max_size=12))
     turns = draw(st.permutations([number for number, epochs in enumerate(lengths) for _ in range(epochs)]))
     epochs = dict.fromkeys(turns, 0)
@@ -57,7 +57,7 @@ def rule(*, grace: int = 1, min_trials: int = 1, maximize: bool = True) -> Media
 
 
 def run_rung(asha: Asha, scores: list[float], epoch: int = 1) -> list[bool]:
-    """Which of the trials that reach one rung, in this order, are stopped there."""
+    """Return the decisions for trials that reach a rung in this order: True if the trial is stopped."""
     return decisions(asha, [Report(number=i, epoch=epoch, value=v) for i, v in enumerate(scores)])
 
 
@@ -160,7 +160,7 @@ def test_the_seed_decides_which_trial_draws_which_bracket() -> None:
 
 
 def stops_by_the_paper(reports: list[Report], report: Report, *, grace: int, min_trials: int, maximize: bool) -> bool:
-    """Golovin et al. 2017, 3.2.1, word by word, of the trials that reached the step."""
+    """Apply the median rule of Golovin et al. 2017, section 3.2.1, literally to the trials that reached the step."""
     step = report.epoch
     objectives: dict[int, list[float]] = {}
     for entry in [*reports, report]:
@@ -203,7 +203,7 @@ def test_the_median_rule_leaves_out_what_is_not_a_number() -> None:
 @QUICK
 @given(histories(st.sampled_from([0.1, 0.5, math.nan, 0.7])), st.sampled_from(["asha, brackets: 2", "median", "none"]))
 def test_the_same_reports_in_the_same_order_are_decided_alike(reports: list[Report], asked: str) -> None:
-    """By another scheduler of the same file, and whatever it was asked before."""
+    """Compare with another scheduler of the same file that was asked other questions before."""
     text = f"name: a\ndata: {{source: digits}}\nspace: {{}}\nscheduler: {{type: {asked}}}\nbudget: {{epochs: 10}}\n"
     first, again = (build_scheduler(parse_spec(text, file="s.yaml")) for _ in range(2))
     decided = decisions(first, reports)

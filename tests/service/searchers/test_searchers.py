@@ -1,4 +1,4 @@
-"""Searchers keep their contract, whatever the space."""
+"""The contract of searchers, over random spaces."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ search: {algorithm: grid, seed: 1}
 
 
 def recipes_of(text: str) -> list[Recipe]:
-    """What the file's grid proposes, to the end of its budget or of the grid."""
+    """Return the proposals of the file's grid, to the end of its budget or of the grid."""
     spec = parse_spec(text, file="s.yaml")
     searcher = build_searcher(spec)
     recipes = []

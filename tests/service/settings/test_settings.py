@@ -1,4 +1,4 @@
-"""Settings: which source wins, the message for a wrong one, and their effect on commands."""
+"""Settings: the order of their sources, the message for a wrong setting, and their effect on commands."""
 
 from __future__ import annotations
 

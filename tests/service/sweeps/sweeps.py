@@ -37,7 +37,7 @@ def add_sweep(ledger: Ledger, state: SweepState, *, text: str = SPEC) -> Sweep:
 
 
 def add_trials(ledger: Ledger, sweep: Sweep, *values: float) -> list[str]:
-    """Complete a trial for each value; returns their ids."""
+    """Complete a trial for each value; return their ids."""
     ids = []
     for number, value in enumerate(values):
         trial = ledger.trials.create(sweep.id, number=number, point={}, recipe={}, identity=str(number), seed=0)

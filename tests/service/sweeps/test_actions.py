@@ -1,4 +1,4 @@
-"""Pause, stop and cancel, as a command or a route calls them: no terminal, and no clock that runs."""
+"""Pause, stop and cancel without a terminal, called the way commands and routes call them, with a fake clock."""
 
 from __future__ import annotations
 

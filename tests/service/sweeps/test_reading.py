@@ -1,4 +1,4 @@
-"""Listing sweeps, and the status and leaderboard of one, as records."""
+"""Lists of sweeps, and a sweep's status and leaderboard, as records."""
 
 from __future__ import annotations
 

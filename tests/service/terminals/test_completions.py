@@ -1,4 +1,4 @@
-"""Shell completion, asked as a real shell asks it."""
+"""Shell completion, in real shells."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BIN = Path(sys.executable).parent
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a sweep file, a folder, and a home in whose ledger there is one sweep."""
+    """A folder with a sweep file and a folder inside, and a home whose ledger has one sweep."""
     place = tmp_path_factory.mktemp("place")
     (place / "first.yaml").write_text("")
     (place / "notes.txt").write_text("")
@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def completed(place: Path, line: str) -> list[str]:
-    """What bash offers behind `line`, by the script that the command prints."""
+    """Return the completions of `line` that bash offers with the script that the command prints."""
     words = line.split(" ")
     script = (
         f"source {place / 'completion.bash'}\n"

@@ -1,4 +1,4 @@
-"""The console listener: lines for a log, and nothing in a log that only a terminal can show."""
+"""The console listener: lines for a log, without control codes that only a terminal can show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ START = SweepStart(sweep_id="s-1", name="cells", trials=1, epochs=3, slots=2, de
 
 
 def played(listener: Listener) -> None:
-    """Tell the listener of a short sweep."""
+    """Call the listener with the events of a short sweep."""
     with in_phase(listener, Phase.STARTING_RAY):
         pass
     with in_phase(listener, Phase.DECODING_IMAGES):

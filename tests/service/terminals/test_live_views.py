@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs."""
+"""The live view of a running sweep."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_it_shows_counts_rate_best_and_what_runs() -> None:
 
 
 def test_the_time_left_follows_from_the_epochs_of_finished_trials() -> None:
-    """20 epochs for 6 finished trials; 10 trials to go, 2 of whose epochs are done: 31.3 epochs at 0.2 a second."""
+    """Expect 31.3 epochs at 0.2 a second: 6 finished trials had 20 epochs; 10 trials remain, with 2 epochs done."""
     assert snapshot().seconds_left == pytest.approx((20 / 6 * 10 - 2) / 0.2)
 
 

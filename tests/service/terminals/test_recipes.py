@@ -1,4 +1,4 @@
-"""Recipes as a user reads them."""
+"""Recipes in the form that users read."""
 
 from __future__ import annotations
 

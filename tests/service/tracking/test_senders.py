@@ -1,4 +1,4 @@
-"""The outbox reaches MLflow in order and whole, whatever the network does."""
+"""Delivery of the outbox to MLflow: complete and in order, over every kind of network fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.faults.programs import until
 
 
 class Network:
-    """MLflow at the other end of a line that breaks: the first `failures` deliveries of each message are lost."""
+    """MLflow behind a faulty network: the first `failures` deliveries of each message are lost."""
 
     def __init__(self, failures: int) -> None:
         self.taken: list[int] = []
@@ -173,7 +173,7 @@ def test_a_short_trial_is_told_of_once_it_has_ended_and_a_long_one_soon(
 
 
 def test_a_sender_beside_trials_takes_the_last_place_once_mlflow_knows_of_the_sweep() -> None:
-    """In a thread, whose niceness is its own on Linux."""
+    """Run in a thread, because a thread has its own niceness on Linux."""
     taken: list[int] = []
 
     class Watched:

@@ -1,4 +1,4 @@
-"""Which lane of Tune's takes up the next trial, without Ray."""
+"""The choice of the Tune lane that trains the next trial, without Ray."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.tune.sources import CoordinatorSource
 
 
 class Trials:
-    """A coordinator that hands out so many, and ends each at its first report."""
+    """A coordinator with this number of trials, which ends each at its first report."""
 
     def __init__(self, trials: int) -> None:
         self.left = [SimpleNamespace(id=f"s-{number:04d}") for number in range(trials)]
@@ -101,7 +101,7 @@ def test_a_lane_that_finds_no_place_is_given_the_worker_of_one_that_ends_a_trial
 
 
 def test_without_a_way_to_the_worker_a_lane_ends_and_the_next_lane_gets_the_next_trial() -> None:
-    """What Ray Tune does not publish may be gone in another version of it."""
+    """Check the fallback for versions of Ray Tune without the private name."""
     bridge = bridge_of(Trials(2), [])
     bridge.searcher.suggest("a")
     unknown: Any = Lane(trial_id="a", status=TuneTrial.RUNNING)

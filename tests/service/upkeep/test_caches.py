@@ -1,4 +1,4 @@
-"""`meltpoint cache`: what is listed, what goes, and what stays because somebody needs it."""
+"""`meltpoint cache`: the list, the entries that are deleted, and the entries that stay because they are in use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DAY = 86400
 
 @pytest.fixture
 def home(tiny_folder: Path, tmp_path: Path) -> Home:
-    """A home with the tiny set at two sizes, of which the smaller was last used 40 days ago, and a download."""
+    """A home with a download and the tiny set at two sizes; the smaller was last used 40 days ago."""
     home = Home(tmp_path / "home").create()
     for size, age in ((8, 40 * DAY), (16, 0)):
         data = prepare_data(DataSpec(source=str(tiny_folder), image_size=size), base_dir=tmp_path, root=home.data)

@@ -1,4 +1,4 @@
-"""`meltpoint doctor`: whatever is broken is a line that says so."""
+"""`meltpoint doctor`: a line for everything that is broken."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_the_exit_code_and_the_json_say_whether_there_is_a_problem(
         (False, False, "meltpoint.toml"),
     ],
 )
-def test_where_the_home_was_given_is_said(
+def test_the_report_names_the_source_of_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: bool, variable: bool, origin: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,7 @@ ROW = 24
 
 
 def rows_of(keys: Keys) -> Rows:
-    """Bytes that follow from the key, so that a wrong row is seen; few are zero, as what is cut off reads."""
+    """Return bytes derived from the key, so that a wrong row is noticed; few are zero, unlike those behind a cut."""
     return ~np.stack([np.frombuffer(int(key).to_bytes(8, "little") * 3, dtype=np.uint8) for key in keys])
 
 
@@ -44,14 +44,14 @@ def reopened(entry: ActivationEntry) -> ActivationEntry:
     return again
 
 
-@pytest.mark.parametrize("hold", [True, False])
-def test_what_was_appended_is_read_by_whoever_opens_it(entry: ActivationEntry, hold: bool) -> None:
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_what_was_appended_is_read_by_whoever_opens_it(entry: ActivationEntry, in_memory: bool) -> None:
     keys = keys_of(7, 2**63 + 5, 9)
     entry.append(keys, rows_of(keys))
     again = reopened(entry)
     wanted = keys_of(9, 7, 7, 2**63 + 5)
-    assert same(again.read(wanted, keep_in_memory=hold), wanted)
-    assert again.read(keys_of(7, 8), keep_in_memory=hold) is None
+    assert same(again.read(wanted, keep_in_memory=in_memory), wanted)
+    assert again.read(keys_of(7, 8), keep_in_memory=in_memory) is None
     assert again.find_missing(keys_of(7, 8, 9, 10)).tolist() == [1, 3]
     again.close()
 
@@ -97,7 +97,7 @@ def test_no_damage_is_ever_read_as_activations(tmp_path_factory: pytest.TempPath
 
 @given(keys=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20, unique=True))
 def test_records_are_as_earlier_versions_wrote_them(tmp_path_factory: pytest.TempPathFactory, keys: list[int]) -> None:
-    """Key, the row's CRC-32, and that of both with the place: caches outlive the program that filled them."""
+    """Check key, CRC-32 of the row, and CRC-32 of both with the place: caches outlive the program that filled them."""
     entry = ActivationEntry(tmp_path_factory.mktemp("format") / "entry", ROW)
     rows = rows_of(keys_of(*keys))
     half = len(keys) // 2
@@ -133,17 +133,17 @@ def test_who_has_a_removed_entry_open_reads_on(entry: ActivationEntry) -> None:
     assert same(entry.read(keys_of(1), keep_in_memory=False), keys_of(1))
 
 
-def _hold_claims(path: Path, keys: Keys, taken: multiprocessing.synchronize.Event) -> None:
+def _keep_claims(path: Path, keys: Keys, taken: multiprocessing.synchronize.Event) -> None:
     claims = Claims(path)
     with claims.taking(keys, most=len(keys)):
         taken.set()
-        os.kill(os.getpid(), 19)  # stopped, as a process that hangs: only its end lets go
+        os.kill(os.getpid(), 19)  # stopped, like a process that hangs: only its end frees the lock
 
 
 def test_claims_hold_others_off_and_end_with_their_process(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     taken = context.Event()
-    other = context.Process(target=_hold_claims, args=(tmp_path / "claims", keys_of(1, 2), taken))
+    other = context.Process(target=_keep_claims, args=(tmp_path / "claims", keys_of(1, 2), taken))
     other.start()
     assert taken.wait(20)
     claims = Claims(tmp_path / "claims")

@@ -23,7 +23,7 @@ LIMIT = 10**9
 
 @pytest.fixture(autouse=True)
 def _fresh_process_state() -> Iterator[None]:
-    """Each test meets the cache as a new worker would."""
+    """Give each test the state of a new worker."""
     features._open_cache.cache_clear()
     yield
     features._open_cache.cache_clear()
@@ -72,7 +72,7 @@ def test_results_are_the_same_without_cache_with_an_empty_and_with_a_full_one(
 
 
 def test_equal_draws_are_computed_once(tiny: PreparedData, tmp_path: Path) -> None:
-    """No augmentation, the outcome of a flip that leaves an image alone, and validation share one kind of view."""
+    """Check that three views are one kind: without augmentation, with a flip not drawn, and in validation."""
     sharing = sharing_settings(tmp_path / "cache", depths=(9,))
     count = len(tiny.splits["train"]) + len(tiny.splits["val"])
     for policy in ("flip", "none"):
@@ -194,7 +194,7 @@ def test_a_damaged_row_is_computed_again_and_no_other(tiny: PreparedData, tmp_pa
     assert trainer.features.counts["computed"] == 1
 
 
-def test_a_cache_that_cannot_be_used_is_said_and_changes_nothing(tiny: PreparedData, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_used_is_reported_and_changes_nothing(tiny: PreparedData, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
     expected, _ = trained(tiny, chosen, None, epochs=1)
@@ -203,8 +203,8 @@ def test_a_cache_that_cannot_be_used_is_said_and_changes_nothing(tiny: PreparedD
     assert "cannot be used (Not a directory)" in str(trainer.features.summary()["trouble"])
 
 
-def test_a_full_disk_is_said_and_changes_nothing(tiny: PreparedData, tmp_path: Path) -> None:
-    """/dev/full answers every write with "no space left on device"."""
+def test_a_full_disk_is_reported_and_changes_nothing(tiny: PreparedData, tmp_path: Path) -> None:
+    """Write to /dev/full, which answers every write with "no space left on device"."""
     chosen = Recipe.from_flat({**BASE, "freeze_depth": "all"})
     expected, _ = trained(tiny, chosen, None, epochs=1)
     sharing = sharing_settings(tmp_path / "cache", depths=(9,))
@@ -309,7 +309,7 @@ def test_no_choice_of_boundaries_without_one_of_those_kept_saves_more(
     uses = {depth: used for depth, (*_, used) in enumerate(times, start=1)}
 
     def total(kept: set[int]) -> float:
-        """Seconds that all uses take."""
+        """Return the seconds of all uses together."""
         passes = max((costs[depth].compute for depth in kept), default=0.0)
         reading = sum(uses[depth] * costs[depth].read + costs[depth].keep for depth in kept)
         return passes + reading + sum(uses[depth] * costs[depth].compute for depth in costs if depth not in kept)

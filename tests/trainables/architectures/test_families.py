@@ -1,4 +1,4 @@
-"""One backbone of each family, with random weights: its cut equals the library's model, and its row is right."""
+"""A backbone of each family, with random weights: its cut equals the library's model, and its row is right."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def smallest_of_each_family() -> list[str]:
 
 
 def filled(model: nn.Module) -> nn.Module:
-    """Fill parameters with numbers large enough to show what a block does, in a tenth of the libraries' time."""
+    """Fill parameters with numbers large enough to show a block's effect, in a tenth of the libraries' time."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.squeeze().ndim >= 2:
@@ -71,7 +71,7 @@ def filled(model: nn.Module) -> nn.Module:
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", [*TORCHVISION, *smallest_of_each_family()])
 def test_the_stages_together_equal_the_whole_model(backbone: str) -> None:
-    """The features are the same in eval mode, and every parameter is in exactly one stage."""
+    """Check equal features in eval mode, and that every parameter is in exactly one stage."""
     info = BACKBONES[backbone]
     size = min(96, info.input_size) if info.sizing == "any" else info.input_size
     torch.manual_seed(0)

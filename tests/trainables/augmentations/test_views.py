@@ -13,7 +13,7 @@ CHANGING = [*sorted(set(POLICIES) - {"none"}), "none+cutout0.5", "lecture7+cutou
 
 @pytest.fixture(scope="module")
 def batch(tiny: PreparedData) -> tuple[torch.Tensor, np.ndarray]:
-    """Return 64 colour images, like those of a data set of photos."""
+    """Return 60 digits as colour images."""
     rows = tiny.splits["train"][:60]
     pixels = tiny.images[rows].copy()
     pixels[..., 1] //= 2
@@ -101,7 +101,7 @@ def test_views_of_one_image_over_epochs_mirror_independently(
 
 
 def test_crops_keep_half_the_area_or_more() -> None:
-    """A crop of a ramp from 0 to 255 shows as much of the range as of the width."""
+    """Crop a ramp from 0 to 255, whose range in the crop shows the share of the width."""
     ramp = torch.arange(128, dtype=torch.uint8).mul(2).expand(100, 3, 128, 128)
     digests = np.arange(100, dtype=np.uint64)
 
@@ -119,7 +119,7 @@ def test_colour_jitter_stays_within_its_factors() -> None:
     drawn = draw_views(grey, np.arange(300, dtype=np.uint64), seed=0, policy="color", view=0)
 
     values = drawn[:, 0, 0, 0].int()
-    assert torch.equal(drawn, drawn[:, :1, :1, :1].expand_as(drawn))  # an even grey stays even and grey
+    assert torch.equal(drawn, drawn[:, :1, :1, :1].expand_as(drawn))  # a uniform grey stays uniform and grey
     assert 57 <= values.min() < 65
     assert 135 < values.max() <= 140
 
@@ -144,10 +144,10 @@ def test_a_cutout_covers_a_square_and_changes_nothing_else(policy: str) -> None:
     assert torch.equal(torch.where(greyed[:, None], without, cut), without)
     heights, widths = greyed.any(2).sum(1), greyed.any(1).sum(1)
     assert torch.equal(greyed.sum((1, 2)), heights * widths), "it is one rectangle"
-    for sides in (heights, widths):
-        assert sides.max() == 16, "half of 32"
-        assert sides.min() >= 8, "its middle lies in the image"
-        assert (sides == 16).double().mean() > 0.35, "half of the middles are so far inside"
+    for extents in (heights, widths):
+        assert extents.max() == 16, "half of 32"
+        assert extents.min() >= 8, "its middle lies in the image"
+        assert (extents == 16).double().mean() > 0.35, "half of the middles are so far inside"
     seen = greyed.double().mean(0)
     assert seen.min() > 0.03
     assert seen.max() < 0.45

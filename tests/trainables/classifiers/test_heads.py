@@ -23,7 +23,7 @@ def dropped(scaling: str, rate: float) -> nn.Module:
 
 @pytest.mark.parametrize("rate", [0.2, 0.7])
 def test_vanilla_and_inverted_dropout_agree_in_expectation(rate: float) -> None:
-    """Training gives in the mean what evaluation gives: the scaled input if vanilla, the input if inverted."""
+    """Compare the mean in training with evaluation: the scaled input if vanilla, the input if inverted."""
     torch.manual_seed(0)
     x = inputs(1).expand(DRAWS, -1)
     vanilla, inverted = dropped("vanilla", rate).train(), dropped("inverted", rate).train()

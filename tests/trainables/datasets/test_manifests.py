@@ -1,4 +1,4 @@
-"""Manifests in Parquet, behind URIs, and with images elsewhere; tests of CSV's details are in test_datasets."""
+"""Manifests in Parquet, behind URIs, and with images in another folder."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_classes_that_differ_in_case_are_refused(photos: Path) -> None:
 
 
 def test_paths_must_not_leave_the_manifests_folder(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    outside = tmp_path_factory.mktemp("out") / "secret.png"  # short enough to be shown whole
+    outside = tmp_path_factory.mktemp("out") / "secret.png"  # short enough to be shown in full
     for secret in (outside, photos.parent / "secret.png"):
         Image.new("L", (8, 8)).save(secret)
     for cell in ("../secret.png", str(outside), "cat/../../secret.png", "s3://bucket/x.png", outside.as_uri()):

@@ -1,4 +1,4 @@
-"""Short measurements: what they are made of, and what follows from them."""
+"""Short measurements: their parts, and the estimates that follow from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An object for tests of calls: a fork server's processes can import it."""
+"""An object for tests of calls, in a module that a fork server's processes can import."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search_spaces import MeltpointError
 
 
 class Counter:
-    """Counts what it is given."""
+    """A sum of the numbers that `count` got."""
 
     def __init__(self, begin: int = 0) -> None:
         self.total = begin
@@ -26,7 +26,7 @@ class Counter:
         return os.getpid()
 
     def refuse(self) -> None:
-        """Raise an error of ours."""
+        """Raise an error of this project."""
         raise MeltpointError("the counter refuses")
 
     def fail(self) -> None:

@@ -1,4 +1,4 @@
-"""Processes forked from one that has torch loaded: trials run in them, and each end is known."""
+"""Processes forked from a process that has loaded torch: they run trials, and their ends are noticed."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_what_a_trial_prints_is_kept(server: ForkServer, tiny: PreparedData, tmp
     assert "seen" in (tmp_path / "log").read_text()
 
 
-def test_how_a_process_ended_is_said(server: ForkServer, tiny: PreparedData, tmp_path: Path) -> None:
+def test_the_message_says_how_a_process_ended(server: ForkServer, tiny: PreparedData, tmp_path: Path) -> None:
     run = forked(server, tmp_path)
     run.take(plan(tiny, tmp_path))
     os.kill(run.pid, signal.SIGKILL)
@@ -96,17 +96,17 @@ def test_how_a_process_ended_is_said(server: ForkServer, tiny: PreparedData, tmp
         run.step()
 
 
-def test_how_a_process_ended_before_it_told_its_number_is_said(server: ForkServer, tmp_path: Path) -> None:
+def test_the_message_says_how_a_process_ended_before_it_sent_its_pid(server: ForkServer, tmp_path: Path) -> None:
     made = ForkedObject(server.address, Counter, {}, environment={}, role="trial", folder=str(tmp_path / "not there"))
     with closing(made), pytest.raises(ForkedError, match=r"process died: it exited with code 1$"):
         made.call(Counter.count, 1)
 
 
 @pytest.mark.parametrize("unread", [False, True])
-def test_a_process_ends_with_who_asked_for_it_in_the_middle_of_a_step(
+def test_a_process_in_the_middle_of_a_step_ends_with_its_caller(
     unread: bool, server: ForkServer, tiny: PreparedData, tmp_path: Path
 ) -> None:
-    """The same holds if an answer of it was not read, which resets the connection."""
+    """Check it also with an unread answer, which resets the connection."""
     run = forked(server, tmp_path)
     fields = plan(tiny, tmp_path, epochs=100_000) | {"report_at": ()}
     run.take(fields)

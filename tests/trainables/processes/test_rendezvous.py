@@ -1,4 +1,4 @@
-"""Workers wait for each other at a rendezvous, and learn there that they must report."""
+"""A rendezvous: workers wait for each other, and learn that they must report."""
 
 from __future__ import annotations
 

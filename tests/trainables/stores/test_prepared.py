@@ -30,7 +30,7 @@ def photos(tiny_folder: Path, tmp_path: Path) -> Path:
 
 
 class Counter:
-    """Counts the images that were decoded, as a progress bar would."""
+    """A progress callback that counts the decoded images."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, int]] = []
@@ -129,7 +129,7 @@ def test_the_split_survives_a_move_and_another_size(photos: Path, tmp_path: Path
 
 
 def test_each_backbone_gets_images_resized_with_its_interpolation(photos: Path) -> None:
-    """Bilinear images share the store of older sweeps, which had no choice; splits are the same in all stores."""
+    """Check that bilinear images keep the store of older sweeps, and that splits are the same in all stores."""
     bicubic, bilinear = "timm/tf_efficientnet_lite0", "torchvision/resnet18"
     backbones = [bicubic, bilinear, "torchvision/resnet50"]
     before = ready(photos)
@@ -300,4 +300,4 @@ def test_images_that_do_not_fit_on_the_disk_are_streamed(photos: Path, monkeypat
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
 
     assert ready(photos).mode == "streamed"
-    assert ready(photos, size=24).folder == kept.folder  # decoded already: takes no more room
+    assert ready(photos, size=24).folder == kept.folder  # already decoded: needs no more room

@@ -91,7 +91,7 @@ def test_a_file_of_another_name_and_a_missing_file_are_refused(saved: Path) -> N
         load_checkpoint(saved)
 
 
-def test_a_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CheckpointError, match=r"cannot be written: (Not a dir|File exists)"):
         save_checkpoint(tmp_path / "file" / "below", epoch=1, tensors=TENSORS, meta={})

@@ -38,7 +38,7 @@ def test_three_unbalanced_classes_by_hand() -> None:
     assert metrics["accuracy"] == pytest.approx(5 / 6)
     assert metrics["balanced_accuracy"] == pytest.approx((3 / 4 + 1 + 1) / 3)
     assert metrics["macro_f1"] == pytest.approx((6 / 7 + 2 / 3 + 1) / 3)
-    # One against the rest, a tie is half a win: 7 of 8 pairs for class 0, 4.5 of 5 and 5 of 5 for the others.
+    # Each class against the rest, with a tie as half a win: 7 of 8 pairs, 4.5 of 5, and 5 of 5.
     assert metrics["auroc"] == pytest.approx((7 / 8 + 4.5 / 5 + 5 / 5) / 3)
     assert metrics["ece"] == pytest.approx(abs(5 / 6 - 0.8))
 
@@ -106,7 +106,7 @@ def test_what_cannot_be_scored_is_refused(probabilities: object, labels: list[in
 @pytest.mark.parametrize("classes", [2, 3, 10])
 @pytest.mark.parametrize("digits", [1, 2, 17])
 def test_numbers_are_those_of_scikit_learn_to_the_last_bit(classes: int, digits: int) -> None:
-    """Rounded to few digits, many chances are equal; few images leave classes out."""
+    """Compare on rounded probabilities, many of which are equal, and on few images, which leave classes out."""
     rng = np.random.default_rng([classes, digits])
     for count in (2, 3, 5, 20, 525):
         for _ in range(20):

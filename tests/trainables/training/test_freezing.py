@@ -1,4 +1,4 @@
-"""Each family of backbones at each freeze depth, on models of the libraries' own classes made as small as these allow.
+"""Each family of backbones at each freeze depth, on the smallest models that the libraries' own classes allow.
 
 tests/trainables/architectures/test_families.py checks the cuts of the full-sized models.
 """
@@ -178,7 +178,7 @@ def test_prefix_and_suffix_make_the_whole_at_every_boundary(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*SMALL, *TIMM])
 def test_the_exported_program_gives_equal_probabilities(name: str, tmp_path: Path) -> None:
-    """Frozen or thawed, a model in eval mode is one program: the boundary only says where its first part ends."""
+    """Compare a frozen and a thawed model in eval mode, which are the same program cut at different boundaries."""
     model = classifier(name)
     model.freeze(len(model.stages) - 1)
     served = export_module(model, SIZE, "bilinear")

@@ -19,7 +19,7 @@ def recipe(**values: object) -> Recipe:
 
 
 class LittleMemory:
-    """Stands in for a GPU that holds `images` images: a larger forward pass fails as torch's would."""
+    """A fake of a GPU with memory for `images` images: a larger forward pass raises torch's error."""
 
     def __init__(self, trainer: Trainer, images: int, *, after: int = 0) -> None:
         self.images, self.after, self.seen = images, after, []  # type: ignore[var-annotated]
@@ -34,7 +34,7 @@ class LittleMemory:
 @pytest.mark.parametrize("backbone", ["timm/vit_tiny_patch16_224", "timm/tf_efficientnet_lite0"])
 @pytest.mark.parametrize("micro_batch", [1, 3, 5])
 def test_shares_add_up_to_the_whole_batch(backbone: str, micro_batch: int, tiny: PreparedData) -> None:
-    """No BatchNorm is thawed: the ViT has none, and lite0 is frozen."""
+    """Compare without thawed BatchNorm: the ViT has none, and lite0 is frozen."""
     depth = -2 if "vit" in backbone else "all"
     chosen = recipe(backbone=backbone, weights="random", freeze_depth=depth, **{"mix.label_smoothing": 0.1})
     whole, split = Trainer(tiny, chosen, seed=0), Trainer(tiny, chosen, seed=0, micro_batch=micro_batch)
@@ -73,7 +73,7 @@ def test_out_of_memory_halves_the_share_and_repeats_the_step_with_the_same_resul
 
 
 def test_a_repeated_step_leaves_no_trace_of_the_failed_one(tiny: PreparedData) -> None:
-    """Memory falls short in the second share of the first batch, and statistics are thawed."""
+    """Run out of memory in the second share of the first batch, with thawed statistics."""
     chosen = recipe(freeze_depth=-1, **{"dropout.rate": 0.5})
     failing, spared = (Trainer(tiny, chosen, seed=0, micro_batch=size) for size in (4, 2))
     memory = LittleMemory(failing, 3, after=1)

@@ -108,7 +108,7 @@ PICTURES = {
 @pytest.mark.parametrize("picture", PICTURES)
 @pytest.mark.parametrize("textbook", TEXTBOOK, ids=lambda rule: rule.__name__)
 def test_each_step_is_the_textbooks(textbook: Callable[[float, Slope], Iterator[float]], picture: str) -> None:
-    """The textbooks' rules go coordinate by coordinate."""
+    """Compare with the textbooks' rules, coordinate by coordinate."""
     name = textbook.__name__
     settings = {f"optimizer.{key}": value for key, value in SETTINGS[name].items()}
     recipe = Recipe.from_flat({"optimizer.name": name, "optimizer.lr": LR, **settings})
@@ -167,7 +167,7 @@ def descended(
 
 
 def ravine(x: torch.Tensor) -> torch.Tensor:
-    """The lecture's first picture: steep across, shallow along."""
+    """Return the height in the lecture's first picture: steep across, shallow along."""
     return (50 * x[0] ** 2 + x[1] ** 2) / 2
 
 
@@ -195,7 +195,7 @@ def test_momentum_gets_further_along_a_ravine_than_sgd() -> None:
 
 
 def test_a_saddle_holds_sgd_and_adaptive_steps_leave_it() -> None:
-    """From beside the ridge: SGD's steps shrink with the gradient, the others' do not."""
+    """Start beside the ridge: SGD's steps shrink with the gradient, those of adaptive methods do not."""
     start = [1.0, 1e-6]
     plain = descended(Sgd(lr=0.05), saddle, start, 60)[-1]
     assert plain[1] == pytest.approx(1e-6 * 1.05**60, rel=1e-9)
@@ -216,7 +216,7 @@ def test_noise_is_averaged_out_by_a_heavy_ball_and_shrunk_by_a_smaller_rate() ->
 
 
 def test_adagrads_steps_shrink_and_rmsprops_do_not() -> None:
-    """On a slope that stays the same, where the textbook's steps are lr / sqrt(t) and lr."""
+    """Descend a constant slope, on which the textbook's steps are lr / sqrt(t) and lr."""
 
     def steps(record: Record) -> list[float]:
         path = [point[0] for point in descended(record, lambda x: -x.sum(), [0.0], 400)]
@@ -233,7 +233,7 @@ def test_lbfgs_finds_the_bottom_of_a_ravine_in_one_call() -> None:
 
 
 def test_adamws_decay_does_not_go_through_its_averages_and_an_l2_penalty_does() -> None:
-    """Without a slope decay alone moves a weight: by its share, or as far as any gradient would."""
+    """Train without a slope, so that only decay moves a weight: by its share, or as far as any gradient would."""
     decayed = descended(Adamw(lr=0.01, weight_decay=0.5), lambda x: 0 * x.sum(), [1.0], 10)[-1][0]
     penalised = descended(Adam(lr=0.01), lambda x: 0.25 * (x**2).sum(), [1.0], 10)[-1][0]
     assert decayed == pytest.approx((1 - 0.01 * 0.5) ** 10, rel=1e-9)

@@ -11,7 +11,7 @@ EXAMPLES, INPUTS, RELEVANT = 200, 20, 4
 
 
 def fitted(record: Record, steps: int = 3000, lr: float = 0.02) -> torch.Tensor:
-    """Weights of a linear regression on inputs of which few matter, by gradient descent on its penalised loss."""
+    """Fit a linear regression on inputs of which few matter, by gradient descent on the penalised loss."""
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(EXAMPLES, INPUTS, generator=generator)
     truth = torch.zeros(INPUTS)
@@ -45,7 +45,7 @@ def test_l1_makes_what_does_not_matter_zero_and_elastic_lies_between() -> None:
 
 
 def test_the_minimum_is_scikit_learns() -> None:
-    """Its objective is half of ours: alpha l1_ratio = l1 / 2, alpha (1 - l1_ratio) / 2 = l2 / 2."""
+    """Compare with scikit-learn, whose loss is half: alpha l1_ratio = l1 / 2, alpha (1 - l1_ratio) / 2 = l2 / 2."""
     l1, l2 = 0.2, 0.1
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(EXAMPLES, INPUTS, generator=generator)

@@ -67,7 +67,7 @@ def test_rates_are_those_of_torchs_schedulers(record: Record, make: Any) -> None
 
 
 def test_the_inverse_square_root_is_vaswanis() -> None:
-    """Equation 3, up to the factor that makes its peak 1: min(t^-0.5, t w^-1.5)."""
+    """Compare with equation 3 of the paper, scaled to a peak of 1: min(t^-0.5, t w^-1.5)."""
     warm_up = 2 * STEPS
     actual = shares(InverseSqrt(warmup_epochs=2))
     expected = [min(t**-0.5, t * warm_up**-1.5) * warm_up**0.5 for t in range(1, EPOCHS * STEPS + 1)]
@@ -100,7 +100,7 @@ def test_a_cycle_ends_where_the_rate_starts_again(cycles: int, steps: int, warm_
     ends = [position.step for position in positions if ends_cycle(record, position)]
     actual = [learning_rate_factor(record, position) for position in positions]
     assert len(ends) == cycles - 1
-    if 6 * steps > 2 * cycles:  # else every step is a cycle
+    if 6 * steps > 2 * cycles:  # otherwise every step is a cycle
         rises = [step for step in range(warm_up * steps, len(actual) - 1) if actual[step + 1] > actual[step]]
         assert ends == rises
 

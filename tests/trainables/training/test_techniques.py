@@ -1,4 +1,4 @@
-"""Every technique of the vocabulary, with all that a trial may meet: a cache, an interruption, an export."""
+"""Every technique of the vocabulary, with a cache, with an interruption, and in an export."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def recipe(technique: str) -> Recipe:
 
 @pytest.fixture(scope="module")
 def large(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    """`tiny_folder` at 96 px, of which the backbone makes maps of 3 x 3."""
+    """The images of `tiny_folder` at 96 px, from which the backbone makes maps of 3 x 3."""
     from search_spaces import DataSpec
     from trainables.stores.prepared import prepare_data
 

@@ -31,7 +31,7 @@ def recipe(**changed: object) -> Recipe:
 
 
 def flat(tensors: NestedTensors | Tensor, prefix: str = "") -> dict[str, bytes]:
-    """Every tensor's bytes, by its path."""
+    """Return every tensor's bytes by the tensor's path."""
     assert not isinstance(tensors, Tensor)
     actual: dict[str, bytes] = {}
     for name, value in tensors.items():

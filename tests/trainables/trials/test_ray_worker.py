@@ -1,4 +1,4 @@
-"""A worker that takes up one trial after another, without Ray."""
+"""A worker that trains one trial after another, without Ray."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.trials.ray_worker import IDLE_SECONDS, REPORT, TrialWorker
 
 
 class Picky:
-    """Trains nothing, and takes no plan that is empty."""
+    """A run that trains nothing and refuses an empty plan."""
 
     def take(self, plan: dict[str, Any]) -> None:
         if not plan:
@@ -25,7 +25,7 @@ class Picky:
         return {"history": []}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Release nothing."""
 
 
 class PickyWorker(TrialWorker):

@@ -1,4 +1,4 @@
-"""Trials that hang, die or lose their newest checkpoint: noticed, tried again, and what they had done is kept."""
+"""Trials that hang, die or lose their newest checkpoint: they are tried again and keep their finished epochs."""
 
 from __future__ import annotations
 

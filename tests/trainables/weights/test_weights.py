@@ -25,7 +25,7 @@ BELL_COTE, PALACE, DAISY = 442, 698, 985
 
 @pytest.fixture
 def unread() -> Iterator[None]:
-    """Start the test as a process that has not read any pretrained weights yet."""
+    """Forget all pretrained weights that were read before the test."""
     weights_module._load_pretrained.cache_clear()
     yield
     weights_module._load_pretrained.cache_clear()

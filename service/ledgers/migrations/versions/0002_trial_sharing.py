@@ -1,4 +1,4 @@
-"""What a trial had from the node's cache of activations."""
+"""The activations that a trial took from the node's cache."""
 
 from __future__ import annotations
 
