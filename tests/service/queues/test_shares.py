@@ -105,7 +105,7 @@ def test_a_user_who_comes_back_has_no_credit_for_the_time_away() -> None:
 
 
 def test_a_user_who_wanted_little_has_no_claim_on_what_others_used() -> None:
-    """One lane of four was all that `a` wanted, and it had that lane all the time."""
+    """Give `a`, which wants only one lane of four, that lane all the time."""
     shares = Shares(quantum=10)
     small = Candidate(sweep_id="a", owner="a", running=1)
     large = Candidate(sweep_id="b", owner="b", running=3, wanted=5)

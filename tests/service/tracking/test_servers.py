@@ -46,8 +46,8 @@ def test_the_private_server_listens_on_no_port_and_lets_only_its_owner_in(server
     assert listening == []
     with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(path)), base_url="http://localhost") as client:
         assert "<title>MLflow" in client.get("/mlflow/").text
-        found = client.get("/mlflow/api/2.0/mlflow/experiments/get?experiment_id=0")
-        assert found.json()["experiment"]["name"] == "Default"
+        answer = client.get("/mlflow/api/2.0/mlflow/experiments/get?experiment_id=0")
+        assert answer.json()["experiment"]["name"] == "Default"
         assert client.get("/mlflow/", headers={"Host": "elsewhere.example"}).status_code == 403
         job = client.post("/mlflow/ajax-api/3.0/jobs/", json={"function": "x", "params": {}})
         assert job.status_code >= 400
