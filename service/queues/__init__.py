@@ -1,5 +1,6 @@
 """The queue of a service: which sweep starts next, which sweep a free worker serves, and what each user may use."""
 
+from service.queues.gpu_hours import GpuAccount, GpuReservations
 from service.queues.limits import Account, Limits
 from service.queues.order import Obstacle, Submission, Waiting, next_to_start, order_queue
 from service.queues.shares import Candidate, Preemption, Shares
@@ -7,6 +8,8 @@ from service.queues.shares import Candidate, Preemption, Shares
 __all__ = [
     "Account",
     "Candidate",
+    "GpuAccount",
+    "GpuReservations",
     "Limits",
     "Obstacle",
     "Preemption",

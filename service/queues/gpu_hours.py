@@ -1,0 +1,75 @@
+"""Reservations of GPU hours: a trial's next stretch is reserved before it is spent, and settled at each report."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+__all__ = ["FIRST_STRETCH", "GpuAccount", "GpuReservations"]
+
+FIRST_STRETCH = 60.0
+"""Seconds that a sweep's first stretch is assumed to last, from a trial's start or report to its next report."""
+
+_SHORTEST = 10.0
+_HEADROOM = 1.5
+"""A stretch is assumed to last at most 1.5 times as long as the longest so far."""
+
+
+class GpuAccount(Protocol):
+    """A user's GPU seconds, as far as one sweep uses them."""
+
+    def reserve(self, seconds: float) -> bool:
+        """Reserve GPU seconds; return False, and reserve nothing, if too few are left."""
+
+    def settle(self, reserved: float, used: float) -> None:
+        """Give reserved GPU seconds back, and charge for those that were used."""
+
+
+class GpuReservations:
+    """Reserves GPU time for the trials of one sweep.
+
+    Trials that report later than assumed may pass the limit, each by the part of one stretch that was not reserved.
+    If the process dies, what it had reserved stands in the ledger for its sweep, and is released there: once the
+    sweep is no longer under way, or when the next driver takes the lease.
+
+    Ownership: borrows the account. Thread safety: none; one thread calls, or callers lock.
+
+    Args:
+        account: the account that pays.
+        gpus: GPUs of one trial, which may be a fraction. At 0 nothing is reserved and every answer is True.
+    """
+
+    def __init__(self, account: GpuAccount, *, gpus: float) -> None:
+        self._account, self._gpus = account, gpus
+        self._reserved: dict[str, float] = {}
+        self._longest = 0.0
+
+    def reserve(self, trial_id: str) -> bool:
+        """Reserve the next stretch of a trial; return whether it may train.
+
+        If too little is left for a whole stretch, a short one is tried, so that the last minutes are used too.
+        """
+        if self._gpus <= 0:
+            return True
+        assert trial_id not in self._reserved, trial_id
+        stretch = max(_SHORTEST, self._longest * _HEADROOM) if self._longest else FIRST_STRETCH
+        for seconds in dict.fromkeys((stretch * self._gpus, min(stretch, _SHORTEST) * self._gpus)):
+            if self._account.reserve(seconds):
+                self._reserved[trial_id] = seconds
+                return True
+        return False
+
+    def settle(self, trial_id: str, seconds: float) -> bool:
+        """Charge for the stretch that ends with a report, and reserve the next; return whether the trial may go on.
+
+        seconds: length of the stretch. If the answer is False, the trial is to pause at this report.
+        """
+        if self._gpus <= 0:
+            return True
+        self.release(trial_id, seconds)
+        return self.reserve(trial_id)
+
+    def release(self, trial_id: str, seconds: float) -> None:
+        """Charge for the trial's last stretch of `seconds`, and give back what it had reserved beyond that."""
+        if self._gpus > 0 and (seconds > 0 or trial_id in self._reserved):
+            self._longest = max(self._longest, seconds)
+            self._account.settle(self._reserved.pop(trial_id, 0.0), seconds * self._gpus)
