@@ -33,11 +33,11 @@ class Allotment:
 def allot(asked: ResourcesSpec, *, cpus: float, gpus: float, trials: int, most_a_gpu: int = TRIALS_A_GPU) -> Allotment:
     """Share out `cpus` cores and `gpus` GPUs among at most `trials` trials.
 
-    `gpu: auto` is nothing where there is no GPU, else a share such that the cores are used, with at most
-    `most_a_gpu` trials on one GPU.
+    `gpu: auto` is 0 if there is no GPU, else a share with which all cores are used and at most `most_a_gpu` trials
+    share a GPU.
 
     Raises:
-        ResourcesError: one trial asks for more than there is; says how much there is.
+        ResourcesError: a trial asks for more than there is; the message says how much there is.
     """
     if asked.cpu > cpus:
         raise ResourcesError(f"resources.cpu: a trial asks for {asked.cpu:g} cores, there are {cpus:g}")

@@ -49,7 +49,7 @@ def _start(stack: ExitStack, prestarted: Prestarted | None) -> None:
     joined = address or _head(stack, prestarted).address()
     try:
         ray.init(address=joined, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # Ray raises whatever stopped it
+    except Exception as error:  # Ray raises errors of every kind
         what = f"the Ray cluster of RAY_ADDRESS, {address}, cannot be joined" if address else "Ray did not start"
         raise ClusterError(f"{what}: {first_line(error)}") from error
     stack.callback(ray.shutdown)
@@ -70,9 +70,9 @@ _fork_servers: list[ForkServer] = []
 
 @contextmanager
 def forking(prestarted: Prestarted | None = None) -> Iterator[str]:
-    """Start this node's fork server, so that no process need load torch anew, and end it again.
+    """Run this node's fork server while entered, so that no process loads torch again; yield the server's address.
 
-    One that runs already is used as it is. Yields its address.
+    A server that runs already is used, and left running.
     """
     with ExitStack() as stack:
         if not _fork_servers:

@@ -17,7 +17,7 @@ _USABLE_SHARE = 0.9
 def share_out(spec: SweepSpec, *, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:
     """Return the allotment of a sweep: on `gpu: auto` as many trials a GPU as cores and memory allow.
 
-    listed: the GPUs that trials will run on, empty where they are not known.
+    listed: the GPUs that trials will run on, empty if they are not known.
     Raises ResourcesError as `allot` does, MeltpointError for images of a size that a backbone does not take.
     """
     most = TRIALS_A_GPU

@@ -94,7 +94,7 @@ def _failure_to_start() -> str | None:
             logging_level=logging.ERROR,
             object_store_memory=OBJECT_STORE_BYTES,
         )
-    except Exception as error:  # Ray raises whatever stopped it
+    except Exception as error:  # Ray raises errors of every kind
         ray.shutdown()
         return first_line(error)
     return None

@@ -144,7 +144,7 @@ def script() -> None:
 
 
 def report(error: Exception) -> int:
-    """Print the error for a user; returns the exit code."""
+    """Print the error for a user; return the exit code."""
     from search_spaces import SpecError
     from service.errors import UsageError
 

@@ -1,4 +1,4 @@
-"""The ledger: the truth about sweeps, trials, epochs, and what MLflow has not been told yet."""
+"""The ledger: the truth about sweeps, trials and epochs, with the messages that MLflow has yet to take."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Ledger:
 
     @classmethod
     def open(cls, home: Home, *, clock: Clock) -> Ledger:
-        """Open the ledger of a home, wherever it lies."""
+        """Open the ledger of a home: its file, or the database that `MELTPOINT_LEDGER` names."""
         return cls(home.ledger_url, clock=clock)
 
     @classmethod

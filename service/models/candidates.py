@@ -225,7 +225,7 @@ def _log(client: MlflowClient, sweep: Sweep, trial: Trial, data: PreparedData) -
 
 @contextmanager
 def _tracking_to(uri: str) -> Iterator[None]:
-    """Let `mlflow` track to `uri` while entered: it logs and finds models where the whole process tracks to."""
+    """Let the process track to `uri` while entered: `mlflow` logs and finds models there."""
     before = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     try:

@@ -18,15 +18,15 @@ __all__ = ["best_model", "best_trainer"]
 
 
 def best_model(trial: Trial, data: PreparedData) -> Classifier | Ensemble:
-    """The model, on the CPU; data: what it was trained on.
+    """Return the model on the CPU; data: the images that it was trained on.
 
-    Raises CheckpointError where its checkpoint is gone or damaged.
+    Raises CheckpointError if the model's checkpoint is gone or damaged.
     """
     return build_trained_model(data, Recipe.from_flat(trial.recipe), seed=trial.seed, state=_state(trial))
 
 
 def best_trainer(trial: Trial, data: PreparedData, sharing: SharingSettings) -> Trainer:
-    """The trial's trainer as it stood. Raises CheckpointError as `best_model`."""
+    """Return the trial's trainer with the state of the best epoch. Raises CheckpointError as `best_model`."""
     state = _state(trial)
     recipe, epochs = Recipe.from_flat(trial.recipe), read_planned_epochs(state)
     trainer = Trainer(data, recipe, seed=trial.seed, epochs=epochs, sharing=sharing)

@@ -76,10 +76,10 @@ class Measured:
 class SweepPlan:
     """The content of `plan`.
 
-    recipes: those played, the default first; trials: what each costs, in the same order.
-    sharing: what the trials compute once for all.
-    most, likely: the sweep without early stopping and with it; they are one where nothing stops trials.
-    preparing: seconds of decoding all images first, 0 where that is done or not needed.
+    recipes: the recipes played, the default first. trials: their costs, in the same order.
+    sharing: the work that trials share.
+    most, likely: the sweep without and with early stopping; equal if no scheduler stops trials.
+    preparing: seconds of decoding all images first; 0 if they are decoded or need not be.
     """
 
     spec: SweepSpec
@@ -129,7 +129,7 @@ class SweepPlan:
 def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASURING_SECONDS) -> SweepPlan:
     """Check everything that `run` would check, and measure for about `seconds`; pass each step's name to `say`.
 
-    Raises MeltpointError wherever `run` would refuse the spec.
+    Raises MeltpointError if `run` would refuse the spec.
     """
     check_own_code(spec)
     machine = Machine.here()

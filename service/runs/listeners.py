@@ -1,4 +1,4 @@
-"""Listeners: whom a driver tells how its sweep goes, such as a terminal, a log or a stream of events."""
+"""Listeners, which hear from a driver how its sweep goes: a terminal, a log, a stream of events."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ class Curve:
         """The running average; nan if no value is finite."""
         return self.total / self.count if self.count else math.nan
 
-    def then(self, value: float) -> Curve:
-        """The curve one epoch further on."""
+    def extended(self, value: float) -> Curve:
+        """Return the curve with the value of one more epoch."""
         if not math.isfinite(value):
             return replace(self, value=value)
         return Curve(
@@ -61,11 +61,11 @@ class Reports:
         self._curves.setdefault(report.epoch, {})[report.number] = self.curve(report)
 
     def curve(self, report: Report) -> Curve:
-        """The curve of the report's trial, the report included, whether or not it was added."""
+        """Return the curve of the report's trial, including the report, also if it was not added."""
         before = self._curves.get(report.epoch - 1, {}).get(report.number, Curve(number=report.number))
-        return before.then(report.value)
+        return before.extended(report.value)
 
     def others(self, report: Report) -> list[Curve]:
-        """The curves up to the report's epoch of all other trials that have reported it, in order."""
+        """Return the curves, up to the report's epoch, of all other trials that have reported it, in order."""
         reached = self._curves.get(report.epoch, {})
         return [curve for number, curve in reached.items() if number != report.number]

@@ -18,9 +18,9 @@ class MedianStopping(Scheduler):
     """The median stopping rule (Golovin et al., KDD 2017, section 3.2.1).
 
     From epoch `grace_epochs` on, a trial ends after epoch s if its best value so far is strictly worse than the median
-    of the other trials' averages over their epochs 1 to s. Where the paper takes the trials that are completed, all
-    count that have reached epoch s, as in Ray Tune; while these are fewer than `min_trials`, none ends. Values that
-    are not numbers are left out, and a trial without any other ends.
+    of the other trials' averages over their epochs 1 to s. The paper compares with completed trials;
+    here, as in Ray Tune, all trials count that have reached epoch s. While these are fewer than `min_trials`, no
+    trial ends. Values that are not numbers are left out, and a trial with no other values ends.
     """
 
     grace_epochs: int

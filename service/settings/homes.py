@@ -1,4 +1,4 @@
-"""The home folder: where the ledger, MLflow's store, decoded images and checkpoints live."""
+"""The home folder, which holds the ledger, MLflow's store, decoded images and checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status of one sweep: state, trials, best trial, where MLflow shows it, and its checkpoints on disk."""
+"""The status of a sweep: state, trials, best trial, address in MLflow, and checkpoints on disk."""
 
 from __future__ import annotations
 

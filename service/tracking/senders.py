@@ -133,7 +133,7 @@ class Sender:
         try:
             self._deliverer = self._deliverer or self._make()
             self._deliverer.deliver(messages)
-        except Exception as error:  # whatever MLflow or the network raises, the messages wait
+        except Exception as error:  # after any error of MLflow or the network the messages wait
             self._note(error)
             self._ledger.outbox.note_failure(*ids, error=self.last_error or "")
             return False

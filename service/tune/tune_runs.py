@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -67,6 +67,23 @@ def run_tune(
     def make_config(trial: Trial) -> Json:
         return shared | {"trial_id": trial.id, "trial": vars(make_plan(trial))}
 
+    source = CoordinatorSource(coordinator, make_config, when_exhausted=rendezvous.open)
+    with TuneBridge(source) as bridge:
+        try:
+            with _watching(coordinator, source, rendezvous, poll), breakable():
+                _tuner(bridge, allotment, folder, worker).fit()
+        finally:
+            shutil.rmtree(rendezvous.folder, ignore_errors=True)
+            coordinator.leave(coordinator.closing or "the sweep ended before the trial did")
+    if source.failure is not None:
+        raise source.failure
+
+
+@contextmanager
+def _watching(
+    coordinator: Coordinator, source: CoordinatorSource, rendezvous: Rendezvous, poll: Callable[[], None]
+) -> Iterator[None]:
+    """Call `poll` twice a second while entered; ask workers for reports when the coordinator closes or `poll` fails."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -83,19 +100,12 @@ def run_tune(
         return None
 
     watcher = threading.Thread(target=watch, name="watch", daemon=True)
-    source = CoordinatorSource(coordinator, make_config, when_exhausted=rendezvous.open)
-    with TuneBridge(source) as bridge:
-        watcher.start()
-        try:
-            with breakable():
-                _tuner(bridge, allotment, folder, worker).fit()
-        finally:
-            ended.set()
-            watcher.join()
-            shutil.rmtree(rendezvous.folder, ignore_errors=True)
-            coordinator.leave(coordinator.closing or "the sweep ended before the trial did")
-    if source.failure is not None:
-        raise source.failure
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def _tuner(bridge: TuneBridge, allotment: Allotment, folder: Path, worker: type[TrialWorker]) -> Tuner:

@@ -193,8 +193,8 @@ def due(
 def remove(cached: CachedFolder) -> bool:
     """Remove the folder and return True; do nothing and return False if a process has it open or writes it.
 
-    It is moved aside before anything in it is deleted, so that nobody opens half of it. Raises OSError where the
-    system does not let it go.
+    The folder is moved aside before its files are deleted, so that nobody opens half of it. Raises OSError if the
+    system refuses.
     """
     path = cached.path
     if not path.name.startswith(_TRASH):

@@ -52,6 +52,6 @@ def _isolated(name: str, check: Check, surroundings: Surroundings) -> Iterator[F
     """Yield the findings of a check; its own error, if any, is the last of them."""
     try:
         yield from check(surroundings)
-    except Exception as error:  # a check meets whatever is broken here, in whichever way it is broken
+    except Exception as error:  # a broken machine can raise any error in a check
         reason = str(error).splitlines()[0] if str(error) else ""
         yield problem(name, f"{type(error).__name__}: {reason}", "run again with --debug for the traceback")

@@ -6,4 +6,4 @@ import sys
 from trainables.processes.server import serve
 
 serve(sys.argv[1], int(sys.argv[2]), sys.argv[3])
-os._exit(0)  # whoever waits for the server need not wait until torch is taken apart
+os._exit(0)  # skips the clean-up of torch, for which others would have to wait

@@ -1,4 +1,4 @@
-"""Objects whose methods are called wherever the objects live: in this process or in another."""
+"""Objects in this process or in another, with the same calls of their methods."""
 
 from __future__ import annotations
 

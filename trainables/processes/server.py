@@ -1,4 +1,4 @@
-"""The fork server: one process a node imports torch once, and forks whatever needs torch from itself, ready at once.
+"""The fork server: a process on each node that imports torch once and forks processes that have torch at once.
 
 Python's own fork server (multiprocessing) serves only the process that started it, and Ray's workers are started by
 Ray.

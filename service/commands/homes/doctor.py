@@ -55,7 +55,7 @@ def _row(finding: Finding) -> list[str]:
 
 
 def _summarize(findings: list[Finding], console: Console) -> int:
-    """Print the problems, then the warnings; returns the exit code."""
+    """Print the problems, then the warnings; return the exit code."""
     problems = [finding for finding in findings if finding.level.value == "problem"]
     warnings = [finding for finding in findings if finding.level.value == "warning"]
     for finding in (*problems, *warnings):

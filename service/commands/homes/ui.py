@@ -38,7 +38,7 @@ def ui(
 
 
 def _serve(home: Home, port: int, sweep: Sweep | None, *, browser: bool, console: Console) -> int:
-    """Serve until Ctrl-C; returns the exit code. Raises TrackingError if MLflow does not come up."""
+    """Serve until Ctrl-C; return the exit code. Raises TrackingError if MLflow does not come up."""
     from service.tracking import MlflowServer
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)

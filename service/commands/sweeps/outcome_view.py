@@ -16,7 +16,7 @@ TOP = 10
 
 
 def show_outcome(outcome: Outcome, form: Format, console: Console) -> int:
-    """Print the outcome; returns the exit code, 1 if the sweep came to no regular end."""
+    """Print the outcome; return the exit code, 1 if the sweep came to no regular end."""
     if form is Format.TABLE:
         print_table(outcome.board.header(), outcome.board.cells(TOP))
     else:
