@@ -17,12 +17,24 @@ class LedgerError(MeltpointError):
     """The ledger cannot be read or written, or has a newer schema."""
 
 
-class SweepNotFoundError(MeltpointError):
+class NotFoundError(MeltpointError):
+    """There is no such thing (HTTP 404); subclasses name the kind of thing."""
+
+
+class SweepNotFoundError(NotFoundError):
     """No sweep, or more than one, goes by that reference."""
 
 
-class TrialNotFoundError(MeltpointError):
+class TrialNotFoundError(NotFoundError):
     """No trial has that id."""
+
+
+class UserNotFoundError(NotFoundError):
+    """No user has that name."""
+
+
+class TokenNotFoundError(NotFoundError):
+    """No token has that id, or it belongs to another user."""
 
 
 class StaleAttemptError(MeltpointError):
@@ -55,3 +67,40 @@ class ClusterError(MeltpointError):
 
 class TrackingError(MeltpointError):
     """MLflow refused a request, or could not be reached."""
+
+
+class ConflictError(MeltpointError):
+    """A request contradicts what is stored, such as the same idempotency key with another body (HTTP 409)."""
+
+
+class QuotaError(MeltpointError):
+    """A user has used up a quota (HTTP 429).
+
+    Args:
+        message: which quota, and its limit.
+        retry_after: seconds after which the request may be tried again.
+    """
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnauthenticatedError(MeltpointError):
+    """A request carries no token, or a token that is unknown, expired or revoked (HTTP 401)."""
+
+
+class ForbiddenError(MeltpointError):
+    """The role of the user, or of the token, does not allow the request (HTTP 403)."""
+
+
+class TooLargeError(MeltpointError):
+    """A request is larger than the service accepts (HTTP 413)."""
+
+
+class UnavailableError(MeltpointError):
+    """A part of the service that the request needs does not run (HTTP 503)."""
+
+
+class ServiceError(MeltpointError):
+    """The service refused a request, or could not be reached; the message gives its answer."""

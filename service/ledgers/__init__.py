@@ -5,21 +5,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from service.ledgers.causes import Cause
-from service.ledgers.messages import Message, MessageKind
 from service.ledgers.records import (
+    AuditEntry,
+    Cause,
     Ending,
     EpochRow,
+    Event,
+    EventKind,
     JournalEvent,
     Json,
     Lease,
+    Message,
+    MessageKind,
+    Role,
+    ServiceProcess,
     Sweep,
     SweepAction,
     SweepHistory,
+    SweepState,
+    Token,
     Trial,
     TrialCounts,
+    TrialState,
+    User,
 )
-from service.ledgers.states import SweepState, TrialState
 
 if TYPE_CHECKING:
     from service.ledgers.backups import Contents
@@ -27,24 +36,31 @@ if TYPE_CHECKING:
     from service.ledgers.ledger import Ledger
 
 __all__ = [
+    "AuditEntry",
     "Cause",
     "Contents",
     "Ending",
     "EpochRow",
+    "Event",
+    "EventKind",
     "JournalEvent",
     "Json",
     "Lease",
     "Ledger",
     "Message",
     "MessageKind",
+    "Role",
     "Schema",
+    "ServiceProcess",
     "Sweep",
     "SweepAction",
     "SweepHistory",
     "SweepState",
+    "Token",
     "Trial",
     "TrialCounts",
     "TrialState",
+    "User",
     "schema_at",
     "schema_of",
     "without_password",

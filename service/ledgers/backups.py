@@ -14,19 +14,21 @@ from sqlalchemy import Connection, Engine, func, insert, select, text
 
 from service.errors import BackupError
 from service.ledgers.databases import revision, snapshot
-from service.ledgers.tables import metadata
+from service.ledgers.tables import metadata, services
 
 __all__ = ["Contents", "read_backup", "write_backup"]
 
 _ABOUT = "about.json"
 _ROWS_AT_ONCE = 1000
+_TABLES = tuple(table for table in metadata.sorted_tables if table is not services)
+"""Every table but the one of processes that live now. Tokens go along as the ledger has them: as digests."""
 
 Contents = dict[str, int]
 """Number of rows by table."""
 
 
 def write_backup(engine: Engine, path: Path) -> Contents:
-    """Write every table as of one moment. The file appears whole under its name or not at all.
+    """Write every table but `services` as of one moment. The file appears whole under its name or not at all.
 
     Raises:
         BackupError: the file cannot be written.
@@ -52,13 +54,14 @@ def read_backup(path: Path, engine: Engine) -> Contents:
     """Put a backup into an empty ledger, in one transaction.
 
     Raises:
-        BackupError: the file is no backup, is damaged or was made by another version; or the ledger holds sweeps.
+        BackupError: the file is no backup, is damaged or was made by another version; or the ledger holds sweeps
+            or users.
     """
     try:
         with zipfile.ZipFile(path) as archive, engine.begin() as connection:
             about = json.loads(archive.read(_ABOUT))
             _check(connection, path, about)
-            for table in metadata.sorted_tables:
+            for table in _TABLES:
                 with archive.open(f"{table.name}.jsonl") as lines:
                     _insert(connection, table, lines)
             _move_sequences(connection)
@@ -71,7 +74,7 @@ def _write(engine: Engine, file: Any) -> Contents:
     contents: Contents = {}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, snapshot(engine).connect() as connection:
         about: dict[str, Any] = {"schema": revision(connection)}
-        for table in metadata.sorted_tables:
+        for table in _TABLES:
             with archive.open(f"{table.name}.jsonl", "w") as lines:
                 contents[table.name] = 0
                 for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(table)).mappings():
@@ -88,9 +91,10 @@ def _check(connection: Connection, path: Path, about: dict[str, Any]) -> None:
             f"backup {path} has schema {about['schema']}, and this version's is {wanted}: restore it with the version "
             "that made it, and then upgrade"
         )
-    taken = connection.scalar(select(func.count()).select_from(metadata.tables["sweeps"]))
-    if taken:
-        raise BackupError(f"the ledger holds {taken} sweeps: a backup is restored into an empty home")
+    for name in ("sweeps", "users"):
+        taken = connection.scalar(select(func.count()).select_from(metadata.tables[name]))
+        if taken:
+            raise BackupError(f"the ledger holds {taken} {name}: a backup is restored into an empty home")
 
 
 def _insert(connection: Connection, table: Any, lines: Any) -> None:
@@ -108,7 +112,7 @@ def _move_sequences(connection: Connection) -> None:
     """Let PostgreSQL number new rows from the largest number on; by itself it goes on from its own count."""
     if connection.dialect.name != "postgresql":
         return
-    for name in ("outbox", "journal"):
+    for name in ("outbox", "journal", "events", "audit"):
         connection.execute(
             text(
                 f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), COALESCE((SELECT MAX(id) FROM {name}), 0) + 1, "

@@ -1,4 +1,4 @@
-"""The ledger: the truth about sweeps, trials and epochs, with the messages that MLflow has yet to take."""
+"""The ledger: the truth about sweeps, trials, epochs and users, with the messages that MLflow has yet to take."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from service.ledgers.accounts import Audit, Tokens, Users
 from service.ledgers.backups import Contents, read_backup, write_backup
 from service.ledgers.databases import open_database
+from service.ledgers.events import Events
 from service.ledgers.journal import read_journal
 from service.ledgers.leases import Leases
 from service.ledgers.outbox import Outbox
 from service.ledgers.records import Lease, SweepHistory
+from service.ledgers.services import Services
 from service.ledgers.sweeps import Sweeps
 from service.ledgers.transactions import Clock, Transactions
 from service.ledgers.trials import Trials
@@ -21,7 +24,10 @@ __all__ = ["Ledger"]
 
 
 class Ledger:
-    """The door to one database: `sweeps`, `trials`, `leases` and `outbox`, each with its own methods.
+    """The door to one database, through attributes that each have their own methods.
+
+    Of sweeps: `sweeps`, `trials`, `leases`, `outbox` (for MLflow) and `events` (for followers). Of a service: `users`,
+    `tokens`, `audit` and `services` (its processes).
 
     The process that drives a sweep takes its lease and writes through `with_lease`: what it writes after another
     process has taken the lease is refused with StaleAttemptError.
@@ -40,6 +46,11 @@ class Ledger:
         self.sweeps = Sweeps(self._transactions, self.outbox)
         self.trials = Trials(self._transactions, self.outbox)
         self.leases = Leases(self._transactions)
+        self.events = Events(self._transactions)
+        self.users = Users(self._transactions)
+        self.tokens = Tokens(self._transactions)
+        self.audit = Audit(self._transactions)
+        self.services = Services(self._transactions)
 
     @classmethod
     def open(cls, home: Home, *, clock: Clock) -> Ledger:

@@ -7,9 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select, update
 
-from service.ledgers.messages import Message, MessageKind
-from service.ledgers.records import Json
-from service.ledgers.states import SweepState
+from service.ledgers.records import Json, Message, MessageKind, SweepState
 from service.ledgers.tables import outbox, sweeps
 from service.ledgers.transactions import Transactions, batches, check_sweep
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -25,6 +27,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+_ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+"""The type of a number that the database gives: SQLite counts only in a column of type INTEGER."""
 
 sweeps = Table(
     "sweeps",
@@ -50,6 +55,18 @@ sweeps = Table(
     Column("driver_attempt", Integer, nullable=False, server_default="0"),
     Column("driver", String(255)),
     Column("lease_until", BigInteger),
+    Column("owner", String(64)),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("slot_cap", Integer),
+    Column("idempotency_key", String(128)),
+    Column("request_digest", String(64)),
+    Column("queued_at", BigInteger),
+    Column("restarts", Integer, nullable=False, server_default="0"),
+    Column("waiting_for", Text),
+    Index("ix_sweeps_state", "state"),
+    Index("ix_sweeps_owner", "owner", "created_at", "id"),
+    Index("ix_sweeps_created", "created_at", "id"),
+    Index("ux_sweeps_idempotency_key", "owner", "idempotency_key", unique=True),
 )
 
 trials = Table(
@@ -77,6 +94,7 @@ trials = Table(
     Column("sharing", JSON),
     Column("latest", Text),
     UniqueConstraint("sweep_id", "number"),
+    Index("ix_trials_standing", "sweep_id", "state", "best_value"),
 )
 
 attempts = Table(
@@ -135,4 +153,78 @@ outbox = Table(
     Column("tries", Integer, nullable=False),
     Column("error", Text),
     Index("ix_outbox_waiting", "sent_at", "id"),
+    Index("ix_outbox_sweep", "sweep_id", "id"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+    Column("weight", Float, nullable=False, server_default="1"),
+    Column("max_sweeps", Integer),
+    Column("max_slots", Integer),
+    Column("max_trials", Integer),
+    Column("gpu_hours", Float),
+    Column("gpu_seconds_used", Float, nullable=False, server_default="0"),
+    Column("gpu_seconds_reserved", Float, nullable=False, server_default="0"),
+    Column("own_code", Boolean, nullable=False, server_default=false()),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("user_name", ForeignKey("users.name"), nullable=False, index=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("label", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("last_used_at", BigInteger),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("user_name", String(64)),
+    Column("token_id", String(16)),
+    Column("address", String(64), nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text),
+    Column("status", Integer, nullable=False),
+    Column("detail", JSON),
+    Index("ix_audit_user", "user_name", "id"),
+    Index("ix_audit_target", "target", "id"),
+    sqlite_autoincrement=True,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("sweep_id", ForeignKey("sweeps.id"), nullable=False),
+    Column("trial_id", String(40)),
+    Column("kind", String(24), nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_events_sweep", "sweep_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+services = Table(
+    "services",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("status", JSON, nullable=False),
 )

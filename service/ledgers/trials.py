@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,25 +13,34 @@ from sqlalchemy.exc import IntegrityError
 from search_spaces import Goal
 from service.errors import StaleAttemptError, TransitionError, TrialNotFoundError
 from service.ledgers import tables
-from service.ledgers.causes import Cause
 from service.ledgers.epochs import best_epoch, insert_epochs, read_epochs, read_epochs_of_sweep, reading
+from service.ledgers.events import write_event
 from service.ledgers.journal import write_journal
-from service.ledgers.messages import MessageKind
 from service.ledgers.outbox import Outbox
-from service.ledgers.records import Ending, EpochRow, JournalEvent, Json, Trial
-from service.ledgers.states import TrialState
+from service.ledgers.records import (
+    Cause,
+    Ending,
+    EpochRow,
+    EventKind,
+    JournalEvent,
+    Json,
+    MessageKind,
+    Trial,
+    TrialState,
+)
 from service.ledgers.transactions import Transactions, check_sweep
 
 __all__ = ["Trials"]
 
 _TRIALS, _ATTEMPTS = tables.trials.c, tables.attempts.c
+_USABLE = tuple(state.value for state in TrialState if state is not TrialState.FAILED)
 
 
 class Trials:
     """Reads and writes trials.
 
-    A finished trial takes no more epochs and no other state. MLflow is told of a change by messages in the same
-    transaction.
+    A finished trial takes no more epochs and no other state. MLflow is told of a change by messages, and followers by
+    events, in the same transaction.
 
     Thread safety: any thread or process may call; each call that writes is one transaction.
     Raises (any method that takes a trial's id): TrialNotFoundError if there is no such trial.
@@ -161,6 +171,10 @@ class Trials:
                 now = self._close(connection, now, ending)
             if now.state.is_finished:
                 messages.append((MessageKind.TRIAL_FINISHED, {"state": now.state.value}))
+            if fresh:
+                self._tell_report(connection, trial, now, fresh[-1].metrics().get(metric, math.nan), goal)
+            if ending is not None:
+                self._tell_end(connection, now, ending)
             _change(connection, trial, now)
             self._outbox.add(connection, messages, sweep_id=trial.sweep_id, trial_id=trial_id)
         return now
@@ -185,6 +199,8 @@ class Trials:
             _end_attempt(connection, trial, TrialState.FAILED, self._transactions.now(), error=error, cause=cause)
             waiting = replace(trial, state=TrialState.RETRYING)
             _change(connection, trial, waiting)
+            payload = {"state": waiting.state.value, "error": error}
+            self._tell(connection, trial, EventKind.TRIAL_WAITING, payload)
         return waiting
 
     def count_failures(self, trial_id: str, cause: Cause) -> int:
@@ -208,6 +224,7 @@ class Trials:
             _check_attempt(trial, attempt)
             closed = self._close(connection, trial, ending)
             _change(connection, trial, closed)
+            self._tell_end(connection, closed, ending)
             if attempt:
                 messages = [(MessageKind.TRIAL_FINISHED, {"state": ending.state.value})]
                 self._outbox.add(connection, messages, sweep_id=trial.sweep_id, trial_id=trial_id)
@@ -254,6 +271,32 @@ class Trials:
         connection.execute(insert(tables.attempts), attempt)
         messages = [(MessageKind.TRIAL_STARTED, {"attempt": trial.attempt})]
         self._outbox.add(connection, messages, sweep_id=trial.sweep_id, trial_id=trial.id)
+        payload = {"number": trial.number, "attempt": trial.attempt}
+        self._tell(connection, trial, EventKind.TRIAL_STARTED, payload)
+
+    def _tell(self, connection: Connection, trial: Trial, kind: EventKind, payload: Json) -> None:
+        now = self._transactions.now()
+        write_event(connection, trial.sweep_id, kind, payload, now=now, trial_id=trial.id)
+
+    def _tell_report(self, connection: Connection, before: Trial, after: Trial, value: float, goal: Goal) -> None:
+        """Tell followers of new epochs, and of a value that is better than those of all trials before."""
+        reported = value if math.isfinite(value) else None
+        payload: Json = {"epochs": after.epochs, "value": reported, "best_value": after.best_value}
+        self._tell(connection, after, EventKind.TRIAL_REPORTED, payload)
+        if after.best_value is None or after.best_value == before.best_value or after.state is TrialState.FAILED:
+            return
+        extreme = func.max(_TRIALS.best_value) if goal is Goal.MAXIMIZE else func.min(_TRIALS.best_value)
+        usable = (_TRIALS.sweep_id == after.sweep_id) & _TRIALS.state.in_(_USABLE)
+        if goal.is_better(after.best_value, connection.scalar(select(extreme).where(usable))):
+            payload = {"trial_id": after.id, "value": after.best_value}
+            self._tell(connection, after, EventKind.BEST, payload)
+
+    def _tell_end(self, connection: Connection, trial: Trial, ending: Ending) -> None:
+        payload: Json = {"state": ending.state.value, "error": ending.error}
+        if ending.state.is_finished:
+            self._tell(connection, trial, EventKind.TRIAL_ENDED, payload | {"best_value": trial.best_value})
+        else:
+            self._tell(connection, trial, EventKind.TRIAL_WAITING, payload)
 
     def _close(self, connection: Connection, trial: Trial, ending: Ending) -> Trial:
         """End the attempt, and the trial too unless it is only paused."""

@@ -30,6 +30,23 @@ def new_sweep(ledger: Ledger, name: str = "cells") -> Sweep:
     )
 
 
+def submit(
+    ledger: Ledger, owner: str = "ada", *, key: str | None = None, digest: str | None = None, name: str = "cells"
+) -> tuple[Sweep, bool]:
+    return ledger.sweeps.submit(
+        name=name,
+        spec_text="",
+        spec_file="s.yaml",
+        metric="val/accuracy",
+        goal=Goal.MAXIMIZE,
+        seed=0,
+        settings={"budget.trials": 4},
+        owner=owner,
+        idempotency_key=key,
+        request_digest=digest,
+    )
+
+
 def running_trial(ledger: Ledger, sweep: Sweep, number: int = 0) -> Trial:
     trial = ledger.trials.create(sweep.id, number=number, point={}, recipe={}, identity=str(number), seed=0)
     return ledger.trials.start_attempt(trial.id)

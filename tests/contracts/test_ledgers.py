@@ -213,12 +213,15 @@ def test_failures_are_counted_by_cause(ledger: Ledger) -> None:
     ]
 
 
-def test_a_requested_action_is_dropped_when_the_sweep_runs(ledger: Ledger) -> None:
+@pytest.mark.parametrize("resumed", [SweepState.RUNNING, SweepState.QUEUED])
+def test_a_requested_action_is_kept_until_the_sweep_is_resumed(ledger: Ledger, resumed: SweepState) -> None:
     sweep = new_sweep(ledger)
     ledger.sweeps.request_action(sweep.id, SweepAction.PAUSE)
     ledger.sweeps.request_action(sweep.id, SweepAction.STOP)
-    assert ledger.sweeps.requested_action(sweep.id) is SweepAction.STOP
-    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    for state in (SweepState.QUEUED, SweepState.RUNNING, SweepState.INTERRUPTED):
+        ledger.sweeps.move(sweep.id, state)
+        assert ledger.sweeps.requested_action(sweep.id) is SweepAction.STOP
+    ledger.sweeps.move(sweep.id, resumed)
     assert ledger.sweeps.requested_action(sweep.id) is None
 
 

@@ -12,6 +12,7 @@ from service.errors import SweepNotFoundError, TransitionError, TrialNotFoundErr
 from service.ledgers import (
     Cause,
     Ending,
+    EventKind,
     JournalEvent,
     Lease,
     Ledger,
@@ -44,6 +45,13 @@ CALLS_WITH_AN_UNKNOWN_SWEEP: dict[str, Callable[[Ledger], object]] = {
     "message": lambda ledger: ledger.outbox.put("s-none", MessageKind.MODEL, {}),
     "epochs": lambda ledger: ledger.trials.epochs_of_sweep("s-none"),
     "renew lease": lambda ledger: ledger.leases.renew(Lease(sweep_id="s-none", holder="here", attempt=1, seconds=1.0)),
+    "change": lambda ledger: ledger.sweeps.change("s-none", priority=1),
+    "change nothing": lambda ledger: ledger.sweeps.change("s-none"),
+    "explain": lambda ledger: ledger.sweeps.explain_waiting("s-none", "the queue is full"),
+    "delete": lambda ledger: ledger.sweeps.delete("s-none"),
+    "event": lambda ledger: ledger.events.add("s-none", EventKind.NOTICE, {"text": "hello"}),
+    "events": lambda ledger: ledger.events.after("s-none", 0),
+    "last event": lambda ledger: ledger.events.last_id("s-none"),
     "lease held": lambda ledger: ledger.leases.is_held_elsewhere("s-none", "here"),
 }
 CALLS_WITH_AN_UNKNOWN_TRIAL: dict[str, Callable[[Ledger], object]] = {
@@ -182,7 +190,11 @@ def test_no_statement_grows_with_the_number_of_trials(url: str) -> None:
     ledger.outbox.note_failure(*(message.id for message in waiting), error="away")
     ledger.outbox.mark_sent(*(message.id for message in waiting))
     assert ledger.sweeps.trial_counts([sweep.id])[sweep.id].total == many
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    ledger.sweeps.move(sweep.id, SweepState.INTERRUPTED)
     ledger.sweeps.cancel(sweep.id)
-    assert ledger.outbox.count_unsent(sweep.id) == many + 1
+    assert ledger.outbox.count_unsent(sweep.id) == many + 3
+    ledger.sweeps.delete(sweep.id)
+    assert ledger.sweeps.list() == []
     assert longest < 30_000
     ledger.close()

@@ -41,6 +41,14 @@ UNSEEN = {
         "is a group; give its names: {}",
         "a point's number lies below the size",
         "the stages of backbone {} can be counted only by a program that imports it",
+        "module {} has no attribute {}",
+    ),
+    "answers of a service, tested where it gives them": (
+        "there is a user {} already",
+        "no user {}",
+        "no token {}",
+        "the idempotency key {} was used for another request",
+        "sweep {} is {}; it cannot be deleted before it ends",
     ),
     "a GPU whose memory one image fills during a step": (
         "{} has too little memory for one image at a time: take a smaller backbone or image_size ({})",

@@ -1,54 +1,15 @@
-"""Rows of the ledger as frozen records."""
+"""Trials, their epochs and their numbers by state, as frozen records."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any
 
 from search_spaces import Goal
-from service.ledgers.states import SweepState, TrialState
+from service.ledgers.records.json_data import Json
+from service.ledgers.records.states import TrialState
 
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """A sweep. Times are UTC milliseconds since 1970.
-
-    settings: sections of the sweep file, flat, such as `budget.trials`. data: name, digest and splits of the images.
-    """
-
-    id: str
-    name: str
-    state: SweepState
-    spec_text: str
-    spec_file: str
-    metric: str
-    goal: Goal
-    seed: int
-    data: Json
-    settings: Json
-    created_at: int
-    started_at: int | None = None
-    finished_at: int | None = None
-    best_trial_id: str | None = None
-    error: str | None = None
-    mlflow: Json | None = None
-    registered: Json | None = None
-
-    @property
-    def drawn(self) -> list[str]:
-        """Names of the hyperparameters that may differ between its trials."""
-        return list(self.settings.get("space.drawn", ()))
-
-    @property
-    def seconds(self) -> float | None:
-        """Wall time from start to end; None until the sweep has ended."""
-        if self.started_at is None or self.finished_at is None:
-            return None
-        return (self.finished_at - self.started_at) / 1000
+__all__ = ["Ending", "EpochRow", "Trial", "TrialCounts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,66 +80,6 @@ class TrialCounts:
         highs = [value for value in (self.highest, highest) if value is not None]
         lows = [value for value in (self.lowest, lowest) if value is not None]
         return TrialCounts(states=states, highest=max(highs, default=None), lowest=min(lows, default=None))
-
-
-class SweepAction(StrEnum):
-    """An action that any process may request from the one that drives a sweep.
-
-    PAUSE: end running trials at their next report; they can be resumed. STOP: start no further trial, and let the
-    running ones finish. CANCEL: end running trials at once, for good.
-    """
-
-    PAUSE = "pause"
-    STOP = "stop"
-    CANCEL = "cancel"
-
-    @property
-    def reason(self) -> str:
-        """The reason that the sweep's row gives for its end."""
-        return f"{_DONE[self]} by `meltpoint {self}`"
-
-
-_DONE = {SweepAction.PAUSE: "paused", SweepAction.STOP: "stopped", SweepAction.CANCEL: "cancelled"}
-
-
-class JournalEvent(StrEnum):
-    """An event of a trial on which decisions depend."""
-
-    ASKED = "asked"
-    REPORTED = "reported"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, kw_only=True)
-class JournalEntry:
-    """An entry of a sweep's journal; first, last: the epochs reported."""
-
-    trial_id: str
-    kind: JournalEvent
-    first: int | None = None
-    last: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lease:
-    """The right to drive a sweep for `seconds` after each renewal.
-
-    holder: a machine. attempt: the number of this driver among the sweep's drivers, from 1.
-    """
-
-    sweep_id: str
-    holder: str
-    attempt: int
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepHistory:
-    """A sweep so far: trials by number, their epochs by trial id, and the journal in the order of recording."""
-
-    trials: tuple[Trial, ...]
-    epochs: Mapping[str, Sequence[EpochRow]]
-    journal: tuple[JournalEntry, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

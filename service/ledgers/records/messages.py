@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from service.ledgers.records import Json
-from service.ledgers.states import SweepState
+from service.ledgers.records.json_data import Json
+from service.ledgers.records.states import SweepState
 
 __all__ = ["Message", "MessageKind"]
 

@@ -1,0 +1,106 @@
+"""Users in the ledger, with their limits and what they have used of them."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, case, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from service.errors import ConflictError, UserNotFoundError
+from service.ledgers import tables
+from service.ledgers.records import Role, User
+from service.ledgers.transactions import Transactions
+
+__all__ = ["Users", "user_from_row"]
+
+_USERS = tables.users.c
+_LIMITS = frozenset({"weight", "max_sweeps", "max_slots", "max_trials", "gpu_hours", "own_code"})
+_CHANGEABLE = _LIMITS | {"role", "disabled_at"}
+_SECONDS_AN_HOUR = 3600.0
+
+
+class Users:
+    """Reads and writes users.
+
+    Thread safety: any thread or process may call; each call that writes is one transaction.
+    Raises (any method that takes a name, but `create`): UserNotFoundError if there is no such user.
+    """
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def create(self, name: str, role: Role, **limits: Any) -> User:
+        """Create a user; limits: fields of `User`, such as `max_slots`.
+
+        Raises:
+            ConflictError: there is a user of that name.
+        """
+        assert limits.keys() <= _LIMITS, limits
+        row = {"name": name, "role": role.value, "created_at": self._transactions.now()} | limits
+        try:
+            with self._transactions.writing() as connection:
+                connection.execute(insert(tables.users).values(row))
+                return _get(connection, name)
+        except IntegrityError:
+            raise ConflictError(f"there is a user {name} already") from None
+
+    def get(self, name: str) -> User:
+        """Return the user of exactly this name."""
+        with self._transactions.reading() as connection:
+            return _get(connection, name)
+
+    def list(self, limit: int | None = None, after: str | None = None) -> builtins.list[User]:
+        """Return users by name. limit: most users to return. after: last name of the page before."""
+        query = select(tables.users).order_by(_USERS.name).limit(limit)
+        if after is not None:
+            query = query.where(_USERS.name > after)
+        return [user_from_row(row) for row in self._transactions.rows(query)]
+
+    def change(self, name: str, **columns: Any) -> User:
+        """Change fields of a user: `role`, `disabled_at`, and the limits."""
+        assert columns.keys() <= _CHANGEABLE, columns
+        with self._transactions.writing() as connection:
+            if columns:
+                connection.execute(update(tables.users).where(_USERS.name == name).values(**columns))
+            return _get(connection, name)
+
+    def reserve_gpu(self, name: str, seconds: float) -> bool:
+        """Reserve GPU seconds before they are spent; return False, and reserve nothing, if too few are left."""
+        taken = _USERS.gpu_seconds_used + _USERS.gpu_seconds_reserved + seconds
+        enough = _USERS.gpu_hours.is_(None) | (taken <= _USERS.gpu_hours * _SECONDS_AN_HOUR)
+        reserved = {"gpu_seconds_reserved": _USERS.gpu_seconds_reserved + seconds}
+        with self._transactions.writing() as connection:
+            if connection.execute(update(tables.users).where(_USERS.name == name, enough).values(reserved)).rowcount:
+                return True
+            _get(connection, name)
+            return False
+
+    def settle_gpu(self, name: str, reserved: float, used: float) -> None:
+        """Give reserved GPU seconds back, and note how many were used in their place."""
+        left = _USERS.gpu_seconds_reserved - reserved
+        settled = {
+            "gpu_seconds_reserved": case((left > 0, left), else_=0.0),
+            "gpu_seconds_used": _USERS.gpu_seconds_used + used,
+        }
+        with self._transactions.writing() as connection:
+            if not connection.execute(update(tables.users).where(_USERS.name == name).values(settled)).rowcount:
+                raise _unknown(name)
+
+
+def user_from_row(row: RowMapping) -> User:
+    """Make the record from a row of the table."""
+    values = {name: row[name] for name in User.__dataclass_fields__}
+    return User(**values | {"role": Role(row["role"])})
+
+
+def _get(connection: Connection, name: str) -> User:
+    row = connection.execute(select(tables.users).where(_USERS.name == name)).mappings().first()
+    if row is None:
+        raise _unknown(name)
+    return user_from_row(row)
+
+
+def _unknown(name: str) -> UserNotFoundError:
+    return UserNotFoundError(f"no user {name}")

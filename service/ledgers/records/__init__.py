@@ -1,0 +1,38 @@
+"""Records of the ledger: its rows, states and kinds, without a database."""
+
+from service.ledgers.records.accounts import AuditEntry, Role, Token, User
+from service.ledgers.records.causes import Cause
+from service.ledgers.records.events import Event, EventKind
+from service.ledgers.records.journal import JournalEntry, JournalEvent, SweepHistory
+from service.ledgers.records.json_data import Json
+from service.ledgers.records.messages import Message, MessageKind
+from service.ledgers.records.services import ServiceProcess
+from service.ledgers.records.states import SweepState, TrialState
+from service.ledgers.records.sweeps import Lease, Sweep, SweepAction
+from service.ledgers.records.trials import Ending, EpochRow, Trial, TrialCounts
+
+__all__ = [
+    "AuditEntry",
+    "Cause",
+    "Ending",
+    "EpochRow",
+    "Event",
+    "EventKind",
+    "JournalEntry",
+    "JournalEvent",
+    "Json",
+    "Lease",
+    "Message",
+    "MessageKind",
+    "Role",
+    "ServiceProcess",
+    "Sweep",
+    "SweepAction",
+    "SweepHistory",
+    "SweepState",
+    "Token",
+    "Trial",
+    "TrialCounts",
+    "TrialState",
+    "User",
+]
