@@ -23,13 +23,17 @@ MOST_RECIPE_COLUMNS = 6
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The trials of a sweep, best first; failed trials and those without a value come last, equal ones by number."""
+    """The trials of a sweep, best first; failed trials and those without a value come last, equal ones by number.
+
+    last_epochs, best_epochs: the last and the best finished epoch by trial. epoch_seconds: time in finished epochs by
+    trial.
+    """
 
     sweep: Sweep
     trials: tuple[Trial, ...]
-    _last: dict[str, EpochRow]
-    _best: dict[str, EpochRow]
-    _seconds: dict[str, float]
+    last_epochs: dict[str, EpochRow]
+    best_epochs: dict[str, EpochRow]
+    epoch_seconds: dict[str, float]
 
     @classmethod
     def read(cls, ledger: Ledger, sweep: Sweep) -> Leaderboard:
@@ -69,7 +73,7 @@ class Leaderboard:
 
         A value that is not finite is None.
         """
-        last, best = self._last.get(trial.id), self._best.get(trial.id)
+        last, best = self.last_epochs.get(trial.id), self.best_epochs.get(trial.id)
         values = dict(last.metrics()) if last else {}
         if best:
             values |= best.best_metrics() | best.metrics("test")
@@ -77,8 +81,8 @@ class Leaderboard:
 
     def seconds(self, trial: Trial) -> float:
         """Return the time in finished epochs; for a trial without any, the time from its start to its end."""
-        if trial.id in self._seconds:
-            return self._seconds[trial.id]
+        if trial.id in self.epoch_seconds:
+            return self.epoch_seconds[trial.id]
         return ((trial.finished_at or 0) - (trial.started_at or 0)) / 1000 if trial.finished_at else 0.0
 
     def failures(self) -> list[str]:

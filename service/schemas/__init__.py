@@ -1,0 +1,62 @@
+"""Models that travel between a service and its clients, as pydantic models with the ledger's records behind them."""
+
+from service.schemas.accounts import (
+    AuditEntryModel,
+    IdentityModel,
+    IssuedToken,
+    NewToken,
+    NewUser,
+    RoleName,
+    TokenModel,
+    UserChange,
+    UserModel,
+)
+from service.schemas.base import Page
+from service.schemas.events import EventModel, EventsModel
+from service.schemas.problems import PROBLEM_MEDIA_TYPE, BrokenRule, Problem
+from service.schemas.queue import QueueEntryModel, QueueModel
+from service.schemas.reports import ComparisonModel, DifferenceModel, LeaderboardModel, RankedTrial, StatusModel
+from service.schemas.requests import ResumeRequest, SpecRequest, SubmitRequest, SweepChange
+from service.schemas.services import ActionResult, Health, Readiness, Version
+from service.schemas.sweeps import SummaryModel, SweepModel, TrialCountsModel
+from service.schemas.trials import CurveModel, EpochModel, TrialModel, TrialResult
+
+__all__ = [
+    "PROBLEM_MEDIA_TYPE",
+    "ActionResult",
+    "AuditEntryModel",
+    "BrokenRule",
+    "ComparisonModel",
+    "CurveModel",
+    "DifferenceModel",
+    "EpochModel",
+    "EventModel",
+    "EventsModel",
+    "Health",
+    "IdentityModel",
+    "IssuedToken",
+    "LeaderboardModel",
+    "NewToken",
+    "NewUser",
+    "Page",
+    "Problem",
+    "QueueEntryModel",
+    "QueueModel",
+    "RankedTrial",
+    "Readiness",
+    "ResumeRequest",
+    "RoleName",
+    "SpecRequest",
+    "StatusModel",
+    "SubmitRequest",
+    "SummaryModel",
+    "SweepChange",
+    "SweepModel",
+    "TokenModel",
+    "TrialCountsModel",
+    "TrialModel",
+    "TrialResult",
+    "UserChange",
+    "UserModel",
+    "Version",
+]

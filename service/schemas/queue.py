@@ -1,0 +1,31 @@
+"""The queue as a service sends it."""
+
+from __future__ import annotations
+
+from service.ledgers import SweepState
+from service.schemas.base import Answer, Milliseconds
+
+__all__ = ["QueueEntryModel", "QueueModel"]
+
+
+class QueueEntryModel(Answer):
+    """A sweep under way or waiting."""
+
+    sweep_id: str
+    name: str
+    owner: str | None = None
+    state: SweepState
+    priority: int
+    slot_cap: int | None = None
+    """Most trials at once; null for no limit."""
+    position: int | None = None
+    """1 for the sweep that starts next; null if it has started."""
+    reason: str | None = None
+    """Reason for which it waits."""
+    queued_at: Milliseconds | None = None
+
+
+class QueueModel(Answer):
+    """Sweeps under way, and then those that wait, in the order of their start."""
+
+    items: list[QueueEntryModel]

@@ -1,0 +1,102 @@
+"""Leaderboards, the status of a sweep, and comparisons as a service sends them."""
+
+from __future__ import annotations
+
+from service.reports import Comparison, Leaderboard
+from service.schemas.base import Answer, JsonValue
+from service.schemas.sweeps import SweepModel, TrialCountsModel
+from service.schemas.trials import EpochModel, TrialModel
+
+__all__ = ["ComparisonModel", "DifferenceModel", "LeaderboardModel", "RankedTrial", "StatusModel"]
+
+
+class RankedTrial(Answer):
+    """A trial with the readings that a leaderboard shows."""
+
+    trial: TrialModel
+    last: EpochModel | None = None
+    """The last finished epoch."""
+    best: EpochModel | None = None
+    """The best epoch."""
+    seconds: float | None = None
+    """Time in finished epochs; null if there are none."""
+
+
+class LeaderboardModel(Answer):
+    """The trials of a sweep, best first."""
+
+    sweep: SweepModel
+    trials: list[RankedTrial]
+
+    @classmethod
+    def from_record(cls, board: Leaderboard, *, with_spec: bool = False) -> LeaderboardModel:
+        """Return the model of a leaderboard."""
+        last, best = board.last_epochs, board.best_epochs
+        rows = [
+            RankedTrial(
+                trial=TrialModel.from_record(trial),
+                last=EpochModel.from_record(last[trial.id]) if trial.id in last else None,
+                best=EpochModel.from_record(best[trial.id]) if trial.id in best else None,
+                seconds=board.epoch_seconds.get(trial.id),
+            )
+            for trial in board.trials
+        ]
+        return cls(sweep=SweepModel.from_record(board.sweep, with_spec=with_spec), trials=rows)
+
+    def to_record(self, service: str = "") -> Leaderboard:
+        """Return the leaderboard; service: see `SweepModel.to_record`."""
+        return Leaderboard(
+            self.sweep.to_record(service),
+            tuple(row.trial.to_record() for row in self.trials),
+            {row.trial.id: row.last.to_record() for row in self.trials if row.last is not None},
+            {row.trial.id: row.best.to_record() for row in self.trials if row.best is not None},
+            {row.trial.id: row.seconds for row in self.trials if row.seconds is not None},
+        )
+
+
+class StatusModel(Answer):
+    """A sweep as it stands."""
+
+    leaderboard: LeaderboardModel
+    trial_counts: TrialCountsModel
+    unsent: int
+    """Number of messages that MLflow has not taken."""
+    checkpoint_files: int
+    checkpoint_bytes: int
+
+
+class DifferenceModel(Answer):
+    """A difference between two sweeps; a value is null if a sweep has no such value."""
+
+    section: str
+    """Section, such as `recipe` or `cost`."""
+    name: str
+    first: JsonValue = None
+    second: JsonValue = None
+
+
+class ComparisonModel(Answer):
+    """Two sweeps to compare, with the texts of their files."""
+
+    first: LeaderboardModel
+    second: LeaderboardModel
+    comparable: bool
+    """Whether a difference between the best values says something about the recipes."""
+    obstacles: list[str]
+    """Reasons against that."""
+    differences: list[DifferenceModel]
+
+    @classmethod
+    def from_record(cls, comparison: Comparison) -> ComparisonModel:
+        """Return the model of a comparison."""
+        return cls(
+            first=LeaderboardModel.from_record(comparison.first, with_spec=True),
+            second=LeaderboardModel.from_record(comparison.second, with_spec=True),
+            comparable=not comparison.obstacles,
+            obstacles=comparison.obstacles,
+            differences=[DifferenceModel(**vars(difference)) for difference in comparison.differences()],
+        )
+
+    def to_record(self, service: str = "") -> Comparison:
+        """Return the comparison; service: see `SweepModel.to_record`."""
+        return Comparison(first=self.first.to_record(service), second=self.second.to_record(service))

@@ -1,0 +1,62 @@
+"""Bodies of requests about sweeps."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from service.schemas.base import Request
+
+__all__ = ["ResumeRequest", "SpecRequest", "SubmitRequest", "SweepChange"]
+
+_TEXT = r"^[^\x00]*$"
+
+_SpecText = Annotated[str, StringConstraints(min_length=1, max_length=1_000_000, pattern=_TEXT)]
+_FileName = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_Assignment = Annotated[str, StringConstraints(min_length=1, max_length=10_000, pattern=_TEXT)]
+_Priority = Annotated[int, Field(ge=-1000, le=1000)]
+_SlotCap = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class SpecRequest(Request):
+    """A sweep file to validate or to plan."""
+
+    spec: _SpecText
+    """Text of the sweep file."""
+    file: _FileName = "sweep.yaml"
+    """Name of the file, which messages give."""
+    assign: list[_Assignment] = Field(default_factory=list, max_length=200)
+    """Changes of the sweep file as `KEY=VALUE`."""
+
+
+class SubmitRequest(SpecRequest):
+    """A sweep to submit."""
+
+    priority: _Priority = 0
+    """A sweep with a higher priority goes first."""
+    slot_cap: _SlotCap | None = None
+    """Most trials at once; null for no limit."""
+
+
+class ResumeRequest(Request):
+    """A sweep to queue again."""
+
+    assign: list[_Assignment] = Field(default_factory=list, max_length=200)
+    """Changes of budget, resources and register as `KEY=VALUE`."""
+
+
+class SweepChange(Request):
+    """Changes of a sweep: only the fields that are sent."""
+
+    priority: _Priority | None = None
+    slot_cap: _SlotCap | None = None
+    """Most trials at once; null removes the cap."""
+
+    @model_validator(mode="after")
+    def _check_that_something_changes(self) -> SweepChange:
+        if not self.model_fields_set:
+            raise ValueError("must have one of priority, slot_cap")
+        if "priority" in self.model_fields_set and self.priority is None:
+            raise ValueError("priority must be an integer")
+        return self
