@@ -34,6 +34,9 @@ PRIVATE_WORDS = {"side", "sides", "early", "wish", "wishes", "heed", "hold", "ho
 }
 PUBLIC_USES = {
     ("search_spaces/backbones/table.py", "map_side"),
+    ("service/schemas/base.py", "items"),
+    ("service/schemas/events.py", "items"),
+    ("service/schemas/queue.py", "items"),
     ("tests/conftest.py", "item"),
     ("tests/conftest.py", "items"),
     ("tests/trainables/architectures/test_own_backbones.py", "side"),
@@ -41,7 +44,7 @@ PUBLIC_USES = {
     ("tests/trainables/classifiers/test_pools.py", "side"),
     ("tests/trainables/devices/test_depthwise.py", "side"),
 }
-"""Uses of these words in their public sense: a side of a square in pixels, and pytest's items."""
+"""Uses of these words in their public sense: a side of a square in pixels, pytest's items, and the items of a page."""
 
 
 def identifiers(tree: ast.AST) -> Iterator[str]:

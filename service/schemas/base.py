@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = ["Answer", "JsonObject", "JsonValue", "Milliseconds", "Number", "Page", "Request", "finite"]
 
-Item = TypeVar("Item")
+Element = TypeVar("Element")
 
 
 def finite(value: Any) -> Any:
@@ -49,9 +49,9 @@ class Request(BaseModel):
     )
 
 
-class Page(Answer, Generic[Item]):
+class Page(Answer, Generic[Element]):
     """A page of a list."""
 
-    items: list[Item]
+    items: list[Element]
     next: str | None = None
     """Value of the parameter `after` for the next page; null on the last page."""
