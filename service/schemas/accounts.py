@@ -56,7 +56,7 @@ class UserModel(Answer):
     gpu_seconds_reserved: float = 0.0
     """GPU seconds of trials that run now."""
     own_code: bool = False
-    """Whether sweep files of the user may name functions of the user's own."""
+    """True if sweep files of the user may name functions of the user's own."""
 
 
 _Limit = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]

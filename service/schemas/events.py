@@ -27,4 +27,4 @@ class EventsModel(Answer):
     next: int
     """Id of the last event, for the parameter `after`."""
     is_over: bool
-    """Whether no further event is to be expected."""
+    """True if no further event is to be expected."""

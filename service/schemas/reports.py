@@ -81,7 +81,7 @@ class ComparisonModel(Answer):
     first: LeaderboardModel
     second: LeaderboardModel
     comparable: bool
-    """Whether a difference between the best values says something about the recipes."""
+    """True if a difference between the best values says something about the recipes."""
     obstacles: list[str]
     """Reasons against that."""
     differences: list[DifferenceModel]

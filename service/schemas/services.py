@@ -1,4 +1,4 @@
-"""The service itself: whether it answers, is ready, and its version."""
+"""Health, readiness and version of a service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Health(Answer):
 
 
 class Readiness(Answer):
-    """Whether the service can start sweeps now."""
+    """Readiness to start sweeps now."""
 
     ready: bool
 

@@ -1,4 +1,4 @@
-"""What a client rebuilds from a service's answers is what the service has read from its ledger."""
+"""Tests that a client rebuilds from answers of a service what the service has read from its ledger."""
 
 from __future__ import annotations
 
