@@ -8,7 +8,7 @@ __all__ = ["EventModel", "EventsModel"]
 
 
 class EventModel(Answer):
-    """One event. A follower goes on after the last id that it has seen."""
+    """An event. A follower goes on after the last id that it has seen."""
 
     id: int
     """Ids rise in the order of the events; those of one sweep have gaps."""

@@ -19,7 +19,7 @@ class QueueEntryModel(Answer):
     slot_cap: int | None = None
     """Most trials at once; null for no limit."""
     position: int | None = None
-    """1 for the sweep that starts next; null if it has started."""
+    """Place in the queue: 1 for the sweep that starts next; null if it has started."""
     reason: str | None = None
     """Reason for which it waits."""
     queued_at: Milliseconds | None = None
