@@ -3,9 +3,12 @@
 from service.queues.gpu_hours import GpuAccount, GpuReservations
 from service.queues.limits import Account, Limits
 from service.queues.order import Obstacle, Submission, Waiting, next_to_start, order_queue
+from service.queues.quotas import PRIORITIES, check_priority, check_quota
+from service.queues.reading import Queue, find_problem, read_queue
 from service.queues.shares import Candidate, Preemption, Shares
 
 __all__ = [
+    "PRIORITIES",
     "Account",
     "Candidate",
     "GpuAccount",
@@ -13,9 +16,14 @@ __all__ = [
     "Limits",
     "Obstacle",
     "Preemption",
+    "Queue",
     "Shares",
     "Submission",
     "Waiting",
+    "check_priority",
+    "check_quota",
+    "find_problem",
     "next_to_start",
     "order_queue",
+    "read_queue",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.ledgers import Sweep
 from service.queues.limits import Account, Limits
 
 __all__ = ["Obstacle", "Submission", "Waiting", "next_to_start", "order_queue"]
@@ -30,6 +31,16 @@ class Submission:
     owner: str
     priority: int = 0
     queued_at: int = 0
+
+    @classmethod
+    def from_sweep(cls, sweep: Sweep) -> Submission:
+        """Make it from a sweep that has an owner.
+
+        A sweep that began before, and was paused or lost its driver, keeps its place among those of its owner.
+        """
+        assert sweep.owner is not None, sweep.id
+        began = sweep.started_at or sweep.queued_at or sweep.created_at
+        return cls(sweep_id=sweep.id, owner=sweep.owner, priority=sweep.priority, queued_at=began)
 
 
 @dataclass(frozen=True, kw_only=True)

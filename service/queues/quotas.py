@@ -1,0 +1,55 @@
+"""Checks of a submission against the limits of its user, before it is accepted."""
+
+from __future__ import annotations
+
+from service.errors import ForbiddenError, QuotaError
+from service.ledgers import Role
+from service.queues.limits import Account, Limits
+
+__all__ = ["PRIORITIES", "check_priority", "check_quota"]
+
+PRIORITIES = range(-100, 101)
+"""The priorities that a sweep may have."""
+
+_RETRY_SECONDS = 60.0
+
+
+def check_quota(user: Account, *, waiting: int, trials: int | None, limits: Limits) -> None:
+    """Check whether the user may submit another sweep.
+
+    Used-up GPU hours and too many sweeps under way are no errors: the sweep waits in the queue.
+
+    Args:
+        user: who submits.
+        waiting: sweeps of the user that wait already.
+        trials: the sweep's `budget.trials`; None if another budget limits it.
+        limits: limits of the service.
+
+    Raises:
+        QuotaError: the user has too many sweeps in the queue.
+        ForbiddenError: the sweep may have more trials than the user's sweeps may.
+    """
+    if user.max_trials is not None and (trials is None or trials > user.max_trials):
+        raise ForbiddenError(
+            f"budget.trials: {'no limit' if trials is None else trials}; a sweep of {user.name} may have "
+            f"{user.max_trials} trials; an admin can raise this: meltpoint user set {user.name} --max-trials N"
+        )
+    if waiting >= limits.max_waiting:
+        raise QuotaError(
+            f"{user.name} has {waiting} sweeps in the queue, the limit of this service is {limits.max_waiting}; "
+            "submit again when some of them have started",
+            retry_after=_RETRY_SECONDS,
+        )
+
+
+def check_priority(role: Role, priority: int, *, present: int = 0) -> None:
+    """Check whether a user of that role may give a sweep of priority `present` another priority.
+
+    A higher priority takes the workers of everybody else, so that only an admin may raise it above 0. Everybody may
+    lower the priority of their own sweeps.
+
+    Raises:
+        ForbiddenError: the priority is above 0 and above the present one.
+    """
+    if priority > max(0, present) and not role.includes(Role.ADMIN):
+        raise ForbiddenError(f"priority {priority}: only an admin can raise a priority above 0")
