@@ -6,6 +6,7 @@ from sqlalchemy import Connection, select, update
 
 from service.errors import LeaseError, SweepNotFoundError
 from service.ledgers import tables
+from service.ledgers.accounts.gpu_seconds import release_gpu
 from service.ledgers.records import Lease
 from service.ledgers.transactions import Transactions
 
@@ -46,6 +47,7 @@ class Leases:
                 )
             lease = Lease(sweep_id=sweep_id, holder=holder, attempt=attempt + 1, seconds=seconds)
             _extend(connection, lease, now)
+            release_gpu(connection, sweep_id)  # that of the driver before, which never settled it
         return lease
 
     def renew(self, lease: Lease) -> None:

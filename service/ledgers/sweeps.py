@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from search_spaces import Goal
 from service.errors import ConflictError, TransitionError
 from service.ledgers import tables
+from service.ledgers.accounts.gpu_seconds import release_gpu
 from service.ledgers.bulk_changes import cancel_trials, delete_rows, pause_trials
 from service.ledgers.events import write_event, write_sweep_state
 from service.ledgers.outbox import Outbox
@@ -261,6 +262,8 @@ class Sweeps:
         kind = MessageKind.for_sweep(state)
         if kind is not None:
             self._outbox.add(connection, [(kind, {})], sweep_id=sweep_id)
+        if not state.is_under_way:
+            release_gpu(connection, sweep_id)
         if state is SweepState.INTERRUPTED:
             pause_trials(connection, sweep_id, error, now)
         write_sweep_state(connection, sweep_id, state, error, now)

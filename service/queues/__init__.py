@@ -1,6 +1,6 @@
 """The queue of a service: which sweep starts next, which sweep a free worker serves, and what each user may use."""
 
-from service.queues.gpu_hours import GpuAccount, GpuReservations
+from service.queues.gpu_hours import GpuAccount, GpuReservations, LedgerGpuAccount
 from service.queues.limits import Account, Limits
 from service.queues.order import Obstacle, Submission, Waiting, next_to_start, order_queue
 from service.queues.quotas import PRIORITIES, check_priority, check_quota
@@ -13,6 +13,7 @@ __all__ = [
     "Candidate",
     "GpuAccount",
     "GpuReservations",
+    "LedgerGpuAccount",
     "Limits",
     "Obstacle",
     "Preemption",

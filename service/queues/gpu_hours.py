@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["FIRST_STRETCH", "GpuAccount", "GpuReservations"]
+if TYPE_CHECKING:
+    from service.ledgers import Ledger, Sweep
+
+__all__ = ["FIRST_STRETCH", "GpuAccount", "GpuReservations", "LedgerGpuAccount"]
 
 FIRST_STRETCH = 60.0
 """Seconds that a sweep's first stretch is assumed to last, from a trial's start or report to its next report."""
@@ -22,6 +25,25 @@ class GpuAccount(Protocol):
 
     def settle(self, reserved: float, used: float) -> None:
         """Give reserved GPU seconds back, and charge for those that were used."""
+
+
+class LedgerGpuAccount:
+    """The account of a sweep's owner in the ledger.
+
+    ledger: that of the sweep's driver, with its lease, so that a driver which was replaced changes nothing.
+    """
+
+    def __init__(self, ledger: Ledger, sweep: Sweep) -> None:
+        assert sweep.owner is not None, sweep.id
+        self._users, self._owner, self._sweep_id = ledger.users, sweep.owner, sweep.id
+
+    def reserve(self, seconds: float) -> bool:
+        """Reserve GPU seconds; return False, and reserve nothing, if too few are left."""
+        return self._users.reserve_gpu(self._owner, seconds, sweep_id=self._sweep_id)
+
+    def settle(self, reserved: float, used: float) -> None:
+        """Give reserved GPU seconds back, and charge for those that were used."""
+        self._users.settle_gpu(self._owner, reserved, used, sweep_id=self._sweep_id)
 
 
 class GpuReservations:

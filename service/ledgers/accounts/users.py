@@ -5,11 +5,12 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import ConflictError, UserNotFoundError
 from service.ledgers import tables
+from service.ledgers.accounts.gpu_seconds import reserve_gpu, settle_gpu
 from service.ledgers.records import Role, User
 from service.ledgers.transactions import Transactions
 
@@ -18,7 +19,6 @@ __all__ = ["Users", "user_from_row"]
 _USERS = tables.users.c
 _LIMITS = frozenset({"weight", "max_sweeps", "max_slots", "max_trials", "gpu_hours", "own_code"})
 _CHANGEABLE = _LIMITS | {"role", "disabled_at"}
-_SECONDS_AN_HOUR = 3600.0
 
 
 class Users:
@@ -66,26 +66,22 @@ class Users:
                 connection.execute(update(tables.users).where(_USERS.name == name).values(**columns))
             return _get(connection, name)
 
-    def reserve_gpu(self, name: str, seconds: float) -> bool:
-        """Reserve GPU seconds before they are spent; return False, and reserve nothing, if too few are left."""
-        taken = _USERS.gpu_seconds_used + _USERS.gpu_seconds_reserved + seconds
-        enough = _USERS.gpu_hours.is_(None) | (taken <= _USERS.gpu_hours * _SECONDS_AN_HOUR)
-        reserved = {"gpu_seconds_reserved": _USERS.gpu_seconds_reserved + seconds}
+    def reserve_gpu(self, name: str, seconds: float, *, sweep_id: str | None = None) -> bool:
+        """Reserve GPU seconds before they are spent; return False, and reserve nothing, if too few are left.
+
+        sweep_id: the sweep that will spend them. What is reserved for a sweep is given back once it is no longer under
+        way, and when another driver takes its lease.
+        """
         with self._transactions.writing() as connection:
-            if connection.execute(update(tables.users).where(_USERS.name == name, enough).values(reserved)).rowcount:
+            if reserve_gpu(connection, name, seconds, sweep_id):
                 return True
             _get(connection, name)
             return False
 
-    def settle_gpu(self, name: str, reserved: float, used: float) -> None:
-        """Give reserved GPU seconds back, and note how many were used in their place."""
-        left = _USERS.gpu_seconds_reserved - reserved
-        settled = {
-            "gpu_seconds_reserved": case((left > 0, left), else_=0.0),
-            "gpu_seconds_used": _USERS.gpu_seconds_used + used,
-        }
+    def settle_gpu(self, name: str, reserved: float, used: float, *, sweep_id: str | None = None) -> None:
+        """Give reserved GPU seconds back, and charge for those that were used in their place."""
         with self._transactions.writing() as connection:
-            if not connection.execute(update(tables.users).where(_USERS.name == name).values(settled)).rowcount:
+            if not settle_gpu(connection, name, reserved, used, sweep_id):
                 raise _unknown(name)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -23,8 +25,8 @@ class Clock:
 
 
 @pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    with Ledger.open("sqlite://", clock=Clock()) as opened:
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(Ledger.open_file(tmp_path / "ledger.db", clock=Clock())) as opened:
         for name in ("alice", "bob"):
             opened.users.create(name, Role.SUBMITTER)
         yield opened
