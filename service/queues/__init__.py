@@ -1,7 +1,7 @@
 """The queue of a service: which sweep starts next, which sweep a free worker serves, and what each user may use."""
 
 from service.queues.gpu_hours import GpuAccount, GpuReservations, LedgerGpuAccount
-from service.queues.limits import Account, Limits
+from service.queues.limits import Limits
 from service.queues.order import Obstacle, Submission, Waiting, next_to_start, order_queue
 from service.queues.quotas import PRIORITIES, check_priority, check_quota
 from service.queues.reading import Queue, find_problem, read_queue
@@ -9,7 +9,6 @@ from service.queues.shares import Candidate, Preemption, Shares
 
 __all__ = [
     "PRIORITIES",
-    "Account",
     "Candidate",
     "GpuAccount",
     "GpuReservations",

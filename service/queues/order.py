@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from service.ledgers import Sweep
-from service.queues.limits import Account, Limits
+from service.ledgers import Sweep, User
+from service.queues.limits import Limits
 
 __all__ = ["Obstacle", "Submission", "Waiting", "next_to_start", "order_queue"]
 
@@ -61,7 +61,7 @@ class Waiting:
 def order_queue(
     queued: Iterable[Submission],
     active: Iterable[Submission],
-    users: Mapping[str, Account],
+    users: Mapping[str, User],
     limits: Limits,
     *,
     problem: str | None = None,
@@ -113,7 +113,7 @@ def next_to_start(waiting: Iterable[Waiting]) -> list[str]:
 
 
 def _take_turns(
-    queued: Iterable[Submission], under_way: Mapping[str, int], users: Mapping[str, Account]
+    queued: Iterable[Submission], under_way: Mapping[str, int], users: Mapping[str, User]
 ) -> Iterable[Submission]:
     lines: defaultdict[str, deque[Submission]] = defaultdict(deque)
     for sweep in sorted(queued, key=lambda sweep: (-sweep.priority, sweep.queued_at, sweep.sweep_id)):
@@ -134,7 +134,7 @@ def _take_turns(
 
 
 def _obstacle(
-    owner: str, user: Account | None, *, sweeps: int, free: int, limits: Limits, problem: str | None
+    owner: str, user: User | None, *, sweeps: int, free: int, limits: Limits, problem: str | None
 ) -> tuple[Obstacle, str] | tuple[None, None]:
     """Return the first thing that keeps a sweep from starting; sweeps: number of its owner's that have started."""
     if problem is not None:
@@ -161,7 +161,7 @@ def _obstacle(
     return None, None
 
 
-def gpu_hours_spent(user: Account) -> str:
+def gpu_hours_spent(user: User) -> str:
     """Return the reason why a user's trials wait for GPU hours."""
     used, reserved = user.gpu_seconds_used / 3600, user.gpu_seconds_reserved / 3600
     running = f" and reserved {reserved:.1f} for running trials" if reserved >= 0.05 else ""

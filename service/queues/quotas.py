@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from service.errors import ForbiddenError, QuotaError
-from service.ledgers import Role
-from service.queues.limits import Account, Limits
+from service.ledgers import Role, User
+from service.queues.limits import Limits
 
 __all__ = ["PRIORITIES", "check_priority", "check_quota"]
 
@@ -14,7 +14,7 @@ PRIORITIES = range(-100, 101)
 _RETRY_SECONDS = 60.0
 
 
-def check_quota(user: Account, *, waiting: int, trials: int | None, limits: Limits) -> None:
+def check_quota(user: User, *, waiting: int, trials: int | None, limits: Limits) -> None:
     """Check whether the user may submit another sweep.
 
     Used-up GPU hours and too many sweeps under way are no errors: the sweep waits in the queue.

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.ledgers import Role, User
 from service.queues import Limits, Obstacle, Submission, next_to_start, order_queue
 
 
-@dataclass(frozen=True, kw_only=True)
-class User:
-    name: str
-    disabled_at: int | None = None
-    weight: float = 1.0
-    max_sweeps: int | None = None
-    max_slots: int | None = None
-    max_trials: int | None = None
-    gpu_hours: float | None = None
-    gpu_seconds_used: float = 0.0
-    gpu_seconds_reserved: float = 0.0
+def user(name: str, **limits: Any) -> User:
+    return User(name=name, role=Role.SUBMITTER, created_at=0, **limits)
 
 
 def users(*records: User) -> dict[str, User]:
-    return {user.name: user for user in records}
+    return {record.name: record for record in records}
 
 
 def sweeps(owner: str, count: int, *, priority: int = 0, queued_at: int = 0) -> list[Submission]:
@@ -50,13 +42,13 @@ def test_without_a_place_a_sweep_names_the_limit_of_the_service() -> None:
 
 def test_a_user_at_the_limit_of_sweeps_waits_and_holds_up_nobody() -> None:
     queued = sweeps("alice", 2) + sweeps("bob", 1, queued_at=50)
-    waiting = order_queue(queued, sweeps("alice", 1), users(User(name="alice", max_sweeps=2)), Limits())
+    waiting = order_queue(queued, sweeps("alice", 1), users(user("alice", max_sweeps=2)), Limits())
     assert next_to_start(waiting) == ["s-bob-0", "s-alice-0"]
     assert waiting[2].reason == "waits for alice: 2 of 2 sweeps of this user are under way"
 
 
 def test_spent_gpu_hours_name_the_command_that_raises_them() -> None:
-    alice = User(name="alice", gpu_hours=4, gpu_seconds_used=4 * 3600.0)
+    alice = user("alice", gpu_hours=4, gpu_seconds_used=4 * 3600.0)
     (entry,) = order_queue(sweeps("alice", 1), [], users(alice), Limits())
     assert entry.reason == (
         "alice has used 4.0 of 4 GPU hours; an admin can raise them: meltpoint user set alice --gpu-hours N"
@@ -64,14 +56,14 @@ def test_spent_gpu_hours_name_the_command_that_raises_them() -> None:
 
 
 def test_reserved_gpu_hours_count_as_used() -> None:
-    alice = User(name="alice", gpu_hours=4, gpu_seconds_used=3 * 3600.0, gpu_seconds_reserved=3600.0)
+    alice = user("alice", gpu_hours=4, gpu_seconds_used=3 * 3600.0, gpu_seconds_reserved=3600.0)
     (entry,) = order_queue(sweeps("alice", 1), [], users(alice), Limits())
     assert entry.obstacle is Obstacle.GPU_HOURS
     assert "used 3.0 of 4 GPU hours and reserved 1.0 for running trials" in (entry.reason or "")
 
 
 def test_a_disabled_user_starts_nothing() -> None:
-    (entry,) = order_queue(sweeps("alice", 1), [], users(User(name="alice", disabled_at=1)), Limits())
+    (entry,) = order_queue(sweeps("alice", 1), [], users(user("alice", disabled_at=1)), Limits())
     assert entry.obstacle is Obstacle.DISABLED
 
 
@@ -89,7 +81,7 @@ def test_users_take_turns_however_many_sweeps_one_has_queued_before() -> None:
 
 def test_a_user_of_twice_the_weight_starts_twice_as_many() -> None:
     queued = sweeps("alice", 20) + sweeps("bob", 20)
-    waiting = order_queue(queued, [], users(User(name="alice", weight=2.0)), Limits(max_active_sweeps=12))
+    waiting = order_queue(queued, [], users(user("alice", weight=2.0)), Limits(max_active_sweeps=12))
     first = [entry.owner for entry in waiting[:12]]
     assert (first.count("alice"), first.count("bob")) == (8, 4)
 
@@ -118,7 +110,7 @@ SUBMISSIONS = st.lists(
 USERS = st.fixed_dictionaries(
     {},
     optional={
-        name: st.builds(User, name=st.just(name), weight=st.floats(0.5, 4), max_sweeps=st.none() | st.integers(0, 4))
+        name: st.builds(user, st.just(name), weight=st.floats(0.5, 4), max_sweeps=st.none() | st.integers(0, 4))
         for name in ("alice", "bob", "carol")
     },
 )

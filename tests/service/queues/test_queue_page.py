@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service.queues import Limits, Submission, order_queue
 from tests.service.queues.simulation import Pool, SimulatedSweep, Trial
-from tests.service.queues.test_order import User, users
+from tests.service.queues.test_order import user, users
 
 PAGE = (Path(__file__).parents[3] / "docs" / "queue.md").read_text(encoding="utf-8")
 
@@ -31,7 +31,7 @@ def test_the_order_and_the_reasons_of_the_example() -> None:
         Submission(sweep_id="alice-2", owner="alice"),
         Submission(sweep_id="bob-1", owner="bob"),
     ]
-    waiting = order_queue(queued, active, users(User(name="alice", max_sweeps=2)), Limits(max_active_sweeps=4))
+    waiting = order_queue(queued, active, users(user("alice", max_sweeps=2)), Limits(max_active_sweeps=4))
     computed = [
         [f"`{entry.sweep_id}`", entry.owner, str(entry.priority), str(entry.position), entry.reason or "starts now"]
         for entry in waiting
