@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -124,21 +126,33 @@ def _outcome(ledger: Ledger, sweep_id: str) -> list[object]:
 @pytest.mark.parametrize("search", SEARCHES)
 @given(cuts=st.lists(st.integers(0, 25), min_size=1, max_size=4), lost=st.integers(0, 3))
 @settings(max_examples=EXAMPLES)
-def test_interruptions_change_nothing(
-    search: str, scheduler: str, cuts: list[int], lost: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    spec = parse_spec(SEARCHES[search] + SCHEDULERS[scheduler] + BUDGET, file="sweep.yaml")
-    ledger = Ledger.open_file(tmp_path_factory.mktemp("ledger") / "ledger.db", clock=count().__next__)
-    try:
-        whole, cut = _sweep(ledger, spec), _sweep(ledger, spec)
-        Cluster(ledger, spec, whole).drive(count())
+def test_interruptions_change_nothing(search: str, scheduler: str, cuts: list[int], lost: int) -> None:
+    spec = _spec(search, scheduler)
+    with _new_ledger() as ledger:
+        cut = _sweep(ledger, spec)
         for reports in cuts:
             Cluster(ledger, spec, cut, lost=lost).drive(range(reports))
             ledger.sweeps.move(cut, SweepState.INTERRUPTED)
         Cluster(ledger, spec, cut, lost=lost).drive(count())
-        assert _outcome(ledger, cut) == _outcome(ledger, whole)
-    finally:
-        ledger.close()
+        assert _outcome(ledger, cut) == _uninterrupted_outcome(search, scheduler)
+
+
+def _spec(search: str, scheduler: str) -> SweepSpec:
+    return parse_spec(SEARCHES[search] + SCHEDULERS[scheduler] + BUDGET, file="sweep.yaml")
+
+
+@cache
+def _uninterrupted_outcome(search: str, scheduler: str) -> list[object]:
+    """Return the outcome of a sweep that nothing interrupts, the same in every example."""
+    spec = _spec(search, scheduler)
+    with _new_ledger() as ledger:
+        whole = _sweep(ledger, spec)
+        Cluster(ledger, spec, whole).drive(count())
+        return _outcome(ledger, whole)
+
+
+def _new_ledger() -> closing[Ledger]:
+    return closing(Ledger("sqlite://", clock=count().__next__))
 
 
 def test_more_budget_goes_on_where_the_search_was(tmp_path: Path) -> None:
