@@ -71,7 +71,7 @@ class _OneRay(LoadFileScheduling):
 
 
 def _needs_ray(file: Path) -> bool:
-    return re.search(r"ray_once|finished_sweep|mark\.ray", file.read_text()) is not None
+    return re.search(r"\b(ray_once|finished_sweep|mark\.ray)\b", file.read_text()) is not None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -101,7 +101,9 @@ def _quick_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
     monkeypatch.setattr("service.tracking.senders.GIVE_UP_SECONDS", 60.0)
+    monkeypatch.setattr("service.tracking.senders.LONGEST_PAUSE_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -192,7 +194,8 @@ def test_mlflow_gets_everything_after_an_outage(
     sweep_id = recorded(ledger, "away")
     sender = sender_of(ledger, sweep_id, place)
     try:
-        time.sleep(600.0 if thorough else 5.0)
+        time.sleep(600.0 if thorough else 0.0)
+        until(lambda: sender.last_error, "the sender did not notice that MLflow is away")
         assert ledger.outbox.count_unsent(sweep_id) > 0
     finally:
         absent_server.start()
@@ -213,8 +216,9 @@ def test_a_lossy_network_makes_no_run_and_no_point_twice(
 ) -> None:
     sweep_id = recorded(ledger, f"lossy-{turn}")
     faults = Faults(lost_every=5, error_every=7, busy_every=11, slow_every=23)
-    with flaky(server.address, faults, slow_seconds=4.0) as address:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with flaky(server.address, faults, slow_seconds=1.5) as address, monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", address)
+        patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
         sender = sender_of(ledger, sweep_id, place)
         assert sender.finish(240) == 0, sender.last_error
     assert faults.suffered > 8
