@@ -63,22 +63,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _OneRay(LoadFileScheduling):
-    """A scheduler for pytest-xdist that runs all files that need Ray in one process: processes cannot share a Ray."""
+    """A scheduler for pytest-xdist that runs the files that share a Ray in one process: processes cannot share it.
+
+    A file whose tests start a Ray of their own goes to any process.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
-        return "ray" if _needs_ray(self.config.rootpath / file) else file
+        return "ray" if _shares_ray(self.config.rootpath / file) else file
+
+
+def _shares_ray(file: Path) -> bool:
+    return re.search(r"\b(ray_once|finished_sweep|whole: Place)\b", file.read_text()) is not None
 
 
 def _needs_ray(file: Path) -> bool:
-    return re.search(r"\b(ray_once|finished_sweep|mark\.ray)\b", file.read_text()) is not None
+    return _shares_ray(file) or "mark.ray" in file.read_text()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Lower the priority of processes without Ray: the tests with Ray take longest, and their trials are niced."""
+    """Lower the priority of processes without the shared Ray: its tests take longest, and their trials are niced."""
     if item.config.stash.get(FIRST, True):
         item.config.stash[FIRST] = False
-        if hasattr(item.config, "workerinput") and not _needs_ray(item.path):
+        if hasattr(item.config, "workerinput") and not _shares_ray(item.path):
             os.nice(19)
 
 

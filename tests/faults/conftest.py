@@ -26,7 +26,7 @@ search:
     - {backbone: timm/test_efficientnet, weights: random, freeze_depth: 0, batch_size: 4, dropout.rate: 0.3}
     - {backbone: timm/test_efficientnet, weights: random, freeze_depth: 3, batch_size: 4}
     - {backbone: timm/test_efficientnet, weights: random, freeze_depth: 3, batch_size: 4, augment.policy: flip}
-budget: {epochs: 32}
+budget: {epochs: 24}
 scheduler: {type: none}
 resources: {gpu: 0}
 """

@@ -17,6 +17,7 @@ from service.clocks import now_ms
 from service.commands.app import PANELS, report
 from service.errors import SweepNotFoundError
 from service.ledgers import Ledger
+from tests.errors.cases import meltpoint as meltpoint_here
 from trainables.processes import ForkedError
 
 MELTPOINT = Path(sys.executable).with_name("meltpoint")
@@ -83,8 +84,8 @@ def test_validate_accepts_every_example(tmp_path: Path) -> None:
     examples = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
     assert examples
     for example in examples:
-        result = meltpoint("validate", str(example), "-o", "json", cwd=tmp_path)
-        assert (result.returncode, json.loads(result.stdout)["valid"]) == (0, True)
+        result = meltpoint_here(["validate", str(example), "-o", "json"])
+        assert (result.exit_code, json.loads(result.stdout)["valid"]) == (0, True)
 
 
 def test_a_missing_spec_is_one_line(tmp_path: Path) -> None:

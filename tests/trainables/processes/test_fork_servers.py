@@ -131,13 +131,13 @@ def test_the_server_outlives_who_asks_and_dies(server: ForkServer, tiny: Prepare
     run.close()
 
 
-def test_nothing_outlives_the_server(tiny: PreparedData, tmp_path: Path) -> None:
-    with closing(ForkServer(preload=PRELOAD)) as server:
-        run = forked(server, tmp_path)
-        run.take(plan(tiny, tmp_path))
-    gone(run.pid)
-    with pytest.raises(ForkedError, match="and so did its fork server"):
-        run.step()
+def test_nothing_outlives_the_server(tmp_path: Path) -> None:
+    with closing(ForkServer(preload=Counter.__module__)) as server:
+        made = ForkedObject(server.address, Counter, {}, environment={}, role="trial", folder=str(tmp_path))
+        pid = made.call(Counter.pid)
+    gone(pid)
+    with closing(made), pytest.raises(ForkedError, match="and so did its fork server"):
+        made.call(Counter.count, 1)
 
 
 def gone(pid: int) -> None:

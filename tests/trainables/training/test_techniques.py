@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -196,16 +197,34 @@ def test_every_name_of_the_vocabulary_is_tried() -> None:
     assert CHANGES.keys() | elsewhere == PARAMETERS.keys()
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_another_value_is_another_training(name: str, uneven: PreparedData, large: PreparedData) -> None:
-    data = large if name.startswith("head.pool") else uneven
+Training = Callable[[PreparedData, dict[str, object]], tuple[object, ...]]
 
-    def trained(values: dict[str, object]) -> tuple[object, ...]:
+
+@pytest.fixture(scope="module")
+def trained() -> Training:
+    """Return a function that trains for two epochs; it trains equal values on equal images once."""
+    results: dict[tuple[Path, str], tuple[object, ...]] = {}
+
+    def train(data: PreparedData, values: dict[str, object]) -> tuple[object, ...]:
         trainer = Trainer(data, Recipe.from_flat(values), seed=0, epochs=2)
-        results = [trainer.run_epoch() for _ in range(2)]
-        return readings(results), flat(trainer.state_dict()["model"])
+        epochs = [trainer.run_epoch() for _ in range(2)]
+        return readings(epochs), flat(trainer.state_dict()["model"])
 
+    def find_or_train(data: PreparedData, values: dict[str, object]) -> tuple[object, ...]:
+        key = data.folder, repr(sorted(values.items()))
+        if key not in results:
+            results[key] = train(data, values)
+        return results[key]
+
+    return find_or_train
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_another_value_is_another_training(
+    name: str, trained: Training, uneven: PreparedData, large: PreparedData
+) -> None:
+    data = large if name.startswith("head.pool") else uneven
     base = {**BASE, **BESIDE.get(name, {})}
     if not str(base.get("optimizer.name", "")).startswith("lbfgs"):
         base.setdefault("optimizer.lr", 0.01)
-    assert trained({**base, name: CHANGES[name]}) != trained(base)
+    assert trained(data, {**base, name: CHANGES[name]}) != trained(data, base)
