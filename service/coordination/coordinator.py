@@ -328,6 +328,15 @@ class Coordinator:
             return not under_way and bool(self._exhausted or self._draining or not self._left)
 
     @property
+    def startable(self) -> int:
+        """The number of trials that could start now if there were workers; those still to be drawn are an estimate."""
+        with self._lock:
+            if self.closing:
+                return 0
+            under_way = len(self._preempted) + (0 if self._draining else len(self._under_way))
+            return under_way + (0 if self._exhausted or self._draining else len(self._left))
+
+    @property
     def waiting(self) -> bool:
         """True if a trial may be handed out later although none is now: a running trial may have to be tried again."""
         return bool(self._retrying or self._preempted or (self._attempts and not self.closing))

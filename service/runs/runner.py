@@ -13,7 +13,7 @@ from service.clusters import Prestarted, workers_gpus
 from service.clusters.connections import connect, forking
 from service.coordination import new_sweep
 from service.errors import ResumeError
-from service.ledgers import Ledger, Sweep
+from service.ledgers import Json, Ledger, Sweep
 from service.plans import flat_settings
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
@@ -25,7 +25,7 @@ from service.settings import Home
 from service.tune import run_tune
 from trainables.processes import ObjectHandle
 
-__all__ = ["Outcome", "prepare_images", "resume_sweep", "run_sweep"]
+__all__ = ["Outcome", "describe_data", "prepare_images", "resume_sweep", "run_sweep"]
 
 
 def run_sweep(
@@ -129,6 +129,11 @@ def prepare_images(torch_helper: ObjectHandle[TorchTasks], listener: Listener) -
     return images
 
 
-def _create(spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
+def describe_data(spec: SweepSpec, images: ImageSets) -> Json:
+    """Return what a sweep's row says of its images."""
     source = {"source": spec.data.source, "split": spec.data.split.model_dump(), "stores": images.stores}
-    return new_sweep(spec, ledger, data=images.summary | source, settings=flat_settings(spec))
+    return images.summary | source
+
+
+def _create(spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
+    return new_sweep(spec, ledger, data=describe_data(spec, images), settings=flat_settings(spec))

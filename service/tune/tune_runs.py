@@ -19,15 +19,10 @@ from service.coordination import Coordinator
 from service.ledgers import Json, Trial
 from service.tune.lanes import TuneBridge
 from service.tune.sources import CoordinatorSource
+from service.tune.worker_settings import HANG_SECONDS, LOG
 from trainables.processes import Rendezvous
 from trainables.trials import TrialPlan
 from trainables.trials.ray_worker import TrialWorker
-
-HANG_SECONDS = 300.0
-"""Time without a sign of life after which a trial is killed; a trial that computes gives one about every second."""
-
-LOG = "trials.log"
-"""File in the sweep's folder for what trials' processes print."""
 
 MakePlan = Callable[[Trial], TrialPlan]
 

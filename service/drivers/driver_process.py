@@ -1,0 +1,160 @@
+"""The driver process of one sweep of a service: admits the sweep, and drives it on the pool of lanes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+
+from search_spaces import MeltpointError, SweepSpec, parse_spec
+from search_spaces.extensions import count_stages_by
+from service.clocks import now_ms
+from service.clusters import workers_gpus
+from service.drivers.event_listener import EventListener
+from service.drivers.messages import PoolStatus, ask_status
+from service.drivers.pool_client import train_in_pool
+from service.drivers.tasks import DriverTasks
+from service.errors import ClusterError, LeaseError, ResumeError
+from service.ledgers import Ledger, Sweep, SweepState
+from service.runs.driver import Driver
+from service.runs.helpers import Helpers, TorchTasks
+from service.runs.image_sets import ImageSets
+from service.runs.leases import LeaseKeeper, driving
+from service.runs.listeners import Phase, in_phase
+from service.runs.runner import describe_data, prepare_images
+from service.settings import Home
+from trainables.processes import ForkedError, ForkedObject
+
+__all__ = ["DriverProcess"]
+
+log = logging.getLogger(__name__)
+
+POOL_SECONDS = 60.0
+"""Time that a driver waits for the pool of lanes to come up."""
+
+
+class DriverProcess(DriverTasks):
+    """Drives one sweep. pool: socket of the lanes. fork_server: address of the server of helpers and trials."""
+
+    def __init__(self, home: Home, pool: str, fork_server: str) -> None:
+        self._home, self._pool, self._fork_server = home, pool, fork_server
+
+    def drive(self, sweep_id: str, may_start: bool) -> None:
+        """Drive the sweep; see `DriverTasks`."""
+        with ExitStack() as stack:
+            ledger = stack.enter_context(closing(Ledger.open(self._home, clock=now_ms)))
+            sweep = ledger.sweeps.get(sweep_id)
+            if sweep.state not in (SweepState.VALIDATING, SweepState.QUEUED):
+                return
+            try:
+                keeper = stack.enter_context(driving(self._home, ledger, sweep.id))
+            except LeaseError:
+                log.info("another process drives %s", sweep_id)
+                return
+            guarded = ledger.with_lease(keeper.lease)
+            try:
+                driver = _prepare_driver(self, guarded, keeper, sweep, may_start, stack)
+            except (MeltpointError, OSError) as error:
+                guarded.sweeps.move(sweep.id, SweepState.FAILED, error=str(error))
+                return
+            if driver is not None:
+                train = partial(train_in_pool, address=self._pool, fork_server=self._fork_server)
+                driver.drive(train, ExitStack())
+
+    def wait_for_pool(self) -> PoolStatus:
+        """Return how the pool stands as soon as it is up. Raises ClusterError after `POOL_SECONDS`."""
+        deadline = time.monotonic() + POOL_SECONDS
+        while True:
+            try:
+                return ask_status(self._pool)
+            except (OSError, EOFError) as error:
+                if time.monotonic() > deadline:
+                    raise ClusterError("the workers of this service did not come up") from error
+            time.sleep(0.1)
+
+    def count_stages(self, backbone: str, folder: Path) -> int:
+        """Count the stages of a user's own backbone in a process of its own, which imports the user's module."""
+        counter = ForkedObject(
+            self._fork_server, _StageCounter, {}, role="counter", environment=os.environ, folder=str(folder)
+        )
+        try:
+            return counter.call(_StageCounter.count, backbone, folder)
+        except ForkedError as error:
+            raise ValueError(str(error)) from None
+        finally:
+            counter.close()
+
+    @property
+    def home(self) -> Home:
+        """The home of the sweep."""
+        return self._home
+
+    @property
+    def fork_server(self) -> str:
+        """Address of the server that forks helpers and trials."""
+        return self._fork_server
+
+
+def _prepare_driver(
+    process: DriverProcess, ledger: Ledger, keeper: LeaseKeeper, sweep: Sweep, may_start: bool, stack: ExitStack
+) -> Driver | None:
+    """Admit the sweep and prepare its images; return its driver, or None if the sweep is to wait in the queue.
+
+    Raises:
+        MeltpointError: the sweep cannot be admitted, or its images cannot be prepared.
+    """
+    count_stages_by(process.count_stages)
+    spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
+    helpers = Helpers(process.fork_server)
+    stack.callback(helpers.close)
+    torch_helper = helpers.torch_helper(spec, process.home)
+    admission = torch_helper.start(TorchTasks.admit)
+    make_mlflow_helper = partial(helpers.mlflow_helper, process.home)
+    mlflow_helper = make_mlflow_helper() if may_start else None
+    admission.result()
+    if sweep.state is SweepState.VALIDATING:
+        sweep = ledger.sweeps.move(sweep.id, SweepState.QUEUED)
+    if mlflow_helper is None:
+        return None
+    listener = EventListener(ledger, sweep.id)
+    pool = process.wait_for_pool()
+    allotment = torch_helper.call(TorchTasks.share_out, pool.cpus, pool.gpus, workers_gpus() if pool.gpus else ())
+    with in_phase(listener, Phase.CHECKING_WEIGHTS):
+        torch_helper.call(TorchTasks.check, allotment.device)
+    images = prepare_images(torch_helper, listener)
+    sweep = _with_images(ledger, sweep, spec, images)
+    return Driver(
+        spec,
+        images,
+        sweep,
+        home=process.home,
+        ledger=ledger,
+        keeper=keeper,
+        listener=listener,
+        torch_helper=torch_helper,
+        mlflow_helper=mlflow_helper,
+        make_mlflow_helper=make_mlflow_helper,
+        allotment=allotment,
+    )
+
+
+def _with_images(ledger: Ledger, sweep: Sweep, spec: SweepSpec, images: ImageSets) -> Sweep:
+    """Return the sweep with what its images are; raise ResumeError if they have changed since it began."""
+    if sweep.data and images.summary["digest"] != sweep.data["digest"]:
+        raise ResumeError(f"{sweep.id} cannot be resumed: its images or their splits have changed since it began")
+    if not sweep.data:
+        ledger.sweeps.note(sweep.id, data=describe_data(spec, images))
+    return ledger.sweeps.get(sweep.id)
+
+
+class _StageCounter:
+    """Counts stages in a process that may import the user's module."""
+
+    def count(self, backbone: str, folder: Path) -> int:
+        """Return the number of stages of a user's own backbone."""
+        from trainables.architectures import count_stages
+
+        return count_stages(backbone, folder)

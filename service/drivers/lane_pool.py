@@ -1,0 +1,458 @@
+"""The pool of lanes: one loop of Ray Tune, kept alive, whose workers train the trials of every sweep under way."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune import CheckpointConfig, FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner
+from ray.tune.experiment import Trial as TuneTrial
+from typing_extensions import override
+
+from search_spaces.errors import first_line
+from service.clusters import use_prestarted_workers
+from service.coordination import cause_of
+from service.drivers.messages import (
+    Crashed,
+    Join,
+    NextTrial,
+    Offer,
+    PoolStatus,
+    Preempt,
+    Reported,
+    StatusQuestion,
+    Welcome,
+)
+from service.errors import ClusterError
+from service.ledgers import Json
+from service.queues import Candidate, Shares
+from service.tune.lanes import TuneBridge
+from service.tune.sources import TrialSource, crash_reason
+from trainables.processes import Rendezvous
+from trainables.trials.ray_worker import TrialWorker
+
+__all__ = ["LanePool", "SweepFacts"]
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 10.0
+"""Time after which a driver that does not answer counts as gone."""
+
+_DRY_SECONDS = 0.5
+"""Time after which a driver that had no trial to start is asked again."""
+
+_FACTS_SECONDS = 0.5
+_MOST_LANES = 4096
+
+Shape = tuple[float, float]
+"""Cores and GPUs of a lane."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepFacts:
+    """Facts about a sweep and its owner that may change while it runs; see `Candidate`."""
+
+    owner: str
+    weight: float = 1.0
+    priority: int = 0
+    slot_cap: int | None = None
+    max_slots: int | None = None
+    queued_at: int = 0
+
+
+@dataclass
+class _Driver:
+    """The pool's end of one driver. wanted: trials that it could start now."""
+
+    join: Join
+    connection: Connection
+    facts: SweepFacts
+    wanted: int
+    dry_until: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def shape(self) -> Shape:
+        return self.join.cpu, self.join.gpu
+
+    def ask(self, question: Any) -> Any:
+        """Return the driver's answer. Raises EOFError or OSError if the driver is gone or does not answer."""
+        with self.lock:
+            self.connection.send(question)
+            if not self.connection.poll(ANSWER_SECONDS):
+                raise EOFError(f"{self.join.sweep_id}: its driver gives no answer")
+            return self.connection.recv()
+
+    def has_left(self) -> bool:
+        """Return whether the driver has closed the connection; it sends nothing unless it is asked."""
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
+            return self.connection.poll(0)
+        except OSError:
+            return True
+        finally:
+            self.lock.release()
+
+
+@dataclass
+class _Lane:
+    """A worker. driver, trial_id: of the trial that it trains. charged_at: monotonic time up to which it is charged."""
+
+    shape: Shape
+    driver: _Driver | None = None
+    trial_id: str | None = None
+    charged_at: float = 0.0
+    is_up: bool = False
+
+
+class LanePool(TrialSource):
+    """Serves drivers at a Unix socket with the lanes of one Ray cluster, by fair share, until `close`.
+
+    A lane asks for its next trial when one ends. At a report of a trial, the trial may be paused in favour of another
+    sweep; see `Shares`. Lanes wait for trials with their processes ready; lanes of another shape are made if a sweep
+    asks for one.
+
+    Thread safety: Tune's loop calls the methods of `TrialSource`; drivers come and go in a thread of their own.
+
+    Args:
+        address: path of the Unix socket.
+        default: shape of the lanes that wait.
+        read_facts: returns the facts of the sweeps with these ids that are still there; called about twice a second.
+        measure: returns the cores and GPUs of the cluster.
+        clock: returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        default: Callable[[float, float], Shape],
+        read_facts: Callable[[Iterable[str]], dict[str, SweepFacts]],
+        measure: Callable[[], Shape] = lambda: cluster_size(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.key = f"pool-{address}"
+        self.failure: Exception | None = None
+        self._address, self._read_facts, self._default = address, read_facts, default
+        self._measure, self._clock = measure, clock
+        self._bells = tempfile.mkdtemp(prefix="bells-", dir=Path(address).parent)
+        self._lanes: dict[str, _Lane] = {}
+        self._drivers: dict[str, _Driver] = {}
+        self._shares = Shares()
+        self._total: Shape = (0.0, 0.0)
+        self._wanted_shape: Shape | None = None
+        self._closed = threading.Event()
+        self._lock = threading.RLock()
+
+    def serve(self, join_ray: Callable[[], None], *, here: bool) -> None:
+        """Join Ray and serve until `close`. here: whether Ray runs on this machine alone, for this pool.
+
+        Raises:
+            ClusterError: Ray cannot be joined.
+            Exception: the first error of ours inside Tune's loop.
+        """
+        with ExitStack() as stack:
+            join_ray()
+            stack.callback(ray.shutdown)
+            if here:
+                use_prestarted_workers()
+            stack.enter_context(self.open())
+            with TuneBridge(self) as bridge:
+                self._tuner(bridge).fit()
+        if self.failure is not None:
+            raise self.failure
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Let drivers come and go while entered."""
+        self._total = self._measure()
+        with Listener(self._address, "AF_UNIX", backlog=64) as listener:
+            threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
+            threading.Thread(target=self._watch, name="watch", daemon=True).start()
+            yield
+
+    def close(self) -> None:
+        """Let every lane end."""
+        self._closed.set()
+        self._ring()
+
+    # What Tune's loop asks.
+
+    @override
+    def first_config(self, lane: str) -> Json | None:
+        """Make a lane if there is room for one of the wanted shape; it begins without a trial."""
+        with self._lock:
+            shape = self._wanted_shape or self._default(*self._total)
+            if self._closed.is_set() or not self._has_room(shape):
+                return None
+            self._wanted_shape = None
+            self._lanes[lane] = _Lane(shape)
+            bundle = {"CPU": shape[0]} | ({"GPU": shape[1]} if shape[1] else {})
+            return self._idle_config(lane) | {"bundle": bundle}
+
+    @override
+    def next_config(self, lane: str) -> Json | None:
+        """Return the trial that the lane trains next, or nothing to do; None if the lane makes room for others."""
+        with self._lock:
+            mine = self._lanes[lane]
+            mine.driver = mine.trial_id = None
+            mine.is_up = True
+            for sweep_id in [] if self._closed.is_set() else self._shares.rank(self._candidates(asking=True)):
+                driver = self._drivers[sweep_id]
+                if driver.shape != mine.shape:
+                    if self._makes_room(mine, driver.shape):
+                        del self._lanes[lane]
+                        return None
+                    continue
+                config = self._ask_for_trial(mine, driver)
+                if config is not None:
+                    return config
+            if self._closed.is_set():
+                del self._lanes[lane]
+                return None
+            return self._idle_config(lane)
+
+    @override
+    def is_exhausted(self) -> bool:
+        """Return whether the pool is closed."""
+        return self._closed.is_set()
+
+    @override
+    def record(self, lane: str, trial_id: str, report: Json | None) -> bool:
+        """Pass a report on to its driver; pause its trial there if another sweep is to have the lane."""
+        with self._lock:
+            mine = self._lanes[lane]
+            driver = mine.driver
+            self._charge(mine)
+            if driver is None or report is None:
+                return True
+            try:
+                has_ended, driver.wanted = driver.ask(Reported(trial_id=trial_id, report=report))
+                if not has_ended:
+                    preemption = self._shares.should_yield(driver.join.sweep_id, self._candidates())
+                    if preemption is not None:
+                        _, driver.wanted = driver.ask(Preempt(trial_id=trial_id, reason=preemption.reason))
+                        driver.dry_until = 0.0
+                        has_ended = True
+            except (EOFError, OSError):
+                self._drop(driver)
+                return True
+            return bool(has_ended)
+
+    @override
+    def crashed(self, lane: str, error_text: str) -> None:
+        """Tell the driver that the lane's worker is lost; another lane is made in its place."""
+        with self._lock:
+            mine = self._lanes.pop(lane, None)
+            if mine is None or mine.driver is None or mine.trial_id is None:
+                return
+            self._charge(mine)
+            try:
+                mine.driver.dry_until = 0.0
+                _, mine.driver.wanted = mine.driver.ask(
+                    Crashed(
+                        trial_id=mine.trial_id,
+                        reason=crash_reason(error_text),
+                        text=error_text,
+                        cause=cause_of(error_text),
+                    )
+                )
+            except (EOFError, OSError):
+                self._drop(mine.driver)
+
+    @override
+    def fail(self, failure: Exception) -> None:
+        """Keep the first error, and close the pool."""
+        log.warning("the pool of lanes failed", exc_info=failure)
+        self.failure = self.failure or failure
+        self.close()
+
+    def _ask_for_trial(self, lane: _Lane, driver: _Driver) -> Json | None:
+        try:
+            offer: Offer = driver.ask(NextTrial())
+        except (EOFError, OSError):
+            self._drop(driver)
+            return None
+        driver.wanted = offer.wanted
+        if offer.config is None:
+            driver.wanted = 0
+            driver.dry_until = self._clock() + _DRY_SECONDS
+            return None
+        lane.driver, lane.trial_id = driver, str(offer.config["trial_id"])
+        lane.charged_at = self._clock()
+        return offer.config
+
+    def _candidates(self, *, asking: bool = False) -> list[Candidate]:
+        """Return the sweeps under way. asking: a driver that had no trial is asked again from time to time."""
+        now = self._clock()
+        running = [lane.driver.join.sweep_id for lane in self._lanes.values() if lane.driver is not None]
+        return [
+            Candidate(
+                sweep_id=sweep_id,
+                running=running.count(sweep_id),
+                wanted=max(driver.wanted, int(asking and driver.dry_until <= now)),
+                **vars(driver.facts),
+            )
+            for sweep_id, driver in self._drivers.items()
+        ]
+
+    def _charge(self, lane: _Lane) -> None:
+        now = self._clock()
+        if lane.driver is not None:
+            self._shares.charge(lane.driver.join.sweep_id, now - lane.charged_at)
+        lane.charged_at = now
+
+    def _has_room(self, shape: Shape) -> bool:
+        used = [sum(lane.shape[part] for lane in self._lanes.values()) for part in (0, 1)]
+        return all(used[part] + shape[part] <= self._total[part] + 1e-9 for part in (0, 1))
+
+    def _makes_room(self, lane: _Lane, shape: Shape) -> bool:
+        """Return whether the lane ends so that one of another shape fits; one shape is made room for at a time."""
+        if any(other.shape == shape for other in self._lanes.values() if other.driver is None and other is not lane):
+            return False  # a lane of that shape is free
+        if self._wanted_shape not in (None, shape):
+            return False
+        self._wanted_shape = shape
+        return not self._has_room(shape)
+
+    def _idle_config(self, lane: str) -> Json:
+        return {"trial_id": None, "bell": str(Path(self._bells) / lane)}
+
+    # Drivers that come and go.
+
+    def _accept(self, listener: Listener) -> None:
+        while not self._closed.is_set():
+            with suppress(OSError, EOFError):
+                self._welcome(listener.accept())
+
+    def _welcome(self, connection: Connection) -> None:
+        first = connection.recv()
+        if isinstance(first, StatusQuestion):
+            with self._lock, connection:
+                connection.send(self._status())
+            return
+        refusal = self._refusal(first)
+        facts = self._read_facts([first.sweep_id]).get(first.sweep_id)
+        connection.send(Welcome(refusal=refusal))
+        if refusal is not None or facts is None:
+            connection.close()
+            return
+        with self._lock:
+            self._drivers[first.sweep_id] = _Driver(first, connection, facts, first.wanted)
+        self._ring()
+
+    def _refusal(self, join: Join) -> str | None:
+        if join.cpu > self._total[0] or join.gpu > self._total[1]:
+            return (
+                f"a trial asks for {join.cpu:g} cores and {join.gpu:g} GPUs; "
+                f"the cluster has {self._total[0]:g} and {self._total[1]:g}"
+            )
+        return None
+
+    def _drop(self, driver: _Driver) -> None:
+        """Forget a driver; workers give up its trials within about a second."""
+        with self._lock:
+            if self._drivers.get(driver.join.sweep_id) is driver:
+                del self._drivers[driver.join.sweep_id]
+            for lane in self._lanes.values():
+                if lane.driver is driver:
+                    self._charge(lane)
+                    lane.driver = None
+        Rendezvous(driver.join.rendezvous, 1).abandon()
+        driver.connection.close()
+
+    def _watch(self) -> None:
+        """Notice drivers that leave, changes of sweeps and users, and of the cluster."""
+        while not self._closed.wait(_FACTS_SECONDS):
+            try:
+                for driver in list(self._drivers.values()):
+                    if driver.has_left():
+                        self._drop(driver)
+                facts = self._read_facts(list(self._drivers))
+                with self._lock:
+                    for sweep_id, driver in self._drivers.items():
+                        driver.facts = facts.get(sweep_id, driver.facts)
+                    for lane in self._lanes.values():
+                        self._charge(lane)
+                self._total = self._measure()
+                if any(driver.dry_until < self._clock() for driver in list(self._drivers.values())):
+                    self._ring()
+            except Exception:  # the ledger may be away for a while
+                log.warning("the pool could not look around", exc_info=True)
+
+    def _ring(self) -> None:
+        """Wake the workers that wait."""
+        with self._lock:
+            for name, lane in self._lanes.items():
+                if lane.driver is None:
+                    with suppress(OSError):
+                        (Path(self._bells) / name).touch()
+
+    def _status(self) -> PoolStatus:
+        lanes = list(self._lanes.values())
+        return PoolStatus(
+            cpus=self._total[0],
+            gpus=self._total[1],
+            lanes=len(lanes),
+            ready=sum(lane.is_up for lane in lanes),
+            busy=sum(lane.driver is not None for lane in lanes),
+        )
+
+    def _tuner(self, bridge: TuneBridge) -> Tuner:
+        folder = tempfile.mkdtemp(prefix="tune-", dir=Path(self._address).parent)
+        return Tuner(
+            tune.with_resources(TrialWorker, _resources),
+            tune_config=TuneConfig(
+                search_alg=bridge.searcher,
+                scheduler=bridge.scheduler,
+                num_samples=-1,
+                max_concurrent_trials=_MOST_LANES,
+                reuse_actors=True,
+                trial_name_creator=_lane_name,
+                trial_dirname_creator=_lane_name,
+            ),
+            run_config=RunConfig(
+                name="tune",
+                storage_path=folder,
+                verbose=0,
+                failure_config=FailureConfig(max_failures=0),
+                checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            ),
+        )
+
+
+def join_ray(address: str) -> None:
+    """Join the Ray cluster at `address`.
+
+    Raises:
+        ClusterError: it cannot be joined.
+    """
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises whatever stopped it
+        raise ClusterError(f"the Ray cluster at {address} cannot be joined: {first_line(error)}") from error
+
+
+def cluster_size() -> Shape:
+    """Return the cores and GPUs of the Ray cluster that this process has joined."""
+    there = ray.cluster_resources()
+    return there.get("CPU", 0.0), there.get("GPU", 0.0)
+
+
+def _resources(config: Json) -> PlacementGroupFactory:
+    return PlacementGroupFactory([config["bundle"]])
+
+
+def _lane_name(trial: TuneTrial) -> str:
+    return f"lane-{trial.trial_id}"

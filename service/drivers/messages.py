@@ -1,0 +1,112 @@
+"""Messages between the pool of lanes and the drivers of sweeps, over a Unix socket.
+
+They are pickled; the socket lies in a folder that only its owner can enter. After `Join` and `Welcome` the pool asks
+and the driver answers, one question at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from multiprocessing.connection import Client
+
+from service.ledgers import Cause, Json
+
+__all__ = [
+    "Crashed",
+    "Join",
+    "NextTrial",
+    "Offer",
+    "PoolStatus",
+    "Preempt",
+    "Reported",
+    "StatusQuestion",
+    "Welcome",
+    "ask_status",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Join:
+    """The first message of a driver. cpu, gpu: of each trial. wanted: trials that could start now.
+
+    rendezvous: folder of the sweep's `Rendezvous`.
+    """
+
+    sweep_id: str
+    cpu: float
+    gpu: float
+    wanted: int
+    rendezvous: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Welcome:
+    """The pool's answer to `Join`; refusal: why the sweep cannot be served, or None."""
+
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class NextTrial:
+    """A question for a trial to start. The answer is an `Offer`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A trial's config for its worker, None if there is none now; wanted: trials that could start besides."""
+
+    config: Json | None
+    wanted: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """A report of a worker. The answer is whether its trial has ended, and the number of trials wanted."""
+
+    trial_id: str
+    report: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crashed:
+    """The loss of a worker. The answer is the number of trials wanted."""
+
+    trial_id: str
+    reason: str
+    text: str
+    cause: Cause
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preempt:
+    """A request to pause a trial that has just reported. The answer is the number of trials wanted."""
+
+    trial_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StatusQuestion:
+    """A question about the pool, instead of `Join`. The answer is a `PoolStatus`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolStatus:
+    """The pool at one moment.
+
+    cpus, gpus: of the cluster. lanes: workers there are; ready: those that are up. busy: those that train.
+    """
+
+    cpus: float
+    gpus: float
+    lanes: int
+    ready: int
+    busy: int
+
+
+def ask_status(address: str) -> PoolStatus:
+    """Return how the pool at `address` stands. Raises OSError or EOFError if no pool listens there."""
+    with Client(address, "AF_UNIX") as connection:
+        connection.send(StatusQuestion())
+        status: PoolStatus = connection.recv()
+        return status

@@ -1,0 +1,213 @@
+"""The supervisor of a service: starts a driver for each sweep whose turn it is, and replaces drivers that die."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.errors import TransitionError
+from service.ledgers import Ledger, Sweep, SweepState
+from service.queues import Limits, Submission, Waiting, next_to_start, order_queue
+from service.runs.leases import mark_interrupted
+from service.settings import Home
+
+__all__ = ["DriverHandle", "StartDriver", "Supervisor"]
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+"""Time between two looks for sweeps whose driver has died with its service."""
+
+MOST_DEATHS = 5
+"""Deaths of a sweep's drivers in a row, without a finished epoch between, after which the sweep fails."""
+
+_BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 30.0)
+_ELSEWHERE_SECONDS = 5.0
+"""Time after which a sweep that another service drove is tried again."""
+
+_WAITING = (SweepState.VALIDATING, SweepState.QUEUED)
+_ACTIVE = tuple(state for state in SweepState if state.is_under_way and state not in _WAITING)
+
+
+class DriverHandle(Protocol):
+    """A driver's process."""
+
+    def has_ended(self) -> bool:
+        """Return whether the process has ended, or has nothing more to do."""
+
+    def failure(self) -> str | None:
+        """Return how the process died; None if it ended in order."""
+
+    def terminate(self) -> None:
+        """Ask the process to pause its sweep and to end."""
+
+
+class StartDriver(Protocol):
+    """Starts driver processes."""
+
+    def __call__(self, sweep_id: str, may_start: bool) -> DriverHandle:
+        """Start the driver of a sweep; see `DriverTasks.drive`."""
+
+
+@dataclass
+class _Driving:
+    handle: DriverHandle
+    sweep: Sweep
+    may_start: bool
+    epochs: int
+
+
+class Supervisor:
+    """Brings ledger and processes together, a `step` at a time.
+
+    - A sweep that is `validating` gets a driver that admits it; it goes on at once if it is its turn.
+    - Queued sweeps start in the order of the queue; the ledger says why each other waits.
+    - A sweep whose driver died is queued again, and fails if that happens again and again without progress.
+
+    Several services may use one ledger: a sweep's lease lets one driver in.
+
+    Ownership: borrows the ledger. Thread safety: one thread calls.
+    clock: returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        home: Home,
+        start_driver: StartDriver,
+        *,
+        limits: Limits,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ledger, self._home, self._start_driver = ledger, home, start_driver
+        self._limits, self._clock = limits, clock
+        self._drivers: dict[str, _Driving] = {}
+        self._deaths: dict[str, int] = {}
+        self._not_before: dict[str, float] = {}
+        self._reasons: dict[str, str | None] = {}
+        self._looked_at: float | None = None
+
+    @property
+    def driven(self) -> list[str]:
+        """Ids of the sweeps that have a driver of this service."""
+        return list(self._drivers)
+
+    def step(self, problem: str | None = None) -> None:
+        """Do what is due now. problem: why no sweep can start, such as that there is no cluster."""
+        self._reap()
+        if self._looked_at is None or self._clock() - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = self._clock()
+            mark_interrupted(self._ledger, self._home)
+            self._queue_interrupted()
+        sweeps = [sweep for sweep in self._ledger.sweeps.list(states=_WAITING) if sweep.owner is not None]
+        if sweeps or self._reasons:
+            self._start_those_due(sweeps, problem)
+
+    def drain(self) -> None:
+        """Ask every driver to pause its sweep; `step` no longer."""
+        for driving in self._drivers.values():
+            driving.handle.terminate()
+
+    def finish_draining(self) -> bool:
+        """Queue the sweeps whose drivers have paused them; return whether all drivers have ended."""
+        for sweep_id, driving in list(self._drivers.items()):
+            if driving.handle.has_ended():
+                del self._drivers[sweep_id]
+                if self._ledger.sweeps.get(sweep_id).state in (SweepState.PAUSED, SweepState.INTERRUPTED):
+                    self._queue(sweep_id)
+        return not self._drivers
+
+    def _start_those_due(self, sweeps: Iterable[Sweep], problem: str | None) -> None:
+        waiting = {sweep.id: sweep for sweep in sweeps if sweep.id not in self._drivers}
+        order = self._order(waiting, problem)
+        due = set(next_to_start(order))
+        for entry in order:
+            sweep = waiting[entry.sweep_id]
+            if self._clock() < self._not_before.get(sweep.id, 0.0):
+                continue
+            if sweep.id in due:
+                self._start(sweep, may_start=True)
+            elif sweep.state is SweepState.VALIDATING:
+                self._start(sweep, may_start=False)
+        self._explain(order)
+
+    def _order(self, waiting: Mapping[str, Sweep], problem: str | None) -> list[Waiting]:
+        active = {sweep.id: sweep for sweep in self._ledger.sweeps.list(states=_ACTIVE) if sweep.owner is not None}
+        active |= {sweep_id: driving.sweep for sweep_id, driving in self._drivers.items() if driving.may_start}
+        users = {user.name: user for user in self._ledger.users.list()} if waiting else {}
+        return order_queue(
+            [_submission(sweep) for sweep in waiting.values()],
+            [_submission(sweep) for sweep in active.values()],
+            users,
+            self._limits,
+            problem=problem,
+        )
+
+    def _start(self, sweep: Sweep, *, may_start: bool) -> None:
+        epochs = self._ledger.trials.count_epochs(sweep.id)
+        try:
+            handle = self._start_driver(sweep.id, may_start)
+        except OSError:  # the fork server is away: it is started anew
+            log.warning("no driver for %s", sweep.id, exc_info=True)
+            self._not_before[sweep.id] = self._clock() + 1.0
+            return
+        self._drivers[sweep.id] = _Driving(handle, sweep, may_start, epochs)
+
+    def _explain(self, order: Iterable[Waiting]) -> None:
+        """Write why each queued sweep waits, if that has changed."""
+        reasons = {entry.sweep_id: entry.reason for entry in order}
+        for sweep_id in self._reasons.keys() | reasons.keys():
+            reason = reasons.get(sweep_id)
+            if self._reasons.get(sweep_id) != reason:
+                self._ledger.sweeps.explain_waiting(sweep_id, reason)
+        self._reasons = {sweep_id: reason for sweep_id, reason in reasons.items() if reason is not None}
+
+    def _reap(self) -> None:
+        for sweep_id, driving in list(self._drivers.items()):
+            if not driving.handle.has_ended():
+                continue
+            del self._drivers[sweep_id]
+            failure = driving.handle.failure()
+            if failure is not None:
+                self._after_death(sweep_id, driving, failure)
+            elif driving.may_start and self._ledger.sweeps.get(sweep_id).state in _WAITING:
+                self._not_before[sweep_id] = self._clock() + _ELSEWHERE_SECONDS
+            else:
+                self._deaths.pop(sweep_id, None)
+
+    def _after_death(self, sweep_id: str, driving: _Driving, failure: str) -> None:
+        """Queue the sweep again, or fail it if its drivers die again and again."""
+        log.warning("the driver of %s died: %s", sweep_id, failure)
+        mark_interrupted(self._ledger, self._home)
+        progress = self._ledger.trials.count_epochs(sweep_id) > driving.epochs
+        deaths = self._deaths[sweep_id] = 1 if progress else self._deaths.get(sweep_id, 0) + 1
+        self._not_before[sweep_id] = self._clock() + _BACK_OFF_SECONDS[min(deaths, len(_BACK_OFF_SECONDS)) - 1]
+        sweep = self._ledger.sweeps.get(sweep_id)
+        if deaths >= MOST_DEATHS and not sweep.state.is_finished:
+            self._ledger.sweeps.move(
+                sweep_id, SweepState.FAILED, error=f"its driver died {deaths} times in a row; the last time: {failure}"
+            )
+        elif sweep.state is SweepState.INTERRUPTED:
+            self._queue(sweep_id)
+
+    def _queue_interrupted(self) -> None:
+        for sweep in self._ledger.sweeps.list(states=(SweepState.INTERRUPTED,)):
+            if sweep.owner is not None and sweep.id not in self._drivers:
+                self._queue(sweep.id)
+
+    def _queue(self, sweep_id: str) -> None:
+        try:
+            self._ledger.sweeps.move(sweep_id, SweepState.QUEUED)
+        except TransitionError:  # somebody was quicker
+            log.info("%s was not queued again", sweep_id, exc_info=True)
+
+
+def _submission(sweep: Sweep) -> Submission:
+    return Submission(
+        sweep_id=sweep.id,
+        owner=sweep.owner or "",
+        priority=sweep.priority,
+        queued_at=sweep.queued_at or sweep.created_at,
+    )

@@ -1,0 +1,244 @@
+"""The pool of lanes and the drivers' end of it, over a real socket, without Ray."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from service.clusters import Allotment
+from service.drivers.lane_pool import LanePool, SweepFacts
+from service.drivers.messages import ask_status
+from service.drivers.pool_client import train_in_pool
+from trainables.processes import Rendezvous
+
+DONE = {"history": [], "done_training": True}
+GOING_ON = {"history": [], "done_training": False}
+
+
+class Coordinator:
+    """Hands out so many trials; a trial ends with a report that says so."""
+
+    def __init__(self, sweep_id: str, trials: int) -> None:
+        self.sweep = SimpleNamespace(id=sweep_id)
+        self.left = [f"{sweep_id}-{number:04d}" for number in range(trials)]
+        self.at_work: list[str] = []
+        self.ended: list[str] = []
+        self.preempted: list[str] = []
+        self.crashes: list[str] = []
+        self.closing: str | None = None
+
+    @property
+    def running(self) -> list[Any]:
+        return [SimpleNamespace(id=trial_id) for trial_id in self.at_work]
+
+    @property
+    def is_done(self) -> bool:
+        return not self.at_work and (not self.left or self.closing is not None)
+
+    @property
+    def startable(self) -> int:
+        return 0 if self.closing else len(self.left)
+
+    def next_trial(self) -> Any:
+        if not self.left or self.closing:
+            return None
+        self.at_work.append(self.left.pop(0))
+        return SimpleNamespace(id=self.at_work[-1])
+
+    def record(self, trial_id: str, result: Any) -> bool:
+        if result.done:
+            self.at_work.remove(trial_id)
+            self.ended.append(trial_id)
+        return bool(result.done)
+
+    def crashed(self, trial_id: str, _reason: str, _text: str, _cause: object) -> None:
+        self.crashes.append(trial_id)
+        self.at_work.remove(trial_id)
+        self.left.append(trial_id)
+
+    def preempt(self, trial_id: str, _reason: str) -> None:
+        self.at_work.remove(trial_id)
+        self.preempted.append(trial_id)
+        self.left.append(trial_id)
+
+    def close(self, reason: str) -> None:
+        self.closing = reason
+
+    def leave(self, _reason: str) -> None:
+        self.at_work.clear()
+
+
+class Service:
+    """A pool with two cores, and drivers in threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.facts = folder, dict[str, SweepFacts]()
+        self.now = 0.0
+        self.address = str(folder / "pool")
+        self.threads: list[threading.Thread] = []
+        self.pool = LanePool(
+            self.address,
+            default=lambda _cpus, _gpus: (1.0, 0.0),
+            read_facts=lambda ids: {name: self.facts[name] for name in ids if name in self.facts},
+            measure=lambda: (2.0, 0.0),
+            clock=lambda: self.now,
+        )
+
+    def drive(self, sweep_id: str, trials: int, *, cpu: float = 1.0, owner: str = "alice", **facts: Any) -> Coordinator:
+        """Have a driver join the pool, and wait until it has."""
+        coordinator: Any = Coordinator(sweep_id, trials)
+        self.facts[sweep_id] = SweepFacts(owner=owner, **facts)
+        plan: Any = SimpleNamespace()
+
+        def train() -> None:
+            train_in_pool(
+                coordinator,
+                address=self.address,
+                fork_server="",
+                allotment=Allotment(cpu=cpu, gpu=0.0, slots=2),
+                make_plan=lambda _trial: plan,
+                folder=self.folder,
+                poll=lambda: None,
+                breakable=nullcontext,
+            )
+
+        self.threads.append(threading.Thread(target=train, daemon=True))
+        self.threads[-1].start()
+        wait_for(lambda: sweep_id in self.pool._drivers)
+        made: Coordinator = coordinator
+        return made
+
+    def lane(self, name: str) -> str:
+        assert self.pool.first_config(name) is not None
+        return name
+
+    def next(self, lane: str) -> str | None:
+        config = self.pool.next_config(lane)
+        assert config is not None
+        return None if config["trial_id"] is None else str(config["trial_id"])
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    made = Service(tmp_path)
+    with made.pool.open():
+        yield made
+        made.pool.close()
+
+
+def test_lanes_are_made_up_to_the_size_of_the_cluster(service: Service) -> None:
+    assert [service.pool.first_config(name) is not None for name in "abc"] == [True, True, False]
+    assert ask_status(service.address).lanes == 2
+    assert service.next("a") is None, "a lane without a trial waits"
+    assert ask_status(service.address).ready == 1
+
+
+def test_a_lane_trains_one_trial_after_another_until_the_sweep_is_done(service: Service) -> None:
+    lane = service.lane("a")
+    sweep = service.drive("s-1", 2)
+    assert service.next(lane) == "s-1-0000"
+    assert not service.pool.record(lane, "s-1-0000", GOING_ON)
+    assert service.pool.record(lane, "s-1-0000", DONE)
+    assert service.next(lane) == "s-1-0001"
+    assert service.pool.record(lane, "s-1-0001", DONE)
+    service.threads[0].join(20.0)
+    assert sweep.ended == ["s-1-0000", "s-1-0001"]
+    assert service.next(lane) is None
+    wait_for(lambda: not service.pool._drivers)
+
+
+def test_free_lanes_go_to_different_owners(service: Service) -> None:
+    lanes = [service.lane("a"), service.lane("b")]
+    service.drive("s-1", 9, owner="alice")
+    service.drive("s-2", 9, owner="bob")
+    assert {str(service.next(lane))[:3] for lane in lanes} == {"s-1", "s-2"}
+
+
+def test_a_higher_priority_pauses_a_trial_at_its_report_and_the_trial_goes_on_later(service: Service) -> None:
+    lane = service.lane("a")
+    first = service.drive("s-1", 1)
+    assert service.next(lane) == "s-1-0000"
+    service.drive("s-2", 1, owner="bob", priority=5)
+    assert service.pool.record(lane, "s-1-0000", GOING_ON), "it ends here for now"
+    assert first.preempted == ["s-1-0000"]
+    assert service.next(lane) == "s-2-0000"
+    assert service.pool.record(lane, "s-2-0000", DONE)
+    assert service.next(lane) == "s-1-0000"
+
+
+def test_a_cap_that_is_lowered_ends_a_lane_at_its_next_report(service: Service) -> None:
+    lanes = [service.lane("a"), service.lane("b")]
+    sweep = service.drive("s-1", 5)
+    for lane in lanes:
+        service.next(lane)
+    service.facts["s-1"] = SweepFacts(owner="alice", slot_cap=1)
+    wait_for(lambda: service.pool._drivers["s-1"].facts.slot_cap == 1)
+    assert service.pool.record("a", "s-1-0000", GOING_ON)
+    assert sweep.preempted == ["s-1-0000"]
+    assert service.next("a") is None
+    assert not service.pool.record("b", "s-1-0001", GOING_ON)
+
+
+def test_a_lost_worker_is_told_to_its_driver_and_another_lane_is_made(service: Service) -> None:
+    lane = service.lane("a")
+    sweep = service.drive("s-1", 1)
+    service.next(lane)
+    service.pool.crashed(lane, "the worker died")
+    assert sweep.crashes == ["s-1-0000"]
+    assert service.next(service.lane("b")) == "s-1-0000"
+
+
+def test_a_sweep_with_larger_trials_gets_a_larger_lane(service: Service) -> None:
+    lanes = [service.lane("a"), service.lane("b")]
+    service.drive("s-1", 1, cpu=2.0)
+    assert [service.pool.next_config(lane) for lane in lanes] == [None, None], "they make room"
+    config = service.pool.first_config("c")
+    assert config is not None
+    assert config["bundle"] == {"CPU": 2.0}
+    assert service.next("c") == "s-1-0000"
+
+
+def test_a_driver_that_leaves_has_its_trials_given_up(service: Service, tmp_path: Path) -> None:
+    lane = service.lane("a")
+    sweep = service.drive("s-1", 3)
+    config = service.pool.next_config(lane)
+    assert config is not None
+    sweep.at_work.clear()
+    sweep.close("paused by SIGTERM")
+    service.threads[0].join(20.0)
+    wait_for(lambda: not service.pool._drivers)
+    assert Rendezvous(**config["rendezvous"]).is_abandoned()
+    assert service.pool.record(lane, "s-1-0000", None)
+    assert service.next(lane) is None
+
+
+def test_a_trial_that_asks_for_more_than_there_is_is_refused(service: Service) -> None:
+    from service.errors import ClusterError
+
+    coordinator: Any = Coordinator("s-1", 1)
+    service.facts["s-1"] = SweepFacts(owner="alice")
+    with pytest.raises(ClusterError, match="a trial asks for 8 cores and 0 GPUs; the cluster has 2 and 0"):
+        train_in_pool(
+            coordinator,
+            address=service.address,
+            fork_server="",
+            allotment=Allotment(cpu=8.0, gpu=0.0, slots=1),
+            make_plan=lambda _trial: SimpleNamespace(),  # type: ignore[arg-type, return-value]
+            folder=service.folder,
+            poll=lambda: None,
+            breakable=nullcontext,
+        )
