@@ -6,13 +6,38 @@ The fork server of a service imports this module; the pool of lanes, drivers, he
 from __future__ import annotations
 
 import gc
+from importlib import import_module
+from typing import Final
 
-import mlflow  # noqa: F401
-import timm  # noqa: F401
+__all__ = ["MODULES"]
 
-import trainables.trials.runner  # noqa: F401
+MODULES: Final = (
+    "service.drivers.driver_process",
+    "service.drivers.pool_process",
+    "service.runs.mlflow_helper",
+    "service.runs.torch_helper",
+    "service.tracking.trackers",
+    "trainables.trials.runner",
+    # Loaded by others at their first use, which would be in every process anew:
+    "mlflow.pyfunc",
+    "mlflow.pytorch",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "jinja2",
+    "networkx",
+    "opentelemetry.sdk.trace",
+    "optuna.samplers",
+    "sklearn.datasets",
+    "sqlalchemy.dialects.sqlite",
+    "timm",
+    "torch._dynamo",
+    "torch._export",
+    "torch._functorch.aot_autograd",
+    "torch._inductor.decomposition",
+    "torch.export",
+)
 
-PRELOAD = __name__
-
+for _name in MODULES:
+    import_module(_name)
 gc.collect()
 gc.freeze()  # forked processes then copy fewer pages

@@ -86,7 +86,6 @@ class Supervisor:
         self._drivers: dict[str, _Driving] = {}
         self._deaths: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
-        self._reasons: dict[str, str | None] = {}
         self._looked_at: float | None = None
 
     @property
@@ -102,7 +101,7 @@ class Supervisor:
             mark_interrupted(self._ledger, self._home)
             self._queue_interrupted()
         sweeps = [sweep for sweep in self._ledger.sweeps.list(states=_WAITING) if sweep.owner is not None]
-        if sweeps or self._reasons:
+        if sweeps:
             self._start_those_due(sweeps, problem)
 
     def drain(self) -> None:
@@ -131,7 +130,8 @@ class Supervisor:
                 self._start(sweep, may_start=True)
             elif sweep.state is SweepState.VALIDATING:
                 self._start(sweep, may_start=False)
-        self._explain(order)
+            if entry.reason != sweep.waiting_for:
+                self._ledger.sweeps.explain_waiting(sweep.id, entry.reason)
 
     def _order(self, waiting: Mapping[str, Sweep], problem: str | None) -> list[Waiting]:
         active = {sweep.id: sweep for sweep in self._ledger.sweeps.list(states=_ACTIVE) if sweep.owner is not None}
@@ -154,15 +154,6 @@ class Supervisor:
             self._not_before[sweep.id] = self._clock() + 1.0
             return
         self._drivers[sweep.id] = _Driving(handle, sweep, may_start, epochs)
-
-    def _explain(self, order: Iterable[Waiting]) -> None:
-        """Write why each queued sweep waits, if that has changed."""
-        reasons = {entry.sweep_id: entry.reason for entry in order}
-        for sweep_id in self._reasons.keys() | reasons.keys():
-            reason = reasons.get(sweep_id)
-            if self._reasons.get(sweep_id) != reason:
-                self._ledger.sweeps.explain_waiting(sweep_id, reason)
-        self._reasons = {sweep_id: reason for sweep_id, reason in reasons.items() if reason is not None}
 
     def _reap(self) -> None:
         for sweep_id, driving in list(self._drivers.items()):

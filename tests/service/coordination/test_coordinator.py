@@ -69,6 +69,12 @@ def rows(*accuracies: float, first: int = 1) -> tuple[EpochRow, ...]:
     )
 
 
+def start(coordinator: Coordinator) -> Trial:
+    trial = coordinator.next_trial()
+    assert trial is not None
+    return trial
+
+
 def finish(coordinator: Coordinator, trial: Trial, accuracy: float) -> None:
     assert coordinator.record(trial.id, Result(rows=rows(accuracy, accuracy, accuracy), done=True))
 
@@ -455,3 +461,50 @@ def test_points_that_are_left_begin_once_there_is_more_budget(open_session: Call
         history=coordinator.ledger.history(coordinator.sweep.id),
     )
     assert [trial.number for trial in drain(again)] == [2, 3]
+
+
+def test_a_trial_that_is_paused_for_others_goes_on_before_new_ones_with_what_it_has(
+    open_session: Callable[..., Coordinator],
+) -> None:
+    coordinator = open_session()
+    first = start(coordinator)
+    coordinator.record(first.id, Result(rows=rows(0.5), done=False))
+    assert coordinator.startable == 5
+    coordinator.preempt(first.id, "another sweep waits")
+    assert (coordinator.startable, coordinator.is_done) == (6, False)
+    assert coordinator.ledger.trials.get(first.id).state is TrialState.PAUSED
+    again = start(coordinator)
+    assert (again.id, again.attempt, again.epochs) == (first.id, 2, 1)
+    assert coordinator.record(again.id, Result(rows=rows(0.6, 0.7, first=2), done=True))
+    assert coordinator.ledger.trials.get(first.id).state is TrialState.COMPLETED
+    coordinator.preempt(first.id, "it has ended by now")
+    assert coordinator.ledger.trials.get(first.id).state is TrialState.COMPLETED
+
+
+def test_a_stop_lets_a_trial_finish_that_is_paused_for_others(open_session: Callable[..., Coordinator]) -> None:
+    coordinator = open_session()
+    first = start(coordinator)
+    coordinator.preempt(first.id, "another sweep waits")
+    coordinator.drain("stopped by `meltpoint stop`")
+    assert not coordinator.is_done
+    again = start(coordinator)
+    finish(coordinator, again, 0.5)
+    assert coordinator.next_trial() is None
+    assert (coordinator.is_done, coordinator.startable) == (True, 0)
+
+
+def test_a_pause_leaves_a_trial_paused_that_is_paused_for_others(open_session: Callable[..., Coordinator]) -> None:
+    coordinator = open_session()
+    first = start(coordinator)
+    coordinator.preempt(first.id, "another sweep waits")
+    coordinator.pause("paused by `meltpoint pause`")
+    assert coordinator.is_done
+    assert coordinator.next_trial() is None
+    assert coordinator.ledger.trials.get(first.id).state is TrialState.PAUSED
+
+
+def test_a_coordinator_is_done_when_every_trial_has_ended(open_session: Callable[..., Coordinator]) -> None:
+    coordinator = open_session()
+    assert (coordinator.is_done, coordinator.startable) == (False, 6)
+    drain(coordinator)
+    assert (coordinator.is_done, coordinator.startable) == (True, 0)
