@@ -19,11 +19,11 @@ from service.drivers.pool_client import train_in_pool
 from service.drivers.tasks import DriverTasks
 from service.errors import ClusterError, LeaseError, ResumeError
 from service.ledgers import Ledger, Sweep, SweepState
+from service.runs import Phase, in_phase
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
 from service.runs.leases import LeaseKeeper, driving
-from service.runs.listeners import Phase, in_phase
 from service.runs.runner import describe_data, prepare_images
 from service.settings import Home
 from trainables.processes import ForkedError, ForkedObject

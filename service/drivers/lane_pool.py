@@ -52,6 +52,10 @@ _DRY_SECONDS = 0.5
 """Time after which a driver that had no trial to start is asked again."""
 
 _FACTS_SECONDS = 0.5
+
+STAY_SECONDS = 3.0
+"""Time for which a lane stays with its sweep while others take turns."""
+
 _MOST_LANES = 4096
 
 Shape = tuple[float, float]
@@ -107,12 +111,17 @@ class _Driver:
 
 @dataclass
 class _Lane:
-    """A worker. driver, trial_id: of the trial that it trains. charged_at: monotonic time up to which it is charged."""
+    """A worker. driver, trial_id: of the trial that it trains. charged_at: monotonic time up to which it is charged.
+
+    last: sweep of its last trial, which its process serves; serves_since: the monotonic time since when.
+    """
 
     shape: Shape
     driver: _Driver | None = None
     trial_id: str | None = None
     charged_at: float = 0.0
+    serves_since: float = 0.0
+    last: str | None = None
     is_up: bool = False
 
 
@@ -208,7 +217,7 @@ class LanePool(TrialSource):
             mine = self._lanes[lane]
             mine.driver = mine.trial_id = None
             mine.is_up = True
-            for sweep_id in [] if self._closed.is_set() else self._shares.rank(self._candidates(asking=True)):
+            for sweep_id in [] if self._closed.is_set() else self._ranked_for(mine):
                 driver = self._drivers[sweep_id]
                 if driver.shape != mine.shape:
                     if self._makes_room(mine, driver.shape):
@@ -291,7 +300,25 @@ class LanePool(TrialSource):
             return None
         lane.driver, lane.trial_id = driver, str(offer.config["trial_id"])
         lane.charged_at = self._clock()
+        if lane.last != driver.join.sweep_id:
+            lane.last, lane.serves_since = driver.join.sweep_id, lane.charged_at
         return offer.config
+
+    def _ranked_for(self, lane: _Lane) -> list[str]:
+        """Return the sweeps that may have the lane, first the one that should.
+
+        The lane stays with its sweep for a while if the first in turn has another lane already: a change of sweeps
+        costs a new process, which is more than a short trial.
+        """
+        candidates = {candidate.sweep_id: candidate for candidate in self._candidates(asking=True)}
+        ranked = self._shares.rank(list(candidates.values()))
+        if lane.last in ranked and self._clock() - lane.serves_since < STAY_SECONDS:
+            first, stays = candidates[ranked[0]], candidates[lane.last]
+            owner_runs = any(other.owner == first.owner and other.running for other in candidates.values())
+            if first.priority == stays.priority and (owner_runs or first.owner == stays.owner):
+                ranked.remove(lane.last)
+                ranked.insert(0, lane.last)
+        return ranked
 
     def _candidates(self, *, asking: bool = False) -> list[Candidate]:
         """Return the sweeps under way. asking: a driver that had no trial is asked again from time to time."""

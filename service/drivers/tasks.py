@@ -1,4 +1,4 @@
-"""What the forked processes of a service do, as protocols that import nothing heavy."""
+"""Tasks of the forked processes of a service, as protocols that import nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["DriverTasks", "PoolTasks", "make_driver", "make_pool"]
 
 
 class DriverTasks(Protocol):
-    """What a driver's process does. Thread safety: one call."""
+    """The task of a driver's process. Thread safety: one call."""
 
     def drive(self, sweep_id: str, may_start: bool) -> None:
         """Admit a sweep that is `validating`, and drive it to its end if it may start; else leave it `queued`.
@@ -22,7 +22,7 @@ class DriverTasks(Protocol):
 
 
 class PoolTasks(Protocol):
-    """What the process of the pool of lanes does."""
+    """The task of the process of the pool of lanes."""
 
     def serve(self) -> None:
         """Serve drivers until the process ends.

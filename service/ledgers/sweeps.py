@@ -144,6 +144,14 @@ class Sweeps:
             query = query.where(_SWEEPS.created_at <= before, (_SWEEPS.created_at < before) | (_SWEEPS.id > after))
         return [sweep_from_row(row) for row in self._transactions.rows(query.limit(limit))]
 
+    def get_several(self, sweep_ids: Iterable[str]) -> builtins.list[Sweep]:
+        """Return the sweeps of these ids that there are, in any order."""
+        sweeps = []
+        for ids in batches(sweep_ids):
+            query = select(tables.sweeps).where(_SWEEPS.id.in_(ids))
+            sweeps += [sweep_from_row(row) for row in self._transactions.rows(query)]
+        return sweeps
+
     def trial_counts(self, sweep_ids: Iterable[str]) -> dict[str, TrialCounts]:
         """Return how many trials of each sweep are in which state, and the extremes of their best values.
 
@@ -246,7 +254,8 @@ class Sweeps:
 
     def _move(self, connection: Connection, sweep_id: str, state: SweepState, error: str | None) -> Sweep:
         now = self._transactions.now()
-        present = get_sweep(connection, sweep_id).state
+        sweep = get_sweep(connection, sweep_id)
+        present = sweep.state
         if not present.may_become(state):
             raise TransitionError(f"sweep {sweep_id} is {present}; it cannot become {state}")
         columns: Json = {"state": state.value, "error": error, "waiting_for": None}
@@ -260,7 +269,8 @@ class Sweeps:
             columns["finished_at"] = now
         self._update(connection, sweep_id, columns)
         kind = MessageKind.for_sweep(state)
-        if kind is not None:
+        has_run = sweep.started_at is not None or state is SweepState.RUNNING
+        if kind is not None and has_run:  # MLflow never hears of a sweep that did not begin
             self._outbox.add(connection, [(kind, {})], sweep_id=sweep_id)
         if not state.is_under_way:
             release_gpu(connection, sweep_id)

@@ -212,6 +212,12 @@ class Trials:
                 _get(connection, trial_id)
             return count
 
+    def count_epochs(self, sweep_id: str) -> int:
+        """Return the number of finished epochs of all trials of a sweep."""
+        query = select(func.coalesce(func.sum(_TRIALS.epochs), 0)).where(_TRIALS.sweep_id == sweep_id)
+        with self._transactions.reading() as connection:
+            return int(connection.scalar(query) or 0)
+
     def finish(self, trial_id: str, *, attempt: int, ending: Ending) -> Trial:
         """Close the trial and its attempt.
 

@@ -114,6 +114,8 @@ def mark_interrupted(ledger: Ledger, home: Home) -> list[Sweep]:
     """Move every sweep that is under way, but that no process drives, to `interrupted`; return these sweeps."""
     interrupted = []
     for sweep in ledger.sweeps.list(states=_DRIVEN):
+        if sweep.state is SweepState.VALIDATING and sweep.owner is not None:
+            continue  # the supervisor of a service starts a driver for it
         with try_lock(home.sweep(sweep.id) / "driver.lock") as free:
             if free and not ledger.leases.is_held_elsewhere(sweep.id, _here()):
                 reason = "the process that drove it ended"

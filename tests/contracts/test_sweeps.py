@@ -161,6 +161,30 @@ def test_cancelled_trials_are_told_by_number_also_beyond_four_digits(ledger: Led
     assert [entry.trial_id for entry in ledger.history(sweep.id).journal] == [trial.id for trial in trials]
 
 
+def test_mlflow_never_hears_of_a_sweep_that_did_not_begin(ledger: Ledger) -> None:
+    never, begun = new_sweep(ledger), new_sweep(ledger)
+    ledger.sweeps.move(never.id, SweepState.INTERRUPTED)
+    ledger.sweeps.cancel(never.id)
+    ledger.sweeps.move(begun.id, SweepState.RUNNING)
+    ledger.sweeps.move(begun.id, SweepState.INTERRUPTED)
+    ledger.sweeps.cancel(begun.id)
+    assert ledger.outbox.count_unsent(never.id) == 0
+    assert ledger.outbox.count_unsent(begun.id) == 3
+
+
+def test_several_sweeps_are_read_at_once_and_unknown_ones_left_out(ledger: Ledger) -> None:
+    first, second = new_sweep(ledger), new_sweep(ledger)
+    assert {sweep.id for sweep in ledger.sweeps.get_several([first.id, second.id, "s-nobody"])} == {first.id, second.id}
+
+
+def test_finished_epochs_are_counted_over_all_trials_of_a_sweep(ledger: Ledger) -> None:
+    sweep = new_sweep(ledger)
+    assert ledger.trials.count_epochs(sweep.id) == 0
+    record(ledger, running_trial(ledger, sweep), row(1, 0.5), row(2, 0.6))
+    record(ledger, running_trial(ledger, sweep, number=1), row(1, 0.5))
+    assert ledger.trials.count_epochs(sweep.id) == 3
+
+
 @pytest.mark.parametrize("url", ["file", "postgresql"], indirect=True)
 def test_no_statement_grows_with_the_number_of_trials(url: str) -> None:
     """Compare two sizes, both above the number of ids that one statement names."""
