@@ -2,6 +2,7 @@
 
 A guardian, `python -m service.child_processes`, stands between the two. Its stdin is a pipe from the process that
 asked; once the pipe ends, the guardian ends the child's whole process group: first SIGTERM, and SIGKILL after a grace.
+The grace is short if the process that asked has died, so that whoever takes its place meets nobody.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from pathlib import Path
 
 __all__ = ["ChildProcess"]
 
+ORPHAN_SECONDS = 1.0
+"""Time between SIGTERM and SIGKILL for a child whose parent has died."""
+
 _PYTHON = sys.executable
+_ORDERLY = b"end"
 
 
 class ChildProcess:
@@ -73,7 +78,12 @@ class ChildProcess:
     def end(self) -> None:
         """Ask the child to end, without waiting."""
         assert self._guardian.stdin is not None
-        self._guardian.stdin.close()
+        if not self._guardian.stdin.closed:
+            with suppress(BrokenPipeError):
+                self._guardian.stdin.write(_ORDERLY)
+                self._guardian.stdin.flush()
+            with suppress(BrokenPipeError):
+                self._guardian.stdin.close()
 
     def close(self) -> None:
         """End the child, and wait until it has ended; after its grace it is killed."""
@@ -106,10 +116,11 @@ def main(grace_seconds: float, command: Sequence[str]) -> int:
 
 def _end_with_stdin(pid: int, grace_seconds: float) -> None:
     """Wait for the end of stdin, then end the group: SIGTERM, and SIGKILL after the grace."""
+    is_orderly = False
     while os.read(sys.stdin.fileno(), 1024):
-        pass
+        is_orderly = True
     _signal_group(pid, signal.SIGTERM)
-    threading.Event().wait(grace_seconds)
+    threading.Event().wait(grace_seconds if is_orderly else min(grace_seconds, ORPHAN_SECONDS))
     _signal_group(pid, signal.SIGKILL)
 
 

@@ -1,5 +1,6 @@
 """Ray on this machine or elsewhere, and the share of a machine that each trial gets."""
 
+from service.clusters.addresses import why_not_joinable
 from service.clusters.allotments import TRIALS_A_GPU, Allotment
 from service.clusters.machines import Machine, cgroup_cores, memory_available, usable_cores, workers_gpus
 from service.clusters.prestarts import Prestarted, prestart
@@ -18,5 +19,6 @@ __all__ = [
     "prestart",
     "usable_cores",
     "use_prestarted_workers",
+    "why_not_joinable",
     "workers_gpus",
 ]

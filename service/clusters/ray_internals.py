@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "CHECK_ALIVE",
     "actor_of",
     "error_text",
     "live_lanes",
@@ -20,6 +21,12 @@ __all__ = [
     "skip_unused_parts",
     "use_prestarted_workers",
 ]
+
+CHECK_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+"""Method of Ray's head that answers at once, with its version, and refuses a wrong token by name.
+
+The public way, `ray.init`, takes 30 s to say no more than that it cannot connect.
+"""
 
 _UNUSED_PARTS = ("start_monitor", "start_log_monitor", "start_api_server")
 """Steps of Ray's `Node`: its autoscaler, the process that passes on workers' output, and the dashboard's server."""

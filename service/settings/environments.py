@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-import tempfile
 from pathlib import Path
 
 from service.settings.homes import Home
+from service.settings.secrets import create_secret
 
 _DEFAULTS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -47,19 +45,4 @@ def _prepare_local_ray(home: Home) -> None:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(home.ray_token))
-        _create_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
-
-
-def _create_token(path: Path) -> None:
-    """Write a token of 256 bits, readable by its owner only, unless there is one.
-
-    A hard link to a temporary file makes it appear whole, and keeps the first one if several processes write at once.
-    """
-    if path.exists():
-        return
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".ray-token-")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
-    with contextlib.suppress(FileExistsError):
-        path.hardlink_to(temporary)
-    Path(temporary).unlink()
+        create_secret(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))

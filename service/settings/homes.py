@@ -71,8 +71,28 @@ class Home:
 
     @property
     def server_log(self) -> Path:
-        """Log of the MLflow server that `meltpoint ui` starts."""
+        """Log of the MLflow server that `meltpoint ui` or `meltpoint serve` starts."""
         return self.root / "mlflow-server.log"
+
+    @property
+    def drivers_log(self) -> Path:
+        """Log of the processes that drive sweeps for the service."""
+        return self.root / "drivers.log"
+
+    def service_locks(self, *, has_api: bool, has_drivers: bool) -> list[Path]:
+        """Return the locks of the parts of a service that one process may run for this home at a time."""
+        parts = ("api",) * has_api + ("drivers",) * has_drivers
+        return [self.root / f"service-{part}.lock" for part in parts]
+
+    @property
+    def service_file(self) -> Path:
+        """File with the address of the service, while it serves this home."""
+        return self.root / "service.json"
+
+    @property
+    def session_key(self) -> Path:
+        """File with the key that signs browser sessions."""
+        return self.root / "session-key"
 
     def sweep(self, sweep_id: str) -> Path:
         """Return the folder of one sweep: its checkpoints and its lock."""

@@ -98,6 +98,14 @@ class MlflowServer:
         """Wait until the server has ended, and return its exit code."""
         return self._child.wait()
 
+    def last_line(self) -> str:
+        """Return the last line of the server's log, or ""."""
+        return self._child.last_line()
+
+    def end(self) -> None:
+        """Ask the server to end, without waiting."""
+        self._child.end()
+
     def close(self) -> None:
         """End the server, and wait until it has ended."""
         self._child.close()

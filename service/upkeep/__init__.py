@@ -1,5 +1,15 @@
 """Upkeep of a home and its machine: caches and checks."""
 
 from service.upkeep.checkups import Finding, Level, Surroundings, examine, examine_ray_start
+from service.upkeep.service_checkups import ServiceNeeds, describe_running_service, examine_service
 
-__all__ = ["Finding", "Level", "Surroundings", "examine", "examine_ray_start"]
+__all__ = [
+    "Finding",
+    "Level",
+    "ServiceNeeds",
+    "Surroundings",
+    "describe_running_service",
+    "examine",
+    "examine_ray_start",
+    "examine_service",
+]

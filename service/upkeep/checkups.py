@@ -18,7 +18,7 @@ from service.upkeep.checks.shared_memory import check_shared_memory
 from service.upkeep.checks.versions import check_versions
 from service.upkeep.checks.weights import check_weights_packages
 
-__all__ = ["CHECKS", "Finding", "Level", "Surroundings", "examine", "examine_ray_start"]
+__all__ = ["CHECKS", "Finding", "Level", "Surroundings", "examine", "examine_ray_start", "isolated"]
 
 CHECKS: Sequence[tuple[str, Check]] = (
     ("versions", check_versions),
@@ -40,15 +40,15 @@ CHECKS: Sequence[tuple[str, Check]] = (
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
     """Yield the findings of every check of `CHECKS`, in their order."""
     for name, check in CHECKS:
-        yield from _isolated(name, check, surroundings)
+        yield from isolated(name, check, surroundings)
 
 
 def examine_ray_start(surroundings: Surroundings) -> Iterator[Finding]:
     """Yield the finding of starting Ray as a sweep would, which takes some seconds."""
-    return _isolated("ray start", check_ray_start, surroundings)
+    return isolated("ray start", check_ray_start, surroundings)
 
 
-def _isolated(name: str, check: Check, surroundings: Surroundings) -> Iterator[Finding]:
+def isolated(name: str, check: Check, surroundings: Surroundings) -> Iterator[Finding]:
     """Yield the findings of a check; its own error, if any, is the last of them."""
     try:
         yield from check(surroundings)

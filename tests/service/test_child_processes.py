@@ -24,7 +24,7 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from service.child_processes import ChildProcess
-child = ChildProcess(sys.argv[2:], log=Path(sys.argv[1]), grace_seconds=0.5)
+child = ChildProcess(sys.argv[2:], log=Path(sys.argv[1]), grace_seconds=600)
 print("started", flush=True)
 time.sleep(600)
 """

@@ -1,0 +1,1 @@
+"""The HTTP API of the service, its sign-in page, and its door to MLflow."""
