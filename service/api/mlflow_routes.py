@@ -18,14 +18,14 @@ __all__ = ["Access", "Body", "Route", "check_locations", "find_route"]
 
 
 class Access(StrEnum):
-    """Who may use a route: READ is for everybody who is signed in, WRITE for admins."""
+    """The people who may use a route: READ is for everybody who is signed in, WRITE for admins."""
 
     READ = "read"
     WRITE = "write"
 
 
 class Body(StrEnum):
-    """What a route may carry beyond small JSON documents."""
+    """The content that a route carries: JSON, JSON that names a location, or a file."""
 
     JSON = "json"
     LOCATION = "location"

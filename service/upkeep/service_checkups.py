@@ -22,7 +22,7 @@ __all__ = ["ServiceNeeds", "describe_running_service", "examine_service"]
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceNeeds:
-    """What a service is asked to be: its address, the Ray cluster that it joins (None: its own), its locks."""
+    """The demands of a service: its address, the Ray cluster that it joins (None: its own), its locks."""
 
     host: str
     port: int

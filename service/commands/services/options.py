@@ -22,12 +22,12 @@ class ServiceRole(StrEnum):
 
     @property
     def has_api(self) -> bool:
-        """Whether requests are answered."""
+        """Return whether requests are answered."""
         return self is not ServiceRole.DRIVERS
 
     @property
     def has_drivers(self) -> bool:
-        """Whether sweeps are driven."""
+        """Return whether sweeps are driven."""
         return self is not ServiceRole.API
 
 
@@ -67,7 +67,7 @@ class ServeOptions:
 
     @property
     def has_tls(self) -> bool:
-        """Whether the service itself speaks TLS."""
+        """Return whether the service itself speaks TLS."""
         return self.tls_cert is not None and self.tls_key is not None
 
     def url(self, port: int) -> str:
