@@ -14,7 +14,7 @@ from search_spaces.extensions import count_stages_by
 from service.clocks import now_ms
 from service.clusters import workers_gpus
 from service.drivers.event_listener import EventListener
-from service.drivers.messages import PoolStatus, ask_status
+from service.drivers.messages import PoolStatus, ask_status, look_from_workers
 from service.drivers.pool_client import train_in_pool
 from service.drivers.tasks import DriverTasks
 from service.errors import ClusterError, LeaseError, ResumeError
@@ -26,6 +26,7 @@ from service.runs.image_sets import ImageSets
 from service.runs.leases import LeaseKeeper, driving
 from service.runs.runner import describe_data, prepare_images
 from service.settings import Home
+from trainables.errors import DataError
 from trainables.processes import ForkedError, ForkedObject
 
 __all__ = ["DriverProcess"]
@@ -75,6 +76,27 @@ class DriverProcess(DriverTasks):
                     raise ClusterError("the workers of this service did not come up") from error
             time.sleep(0.1)
 
+    def look_from_workers(self, spec: SweepSpec) -> None:
+        """Check that workers on other machines can read the images; nothing is checked while there is no pool.
+
+        Raises:
+            DataError: a node cannot read them.
+        """
+        source = Path(spec.data.source)
+        paths = {str(self._home.root): "home", str(spec.folder / source): "data.source"}
+        readable_here = [path for path in paths if Path(path).exists()]
+        try:
+            if ask_status(self._pool).here:
+                return
+            unreadable = look_from_workers(self._pool, readable_here)
+        except (OSError, EOFError):
+            return
+        for entry in unreadable:
+            raise DataError(
+                f"{paths[entry.path]}: {entry.path} cannot be read on the node {entry.node}; every node that trains must "
+                "see it at this path"
+            )
+
     def count_stages(self, backbone: str, folder: Path) -> int:
         """Count the stages of a user's own backbone in a process of its own, which imports the user's module."""
         counter = ForkedObject(
@@ -115,6 +137,7 @@ def _prepare_driver(
     make_mlflow_helper = partial(helpers.mlflow_helper, process.home)
     mlflow_helper = make_mlflow_helper() if may_start else None
     admission.result()
+    process.look_from_workers(spec)
     if sweep.state is SweepState.VALIDATING:
         sweep = ledger.sweeps.move(sweep.id, SweepState.QUEUED)
     if mlflow_helper is None:

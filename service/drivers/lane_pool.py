@@ -22,9 +22,11 @@ from typing_extensions import override
 from search_spaces.errors import first_line
 from service.clusters import use_prestarted_workers
 from service.coordination import cause_of
+from service.drivers.looks import find_unreadable
 from service.drivers.messages import (
     Crashed,
     Join,
+    LookQuestion,
     NextTrial,
     Offer,
     PoolStatus,
@@ -138,6 +140,7 @@ class LanePool(TrialSource):
         address: path of the Unix socket.
         default: shape of the lanes that wait.
         read_facts: returns the facts of the sweeps with these ids that are still there; called about twice a second.
+        here: whether Ray runs on this machine alone, for this pool.
         measure: returns the cores and GPUs of the cluster.
         clock: returns monotonic seconds.
     """
@@ -148,6 +151,7 @@ class LanePool(TrialSource):
         *,
         default: Callable[[float, float], Shape],
         read_facts: Callable[[Iterable[str]], dict[str, SweepFacts]],
+        here: bool = True,
         measure: Callable[[], Shape] = lambda: cluster_size(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -161,11 +165,12 @@ class LanePool(TrialSource):
         self._shares = Shares()
         self._total: Shape = (0.0, 0.0)
         self._wanted_shape: Shape | None = None
+        self._here = here
         self._closed = threading.Event()
         self._lock = threading.RLock()
 
-    def serve(self, join_ray: Callable[[], None], *, here: bool) -> None:
-        """Join Ray and serve until `close`. here: whether Ray runs on this machine alone, for this pool.
+    def serve(self, join_ray: Callable[[], None]) -> None:
+        """Join Ray and serve until `close`.
 
         Raises:
             ClusterError: Ray cannot be joined.
@@ -174,7 +179,7 @@ class LanePool(TrialSource):
         with ExitStack() as stack:
             join_ray()
             stack.callback(ray.shutdown)
-            if here:
+            if self._here:
                 use_prestarted_workers()
             stack.enter_context(self.open())
             with TuneBridge(self) as bridge:
@@ -369,6 +374,9 @@ class LanePool(TrialSource):
             with self._lock, connection:
                 connection.send(self._status())
             return
+        if isinstance(first, LookQuestion):
+            threading.Thread(target=self._look, args=(connection, first), name="look", daemon=True).start()
+            return
         refusal = self._refusal(first)
         facts = self._read_facts([first.sweep_id]).get(first.sweep_id)
         connection.send(Welcome(refusal=refusal))
@@ -378,6 +386,16 @@ class LanePool(TrialSource):
         with self._lock:
             self._drivers[first.sweep_id] = _Driver(first, connection, facts, first.wanted)
         self._ring()
+
+    def _look(self, connection: Connection, question: LookQuestion) -> None:
+        with connection:
+            try:
+                unreadable = [] if self._here else find_unreadable(question.paths)
+            except Exception:  # Ray raises whatever keeps it from an answer
+                log.warning("no look from the workers", exc_info=True)
+                unreadable = []
+            with suppress(OSError):
+                connection.send(unreadable)
 
     def _refusal(self, join: Join) -> str | None:
         if join.cpu > self._total[0] or join.gpu > self._total[1]:
@@ -434,6 +452,7 @@ class LanePool(TrialSource):
             lanes=len(lanes),
             ready=sum(lane.is_up for lane in lanes),
             busy=sum(lane.driver is not None for lane in lanes),
+            here=self._here,
         )
 
     def _tuner(self, bridge: TuneBridge) -> Tuner:

@@ -6,6 +6,7 @@ and the driver answers, one question at a time.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Client
 
@@ -14,14 +15,17 @@ from service.ledgers import Cause, Json
 __all__ = [
     "Crashed",
     "Join",
+    "LookQuestion",
     "NextTrial",
     "Offer",
     "PoolStatus",
     "Preempt",
     "Reported",
     "StatusQuestion",
+    "Unreadable",
     "Welcome",
     "ask_status",
+    "look_from_workers",
 ]
 
 
@@ -85,6 +89,21 @@ class Preempt:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class LookQuestion:
+    """A question instead of `Join`: which of these paths can a worker not read, on which node? See `Unreadable`."""
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """A path that cannot be read on a node; node: its address."""
+
+    path: str
+    node: str
+
+
 @dataclass(frozen=True)
 class StatusQuestion:
     """A question about the pool, instead of `Join`. The answer is a `PoolStatus`."""
@@ -95,6 +114,7 @@ class PoolStatus:
     """The pool at one moment.
 
     cpus, gpus: of the cluster. lanes: workers there are; ready: those that are up. busy: those that train.
+    here: whether all workers run on this machine.
     """
 
     cpus: float
@@ -102,6 +122,15 @@ class PoolStatus:
     lanes: int
     ready: int
     busy: int
+    here: bool = True
+
+
+def look_from_workers(address: str, paths: Iterable[str]) -> list[Unreadable]:
+    """Return which paths workers cannot read. Raises OSError or EOFError if no pool listens at `address`."""
+    with Client(address, "AF_UNIX") as connection:
+        connection.send(LookQuestion(paths=tuple(paths)))
+        unreadable: list[Unreadable] = connection.recv()
+        return unreadable
 
 
 def ask_status(address: str) -> PoolStatus:

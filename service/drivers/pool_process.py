@@ -26,8 +26,10 @@ class PoolProcess(PoolTasks):
     def serve(self) -> None:
         """Join Ray, and serve."""
         with closing(Ledger.open(self._home, clock=now_ms)) as ledger:
-            pool = LanePool(self._address, default=_usual_shape, read_facts=partial(read_facts, ledger))
-            pool.serve(partial(join_ray, self._ray_address), here=self._here)
+            pool = LanePool(
+                self._address, default=_usual_shape, read_facts=partial(read_facts, ledger), here=self._here
+            )
+            pool.serve(partial(join_ray, self._ray_address))
 
 
 def _usual_shape(cpus: float, gpus: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ import pytest
 
 from service.clusters import Allotment
 from service.drivers.lane_pool import LanePool, SweepFacts
-from service.drivers.messages import ask_status
+from service.drivers.messages import ask_status, look_from_workers
 from service.drivers.pool_client import train_in_pool
 from trainables.processes import Rendezvous
 
@@ -242,3 +242,7 @@ def test_a_trial_that_asks_for_more_than_there_is_is_refused(service: Service) -
             poll=lambda: None,
             breakable=nullcontext,
         )
+
+
+def test_workers_of_this_machine_see_what_it_sees(service: Service, tmp_path: Path) -> None:
+    assert look_from_workers(service.address, [str(tmp_path), str(tmp_path / "missing")]) == []
