@@ -93,8 +93,8 @@ class DriverProcess(DriverTasks):
             return
         for entry in unreadable:
             raise DataError(
-                f"{paths[entry.path]}: {entry.path} cannot be read on the node {entry.node}; every node that trains must "
-                "see it at this path"
+                f"{paths[entry.path]}: {entry.path} cannot be read on the node {entry.node}; "
+                "every node that trains must see it at this path"
             )
 
     def count_stages(self, backbone: str, folder: Path) -> int:
