@@ -24,7 +24,7 @@ from search_spaces.sweeps.sections import (
     SearchSpec,
     SplitSpec,
 )
-from search_spaces.sweeps.spec import SweepSpec, load_spec, parse_spec
+from search_spaces.sweeps.spec import SweepSpec, load_spec, parse_spec, read_spec_text
 
 __all__ = [
     "BACKBONES",
@@ -71,6 +71,7 @@ __all__ = [
     "map_side",
     "parse_space",
     "parse_spec",
+    "read_spec_text",
     "recipes_drawn",
     "resolve_freeze_depth",
     "rungs_below",

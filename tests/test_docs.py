@@ -16,7 +16,7 @@ from service.explanations.vocabulary_page import PAGE, render
 from service.settings.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-SHARED: Final = ("-o", "--output", "--home", "-h", "--help")
+SHARED: Final = ("-o", "--output", "--home", "--context", "-h", "--help")
 """Options that mean the same wherever they are, explained once."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 

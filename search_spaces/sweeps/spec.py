@@ -113,14 +113,22 @@ def load_spec(path: Path, assign: Sequence[str] = ()) -> SweepSpec:
     Raises:
         SpecError: the file is missing or has problems; the error has all of them.
     """
+    return parse_spec(read_spec_text(path), file=str(path), assign=assign)
+
+
+def read_spec_text(path: Path) -> str:
+    """Return the text of a sweep file, unchecked.
+
+    Raises:
+        SpecError: the file cannot be read, or is not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SpecError([Problem(path="", rule=f"cannot be read: {error.strerror}", file=str(path))]) from None
     except UnicodeDecodeError as error:
         rule = f"cannot be read: byte {error.start} is not UTF-8"
         raise SpecError([Problem(path="", rule=rule, file=str(path))]) from None
-    return parse_spec(text, file=str(path), assign=assign)
 
 
 def parse_spec(text: str, *, file: str, assign: Sequence[str] = ()) -> SweepSpec:

@@ -16,12 +16,29 @@ import typer
 
 from service.commands.files import backbones, explain, init, plan, schema, spaces, validate
 from service.commands.homes import backup, cache, completion, doctor, restore, sync, ui
+from service.commands.services import context, login, queue, token, user
 from service.commands.surroundings import is_debugging
-from service.commands.sweeps import cancel, compare, ls, pause, resume, run, status, stop, trials
+from service.commands.sweeps import (
+    cancel,
+    compare,
+    logs,
+    ls,
+    pause,
+    resume,
+    rm,
+    run,
+    status,
+    stop,
+    submit,
+    trials,
+    watch,
+)
 from service.settings import has_settings
 from service.terminals import completions, stderr
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
+
+USE_A_SERVICE: Final = "Use a service"
 
 PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Write a sweep file": (
@@ -43,6 +60,15 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         status.status,
         trials.trials,
         compare.compare,
+        watch.watch,
+        logs.logs,
+        rm.rm,
+    ),
+    USE_A_SERVICE: (
+        login.login,
+        context.context,
+        submit.submit,
+        queue.queue,
     ),
     "Keep the home and the machine in order": (
         ui.ui,
@@ -66,6 +92,8 @@ app = typer.Typer(
 for _panel, _commands in PANELS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
+app.add_typer(token.token, name="token", rich_help_panel=USE_A_SERVICE)
+app.add_typer(user.user, name="user", rich_help_panel=USE_A_SERVICE)
 app.add_typer(cache.cache, name="cache", rich_help_panel=[*PANELS][-1])
 
 
@@ -95,6 +123,8 @@ def _defaults_from_settings(command: Any) -> dict[str, Any]:
     for sentence in settings.describe_unknown_variables():
         stderr().print(sentence, style="yellow", markup=False, soft_wrap=True)
     values = {name: str(setting.value) for name, setting in settings.read_settings().items()}
+    for name in ("service", "token"):  # `choose_context` reads them: they are no options
+        values.pop(name, None)
     if ledger := values.pop("ledger", ""):
         os.environ.setdefault("MELTPOINT_LEDGER", ledger)
 

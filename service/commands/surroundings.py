@@ -1,13 +1,32 @@
-"""The surroundings of a command: its home, made ready, and the flag `--debug`."""
+"""The surroundings of a command: its home, made ready, the service that it acts on, and the flag `--debug`."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from service.settings import Home, prepare_environment
+from service.errors import SweepNotFoundError, UsageError
+from service.settings import Context, Home, choose_context, find_local_service, prepare_environment
+from service.terminals import is_home_typed, stderr
 
-__all__ = ["is_debugging", "make_home"]
+if TYPE_CHECKING:
+    from service.clients import Connection
+    from service.sweeps import SweepRequests
+
+__all__ = [
+    "EXIT_NOT_FOUND",
+    "chosen_context",
+    "exiting_if_not_found",
+    "is_debugging",
+    "make_home",
+    "open_requests",
+    "open_service",
+]
+
+EXIT_NOT_FOUND = 102
 
 
 def make_home(flag: Path | None) -> Home:
@@ -20,3 +39,74 @@ def make_home(flag: Path | None) -> Home:
 def is_debugging() -> bool:
     """Return if `--debug` was typed, before or behind the command."""
     return "--debug" in sys.argv[1:]
+
+
+def chosen_context(name: str | None) -> Context | None:
+    """Return the service that a command acts on; None if it acts on the home, also because `--home` was typed.
+
+    name: the value of `--context`.
+    """
+    if not is_home_typed():
+        return choose_context(name)
+    if name is not None:
+        raise UsageError("--context and --home cannot be given together: a command acts on a service or on a home")
+    return None
+
+
+@contextmanager
+def open_requests(context: str | None, home: Path | None) -> Iterator[SweepRequests]:
+    """Open what a command about sweeps acts on: a service if one is chosen, else the home."""
+    chosen = chosen_context(context)
+    if chosen is None:
+        from service.sweeps import HomeSweeps
+
+        with HomeSweeps(Home.resolve(home)) as requests:
+            yield requests
+        return
+    from service.clients.remote_sweeps import RemoteSweeps
+
+    with _connect(chosen) as connection:
+        yield RemoteSweeps(connection)
+
+
+@contextmanager
+def open_service(context: str | None, home: Path | None) -> Iterator[Connection]:
+    """Open the chosen service, else the service that runs on this home.
+
+    Raises:
+        UsageError: no service is chosen, and none runs on this home.
+    """
+    chosen = chosen_context(context) or find_local_service(Home.resolve(home))
+    if chosen is None:
+        raise UsageError(
+            "no service to act on: sign in to one with `meltpoint login URL`, or start one here with `meltpoint serve`"
+        )
+    with _connect(chosen) as connection:
+        yield connection
+
+
+@contextmanager
+def exiting_if_not_found() -> Iterator[None]:
+    """End the process with exit code 102 if the sweep does not exist."""
+    try:
+        yield
+    except SweepNotFoundError as error:
+        if is_debugging():
+            raise
+        stderr().print(str(error), style="red", markup=False, soft_wrap=True)
+        sys.exit(EXIT_NOT_FOUND)
+
+
+@contextmanager
+def _connect(context: Context) -> Iterator[Connection]:
+    """Say which service the command acts on, and connect to it."""
+    from service.clients import Connection
+
+    console = stderr()
+    console.print(f"on {context}", style="dim", markup=False, soft_wrap=True)
+
+    def notice(text: str) -> None:
+        console.print(text, style="yellow", markup=False, soft_wrap=True)
+
+    with Connection(context, notice=notice) as connection:
+        yield connection

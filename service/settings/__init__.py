@@ -1,8 +1,22 @@
 """The home folder, the settings, and the environment variables of Ray and MLflow."""
 
+from service.settings.contexts import Context, ContextBook, check_url, choose_context, find_local_service, is_name
 from service.settings.environments import prepare_environment
 from service.settings.homes import Home
 from service.settings.secrets import create_secret
 from service.settings.sources import DEFAULT, Setting, has_settings
 
-__all__ = ["DEFAULT", "Home", "Setting", "create_secret", "has_settings", "prepare_environment"]
+__all__ = [
+    "DEFAULT",
+    "Context",
+    "ContextBook",
+    "Home",
+    "Setting",
+    "check_url",
+    "choose_context",
+    "create_secret",
+    "find_local_service",
+    "has_settings",
+    "is_name",
+    "prepare_environment",
+]

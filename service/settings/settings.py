@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from search_spaces.documents import problems_from
@@ -22,6 +22,8 @@ __all__ = ["Settings", "describe_unknown_variables", "list_settings", "read_sett
 _LEDGER: Final = (
     "URL of the ledger's database, such as postgresql+psycopg://user@host/meltpoint; empty: a file in the home"
 )
+_SERVICE: Final = "service that commands act on: the name of a context, or an address; empty: the home"
+_VARIABLES_ONLY: Final = frozenset({"token"})
 
 
 class Settings(BaseModel):
@@ -34,6 +36,8 @@ class Settings(BaseModel):
     output: Annotated[Format, Field(description="format of what is printed on stdout")] = Format.TABLE
     port: Annotated[int, Field(ge=0, le=65535, description="port of `ui`; 0 takes a free one")] = 5000
     browser: Annotated[bool, Field(description="whether `ui` opens a browser")] = True
+    service: Annotated[str, Field(description=_SERVICE)] = ""
+    token: Annotated[SecretStr, Field(description="token for MELTPOINT_SERVICE; never in a file")] = SecretStr("")
 
 
 class _Reading(BaseSettings, Settings):
@@ -82,6 +86,9 @@ def _unchecked_settings() -> Iterator[Setting]:
         yield Setting(name=name, value=value, origin=PREFIX + name.upper())
     for file in (PROJECT_FILE, user_file()):
         for name, value in _read_file(file).items():
+            if name in _VARIABLES_ONLY:
+                rule = "must not stand in a file that others may read; use `meltpoint login`, or MELTPOINT_TOKEN"
+                raise SpecError([Problem(path=name, rule=rule, file=str(file))])
             yield Setting(name=name, value=value, origin=str(file))
 
 

@@ -1,22 +1,43 @@
 """Requests about sweeps: list, status, leaderboard, pause, stop, cancel, resume; for commands and HTTP routes alike."""
 
 from service.sweeps.actions import request_action, wait_until_at_rest
+from service.sweeps.changes import change_sweep, delete_sweep
+from service.sweeps.following import is_over
+from service.sweeps.home_sweeps import HomeSweeps
 from service.sweeps.listing import SweepSummary, list_sweeps
+from service.sweeps.log_lines import log_line
 from service.sweeps.opening import open_ledger
+from service.sweeps.progress import SweepProgress
+from service.sweeps.queue import QueueEntry, read_queue
+from service.sweeps.requests import Submission, SweepRequests
 from service.sweeps.results import compare_sweeps, read_leaderboard
 from service.sweeps.resumption import change_spec, prepare_resume
 from service.sweeps.status import SweepStatus, get_status
+from service.sweeps.submission import check_drivers, queue_resume, submit_sweep
 
 __all__ = [
+    "HomeSweeps",
+    "QueueEntry",
+    "Submission",
+    "SweepProgress",
+    "SweepRequests",
     "SweepStatus",
     "SweepSummary",
     "change_spec",
+    "change_sweep",
+    "check_drivers",
     "compare_sweeps",
+    "delete_sweep",
     "get_status",
+    "is_over",
     "list_sweeps",
+    "log_line",
     "open_ledger",
     "prepare_resume",
+    "queue_resume",
     "read_leaderboard",
+    "read_queue",
     "request_action",
+    "submit_sweep",
     "wait_until_at_rest",
 ]

@@ -36,15 +36,18 @@ def request_action(ledger: Ledger, reference: str, action: SweepAction) -> Sweep
 
 
 def wait_until_at_rest(
-    ledger: Ledger,
+    get: Callable[[str], Sweep],
     sweep_id: str,
     *,
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Sweep:
-    """Return the sweep as soon as no driver is at work on it, or as it stands after `seconds`."""
+    """Return the sweep as soon as no driver is at work on it, or as it stands after `seconds`.
+
+    get: returns the sweep of an id as it stands.
+    """
     deadline = clock() + seconds
-    while (sweep := ledger.sweeps.get(sweep_id)).state.is_under_way and clock() < deadline:
+    while (sweep := get(sweep_id)).state.is_under_way and clock() < deadline:
         sleep(LOOK_SECONDS)
     return sweep

@@ -42,11 +42,12 @@ def list_sweeps(
     *,
     states: Collection[SweepState] | None = None,
     name: str | None = None,
+    owner: str | None = None,
     limit: int | None = None,
     after: str | None = None,
 ) -> list[SweepSummary]:
     """Return sweeps, newest first; the filters and the paging are those of the ledger's list."""
-    sweeps = ledger.sweeps.list(states=states, name=name, limit=limit, after=after)
+    sweeps = ledger.sweeps.list(states=states, name=name, owner=owner, limit=limit, after=after)
     counts = ledger.sweeps.trial_counts(sweep.id for sweep in sweeps)
     return [SweepSummary(sweep=sweep, trial_counts=counts[sweep.id]) for sweep in sweeps]
 

@@ -1,8 +1,8 @@
 """Output, options and completions of the command line."""
 
 from service.terminals.completions import VARIABLE
-from service.terminals.hints import home_option, print_next
-from service.terminals.options import Assign, HomeFlag, Output, Spec, SweepRef
+from service.terminals.hints import home_option, is_home_typed, print_next
+from service.terminals.options import Assign, ContextFlag, HomeFlag, Output, Spec, SweepRef
 from service.terminals.outputs import (
     brief,
     own_stdout,
@@ -16,12 +16,14 @@ from service.terminals.outputs import (
 __all__ = [
     "VARIABLE",
     "Assign",
+    "ContextFlag",
     "HomeFlag",
     "Output",
     "Spec",
     "SweepRef",
     "brief",
     "home_option",
+    "is_home_typed",
     "own_stdout",
     "print_data",
     "print_next",

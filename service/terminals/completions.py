@@ -13,9 +13,9 @@ import typer
 from service.settings import has_settings
 
 if TYPE_CHECKING:
-    from service.settings import Home
+    from service.settings import Context, Home
 
-__all__ = ["VARIABLE", "backbones", "keys", "spaces", "sweep_files", "sweeps", "topics"]
+__all__ = ["VARIABLE", "backbones", "contexts", "keys", "spaces", "sweep_files", "sweeps", "topics"]
 
 Words = list[tuple[str, str]]
 """Words, each with its description."""
@@ -23,21 +23,39 @@ Words = list[tuple[str, str]]
 VARIABLE = "_MELTPOINT_COMPLETE"
 """The environment variable by which a shell's script asks for completions."""
 
+MOST_SWEEPS = 100
+"""Number of a service's sweeps that are offered."""
+
 _SUFFIXES = (".yaml", ".yml")
 
 
 def sweeps(ctx: typer.Context, incomplete: str) -> Words:
-    """Return `last`, ids and names of sweeps, newest first; nothing if the ledger cannot be read."""
+    """Return `last`, ids and names of sweeps, newest first; nothing if the ledger or the service cannot be read."""
     from search_spaces.errors import MeltpointError
+    from service.settings import choose_context
 
     try:
-        rows = _ledger_rows(_home(ctx).ledger)
+        typed = ctx.params.get("home")
+        context = None if typed is not None else choose_context(ctx.params.get("context"))
+        rows = _ledger_rows(_home(ctx).ledger) if context is None else _service_rows(context)
     except (sqlite3.Error, MeltpointError):
         return []
     ids = [(sweep, f"{name}, {state}") for sweep, name, state in rows]
     newest = {name: sweep for sweep, name, _ in reversed(rows)}
     last = [("last", rows[0][0])] if rows else []
     return _fitting([*last, *ids, *newest.items()], incomplete)
+
+
+def contexts(incomplete: str) -> Words:
+    """Return the names of contexts; nothing if they cannot be read."""
+    from search_spaces.errors import MeltpointError
+    from service.settings import ContextBook
+
+    try:
+        book = ContextBook.load()
+    except MeltpointError:
+        return []
+    return _fitting(((name, context.url) for name, context in book.contexts.items()), incomplete)
 
 
 def sweep_files(incomplete: str) -> Words:
@@ -97,6 +115,15 @@ def _home(ctx: typer.Context) -> Home:
         setting = read_settings().get("home")
         flag = setting.value if setting else None
     return Home.resolve(flag)
+
+
+def _service_rows(context: Context) -> list[tuple[str, str, str]]:
+    """Return id, name and state of the newest sweeps of a service that answers within a second."""
+    from service.clients import Connection
+
+    with Connection(context, patience=0.0, timeout=1.0) as connection:
+        rows = connection.get("/sweeps", limit=MOST_SWEEPS)["items"]
+    return [(row["sweep_id"], row["name"], row["state"]) for row in rows]
 
 
 def _ledger_rows(ledger: Path) -> list[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ import typer
 
 from service.terminals.outputs import stderr
 
-__all__ = ["home_option", "print_next", "remember_home"]
+__all__ = ["home_option", "is_home_typed", "print_next", "remember_home"]
 
 _typed_home: Path | None = None
 """The folder behind `--home`, if this process's command was typed with it."""
@@ -21,6 +21,11 @@ def remember_home(context: typer.Context, value: Path | None) -> Path | None:
     source = context.get_parameter_source("home")
     _typed_home = value if source is not None and source.name == "COMMANDLINE" else None
     return value
+
+
+def is_home_typed() -> bool:
+    """Return whether this process's command was typed with `--home`, and so is about that home."""
+    return _typed_home is not None
 
 
 def home_option() -> str:

@@ -11,7 +11,7 @@ from service.formats import Format
 from service.terminals import completions
 from service.terminals.hints import remember_home
 
-__all__ = ["Assign", "HomeFlag", "Output", "Spec", "SweepRef"]
+__all__ = ["Assign", "ContextFlag", "HomeFlag", "Output", "Spec", "SweepRef"]
 
 Spec = Annotated[
     Path, typer.Argument(metavar="SPEC", help="The sweep file (YAML).", autocompletion=completions.sweep_files)
@@ -30,6 +30,15 @@ HomeFlag = Annotated[
         metavar="DIR",
         callback=remember_home,
         help="The folder of ledger, MLflow store and images. Default: MELTPOINT_HOME, meltpoint.toml or ~/.meltpoint.",
+    ),
+]
+ContextFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        metavar="NAME",
+        help="The service to act on: a context's name or an address. Default: see `meltpoint context`.",
+        autocompletion=completions.contexts,
     ),
 ]
 Assign = Annotated[

@@ -22,7 +22,9 @@ def recipe_lines(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def recipe_summary(recipe: Mapping[str, Any]) -> str:
-    """Return a recipe in a few words."""
+    """Return a recipe in a few words; nothing for a recipe that is not known yet."""
+    if not recipe:
+        return ""
     depth = written_freeze_depth(recipe["freeze_depth"], backbone=str(recipe.get("backbone")))
     return (
         f"freeze {depth}, {recipe['optimizer.name']} lr {recipe['optimizer.lr']:.2g}, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from service.settings import Home
+from service.commands.surroundings import open_requests
 from service.terminals import print_next, stderr, working
 
 WAIT_SECONDS: Final = 60.0
@@ -17,16 +17,16 @@ _MEANWHILE: Final = {
 }
 
 
-def ask_and_wait(reference: str, action: str, home: Path | None) -> None:
-    """Ask the sweep's driver for the action, wait up to a minute until it is done, and print how the sweep stands."""
+def ask_and_wait(reference: str, action: str, context: str | None, home: Path | None) -> None:
+    """Ask for the action, wait up to a minute until it is done, and print how the sweep stands."""
     from service.ledgers import SweepAction
-    from service.sweeps import open_ledger, request_action, wait_until_at_rest
+    from service.sweeps import wait_until_at_rest
 
     console = stderr()
-    with open_ledger(Home.resolve(home)) as ledger:
-        sweep = request_action(ledger, reference, SweepAction(action))
+    with open_requests(context, home) as requests:
+        sweep = requests.act(reference, SweepAction(action))
         with working(console, _MEANWHILE[action]):
-            sweep = wait_until_at_rest(ledger, sweep.id, seconds=WAIT_SECONDS)
+            sweep = wait_until_at_rest(requests.find, sweep.id, seconds=WAIT_SECONDS)
     result = f": {_MEANWHILE[action]}" if sweep.state.is_under_way else f" is {sweep.state}"
     console.print(f"{sweep.id}{result}", markup=False)
     if sweep.state.rests:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from service.commands.surroundings import open_requests
 from service.formats import Format
-from service.settings import Home
-from service.terminals import HomeFlag, Output, SweepRef, print_data, print_next, print_table, stdout
+from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, print_data, print_next, print_table, stdout
 
 if TYPE_CHECKING:
     from service.reports import Comparison, Difference
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 LONGEST_CELL = 60
 
 
-def compare(first: SweepRef, second: SweepRef, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+def compare(
+    first: SweepRef,
+    second: SweepRef,
+    output: Output = Format.TABLE,
+    context: ContextFlag = None,
+    home: HomeFlag = None,
+) -> None:
     """Show what differs between two sweeps: spaces, settings, winners, cost."""
-    from service.sweeps import compare_sweeps, open_ledger
-
-    with open_ledger(Home.resolve(home)) as ledger:
-        comparison = compare_sweeps(ledger, first, second)
+    with open_requests(context, home) as requests:
+        comparison = requests.compare(first, second)
     ids = [comparison.first.sweep.id, comparison.second.sweep.id]
     if output is Format.CSV:
         print_data([_flat(difference, ids) for difference in comparison.differences()], output)

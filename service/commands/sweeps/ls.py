@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
+from service.commands.surroundings import open_requests
+from service.errors import UsageError
 from service.formats import Format
-from service.settings import Home
-from service.terminals import HomeFlag, Output, print_data, print_table, stderr
+from service.ledgers import SweepState
+from service.terminals import ContextFlag, HomeFlag, Output, print_data, print_table, stderr
 
 _HEADER = ("sweep", "name", "state", "trials", "metric", "best", "started", "seconds")
 
 
-def ls(output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+def ls(
+    state: Annotated[
+        list[SweepState] | None, typer.Option("--state", help="Show only sweeps in this state; may be given again.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Show only sweeps of this name.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Show only the newest N sweeps.")] = None,
+    mine: Annotated[bool, typer.Option("--mine", help="Show only sweeps that you submitted.")] = False,
+    owner: Annotated[str | None, typer.Option("--owner", metavar="USER", help="Show only this user's sweeps.")] = None,
+    output: Output = Format.TABLE,
+    context: ContextFlag = None,
+    home: HomeFlag = None,
+) -> None:
     """List the sweeps, newest first."""
-    place, rows = Home.resolve(home), []
-    if place.has_ledger:
-        from service.sweeps import list_sweeps, open_ledger
-
-        with open_ledger(place) as ledger:
-            rows = [summary.as_json() for summary in list_sweeps(ledger)]
+    if mine and owner:
+        raise UsageError("--mine and --owner cannot be given together")
+    with open_requests(context, home) as requests:
+        user = requests.user() if mine else owner
+        summaries = requests.list(states=state or None, name=name, owner=user, limit=limit)
+        hint = "submit" if requests.is_remote else "run"
+    rows = [summary.as_json() for summary in summaries]
     if output is not Format.TABLE:
         print_data(rows, output)
-    elif not rows:
-        stderr().print("no sweeps yet; start one with: meltpoint run SPEC")
-    else:
+    elif rows:
         print_table(_HEADER, [_cells(**row) for row in rows])
+    elif state or name or user:
+        stderr().print("no such sweeps")
+    else:
+        stderr().print(f"no sweeps yet; start one with: meltpoint {hint} SPEC")
 
 
 def _cells(

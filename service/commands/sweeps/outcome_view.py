@@ -6,7 +6,7 @@ from rich.console import Console
 
 from search_spaces import Metric
 from service.formats import Format, counted
-from service.ledgers import SweepState, Trial
+from service.ledgers import Sweep, SweepState, Trial
 from service.reports import Leaderboard
 from service.runs import Outcome
 from service.terminals import brief, home_option, print_data, print_next, print_table
@@ -31,22 +31,35 @@ def show_outcome(outcome: Outcome, form: Format, console: Console) -> int:
 def epilogue(outcome: Outcome) -> list[str]:
     """Return the lines below the leaderboard: how the sweep ended, its best recipe, and where to look."""
     sweep, board = outcome.sweep, outcome.board
+    lines = [*left_out(board), "", ending(sweep, board)]
+    if board.best is not None:
+        lines += best_lines(board, board.best)
+    return [*lines, *failure_lines(board), *_places(outcome)]
+
+
+def left_out(board: Leaderboard) -> list[str]:
+    """Return a line that says how to see the trials below the best ten, if there are any."""
+    more = len(board.trials) - TOP
+    return [f"{more} more: meltpoint trials {board.sweep.id}{home_option()}"] if more > 0 else []
+
+
+def ending(sweep: Sweep, board: Leaderboard) -> str:
+    """Return the line that says how a sweep ended."""
     counts = ", ".join(f"{count} {state}" for state, count in board.counts().items() if count) or "no trials"
     reason = f": {sweep.error}" if sweep.error else ""
-    lines = (
-        [f"{len(board.trials) - TOP} more: meltpoint trials {sweep.id}{home_option()}"]
-        if len(board.trials) > TOP
-        else []
-    )
-    lines += ["", f"sweep {sweep.id} {sweep.state} in {sweep.seconds or 0:.0f} s ({counts}){reason}"]
-    if board.best is not None:
-        lines += _best(board, board.best)
-    if failures := board.failures():
-        lines += [counted(board.counts()["failed"], "trial") + " failed:", *(f"  {line}" for line in failures)]
-    return [*lines, *_places(outcome)]
+    return f"sweep {sweep.id} {sweep.state} in {sweep.seconds or 0:.0f} s ({counts}){reason}"
 
 
-def _best(board: Leaderboard, best: Trial) -> list[str]:
+def failure_lines(board: Leaderboard) -> list[str]:
+    """Return how many trials failed and why; nothing if none did."""
+    failures = board.failures()
+    if not failures:
+        return []
+    return [counted(board.counts()["failed"], "trial") + " failed:", *(f"  {line}" for line in failures)]
+
+
+def best_lines(board: Leaderboard, best: Trial) -> list[str]:
+    """Return the best trial's values and recipe."""
     metrics = board.metrics(best)
     test = metrics.get(Metric(board.sweep.metric).on("test"))
     on_test = "" if test is None else f", {test:.4f} on the test images"

@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
-from service.commands.surroundings import is_debugging, make_home
+from service.commands.surroundings import chosen_context, is_debugging, make_home, open_requests
 from service.formats import Format
 from service.logs import configure_logs
-from service.terminals import Assign, HomeFlag, Output, SweepRef, own_stdout, stderr, working
+from service.terminals import (
+    Assign,
+    ContextFlag,
+    HomeFlag,
+    Output,
+    SweepRef,
+    own_stdout,
+    print_data,
+    print_next,
+    stderr,
+    working,
+)
 
 
-def resume(sweep: SweepRef, assign: Assign = None, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+def resume(
+    sweep: SweepRef,
+    assign: Assign = None,
+    output: Output = Format.TABLE,
+    context: ContextFlag = None,
+    home: HomeFlag = None,
+) -> None:
     """Resume a sweep that was paused or interrupted, from the newest checkpoints of its trials."""
+    if chosen_context(context) is None:
+        _resume_here(sweep, assign or (), output, home)
+    with open_requests(context, home) as requests:
+        resumed = requests.resume(sweep, assign or ())
+    if output is not Format.TABLE:
+        print_data({"sweep_id": resumed.id, "name": resumed.name, "state": resumed.state.value}, output)
+    else:
+        stderr().print(f"{resumed.id} is {resumed.state}", markup=False)
+    print_next("watch", resumed.id)
+
+
+def _resume_here(sweep: str, assign: Sequence[str], output: Format, home: Path | None) -> NoReturn:
+    """Resume the sweep in this process, and end the process with it."""
     console = stderr()
     place = make_home(home)
     configure_logs(debug=is_debugging())
@@ -24,7 +57,7 @@ def resume(sweep: SweepRef, assign: Assign = None, output: Output = Format.TABLE
             from service.sweeps import open_ledger, prepare_resume
             from service.terminals.console_listener import ConsoleListener
         with open_ledger(place) as ledger:
-            resumed, spec = prepare_resume(ledger, sweep, assign or ())
+            resumed, spec = prepare_resume(ledger, sweep, assign)
         with own_stdout():
             outcome = resume_sweep(resumed, spec, home=place, listener=ConsoleListener(console), prestarted=prestarted)
         sys.exit(show_outcome(outcome, output, console))

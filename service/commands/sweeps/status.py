@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from search_spaces.documents import format_size
+from service.commands.surroundings import exiting_if_not_found, open_requests
 from service.formats import Format, counted
-from service.settings import Home
-from service.terminals import HomeFlag, Output, SweepRef, print_data, print_next, print_table
+from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, print_data, print_next, print_table
 from service.terminals.recipes import recipe_lines
 
 if TYPE_CHECKING:
@@ -16,18 +20,37 @@ if TYPE_CHECKING:
     from service.sweeps import SweepStatus
 
 
-def status(sweep: SweepRef, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+def status(
+    sweep: SweepRef,
+    exit_code: Annotated[
+        bool,
+        typer.Option(
+            "--exit-code",
+            help="Exit with 0 completed or stopped, 100 failed, 101 not finished, 102 not found, 103 cancelled.",
+        ),
+    ] = False,
+    output: Output = Format.TABLE,
+    context: ContextFlag = None,
+    home: HomeFlag = None,
+) -> None:
     """Show how a sweep stands."""
-    from service.sweeps import get_status, open_ledger
-
-    place = Home.resolve(home)
-    with open_ledger(place) as ledger:
-        current = get_status(ledger, place, sweep)
+    with exiting_if_not_found() if exit_code else nullcontext(), open_requests(context, home) as requests:
+        current = requests.status(sweep)
     if output is not Format.TABLE:
         print_data(current.as_json(), output)
-        return
-    print_table(["", ""], list(_lines(current)))
-    print_next("resume" if current.sweep.state.rests else "trials", current.sweep.id)
+    else:
+        print_table(["", ""], list(_lines(current)))
+        print_next(_next_command(current), current.sweep.id)
+    if exit_code:
+        from service.terminals.follow_views import exit_code as exit_code_of
+
+        sys.exit(exit_code_of(current.sweep))
+
+
+def _next_command(status: SweepStatus) -> str:
+    if status.sweep.state.rests:
+        return "resume"
+    return "trials" if status.board.trials or not status.sweep.state.is_under_way else "watch"
 
 
 def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
@@ -37,6 +60,14 @@ def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
     yield "name", sweep.name
     yield "state", sweep.state.value
     yield "trials", counts or "none yet"
+    if sweep.owner:
+        yield "owner", sweep.owner
+    if sweep.waiting_for and sweep.state.is_under_way:
+        yield "waits for", sweep.waiting_for
+    if sweep.priority:
+        yield "priority", str(sweep.priority)
+    if sweep.slot_cap is not None:
+        yield "slots", f"at most {sweep.slot_cap}"
     if sweep.error:
         yield "reason", sweep.error
     yield from (("failed", line) for line in board.failures())
@@ -55,6 +86,8 @@ def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
 
 def _data_lines(sweep: Sweep) -> Iterator[tuple[str, str]]:
     data = sweep.data
+    if "digest" not in data:  # no driver has read the images yet
+        return
     resized = f"{data['image_size']} px, {data.get('interpolation', 'bilinear')}"
     yield "data", f"{data['name']}, {data['images']} images at {resized}, digest {data['digest'][:12]}"
     yield from (("skipped", f"{name}: {reason}") for name, reason in data.get("skipped", {}).items())

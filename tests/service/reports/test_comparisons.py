@@ -116,13 +116,13 @@ def test_winners_on_other_images_cannot_be_compared_for_a_reason_shown(home: Hom
 
 def test_every_format_says_the_same(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = add(home, "one", 0.5), add(home, "two", 0.75, seed=1)
-    compare("one", "two", Format.TABLE, home.root)
+    compare("one", "two", Format.TABLE, home=home.root)
     assert f"{second} is better by 0.2500 in val/accuracy, on the same 22 validation images" in capsys.readouterr().out
-    compare("one", "two", Format.JSON, home.root)
+    compare("one", "two", Format.JSON, home=home.root)
     printed = json.loads(capsys.readouterr().out)
     assert (printed["one"], printed["other"], printed["comparable"]) == (first, second, True)
     assert {"name": "search.seed", "one": 0, "other": 1} in printed["settings"]
-    compare("one", "two", Format.CSV, home.root)
+    compare("one", "two", Format.CSV, home=home.root)
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert {"section": "recipe", "name": "dropout.rate", first: "0.1", second: "0.2"} in rows
 
@@ -136,4 +136,4 @@ def test_a_spec_that_this_version_cannot_read_is_shown_and_stops_nothing(home: H
 def test_an_unknown_sweep_is_refused(home: Home) -> None:
     add(home, "one", 0.5)
     with pytest.raises(SweepNotFoundError, match="no sweep three"):
-        compare("one", "three", Format.TABLE, home.root)
+        compare("one", "three", Format.TABLE, home=home.root)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from search_spaces import SpecError
 from service.formats import Format
@@ -43,7 +44,7 @@ def meltpoint(*arguments: str, **environment: str) -> subprocess.CompletedProces
 def test_settings_that_are_given_nowhere_are_defaults() -> None:
     assert read_settings() == {}
     assert {setting.name: setting.origin for setting in list_settings()} == dict.fromkeys(
-        ("home", "ledger", "output", "port", "browser"), "default"
+        ("home", "ledger", "output", "port", "browser", "service", "token"), "default"
     )
 
 
@@ -59,6 +60,8 @@ def test_a_variable_wins_over_the_project_file_and_that_over_the_users_file(monk
         "output": (Format.YAML, "meltpoint.toml"),
         "port": (3, "MELTPOINT_PORT"),
         "browser": (False, str(user_file())),
+        "service": ("", "default"),
+        "token": (SecretStr(""), "default"),
     }
 
 
@@ -70,6 +73,11 @@ def test_a_variable_wins_over_the_project_file_and_that_over_the_users_file(monk
         ('port = "http"', "meltpoint.toml port: must be an integer (http)"),
         ('output = "xml"', "meltpoint.toml output: must be one of table, json, yaml, csv (xml)"),
         ('browser = "maybe"', "meltpoint.toml browser: must be true or false (maybe)"),
+        (
+            'token = "mp_1"',
+            "meltpoint.toml token: must not stand in a file that others may read; "
+            "use `meltpoint login`, or MELTPOINT_TOKEN",
+        ),
         ("home = 3", "meltpoint.toml home: must be a path (3)"),
         ("port 1", "meltpoint.toml: is not TOML: Expected '=' after a key in a key/value pair (at line 1, column 6)"),
     ],

@@ -52,9 +52,9 @@ def test_waiting_ends_with_the_sweep_or_with_the_patience(ledger: Ledger) -> Non
         if now[0] > 20:
             ledger.sweeps.move(sweep.id, SweepState.INTERRUPTED)
 
-    waited = wait_until_at_rest(ledger, sweep.id, seconds=10, clock=clock, sleep=sleep)
+    waited = wait_until_at_rest(ledger.sweeps.get, sweep.id, seconds=10, clock=clock, sleep=sleep)
     assert waited.state is SweepState.RUNNING
     assert now[0] == pytest.approx(10, abs=0.3)
-    waited = wait_until_at_rest(ledger, sweep.id, seconds=60, clock=clock, sleep=sleep)
+    waited = wait_until_at_rest(ledger.sweeps.get, sweep.id, seconds=60, clock=clock, sleep=sleep)
     assert waited.state is SweepState.INTERRUPTED
     assert now[0] == pytest.approx(20, abs=0.3)

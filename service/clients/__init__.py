@@ -1,0 +1,8 @@
+"""Clients of a service: its sweeps, users and tokens over HTTP, for commands and notebooks.
+
+What loads the schemas is imported by its own module's name, so that commands and completions start quickly.
+"""
+
+from service.clients.connections import Connection
+
+__all__ = ["Connection"]

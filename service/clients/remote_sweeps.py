@@ -1,0 +1,251 @@
+"""Requests about the sweeps of a service, sent over HTTP."""
+
+from __future__ import annotations
+
+import builtins
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx2
+
+from service.clients.connections import Connection
+from service.errors import UnavailableError
+from service.ledgers import Event, EventKind, Sweep, SweepAction, SweepState
+from service.reports import Comparison, Leaderboard
+from service.schemas import (
+    ComparisonModel,
+    EventModel,
+    EventsModel,
+    LeaderboardModel,
+    Page,
+    QueueModel,
+    ResumeRequest,
+    StatusModel,
+    SubmitRequest,
+    SummaryModel,
+    SweepModel,
+)
+from service.sweeps import QueueEntry, Submission, SweepRequests, SweepStatus, SweepSummary, is_over, log_line
+
+__all__ = ["RemoteSweeps"]
+
+PAGE: Final = 200
+FOLLOW_PATIENCE_SECONDS: Final = 300.0
+"""Time for which a follower tries to reach a service again."""
+
+_PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds between tries to follow on; the last is used again and again."""
+_KINDS: Final = frozenset(EventKind)
+
+
+class RemoteSweeps(SweepRequests):
+    """Asks a service. What it follows goes on where it was when the service has been started again.
+
+    Ownership: borrows the connection. Thread safety: as the connection, any thread.
+
+    Args:
+        connection: to the service.
+        clock: returns monotonic seconds.
+        sleep: waits some seconds.
+    """
+
+    is_remote = True
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._connection, self._clock, self._sleep = connection, clock, sleep
+
+    @property
+    def place(self) -> str:
+        """The service."""
+        return str(self._connection.context)
+
+    def user(self) -> str | None:
+        """Return the name of the signed-in user."""
+        return str(self._connection.get("/whoami")["user"])
+
+    def list(
+        self,
+        *,
+        states: Collection[SweepState] | None = None,
+        name: str | None = None,
+        owner: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> builtins.list[SweepSummary]:
+        """Return sweeps, newest first."""
+        summaries: builtins.list[SweepSummary] = []
+        while limit is None or len(summaries) < limit:
+            answer = self._connection.get(
+                "/sweeps",
+                state=None if states is None else [state.value for state in states],
+                name=name,
+                owner=owner,
+                limit=PAGE if limit is None else min(PAGE, limit - len(summaries)),
+                after=after,
+            )
+            page = Page[SummaryModel].model_validate(answer)
+            for line in page.items:
+                sweep, counts = line.to_records()
+                summaries.append(SweepSummary(sweep=sweep, trial_counts=counts))
+            after = page.next
+            if after is None:
+                break
+        return summaries
+
+    def find(self, reference: str) -> Sweep:
+        """Return a sweep's row."""
+        return self._sweep(self._connection.get(_path(reference)))
+
+    def status(self, reference: str) -> SweepStatus:
+        """Return how a sweep stands; checkpoints are those of the service's machine."""
+        model = StatusModel.model_validate(self._connection.get(_path(reference, "status")))
+        board = model.leaderboard.to_record(self._url)
+        return SweepStatus(
+            sweep=board.sweep,
+            board=board,
+            trial_counts=model.trial_counts.to_record(),
+            unsent=model.unsent,
+            checkpoint_files=model.checkpoint_files,
+            checkpoint_bytes=model.checkpoint_bytes,
+        )
+
+    def leaderboard(self, reference: str) -> Leaderboard:
+        """Return a sweep's trials, best first."""
+        answer = self._connection.get(_path(reference, "leaderboard"))
+        return LeaderboardModel.model_validate(answer).to_record(self._url)
+
+    def compare(self, first: str, second: str) -> Comparison:
+        """Return what differs between two sweeps."""
+        answer = self._connection.get("/comparison", first=first, second=second)
+        return ComparisonModel.model_validate(answer).to_record(self._url)
+
+    def spec(self, reference: str) -> str:
+        """Return the text of the sweep's file."""
+        return self._connection.get_text(_path(reference, "spec"))
+
+    def submit(self, submission: Submission) -> Sweep:
+        """Hand a sweep to the service; an answer that was lost is asked for again with the same key."""
+        request = SubmitRequest(
+            spec=submission.text,
+            file=submission.file,
+            assign=[*submission.assign],
+            priority=submission.priority,
+            slot_cap=submission.slot_cap,
+        )
+        key = submission.key or secrets.token_hex(16)
+        return self._sweep(self._connection.post("/sweeps", request.model_dump(), key=key))
+
+    def act(self, reference: str, action: SweepAction) -> Sweep:
+        """Ask for a pause, stop or cancel."""
+        return self._sweep(self._connection.post(_path(reference, action.value)))
+
+    def resume(self, reference: str, assign: Sequence[str] = ()) -> Sweep:
+        """Queue a sweep again."""
+        request = ResumeRequest(assign=[*assign])
+        return self._sweep(self._connection.post(_path(reference, "resume"), request.model_dump()))
+
+    def change(self, reference: str, *, priority: int | None = None, slot_cap: int | None = None) -> Sweep:
+        """Change a sweep's priority or slot cap."""
+        body: dict[str, Any] = {} if priority is None else {"priority": priority}
+        if slot_cap is not None:
+            body["slot_cap"] = slot_cap or None
+        return self._sweep(self._connection.patch(_path(reference), body)) if body else self.find(reference)
+
+    def delete(self, reference: str) -> Sweep:
+        """Delete a sweep."""
+        sweep = self.find(reference)
+        self._connection.delete(_path(sweep.id))
+        return sweep
+
+    def events(self, reference: str, *, after: int = 0, follow: bool = False) -> Iterator[Event]:
+        """Yield a sweep's events; go on behind the last one if the connection breaks or the service restarts."""
+        sweep_id = self.find(reference).id
+        return self._followed(sweep_id, after) if follow else self._present_events(sweep_id, after)
+
+    def logs(self, reference: str, *, follow: bool = False) -> Iterator[str]:
+        """Yield a sweep's log line by line."""
+        for event in self.events(reference, follow=follow):
+            line = log_line(event)
+            if line is not None:
+                yield line
+
+    def queue(self) -> builtins.list[QueueEntry]:
+        """Return the sweeps under way and those that wait."""
+        model = QueueModel.model_validate(self._connection.get("/queue"))
+        return [QueueEntry(**entry.model_dump()) for entry in model.items]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _present_events(self, sweep_id: str, after: int) -> Iterator[Event]:
+        while True:
+            answer = self._connection.get(_path(sweep_id, "events"), after=after)
+            page = EventsModel.model_validate(answer)
+            if not page.items:
+                return
+            yield from (_record(model) for model in page.items if model.kind in _KINDS)
+            after = page.next
+
+    def _followed(self, sweep_id: str, after: int) -> Iterator[Event]:
+        heard_at = answered_at = self._clock()
+        tries = 0
+        while True:
+            error: Exception | None = None
+            try:
+                with self._open_stream(sweep_id, after) as events:
+                    for model in events:
+                        after, heard_at, tries = model.id, self._clock(), 0
+                        if model.kind in _KINDS:
+                            yield _record(model)
+                if self._is_over(sweep_id, self._clock() - heard_at):
+                    return
+                answered_at = self._clock()
+            except (httpx2.TransportError, UnavailableError) as broken:
+                error = broken
+            if error is not None and self._clock() - max(answered_at, heard_at) > FOLLOW_PATIENCE_SECONDS:
+                raise error if isinstance(error, UnavailableError) else self._connection.unreachable(error)
+            self._sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+            tries += 1
+
+    @contextmanager
+    def _open_stream(self, sweep_id: str, after: int) -> Iterator[Iterator[EventModel]]:
+        """Open the stream of events behind `after`."""
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        with self._connection.stream(_path(sweep_id, "events"), headers=headers) as response:
+            yield (EventModel.model_validate_json(sent.data) for sent in httpx2.EventSource(response) if sent.data)
+
+    def _is_over(self, sweep_id: str, quiet_seconds: float) -> bool:
+        return is_over(self.find(sweep_id), quiet_seconds=quiet_seconds, is_remote=True)
+
+    def _sweep(self, answer: Any) -> Sweep:
+        return SweepModel.model_validate(answer).to_record(self._url)
+
+    @property
+    def _url(self) -> str:
+        return self._connection.context.url
+
+
+def _path(reference: str, *below: str) -> str:
+    return "/".join(["/sweeps", quote(reference, safe=""), *below])
+
+
+def _record(model: EventModel) -> Event:
+    return Event(
+        id=model.id,
+        sweep_id=model.sweep_id,
+        trial_id=model.trial_id,
+        kind=EventKind(model.kind),
+        payload=model.payload,
+        at=model.at,
+    )

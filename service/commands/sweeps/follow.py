@@ -1,0 +1,58 @@
+"""Follow a sweep that runs elsewhere, for `meltpoint watch` and `submit --follow`."""
+
+from __future__ import annotations
+
+from service.commands.sweeps.outcome_view import TOP, best_lines, ending, failure_lines, left_out
+from service.errors import UnavailableError
+from service.formats import Format
+from service.ledgers import Sweep
+from service.reports import Leaderboard
+from service.runs import Outcome
+from service.sweeps import SweepRequests
+from service.terminals import home_option, print_data, print_next, print_table, stderr
+from service.terminals.follow_views import EXIT_NOT_DELIVERED, EXIT_NOT_FINISHED, FollowView, exit_code
+
+__all__ = ["follow"]
+
+
+def follow(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
+    """Show a sweep until it has ended and its model is registered; returns the exit code.
+
+    Ctrl-C ends the view and leaves the sweep as it is. The leaderboard is printed as soon as training has ended.
+    """
+    console = stderr()
+
+    def show_board(board: Leaderboard) -> None:
+        if form is Format.TABLE:
+            print_table(board.header(), board.cells(TOP))
+        best = [] if board.best is None else best_lines(board, board.best)
+        for line in [*left_out(board), "", *best, *failure_lines(board)]:
+            console.print(line, markup=False, soft_wrap=True)
+
+    try:
+        last = FollowView(requests, sweep, console, show_board=show_board).run()
+    except KeyboardInterrupt:
+        console.print(f"detached; {sweep.id} goes on", markup=False)
+        print_next("watch", sweep.id)
+        return EXIT_NOT_FINISHED
+    except UnavailableError as error:
+        again = f"meltpoint watch {sweep.id}{home_option()}"
+        raise UnavailableError(f"{error}\nthe sweep may go on; to come back: {again}") from None
+    return _conclude(requests, last, form)
+
+
+def _conclude(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
+    """Print how the sweep ended; returns the exit code."""
+    console, board = stderr(), requests.leaderboard(sweep.id)
+    if form is not Format.TABLE:
+        print_data(Outcome(sweep=sweep, board=board, unsent=0, tracking_error=None).as_json(), form)
+    console.print(ending(sweep, board), markup=False, soft_wrap=True)
+    code = exit_code(sweep)
+    if code == 0 and not sweep.registered:
+        console.print("MLflow has not taken the model yet; look again with: meltpoint status " + sweep.id, markup=False)
+        code = EXIT_NOT_DELIVERED
+    if sweep.mlflow:
+        place = f"MLflow: {sweep.mlflow['tracking_uri']}, experiment {sweep.mlflow['experiment_id']}"
+        console.print(place, markup=False, soft_wrap=True)
+    print_next("resume" if sweep.state.rests else "trials", sweep.id)
+    return code

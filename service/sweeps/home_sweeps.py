@@ -1,0 +1,151 @@
+"""Requests about the sweeps of a home, answered in this process from its ledger."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from service.ledgers import Event, Sweep, SweepAction, SweepState
+from service.reports import Comparison, Leaderboard
+from service.settings import Home
+from service.sweeps.actions import request_action
+from service.sweeps.changes import change_sweep, delete_sweep
+from service.sweeps.following import is_over
+from service.sweeps.listing import SweepSummary, list_sweeps
+from service.sweeps.log_lines import log_line
+from service.sweeps.opening import open_ledger
+from service.sweeps.queue import QueueEntry, read_queue
+from service.sweeps.requests import Submission, SweepRequests
+from service.sweeps.results import compare_sweeps, read_leaderboard
+from service.sweeps.status import SweepStatus, get_status
+from service.sweeps.submission import queue_resume, submit_sweep
+
+__all__ = ["HomeSweeps"]
+
+LOOK_SECONDS = 0.2
+PAGE = 500
+
+
+class HomeSweeps(SweepRequests):
+    """Answers from the ledger of a home; opens it for each request, so that nothing is held between two.
+
+    Args:
+        home: its home; it need not exist.
+        sleep: waits some seconds between two looks at the ledger.
+    """
+
+    is_remote = False
+
+    def __init__(self, home: Home, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._home, self._sleep = home, sleep
+
+    @property
+    def place(self) -> str:
+        """The folder of the home."""
+        return str(self._home.root)
+
+    def user(self) -> str | None:
+        """Return None: the sweeps of a home have no owner."""
+        return None
+
+    def list(
+        self,
+        *,
+        states: Collection[SweepState] | None = None,
+        name: str | None = None,
+        owner: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> builtins.list[SweepSummary]:
+        """Return sweeps, newest first; none if the home has no ledger."""
+        if not self._home.has_ledger:
+            return []
+        with open_ledger(self._home) as ledger:
+            return list_sweeps(ledger, states=states, name=name, owner=owner, limit=limit, after=after)
+
+    def find(self, reference: str) -> Sweep:
+        """Return a sweep's row."""
+        with open_ledger(self._home) as ledger:
+            return ledger.sweeps.find(reference)
+
+    def status(self, reference: str) -> SweepStatus:
+        """Return how a sweep stands."""
+        with open_ledger(self._home) as ledger:
+            return get_status(ledger, self._home, reference)
+
+    def leaderboard(self, reference: str) -> Leaderboard:
+        """Return a sweep's trials, best first."""
+        with open_ledger(self._home) as ledger:
+            return read_leaderboard(ledger, reference)
+
+    def compare(self, first: str, second: str) -> Comparison:
+        """Return what differs between two sweeps."""
+        with open_ledger(self._home) as ledger:
+            return compare_sweeps(ledger, first, second)
+
+    def spec(self, reference: str) -> str:
+        """Return the text of the sweep's file."""
+        return self.find(reference).spec_text
+
+    def submit(self, submission: Submission) -> Sweep:
+        """Hand a sweep to the service on this ledger, as a sweep of no user."""
+        with open_ledger(self._home) as ledger:
+            return submit_sweep(ledger, submission, sleep=self._sleep)
+
+    def act(self, reference: str, action: SweepAction) -> Sweep:
+        """Ask for a pause, stop or cancel."""
+        with open_ledger(self._home) as ledger:
+            return request_action(ledger, reference, action)
+
+    def resume(self, reference: str, assign: Sequence[str] = ()) -> Sweep:
+        """Queue a sweep again for the service on this ledger."""
+        with open_ledger(self._home) as ledger:
+            return queue_resume(ledger, reference, assign)
+
+    def change(self, reference: str, *, priority: int | None = None, slot_cap: int | None = None) -> Sweep:
+        """Change a sweep's priority or slot cap."""
+        with open_ledger(self._home) as ledger:
+            return change_sweep(ledger, reference, priority=priority, slot_cap=slot_cap)
+
+    def delete(self, reference: str) -> Sweep:
+        """Delete a sweep, with its folder in this home."""
+        with open_ledger(self._home) as ledger:
+            return delete_sweep(ledger, self._home, reference)
+
+    def events(self, reference: str, *, after: int = 0, follow: bool = False) -> Iterator[Event]:
+        """Yield a sweep's events."""
+        with open_ledger(self._home) as ledger:
+            from service.runs.leases import mark_interrupted
+
+            sweep_id, quiet = ledger.sweeps.find(reference).id, 0.0
+            while True:
+                # The state is read first: an event between the two reads is then waited for.
+                over = not follow or is_over(ledger.sweeps.get(sweep_id), quiet_seconds=quiet, is_remote=False)
+                page = ledger.events.after(sweep_id, after, limit=PAGE)
+                yield from page
+                if page:
+                    after, quiet = page[-1].id, 0.0
+                elif over:
+                    return
+                else:
+                    self._sleep(LOOK_SECONDS)
+                    quiet += LOOK_SECONDS
+                    mark_interrupted(ledger, self._home)
+
+    def logs(self, reference: str, *, follow: bool = False) -> Iterator[str]:
+        """Yield a sweep's log line by line."""
+        for event in self.events(reference, follow=follow):
+            line = log_line(event)
+            if line is not None:
+                yield line
+
+    def close(self) -> None:
+        """Do nothing: each request has closed what it opened."""
+
+    def queue(self) -> builtins.list[QueueEntry]:
+        """Return the sweeps under way and those that wait."""
+        if not self._home.has_ledger:
+            return []
+        with open_ledger(self._home) as ledger:
+            return read_queue(ledger)

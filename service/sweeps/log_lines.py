@@ -1,0 +1,51 @@
+"""The log of a sweep: a line for each of its events that a reader of logs wants to see."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from service.ledgers import Event, EventKind, Json
+
+__all__ = ["log_line"]
+
+
+def log_line(event: Event) -> str | None:
+    """Return the line of an event, such as `2026-11-29T10:00:00+00:00 s-1f2e3d-0001 started`; None if it has none."""
+    text = _text(event.kind, event.payload)
+    if text is None:
+        return None
+    time = datetime.fromtimestamp(event.at / 1000, tz=UTC).isoformat(timespec="seconds")
+    return f"{time} {event.trial_id or event.sweep_id} {text}"
+
+
+def _text(kind: str, payload: Json) -> str | None:
+    match kind:
+        case EventKind.SWEEP_STATE:
+            return f"{payload['state']}{_because(payload.get('error'))}"
+        case EventKind.TRIAL_STARTED:
+            attempt = payload.get("attempt", 1)
+            return "started" if attempt == 1 else f"started, attempt {attempt}"
+        case EventKind.TRIAL_REPORTED:
+            return f"epoch {payload.get('epochs')}: {_number(payload.get('value'))}"
+        case EventKind.TRIAL_WAITING:
+            return f"{payload['state']}{_because(payload.get('error'))}"
+        case EventKind.TRIAL_ENDED:
+            best = payload.get("best_value")
+            return f"{payload['state']}{'' if best is None else f', best {best:.4f}'}{_because(payload.get('error'))}"
+        case EventKind.IMAGE_SKIPPED:
+            return f"skipped {payload.get('name')}: {payload.get('reason')}"
+        case EventKind.NOTICE:
+            return str(payload.get("text"))
+        case EventKind.REGISTERED:
+            return f"registered {payload.get('uri')}"
+        case EventKind.PHASE:
+            return None if payload.get("done") is not None else str(payload.get("phase"))
+    return None
+
+
+def _because(error: object) -> str:
+    return "" if not error else f": {str(error).splitlines()[0]}"
+
+
+def _number(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, int | float) else "no value"

@@ -1,0 +1,174 @@
+"""Requests about sweeps as one interface: on a home, in this process, or to a service, over HTTP."""
+
+from __future__ import annotations
+
+import builtins
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from service.ledgers import Event, Sweep, SweepAction, SweepState
+from service.reports import Comparison, Leaderboard
+from service.sweeps.listing import SweepSummary
+from service.sweeps.queue import QueueEntry
+from service.sweeps.status import SweepStatus
+
+__all__ = ["Submission", "SweepRequests"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A sweep to submit.
+
+    text: of the sweep file. file: its path, from which relative paths in it start. assign: changes as `KEY=VALUE`.
+    priority: a higher one goes first. slot_cap: most trials at once, None for no limit. key: makes a repeated
+    submission return the sweep of the first.
+    """
+
+    text: str
+    file: str
+    assign: tuple[str, ...] = ()
+    priority: int = 0
+    slot_cap: int | None = None
+    key: str | None = None
+
+
+class SweepRequests(ABC):
+    """Requests of users about sweeps; a `reference` is an id, a unique prefix, a name or `last`.
+
+    Ownership: `close`, or the end of a `with` block, releases what an instance has opened.
+    Thread safety: a method may be called while another thread reads `events` or `logs`; otherwise one thread at a time.
+
+    Raises (any method with a reference): SweepNotFoundError if no sweep goes by it, or only a sweep of somebody else.
+    Raises (any method, remote only): UnavailableError if the service does not answer, UnauthenticatedError if it does
+    not take the token, ForbiddenError if the user's role does not allow the request.
+    """
+
+    is_remote: bool
+    """True if a service answers, which goes on with an interrupted sweep by itself."""
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """The folder or the service that the requests act on, for people."""
+
+    @abstractmethod
+    def user(self) -> str | None:
+        """Return the name under which sweeps are submitted; None on a home."""
+
+    @abstractmethod
+    def list(
+        self,
+        *,
+        states: Collection[SweepState] | None = None,
+        name: str | None = None,
+        owner: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> builtins.list[SweepSummary]:
+        """Return sweeps, newest first.
+
+        states: states to keep; by default all. name, owner: exact values to keep. limit: most sweeps to return.
+        after: id of the last sweep of the page before.
+        """
+
+    @abstractmethod
+    def find(self, reference: str) -> Sweep:
+        """Return a sweep's row."""
+
+    @abstractmethod
+    def status(self, reference: str) -> SweepStatus:
+        """Return how a sweep stands."""
+
+    @abstractmethod
+    def leaderboard(self, reference: str) -> Leaderboard:
+        """Return a sweep's trials, best first."""
+
+    @abstractmethod
+    def compare(self, first: str, second: str) -> Comparison:
+        """Return what differs between two sweeps."""
+
+    @abstractmethod
+    def spec(self, reference: str) -> str:
+        """Return the text of the sweep's file, with all changes of its submission and its resumes."""
+
+    @abstractmethod
+    def submit(self, submission: Submission) -> Sweep:
+        """Hand a sweep to a service, and return it as soon as the service has accepted it.
+
+        Raises:
+            SpecError: the sweep file has problems; the error has all of them.
+            MeltpointError: the service refuses the sweep, for its data or weights for instance.
+            ConflictError: the key was used for another submission.
+            QuotaError: the user has reached a limit.
+            TooLargeError: the sweep file is too large.
+            UnavailableError: no service runs that would drive the sweep.
+        """
+
+    @abstractmethod
+    def act(self, reference: str, action: SweepAction) -> Sweep:
+        """Ask for a pause, stop or cancel, and return the sweep as it stands then, without waiting.
+
+        Raises:
+            UsageError: the sweep has ended, or nothing runs that could be paused or stopped.
+        """
+
+    @abstractmethod
+    def resume(self, reference: str, assign: Sequence[str] = ()) -> Sweep:
+        """Queue a sweep again that was paused or interrupted, or that has finished and gets a larger budget.
+
+        Raises:
+            SpecError: an assignment is wrong.
+            UsageError: the sweep runs, was cancelled or has nothing left to do, or a setting may not change.
+            UnavailableError: no service runs that would drive the sweep.
+        """
+
+    @abstractmethod
+    def change(
+        self,
+        reference: str,
+        *,
+        priority: int | None = None,
+        slot_cap: int | None = None,
+    ) -> Sweep:
+        """Change a sweep's priority or its slot cap, also while it runs; None leaves a value, 0 removes the cap."""
+
+    @abstractmethod
+    def delete(self, reference: str) -> Sweep:
+        """Delete a sweep that no process drives, with its trials and checkpoints, and return what it was.
+
+        MLflow keeps its runs and models.
+
+        Raises:
+            UsageError: a process drives the sweep.
+        """
+
+    @abstractmethod
+    def events(self, reference: str, *, after: int = 0, follow: bool = False) -> Iterator[Event]:
+        """Yield a sweep's events whose ids are larger than `after`, in their order.
+
+        follow: wait for further events until the sweep has ended and its model is registered, or nothing has come for
+        a minute since it ended.
+        """
+
+    @abstractmethod
+    def logs(self, reference: str, *, follow: bool = False) -> Iterator[str]:
+        """Yield a sweep's log line by line; follow: as for `events`."""
+
+    @abstractmethod
+    def queue(self) -> builtins.list[QueueEntry]:
+        """Return the sweeps under way: first those that run, then those that wait, in the order of their start."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what was opened."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,228 @@
+"""A view of a sweep that runs elsewhere: progress, first result, leaderboard, and the registered model."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from search_spaces import MeltpointError
+from service.formats import counted
+from service.ledgers import Event, EventKind, Json, Sweep, SweepState
+from service.reports import Leaderboard
+from service.runs import Phase
+from service.sweeps import SweepProgress, SweepRequests
+from service.terminals.live_views import LiveView
+
+__all__ = ["FollowView", "exit_code"]
+
+EXIT_NOT_DELIVERED, EXIT_FAILED, EXIT_NOT_FINISHED, EXIT_CANCELLED = 4, 100, 101, 103
+
+LOOK_SECONDS = 2.0
+"""Time between two looks at facts that events do not carry: the reason of waiting, and recipes of trials."""
+
+_TICK_SECONDS = 0.25
+_AFTER_TRAINING = frozenset({Phase.TESTING.value, Phase.WRITING_MLFLOW.value})
+
+
+def exit_code(sweep: Sweep) -> int:
+    """Return the exit code that tells how a sweep stands: 0, 100 failed, 101 not finished, 103 cancelled."""
+    if sweep.state in (SweepState.COMPLETED, SweepState.STOPPED):
+        return 0
+    if sweep.state is SweepState.FAILED:
+        return EXIT_FAILED
+    return EXIT_CANCELLED if sweep.state is SweepState.CANCELLED else EXIT_NOT_FINISHED
+
+
+class FollowView:
+    """Shows a sweep from its first event until it has ended and its model is registered.
+
+    Ownership: borrows the requests. Thread safety: one thread calls `run`; another of its own reads the events.
+
+    Args:
+        requests: answers about the sweep.
+        sweep: the sweep as it stands.
+        console: for everything but the leaderboard.
+        show_board: prints the leaderboard, once, as soon as training has ended.
+    """
+
+    def __init__(
+        self,
+        requests: SweepRequests,
+        sweep: Sweep,
+        console: Console,
+        *,
+        show_board: Callable[[Leaderboard], None],
+    ) -> None:
+        self._requests, self._sweep, self._console, self._show_board = requests, sweep, console, show_board
+        self._progress = SweepProgress(sweep)
+        self._arrivals: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+        self._view: LiveView | None = None
+        self._status: Status | None = None
+        self._waits_for: str | None = None
+        self._has_said_running = self._has_shown_board = self._has_result = False
+        self._looked_at = 0.0
+
+    def run(self) -> Sweep:
+        """Follow the sweep to its end, and return its last row.
+
+        Raises:
+            KeyboardInterrupt: the user has pressed Ctrl-C; the sweep goes on.
+            MeltpointError: the sweep was deleted, or the service no longer answers.
+        """
+        threading.Thread(target=self._read, name="events", daemon=True).start()
+        try:
+            while True:
+                try:
+                    arrival = self._arrivals.get(timeout=_TICK_SECONDS)
+                except queue.Empty:
+                    self._look()
+                    continue
+                if isinstance(arrival, BaseException):
+                    raise arrival
+                if arrival is None:
+                    break
+                self._show(arrival)
+                if self._arrivals.empty():
+                    self._look()
+        finally:
+            self._end_training()
+            self._set_phase(None)
+        sweep = self._requests.find(self._sweep.id)
+        if sweep.started_at is not None:
+            self._show_leaderboard()
+        return sweep
+
+    def _read(self) -> None:
+        """Put every event into the queue, then None, or the error that ended the stream."""
+        try:
+            for event in self._requests.events(self._sweep.id, follow=True):
+                self._arrivals.put(event)
+            self._arrivals.put(None)
+        except BaseException as error:
+            self._arrivals.put(error)
+
+    def _show(self, event: Event) -> None:
+        self._progress.apply(event)
+        payload = event.payload
+        match event.kind:
+            case EventKind.SWEEP_STATE:
+                self._show_state()
+            case EventKind.PHASE:
+                self._show_phase(payload)
+            case EventKind.TRIAL_STARTED:
+                self._begin_training()
+            case EventKind.TRIAL_REPORTED:
+                self._show_first_result(event)
+            case EventKind.TRIAL_ENDED if self._progress.has_trained and not self._is_replaying:
+                self._end_training()
+                self._show_leaderboard()
+            case EventKind.NOTICE:
+                self._print(str(payload.get("text")), style="yellow")
+            case EventKind.IMAGE_SKIPPED:
+                self._print(f"skipped {payload.get('name')}: {payload.get('reason')}", style="yellow")
+            case EventKind.REGISTERED:
+                self._set_phase(None)
+                self._print(f"registered {payload.get('uri')}{_version(payload)}")
+
+    def _show_state(self) -> None:
+        state = self._progress.state
+        if state is SweepState.RUNNING and not self._has_said_running:
+            self._has_said_running = True
+            self._set_phase(None)
+            settings = self._sweep.settings
+            trials, epochs = int(settings.get("budget.trials", 0)), int(settings.get("budget.epochs", 0))
+            facts = f" ({self._sweep.name}): {counted(trials, 'trial')} of up to {counted(epochs, 'epoch')}"
+            self._console.print(Text.assemble("sweep ", (self._sweep.id, "bold"), facts), soft_wrap=True)
+        elif not state.is_under_way:
+            self._end_training()
+            if self._progress.has_trials and not self._is_replaying:
+                self._show_leaderboard()
+            if state in (SweepState.COMPLETED, SweepState.STOPPED):
+                self._set_phase("registering the best model")
+
+    def _show_phase(self, payload: Json) -> None:
+        phase = str(payload.get("phase"))
+        if phase in _AFTER_TRAINING:
+            self._end_training()
+            if not self._is_replaying:
+                self._show_leaderboard()
+        done, total = payload.get("done"), payload.get("total")
+        self._set_phase(phase if not total else f"{phase}: {done} of {total}")
+
+    def _show_first_result(self, event: Event) -> None:
+        if self._has_result:
+            return
+        self._has_result = True
+        value = event.payload.get("value")
+        if isinstance(value, int | float):
+            seconds = self._progress.elapsed
+            self._print(f"first result after {seconds:.1f} s: {self._sweep.metric} {value:.4f} ({event.trial_id})")
+
+    def _begin_training(self) -> None:
+        if self._view is None and not self._has_shown_board:
+            self._set_phase(None)
+            self._view = LiveView(self._progress.snapshot, self._console)
+            self._view.start()
+
+    def _end_training(self) -> None:
+        if self._view is not None:
+            self._view.stop()
+        self._view = None
+
+    def _show_leaderboard(self) -> None:
+        if not self._has_shown_board:
+            self._has_shown_board = True
+            self._set_phase(None)
+            self._show_board(self._requests.leaderboard(self._sweep.id))
+
+    @property
+    def _is_replaying(self) -> bool:
+        """True if further events are there already, so that what this one tells of may be over."""
+        return not self._arrivals.empty()
+
+    def _look(self) -> None:
+        """Fetch what events do not carry, every two seconds."""
+        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return
+        waits = self._progress.state in (SweepState.VALIDATING, SweepState.QUEUED)
+        lacks_recipes = self._view is not None and self._console.is_terminal and self._progress.lacks_recipes
+        if not waits and not lacks_recipes:
+            return
+        self._looked_at = time.monotonic()
+        try:
+            if waits:
+                self._show_waiting(self._requests.find(self._sweep.id).waiting_for)
+            else:
+                self._progress.add_recipes(self._requests.leaderboard(self._sweep.id).trials)
+        except MeltpointError:
+            return  # the stream of events tells of anything that lasts
+
+    def _show_waiting(self, reason: str | None) -> None:
+        if reason != self._waits_for and reason:
+            self._print(f"{self._sweep.id} waits: {reason}", style="dim")
+        self._waits_for = reason
+
+    def _set_phase(self, phase: str | None) -> None:
+        """Show a spinner with this text on a terminal, or remove it."""
+        if self._status is not None and phase is not None:
+            self._status.update(phase)
+        elif self._status is not None:
+            self._status.stop()
+            self._status = None
+        elif phase is not None and self._console.is_terminal and self._view is None:
+            self._status = self._console.status(phase)
+            self._status.start()
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self._console.print(text, style=style, markup=False, soft_wrap=True)
+
+
+def _version(payload: Json) -> str:
+    version = payload.get("version")
+    return "" if version is None else f" (version {version}, unconfirmed)"

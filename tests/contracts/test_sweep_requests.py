@@ -1,0 +1,332 @@
+"""The contract of requests about sweeps, over a home, and over a service: a real API before a real ledger."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from search_spaces import MeltpointError, SpecError
+from service.clocks import now_ms
+from service.errors import ConflictError, SweepNotFoundError, UnavailableError, UsageError
+from service.ledgers import EventKind, Ledger, ServiceProcess, Sweep, SweepAction, SweepState
+from service.runs.leases import driving
+from service.settings import Home
+from service.sweeps import HomeSweeps, Submission, SweepRequests
+from tests.service.sweeps.sweeps import SPEC, add_sweep, add_trials
+
+REGISTERED = {"uri": "models:/cells@candidate", "version": "1"}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.delenv("MELTPOINT_LEDGER", raising=False)
+    return Home(tmp_path / "home").create()
+
+
+@pytest.fixture
+def ledger(home: Home) -> Iterator[Ledger]:
+    with closing(Ledger.open(home, clock=now_ms)) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def driven(home: Home, ledger: Ledger) -> Iterator[Callable[[Sweep], Sweep]]:
+    """Return a function that holds the lease of a sweep until the test ends, so that the sweep counts as driven."""
+    with ExitStack() as stack:
+
+        def drive(sweep: Sweep) -> Sweep:
+            stack.enter_context(driving(home, ledger, sweep.id))
+            return sweep
+
+        yield drive
+
+
+@pytest.fixture(params=["home"])
+def requests(request: pytest.FixtureRequest, home: Home, ledger: Ledger) -> Iterator[SweepRequests]:
+    if request.param == "home":
+        yield HomeSweeps(home)
+
+
+@pytest.fixture
+def drivers(ledger: Ledger) -> None:
+    """Say in the ledger that a process drives its sweeps."""
+    ledger.services.beat(
+        ServiceProcess(
+            id="d1",
+            role="drivers",
+            host="here",
+            version="0.1.0",
+            started_at=now_ms(),
+            status={"state": "ready", "cpus": 2, "gpus": 0, "slots": 2, "lanes_busy": 0, "problem": None},
+        )
+    )
+
+
+class Driver:
+    """Takes submitted sweeps, as the drivers of a service do: accepts them, or refuses them with a reason."""
+
+    def __init__(self, home: Home, refusal: str | None = None) -> None:
+        self._home, self._refusal = home, refusal
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+
+    def __enter__(self) -> Driver:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        with closing(Ledger.open(self._home, clock=now_ms)) as ledger:
+            while not self._stop.wait(0.02):
+                for sweep in ledger.sweeps.list(states=[SweepState.VALIDATING]):
+                    if self._refusal is None:
+                        ledger.sweeps.move(sweep.id, SweepState.QUEUED)
+                    else:
+                        ledger.sweeps.move(sweep.id, SweepState.FAILED, error=self._refusal)
+
+
+def submission(text: str = SPEC, key: str | None = None, assign: tuple[str, ...] = ()) -> Submission:
+    return Submission(text=text, file="sweep.yaml", assign=assign, key=key)
+
+
+def test_sweeps_are_listed_newest_first_filtered_and_paged(requests: SweepRequests, ledger: Ledger) -> None:
+    first, second, third = (
+        add_sweep(ledger, state) for state in (SweepState.PAUSED, SweepState.COMPLETED, SweepState.PAUSED)
+    )
+    add_trials(ledger, second, 0.5, 0.75)
+
+    def listed(**filters: object) -> list[str]:
+        return [summary.sweep.id for summary in requests.list(**filters)]  # type: ignore[arg-type]
+
+    assert set(listed()) == {first.id, second.id, third.id}
+    everything = listed()
+    assert listed(limit=2) == everything[:2]
+    assert listed(after=everything[0]) == everything[1:]
+    assert listed(states=[SweepState.COMPLETED]) == [second.id]
+    assert listed(states=[SweepState.COMPLETED, SweepState.PAUSED]) == everything
+    assert listed(name="cells") == everything
+    assert listed(name="other") == listed(owner="nobody") == []
+    (row,) = [summary.as_json() for summary in requests.list(states=[SweepState.COMPLETED])]
+    assert (row["trials"], row["best_value"], row["state"]) == (2, 0.75, "completed")
+
+
+def test_a_new_home_has_no_sweeps(requests: SweepRequests) -> None:
+    assert requests.list() == []
+    assert requests.queue() == []
+
+
+def test_a_sweep_is_found_by_id_prefix_name_and_last(requests: SweepRequests, ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.PAUSED)
+    for reference in (sweep.id, sweep.id[:-1], "cells", "last"):
+        assert requests.find(reference).id == sweep.id
+    assert requests.find("last").settings == sweep.settings
+
+
+@pytest.mark.parametrize("reference", ["fish", "a/b", "s-..", "ü", "%2e"])
+def test_an_unknown_sweep_is_refused_by_every_request(
+    requests: SweepRequests, ledger: Ledger, drivers: None, reference: str
+) -> None:
+    add_sweep(ledger, SweepState.PAUSED)
+    asks: list[Callable[[], object]] = [
+        lambda: requests.find(reference),
+        lambda: requests.status(reference),
+        lambda: requests.leaderboard(reference),
+        lambda: requests.compare(reference, "last"),
+        lambda: requests.compare("last", reference),
+        lambda: requests.spec(reference),
+        lambda: requests.act(reference, SweepAction.PAUSE),
+        lambda: requests.resume(reference),
+        lambda: requests.change(reference, priority=1),
+        lambda: requests.delete(reference),
+        lambda: list(requests.events(reference)),
+        lambda: list(requests.logs(reference)),
+    ]
+    for ask in asks:
+        with pytest.raises(SweepNotFoundError) as caught:
+            ask()
+        assert str(caught.value) == f"no sweep {reference}; `meltpoint ls` lists the 1 there are"
+
+
+def test_status_leaderboard_and_comparison_are_those_of_the_ledger(
+    requests: SweepRequests, ledger: Ledger, home: Home
+) -> None:
+    first, second = add_sweep(ledger, SweepState.COMPLETED), add_sweep(ledger, SweepState.PAUSED)
+    add_trials(ledger, first, 0.5, 0.75, 0.25)
+    add_trials(ledger, second, 0.5)
+    here = HomeSweeps(home)
+    assert requests.status(first.id).as_json() == here.status(first.id).as_json()
+    theirs, ours = requests.leaderboard(first.id), here.leaderboard(first.id)
+    assert (theirs.as_json(), theirs.header(), theirs.cells()) == (ours.as_json(), ours.header(), ours.cells())
+    assert theirs.best is not None
+    assert theirs.best.best_value == 0.75
+    assert requests.compare(first.id, second.id).as_json() == here.compare(first.id, second.id).as_json()
+    assert requests.spec(first.id) == SPEC
+
+
+def test_a_running_sweep_is_asked_for_an_action(
+    requests: SweepRequests, ledger: Ledger, driven: Callable[[Sweep], Sweep]
+) -> None:
+    sweep = driven(add_sweep(ledger, SweepState.RUNNING))
+    for action in SweepAction:
+        assert requests.act(sweep.id, action).state is SweepState.RUNNING
+        assert ledger.sweeps.requested_action(sweep.id) is action
+
+
+def test_an_action_that_the_state_does_not_allow_is_refused_with_the_same_words(
+    requests: SweepRequests, ledger: Ledger
+) -> None:
+    done, paused = add_sweep(ledger, SweepState.COMPLETED), add_sweep(ledger, SweepState.PAUSED)
+    with pytest.raises(UsageError, match=f"^{done.id} is completed: there is nothing to pause$"):
+        requests.act(done.id, SweepAction.PAUSE)
+    with pytest.raises(UsageError, match=f"^{paused.id} is paused: there is nothing to stop$"):
+        requests.act(paused.id, SweepAction.STOP)
+    assert requests.act(paused.id, SweepAction.CANCEL).state is SweepState.CANCELLED
+
+
+@pytest.mark.usefixtures("drivers")
+def test_a_sweep_is_submitted_once_for_a_key(requests: SweepRequests, ledger: Ledger, home: Home) -> None:
+    with Driver(home):
+        sweep = requests.submit(submission(key="k1", assign=("budget.trials=5",)))
+        assert (sweep.name, sweep.state, sweep.settings["budget.trials"]) == ("cells", SweepState.QUEUED, 5)
+        assert requests.submit(submission(key="k1", assign=("budget.trials=5",))).id == sweep.id
+        with pytest.raises(ConflictError, match="k1"):
+            requests.submit(submission(key="k1", assign=("budget.trials=6",)))
+        assert requests.submit(submission()).id != sweep.id
+    assert len(requests.list()) == 2
+    assert ledger.sweeps.get(sweep.id).owner == "admin"
+
+
+@pytest.mark.usefixtures("drivers")
+def test_every_problem_of_a_submitted_file_has_its_place(requests: SweepRequests) -> None:
+    with pytest.raises(SpecError) as caught:
+        requests.submit(
+            submission("name: cells\ndata: {source: digits, image_sise: 4}\nspace: {}\nbudget: {trials: 0}\n")
+        )
+    lines = str(caught.value).splitlines()
+    assert [line.split(" ")[0] for line in lines][:1] == ["sweep.yaml:2:24"]
+    assert lines[-1] == "sweep.yaml:4:10 budget.trials: must be >= 1 (0)"
+
+
+@pytest.mark.usefixtures("drivers")
+def test_a_sweep_that_a_driver_refuses_is_gone_and_its_reason_is_told(requests: SweepRequests, home: Home) -> None:
+    reason = "data.source: /data/photos cannot be read by the workers"
+    with Driver(home, refusal=reason), pytest.raises(MeltpointError, match=f"^{reason}$"):
+        requests.submit(submission())
+    assert requests.list() == []
+
+
+def test_without_drivers_nothing_is_accepted(requests: SweepRequests, ledger: Ledger) -> None:
+    paused = add_sweep(ledger, SweepState.PAUSED)
+    with pytest.raises(UnavailableError, match="meltpoint serve"):
+        requests.submit(submission())
+    with pytest.raises(UnavailableError, match="meltpoint serve"):
+        requests.resume(paused.id)
+    assert len(requests.list()) == 1
+
+
+@pytest.mark.usefixtures("drivers")
+def test_a_sweep_at_rest_is_queued_again(requests: SweepRequests, ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.PAUSED)
+    with pytest.raises(SpecError, match=r"--set budget.trils=64: unknown key"):
+        requests.resume(sweep.id, ["budget.trils=64"])
+    with pytest.raises(UsageError, match=f"^search cannot change when {sweep.id} is resumed"):
+        requests.resume(sweep.id, ["search.seed=1"])
+    resumed = requests.resume(sweep.id, ["budget.trials=64"])
+    assert (resumed.id, resumed.state) == (sweep.id, SweepState.QUEUED)
+    assert "64" in requests.spec(sweep.id)
+    with pytest.raises(UsageError, match="is queued: there is nothing to resume"):
+        requests.resume(sweep.id)
+
+
+def test_priority_and_slot_cap_change_and_the_cap_is_removed(requests: SweepRequests, ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.PAUSED)
+    changed = requests.change(sweep.id, priority=5, slot_cap=2)
+    assert (changed.priority, changed.slot_cap) == (5, 2)
+    changed = requests.change(sweep.id, slot_cap=0)
+    assert (changed.priority, changed.slot_cap) == (5, None)
+
+
+def test_a_sweep_that_nobody_drives_is_deleted_with_its_folder(
+    requests: SweepRequests, ledger: Ledger, home: Home, driven: Callable[[Sweep], Sweep]
+) -> None:
+    running, done = driven(add_sweep(ledger, SweepState.RUNNING)), add_sweep(ledger, SweepState.COMPLETED)
+    add_trials(ledger, done, 0.5)
+    home.sweep(done.id).mkdir(parents=True)
+    with pytest.raises(UsageError, match=f"{running.id} is running; end it first with: meltpoint cancel"):
+        requests.delete(running.id)
+    assert requests.delete(done.id).id == done.id
+    assert not home.sweep(done.id).exists()
+    with pytest.raises(SweepNotFoundError):
+        requests.find(done.id)
+
+
+def test_events_come_in_order_and_from_where_the_reader_was(requests: SweepRequests, ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.RUNNING)
+    add_trials(ledger, sweep, 0.5)
+    ledger.sweeps.move(sweep.id, SweepState.FAILED, error="no more")
+    events = list(requests.events(sweep.id))
+    assert events == ledger.events.after(sweep.id, 0)
+    assert [event.kind for event in events][-1] is EventKind.SWEEP_STATE
+    assert list(requests.events(sweep.id, after=events[1].id)) == events[2:]
+    assert list(requests.events(sweep.id, follow=True)) == events
+
+
+def test_a_follower_sees_everything_until_the_model_is_registered(
+    requests: SweepRequests, ledger: Ledger, driven: Callable[[Sweep], Sweep]
+) -> None:
+    sweep = driven(add_sweep(ledger, SweepState.RUNNING))
+
+    def work() -> None:
+        for number in range(3):
+            ledger.events.add(sweep.id, EventKind.NOTICE, {"text": f"notice {number}"})
+            time.sleep(0.05)
+        ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
+        time.sleep(0.2)
+        ledger.sweeps.note(sweep.id, registered=REGISTERED)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    events = list(requests.events(sweep.id, follow=True))
+    worker.join()
+    assert events == ledger.events.after(sweep.id, 0)
+    assert events[-1].kind is EventKind.REGISTERED
+    assert requests.find(sweep.id).registered == REGISTERED
+
+
+def test_the_log_has_a_line_for_what_happened(requests: SweepRequests, ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.RUNNING)
+    add_trials(ledger, sweep, 0.5)
+    ledger.events.add(sweep.id, EventKind.NOTICE, {"text": "[odd] notice"})
+    ledger.sweeps.move(sweep.id, SweepState.FAILED, error="no more")
+    lines = [line.split(" ", 1)[1] for line in requests.logs(sweep.id)]
+    assert lines == [
+        f"{sweep.id} validating",
+        f"{sweep.id} running",
+        f"{sweep.id}-0000 started",
+        f"{sweep.id}-0000 epoch 1: 0.5000",
+        f"{sweep.id}-0000 completed, best 0.5000",
+        f"{sweep.id} [odd] notice",
+        f"{sweep.id} failed: no more",
+    ]
+    assert [line.split(" ", 1)[1] for line in requests.logs(sweep.id, follow=True)] == lines
+
+
+@pytest.mark.usefixtures("drivers")
+def test_the_queue_shows_what_runs_and_then_what_waits(
+    requests: SweepRequests, ledger: Ledger, home: Home, driven: Callable[[Sweep], Sweep]
+) -> None:
+    running = driven(add_sweep(ledger, SweepState.RUNNING))
+    with Driver(home):
+        low = requests.submit(submission())
+        high = requests.submit(Submission(text=SPEC, file="sweep.yaml", priority=5, slot_cap=1))
+    entries = requests.queue()
+    assert [(entry.sweep_id, entry.position) for entry in entries] == [(running.id, None), (high.id, 1), (low.id, 2)]
+    assert (entries[1].priority, entries[1].slot_cap, entries[1].state) == (5, 1, SweepState.QUEUED)
