@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from collections.abc import Collection
 
-from service.errors import LeaseError, SweepNotFoundError
+from sqlalchemy import Connection, Label, case, select, update
+
+from service.errors import LeaseError
 from service.ledgers import tables
 from service.ledgers.accounts.gpu_seconds import release_gpu
-from service.ledgers.records import Lease
+from service.ledgers.records import Lease, SweepState
+from service.ledgers.sweep_rows import unknown_sweep
 from service.ledgers.transactions import Transactions
 
 __all__ = ["Leases"]
@@ -24,11 +27,10 @@ class Leases:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def take(self, sweep_id: str, *, holder: str, seconds: float) -> Lease:
+    def take(self, sweep_id: str, *, holder: str, seconds: float, replacing: str | None = None) -> Lease:
         """Become the sweep's driver, for `seconds` after each renewal.
 
-        holder: the machine. Processes of one machine see by themselves, by a lock, whether another of them drives the
-            sweep; a lease of the same holder is therefore free.
+        holder: the random id of this process. replacing: a holder that is known to be dead, whose lease is free.
 
         Raises:
             SweepNotFoundError: there is no such sweep.
@@ -39,11 +41,11 @@ class Leases:
             query = select(_SWEEPS.driver, _SWEEPS.lease_until, _SWEEPS.driver_attempt).where(_SWEEPS.id == sweep_id)
             row = connection.execute(query.with_for_update()).first()
             if row is None:
-                raise SweepNotFoundError(f"no sweep {sweep_id}")
+                raise unknown_sweep(sweep_id)
             driver, until, attempt = row
-            if driver != holder and until is not None and until > now:
+            if until is not None and until > now and driver not in (holder, replacing):
                 raise LeaseError(
-                    f"{sweep_id} is driven from {driver}, whose lease runs out in {(until - now) / 1000:.0f} s"
+                    f"{sweep_id} is driven by another process, whose lease runs out in {(until - now) / 1000:.0f} s"
                 )
             lease = Lease(sweep_id=sweep_id, holder=holder, attempt=attempt + 1, seconds=seconds)
             _extend(connection, lease, now)
@@ -66,17 +68,26 @@ class Leases:
         with self._transactions.writing() as connection:
             connection.execute(update(tables.sweeps).where(mine).values(lease_until=None))
 
-    def is_held_elsewhere(self, sweep_id: str, holder: str) -> bool:
-        """Return whether another holder than `holder` has the lease now.
+    def holder(self, sweep_id: str) -> str | None:
+        """Return the holder of the sweep's lease; None if the lease is free or has run out.
 
         Raises:
             SweepNotFoundError: there is no such sweep.
         """
-        rows = self._transactions.rows(select(_SWEEPS.driver, _SWEEPS.lease_until).where(_SWEEPS.id == sweep_id))
+        rows = self._transactions.rows(select(self._live_holder()).where(_SWEEPS.id == sweep_id))
         if not rows:
-            raise SweepNotFoundError(f"no sweep {sweep_id}")
-        until = rows[0]["lease_until"]
-        return until is not None and until > self._transactions.now() and rows[0]["driver"] != holder
+            raise unknown_sweep(sweep_id)
+        holder: str | None = rows[0]["holder"]
+        return holder
+
+    def holders(self, states: Collection[SweepState]) -> dict[str, str | None]:
+        """Return the holder of the lease of every sweep in these states; None if a lease is free or has run out."""
+        in_states = _SWEEPS.state.in_([state.value for state in states])
+        rows = self._transactions.rows(select(_SWEEPS.id, self._live_holder()).where(in_states))
+        return {row["id"]: row["holder"] for row in rows}
+
+    def _live_holder(self) -> Label[str | None]:
+        return case((_SWEEPS.lease_until > self._transactions.now(), _SWEEPS.driver), else_=None).label("holder")
 
 
 def _extend(connection: Connection, lease: Lease, now: int) -> None:

@@ -33,6 +33,7 @@ __all__ = ["Sweeps"]
 _SWEEPS = tables.sweeps.c
 _NOTES = frozenset({"best_trial_id", "data", "mlflow", "registered", "restarts", "settings", "spec_text"})
 _CHANGEABLE = frozenset({"priority", "slot_cap"})
+_FIRST_DRIVER_MS = 30_000
 
 
 class Sweeps:
@@ -180,6 +181,25 @@ class Sweeps:
         with self._transactions.writing() as connection:
             return self._move(connection, sweep_id, state, error)
 
+    def interrupt_if_undriven(self, sweep_id: str, *, dead: str | None = None, error: str) -> Sweep | None:
+        """Interrupt the sweep if it is under way and no process has its lease; else return None.
+
+        A sweep that was being cancelled becomes cancelled. A sweep that is validating is left to the service that
+        will start a driver for it; without a service, it has 30 s to get its first driver.
+
+        dead: a holder that is known to be dead, whose lease counts as free. The lease is looked up in the transaction
+        of the change: a driver that begins meanwhile is not interrupted.
+        """
+        now, reason = self._transactions.now(), SweepAction.CANCEL.reason
+        with self._transactions.writing() as connection:
+            state = get_sweep(connection, sweep_id).state
+            if not state.is_under_way or not _is_undriven(connection, sweep_id, dead, now):
+                return None
+            if state is SweepState.CANCELLING:
+                cancel_trials(connection, sweep_id, reason, now)
+                return self._move(connection, sweep_id, SweepState.CANCELLED, reason)
+            return self._move(connection, sweep_id, SweepState.INTERRUPTED, error)
+
     def note(self, sweep_id: str, **columns: Any) -> None:
         """Write facts that are not a state.
 
@@ -278,3 +298,14 @@ class Sweeps:
             pause_trials(connection, sweep_id, error, now)
         write_sweep_state(connection, sweep_id, state, error, now)
         return get_sweep(connection, sweep_id)
+
+
+def _is_undriven(connection: Connection, sweep_id: str, dead: str | None, now: int) -> bool:
+    """Return whether no living process has the sweep's lease, and its first driver, if it had none, is late."""
+    query = select(_SWEEPS.state, _SWEEPS.driver, _SWEEPS.lease_until, _SWEEPS.owner, _SWEEPS.created_at)
+    state, driver, until, owner, created_at = connection.execute(query.where(_SWEEPS.id == sweep_id)).one()
+    if SweepState(state) is SweepState.VALIDATING and owner is not None:
+        return False
+    if SweepState(state) is SweepState.VALIDATING and driver is None and created_at + _FIRST_DRIVER_MS > now:
+        return False
+    return until is None or until <= now or driver == dead

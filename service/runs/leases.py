@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import socket
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
@@ -19,6 +20,11 @@ from service.settings import Home
 LEASE_SECONDS = 30.0
 """A driver that has not renewed its lease for so long may be replaced by a driver on another machine."""
 
+DRIVER_ENDED = "the process that drove it ended"
+"""The reason that an interrupted sweep gives if its driver died."""
+
+_LOCK_TRIES, _LOCK_PAUSE_SECONDS = 5, 0.02
+
 _DRIVEN = tuple(state for state in SweepState if state.is_under_way and state is not SweepState.QUEUED)
 
 log = logging.getLogger(__name__)
@@ -28,13 +34,20 @@ log = logging.getLogger(__name__)
 def driving(home: Home, ledger: Ledger, sweep_id: str) -> Iterator[LeaseKeeper]:
     """Drive the sweep from this process while the context is entered.
 
+    The holder of the lease is a random id. The sweep's lock file in the home contains it, so that other processes with
+    this home see at once that the holder is dead: as soon as they can lock the file.
+
     Raises:
         LeaseError: another process drives the sweep.
     """
-    with try_lock(home.sweep(sweep_id) / "driver.lock") as ours:
-        if not ours:
+    lock_file, holder = _lock_file(home, sweep_id), secrets.token_hex(8)
+    with _patient_lock(lock_file) as is_mine:
+        if not is_mine:
             raise LeaseError(f"{sweep_id} is driven by another process on this machine")
-        keeper = LeaseKeeper(ledger, ledger.leases.take(sweep_id, holder=_here(), seconds=LEASE_SECONDS))
+        dead = _read_holder(lock_file)  # the lock is free, so its process is no more
+        lease = ledger.leases.take(sweep_id, holder=holder, seconds=LEASE_SECONDS, replacing=dead)
+        lock_file.write_text(holder, encoding="utf-8")
+        keeper = LeaseKeeper(ledger, lease)
         keeper.start()
         try:
             yield keeper
@@ -42,8 +55,29 @@ def driving(home: Home, ledger: Ledger, sweep_id: str) -> Iterator[LeaseKeeper]:
             keeper.close()
 
 
-def _here() -> str:
-    return socket.gethostname()[:255]
+def _lock_file(home: Home, sweep_id: str) -> Path:
+    return home.sweep(sweep_id) / "driver.lock"
+
+
+def _read_holder(lock_file: Path) -> str | None:
+    """Return the holder named in a lock file; None if there is no file, or an empty one of an older version."""
+    try:
+        return lock_file.read_text(encoding="utf-8") or None
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def _patient_lock(lock_file: Path) -> Iterator[bool]:
+    """Lock the file as `try_lock` does; try again for a moment, because another process may look if it is free."""
+    for _ in range(_LOCK_TRIES - 1):
+        with try_lock(lock_file) as is_mine:
+            if is_mine:
+                yield True
+                return
+        time.sleep(_LOCK_PAUSE_SECONDS)
+    with try_lock(lock_file) as is_mine:
+        yield is_mine
 
 
 class LeaseKeeper:
@@ -111,13 +145,23 @@ class LeaseKeeper:
 
 
 def mark_interrupted(ledger: Ledger, home: Home) -> list[Sweep]:
-    """Move every sweep that is under way, but that no process drives, to `interrupted`; return these sweeps."""
+    """Interrupt every sweep that is under way although its driver is dead; return these sweeps.
+
+    A driver is dead if its lease has run out, or if its lock file in this home is free. A driver with another home is
+    never taken for dead before its lease has run out.
+    """
     interrupted = []
-    for sweep in ledger.sweeps.list(states=_DRIVEN):
-        if sweep.state is SweepState.VALIDATING and sweep.owner is not None:
-            continue  # the supervisor of a service starts a driver for it
-        with try_lock(home.sweep(sweep.id) / "driver.lock") as free:
-            if free and not ledger.leases.is_held_elsewhere(sweep.id, _here()):
-                reason = "the process that drove it ended"
-                interrupted.append(ledger.sweeps.move(sweep.id, SweepState.INTERRUPTED, error=reason))
+    for sweep_id, holder in ledger.leases.holders(_DRIVEN).items():
+        dead = holder if holder is not None and _is_dead(_lock_file(home, sweep_id), holder) else None
+        if holder is None or dead is not None:
+            sweep = ledger.sweeps.interrupt_if_undriven(sweep_id, dead=dead, error=DRIVER_ENDED)
+            interrupted += [] if sweep is None else [sweep]
     return interrupted
+
+
+def _is_dead(lock_file: Path, holder: str) -> bool:
+    """Return whether the holder had this home, and its process is no more."""
+    if _read_holder(lock_file) != holder:
+        return False
+    with try_lock(lock_file) as is_free:
+        return is_free

@@ -31,7 +31,7 @@ from service.ledgers import (
     Trial,
     TrialState,
 )
-from tests.contracts.ledgers import Ticks, new_sweep, record, row, running_trial
+from tests.contracts.ledgers import Ticks, new_sweep, record, row, running_trial, submit
 
 
 def test_a_sweep_is_found_by_id_prefix_name_and_last(ledger: Ledger) -> None:
@@ -225,18 +225,19 @@ def test_a_requested_action_is_kept_until_the_sweep_is_resumed(ledger: Ledger, r
     assert ledger.sweeps.requested_action(sweep.id) is None
 
 
-def test_a_lease_belongs_to_one_machine_until_it_runs_out(ledger: Ledger, clock: Ticks) -> None:
+def test_a_lease_belongs_to_one_holder_until_it_runs_out(ledger: Ledger, clock: Ticks) -> None:
     sweep = new_sweep(ledger)
     lease = ledger.leases.take(sweep.id, holder="a", seconds=30)
-    with pytest.raises(LeaseError, match="is driven from a, whose lease runs out in 30 s"):
+    with pytest.raises(LeaseError, match="is driven by another process, whose lease runs out in 30 s"):
         ledger.leases.take(sweep.id, holder="b", seconds=30)
     clock.now += 20_000
     ledger.leases.renew(lease)
     clock.now += 20_000
-    assert ledger.leases.is_held_elsewhere(sweep.id, "b")
+    assert ledger.leases.holder(sweep.id) == "a"
     with pytest.raises(LeaseError):
         ledger.leases.take(sweep.id, holder="b", seconds=30)
     clock.now += 20_000
+    assert ledger.leases.holder(sweep.id) is None
     assert ledger.leases.take(sweep.id, holder="b", seconds=30).attempt == 2
     with pytest.raises(StaleAttemptError, match="is driven in attempt 2; what attempt 1 wrote was refused"):
         ledger.leases.renew(lease)
@@ -245,8 +246,74 @@ def test_a_lease_belongs_to_one_machine_until_it_runs_out(ledger: Ledger, clock:
 def test_a_lease_given_up_is_free_at_once(ledger: Ledger) -> None:
     sweep = new_sweep(ledger)
     ledger.leases.give_up(ledger.leases.take(sweep.id, holder="a", seconds=30))
-    assert not ledger.leases.is_held_elsewhere(sweep.id, "b")
+    assert ledger.leases.holder(sweep.id) is None
     assert ledger.leases.take(sweep.id, holder="b", seconds=30).attempt == 2
+
+
+def test_the_lease_of_a_holder_known_to_be_dead_is_free_at_once(ledger: Ledger) -> None:
+    sweep = new_sweep(ledger)
+    dead = ledger.leases.take(sweep.id, holder="a", seconds=30)
+    for replacing in (None, "c"):
+        with pytest.raises(LeaseError):
+            ledger.leases.take(sweep.id, holder="b", seconds=30, replacing=replacing)
+    assert ledger.leases.take(sweep.id, holder="b", seconds=30, replacing="a").attempt == 2
+    with pytest.raises(StaleAttemptError):
+        ledger.leases.renew(dead)
+
+
+def test_holders_of_sweeps_are_listed_by_state(ledger: Ledger, clock: Ticks) -> None:
+    held, free, queued, late = (new_sweep(ledger) for _ in range(4))
+    for sweep in (held, free, late):
+        ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    ledger.sweeps.move(queued.id, SweepState.QUEUED)
+    ledger.leases.take(late.id, holder="b", seconds=30)
+    clock.now += 31_000
+    ledger.leases.take(held.id, holder="a", seconds=30)
+    running = {held.id: "a", free.id: None, late.id: None}
+    assert ledger.leases.holders([SweepState.RUNNING]) == running
+    assert ledger.leases.holders([SweepState.RUNNING, SweepState.QUEUED]) == running | {queued.id: None}
+
+
+def test_a_sweep_is_interrupted_only_if_nobody_has_its_lease(ledger: Ledger, clock: Ticks) -> None:
+    sweep = new_sweep(ledger)
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    ledger.leases.take(sweep.id, holder="a", seconds=30)
+    assert ledger.sweeps.interrupt_if_undriven(sweep.id, error="gone") is None
+    assert ledger.sweeps.interrupt_if_undriven(sweep.id, dead="b", error="gone") is None
+    clock.now += 31_000
+    interrupted = ledger.sweeps.interrupt_if_undriven(sweep.id, error="gone")
+    assert interrupted is not None
+    assert (interrupted.state, interrupted.error) == (SweepState.INTERRUPTED, "gone")
+    assert ledger.sweeps.interrupt_if_undriven(sweep.id, error="gone") is None, "it is at rest"
+
+
+def test_a_sweep_of_a_dead_holder_is_interrupted_at_once(ledger: Ledger) -> None:
+    sweep = new_sweep(ledger)
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    ledger.leases.take(sweep.id, holder="a", seconds=30)
+    assert ledger.sweeps.interrupt_if_undriven(sweep.id, dead="a", error="gone") is not None
+
+
+def test_a_sweep_waits_for_its_first_driver_as_long_as_a_service_may_start_it(ledger: Ledger, clock: Ticks) -> None:
+    sweep, (submitted, _) = new_sweep(ledger), submit(ledger)
+    assert ledger.sweeps.interrupt_if_undriven(sweep.id, error="gone") is None
+    clock.now += 31_000
+    assert ledger.sweeps.interrupt_if_undriven(submitted.id, error="gone") is None
+    assert ledger.sweeps.interrupt_if_undriven(sweep.id, error="gone") is not None
+    ledger.leases.take(submitted.id, holder="a", seconds=30)
+    clock.now += 31_000
+    assert ledger.sweeps.interrupt_if_undriven(submitted.id, error="gone") is None
+
+
+def test_a_sweep_whose_driver_died_while_cancelling_becomes_cancelled(ledger: Ledger) -> None:
+    sweep = new_sweep(ledger)
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    trial = running_trial(ledger, sweep)
+    ledger.sweeps.move(sweep.id, SweepState.CANCELLING)
+    cancelled = ledger.sweeps.interrupt_if_undriven(sweep.id, error="gone")
+    assert cancelled is not None
+    assert cancelled.state is SweepState.CANCELLED
+    assert ledger.trials.get(trial.id).state is TrialState.CANCELLED
 
 
 def test_every_write_of_an_older_driver_is_refused(ledger: Ledger) -> None:

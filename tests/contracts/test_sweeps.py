@@ -53,7 +53,8 @@ CALLS_WITH_AN_UNKNOWN_SWEEP: dict[str, Callable[[Ledger], object]] = {
     "event": lambda ledger: ledger.events.add("s-none", EventKind.NOTICE, {"text": "hello"}),
     "events": lambda ledger: ledger.events.after("s-none", 0),
     "last event": lambda ledger: ledger.events.last_id("s-none"),
-    "lease held": lambda ledger: ledger.leases.is_held_elsewhere("s-none", "here"),
+    "holder": lambda ledger: ledger.leases.holder("s-none"),
+    "interrupt": lambda ledger: ledger.sweeps.interrupt_if_undriven("s-none", error="gone"),
 }
 CALLS_WITH_AN_UNKNOWN_TRIAL: dict[str, Callable[[Ledger], object]] = {
     "get": lambda ledger: ledger.trials.get("t-none"),

@@ -100,7 +100,7 @@ UNSEEN = {
     ),
     "another driver, another version, other images or a full disk, tested with the code of each": (
         "{} is driven by another process on this machine",
-        "{} is driven from {}, whose lease runs out in {} s",
+        "{} is driven by another process, whose lease runs out in {} s",
         "{} is driven in attempt {}; what attempt {} wrote was refused",
         "{}; this process has ended its trials",
         "see MELTPOINT_LEDGER",

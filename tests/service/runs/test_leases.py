@@ -5,7 +5,9 @@ Tests move the clock; none of them sleeps.
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from search_spaces import parse_spec
 from service.coordination import Coordinator, Result, new_sweep
 from service.errors import LeaseError, StaleAttemptError
+from service.file_locks import try_lock
 from service.ledgers import EpochRow, Lease, Ledger, SweepState, TrialState
 from service.runs.leases import LEASE_SECONDS, LeaseKeeper, driving, mark_interrupted
 from service.schedulers import build_scheduler
@@ -109,14 +112,14 @@ def test_a_lease_is_renewed_three_times_in_its_length_for_as_long_as_its_keeper_
     keeper.renew_until_closed()
     assert keeper.lost is None
     assert clock.waits == [LEASE_SECONDS / 3] * 30
-    assert not ledger.leases.is_held_elsewhere(sweep_id, "there"), "it was given up at the end"
+    assert ledger.leases.holder(sweep_id) is None, "it was given up at the end"
 
 
 def test_a_lease_keeps_other_drivers_away_while_it_is_renewed(
     keeper: LeaseKeeper, ledger: Ledger, sweep_id: str, clock: Clock
 ) -> None:
     def try_from_there() -> None:
-        with pytest.raises(LeaseError, match="driven from here, whose lease runs out in 20 s"):
+        with pytest.raises(LeaseError, match="driven by another process, whose lease runs out in 20 s"):
             ledger.leases.take(sweep_id, holder="there", seconds=LEASE_SECONDS)
         keeper.close()
 
@@ -171,7 +174,7 @@ def test_a_lease_that_another_driver_has_taken_is_lost_at_the_next_renewal(
     assert clock.waits == [LEASE_SECONDS / 3]
     assert keeper.lost == f"{sweep_id} is driven in attempt 2; what attempt 1 wrote was refused"
     keeper.close()
-    assert ledger.leases.is_held_elsewhere(sweep_id, "here"), "the other's lease stands"
+    assert ledger.leases.holder(sweep_id) == "there", "the other's lease stands"
 
 
 def test_a_database_that_is_away_at_the_end_does_not_stop_the_driver_from_ending(
@@ -215,13 +218,87 @@ def test_a_driver_whose_lease_is_lost_closes_its_trials_and_writes_nothing(
     assert {trial.state for trial in ledger.trials.list(sweep_id)} == {TrialState.RUNNING}
 
 
-def test_one_process_of_a_machine_drives_a_sweep_and_a_dead_ones_sweep_is_interrupted(
+def killed_driver(ledger: Ledger, home: Home, sweep_id: str) -> None:
+    """Leave the lease and the lock file as a driver that was killed leaves them."""
+    ledger.leases.take(sweep_id, holder="dead", seconds=LEASE_SECONDS)
+    lock_file = home.sweep(sweep_id) / "driver.lock"
+    lock_file.parent.mkdir(parents=True)
+    lock_file.write_text("dead")
+
+
+def test_one_process_drives_a_sweep_and_names_itself_in_the_lock_file(
     ledger: Ledger, sweep_id: str, tmp_path: Path
 ) -> None:
     home = Home(tmp_path)
-    with driving(home, ledger, sweep_id):
-        with pytest.raises(LeaseError, match="driven by another process on this machine"):
-            driving(home, ledger, sweep_id).__enter__()
-        assert mark_interrupted(ledger, home) == []
-    (interrupted,) = mark_interrupted(ledger, home)
+    holders = []
+    for _ in range(2):
+        with driving(home, ledger, sweep_id) as keeper:
+            with pytest.raises(LeaseError, match="driven by another process on this machine"):
+                driving(home, ledger, sweep_id).__enter__()
+            assert mark_interrupted(ledger, home) == []
+            assert (home.sweep(sweep_id) / "driver.lock").read_text() == keeper.lease.holder
+            holders.append(keeper.lease.holder)
+    assert len({*holders, socket.gethostname()}) == 3, "random, and not the machine's name"
+
+
+def test_a_killed_driver_with_this_home_is_noticed_at_once(ledger: Ledger, sweep_id: str, tmp_path: Path) -> None:
+    killed_driver(ledger, Home(tmp_path), sweep_id)
+    (interrupted,) = mark_interrupted(ledger, Home(tmp_path))
     assert (interrupted.id, interrupted.state) == (sweep_id, SweepState.INTERRUPTED)
+    assert interrupted.error == "the process that drove it ended"
+
+
+def test_a_killed_driver_with_this_home_is_replaced_at_once(ledger: Ledger, sweep_id: str, tmp_path: Path) -> None:
+    killed_driver(ledger, Home(tmp_path), sweep_id)
+    with driving(Home(tmp_path), ledger, sweep_id) as keeper:
+        assert keeper.lease.attempt == 2
+
+
+def test_a_killed_driver_with_another_home_is_noticed_after_its_lease(
+    ledger: Ledger, sweep_id: str, tmp_path: Path, clock: Clock
+) -> None:
+    killed_driver(ledger, Home(tmp_path / "theirs"), sweep_id)
+    here = Home(tmp_path / "ours")
+    clock.now += LEASE_SECONDS - 1
+    assert mark_interrupted(ledger, here) == []
+    with pytest.raises(LeaseError, match="by another process, whose lease runs out in 1 s"):
+        driving(here, ledger, sweep_id).__enter__()
+    clock.now += 1
+    assert [sweep.id for sweep in mark_interrupted(ledger, here)] == [sweep_id]
+
+
+def test_a_lock_file_of_an_earlier_driver_says_nothing_of_a_driver_with_another_home(
+    ledger: Ledger, sweep_id: str, tmp_path: Path, clock: Clock
+) -> None:
+    here, there = Home(tmp_path / "ours"), Home(tmp_path / "theirs")
+    with driving(here, ledger, sweep_id):
+        pass
+    with driving(there, ledger, sweep_id):
+        assert mark_interrupted(ledger, here) == []
+        with pytest.raises(LeaseError):
+            driving(here, ledger, sweep_id).__enter__()
+
+
+def test_a_look_at_sweeps_of_another_home_leaves_no_folders(ledger: Ledger, sweep_id: str, tmp_path: Path) -> None:
+    with driving(Home(tmp_path / "theirs"), ledger, sweep_id):
+        mark_interrupted(ledger, Home(tmp_path / "ours"))
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_driver_waits_for_a_process_that_only_looks_if_the_lock_is_free(
+    ledger: Ledger, sweep_id: str, tmp_path: Path
+) -> None:
+    home = Home(tmp_path)
+    looking = threading.Event()
+
+    def look() -> None:
+        with try_lock(home.sweep(sweep_id) / "driver.lock"):
+            looking.set()
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    looking.wait()
+    with driving(home, ledger, sweep_id) as keeper:
+        assert keeper.lost is None
+    thread.join()
