@@ -427,6 +427,19 @@ def test_several_processes_may_open_a_new_ledger_at_once(
     assert [(process.communicate()[1].decode(), process.returncode) for process in started] == [("", 0)] * 3
 
 
+def test_a_new_file_waits_for_a_process_that_is_opening_it_too(tmp_path: Path) -> None:
+    """SQLite refuses at once, without waiting, to turn on the write-ahead log while another connection is at work."""
+    path = tmp_path / "ledger.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE other (x)")
+    timer = threading.Timer(0.3, other.execute, ["COMMIT"])
+    timer.start()
+    Ledger.open_file(path, clock=Ticks()).close()
+    timer.join()
+    other.close()
+
+
 def test_the_file_is_in_write_ahead_mode_and_opens_again(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     Ledger.open_file(path, clock=Ticks()).close()
