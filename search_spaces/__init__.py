@@ -12,6 +12,7 @@ from search_spaces.spaces.parser import parse_space
 from search_spaces.spaces.space import Condition, Point
 from search_spaces.sweeps import METRICS, Goal, Metric, varying_names
 from search_spaces.sweeps.forecasts import expected_recipes, recipes_drawn, values_used, weights_used
+from search_spaces.sweeps.own_code import own_code_used
 from search_spaces.sweeps.scheduler_rules import rungs_below
 from search_spaces.sweeps.sections import (
     SCHEDULER_KEYS,
@@ -69,6 +70,7 @@ __all__ = [
     "load_document",
     "load_spec",
     "map_side",
+    "own_code_used",
     "parse_space",
     "parse_spec",
     "read_spec_text",

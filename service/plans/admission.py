@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces import SweepSpec, recipes_drawn, values_used
+from search_spaces import SweepSpec, own_code_used, recipes_drawn, values_used
 from trainables.augmentations import find_policy
 from trainables.classifiers import check_drop_path, check_own_export, check_pool
 from trainables.devices.devices import resolve_device
@@ -18,7 +18,8 @@ def check_own_code(spec: SweepSpec) -> None:
 
     Raises OwnCodeError.
     """
-    make_importable(spec.folder)
+    if own_code_used(spec):
+        make_importable(spec.folder)
     for name in own_metric_names(spec.metric.name):
         load_own(name, "metric")
     for policy in values_used(spec, "augment.policy"):

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import DBAPIError
 
-from search_spaces import Recipe, SweepSpec
+from search_spaces import Recipe, SweepSpec, own_code_used
 from service.clusters import Allotment
 from service.coordination import Coordinator
 from service.errors import LeaseError, LedgerError
@@ -271,7 +271,7 @@ class Driver:
             metric=self.sweep.metric,
             goal=self.sweep.goal,
             device=self.allotment.device,
-            code=str(self.spec.folder),
+            code=str(self.spec.folder) if own_code_used(self.spec) else "",
             sharing=self._sharing(trial),
             resume_from=_resume_point(trial),
         )
