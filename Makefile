@@ -45,8 +45,22 @@ lint: setup
 	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 
-test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# mypy runs beside the tests, which leave the cores idle now and then. Each check that failed is named at the end.
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	@mkdir -p .mypy_cache; \
+	echo "$(BIN)/mypy --num-workers 2, beside the tests"; \
+	nice -n 19 $(BIN)/mypy --num-workers 2 > .mypy_cache/output.txt 2>&1 & mypy=$$!; \
+	trap "kill $$mypy" INT TERM; \
+	echo "$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder"; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	wait $$mypy; types=$$?; \
+	cat .mypy_cache/output.txt; \
+	test $$types -eq 0 || echo "make test: mypy failed, see above"; \
+	test $$tests -eq 0 || echo "make test: pytest failed, see above"; \
+	test $$types -eq 0 && test $$tests -eq 0
 
 quick: setup
 	$(BIN)/ruff check .
