@@ -158,6 +158,14 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _ready_ledgers() -> Iterator[None]:
+    from tests.ready_ledgers import ready_ledgers
+
+    with ready_ledgers():
+        yield
+
+
 @pytest.fixture(scope="session")
 def home(pytestconfig: pytest.Config) -> Home:
     """The session's home, empty at the start."""

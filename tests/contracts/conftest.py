@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -70,14 +69,6 @@ def postgresql_ledger(new_postgresql: MakePostgresql) -> str:
     return str(make_url(url).database)
 
 
-@pytest.fixture(scope="session")
-def sqlite_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a ledger without a row in an SQLite file, as a template."""
-    file = tmp_path_factory.mktemp("ledger") / "ledger.db"
-    Ledger(f"sqlite:///{file}", clock=Ticks()).close()
-    return file
-
-
 @pytest.fixture
 def new_database(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Callable[[], str]:
     """Return a function that makes another empty database of the same kind as `url`, and returns its URL."""
@@ -90,17 +81,13 @@ def new_database(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Ca
 
 @pytest.fixture(params=["memory", "file", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database; with `ledger`, of a copy of a ledger without a row, which saves the migrations."""
+    """The URL of an empty database. In PostgreSQL, with `ledger`, a copy of a ledger without a row: no migrations."""
     if request.param == "memory":
         return "sqlite://"
-    copies = "ledger" in request.fixturenames
     if request.param == "file":
-        file = tmp_path / "ledger.db"
-        if copies:
-            shutil.copy(request.getfixturevalue("sqlite_ledger"), file)
-        return f"sqlite:///{file}"
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
     make: MakePostgresql = request.getfixturevalue("new_postgresql")
-    return make(request.getfixturevalue("postgresql_ledger")) if copies else make()
+    return make(request.getfixturevalue("postgresql_ledger")) if "ledger" in request.fixturenames else make()
 
 
 @pytest.fixture

@@ -18,14 +18,21 @@ from sqlalchemy import MetaData, create_engine, insert, text
 from search_spaces import parse_spec
 from service.coordination.replays import replay
 from service.errors import LedgerError
-from service.ledgers import Ledger, SweepState, TrialState
+from service.ledgers import Ledger, SweepState, TrialState, databases
 from service.ledgers.databases import MIGRATIONS, VERSION_TABLE, open_database
 from service.ledgers.tables import metadata
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
+from tests.ready_ledgers import migrate
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 OLDER = sorted(GOLDEN.glob("ledger-*.zip"))
+
+
+@pytest.fixture(autouse=True)
+def _migrations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every ledger be made by its migrations."""
+    monkeypatch.setattr(databases, "_upgrade", migrate)
 
 
 @pytest.fixture(params=["file", "postgresql"])
