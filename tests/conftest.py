@@ -22,6 +22,7 @@ from service.terminals.console_listener import ConsoleListener
 
 if TYPE_CHECKING:
     from service.runs.runner import Outcome
+    from tests.running_services import Drivers
 
 DIGITS = ("zero", "one", "two")
 DIGITS_PER_CLASS = 40
@@ -70,6 +71,8 @@ class _OneRay(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
+        if _shares_service(self.config.rootpath / file):
+            return "service"
         return "ray" if _shares_ray(self.config.rootpath / file) else file
 
 
@@ -77,8 +80,12 @@ def _shares_ray(file: Path) -> bool:
     return re.search(r"\b(ray_once|finished_sweep|whole: Place)\b", file.read_text()) is not None
 
 
+def _shares_service(file: Path) -> bool:
+    return re.search(r"\bdrivers_once\b", file.read_text()) is not None
+
+
 def _needs_ray(file: Path) -> bool:
-    return _shares_ray(file) or "mark.ray" in file.read_text()
+    return _shares_ray(file) or _shares_service(file) or "mark.ray" in file.read_text()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -179,6 +186,23 @@ def ray_once(home: Home) -> Iterator[None]:
 
     with forking(), connect():
         yield
+
+
+@pytest.fixture(scope="session")
+def drivers_once(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drivers]:
+    """The drivers of a service for the whole session, warm; sweep files lie beside `photos`."""
+    from tests.running_services import Drivers, sweep_text
+
+    folder = tmp_path_factory.mktemp("service")
+    (folder / "photos").symlink_to(tiny_folder)
+    drivers = Drivers(Home(folder / "home"), folder)
+    drivers.start()
+    try:
+        drivers.await_ready()
+        drivers.await_completed([drivers.submit(sweep_text(trials=2, epochs=1))])
+        yield drivers
+    finally:
+        drivers.close()
 
 
 @pytest.fixture

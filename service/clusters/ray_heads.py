@@ -6,6 +6,9 @@ import logging
 import os
 import subprocess
 import sys
+from contextlib import suppress
+
+import psutil
 
 from search_spaces.errors import first_line
 from service.clusters.ray_internals import prestart_variables, skip_unused_parts
@@ -14,6 +17,9 @@ from service.errors import ClusterError
 __all__ = ["RayHead"]
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
+
+_PARTS = {"gcs_server", "raylet"}
+"""Names of the processes without which Ray does nothing: the head's store, and the node."""
 
 _ADDRESS, _FAILURE = "address ", "failure "
 _PRELOAD = "trainables.trials.ray_worker"
@@ -51,6 +57,24 @@ class RayHead:
             if text.startswith(_FAILURE):
                 failure = text.removeprefix(_FAILURE)
         raise ClusterError(f"Ray did not start: {failure}")
+
+    def is_whole(self) -> bool:
+        """Return whether the processes live that Ray needs; call it once the address is known."""
+        living = set()
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self._process.pid).children():
+                with suppress(psutil.NoSuchProcess):
+                    if child.status() != psutil.STATUS_ZOMBIE:
+                        living.add(child.name())
+        return living >= _PARTS
+
+    def kill(self) -> None:
+        """End all processes at once: what is left of a Ray that is not whole would wait a minute for the rest."""
+        with suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(self._process.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self._process.kill()
 
     def end(self) -> None:
         """Tell Ray to stop, which takes some seconds, without waiting."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -25,6 +26,7 @@ __all__ = ["PoolKeeper"]
 log = logging.getLogger(__name__)
 
 _AGAIN_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
 _REACH_SECONDS = 3.0
 _TOKEN_REFUSED = "InvalidAuthToken"
 """Text that Ray writes on stderr, and nowhere else, if a cluster refuses its token."""
@@ -101,7 +103,7 @@ class PoolKeeper:
             except (ForkedError, ClusterError, OSError) as error:
                 self._problem = str(error)
                 log.warning("the pool of workers ended: %s", error)
-                if isinstance(error, ClusterError):
+                if isinstance(error, ClusterError) or self._has_broken_head():
                     self._replace_head()
             self._closed.wait(_AGAIN_SECONDS)
 
@@ -126,7 +128,24 @@ class PoolKeeper:
             log=str(self._log),
         )
         self._problem = None
-        self._process.call(PoolTasks.serve)
+        served = threading.Event()
+        threading.Thread(target=self._watch_head, args=(self._process, served), name="head", daemon=True).start()
+        try:
+            self._process.call(PoolTasks.serve)
+        finally:
+            served.set()
+
+    def _watch_head(self, process: ForkedObject[PoolTasks], served: threading.Event) -> None:
+        """Kill the pool if our own Ray breaks: Ray's client in it would wait for a minute before it gives up."""
+        while not served.wait(_LOOK_SECONDS):
+            if self._has_broken_head():
+                log.warning("a process of Ray ended")
+                with suppress(ForkedError, ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+                return
+
+    def _has_broken_head(self) -> bool:
+        return self._head is not None and self._head_address is not None and not self._head.is_whole()
 
     def _own_address(self) -> str:
         assert self._head is not None
@@ -137,6 +156,8 @@ class PoolKeeper:
     def _replace_head(self) -> None:
         if self._make_head is not None and not self._closed.is_set():
             if self._head is not None:
+                if self._has_broken_head():
+                    self._head.kill()
                 self._head.close()
             self._head, self._head_address = self._make_head(), None
 

@@ -64,7 +64,8 @@ class Supervisor:
 
     - A sweep that is `validating` gets a driver that admits it; it goes on at once if it is its turn.
     - Queued sweeps start in the order of the queue; the ledger says why each other waits.
-    - A sweep whose driver died is queued again, and fails if that happens again and again without progress.
+    - A sweep whose driver died, or ended by an error of ours, is queued again, and fails if that happens again and
+      again without progress.
 
     Several services may use one ledger: a sweep's lease lets one driver in.
 
@@ -160,10 +161,12 @@ class Supervisor:
             if not driving.handle.has_ended():
                 continue
             del self._drivers[sweep_id]
-            failure = driving.handle.failure()
+            failure, sweep = driving.handle.failure(), self._ledger.sweeps.get(sweep_id)
+            if failure is None and sweep.state is SweepState.INTERRUPTED:
+                failure = sweep.error or "its driver was interrupted"
             if failure is not None:
                 self._after_death(sweep_id, driving, failure)
-            elif driving.may_start and self._ledger.sweeps.get(sweep_id).state in _WAITING:
+            elif driving.may_start and sweep.state in _WAITING:
                 self._not_before[sweep_id] = self._clock() + _ELSEWHERE_SECONDS
             else:
                 self._deaths.pop(sweep_id, None)
@@ -181,12 +184,16 @@ class Supervisor:
                 sweep_id, SweepState.FAILED, error=f"its driver died {deaths} times in a row; the last time: {failure}"
             )
         elif sweep.state is SweepState.INTERRUPTED:
-            self._queue(sweep_id)
+            self._queue_for_another_driver(sweep)
 
     def _queue_interrupted(self) -> None:
         for sweep in self._ledger.sweeps.list(states=(SweepState.INTERRUPTED,)):
             if sweep.owner is not None and sweep.id not in self._drivers:
-                self._queue(sweep.id)
+                self._queue_for_another_driver(sweep)
+
+    def _queue_for_another_driver(self, sweep: Sweep) -> None:
+        self._ledger.sweeps.note(sweep.id, restarts=sweep.restarts + 1)
+        self._queue(sweep.id)
 
     def _queue(self, sweep_id: str) -> None:
         try:

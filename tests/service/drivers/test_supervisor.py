@@ -131,6 +131,7 @@ def test_a_driver_that_dies_is_replaced(service: Service) -> None:
     service.drivers[0].end("the driver's process died: killed by SIGKILL")
     service.step()
     assert service.state(sweep) is SweepState.QUEUED
+    assert service.ledger.sweeps.get(sweep.id).restarts == 1
     service.step(60.0)
     assert (len(service.drivers), service.drivers[1].may_start) == (2, True)
 
@@ -148,6 +149,20 @@ def test_a_sweep_whose_drivers_die_again_and_again_fails_with_the_reason(service
     )
     service.step(60.0)
     assert len(service.drivers) == MOST_DEATHS
+
+
+def test_a_sweep_that_an_error_of_ours_interrupts_again_and_again_fails_with_the_error(service: Service) -> None:
+    sweep = service.submit()
+    service.ledger.sweeps.move(sweep.id, SweepState.QUEUED)
+    for _ in range(MOST_DEATHS):
+        service.step(60.0)
+        service.ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+        service.ledger.sweeps.move(sweep.id, SweepState.INTERRUPTED, error="ValueError: no such column")
+        service.drivers[-1].end()
+        service.step()
+    failed = service.ledger.sweeps.get(sweep.id)
+    assert failed.state is SweepState.FAILED
+    assert failed.error == f"its driver died {MOST_DEATHS} times in a row; the last time: ValueError: no such column"
 
 
 def test_deaths_with_progress_between_do_not_add_up(service: Service) -> None:
