@@ -3,7 +3,7 @@
 from service.settings.contexts import Context, ContextBook, check_url, choose_context, find_local_service, is_name
 from service.settings.environments import prepare_environment
 from service.settings.homes import Home
-from service.settings.secrets import create_secret
+from service.settings.secrets import create_secret, write_secret
 from service.settings.sources import DEFAULT, Setting, has_settings
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "has_settings",
     "is_name",
     "prepare_environment",
+    "write_secret",
 ]

@@ -191,7 +191,7 @@ def find_local_service(home: Home) -> Context | None:
     try:
         facts = json.loads(home.service_file.read_text())
         os.kill(int(facts["pid"]), 0)
-        token = (home.root / "admin-token").read_text().strip()
+        token = home.admin_token.read_text().strip()
         return Context(
             name="this home's service", url=str(facts["url"]).rstrip("/"), token=token, origin=str(home.root)
         )

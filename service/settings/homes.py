@@ -94,6 +94,11 @@ class Home:
         """File with the key that signs browser sessions."""
         return self.root / "session-key"
 
+    @property
+    def admin_token(self) -> Path:
+        """File with the token of the service's first admin."""
+        return self.root / "admin-token"
+
     def sweep(self, sweep_id: str) -> Path:
         """Return the folder of one sweep: its checkpoints and its lock."""
         return self.root / "sweeps" / sweep_id

@@ -8,7 +8,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
-__all__ = ["create_secret"]
+__all__ = ["create_secret", "write_secret"]
 
 
 def create_secret(path: Path) -> str:
@@ -24,3 +24,11 @@ def create_secret(path: Path) -> str:
             path.hardlink_to(temporary)
         Path(temporary).unlink()
     return path.read_text().strip()
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a secret into a file; an older one is replaced, and the file is whole at any moment."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    Path(temporary).replace(path)

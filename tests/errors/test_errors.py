@@ -49,6 +49,12 @@ UNSEEN = {
         "no token {}",
         "the idempotency key {} was used for another request",
         "sweep {} is {}; it cannot be deleted before it ends",
+        "this token is unknown here",
+        "the token of this session is unknown here",
+        "this token was revoked",
+        "this token expired at {}",
+        "the user {} is disabled",
+        "{} is signed in as {}, which changes nothing",
     ),
     "a GPU whose memory one image fills during a step": (
         "{} has too little memory for one image at a time: take a smaller backbone or image_size ({})",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, insert, select, update
 
 from service.errors import TokenNotFoundError
 from service.ledgers import tables
@@ -40,20 +40,19 @@ class Tokens:
 
     def find(self, digest: str) -> tuple[Token, User] | None:
         """Return the token with this digest, and its user; None if there is none."""
-        query = select(tables.tokens).where(_TOKENS.digest == digest)
+        return self._find(_TOKENS.digest == digest)
+
+    def get(self, token_id: str) -> tuple[Token, User] | None:
+        """Return the token with this id, and its user; None if there is none."""
+        return self._find(_TOKENS.id == token_id)
+
+    def _find(self, matches: ColumnElement[bool]) -> tuple[Token, User] | None:
         with self._transactions.reading() as connection:
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(select(tables.tokens).where(matches)).mappings().first()
             if row is None:
                 return None
             user = select(tables.users).where(tables.users.c.name == row["user_name"])
             return _from_row(row), user_from_row(connection.execute(user).mappings().one())
-
-    def get(self, token_id: str) -> tuple[Token, User] | None:
-        """Return the token with this id, and its user; None if there is none."""
-        query = select(_TOKENS.digest).where(_TOKENS.id == token_id)
-        with self._transactions.reading() as connection:
-            digest = connection.scalar(query)
-        return None if digest is None else self.find(digest)
 
     def list(self, user: str | None = None) -> builtins.list[Token]:
         """Return the tokens of a user, or all, newest first."""
