@@ -171,8 +171,8 @@ def _upgrade(engine: Engine) -> None:
         present = revision(connection)
         if present is not None and not _knows(scripts, present):
             raise LedgerError(
-                f"ledger {engine.url.render_as_string()}: its schema ({present}) is newer than this version of "
-                "Meltpoint; upgrade Meltpoint to open it"
+                f"ledger {engine.url.render_as_string()}: its schema is {present}, and this version of "
+                f"Meltpoint knows none newer than {scripts.get_current_head()}; upgrade Meltpoint to open it"
             )
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

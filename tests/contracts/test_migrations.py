@@ -89,7 +89,25 @@ def goes_on(ledger: Ledger) -> None:
     milestones = frozenset(build_scheduler(spec).milestones)
     reports = replay(ledger.history(sweep.id), build_searcher(spec), metric=sweep.metric, milestones=milestones)
     assert reports is not None
-    assert ledger.sweeps.move(sweep.id, SweepState.RUNNING).finished_at is None
+    assert (sweep.owner, sweep.priority, sweep.restarts) == (None, 0, 0)
+    assert ledger.events.after(sweep.id, 0) == []
+    lease = ledger.leases.take(sweep.id, holder="new", seconds=30)
+    driver = ledger.with_lease(lease)
+    assert driver.sweeps.move(sweep.id, SweepState.RUNNING).finished_at is None
+    number = len(trials)
+    new = driver.trials.create(sweep.id, number=number, point={}, recipe={}, identity="i", seed=0, started=True)
+    assert [event.trial_id for event in ledger.events.after(sweep.id, 0)] == [None, new.id]
+    assert ledger.history(sweep.id).journal[-1].trial_id == new.id
+    ledger.sweeps.cancel(sweep.id)
+    ledger.sweeps.delete(sweep.id)
+    assert ledger.sweeps.list() == []
+
+
+def test_the_drivers_of_an_older_ledger_are_counted_on(url: str) -> None:
+    write_older(url, GOLDEN / "ledger-0003.zip")  # its sweep was paused and resumed
+    with closing(Ledger(url, clock=int)) as ledger:
+        (sweep,) = ledger.sweeps.list()
+        assert ledger.leases.take(sweep.id, holder="new", seconds=30).attempt == 3
 
 
 @pytest.mark.experiment(24)
@@ -99,5 +117,7 @@ def test_a_newer_schema_is_refused(url: str) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE meltpoint_schema SET version_num = '9999'"))
     engine.dispose()
-    with pytest.raises(LedgerError, match=r"schema \(9999\) is newer than this version"):
+    known = MIGRATIONS.joinpath("versions").glob("[0-9]*.py")
+    newest = max(path.stem.partition("_")[0] for path in known)
+    with pytest.raises(LedgerError, match=f"its schema is 9999, and this version .* none newer than {newest}; upgrade"):
         Ledger(url, clock=int)
