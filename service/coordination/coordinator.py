@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from search_spaces import SweepSpec
 from service.coordination.replays import replay
@@ -70,12 +71,29 @@ class Progress:
     worker_seconds: float = 0.0
 
 
+class GpuBudget(Protocol):
+    """GPU time that is reserved before it is spent; see `service.queues.GpuReservations`."""
+
+    def reserve(self, trial_id: str) -> bool:
+        """Reserve the next stretch of a trial; return whether it may train."""
+
+    def settle(self, trial_id: str, seconds: float) -> bool:
+        """Charge for a stretch of `seconds`, and reserve the next; return whether the trial may go on."""
+
+    def release(self, trial_id: str, seconds: float) -> None:
+        """Charge for the trial's last stretch of `seconds`."""
+
+    def describe(self) -> str:
+        """Return how much is used, in a sentence."""
+
+
 class Coordinator:
     """Asks the searcher, records results in the ledger, asks the scheduler, keeps the budget.
 
     `cut_short` says why trials were left out or ended before their time, if any were; `milestones` are the epochs
     after which a trial must report at once. `notice` is called with what a user should know meanwhile, `ended` with
-    every trial that has come to its end. history: how far the sweep had come; what was under way then goes on first.
+    every trial that has come to its end. gpu_budget: of the sweep's owner. history: how far the sweep had come; what
+    was under way then goes on first.
 
     Ownership: borrows the ledger. Thread safety: one lock; Ray's event loop and the live view may both call.
     """
@@ -93,11 +111,14 @@ class Coordinator:
         notice: Callable[[str], None] = lambda _: None,
         ended: Callable[[Trial], None] = lambda _: None,
         history: SweepHistory | None = None,
+        gpu_budget: GpuBudget | None = None,
     ) -> None:
         self.spec, self.sweep, self.ledger = spec, sweep, ledger
         self._searcher, self._scheduler = searcher, scheduler
         self._clock = clock
-        self._gpu_share = gpu_share
+        self._gpu_share, self._gpu_budget = gpu_share, gpu_budget
+        self._stretches: dict[str, float] = {}
+        """Time at which the present stretch of a running trial began, at its start or its last report."""
         self._notice, self._noticed = notice, set[str]()
         self._tell_ended = ended
         self._started = clock()
@@ -185,12 +206,12 @@ class Coordinator:
         with self._lock:
             why = self.closing or self._draining
             if self._preempted and not self.closing:
-                return self._again(self._preempted.popleft())
+                return self._again(self._preempted)
             self._under_way.extend(self._preempted)
             self._preempted.clear()
             self._under_way.extend(self._due(self.closing is not None))
             if self._under_way and not why:
-                return self._again(self._under_way.popleft())
+                return self._again(self._under_way)
             if not self.paused:
                 self._give_up_those_under_way(why)
             if self._exhausted or not self._left:
@@ -199,9 +220,12 @@ class Coordinator:
             if why:
                 self.cut_short, self._exhausted = why, True
                 return None
+            if not self._may_train(f"{self.sweep.id}-{self._left[0]:04d}"):
+                return None
             number = self._left.popleft()
             proposal = self._searcher.propose(number)
             if proposal is None:
+                self._release(f"{self.sweep.id}-{number:04d}")
                 self._exhausted = True
                 self.cut_short = self._searcher.exhausted
                 return None
@@ -235,12 +259,42 @@ class Coordinator:
         self.progress.states[TrialState.RETRYING] -= len(due)
         return due
 
-    def _again(self, trial: Trial) -> Trial:
-        """Start the next attempt of a trial."""
-        begun = self.ledger.trials.start_attempt(trial.id)
+    def _again(self, waiting: deque[Trial]) -> Trial | None:
+        """Start the next attempt of the first trial that waits; None if there is no GPU time for it."""
+        if not self._may_train(waiting[0].id):
+            return None
+        begun = self.ledger.trials.start_attempt(waiting.popleft().id)
         self._attempts[begun.id] = begun
         self.progress.states[TrialState.RUNNING] += 1
         return begun
+
+    def _may_train(self, trial_id: str) -> bool:
+        """Reserve GPU time for a trial's next stretch; if there is none and nothing runs, pause the sweep."""
+        if self._gpu_budget is not None and not self._gpu_budget.reserve(trial_id):
+            if not self._attempts:
+                self.pause(self._gpu_budget.describe())
+            return False
+        self._stretches[trial_id] = self._clock()
+        return True
+
+    def _release(self, trial_id: str) -> None:
+        """Charge for a trial's last stretch."""
+        began = self._stretches.pop(trial_id, None)
+        if began is not None and self._gpu_budget is not None:
+            self._gpu_budget.release(trial_id, self._clock() - began)
+
+    def _settle(self, trial_id: str) -> bool:
+        """Charge for the stretch that ends with a report, and pause the trial if there is no GPU time for another."""
+        began, now = self._stretches[trial_id], self._clock()
+        self._stretches[trial_id] = now
+        if self._gpu_budget is None or self._gpu_budget.settle(trial_id, now - began):
+            return True
+        del self._stretches[trial_id]
+        reason = self._gpu_budget.describe()
+        self.preempt(trial_id, reason)
+        if not self._attempts:
+            self.pause(reason)
+        return False
 
     def record(self, trial_id: str, result: Result) -> bool:
         """Record a worker's report; return whether the trial has to end here, or has ended.
@@ -276,7 +330,8 @@ class Coordinator:
                 return True
             if ending is not None:
                 self._ended(trial)
-            return ending is not None
+                return True
+            return not self._settle(trial_id)
 
     def crashed(self, trial_id: str, reason: str, trace: str | None = None, cause: Cause = Cause.DIED) -> None:
         """End the attempt, which failed without a report; try the trial again as often as `cause` allows.
@@ -297,6 +352,7 @@ class Coordinator:
                 self._finish(trial, Ending(state=TrialState.FAILED, error=reason, trace=trace))
                 return
             waiting = self.ledger.trials.retry(trial_id, attempt=trial.attempt, cause=cause, error=reason)
+            self._release(trial_id)
             del self._attempts[trial_id]
             self.progress.states[TrialState.RUNNING] -= 1
             self.progress.states[TrialState.RETRYING] += 1
@@ -312,6 +368,7 @@ class Coordinator:
             paused = self.ledger.trials.finish(
                 trial.id, attempt=trial.attempt, ending=Ending(state=TrialState.PAUSED, error=reason)
             )
+            self._release(trial_id)
             del self._attempts[trial_id]
             self.progress.states[TrialState.RUNNING] -= 1
             self._preempted.append(paused)
@@ -399,6 +456,7 @@ class Coordinator:
 
     def _ended(self, trial: Trial) -> None:
         """Tell the searcher about a trial that has finished; it hears about a paused trial later."""
+        self._release(trial.id)
         del self._attempts[trial.id]
         self.progress.states[TrialState.RUNNING] -= 1
         self.progress.states[trial.state] += 1
@@ -408,11 +466,17 @@ class Coordinator:
         self._searcher.tell(trial.number, values=values, state=trial.state)
         self._tell_ended(trial)
 
+    def _gpu_seconds(self) -> float:
+        """Return the GPU seconds of all reports, and of running trials since their last report."""
+        now = self._clock()
+        unreported = sum(now - began for began in list(self._stretches.values()))
+        return (self.progress.worker_seconds + unreported) * self._gpu_share
+
     def _budget_spent(self) -> str | None:
         budget, elapsed = self.spec.budget, self.elapsed
         if budget.wall is not None and elapsed >= budget.wall:
             return f"budget.wall of {budget.wall:g} s is spent"
-        if budget.gpu_hours is not None and self.progress.worker_seconds * self._gpu_share >= budget.gpu_hours * 3600:
+        if budget.gpu_hours is not None and self._gpu_seconds() >= budget.gpu_hours * 3600:
             return f"budget.gpu_hours of {budget.gpu_hours:g} is spent"
         if self.failed_too_often:
             return f"{self.progress.states[TrialState.FAILED]} trials failed, budget.max_failed is {budget.max_failed}"

@@ -115,7 +115,8 @@ class _Driver:
 class _Lane:
     """A worker. driver, trial_id: of the trial that it trains. charged_at: monotonic time up to which it is charged.
 
-    last: sweep of its last trial, which its process serves; serves_since: the monotonic time since when.
+    promised: sweep for which its last trial was paused. last: sweep of its last trial, which its process serves;
+    serves_since: the monotonic time since when.
     """
 
     shape: Shape
@@ -124,6 +125,7 @@ class _Lane:
     charged_at: float = 0.0
     serves_since: float = 0.0
     last: str | None = None
+    promised: str | None = None
     is_up: bool = False
 
 
@@ -258,6 +260,7 @@ class LanePool(TrialSource):
                     if preemption is not None:
                         _, driver.wanted = driver.ask(Preempt(trial_id=trial_id, reason=preemption.reason))
                         driver.dry_until = 0.0
+                        mine.promised = preemption.to
                         has_ended = True
             except (EOFError, OSError):
                 self._drop(driver)
@@ -317,6 +320,10 @@ class LanePool(TrialSource):
         """
         candidates = {candidate.sweep_id: candidate for candidate in self._candidates(asking=True)}
         ranked = self._shares.rank(list(candidates.values()))
+        promised, lane.promised = lane.promised, None
+        if promised in ranked:
+            ranked.remove(promised)
+            return [promised, *ranked]
         if lane.last in ranked and self._clock() - lane.serves_since < STAY_SECONDS:
             first, stays = candidates[ranked[0]], candidates[lane.last]
             owner_runs = any(other.owner == first.owner and other.running for other in candidates.values())

@@ -139,8 +139,8 @@ class Supervisor:
         active |= {sweep_id: driving.sweep for sweep_id, driving in self._drivers.items() if driving.may_start}
         users = {user.name: user for user in self._ledger.users.list()} if waiting else {}
         return order_queue(
-            [_submission(sweep) for sweep in waiting.values()],
-            [_submission(sweep) for sweep in active.values()],
+            [Submission.from_sweep(sweep) for sweep in waiting.values()],
+            [Submission.from_sweep(sweep) for sweep in active.values()],
             users,
             self._limits,
             problem=problem,
@@ -200,12 +200,3 @@ class Supervisor:
             self._ledger.sweeps.move(sweep_id, SweepState.QUEUED)
         except TransitionError:  # somebody was quicker
             log.info("%s was not queued again", sweep_id, exc_info=True)
-
-
-def _submission(sweep: Sweep) -> Submission:
-    return Submission(
-        sweep_id=sweep.id,
-        owner=sweep.owner or "",
-        priority=sweep.priority,
-        queued_at=sweep.queued_at or sweep.created_at,
-    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from service.queues.order import gpu_hours_spent
+
 if TYPE_CHECKING:
     from service.ledgers import Ledger, Sweep
 
@@ -26,6 +28,9 @@ class GpuAccount(Protocol):
     def settle(self, reserved: float, used: float) -> None:
         """Give reserved GPU seconds back, and charge for those that were used."""
 
+    def describe(self) -> str:
+        """Return how much is used, in a sentence that says what helps."""
+
 
 class LedgerGpuAccount:
     """The account of a sweep's owner in the ledger.
@@ -44,6 +49,10 @@ class LedgerGpuAccount:
     def settle(self, reserved: float, used: float) -> None:
         """Give reserved GPU seconds back, and charge for those that were used."""
         self._users.settle_gpu(self._owner, reserved, used, sweep_id=self._sweep_id)
+
+    def describe(self) -> str:
+        """Return how much the owner has used, in a sentence that says what helps."""
+        return gpu_hours_spent(self._users.get(self._owner))
 
 
 class GpuReservations:
@@ -89,6 +98,10 @@ class GpuReservations:
             return True
         self.release(trial_id, seconds)
         return self.reserve(trial_id)
+
+    def describe(self) -> str:
+        """Return how much is used, in a sentence that says what helps."""
+        return self._account.describe()
 
     def release(self, trial_id: str, seconds: float) -> None:
         """Charge for the trial's last stretch of `seconds`, and give back what it had reserved beyond that."""

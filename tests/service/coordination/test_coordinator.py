@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import SweepSpec, parse_spec
-from service.coordination import Coordinator, Result, new_sweep
+from service.coordination import Coordinator, GpuBudget, Result, new_sweep
 from service.coordination.retries import RETRIES
 from service.ledgers import Cause, EpochRow, Ledger, SweepState, Trial, TrialState
 from service.schedulers import build_scheduler
@@ -44,7 +44,7 @@ def watch() -> Watch:
 def open_session(tmp_path: Path, watch: Watch) -> Iterator[Callable[..., Coordinator]]:
     ledger = Ledger.open_file(tmp_path / "ledger.db", clock=lambda: int(watch.now * 1000))
 
-    def make(text: str = SPEC, gpu_share: float = 0.0) -> Coordinator:
+    def make(text: str = SPEC, gpu_share: float = 0.0, gpu_budget: GpuBudget | None = None) -> Coordinator:
         spec: SweepSpec = parse_spec(text, file="sweep.yaml")
         sweep = new_sweep(spec, ledger, data={}, settings={})
         sweep = ledger.sweeps.move(sweep.id, SweepState.RUNNING)
@@ -56,6 +56,7 @@ def open_session(tmp_path: Path, watch: Watch) -> Iterator[Callable[..., Coordin
             scheduler=build_scheduler(spec),
             clock=watch,
             gpu_share=gpu_share,
+            gpu_budget=gpu_budget,
         )
 
     yield make
@@ -508,3 +509,84 @@ def test_a_coordinator_is_done_when_every_trial_has_ended(open_session: Callable
     assert (coordinator.is_done, coordinator.startable) == (False, 6)
     drain(coordinator)
     assert (coordinator.is_done, coordinator.startable) == (True, 0)
+
+
+class Account:
+    """GPU time of a user: so many stretches may run at once, and so many seconds may be used."""
+
+    def __init__(self, *, seconds: float, at_once: int = 9) -> None:
+        self.left, self.at_once = seconds, at_once
+        self.reserved: set[str] = set()
+
+    def reserve(self, trial_id: str) -> bool:
+        assert trial_id not in self.reserved
+        if self.left <= 0 or len(self.reserved) >= self.at_once:
+            return False
+        self.reserved.add(trial_id)
+        return True
+
+    def settle(self, trial_id: str, seconds: float) -> bool:
+        self.release(trial_id, seconds)
+        return self.reserve(trial_id)
+
+    def release(self, trial_id: str, seconds: float) -> None:
+        self.reserved.remove(trial_id)
+        self.left -= seconds
+
+    def describe(self) -> str:
+        return "alice has used 1.0 of 1 GPU hours"
+
+
+def test_a_trial_pauses_at_the_report_at_which_gpu_time_is_spent_and_so_does_the_sweep(
+    open_session: Callable[..., Coordinator], watch: Watch
+) -> None:
+    account = Account(seconds=25.0)
+    coordinator = open_session(gpu_budget=account)
+    first, second = start(coordinator), start(coordinator)
+    watch.now += 10.0
+    assert not coordinator.record(first.id, Result(rows=rows(0.5), done=False))
+    assert not coordinator.record(second.id, Result(rows=rows(0.5), done=False))
+    watch.now += 10.0
+    assert coordinator.record(first.id, Result(rows=rows(0.6, first=2), done=False)), "5 s were left"
+    assert (coordinator.paused, coordinator.next_trial()) == (False, None)
+    assert coordinator.record(second.id, Result(rows=rows(0.6, first=2), done=False))
+    assert coordinator.paused
+    assert coordinator.closing == "alice has used 1.0 of 1 GPU hours"
+    assert account.reserved == set()
+    assert {trial.state for trial in coordinator.ledger.trials.list(coordinator.sweep.id)} == {TrialState.PAUSED}
+
+
+def test_no_trial_starts_for_which_there_is_no_gpu_time_while_others_go_on(
+    open_session: Callable[..., Coordinator],
+) -> None:
+    account = Account(seconds=100.0, at_once=1)
+    coordinator = open_session(gpu_budget=account)
+    first = start(coordinator)
+    assert coordinator.next_trial() is None
+    assert not coordinator.is_done
+    finish(coordinator, first, 0.5)
+    assert start(coordinator).number == first.number + 1
+
+
+def test_gpu_time_is_given_back_however_a_trial_ends(open_session: Callable[..., Coordinator], watch: Watch) -> None:
+    account = Account(seconds=100.0)
+    coordinator = open_session(gpu_budget=account)
+    first, second, third = start(coordinator), start(coordinator), start(coordinator)
+    watch.now += 10.0
+    coordinator.crashed(first.id, "the trial's process died")
+    coordinator.preempt(second.id, "another sweep waits")
+    coordinator.leave("the sweep ended before the trial did")
+    assert (account.reserved, account.left) == (set(), 70.0)
+    assert third.id not in {trial.id for trial in coordinator.running}
+
+
+def test_the_gpu_hours_of_a_sweep_count_time_that_is_not_reported_yet(
+    open_session: Callable[..., Coordinator], watch: Watch
+) -> None:
+    coordinator = open_session(SPEC.replace("epochs: 3}", "epochs: 3, gpu_hours: 0.01}"), gpu_share=0.5)
+    start(coordinator)
+    start(coordinator)
+    watch.now += 35.0
+    assert coordinator.closing is None
+    watch.now += 1.0
+    assert coordinator.closing == "budget.gpu_hours of 0.01 is spent"

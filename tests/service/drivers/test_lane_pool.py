@@ -246,3 +246,13 @@ def test_a_trial_that_asks_for_more_than_there_is_is_refused(service: Service) -
 
 def test_workers_of_this_machine_see_what_it_sees(service: Service, tmp_path: Path) -> None:
     assert look_from_workers(service.address, [str(tmp_path), str(tmp_path / "missing")]) == []
+
+
+def test_a_lane_that_was_given_up_for_a_sweep_goes_to_that_sweep(service: Service) -> None:
+    lane = service.lane("a")
+    service.drive("s-1", 1)
+    assert service.next(lane) == "s-1-0000"
+    service.drive("s-2", 1, owner="bob", priority=5)
+    assert service.pool.record(lane, "s-1-0000", GOING_ON)
+    service.drive("s-3", 1, owner="carol", priority=5)
+    assert service.next(lane) == "s-2-0000"

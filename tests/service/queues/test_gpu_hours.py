@@ -26,6 +26,9 @@ class Account:
         self.reserved -= reserved
         self.used += used
 
+    def describe(self) -> str:
+        return f"{self.used:g} of {self.limit:g} seconds are used"
+
 
 def test_a_trial_without_a_gpu_reserves_nothing() -> None:
     account = Account(limit=0.0)
