@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,7 +124,8 @@ def _restored_process() -> Iterator[None]:
     path, modules = list(sys.path), set(sys.modules)
     loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     levels = [(logger, logger.level) for logger in loggers]
-    with mock.patch.dict(os.environ, _SURROUNDINGS), warnings.catch_warnings():
+    no_opener = mock.patch.object(urllib.request, "_opener", None)  # one that other tests made knows no proxy
+    with mock.patch.dict(os.environ, _SURROUNDINGS), no_opener, warnings.catch_warnings():
         try:
             yield
         finally:
