@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from service.clocks import now_ms
 from service.commands.app import app
-from service.ledgers import Ledger
+from service.ledgers import Ledger, schema_at
 from service.settings import Home
 from service.upkeep import Finding, Level, Surroundings, checkups, examine
 
@@ -50,7 +50,9 @@ def test_a_new_machine_is_well(tmp_path: Path) -> None:
 
 def test_a_whole_ledger_is_named_by_its_schema(tmp_path: Path) -> None:
     Ledger.open_file(tmp_path / "ledger.db", clock=now_ms).close()
-    assert findings_in(Home(tmp_path))["ledger"].text == "schema 0003, whole"
+    schema = schema_at(f"sqlite:///{tmp_path / 'ledger.db'}")
+    assert schema.present == schema.wanted
+    assert findings_in(Home(tmp_path))["ledger"].text == f"schema {schema.wanted}, whole"
 
 
 def test_a_corrupt_ledger_is_a_problem(tmp_path: Path) -> None:
