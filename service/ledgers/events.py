@@ -51,6 +51,11 @@ class Events:
                 check_sweep(connection, sweep_id)
         return event_id or 0
 
+    def newest_id(self) -> int:
+        """Return the id of the newest event of all sweeps; 0 if there is none. It falls if that sweep is deleted."""
+        with self._transactions.reading() as connection:
+            return connection.scalar(select(func.max(events.c.id))) or 0
+
 
 def write_event(
     connection: Connection, sweep_id: str, kind: EventKind, payload: Json, *, now: int, trial_id: str | None = None

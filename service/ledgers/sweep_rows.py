@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, RowMapping, Select, func, literal, select
 
 from search_spaces import Goal
 from service.errors import SweepNotFoundError
 from service.ledgers import tables
 from service.ledgers.records import Sweep, SweepState
 
-__all__ = ["find_sweep", "free_id", "get_sweep", "newest_first", "sweep_from_row", "unknown_sweep"]
+__all__ = ["brief", "find_sweep", "free_id", "get_sweep", "newest_first", "sweep_from_row", "unknown_sweep"]
 
 _SWEEPS = tables.sweeps.c
+_LARGE = ("spec_text", "data", "plan")
 _MOST_NAMED = 8
 
 
@@ -74,7 +75,15 @@ def unknown_sweep(sweep_id: str) -> SweepNotFoundError:
 def sweep_from_row(row: RowMapping) -> Sweep:
     """Make the record; the settings' column has an older name."""
     values = {name: row[name] for name in Sweep.__dataclass_fields__ if name != "settings"}
-    return Sweep(**values | {"state": SweepState(row["state"]), "goal": Goal(row["goal"]), "settings": row["plan"]})
+    values |= {"state": SweepState(row["state"]), "goal": Goal(row["goal"])}
+    values |= {"spec_text": row["spec_text"] or "", "data": row["data"] or {}, "settings": row["plan"] or {}}
+    return Sweep(**values)
+
+
+def brief(query: Select[Any]) -> Select[Any]:
+    """Return a query of sweeps for lists, in which the file's text, the data and the settings are empty."""
+    small = [column for column in _SWEEPS if column.name not in _LARGE]
+    return query.with_only_columns(*small, *(literal(None).label(name) for name in _LARGE))
 
 
 def _begins_with(prefix: str) -> Any:

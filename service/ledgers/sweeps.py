@@ -25,7 +25,15 @@ from service.ledgers.records import (
     TrialCounts,
     TrialState,
 )
-from service.ledgers.sweep_rows import find_sweep, free_id, get_sweep, newest_first, sweep_from_row, unknown_sweep
+from service.ledgers.sweep_rows import (
+    brief,
+    find_sweep,
+    free_id,
+    get_sweep,
+    newest_first,
+    sweep_from_row,
+    unknown_sweep,
+)
 from service.ledgers.transactions import Transactions, batches
 
 __all__ = ["Sweeps"]
@@ -129,11 +137,13 @@ class Sweeps:
         limit: int | None = None,
         after: str | None = None,
         owner: str | None = None,
+        is_brief: bool = False,
     ) -> builtins.list[Sweep]:
         """Return sweeps, newest first.
 
         states: states to keep; by default all. name: exact name to keep. limit: most sweeps to return.
         after: id of the last sweep of the page before. owner: user whose sweeps to keep.
+        is_brief: whether the file's text, the data and the settings are left empty, which can be large.
         """
         query = newest_first(owner)
         if states is not None:
@@ -143,7 +153,12 @@ class Sweeps:
         if after is not None:
             before = self.get(after).created_at
             query = query.where(_SWEEPS.created_at <= before, (_SWEEPS.created_at < before) | (_SWEEPS.id > after))
-        return [sweep_from_row(row) for row in self._transactions.rows(query.limit(limit))]
+        query = query.limit(limit)
+        if states is not None and limit is not None:
+            # The index has all that the choice needs; rows are read only of what is returned.
+            query = newest_first().where(_SWEEPS.id.in_(query.with_only_columns(_SWEEPS.id).scalar_subquery()))
+        rows = self._transactions.rows(brief(query) if is_brief else query)
+        return [sweep_from_row(row) for row in rows]
 
     def get_several(self, sweep_ids: Iterable[str]) -> builtins.list[Sweep]:
         """Return the sweeps of these ids that there are, in any order."""
@@ -152,6 +167,13 @@ class Sweeps:
             query = select(tables.sweeps).where(_SWEEPS.id.in_(ids))
             sweeps += [sweep_from_row(row) for row in self._transactions.rows(query)]
         return sweeps
+
+    def count_by_state(self) -> dict[SweepState, int]:
+        """Return how many sweeps are in each state."""
+        query = select(_SWEEPS.state, func.count()).group_by(_SWEEPS.state)
+        with self._transactions.reading() as connection:
+            counts = {SweepState(state): count for state, count in connection.execute(query)}
+        return {state: counts.get(state, 0) for state in SweepState}
 
     def trial_counts(self, sweep_ids: Iterable[str]) -> dict[str, TrialCounts]:
         """Return how many trials of each sweep are in which state, and the extremes of their best values.

@@ -64,7 +64,7 @@ sweeps = Table(
     Column("restarts", Integer, nullable=False, server_default="0"),
     Column("waiting_for", Text),
     Column("gpu_seconds_reserved", Float, nullable=False, server_default="0"),
-    Index("ix_sweeps_state", "state"),
+    Index("ix_sweeps_state", "state", "created_at", "id"),
     Index("ix_sweeps_owner", "owner", "created_at", "id"),
     Index("ix_sweeps_created", "created_at", "id"),
     Index("ux_sweeps_idempotency_key", "owner", "idempotency_key", unique=True),

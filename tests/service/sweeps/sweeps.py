@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from search_spaces import parse_spec
-from service.coordination import new_sweep
 from service.ledgers import Ending, Ledger, Sweep, SweepState, TrialState
 from tests.contracts.ledgers import record, row
 
@@ -28,6 +27,8 @@ _WAYS = {
 
 def add_sweep(ledger: Ledger, state: SweepState, *, text: str = SPEC) -> Sweep:
     """Return a new sweep in this state."""
+    from service.coordination import new_sweep  # it loads Optuna
+
     sweep = new_sweep(parse_spec(text, file="sweep.yaml"), ledger, data=DATA, settings={})
     if state is SweepState.CANCELLED:
         return ledger.sweeps.cancel(sweep.id)

@@ -55,7 +55,7 @@ def _extend_sweeps() -> None:
         batch_op.add_column(sa.Column("restarts", sa.Integer(), nullable=False, server_default="0"))
         batch_op.add_column(sa.Column("waiting_for", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("gpu_seconds_reserved", sa.Float(), nullable=False, server_default="0"))
-    op.create_index("ix_sweeps_state", "sweeps", ["state"])
+    op.create_index("ix_sweeps_state", "sweeps", ["state", "created_at", "id"])
     op.create_index("ix_sweeps_owner", "sweeps", ["owner", "created_at", "id"])
     op.create_index("ix_sweeps_created", "sweeps", ["created_at", "id"])
     # An index, for a constraint would have SQLite copy the table, to which others refer.
