@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces import SCHEDULER_KEYS, SweepSpec, varying_names
+from search_spaces import PARAMETERS, SCHEDULER_KEYS, MeltpointError, SweepSpec, varying_names
 from service.ledgers import Json
 
 __all__ = ["flat_settings"]
@@ -18,6 +18,19 @@ def flat_settings(spec: SweepSpec) -> Json:
         "metric": spec.metric.model_dump(),
     }
     flat = {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
-    flat["space.drawn"] = varying_names(spec)
+    flat["space.drawn"] = _drawn(spec)
     flat["register.model"] = spec.registration.model if spec.registration else spec.name
     return {name: value for name, value in flat.items() if value is not None}
+
+
+def _drawn(spec: SweepSpec) -> list[str]:
+    """Return the names that may differ between trials.
+
+    A process that may not import the user's own backbones, such as a service's API, cannot resolve their freeze depths,
+    and names every hyperparameter whose domain has several values.
+    """
+    try:
+        return varying_names(spec)
+    except MeltpointError:
+        names = {entry.name for entry in spec.space.entries if entry.domain.size != 1}
+        return [name for name in PARAMETERS if name in names]

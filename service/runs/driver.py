@@ -18,7 +18,7 @@ from service.clusters import Allotment
 from service.coordination import Coordinator, GpuBudget
 from service.errors import LeaseError, LedgerError
 from service.ledgers import Json, Ledger, Sweep, SweepAction, SweepHistory, SweepState, Trial
-from service.plans import SharingSurvey
+from service.plans.sharing import SharingSurvey
 from service.queues import GpuReservations, LedgerGpuAccount
 from service.reports import Leaderboard
 from service.runs.helpers import MlflowTasks, TorchTasks

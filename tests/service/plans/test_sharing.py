@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import Recipe, SweepSpec, parse_spec
-from service.plans import SharingSurvey
-from service.plans.sharing import cache_limit
+from service.plans.sharing import SharingSurvey, cache_limit
 from service.settings import Home
 
 HEAD = "name: a\ndata: {source: digits%s}\n"
