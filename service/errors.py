@@ -102,5 +102,9 @@ class UnavailableError(MeltpointError):
     """A part of the service that the request needs does not run (HTTP 503)."""
 
 
+class StartingError(UnavailableError):
+    """A part of the service starts just now; the same request can be sent again soon (HTTP 503)."""
+
+
 class ServiceError(MeltpointError):
     """The service refused a request, or could not be reached; the message gives its answer."""

@@ -4,18 +4,20 @@ from service.sweeps.actions import request_action, wait_until_at_rest
 from service.sweeps.changes import change_sweep, delete_sweep
 from service.sweeps.following import is_over
 from service.sweeps.home_sweeps import HomeSweeps
-from service.sweeps.listing import SweepSummary, list_sweeps
+from service.sweeps.listing import CountCache, SweepSummary, list_sweeps
 from service.sweeps.log_lines import log_line
 from service.sweeps.opening import open_ledger
+from service.sweeps.own_code import refuse_own_code
 from service.sweeps.progress import SweepProgress
 from service.sweeps.queue import QueueEntry, read_queue
 from service.sweeps.requests import Submission, SweepRequests
 from service.sweeps.results import compare_sweeps, read_leaderboard
 from service.sweeps.resumption import change_spec, prepare_resume
 from service.sweeps.status import SweepStatus, get_status
-from service.sweeps.submission import check_drivers, queue_resume, submit_sweep
+from service.sweeps.submission import check_drivers, conclude_submission, enter_sweep, queue_resume, submit_sweep
 
 __all__ = [
+    "CountCache",
     "HomeSweeps",
     "QueueEntry",
     "Submission",
@@ -27,7 +29,9 @@ __all__ = [
     "change_sweep",
     "check_drivers",
     "compare_sweeps",
+    "conclude_submission",
     "delete_sweep",
+    "enter_sweep",
     "get_status",
     "is_over",
     "list_sweeps",
@@ -37,6 +41,7 @@ __all__ = [
     "queue_resume",
     "read_leaderboard",
     "read_queue",
+    "refuse_own_code",
     "request_action",
     "submit_sweep",
     "wait_until_at_rest",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from service.ledgers import Json, Sweep, SweepState, TrialCounts
 if TYPE_CHECKING:
     from service.ledgers import Ledger
 
-__all__ = ["SweepSummary", "list_sweeps"]
+__all__ = ["CountCache", "SweepSummary", "list_sweeps"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,39 @@ class SweepSummary:
         }
 
 
+class CountCache:
+    """Numbers of the trials of finished sweeps, which change only if a sweep is resumed.
+
+    Thread safety: any thread may call.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._counts: dict[str, tuple[tuple[SweepState, int | None], TrialCounts]] = {}
+
+    def count(self, ledger: Ledger, sweeps: Iterable[Sweep]) -> dict[str, TrialCounts]:
+        """Return the numbers of each sweep's trials; the sweeps must have been read before."""
+        counts: dict[str, TrialCounts] = {}
+        others: dict[str, Sweep] = {}
+        for sweep in sweeps:
+            key, known = self._key(sweep), self._counts.get(sweep.id)
+            if known is not None and known[0] == key:
+                counts[sweep.id] = known[1]
+            else:
+                others[sweep.id] = sweep
+        counts |= ledger.sweeps.trial_counts(others)
+        for sweep in others.values():
+            if sweep.state.is_finished:
+                self._counts[sweep.id] = self._key(sweep), counts[sweep.id]
+        while len(self._counts) > self._most:
+            self._counts.pop(next(iter(self._counts)), None)
+        return counts
+
+    @staticmethod
+    def _key(sweep: Sweep) -> tuple[SweepState, int | None]:
+        return sweep.state, sweep.finished_at
+
+
 def list_sweeps(
     ledger: Ledger,
     *,
@@ -45,10 +78,14 @@ def list_sweeps(
     owner: str | None = None,
     limit: int | None = None,
     after: str | None = None,
+    cache: CountCache | None = None,
 ) -> list[SweepSummary]:
-    """Return sweeps, newest first; the filters and the paging are those of the ledger's list."""
-    sweeps = ledger.sweeps.list(states=states, name=name, owner=owner, limit=limit, after=after)
-    counts = ledger.sweeps.trial_counts(sweep.id for sweep in sweeps)
+    """Return sweeps, newest first; the filters and the paging are those of the ledger's list.
+
+    The sweeps lack what no list shows: the file's text, data and settings. cache: of a process that lists sweeps often.
+    """
+    sweeps = ledger.sweeps.list(states=states, name=name, owner=owner, limit=limit, after=after, is_brief=True)
+    counts = (cache or CountCache()).count(ledger, sweeps)
     return [SweepSummary(sweep=sweep, trial_counts=counts[sweep.id]) for sweep in sweeps]
 
 

@@ -6,18 +6,21 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from search_spaces import MeltpointError, parse_spec
-from service.errors import UnavailableError
+from search_spaces import MeltpointError, SweepSpec, parse_spec
+from service.errors import StartingError, SweepNotFoundError, UnavailableError
 from service.ledgers import Sweep, SweepState
+from service.plans import flat_settings
+from service.queues import find_problem
 from service.sweeps.requests import Submission
 from service.sweeps.resumption import prepare_resume
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger
 
-__all__ = ["check_drivers", "queue_resume", "submit_sweep"]
+__all__ = ["check_drivers", "conclude_submission", "enter_sweep", "queue_resume", "submit_sweep"]
 
 ACCEPTANCE_SECONDS: Final = 30.0
 LOCAL_OWNER: Final = "admin"
@@ -44,8 +47,20 @@ def submit_sweep(
     """
     check_drivers(ledger)
     spec = parse_spec(submission.text, file=submission.file, assign=submission.assign)
-    from service.plans import flat_settings
+    sweep = enter_sweep(ledger, submission, spec=spec, owner=owner)
+    deadline = clock() + ACCEPTANCE_SECONDS
+    while sweep.state is SweepState.VALIDATING and clock() < deadline:
+        sleep(LOOK_SECONDS)
+        sweep = ledger.sweeps.get(sweep.id)
+    return conclude_submission(ledger, sweep)
 
+
+def enter_sweep(ledger: Ledger, submission: Submission, *, spec: SweepSpec, owner: str) -> Sweep:
+    """Write a sweep to the ledger, for a driver to look at its data and weights. spec: the submission's, parsed.
+
+    Raises:
+        ConflictError: the key was used for another submission.
+    """
     sweep, _created = ledger.sweeps.submit(
         name=spec.name,
         spec_text=spec.text,
@@ -60,12 +75,18 @@ def submit_sweep(
         idempotency_key=submission.key,
         request_digest=_digest(submission),
     )
-    deadline = clock() + ACCEPTANCE_SECONDS
-    while sweep.state is SweepState.VALIDATING and clock() < deadline:
-        sleep(LOOK_SECONDS)
-        sweep = ledger.sweeps.get(sweep.id)
+    return sweep
+
+
+def conclude_submission(ledger: Ledger, sweep: Sweep) -> Sweep:
+    """Return a sweep that a driver has looked at; if the driver has refused it, delete its row and say why.
+
+    Raises:
+        MeltpointError: a driver has refused the sweep.
+    """
     if sweep.state is SweepState.FAILED and sweep.started_at is None:
-        ledger.sweeps.delete(sweep.id)
+        with suppress(SweepNotFoundError):  # another request with the same key was quicker
+            ledger.sweeps.delete(sweep.id)
         raise MeltpointError(sweep.error or "the sweep was refused")
     return sweep
 
@@ -86,13 +107,17 @@ def queue_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -> 
 
 
 def check_drivers(ledger: Ledger) -> None:
-    """Raise UnavailableError unless a process of the service drives sweeps of this ledger."""
-    drivers = ledger.services.list(role="drivers")
-    if not drivers:
-        raise UnavailableError("no process drives sweeps of this ledger; start one with: meltpoint serve")
-    problems = [service.status.get("problem") for service in drivers if service.status.get("state") == "failed"]
-    if len(problems) == len(drivers):
-        raise UnavailableError(f"the service cannot run sweeps: {problems[0]}")
+    """Check that a process of the service drives sweeps of this ledger.
+
+    Raises:
+        StartingError: it starts just now.
+        UnavailableError: there is none, or it cannot run sweeps.
+    """
+    processes = ledger.services.list(role="drivers")
+    problem = find_problem(processes)
+    if problem is not None:
+        is_starting = any(process.status.get("state") == "starting" for process in processes)
+        raise (StartingError if is_starting else UnavailableError)(problem)
 
 
 def _digest(submission: Submission) -> str:

@@ -1,0 +1,50 @@
+"""Own code that a sweep file names, found without importing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from search_spaces import METRICS, Choice, Fixed, Metric, Problem, SpecError, SweepSpec
+from search_spaces.extensions import EXTENSIONS, ExtensionKind, is_function_name
+from search_spaces.spaces.domains import Domain
+
+__all__ = ["refuse_own_code"]
+
+_KINDS: Final[Mapping[str, ExtensionKind]] = {"backbone": "backbone", "augment.policy": "augmentation"}
+"""Names of recipes whose values may be own code."""
+
+
+def refuse_own_code(spec: SweepSpec) -> None:
+    """Refuse a sweep that names functions of the user's own; entry points of installed packages are allowed.
+
+    Raises:
+        SpecError: it names one; the error lists all.
+    """
+    rule = "is your own code, which this service runs only for users whom an admin allows it"
+    problems = [
+        Problem(path=EXTENSIONS[kind].setting, rule=rule, value=name, file=spec.file) for kind, name in _names(spec)
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
+def _names(spec: SweepSpec) -> Iterator[tuple[ExtensionKind, str]]:
+    metric = spec.metric.name
+    names: list[tuple[ExtensionKind, object]] = [("dataset", spec.data.source)]
+    if metric not in METRICS:
+        names.append(("metric", Metric(metric).measure))
+    for recipe in spec.points:
+        names += [("backbone", recipe.backbone), ("augmentation", recipe.augment.policy)]
+    for entry in () if spec.points else spec.space.entries:
+        kind = _KINDS.get(entry.name or "")
+        if kind is not None:
+            names += [(kind, value) for value in _values(entry.domain)]
+    return ((kind, str(name)) for kind, name in dict.fromkeys(names) if is_function_name(str(name)))
+
+
+def _values(domain: Domain) -> Iterable[object]:
+    """Return the values of a list; a range has numbers only."""
+    if isinstance(domain, Fixed):
+        return [domain.value]
+    return domain.values if isinstance(domain, Choice) else ()
