@@ -13,6 +13,7 @@ from service.schemas.accounts import (
 )
 from service.schemas.base import Page
 from service.schemas.events import EventModel, EventsModel
+from service.schemas.files import BackboneModel, CautionModel, PlanModel, PlanRequest, SpaceModel, ValidSpec
 from service.schemas.problems import PROBLEM_MEDIA_TYPE, BrokenRule, Problem
 from service.schemas.queue import QueueEntryModel, QueueModel
 from service.schemas.reports import ComparisonModel, DifferenceModel, LeaderboardModel, RankedTrial, StatusModel
@@ -25,7 +26,9 @@ __all__ = [
     "PROBLEM_MEDIA_TYPE",
     "ActionResult",
     "AuditEntryModel",
+    "BackboneModel",
     "BrokenRule",
+    "CautionModel",
     "ComparisonModel",
     "CurveModel",
     "DifferenceModel",
@@ -39,6 +42,8 @@ __all__ = [
     "NewToken",
     "NewUser",
     "Page",
+    "PlanModel",
+    "PlanRequest",
     "Problem",
     "QueueEntryModel",
     "QueueModel",
@@ -46,6 +51,7 @@ __all__ = [
     "Readiness",
     "ResumeRequest",
     "RoleName",
+    "SpaceModel",
     "SpecRequest",
     "StatusModel",
     "SubmitRequest",
@@ -58,5 +64,6 @@ __all__ = [
     "TrialResult",
     "UserChange",
     "UserModel",
+    "ValidSpec",
     "Version",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, Final
 
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -12,7 +13,9 @@ from service.schemas.base import Answer, finite
 
 __all__ = ["PROBLEM_MEDIA_TYPE", "BrokenRule", "Problem"]
 
-PROBLEM_MEDIA_TYPE = "application/problem+json"
+PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
+_LONGEST_TEXT: Final = 200
+_LARGEST_NUMBER: Final = 2**53
 
 
 class BrokenRule(Answer):
@@ -93,7 +96,28 @@ class Problem(Answer):
 
 
 def _as_json(value: object) -> Any:
-    if value is None or isinstance(value, str | int | float | bool | list | tuple | dict):
+    """Return a short JSON value: a long one is cut, and given as text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value if abs(value) <= _LARGEST_NUMBER else str(value)
+    if isinstance(value, str):
+        return _cut(value)
+    if isinstance(value, list | tuple | dict):
         plain = finite(value)
-        return str(value) if plain is None and value is not None else plain
-    return str(value)
+        text = json.dumps(plain, default=str)
+        return plain if len(text) <= _LONGEST_TEXT and _is_json(plain) else _cut(text)
+    return _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 3] + "..."
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value).encode()
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return True

@@ -48,7 +48,7 @@ def test_help_lists_every_command_in_its_panel_and_imports_nothing_heavy(tmp_pat
         "import sys; sys.argv = ['meltpoint', '--help']\n"
         "from service.commands.app import main\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "print(sorted({'torch', 'ray', 'mlflow', 'sqlalchemy', 'numpy'} & sys.modules.keys()))"
+        "print(sorted({'torch', 'ray', 'mlflow', 'sqlalchemy', 'numpy', 'fastapi', 'uvicorn'} & sys.modules.keys()))"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert loaded.stdout.splitlines()[-1] == "[]"

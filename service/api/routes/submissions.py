@@ -1,0 +1,94 @@
+"""Submission and resumption of sweeps."""
+
+from __future__ import annotations
+
+from fastapi import Response
+from starlette.concurrency import run_in_threadpool
+
+from search_spaces import SweepSpec, parse_spec
+from service.api.routes.parameters import IdempotencyKey, SweepReference
+from service.api.routes.strict_routes import PREFIX, make_router
+from service.api.state import Caller, Submitter
+from service.errors import UsageError
+from service.ledgers import Sweep, SweepState
+from service.queues import check_priority, check_quota
+from service.schemas import ResumeRequest, SubmitRequest, SweepModel
+from service.sweeps import (
+    Submission,
+    check_drivers,
+    conclude_submission,
+    enter_sweep,
+    prepare_resume,
+    queue_resume,
+    refuse_own_code,
+)
+
+__all__ = ["router"]
+
+router = make_router("sweeps", 409, 429)
+
+_WAITING = (SweepState.VALIDATING, SweepState.QUEUED)
+
+
+@router.post(
+    "/sweeps",
+    operation_id="submit_sweep",
+    status_code=201,
+    responses={
+        201: {"headers": {"Location": {"description": "Path of the sweep", "schema": {"type": "string"}}}},
+    },
+)
+async def submit_sweep(
+    request: SubmitRequest, caller: Submitter, response: Response, idempotency_key: IdempotencyKey = None
+) -> SweepModel:
+    """Submit a sweep.
+
+    Waits up to 30 s until a driver has looked at the data and the weights; a sweep that it refuses is not kept.
+    """
+    sweep = await run_in_threadpool(_enter, request, caller, idempotency_key)
+    caller.note_target(sweep.id)
+    sweep = await caller.hub.wait_until(
+        sweep, lambda present: present.state is not SweepState.VALIDATING, caller.api.settings.acceptance_seconds
+    )
+    sweep = await run_in_threadpool(conclude_submission, caller.ledger, sweep)
+    response.headers["Location"] = f"{PREFIX}/sweeps/{sweep.id}"
+    return SweepModel.from_record(sweep)
+
+
+@router.post("/sweeps/{ref}/resume", operation_id="resume_sweep")
+def resume_sweep(ref: SweepReference, request: ResumeRequest, caller: Submitter) -> SweepModel:
+    """Queue a sweep again that was paused or interrupted, or that has finished and gets a larger budget."""
+    sweep = caller.find_to_change(ref)
+    if sweep.owner is None:
+        raise UsageError(
+            f"{sweep.id} was made by `meltpoint run` and belongs to no user of this service; resume it where it ran"
+        )
+    check_drivers(caller.ledger)
+    _, spec = prepare_resume(caller.ledger, sweep.id, request.assign)
+    _check_limits(spec, caller, sweep.owner)
+    return SweepModel.from_record(queue_resume(caller.ledger, sweep.id, request.assign))
+
+
+def _enter(request: SubmitRequest, caller: Caller, key: str | None) -> Sweep:
+    """Check the submission and write it to the ledger."""
+    check_drivers(caller.ledger)
+    spec = parse_spec(request.spec, file=request.file, assign=request.assign)
+    if not caller.identity.own_code:
+        refuse_own_code(spec)
+    check_priority(caller.identity.role, request.priority)
+    _check_limits(spec, caller, caller.identity.user)
+    submission = Submission(
+        text=request.spec,
+        file=request.file,
+        assign=tuple(request.assign),
+        priority=request.priority,
+        slot_cap=request.slot_cap,
+        key=key,
+    )
+    return enter_sweep(caller.ledger, submission, spec=spec, owner=caller.identity.user)
+
+
+def _check_limits(spec: SweepSpec, caller: Caller, owner: str) -> None:
+    waiting = len(caller.ledger.sweeps.list(states=_WAITING, owner=owner))
+    user = caller.ledger.users.get(owner)
+    check_quota(user, waiting=waiting, trials=spec.budget.trials, limits=caller.api.settings.limits)
