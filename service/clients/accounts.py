@@ -6,23 +6,13 @@ from typing import Any
 from urllib.parse import quote
 
 from service.clients.connections import Connection
-from service.schemas import (
-    IdentityModel,
-    IssuedToken,
-    NewToken,
-    NewUser,
-    Page,
-    RoleName,
-    TokenModel,
-    UserChange,
-    UserModel,
-)
+from service.schemas import IdentityModel, IssuedToken, Page, TokenModel, UserModel
 
 __all__ = ["Accounts"]
 
 
 class Accounts:
-    """Asks a service about the signed-in user, tokens, and (an admin only) users.
+    """Asks a service about the signed-in user, tokens, and (an admin only) users. The service checks every value.
 
     Ownership: borrows the connection.
     Raises (any method): ForbiddenError if the user's role does not allow the request, NotFoundError if there is no
@@ -44,8 +34,8 @@ class Accounts:
         days: until it expires. role: the highest that it gives; by default the user's. user: another user, for whom
         only an admin can issue it.
         """
-        request = NewToken(label=label, days=days, role=None if role is None else RoleName(role), user=user)
-        return IssuedToken.model_validate(self._connection.post("/tokens", request.model_dump(mode="json")))
+        body = {"label": label, "days": days, "role": role, "user": user}
+        return IssuedToken.model_validate(self._connection.post("/tokens", body))
 
     def tokens(self) -> list[TokenModel]:
         """Return the signed-in user's tokens, or everybody's for an admin, without their texts."""
@@ -57,9 +47,7 @@ class Accounts:
 
     def create_user(self, name: str, *, role: str = "submitter", **limits: Any) -> UserModel:
         """Create a user. limits: as `UserModel` has them, such as `max_sweeps`."""
-        request = NewUser(name=name, role=RoleName(role), **limits)
-        body = request.model_dump(mode="json", exclude_unset=True)
-        return UserModel.model_validate(self._connection.post("/users", body))
+        return UserModel.model_validate(self._connection.post("/users", {"name": name, "role": role, **limits}))
 
     def users(self) -> list[UserModel]:
         """Return all users."""
@@ -67,9 +55,7 @@ class Accounts:
 
     def change_user(self, name: str, **changes: Any) -> UserModel:
         """Change a user's role or limits; None removes a limit. `disabled=True` takes every right."""
-        request = UserChange(**changes)
-        body = request.model_dump(mode="json", exclude_unset=True)
-        return UserModel.model_validate(self._connection.patch(f"/users/{quote(name, safe='')}", body))
+        return UserModel.model_validate(self._connection.patch(f"/users/{quote(name, safe='')}", changes))
 
     def _pages(self, path: str) -> list[Any]:
         entries: list[Any] = []

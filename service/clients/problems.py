@@ -11,9 +11,12 @@ from search_spaces import MISSING, MeltpointError, Problem, SpecError
 from service.errors import (
     ConflictError,
     ForbiddenError,
+    LedgerError,
+    NotFoundError,
     QuotaError,
     ServiceError,
     SweepNotFoundError,
+    TokenNotFoundError,
     TooLargeError,
     TrialNotFoundError,
     UnauthenticatedError,
@@ -28,25 +31,21 @@ __all__ = ["GATEWAY_STATUSES", "error_from"]
 GATEWAY_STATUSES: Final = frozenset({502, 503, 504})
 """Statuses of a proxy whose service does not answer, and of a service that starts."""
 
-_BY_STATUS: Final[Mapping[int, type[MeltpointError]]] = {
-    403: ForbiddenError,
-    404: SweepNotFoundError,
-    409: UsageError,
-    413: TooLargeError,
-    422: MeltpointError,
-    503: UnavailableError,
-}
-
-_BY_TYPE: Final[Mapping[str, type[MeltpointError]]] = {
+_KINDS: Final[Mapping[str, type[MeltpointError]]] = {
     "conflict": ConflictError,
     "forbidden": ForbiddenError,
+    "ledger": LedgerError,
+    "not-found": NotFoundError,
+    "refused": MeltpointError,
     "sweep-not-found": SweepNotFoundError,
+    "token-not-found": TokenNotFoundError,
     "too-large": TooLargeError,
     "trial-not-found": TrialNotFoundError,
     "unavailable": UnavailableError,
     "usage": UsageError,
     "user-not-found": UserNotFoundError,
 }
+"""Classes of errors by the last part of a problem's type."""
 
 
 def error_from(response: httpx2.Response, context: Context) -> MeltpointError:
@@ -62,10 +61,10 @@ def error_from(response: httpx2.Response, context: Context) -> MeltpointError:
         return QuotaError(detail, retry_after=_seconds(response.headers.get("Retry-After")))
     if problems := _broken_rules(problem):
         return SpecError(problems)
-    kind = _BY_TYPE.get(str(problem.get("type", "")).rpartition(":")[2].rpartition("/")[2]) or _BY_STATUS.get(status)
+    kind = _KINDS.get(str(problem.get("type", "")).rpartition(":")[2])
     if status in GATEWAY_STATUSES and not problem:
         return UnavailableError(f"the service {context} answers {status}: {detail}")
-    if kind is None or not problem:
+    if kind is None:
         return ServiceError(f"the service {context} answers {status}: {detail}{_request_id(problem, response)}")
     return kind(detail)
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx2
 
 from service.clients.connections import Connection
-from service.errors import UnavailableError
+from service.errors import SweepNotFoundError, UnavailableError
 from service.ledgers import Event, EventKind, Sweep, SweepAction, SweepState
 from service.reports import Comparison, Leaderboard
 from service.schemas import (
@@ -23,9 +23,7 @@ from service.schemas import (
     LeaderboardModel,
     Page,
     QueueModel,
-    ResumeRequest,
     StatusModel,
-    SubmitRequest,
     SummaryModel,
     SweepModel,
 )
@@ -33,6 +31,7 @@ from service.sweeps import QueueEntry, Submission, SweepRequests, SweepStatus, S
 
 __all__ = ["RemoteSweeps"]
 
+LONGEST_REFERENCE: Final = 128
 PAGE: Final = 200
 FOLLOW_PATIENCE_SECONDS: Final = 300.0
 """Time for which a follower tries to reach a service again."""
@@ -135,15 +134,15 @@ class RemoteSweeps(SweepRequests):
 
     def submit(self, submission: Submission) -> Sweep:
         """Hand a sweep to the service; an answer that was lost is asked for again with the same key."""
-        request = SubmitRequest(
-            spec=submission.text,
-            file=submission.file,
-            assign=[*submission.assign],
-            priority=submission.priority,
-            slot_cap=submission.slot_cap,
-        )
+        body = {
+            "spec": submission.text,
+            "file": submission.file,
+            "assign": [*submission.assign],
+            "priority": submission.priority,
+            "slot_cap": submission.slot_cap,
+        }
         key = submission.key or secrets.token_hex(16)
-        return self._sweep(self._connection.post("/sweeps", request.model_dump(), key=key))
+        return self._sweep(self._connection.post("/sweeps", body, key=key))
 
     def act(self, reference: str, action: SweepAction) -> Sweep:
         """Ask for a pause, stop or cancel."""
@@ -151,8 +150,7 @@ class RemoteSweeps(SweepRequests):
 
     def resume(self, reference: str, assign: Sequence[str] = ()) -> Sweep:
         """Queue a sweep again."""
-        request = ResumeRequest(assign=[*assign])
-        return self._sweep(self._connection.post(_path(reference, "resume"), request.model_dump()))
+        return self._sweep(self._connection.post(_path(reference, "resume"), {"assign": [*assign]}))
 
     def change(self, reference: str, *, priority: int | None = None, slot_cap: int | None = None) -> Sweep:
         """Change a sweep's priority or slot cap."""
@@ -237,6 +235,10 @@ class RemoteSweeps(SweepRequests):
 
 
 def _path(reference: str, *below: str) -> str:
+    """Return the path of a sweep; a text that no path can have goes by no sweep."""
+    fits = 0 < len(reference) <= LONGEST_REFERENCE and reference.isprintable() and "/" not in reference
+    if not fits or reference in (".", ".."):
+        raise SweepNotFoundError(f"no sweep {reference}; `meltpoint ls` lists the sweeps there are")
     return "/".join(["/sweeps", quote(reference, safe=""), *below])
 
 

@@ -143,7 +143,7 @@ def _obstacle(
         if user.disabled_at is not None:
             return (
                 Obstacle.DISABLED,
-                f"{owner} is disabled; an admin can enable the user: meltpoint user enable {owner}",
+                f"{owner} is disabled; an admin can enable the user: meltpoint user set {owner} --enable",
             )
         hours = user.gpu_hours
         if hours is not None and user.gpu_seconds_used + user.gpu_seconds_reserved >= hours * 3600:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from rich.console import Console
 from rich.status import Status
@@ -77,19 +80,8 @@ class FollowView:
         """
         threading.Thread(target=self._read, name="events", daemon=True).start()
         try:
-            while True:
-                try:
-                    arrival = self._arrivals.get(timeout=_TICK_SECONDS)
-                except queue.Empty:
-                    self._look()
-                    continue
-                if isinstance(arrival, BaseException):
-                    raise arrival
-                if arrival is None:
-                    break
-                self._show(arrival)
-                if self._arrivals.empty():
-                    self._look()
+            with self._interrupts_in_order():
+                self._follow()
         finally:
             self._end_training()
             self._set_phase(None)
@@ -97,6 +89,39 @@ class FollowView:
         if sweep.started_at is not None:
             self._show_leaderboard()
         return sweep
+
+    def _follow(self) -> None:
+        """Show what arrives, until the stream of events ends."""
+        while True:
+            try:
+                arrival = self._arrivals.get(timeout=_TICK_SECONDS)
+            except queue.Empty:
+                self._look()
+                continue
+            if isinstance(arrival, BaseException):
+                raise arrival
+            if arrival is None:
+                return
+            self._show(arrival)
+            if self._arrivals.empty():
+                self._look()
+
+    @contextmanager
+    def _interrupts_in_order(self) -> Iterator[None]:
+        """Take the first Ctrl-C between two events, so that it never breaks into a line; a second one acts at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def handle(_number: int, _frame: FrameType | None) -> None:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._arrivals.put(KeyboardInterrupt())
+
+        before = signal.signal(signal.SIGINT, handle)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _read(self) -> None:
         """Put every event into the queue, then None, or the error that ended the stream."""
