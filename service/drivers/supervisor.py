@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.errors import TransitionError
-from service.ledgers import Ledger, Sweep, SweepState
+from service.errors import SweepNotFoundError, TransitionError
+from service.ledgers import Ledger, Sweep, SweepAction, SweepState
 from service.queues import Limits, Submission, Waiting, next_to_start, order_queue
 from service.runs.leases import mark_interrupted
 from service.settings import Home
@@ -23,11 +24,16 @@ LOOK_SECONDS = 2.0
 MOST_DEATHS = 5
 """Deaths of a sweep's drivers in a row, without a finished epoch between, after which the sweep fails."""
 
-_BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 30.0)
+_BACK_OFF_SECONDS = (0.0, 0.0, 1.0, 5.0, 15.0)
+"""Time before another driver starts, after so many deaths in a row."""
+
 _ELSEWHERE_SECONDS = 5.0
 """Time after which a sweep that another service drove is tried again."""
 
 _WAITING = (SweepState.VALIDATING, SweepState.QUEUED)
+_UNATTENDED = (*_WAITING, SweepState.PAUSED, SweepState.INTERRUPTED)
+"""States in which a sweep may have no driver that follows requests."""
+
 _ACTIVE = tuple(state for state in SweepState if state.is_under_way and state not in _WAITING)
 
 
@@ -57,6 +63,7 @@ class _Driving:
     sweep: Sweep
     may_start: bool
     epochs: int
+    is_told_to_end: bool = False
 
 
 class Supervisor:
@@ -64,6 +71,7 @@ class Supervisor:
 
     - A sweep that is `validating` gets a driver that admits it; it goes on at once if it is its turn.
     - Queued sweeps start in the order of the queue; the ledger says why each other waits.
+    - Requests about sweeps that wait are carried out here: they have no driver that would follow them.
     - A sweep whose driver died, or ended by an error of ours, is queued again, and fails if that happens again and
       again without progress.
 
@@ -101,6 +109,7 @@ class Supervisor:
             self._looked_at = self._clock()
             mark_interrupted(self._ledger, self._home)
             self._queue_interrupted()
+        self._follow_requests()
         sweeps = [sweep for sweep in self._ledger.sweeps.list(states=_WAITING) if sweep.owner is not None]
         if sweeps:
             self._start_those_due(sweeps, problem)
@@ -161,7 +170,11 @@ class Supervisor:
             if not driving.handle.has_ended():
                 continue
             del self._drivers[sweep_id]
-            failure, sweep = driving.handle.failure(), self._ledger.sweeps.get(sweep_id)
+            failure = driving.handle.failure()
+            try:
+                sweep = self._ledger.sweeps.get(sweep_id)
+            except SweepNotFoundError:  # it was refused, and deleted by whoever submitted it
+                continue
             if failure is None and sweep.state is SweepState.INTERRUPTED:
                 failure = sweep.error or "its driver was interrupted"
             if failure is not None:
@@ -176,8 +189,10 @@ class Supervisor:
         log.warning("the driver of %s died: %s", sweep_id, failure)
         mark_interrupted(self._ledger, self._home)
         progress = self._ledger.trials.count_epochs(sweep_id) > driving.epochs
-        deaths = self._deaths[sweep_id] = 1 if progress else self._deaths.get(sweep_id, 0) + 1
-        self._not_before[sweep_id] = self._clock() + _BACK_OFF_SECONDS[min(deaths, len(_BACK_OFF_SECONDS)) - 1]
+        deaths = 0 if driving.is_told_to_end else 1 if progress else self._deaths.get(sweep_id, 0) + 1
+        self._deaths[sweep_id] = deaths
+        back_off = _BACK_OFF_SECONDS[min(deaths, len(_BACK_OFF_SECONDS) - 1)]
+        self._not_before[sweep_id] = self._clock() + back_off
         sweep = self._ledger.sweeps.get(sweep_id)
         if deaths >= MOST_DEATHS and not sweep.state.is_finished:
             self._ledger.sweeps.move(
@@ -196,7 +211,44 @@ class Supervisor:
         self._queue(sweep.id)
 
     def _queue(self, sweep_id: str) -> None:
-        try:
+        """Queue a sweep again; a request that its driver did not come to stays."""
+        requested = self._ledger.sweeps.requested_action(sweep_id)
+        with _unless_others_were_quicker(sweep_id):
             self._ledger.sweeps.move(sweep_id, SweepState.QUEUED)
-        except TransitionError:  # somebody was quicker
-            log.info("%s was not queued again", sweep_id, exc_info=True)
+            if requested is not None:
+                self._ledger.sweeps.request_action(sweep_id, requested)
+
+    def _follow_requests(self) -> None:
+        for sweep, action in self._ledger.sweeps.list_requests(_UNATTENDED):
+            driving = self._drivers.get(sweep.id)
+            with _unless_others_were_quicker(sweep.id):
+                if driving is not None:
+                    self._end_preparations(driving, sweep, action)
+                elif sweep.owner is not None:
+                    self._carry_out(sweep, action)
+
+    def _end_preparations(self, driving: _Driving, sweep: Sweep, action: SweepAction) -> None:
+        """End a driver that still prepares a sweep, which may take minutes; it follows requests once trials run."""
+        prepares = {SweepAction.CANCEL: _WAITING, SweepAction.PAUSE: (SweepState.QUEUED,)}.get(action, ())
+        if sweep.state in prepares and not driving.is_told_to_end:
+            driving.is_told_to_end = True
+            driving.handle.terminate()
+
+    def _carry_out(self, sweep: Sweep, action: SweepAction) -> None:
+        """Do what was requested about a sweep without a driver; a sweep with trials is stopped by its next driver."""
+        sweeps = self._ledger.sweeps
+        if action is SweepAction.CANCEL:
+            sweeps.cancel(sweep.id)
+        elif sweep.state is SweepState.QUEUED and action is SweepAction.PAUSE:
+            sweeps.move(sweep.id, SweepState.PAUSED, error=action.reason)
+        elif sweep.state is SweepState.QUEUED and not self._ledger.trials.count_epochs(sweep.id):
+            sweeps.move(sweep.id, SweepState.STOPPED, error=action.reason)
+
+
+@contextmanager
+def _unless_others_were_quicker(sweep_id: str) -> Iterator[None]:
+    """Ignore that a sweep has moved on meanwhile."""
+    try:
+        yield
+    except TransitionError:
+        log.info("%s has moved on", sweep_id, exc_info=True)

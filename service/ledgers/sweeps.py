@@ -259,6 +259,12 @@ class Sweeps:
             raise unknown_sweep(sweep_id)
         return None if rows[0]["wanted"] is None else SweepAction(rows[0]["wanted"])
 
+    def list_requests(self, states: Iterable[SweepState]) -> builtins.list[tuple[Sweep, SweepAction]]:
+        """Return the sweeps in these states of which an action is requested, with the action."""
+        chosen = _SWEEPS.state.in_([state.value for state in states]) & _SWEEPS.wanted.is_not(None)
+        rows = self._transactions.rows(select(tables.sweeps).where(chosen))
+        return [(sweep_from_row(row), SweepAction(row["wanted"])) for row in rows]
+
     def cancel(self, sweep_id: str) -> Sweep:
         """End every unfinished trial and then the sweep as cancelled, in one transaction.
 

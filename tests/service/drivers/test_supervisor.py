@@ -10,7 +10,7 @@ import pytest
 
 from search_spaces import Goal
 from service.drivers.supervisor import MOST_DEATHS, Supervisor
-from service.ledgers import Ledger, Sweep, SweepState
+from service.ledgers import Ledger, Sweep, SweepAction, SweepState
 from service.queues import Limits
 from service.runs.leases import driving
 from service.settings import Home
@@ -165,6 +165,72 @@ def test_a_sweep_that_an_error_of_ours_interrupts_again_and_again_fails_with_the
     assert failed.error == f"its driver died {MOST_DEATHS} times in a row; the last time: ValueError: no such column"
 
 
+def test_a_sweep_that_waits_is_cancelled_paused_or_stopped_without_a_driver(service: Service) -> None:
+    endings = {
+        SweepAction.CANCEL: SweepState.CANCELLED,
+        SweepAction.PAUSE: SweepState.PAUSED,
+        SweepAction.STOP: SweepState.STOPPED,
+    }
+    sweeps = {action: service.submit() for action in endings}
+    for action, sweep in sweeps.items():
+        service.ledger.sweeps.move(sweep.id, SweepState.QUEUED)
+        service.ledger.sweeps.request_action(sweep.id, action)
+    service.step(problem="there is no cluster")
+    assert {action: service.state(sweep) for action, sweep in sweeps.items()} == endings
+    assert service.drivers == []
+
+
+def test_a_driver_that_still_prepares_a_sweep_is_ended_once_the_sweep_is_to_be_cancelled(service: Service) -> None:
+    sweep = service.submit()
+    service.step()
+    service.ledger.sweeps.request_action(sweep.id, SweepAction.CANCEL)
+    service.step()
+    assert service.drivers[0].terminated
+    service.drivers[0].end("the driver's process died: killed by SIGTERM")
+    service.step()
+    assert service.state(sweep) is SweepState.CANCELLED
+    assert len(service.drivers) == 1
+
+
+def test_a_driver_that_still_looks_at_a_new_sweep_ends_that_before_the_sweep_is_paused(service: Service) -> None:
+    sweep = service.submit()
+    service.step()
+    service.ledger.sweeps.request_action(sweep.id, SweepAction.PAUSE)
+    service.step()
+    assert not service.drivers[0].terminated
+    service.ledger.sweeps.move(sweep.id, SweepState.QUEUED)
+    service.step()
+    assert service.drivers[0].terminated
+    service.drivers[0].end("the driver's process died: killed by SIGTERM")
+    service.step()
+    assert service.state(sweep) is SweepState.PAUSED
+
+
+@pytest.mark.parametrize("action", [SweepAction.CANCEL, SweepAction.PAUSE])
+def test_a_request_survives_the_driver_that_was_to_follow_it(service: Service, action: SweepAction) -> None:
+    sweep = service.submit()
+    service.step()
+    service.ledger.sweeps.move(sweep.id, SweepState.QUEUED)
+    service.ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    service.ledger.sweeps.request_action(sweep.id, action)
+    service.drivers[0].end("the driver's process died: killed by SIGKILL")
+    service.step()
+    ended = {SweepAction.CANCEL: SweepState.CANCELLED, SweepAction.PAUSE: SweepState.PAUSED}
+    assert service.state(sweep) is ended[action]
+
+
+def test_a_sweep_with_trials_is_stopped_by_its_next_driver(service: Service) -> None:
+    sweep = service.submit()
+    service.ledger.sweeps.move(sweep.id, SweepState.QUEUED)
+    service.ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    record(service.ledger, running_trial(service.ledger, sweep), row(1, 0.5))
+    service.ledger.sweeps.request_action(sweep.id, SweepAction.STOP)
+    service.step()
+    service.step()
+    assert service.drivers[0].may_start
+    assert service.ledger.sweeps.requested_action(sweep.id) is SweepAction.STOP
+
+
 def test_deaths_with_progress_between_do_not_add_up(service: Service) -> None:
     sweep = service.submit()
     service.ledger.sweeps.move(sweep.id, SweepState.QUEUED)
@@ -221,6 +287,16 @@ def test_draining_pauses_every_sweep_and_queues_it_for_the_next_service(service:
     service.drivers[0].end()
     assert service.supervisor.finish_draining()
     assert service.state(sweep) is SweepState.QUEUED
+
+
+def test_a_sweep_that_was_refused_and_deleted_is_forgotten(service: Service) -> None:
+    sweep = service.submit()
+    service.step()
+    service.ledger.sweeps.move(sweep.id, SweepState.FAILED, error="its images are gone")
+    service.ledger.sweeps.delete(sweep.id)
+    service.drivers[0].end()
+    service.step()
+    assert service.supervisor.driven == []
 
 
 def test_a_sweep_that_another_service_drives_is_tried_again_later(service: Service) -> None:

@@ -1,0 +1,90 @@
+"""A sweep is cancelled in every state, and asked for it twice: then nothing is written, and its lanes are free."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.errors import UsageError
+from service.identities import Role
+from service.ledgers import SweepAction, SweepState, TrialState
+from service.sweeps.home_sweeps import HomeSweeps
+from tests.running_services import Drivers, sweep_text, until
+
+Record = Callable[[str, object], None]
+
+FINAL_SECONDS = 60.0
+SILENT_SECONDS = 2.0
+LONG = sweep_text(trials=400, epochs=50)
+
+
+@pytest.mark.experiment(19, runs=3)
+@pytest.mark.parametrize("state", ["validating", "running", "paused", "pausing", "stopping", "queued"])
+def test_a_sweep_of_a_service_is_cancelled_in_every_state(
+    drivers_once: Drivers, turn: int, state: str, record_property: Record
+) -> None:
+    sweep_id, others = _sweep_in(drivers_once, state)
+    sweeps = HomeSweeps(drivers_once.home)
+    began = time.monotonic()
+    sweeps.act(sweep_id, SweepAction.CANCEL)
+    if sweeps.find(sweep_id).state is not SweepState.CANCELLED:
+        sweeps.act(sweep_id, SweepAction.CANCEL)
+    drivers_once.await_state(sweep_id, SweepState.CANCELLED, seconds=FINAL_SECONDS)
+    record_property("recovery", time.monotonic() - began)
+    with pytest.raises(UsageError, match="is cancelled: there is nothing to cancel"):
+        sweeps.act(sweep_id, SweepAction.CANCEL)
+    until(lambda: drivers_once.driver_of(sweep_id) is None, "its driver did not end", FINAL_SECONDS)
+    before = _everything(drivers_once, sweep_id)
+    assert {trial.state for trial in drivers_once.trials(sweep_id)} <= {TrialState.CANCELLED, TrialState.COMPLETED}
+    time.sleep(SILENT_SECONDS)
+    assert _everything(drivers_once, sweep_id) == before, "something was written after the end"
+    for other in others:
+        sweeps.act(other, SweepAction.CANCEL)
+        drivers_once.await_state(other, SweepState.CANCELLED, seconds=FINAL_SECONDS)
+    until(lambda: _busy(drivers_once) == 0, "a lane was not given back", FINAL_SECONDS)
+
+
+def _sweep_in(drivers: Drivers, state: str) -> tuple[str, list[str]]:
+    """Bring a sweep into a state; return its id, and those of other sweeps that the test needs."""
+    if state == "queued":
+        with drivers.ledger() as ledger:
+            if all(user.name != "carol" for user in ledger.users.list()):
+                ledger.users.create("carol", Role.SUBMITTER, max_sweeps=1)
+        first = drivers.submit(LONG, "carol")
+        drivers.await_epochs(first)
+        second = drivers.submit(LONG, "carol")
+        until(lambda: drivers.sweep(second).waiting_for, "the second sweep does not wait")
+        return second, [first]
+    sweep_id = drivers.submit(LONG)
+    if state == "validating":
+        return sweep_id, []
+    drivers.await_epochs(sweep_id)
+    if state in ("pausing", "paused"):
+        drivers.ask(sweep_id, SweepAction.PAUSE)
+    if state == "paused":
+        drivers.await_state(sweep_id, SweepState.PAUSED)
+    if state == "stopping":
+        drivers.ask(sweep_id, SweepAction.STOP)
+    return sweep_id, []
+
+
+def _everything(drivers: Drivers, sweep_id: str) -> object:
+    """Return every row about the sweep, and every file of it with its size and time."""
+    with drivers.ledger() as ledger:
+        rows = (ledger.sweeps.get(sweep_id), ledger.trials.list(sweep_id), ledger.trials.epochs_of_sweep(sweep_id))
+        events = ledger.events.last_id(sweep_id)
+    files = [path for path in drivers.home.sweep(sweep_id).rglob("*") if path.is_file()]
+    return rows, events, {path: _facts(path) for path in files}
+
+
+def _facts(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
+def _busy(drivers: Drivers) -> int:
+    with drivers.ledger() as ledger:
+        return sum(service.status["busy"] for service in ledger.services.list(role="drivers"))
