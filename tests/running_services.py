@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -29,6 +30,9 @@ PATIENCE_SECONDS = 120.0
 NOTICE_SECONDS = 30.0
 """Time between SIGTERM and SIGKILL on machines that are taken away."""
 
+MARK = "MELTPOINT_TESTED_SERVICE"
+"""Variable by which the processes of a service are known."""
+
 Board = dict[int, tuple[str, list[float]]]
 
 AT_REST = frozenset(state for state in SweepState if not state.is_under_way)
@@ -43,25 +47,36 @@ class Drivers:
     url: str | None = None
     variables: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
+    _mark: str = ""
+
+    def beside(self, home: Home | None = None) -> Drivers:
+        """Return another service on the same ledger, with the same home or another one; it is not started."""
+        return Drivers(home or self.home, self.folder, self.url, self.variables)
+
+    def become(self, other: Drivers) -> None:
+        """Stand for another service from now on; the service until now has ended."""
+        self._process, self._mark = other._process, other._mark
 
     def start(self) -> None:
         """Start the process, which ends with this one."""
         self.home.create()
         ledger = {} if self.url is None else {"MELTPOINT_LEDGER": self.url}
-        environment = {**os.environ, "MELTPOINT_HOME": str(self.home.root), **ledger, **self.variables}
+        self._mark = secrets.token_hex(8)
+        home = {"MELTPOINT_HOME": str(self.home.root), MARK: self._mark}
+        environment = {**os.environ, **home, **ledger, **self.variables}
         command = [sys.executable, "-m", "service.drivers", "--home", str(self.home.root), "--end-with-stdin"]
         with (self.home.root / "drivers.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
 
     def await_ready(self, seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until a lane is up."""
-        began = now_ms() - 1
+        """Wait until a lane of this service is up."""
+        began = int(psutil.Process(self.process.pid).create_time() * 1000)
 
         def is_ready() -> bool:
             assert self.process.poll() is None, (self.home.root / "drivers.log").read_text()[-3000:]
             with self.ledger() as ledger:
                 services = ledger.services.list(role="drivers")
-            return any(each.status["state"] == "ready" and each.seen_at >= began for each in services)
+            return any(each.status["state"] == "ready" and each.started_at >= began for each in services)
 
         until(is_ready, "the drivers were not ready", seconds)
 
@@ -101,11 +116,11 @@ class Drivers:
     # Processes.
 
     def processes(self) -> list[psutil.Process]:
-        """Return the processes that have this home in their environment."""
+        """Return the processes that the service has started, and what they have."""
         matches = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.environ().get("MELTPOINT_HOME") == str(self.home.root):
+                if process.environ().get(MARK) == self._mark:
                     matches.append(process)
         return matches
 

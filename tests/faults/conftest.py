@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.databases import new_postgresql, postgresql
+
 if TYPE_CHECKING:
     from tests.faults.programs import Place
+
+__all__ = ["new_postgresql", "postgresql"]
 
 SPEC = """\
 name: killed

@@ -1,0 +1,192 @@
+"""A service that ends, by SIGTERM or kill -9, goes on with its sweeps when it starts again; two never drive one."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.ledgers import Cause, EventKind, SweepState, Trial
+from service.settings import Home
+from tests.databases import MakePostgresql
+from tests.running_services import Board, Drivers, attempts, sweep_text, until
+
+Record = Callable[[str, object], None]
+
+NOTICE_SECONDS = 30.0
+READY_SECONDS = 60.0
+TRIALS, EPOCHS = 3, 10
+TEXT = sweep_text(trials=TRIALS, epochs=EPOCHS)
+
+
+def drawn() -> random.Random:
+    """Return a source of random moments, other ones in each run."""
+    return random.Random(os.urandom(8))
+
+
+@pytest.fixture(scope="module")
+def calm(drivers_once: Drivers) -> Board:
+    """The trials of the sweep without a fault."""
+    sweep_id = drivers_once.submit(TEXT)
+    drivers_once.await_completed([sweep_id])
+    return drivers_once.board(sweep_id)
+
+
+def check_all(drivers: Drivers, sweep_ids: list[str], calm: Board, record: Record) -> None:
+    """Wait for the ends of the sweeps; check that ledger and MLflow have what they have without a fault."""
+    drivers.await_completed(sweep_ids, seconds=300.0)
+    lost = doubled = 0
+    for sweep_id in sweep_ids:
+        assert drivers.board(sweep_id) == calm
+        rows = drivers.check_rows(sweep_id)
+        lost, doubled = lost + rows[0], doubled + rows[1]
+    record("lost", lost)
+    record("doubled", doubled)
+    assert (lost, doubled) == (0, 0)
+
+
+def check_at_rest(drivers: Drivers, sweep_id: str) -> None:
+    """Check that a sweep waits for the next service, each trial with a checkpoint of its last epoch."""
+    sweep = drivers.sweep(sweep_id)
+    assert sweep.state in (SweepState.QUEUED, SweepState.COMPLETED), sweep
+    assert sweep.restarts == 0, "an end in order is no failure"
+    with drivers.ledger() as ledger:
+        trials = ledger.trials.list(sweep_id)
+        failures = [ledger.trials.count_failures(trial.id, cause) for trial in trials for cause in Cause]
+    assert not any(failures)
+    for trial in trials:
+        assert trial.state.is_finished or _has_newest_checkpoint(trial), trial
+
+
+def _has_newest_checkpoint(trial: Trial) -> bool:
+    if not trial.epochs:
+        return True
+    newest = Path(trial.latest or "")
+    return newest.name.startswith(f"epoch-{trial.epochs:06d}-") and newest.exists()
+
+
+@pytest.mark.experiment(20)
+def test_a_service_that_gets_sigterm_saves_checkpoints_and_goes_on_at_its_next_start(
+    drivers_once: Drivers, calm: Board, turn: int, thorough: bool, record_property: Record
+) -> None:
+    rounds, recoveries = 10 if thorough else 1, []
+    for _ in range(rounds):
+        sweep_ids = [drivers_once.submit(TEXT, owner) for owner in ("alice", "bob")]
+        for sweep_id in sweep_ids:
+            drivers_once.await_epochs(sweep_id)
+        time.sleep(drawn().uniform(0.0, 1.0))
+        assert drivers_once.terminate() < NOTICE_SECONDS
+        assert drivers_once.process.returncode == 0
+        for sweep_id in sweep_ids:
+            check_at_rest(drivers_once, sweep_id)
+        drivers_once.start()
+        began = time.monotonic()
+        drivers_once.await_ready(READY_SECONDS)
+        recoveries.append(time.monotonic() - began)
+        check_all(drivers_once, sweep_ids, calm, record_property)
+    record_property("recovery", max(recoveries))
+    record_property("kills", rounds)
+
+
+@pytest.mark.experiment(1)
+def test_a_service_that_is_killed_leaves_its_sweeps_to_another_on_the_same_ledger(
+    drivers_once: Drivers, calm: Board, turn: int, record_property: Record
+) -> None:
+    """Let two services share the sweeps at first."""
+    other = drivers_once.beside()
+    try:
+        other.start()
+        other.await_ready(READY_SECONDS)
+        sweep_ids = [drivers_once.submit(TEXT) for _ in range(2)]
+        for sweep_id in sweep_ids:
+            drivers_once.await_epochs(sweep_id)
+        check_driven_once(drivers_once, sweep_ids)
+        sweep_ids.append(drivers_once.submit(TEXT))
+        drivers_once.kill()
+    except BaseException:
+        other.close()
+        raise
+    drivers_once.become(other)
+    began, begun = time.monotonic(), _begun(drivers_once, sweep_ids)
+    until(lambda: _begun(drivers_once, sweep_ids) > begun, "no trial went on")
+    record_property("recovery", time.monotonic() - began)
+    check_all(drivers_once, sweep_ids, calm, record_property)
+
+
+def _begun(drivers: Drivers, sweep_ids: list[str]) -> int:
+    return sum(attempts(drivers.events(sweep_id)).total() for sweep_id in sweep_ids)
+
+
+def check_driven_once(drivers: Drivers, sweep_ids: list[str]) -> None:
+    """Check that nothing was begun twice."""
+    for sweep_id in sweep_ids:
+        events = drivers.events(sweep_id)
+        states = [event.payload["state"] for event in events if event.kind is EventKind.SWEEP_STATE]
+        assert states.count("running") == 1
+        assert set(attempts(events).values()) == {1}, events
+        numbers = [event.payload["number"] for event in events if event.kind is EventKind.TRIAL_STARTED]
+        assert len(numbers) == len(set(numbers))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def own_drivers(request: pytest.FixtureRequest, drivers_once: Drivers, tmp_path: Path) -> Iterator[Drivers]:
+    """The drivers of another service, on a ledger of each kind; not started."""
+    url = None
+    if request.param == "postgresql":
+        make: MakePostgresql = request.getfixturevalue("new_postgresql")
+        url = make()
+    drivers = Drivers(Home(tmp_path / "home").create(), drivers_once.folder, url)
+    yield drivers
+    drivers.close()
+
+
+@pytest.mark.thorough
+@pytest.mark.experiment(1)
+def test_a_service_killed_at_random_points_of_submission_completes_every_sweep(
+    own_drivers: Drivers, calm: Board, turn: int, record_property: Record
+) -> None:
+    rounds, sweep_ids, recoveries = 20, [], []
+    own_drivers.start()
+    own_drivers.await_ready(READY_SECONDS)
+    for _ in range(rounds):
+        kill_at = time.monotonic() + drawn().uniform(0.0, 4.0)
+        while time.monotonic() < kill_at and len(sweep_ids) < 3 * rounds:
+            sweep_ids.append(own_drivers.submit(TEXT, drawn().choice(["alice", "bob"])))
+            time.sleep(drawn().uniform(0.0, 1.5))
+        own_drivers.kill()
+        own_drivers.start()
+        began = time.monotonic()
+        own_drivers.await_ready(READY_SECONDS)
+        recoveries.append(time.monotonic() - began)
+    check_all(own_drivers, sweep_ids, calm, record_property)
+    record_property("recovery", max(recoveries))
+    record_property("kills", rounds)
+
+
+@pytest.mark.thorough
+@pytest.mark.experiment(1)
+def test_a_service_of_another_home_on_the_same_ledger_takes_over_once_the_leases_have_run_out(
+    own_drivers: Drivers, calm: Board, turn: int, tmp_path: Path, record_property: Record
+) -> None:
+    own_drivers.url = own_drivers.url or f"sqlite:///{own_drivers.home.ledger}"
+    own_drivers.variables["MLFLOW_TRACKING_URI"] = own_drivers.home.local_tracking_uri
+    other = own_drivers.beside(Home(tmp_path / "other").create())
+    try:
+        for drivers in (own_drivers, other):
+            drivers.start()
+        for drivers in (own_drivers, other):
+            drivers.await_ready(READY_SECONDS)
+        sweep_ids = [own_drivers.submit(TEXT) for _ in range(6)]
+        for sweep_id in sweep_ids:
+            own_drivers.await_epochs(sweep_id)
+        check_driven_once(own_drivers, sweep_ids)
+        other.kill()
+        began = time.monotonic()
+        check_all(own_drivers, sweep_ids, calm, record_property)
+        record_property("recovery", time.monotonic() - began)
+    finally:
+        other.close()
