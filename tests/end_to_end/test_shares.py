@@ -15,9 +15,7 @@ FIRST_SECONDS = 5.0
 _ENDS = (EventKind.TRIAL_WAITING, EventKind.TRIAL_ENDED)
 
 
-def test_the_first_trial_of_each_of_three_sweeps_of_two_users_comes_soon(
-    drivers_once: Drivers, thorough: bool
-) -> None:
+def test_the_first_trial_of_each_of_three_sweeps_of_two_users_comes_soon(drivers_once: Drivers, thorough: bool) -> None:
     """Try again on a machine that was too busy; other tests run beside the short form."""
     most = FIRST_SECONDS if thorough else 3 * FIRST_SECONDS
     for tries_left in (2, 1, 0):
