@@ -73,7 +73,7 @@ def _has_newest_checkpoint(trial: Trial) -> bool:
 def test_a_service_that_gets_sigterm_saves_checkpoints_and_goes_on_at_its_next_start(
     drivers_once: Drivers, calm: Board, turn: int, thorough: bool, record_property: Record
 ) -> None:
-    rounds, recoveries = 10 if thorough else 1, []
+    rounds, recoveries = 10 if thorough else 1, list[float]()
     for _ in range(rounds):
         sweep_ids = [drivers_once.submit(TEXT, owner) for owner in ("alice", "bob")]
         for sweep_id in sweep_ids:
@@ -149,7 +149,7 @@ def own_drivers(request: pytest.FixtureRequest, drivers_once: Drivers, tmp_path:
 def test_a_service_killed_at_random_points_of_submission_completes_every_sweep(
     own_drivers: Drivers, calm: Board, turn: int, record_property: Record
 ) -> None:
-    rounds, sweep_ids, recoveries = 20, [], []
+    rounds, sweep_ids, recoveries = 20, list[str](), list[float]()
     own_drivers.start()
     own_drivers.await_ready(READY_SECONDS)
     for _ in range(rounds):

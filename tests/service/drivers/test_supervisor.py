@@ -197,10 +197,11 @@ def test_a_driver_that_still_looks_at_a_new_sweep_ends_that_before_the_sweep_is_
     service.step()
     service.ledger.sweeps.request_action(sweep.id, SweepAction.PAUSE)
     service.step()
-    assert not service.drivers[0].terminated
+    terminated = [service.drivers[0].terminated]
     service.ledger.sweeps.move(sweep.id, SweepState.QUEUED)
     service.step()
-    assert service.drivers[0].terminated
+    terminated.append(service.drivers[0].terminated)
+    assert terminated == [False, True]
     service.drivers[0].end("the driver's process died: killed by SIGTERM")
     service.step()
     assert service.state(sweep) is SweepState.PAUSED
