@@ -16,7 +16,7 @@ import typer
 
 from service.commands.files import backbones, explain, init, plan, schema, spaces, validate
 from service.commands.homes import backup, cache, completion, doctor, restore, sync, ui
-from service.commands.services import context, login, queue, token, user
+from service.commands.services import context, login, queue, serve, token, user
 from service.commands.surroundings import is_debugging
 from service.commands.sweeps import (
     cancel,
@@ -70,6 +70,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         submit.submit,
         queue.queue,
     ),
+    "Run a service": (serve.serve,),
     "Keep the home and the machine in order": (
         ui.ui,
         sync.sync,

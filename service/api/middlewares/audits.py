@@ -24,7 +24,8 @@ _MOST_REFUSALS = 60
 class AuditMiddleware:
     """Writes the entry before the answer begins: an action that a user knows of is in the log.
 
-    Left out are requests that only read and are allowed. Requests that nobody signed are written up to 60 a minute.
+    Left out are requests that only read and are allowed; a route sets `request.state.only_reads` if its POST is one.
+    Requests that nobody signed are written up to 60 a minute.
     """
 
     def __init__(
@@ -48,7 +49,8 @@ class AuditMiddleware:
 
     def _is_logged(self, scope: Scope, status: int) -> bool:
         if state_of(scope).get("identity") is not None:
-            return status == 403 or scope["method"] not in _READING
+            only_reads = scope["method"] in _READING or state_of(scope).get("only_reads", False)
+            return status == 403 or not only_reads
         return status in (401, 403) and self._may_log_a_refusal()
 
     def _may_log_a_refusal(self) -> bool:

@@ -19,7 +19,7 @@ def test_a_cookie_gives_the_id_of_its_token_until_it_expires(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("change", ["", "x", "0.", "1.abc124", "é"])
-def test_what_was_not_signed_here_is_refused(tmp_path: Path, change: str) -> None:
+def test_a_value_that_was_not_signed_here_is_refused(tmp_path: Path, change: str) -> None:
     key = SessionKey.from_home(Home(tmp_path))
     value = key.sign("abc123", 5_000)
     assert key.read(change + value[len(change) :] if change else value[:-1], 0) is None
