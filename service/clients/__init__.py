@@ -4,5 +4,6 @@ What loads the schemas is imported by its own module's name, so that commands an
 """
 
 from service.clients.connections import Connection
+from service.clients.submissions import send_submission
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "send_submission"]

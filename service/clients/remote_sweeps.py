@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from urllib.parse import quote
 import httpx2
 
 from service.clients.connections import Connection
+from service.clients.submissions import send_submission
 from service.errors import SweepNotFoundError, UnavailableError
 from service.ledgers import Event, EventKind, Sweep, SweepAction, SweepState
 from service.reports import Comparison, Leaderboard
@@ -103,7 +103,7 @@ class RemoteSweeps(SweepRequests):
 
     def find(self, reference: str) -> Sweep:
         """Return a sweep's row."""
-        return self._sweep(self._connection.get(_path(reference)))
+        return self.read_sweep(self._connection.get(_path(reference)))
 
     def status(self, reference: str) -> SweepStatus:
         """Return how a sweep stands; checkpoints are those of the service's machine."""
@@ -134,30 +134,22 @@ class RemoteSweeps(SweepRequests):
 
     def submit(self, submission: Submission) -> Sweep:
         """Hand a sweep to the service; an answer that was lost is asked for again with the same key."""
-        body = {
-            "spec": submission.text,
-            "file": submission.file,
-            "assign": [*submission.assign],
-            "priority": submission.priority,
-            "slot_cap": submission.slot_cap,
-        }
-        key = submission.key or secrets.token_hex(16)
-        return self._sweep(self._connection.post("/sweeps", body, key=key))
+        return self.read_sweep(send_submission(self._connection, **vars(submission)))
 
     def act(self, reference: str, action: SweepAction) -> Sweep:
         """Ask for a pause, stop or cancel."""
-        return self._sweep(self._connection.post(_path(reference, action.value)))
+        return self.read_sweep(self._connection.post(_path(reference, action.value)))
 
     def resume(self, reference: str, assign: Sequence[str] = ()) -> Sweep:
         """Queue a sweep again."""
-        return self._sweep(self._connection.post(_path(reference, "resume"), {"assign": [*assign]}))
+        return self.read_sweep(self._connection.post(_path(reference, "resume"), {"assign": [*assign]}))
 
     def change(self, reference: str, *, priority: int | None = None, slot_cap: int | None = None) -> Sweep:
         """Change a sweep's priority or slot cap."""
         body: dict[str, Any] = {} if priority is None else {"priority": priority}
         if slot_cap is not None:
             body["slot_cap"] = slot_cap or None
-        return self._sweep(self._connection.patch(_path(reference), body)) if body else self.find(reference)
+        return self.read_sweep(self._connection.patch(_path(reference), body)) if body else self.find(reference)
 
     def delete(self, reference: str) -> Sweep:
         """Delete a sweep."""
@@ -226,7 +218,8 @@ class RemoteSweeps(SweepRequests):
     def _is_over(self, sweep_id: str, quiet_seconds: float) -> bool:
         return is_over(self.find(sweep_id), quiet_seconds=quiet_seconds, is_remote=True)
 
-    def _sweep(self, answer: Any) -> Sweep:
+    def read_sweep(self, answer: Any) -> Sweep:
+        """Return the sweep that an answer of this service, as plain data, tells of."""
         return SweepModel.model_validate(answer).to_record(self._url)
 
     @property

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import uvicorn
-from service.api.app import create_app
 
 from service.api import ApiSettings
+from service.api.app import create_app
 from service.clocks import now_ms
 from service.errors import NotFoundError
 from service.identities import issue_token

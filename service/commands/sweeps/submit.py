@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,16 +35,20 @@ def submit(
     """Hand a sweep to a service, which checks it, queues it and runs it."""
     text = read_spec_text(spec)
     with open_service(context, home) as connection:
-        from service.clients.remote_sweeps import RemoteSweeps
-        from service.sweeps import Submission
+        from service.clients import send_submission
 
-        requests = RemoteSweeps(connection)
         file = str(spec.absolute())
-        submission = Submission(text=text, file=file, assign=tuple(assign or ()), priority=priority, slot_cap=slots)
+        threading.Thread(target=_load_views, daemon=True).start()
         try:
-            sweep = requests.submit(submission)
+            answer = send_submission(
+                connection, text=text, file=file, assign=assign or (), priority=priority, slot_cap=slots
+            )
         except SpecError as error:
             raise SpecError([_as_typed(problem, file, str(spec)) for problem in error.problems]) from None
+        from service.clients.remote_sweeps import RemoteSweeps
+
+        requests = RemoteSweeps(connection)
+        sweep = requests.read_sweep(answer)
         if not follow:
             _report(requests, sweep, output)
             return
@@ -51,6 +56,12 @@ def submit(
         from service.commands.sweeps.follow import follow as follow_sweep
 
         sys.exit(follow_sweep(requests, sweep, output))
+
+
+def _load_views() -> None:
+    """Load the modules that show the sweep, while the service looks at its data."""
+    import service.clients.remote_sweeps
+    import service.commands.sweeps.follow  # noqa: F401
 
 
 def _as_typed(problem: Problem, file: str, typed: str) -> Problem:
