@@ -7,13 +7,14 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from search_spaces import SweepSpec
+from service.coordination.gpu_time import GpuBudget, GpuTime
 from service.coordination.replays import replay
-from service.coordination.retries import RETRIES, cause_reported
+from service.coordination.results import Progress, Result
+from service.coordination.retries import RETRIES
 from service.errors import StaleAttemptError
 from service.ledgers import Cause, Ending, EpochRow, Json, Ledger, Sweep, SweepHistory, Trial, TrialState
 from service.schedulers import Report, Reports, Scheduler
@@ -34,66 +35,13 @@ def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, settings: Json) ->
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """A report of a worker: every epoch since its last report, and the end of the trial if it has ended."""
-
-    rows: tuple[EpochRow, ...]
-    done: bool
-    checkpoint: str | None = None
-    latest: str | None = None
-    sharing: Json | None = None
-    error: str | None = None
-    trace: str | None = None
-
-    @classmethod
-    def parse(cls, report: Json) -> Result:
-        """Make a result from a worker's plain dictionary."""
-        rows = tuple(EpochRow(**row) for row in report["history"])
-        return cls(
-            rows=rows,
-            done=report["done_training"],
-            checkpoint=report.get("best_checkpoint"),
-            latest=report.get("latest_checkpoint"),
-            sharing=report.get("sharing"),
-            error=report.get("error"),
-            trace=report.get("trace"),
-        )
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """Counters that the live view reads; each is written by the coordinator alone."""
-
-    states: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
-    epochs: int = 0
-    best: Trial | None = None
-    worker_seconds: float = 0.0
-
-
-class GpuBudget(Protocol):
-    """GPU time that is reserved before it is spent; see `service.queues.GpuReservations`."""
-
-    def reserve(self, trial_id: str) -> bool:
-        """Reserve the next stretch of a trial; return whether it may train."""
-
-    def settle(self, trial_id: str, seconds: float) -> bool:
-        """Charge for a stretch of `seconds`, and reserve the next; return whether the trial may go on."""
-
-    def release(self, trial_id: str, seconds: float) -> None:
-        """Charge for the trial's last stretch of `seconds`."""
-
-    def describe(self) -> str:
-        """Return how much is used, in a sentence."""
-
-
 class Coordinator:
     """Asks the searcher, records results in the ledger, asks the scheduler, keeps the budget.
 
     `cut_short` says why trials were left out or ended before their time, if any were; `milestones` are the epochs
     after which a trial must report at once. `notice` is called with what a user should know meanwhile, `ended` with
-    every trial that has come to its end. gpu_budget: of the sweep's owner. history: how far the sweep had come; what
-    was under way then goes on first.
+    every trial that has come to its end. history: how far the sweep had come; what was under way then goes on first.
+    gpu_budget: gives trials their GPU time, if the sweep's owner pays for it.
 
     Ownership: borrows the ledger. Thread safety: one lock; Ray's event loop and the live view may both call.
     """
@@ -116,9 +64,7 @@ class Coordinator:
         self.spec, self.sweep, self.ledger = spec, sweep, ledger
         self._searcher, self._scheduler = searcher, scheduler
         self._clock = clock
-        self._gpu_share, self._gpu_budget = gpu_share, gpu_budget
-        self._stretches: dict[str, float] = {}
-        """Time at which the present stretch of a running trial began, at its start or its last report."""
+        self._gpu_share, self._gpu_time = gpu_share, GpuTime(clock, gpu_budget)
         self._notice, self._noticed = notice, set[str]()
         self._tell_ended = ended
         self._started = clock()
@@ -220,12 +166,12 @@ class Coordinator:
             if why:
                 self.cut_short, self._exhausted = why, True
                 return None
-            if not self._may_train(f"{self.sweep.id}-{self._left[0]:04d}"):
+            if not self._may_start(Trial.make_id(self.sweep.id, self._left[0])):
                 return None
             number = self._left.popleft()
             proposal = self._searcher.propose(number)
             if proposal is None:
-                self._release(f"{self.sweep.id}-{number:04d}")
+                self._gpu_time.end(Trial.make_id(self.sweep.id, number))
                 self._exhausted = True
                 self.cut_short = self._searcher.exhausted
                 return None
@@ -259,42 +205,32 @@ class Coordinator:
         self.progress.states[TrialState.RETRYING] -= len(due)
         return due
 
-    def _again(self, waiting: deque[Trial]) -> Trial | None:
-        """Start the next attempt of the first trial that waits; None if there is no GPU time for it."""
-        if not self._may_train(waiting[0].id):
+    def _may_start(self, trial_id: str) -> bool:
+        """Return whether there is GPU time for a trial. Pause the sweep if there is none and nothing runs."""
+        if self._gpu_time.start(trial_id):
+            return True
+        self._pause_without_gpu_time()
+        return False
+
+    def _pause_without_gpu_time(self) -> None:
+        """Pause the sweep if no trial got GPU time and none runs; end it if it was to end anyway."""
+        refusal = self._gpu_time.refusal
+        if refusal is None or self._attempts:
+            return
+        if self._draining:
+            self.cut_short = refusal
+            self.close(refusal)
+        else:
+            self.pause(refusal)
+
+    def _again(self, trials: deque[Trial]) -> Trial | None:
+        """Start the next attempt of the first of `trials`; None if there is no GPU time for it."""
+        if not self._may_start(trials[0].id):
             return None
-        begun = self.ledger.trials.start_attempt(waiting.popleft().id)
+        begun = self.ledger.trials.start_attempt(trials.popleft().id)
         self._attempts[begun.id] = begun
         self.progress.states[TrialState.RUNNING] += 1
         return begun
-
-    def _may_train(self, trial_id: str) -> bool:
-        """Reserve GPU time for a trial's next stretch; if there is none and nothing runs, pause the sweep."""
-        if self._gpu_budget is not None and not self._gpu_budget.reserve(trial_id):
-            if not self._attempts:
-                self.pause(self._gpu_budget.describe())
-            return False
-        self._stretches[trial_id] = self._clock()
-        return True
-
-    def _release(self, trial_id: str) -> None:
-        """Charge for a trial's last stretch."""
-        began = self._stretches.pop(trial_id, None)
-        if began is not None and self._gpu_budget is not None:
-            self._gpu_budget.release(trial_id, self._clock() - began)
-
-    def _settle(self, trial_id: str) -> bool:
-        """Charge for the stretch that ends with a report, and pause the trial if there is no GPU time for another."""
-        began, now = self._stretches[trial_id], self._clock()
-        self._stretches[trial_id] = now
-        if self._gpu_budget is None or self._gpu_budget.settle(trial_id, now - began):
-            return True
-        del self._stretches[trial_id]
-        reason = self._gpu_budget.describe()
-        self.preempt(trial_id, reason)
-        if not self._attempts:
-            self.pause(reason)
-        return False
 
     def record(self, trial_id: str, result: Result) -> bool:
         """Record a worker's report; return whether the trial has to end here, or has ended.
@@ -307,9 +243,10 @@ class Coordinator:
                 return True
             self._note_trouble(result)
             result = replace(result, rows=tuple(row for row in result.rows if row.epoch > trial.epochs))
+            self._gpu_time.note_report(trial_id)
             self.progress.epochs += len(result.rows)
             self.progress.worker_seconds += sum(row.seconds for row in result.rows)
-            pruned, cause = self._is_pruned(trial, result), _deserves_another(result)
+            pruned, cause = self._is_pruned(trial, result), result.passing_cause
             ending = None if cause else self._ending(result, pruned=pruned)
             self._values[trial_id] |= {row.epoch: self._value(row) for row in result.rows}
             trial = self.ledger.trials.record_epochs(
@@ -331,7 +268,15 @@ class Coordinator:
             if ending is not None:
                 self._ended(trial)
                 return True
-            return not self._settle(trial_id)
+            return not self._goes_on(trial)
+
+    def _goes_on(self, trial: Trial) -> bool:
+        """Return whether there is GPU time after a report; pause the trial at this report if there is none."""
+        if self._gpu_time.settle(trial.id):
+            return True
+        self.preempt(trial.id, self._gpu_time.refusal or "")
+        self._pause_without_gpu_time()
+        return False
 
     def crashed(self, trial_id: str, reason: str, trace: str | None = None, cause: Cause = Cause.DIED) -> None:
         """End the attempt, which failed without a report; try the trial again as often as `cause` allows.
@@ -352,9 +297,7 @@ class Coordinator:
                 self._finish(trial, Ending(state=TrialState.FAILED, error=reason, trace=trace))
                 return
             waiting = self.ledger.trials.retry(trial_id, attempt=trial.attempt, cause=cause, error=reason)
-            self._release(trial_id)
-            del self._attempts[trial_id]
-            self.progress.states[TrialState.RUNNING] -= 1
+            self._stop_running(trial)
             self.progress.states[TrialState.RETRYING] += 1
             self._retrying.append((self._clock() + retries.pause_before(tried), waiting))
             self._notice(f"{trial_id}: {reason}; retry {tried + 1} of {retries.most}")
@@ -368,9 +311,7 @@ class Coordinator:
             paused = self.ledger.trials.finish(
                 trial.id, attempt=trial.attempt, ending=Ending(state=TrialState.PAUSED, error=reason)
             )
-            self._release(trial_id)
-            del self._attempts[trial_id]
-            self.progress.states[TrialState.RUNNING] -= 1
+            self._stop_running(trial)
             self._preempted.append(paused)
 
     @property
@@ -388,7 +329,7 @@ class Coordinator:
     def startable(self) -> int:
         """The number of trials that could start now if there were workers; those still to be drawn are an estimate."""
         with self._lock:
-            if self.closing:
+            if self.closing or self._gpu_time.refusal is not None:
                 return 0
             under_way = len(self._preempted) + (0 if self._draining else len(self._under_way))
             return under_way + (0 if self._exhausted or self._draining else len(self._left))
@@ -456,9 +397,7 @@ class Coordinator:
 
     def _ended(self, trial: Trial) -> None:
         """Tell the searcher about a trial that has finished; it hears about a paused trial later."""
-        self._release(trial.id)
-        del self._attempts[trial.id]
-        self.progress.states[TrialState.RUNNING] -= 1
+        self._stop_running(trial)
         self.progress.states[trial.state] += 1
         if not trial.state.is_finished:
             return
@@ -466,24 +405,18 @@ class Coordinator:
         self._searcher.tell(trial.number, values=values, state=trial.state)
         self._tell_ended(trial)
 
-    def _gpu_seconds(self) -> float:
-        """Return the GPU seconds of all reports, and of running trials since their last report."""
-        now = self._clock()
-        unreported = sum(now - began for began in list(self._stretches.values()))
-        return (self.progress.worker_seconds + unreported) * self._gpu_share
+    def _stop_running(self, trial: Trial) -> None:
+        del self._attempts[trial.id]
+        self.progress.states[TrialState.RUNNING] -= 1
+        self._gpu_time.end(trial.id)
 
     def _budget_spent(self) -> str | None:
         budget, elapsed = self.spec.budget, self.elapsed
         if budget.wall is not None and elapsed >= budget.wall:
             return f"budget.wall of {budget.wall:g} s is spent"
-        if budget.gpu_hours is not None and self._gpu_seconds() >= budget.gpu_hours * 3600:
+        seconds = self.progress.worker_seconds + self._gpu_time.running_seconds
+        if budget.gpu_hours is not None and seconds * self._gpu_share >= budget.gpu_hours * 3600:
             return f"budget.gpu_hours of {budget.gpu_hours:g} is spent"
         if self.failed_too_often:
             return f"{self.progress.states[TrialState.FAILED]} trials failed, budget.max_failed is {budget.max_failed}"
         return None
-
-
-def _deserves_another(result: Result) -> Cause | None:
-    """Return the cause of a reported error that may be gone in another attempt; None for other errors."""
-    cause = None if result.error is None else cause_reported(result.error)
-    return cause if cause and RETRIES[cause].most else None

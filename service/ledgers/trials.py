@@ -69,7 +69,7 @@ class Trials:
         """
         now = self._transactions.now()
         trial = Trial(
-            id=f"{sweep_id}-{number:04d}",
+            id=Trial.make_id(sweep_id, number),
             sweep_id=sweep_id,
             number=number,
             point=point,

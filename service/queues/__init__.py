@@ -1,6 +1,6 @@
 """The queue of a service: which sweep starts next, which sweep a free worker serves, and what each user may use."""
 
-from service.queues.gpu_hours import GpuAccount, GpuReservations, LedgerGpuAccount
+from service.queues.gpu_hours import GpuAccount, GpuReservations, LedgerGpuAccount, make_gpu_reservations
 from service.queues.limits import Limits
 from service.queues.order import Obstacle, Submission, Waiting, next_to_start, order_queue
 from service.queues.quotas import PRIORITIES, check_priority, check_quota
@@ -23,6 +23,7 @@ __all__ = [
     "check_priority",
     "check_quota",
     "find_problem",
+    "make_gpu_reservations",
     "next_to_start",
     "order_queue",
     "read_queue",

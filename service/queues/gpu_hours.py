@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from service.errors import UserNotFoundError
 from service.queues.order import gpu_hours_spent
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger, Sweep
 
-__all__ = ["FIRST_STRETCH", "GpuAccount", "GpuReservations", "LedgerGpuAccount"]
+__all__ = ["FIRST_STRETCH", "GpuAccount", "GpuReservations", "LedgerGpuAccount", "make_gpu_reservations"]
 
 FIRST_STRETCH = 60.0
 """Seconds that a sweep's first stretch is assumed to last, from a trial's start or report to its next report."""
 
 _SHORTEST = 10.0
 _HEADROOM = 1.5
-"""A stretch is assumed to last at most 1.5 times as long as the longest so far."""
+"""Factor of the longest stretch so far that is reserved as long as enough is left."""
 
 
 class GpuAccount(Protocol):
@@ -58,7 +59,8 @@ class LedgerGpuAccount:
 class GpuReservations:
     """Reserves GPU time for the trials of one sweep.
 
-    Trials that report later than assumed may pass the limit, each by the part of one stretch that was not reserved.
+    A stretch is assumed to last no longer than the longest so far. Trials that report later than assumed may pass the
+    limit, each by the part of one stretch that was not reserved.
     If the process dies, what it had reserved stands in the ledger for its sweep, and is released there: once the
     sweep is no longer under way, or when the next driver takes the lease.
 
@@ -77,15 +79,15 @@ class GpuReservations:
     def reserve(self, trial_id: str) -> bool:
         """Reserve the next stretch of a trial; return whether it may train.
 
-        If too little is left for a whole stretch, a short one is tried, so that the last minutes are used too.
+        If too little is left for a generous stretch, one without headroom is tried, so that little is left unused.
         """
         if self._gpus <= 0:
             return True
         assert trial_id not in self._reserved, trial_id
-        stretch = max(_SHORTEST, self._longest * _HEADROOM) if self._longest else FIRST_STRETCH
-        for seconds in dict.fromkeys((stretch * self._gpus, min(stretch, _SHORTEST) * self._gpus)):
-            if self._account.reserve(seconds):
-                self._reserved[trial_id] = seconds
+        generous = self._longest * _HEADROOM if self._longest else FIRST_STRETCH
+        for stretch in dict.fromkeys(max(_SHORTEST, seconds) for seconds in (generous, self._longest)):
+            if self._account.reserve(stretch * self._gpus):
+                self._reserved[trial_id] = stretch * self._gpus
                 return True
         return False
 
@@ -99,12 +101,26 @@ class GpuReservations:
         self.release(trial_id, seconds)
         return self.reserve(trial_id)
 
-    def describe(self) -> str:
-        """Return how much is used, in a sentence that says what helps."""
-        return self._account.describe()
-
     def release(self, trial_id: str, seconds: float) -> None:
         """Charge for the trial's last stretch of `seconds`, and give back what it had reserved beyond that."""
         if self._gpus > 0 and (seconds > 0 or trial_id in self._reserved):
             self._longest = max(self._longest, seconds)
             self._account.settle(self._reserved.pop(trial_id, 0.0), seconds * self._gpus)
+
+    def describe(self) -> str:
+        """Return how much is used, in a sentence that says what helps."""
+        return self._account.describe()
+
+
+def make_gpu_reservations(ledger: Ledger, sweep: Sweep, *, gpus: float) -> GpuReservations | None:
+    """Return the reservations of a sweep whose trials take `gpus` each; None if no user pays for them.
+
+    ledger: that of the sweep's driver, with its lease.
+    """
+    if sweep.owner is None or gpus <= 0:
+        return None
+    try:
+        ledger.users.get(sweep.owner)
+    except UserNotFoundError:
+        return None
+    return GpuReservations(LedgerGpuAccount(ledger, sweep), gpus=gpus)

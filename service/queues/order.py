@@ -10,7 +10,7 @@ from enum import StrEnum
 from service.ledgers import Sweep, User
 from service.queues.limits import Limits
 
-__all__ = ["Obstacle", "Submission", "Waiting", "next_to_start", "order_queue"]
+__all__ = ["Obstacle", "Submission", "Waiting", "gpu_hours_spent", "next_to_start", "order_queue"]
 
 
 class Obstacle(StrEnum):

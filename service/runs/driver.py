@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError
 
 from search_spaces import Recipe, SweepSpec, own_code_used
 from service.clusters import Allotment
-from service.coordination import Coordinator, GpuBudget
+from service.coordination import Coordinator
 from service.errors import LeaseError, LedgerError
 from service.ledgers import Json, Ledger, Sweep, SweepAction, SweepHistory, SweepState, Trial
 from service.plans.sharing import SharingSurvey
-from service.queues import GpuReservations, LedgerGpuAccount
+from service.queues import make_gpu_reservations
 from service.reports import Leaderboard
 from service.runs.helpers import MlflowTasks, TorchTasks
 from service.runs.image_sets import ImageSets
@@ -129,14 +129,8 @@ class Driver:
             notice=self.listener.notice,
             ended=trial_ended,
             history=past,
-            gpu_budget=self._make_gpu_budget(),
+            gpu_budget=make_gpu_reservations(self.ledger, self.sweep, gpus=self.allotment.gpu),
         )
-
-    def _make_gpu_budget(self) -> GpuBudget | None:
-        """Return the account that pays for GPU time; a sweep of `meltpoint run` has none."""
-        if self.sweep.owner is None:
-            return None
-        return GpuReservations(LedgerGpuAccount(self.ledger, self.sweep), gpus=self.allotment.gpu)
 
     def drive(self, train: TrainTrials, cluster: ExitStack) -> Outcome:
         """Train, leave the cluster, test and register, and wait until MLflow has everything.

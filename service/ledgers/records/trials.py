@@ -42,6 +42,11 @@ class Trial:
     finished_at: int | None = None
     mlflow_run_id: str | None = None
 
+    @staticmethod
+    def make_id(sweep_id: str, number: int) -> str:
+        """Return the id of a sweep's trial with that number."""
+        return f"{sweep_id}-{number:04d}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:

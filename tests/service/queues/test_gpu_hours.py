@@ -27,7 +27,7 @@ class Account:
         self.used += used
 
     def describe(self) -> str:
-        return f"{self.used:g} of {self.limit:g} seconds are used"
+        return f"{self.used:g} of {self.limit:g} s are used"
 
 
 def test_a_trial_without_a_gpu_reserves_nothing() -> None:
@@ -54,8 +54,8 @@ def test_a_stretch_is_reserved_before_it_is_spent_and_settled_at_the_report() ->
 
 def test_two_trials_may_not_spend_the_same_seconds() -> None:
     reservations = GpuReservations(Account(limit=FIRST_STRETCH + 5), gpus=1.0)
-    assert reservations.reserve("first")
-    assert not reservations.reserve("second")
+    assert reservations.reserve("t")
+    assert not reservations.reserve("u")
 
 
 def test_the_last_seconds_are_used_in_a_short_stretch() -> None:
@@ -66,6 +66,16 @@ def test_the_last_seconds_are_used_in_a_short_stretch() -> None:
     assert not reservations.settle("t", 10.0)
     assert account.used == 10.0
     assert account.reserved == 0.0
+
+
+def test_the_last_stretch_is_as_long_as_the_longest_so_far() -> None:
+    account = Account(limit=70.0)
+    reservations = GpuReservations(account, gpus=1.0)
+    assert reservations.reserve("t")
+    assert reservations.settle("t", 30.0), "30 s without headroom"
+    assert account.reserved == 30.0
+    assert not reservations.settle("t", 30.0)
+    assert (account.used, account.reserved) == (60.0, 0.0)
 
 
 def test_a_trial_that_trained_longer_than_reserved_is_charged_in_full() -> None:

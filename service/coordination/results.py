@@ -1,0 +1,53 @@
+"""Reports of workers as a coordinator takes them, and the counters that it keeps of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from service.coordination.retries import RETRIES, cause_reported
+from service.ledgers import Cause, EpochRow, Json, Trial, TrialState
+
+__all__ = ["Progress", "Result"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A report of a worker: every epoch since its last report, and the end of the trial if it has ended."""
+
+    rows: tuple[EpochRow, ...]
+    done: bool
+    checkpoint: str | None = None
+    latest: str | None = None
+    sharing: Json | None = None
+    error: str | None = None
+    trace: str | None = None
+
+    @classmethod
+    def parse(cls, report: Json) -> Result:
+        """Make a result from a worker's plain dictionary."""
+        rows = tuple(EpochRow(**row) for row in report["history"])
+        return cls(
+            rows=rows,
+            done=report["done_training"],
+            checkpoint=report.get("best_checkpoint"),
+            latest=report.get("latest_checkpoint"),
+            sharing=report.get("sharing"),
+            error=report.get("error"),
+            trace=report.get("trace"),
+        )
+
+    @property
+    def passing_cause(self) -> Cause | None:
+        """The cause of an error that may be gone in another attempt; None for other errors, and for none."""
+        cause = None if self.error is None else cause_reported(self.error)
+        return cause if cause and RETRIES[cause].most else None
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Counters that the live view reads; each is written by the coordinator alone."""
+
+    states: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
+    epochs: int = 0
+    best: Trial | None = None
+    worker_seconds: float = 0.0
