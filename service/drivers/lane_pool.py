@@ -315,13 +315,14 @@ class LanePool(TrialSource):
     def _ranked_for(self, lane: _Lane) -> list[str]:
         """Return the sweeps that may have the lane, first the one that should.
 
-        The lane stays with its sweep for a while if the first in turn has another lane already: a change of sweeps
-        costs a new process, which is more than a short trial.
+        The sweep for which the lane's trial paused comes first, unless one of higher priority has come since.
+        Otherwise the lane stays with its sweep for a while if the first in turn has another lane already: a change of
+        sweeps costs a new process, which is more than a short trial.
         """
         candidates = {candidate.sweep_id: candidate for candidate in self._candidates(asking=True)}
         ranked = self._shares.rank(list(candidates.values()))
         promised, lane.promised = lane.promised, None
-        if promised in ranked:
+        if promised in ranked and candidates[promised].priority >= candidates[ranked[0]].priority:
             ranked.remove(promised)
             return [promised, *ranked]
         if lane.last in ranked and self._clock() - lane.serves_since < STAY_SECONDS:

@@ -36,11 +36,12 @@ class Submission:
     def from_sweep(cls, sweep: Sweep) -> Submission:
         """Make it from a sweep that has an owner.
 
-        A sweep that began before, and was paused or lost its driver, keeps its place among those of its owner.
+        A sweep that began before, and was paused or lost its driver, has its place among those of its owner by the
+        time of its submission.
         """
         assert sweep.owner is not None, sweep.id
-        began = sweep.started_at or sweep.queued_at or sweep.created_at
-        return cls(sweep_id=sweep.id, owner=sweep.owner, priority=sweep.priority, queued_at=began)
+        queued_at = sweep.created_at if sweep.started_at else sweep.queued_at or sweep.created_at
+        return cls(sweep_id=sweep.id, owner=sweep.owner, priority=sweep.priority, queued_at=queued_at)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from service.clusters import Allotment
-from service.drivers.lane_pool import LanePool, SweepFacts
+from service.drivers.lane_pool import STAY_SECONDS, LanePool, SweepFacts
 from service.drivers.messages import ask_status, look_from_workers
 from service.drivers.pool_client import train_in_pool
 from trainables.processes import Rendezvous
@@ -178,6 +178,30 @@ def test_a_higher_priority_pauses_a_trial_at_its_report_and_the_trial_goes_on_la
     assert service.next(lane) == "s-2-0000"
     assert service.pool.record(lane, "s-2-0000", DONE)
     assert service.next(lane) == "s-1-0000"
+
+
+def test_a_lane_goes_to_the_sweep_for_which_its_trial_paused_though_it_would_stay_otherwise(service: Service) -> None:
+    lane = service.lane("a")
+    first = service.drive("s-1", 3)
+    assert service.next(lane) == "s-1-0000"
+    service.drive("s-2", 3)
+    service.now = STAY_SECONDS / 2
+    assert service.pool.record(lane, "s-1-0000", GOING_ON), "a new sweep of the same user waits"
+    assert first.preempted == ["s-1-0000"]
+    assert service.next(lane) == "s-2-0000"
+    assert service.pool.record(lane, "s-2-0000", DONE)
+    assert service.next(lane) == "s-2-0001", "the promise was for one trial, now the lane stays"
+
+
+def test_a_higher_priority_comes_before_the_sweep_for_which_a_trial_paused(service: Service) -> None:
+    lane = service.lane("a")
+    service.drive("s-1", 3)
+    assert service.next(lane) == "s-1-0000"
+    service.drive("s-2", 3)
+    service.now = STAY_SECONDS / 2
+    assert service.pool.record(lane, "s-1-0000", GOING_ON)
+    service.drive("s-3", 1, owner="bob", priority=1)
+    assert service.next(lane) == "s-3-0000"
 
 
 def test_a_cap_that_is_lowered_ends_a_lane_at_its_next_report(service: Service) -> None:

@@ -136,6 +136,23 @@ def test_a_driver_that_dies_is_replaced(service: Service) -> None:
     assert (len(service.drivers), service.drivers[1].may_start) == (2, True)
 
 
+def test_a_sweep_that_lost_its_driver_keeps_its_place_before_those_that_never_began(tmp_path: Path) -> None:
+    home = Home(tmp_path).create()
+    ledger = Ledger.open(home, clock=Ticks())
+    service = Service(ledger, home, most=1)
+    first, second = service.submit(), service.submit()
+    for sweep in (first, second):
+        ledger.sweeps.move(sweep.id, SweepState.QUEUED)
+    ledger.sweeps.move(first.id, SweepState.RUNNING)
+    service.step()
+    service.step()
+    requeued, waiting = ledger.sweeps.get(first.id), ledger.sweeps.get(second.id)
+    assert requeued.state is SweepState.QUEUED
+    assert (requeued.queued_at or 0) > (waiting.queued_at or 0)
+    assert [(driver.sweep_id, driver.may_start) for driver in service.drivers] == [(first.id, True)]
+    ledger.close()
+
+
 def test_a_sweep_whose_drivers_die_again_and_again_fails_with_the_reason(service: Service) -> None:
     sweep = service.submit()
     for _ in range(MOST_DEATHS):
