@@ -8,7 +8,12 @@ from search_spaces.extensions.names import (
     is_function_name,
     is_own,
 )
-from search_spaces.extensions.stage_counts import count_own_stages, count_stages_by, modules_in
+from search_spaces.extensions.stage_counts import (
+    count_own_stages,
+    count_stages_by,
+    modules_in,
+    without_counting,
+)
 
 __all__ = [
     "EXTENSIONS",
@@ -20,4 +25,5 @@ __all__ = [
     "is_function_name",
     "is_own",
     "modules_in",
+    "without_counting",
 ]

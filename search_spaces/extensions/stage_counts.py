@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-__all__ = ["StageCounter", "count_own_stages", "count_stages_by", "modules_in"]
+__all__ = ["StageCounter", "count_own_stages", "count_stages_by", "modules_in", "without_counting"]
 
 StageCounter = Callable[[str, Path], int]
 """A function that counts the stages of a backbone, given its name and a folder that may contain its module.
@@ -21,6 +21,7 @@ Raises ValueError with the reason if the backbone is broken.
 """
 
 _folder: ContextVar[Path | None] = ContextVar("_folder", default=None)
+_is_forbidden: ContextVar[bool] = ContextVar("_is_forbidden", default=False)
 _counted: dict[str, int] = {}
 _counters: list[StageCounter] = []
 
@@ -40,12 +41,29 @@ def modules_in(folder: Path) -> Iterator[None]:
         _folder.reset(token)
 
 
+@contextmanager
+def without_counting() -> Iterator[None]:
+    """Count no stages inside this context, whatever this process has registered.
+
+    A service's API reads files of strangers, also in a process of the command line, which counts by importing.
+    """
+    token = _is_forbidden.set(True)
+    try:
+        yield
+    finally:
+        _is_forbidden.reset(token)
+
+
 def count_own_stages(name: str) -> int | None:
     """Return the number of stages of the own backbone `name`; None if this process has registered no counter.
+
+    Return None inside `without_counting`, also for a backbone that was counted before.
 
     Raises:
         ValueError: the backbone is broken; the message has the reason.
     """
+    if _is_forbidden.get():
+        return None
     if name not in _counted and _counters:
         _counted[name] = _counters[0](name, _folder.get() or Path.cwd())
     return _counted.get(name)

@@ -70,6 +70,10 @@ class Caller:
         check_may_change(self.identity, sweep)
         return sweep
 
+    def note_reading(self) -> None:
+        """Note that the request changes nothing, so that the audit log leaves it out."""
+        self._request.state.only_reads = True
+
     def note_target(self, target: str) -> None:
         """Note the thing that the request is about, for the audit log."""
         self._request.state.target = target

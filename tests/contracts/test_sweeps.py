@@ -240,3 +240,15 @@ def _largest_statement(ledger: Ledger, url: str, many: int) -> tuple[int, int]:
     assert ledger.sweeps.list() == []
     event.remove(ledger._engine, "before_cursor_execute", measure)
     return length, variables
+
+
+def test_sweeps_are_counted_by_state_and_the_newest_event_is_that_of_all(ledger: Ledger) -> None:
+    before = ledger.events.newest_id()
+    first, second = new_sweep(ledger), new_sweep(ledger)
+    ledger.sweeps.cancel(first.id)
+    counts = ledger.sweeps.count_by_state()
+    assert (counts[SweepState.VALIDATING], counts[SweepState.CANCELLED], counts[SweepState.RUNNING]) == (1, 1, 0)
+    newest = ledger.events.newest_id()
+    assert before < ledger.events.last_id(second.id) < newest == ledger.events.last_id(first.id)
+    ledger.sweeps.delete(first.id)
+    assert ledger.events.newest_id() == ledger.events.last_id(second.id)

@@ -19,7 +19,7 @@ from search_spaces import (
 from search_spaces.recipes import cautions
 from search_spaces.spaces import shipped_text
 from service.api.routes.strict_routes import make_router
-from service.api.state import Viewer
+from service.api.state import Caller, Viewer
 from service.schemas import (
     BackboneModel,
     CautionModel,
@@ -37,15 +37,15 @@ router = make_router("files")
 
 
 @router.post("/validate", operation_id="validate_spec")
-def validate_spec(request: SpecRequest, _caller: Viewer) -> ValidSpec:
+def validate_spec(request: SpecRequest, caller: Viewer) -> ValidSpec:
     """Check a sweep file; the answer to a wrong one has every problem with its line."""
-    return ValidSpec(**_facts(_parse(request)))
+    return ValidSpec(**_facts(_parse(request, caller)))
 
 
 @router.post("/plan", operation_id="plan_spec")
-def plan_spec(request: PlanRequest, _caller: Viewer) -> PlanModel:
+def plan_spec(request: PlanRequest, caller: Viewer) -> PlanModel:
     """Draw recipes from the space of a sweep file; nothing is measured, no image is read."""
-    spec = _parse(request)
+    spec = _parse(request, caller)
     recipes = list(islice(recipes_drawn(spec), request.recipes))
     drawn = [recipe.flat() for recipe in recipes]
     texts = dict.fromkeys(caution.text for values in drawn for caution in cautions(values))
@@ -69,7 +69,8 @@ def get_backbones(_caller: Viewer) -> Page[BackboneModel]:
     return _backbones()
 
 
-def _parse(request: SpecRequest) -> SweepSpec:
+def _parse(request: SpecRequest, caller: Caller) -> SweepSpec:
+    caller.note_reading()
     return parse_spec(request.spec, file=request.file, assign=request.assign)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
+from search_spaces.extensions import without_counting
 from service.api.json_bodies import check_json
 from service.api.problems import problem_responses
 
@@ -18,7 +19,7 @@ _ERRORS: Final = (400, 401, 403, 404, 413, 422, 500, 503)
 
 
 class StrictRoute(APIRoute):
-    """A route whose body, if there is one, must be strict JSON."""
+    """A route whose body, if there is one, must be strict JSON, and which never runs code that a sweep file names."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler, with a check of the body before it."""
@@ -28,7 +29,8 @@ class StrictRoute(APIRoute):
             body = await request.body()
             if body and self.body_field is not None:
                 check_json(body)
-            return await handle(request)
+            with without_counting():
+                return await handle(request)
 
         return check_and_handle
 

@@ -103,6 +103,20 @@ def test_own_code_is_refused_unless_an_admin_allows_it(api: RunningApi, old: str
     assert answer.status_code == 201, answer.text
 
 
+def test_no_request_runs_the_code_that_a_sweep_file_names(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count stages by importing, as the command line does that runs the API."""
+    monkeypatch.setattr("search_spaces.extensions.stage_counts._counters", [lambda _name, _folder: calls.append(1)])
+    calls: list[int] = []
+    text = SPEC.replace("space: {", "space: {backbone: {values: ['os:getcwd']}, ")
+    api.request("PATCH", "/users/ann", json={"own_code": True}, user="root")
+    assert api.post("/validate", {"spec": text}, user="vic").status_code == 200
+    assert api.post("/plan", {"spec": text}, user="vic").status_code == 422
+    sweep = api.post("/sweeps", {"spec": text}).json()
+    assert api.get(f"/comparison?first={sweep['id']}&second={sweep['id']}").status_code == 200
+    assert api.post(f"/sweeps/{sweep['id']}/cancel").status_code == 200
+    assert calls == []
+
+
 def test_unknown_routes_methods_and_sweeps_are_problems(module_api: RunningApi) -> None:
     assert problem_of(module_api.get("/nothing"), 404).kind == "no-such-route"
     answer = module_api.request("PUT", "/sweeps")

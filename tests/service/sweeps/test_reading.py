@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from service.errors import SweepNotFoundError
-from service.ledgers import Ledger, SweepState
+from service.ledgers import Ledger, SweepState, TrialCounts
 from service.settings import Home
-from service.sweeps import get_status, list_sweeps, open_ledger, read_leaderboard
+from service.sweeps import CountCache, get_status, list_sweeps, open_ledger, read_leaderboard
 from tests.service.sweeps.sweeps import add_sweep, add_trials
 
 
@@ -50,3 +52,32 @@ def test_a_sweep_whose_driver_has_ended_is_interrupted_when_the_ledger_is_opened
     sweep = add_sweep(ledger, SweepState.RUNNING)
     with open_ledger(home) as opened:
         assert get_status(opened, home, sweep.id).sweep.state is SweepState.INTERRUPTED
+
+
+def test_counts_of_finished_sweeps_are_kept_until_they_are_resumed(ledger: Ledger) -> None:
+    running, done = add_sweep(ledger, SweepState.RUNNING), add_sweep(ledger, SweepState.COMPLETED)
+    cache = CountCache(most=1)
+    for sweep in (running, done):
+        add_trials(ledger, sweep, 0.5)
+    assert [line.trial_counts.total for line in list_sweeps(ledger, cache=cache)] == [1, 1]
+    asked: list[list[str]] = []
+    count = ledger.sweeps.trial_counts
+
+    def count_and_note(sweep_ids: Iterable[str]) -> dict[str, TrialCounts]:
+        asked.append(list(sweep_ids))
+        return count(asked[-1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger.sweeps, "trial_counts", count_and_note)
+        list_sweeps(ledger, cache=cache)
+        ledger.sweeps.move(done.id, SweepState.RUNNING)
+        list_sweeps(ledger, cache=cache)
+    assert [set(ids) for ids in asked] == [{running.id}, {running.id, done.id}]
+
+
+def test_lists_lack_what_no_list_shows(ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.RUNNING)
+    assert sweep.spec_text
+    for states in (None, [SweepState.RUNNING]):
+        (line,) = list_sweeps(ledger, states=states, limit=1)
+        assert line.sweep == replace(sweep, spec_text="", data={}, settings={})
