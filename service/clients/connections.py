@@ -22,6 +22,9 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 PATIENCE_SECONDS: Final = 20.0
 """Time for which a request that may be repeated is tried again, such as while a service restarts."""
 
+START_PATIENCE_SECONDS: Final = 120.0
+"""Time for which a request is tried again while the service says that it starts."""
+
 _API: Final = "/api/v1"
 _PAUSES: Final = (0.1, 0.2, 0.4, 0.8, 1.5)
 """Seconds between tries; the last is used again and again."""
@@ -169,7 +172,8 @@ class Connection:
             self._compare_versions(response)
             if response.is_success:
                 return response
-            if not _is_restarting(response) or not retries.wait(f"it answers {response.status_code}"):
+            waits = retries.wait_for_start if _is_starting(response) else retries.wait
+            if not _is_restarting(response) or not waits(f"it answers {response.status_code}"):
                 raise error_from(response, self.context)
 
     def _json_of(self, response: httpx2.Response) -> Any:
@@ -210,8 +214,16 @@ class _Retries:
         self._tries = 0
         self._has_said = False
 
+    def wait_for_start(self, _reason: str) -> bool:
+        """Wait until the next try of a service that starts, which takes longer on a busy machine."""
+        self._patience = max(self._patience, START_PATIENCE_SECONDS)
+        return self._wait(f"{self._context} is starting; trying for {self._patience:.0f} s")
+
     def wait(self, reason: str) -> bool:
         """Wait until the next try; returns False at once if the patience is over."""
+        return self._wait(f"{self._context} does not answer ({reason}); trying for {self._patience:.0f} s")
+
+    def _wait(self, notice: str) -> bool:
         pause = _PAUSES[min(self._tries, len(_PAUSES) - 1)]
         self._tries += 1
         waited = self._clock() - self._began
@@ -219,7 +231,7 @@ class _Retries:
             return False
         if not self._has_said and waited >= _NOTICE_SECONDS:
             self._has_said = True
-            self._notice(f"{self._context} does not answer ({reason}); trying for {self._patience:.0f} s")
+            self._notice(notice)
         self._sleep(pause)
         return True
 
@@ -230,6 +242,11 @@ def client_version() -> str:
     from importlib.metadata import version
 
     return version("meltpoint")
+
+
+def _is_starting(response: httpx2.Response) -> bool:
+    """Return whether the service itself says that it starts."""
+    return _is_restarting(response) and "problem+json" in response.headers.get("Content-Type", "")
 
 
 def _is_restarting(response: httpx2.Response) -> bool:

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -32,7 +34,7 @@ from service.errors import UsageError
 from service.file_locks import try_lock
 from service.identities import ensure_admin
 from service.kept_processes import KeptProcess
-from service.ledgers import Ledger
+from service.ledgers import Ledger, ServiceProcess
 from service.settings import Home
 from service.terminals import home_option, stderr
 from service.tracking import MlflowServer
@@ -84,6 +86,8 @@ class Serving:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: self._end())
             stack.callback(self._end_children)
+            if role.has_drivers:
+                _note_start_of_drivers(ledger)
             self._start_children()
             watcher = threading.Thread(target=self._watch, args=(ledger,), name="watcher", daemon=True)
             if listening is None:
@@ -267,6 +271,21 @@ def _hosts(options: ServeOptions) -> list[str]:
     if options.behind_proxy or not is_loopback(options.host):
         return ["*"]
     return ["127.0.0.1", "localhost", "[::1]", options.host]
+
+
+def _note_start_of_drivers(ledger: Ledger) -> None:
+    """Let the ledger say that drivers start, until they say so themselves some seconds later."""
+    ledger.services.beat(
+        ServiceProcess(
+            id=secrets.token_hex(8),
+            role="drivers",
+            host=socket.gethostname(),
+            version=metadata.version("meltpoint"),
+            started_at=now_ms(),
+            seen_at=now_ms(),
+            status={"state": "starting", "problem": None},
+        )
+    )
 
 
 def _is_address(uri: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from search_spaces import MeltpointError, SpecError
 from service.clients import Connection
-from service.clients.connections import MAX_BODY_BYTES, client_version
+from service.clients.connections import MAX_BODY_BYTES, START_PATIENCE_SECONDS, client_version
 from service.errors import (
     ConflictError,
     ForbiddenError,
@@ -106,6 +106,19 @@ def test_a_service_that_stays_away_is_named_after_the_patience() -> None:
     assert 3 <= service.now <= 5
     assert len(service.notices) == 1
     assert "trying for 5 s" in service.notices[0]
+
+
+def test_a_service_that_starts_is_waited_for_longer_than_one_that_is_away() -> None:
+    starting = problem(503, "unavailable", headers={"Retry-After": "2"}, detail="the service is starting")
+    service = Service(*[starting] * 30, FINE)
+    assert service.connection().get("/sweeps") == {"id": "s-1"}
+    assert 20 < service.now < START_PATIENCE_SECONDS
+    (notice,) = service.notices
+    assert notice.endswith("is starting; trying for 120 s")
+    never = Service(starting)
+    with pytest.raises(UnavailableError, match="the service is starting"):
+        never.connection().get("/sweeps")
+    assert START_PATIENCE_SECONDS - 5 < never.now <= START_PATIENCE_SECONDS
 
 
 def test_a_service_that_cannot_run_sweeps_is_believed_at_once() -> None:
