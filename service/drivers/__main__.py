@@ -1,4 +1,4 @@
-"""The process of a service's drivers: `python -m service.drivers --home DIR [--ray ADDRESS] [--end-with-stdin]`."""
+"""The process of a service's drivers: `python -m service.drivers --home DIR [--ray ADDRESS] ...`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from service.drivers.resident import run_drivers
 from service.logs import configure_logs
+from service.queues import Limits
 from service.settings import Home, prepare_environment
 
 
@@ -18,6 +19,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m service.drivers")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--ray", default=None)
+    parser.add_argument(
+        "--max-sweeps", type=int, default=Limits.max_active_sweeps, help="most sweeps under way at once"
+    )
     parser.add_argument("--end-with-stdin", action="store_true", help="end at once when standard input ends")
     parser.add_argument("--debug", action="store_true")
     options = parser.parse_args()
@@ -26,7 +30,7 @@ def main() -> None:
     configure_logs(debug=options.debug)
     if options.end_with_stdin:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
-    run_drivers(home, ray_address=options.ray)
+    run_drivers(home, ray_address=options.ray, limits=Limits(max_active_sweeps=options.max_sweeps))
     os._exit(0)  # nobody need wait until everything is taken apart
 
 

@@ -56,7 +56,7 @@ def run_drivers(
         limits: of the service.
         stop: ends the drivers as a signal does.
     """
-    stop = stop or threading.Event()
+    stop, limits = stop or threading.Event(), limits or Limits()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
     with ExitStack() as stack:
@@ -69,8 +69,8 @@ def run_drivers(
         ledger = stack.enter_context(closing(Ledger.open(home, clock=now_ms)))
         starter = _DriverStarter(home, str(pool.address), server.address)
         stack.callback(starter.close)
-        supervisor = Supervisor(ledger, home, starter.start, limits=limits or Limits(), clock=time.monotonic)
-        beat = stack.enter_context(closing(_Beat(home, pool, supervisor)))
+        supervisor = Supervisor(ledger, home, starter.start, limits=limits, clock=time.monotonic)
+        beat = stack.enter_context(closing(_Beat(home, pool, supervisor, limits)))
         beat.start()
         pool.start()
         _step_until(stop, supervisor, pool)
@@ -150,10 +150,10 @@ class _Handle(DriverHandle):
 
 
 class _Beat:
-    """Writes into the ledger, every two seconds, that the drivers live and how the cluster stands."""
+    """Writes into the ledger, every two seconds, that the drivers live, their limits, and how the cluster stands."""
 
-    def __init__(self, home: Home, pool: PoolKeeper, supervisor: Supervisor) -> None:
-        self._home, self._pool, self._supervisor = home, pool, supervisor
+    def __init__(self, home: Home, pool: PoolKeeper, supervisor: Supervisor, limits: Limits) -> None:
+        self._home, self._pool, self._supervisor, self._limits = home, pool, supervisor, limits
         self._id, self._started_at = secrets.token_hex(8), now_ms()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
@@ -189,5 +189,5 @@ class _Beat:
             version=metadata.version("meltpoint"),
             started_at=self._started_at,
             seen_at=now_ms(),
-            status=status | {"sweeps": len(self._supervisor.driven)},
+            status=status | {"sweeps": len(self._supervisor.driven), "limits": vars(self._limits)},
         )

@@ -4,7 +4,7 @@ from service.queues.gpu_hours import GpuAccount, GpuReservations, LedgerGpuAccou
 from service.queues.limits import Limits
 from service.queues.order import Obstacle, Submission, Waiting, next_to_start, order_queue
 from service.queues.quotas import PRIORITIES, check_priority, check_quota
-from service.queues.reading import Queue, find_problem, read_queue
+from service.queues.reading import find_limits, find_problem, order_sweeps
 from service.queues.shares import Candidate, Preemption, Shares
 
 __all__ = [
@@ -16,15 +16,15 @@ __all__ = [
     "Limits",
     "Obstacle",
     "Preemption",
-    "Queue",
     "Shares",
     "Submission",
     "Waiting",
     "check_priority",
     "check_quota",
+    "find_limits",
     "find_problem",
     "make_gpu_reservations",
     "next_to_start",
     "order_queue",
-    "read_queue",
+    "order_sweeps",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Limits"]
 
@@ -22,3 +24,9 @@ class Limits:
         for name, value in vars(self).items():
             if value < 1:
                 raise ValueError(f"{name} must be >= 1, not {value}")
+
+    @classmethod
+    def from_status(cls, status: Mapping[str, Any]) -> Limits:
+        """Read the limits from the status that a service's drivers write; another version may know other names."""
+        written = status.get("limits", {})
+        return cls(**{name: written[name] for name in cls.__dataclass_fields__ if name in written})

@@ -1,41 +1,43 @@
-"""The queue of a service, read from its ledger."""
+"""The queue of a service, from the rows of its ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
-from service.ledgers import ServiceProcess, SweepState
+from service.ledgers import ServiceProcess, Sweep, SweepState, User
 from service.queues.limits import Limits
 from service.queues.order import Submission, Waiting, order_queue
 
-if TYPE_CHECKING:
-    from service.ledgers import Ledger
-
-__all__ = ["Queue", "find_problem", "read_queue"]
+__all__ = ["find_limits", "find_problem", "order_sweeps"]
 
 _WAITING = (SweepState.VALIDATING, SweepState.QUEUED)
-_ACTIVE = tuple(state for state in SweepState if state.is_under_way and state not in _WAITING)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Queue:
-    """The sweeps under way that users submitted, and those that wait, in the order in which they start."""
+def order_sweeps(sweeps: Iterable[Sweep], users: Iterable[User], processes: Sequence[ServiceProcess]) -> list[Waiting]:
+    """Return the sweeps that wait, in the order in which they start.
 
-    active: tuple[Submission, ...]
-    waiting: tuple[Waiting, ...]
-
-
-def read_queue(ledger: Ledger, limits: Limits, *, problem: str | None = None) -> Queue:
-    """Return the queue as it is now. problem: the reason why the service starts no sweep; see `find_problem`."""
-    queued, active = (
-        [Submission.from_sweep(sweep) for sweep in ledger.sweeps.list(states=states) if sweep.owner is not None]
-        for states in (_WAITING, _ACTIVE)
+    Args:
+        sweeps: all that are under way or wait. Those of `meltpoint run` have no owner, and are left out.
+        users: all users.
+        processes: those with the role `drivers` that were seen lately.
+    """
+    submitted = [sweep for sweep in sweeps if sweep.owner is not None]
+    return order_queue(
+        [Submission.from_sweep(sweep) for sweep in submitted if sweep.state in _WAITING],
+        [Submission.from_sweep(sweep) for sweep in submitted if sweep.state not in _WAITING],
+        {user.name: user for user in users},
+        find_limits(processes),
+        problem=find_problem(processes),
     )
-    users = {user.name: user for user in ledger.users.list()}
-    waiting = order_queue(queued, active, users, limits, problem=problem)
-    return Queue(active=tuple(sorted(active, key=lambda sweep: sweep.queued_at)), waiting=tuple(waiting))
+
+
+def find_limits(processes: Iterable[ServiceProcess]) -> Limits:
+    """Return the limits of a service: those of the process that lets most sweeps be under way at once.
+
+    processes: those with the role `drivers` that were seen lately.
+    """
+    limits = [Limits.from_status(process.status) for process in processes]
+    return max(limits, key=lambda entry: entry.max_active_sweeps, default=Limits())
 
 
 def find_problem(processes: Sequence[ServiceProcess]) -> str | None:

@@ -43,22 +43,10 @@ def read_queue(ledger: Ledger, *, owner: str | None = None) -> list[QueueEntry]:
 
     owner: the user whose sweeps are returned; None for all. Positions count the sweeps of all users.
     """
-    from service.queues import Limits, Submission, order_queue
+    from service.queues import order_sweeps
 
-    waiting = (SweepState.VALIDATING, SweepState.QUEUED)
     sweeps = ledger.sweeps.list(states=[state for state in SweepState if state.is_under_way])
-    submissions = {
-        sweep.id: Submission(
-            sweep_id=sweep.id, owner=sweep.owner or "", priority=sweep.priority, queued_at=sweep.queued_at or 0
-        )
-        for sweep in sweeps
-    }
-    order = order_queue(
-        [submissions[sweep.id] for sweep in sweeps if sweep.state in waiting],
-        [submissions[sweep.id] for sweep in sweeps if sweep.state not in waiting],
-        {user.name: user for user in ledger.users.list()},
-        Limits(),
-    )
+    order = order_sweeps(sweeps, ledger.users.list(), ledger.services.list(role="drivers"))
     places = {entry.sweep_id: entry for entry in order}
     entries = [_entry(sweep, places.get(sweep.id)) for sweep in sweeps if owner in (None, sweep.owner)]
     return sorted(entries, key=lambda entry: (entry.position or 0, entry.queued_at or 0, entry.sweep_id))
@@ -73,6 +61,11 @@ def _entry(sweep: Sweep, place: Waiting | None) -> QueueEntry:
         priority=sweep.priority,
         slot_cap=sweep.slot_cap,
         position=None if place is None else place.position,
-        reason=sweep.waiting_for or (None if place is None else place.reason),
+        reason=None if place is None else _reason(sweep, place),
         queued_at=sweep.queued_at,
     )
+
+
+def _reason(sweep: Sweep, place: Waiting) -> str | None:
+    """Return why a sweep waits. The drivers wrote the sweep's own reason; it is out of date if they cannot work now."""
+    return place.reason if place.obstacle == "service" else sweep.waiting_for or place.reason

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import uvicorn
 
@@ -106,9 +107,9 @@ class Driver:
                         ledger.sweeps.move(sweep.id, SweepState.FAILED, error=self._refusal)
 
 
-def beat_drivers(ledger: Ledger) -> None:
-    """Say in the ledger that a process drives its sweeps."""
-    status = {"state": "ready", "cpus": 2, "gpus": 0, "slots": 2, "lanes_busy": 0, "problem": None}
+def beat_drivers(ledger: Ledger, **more: Any) -> None:
+    """Say in the ledger that a process drives its sweeps. more: of its status."""
+    status = {"state": "ready", "cpus": 2, "gpus": 0, "slots": 2, "lanes_busy": 0, "problem": None} | more
     ledger.services.beat(
         ServiceProcess(id="d1", role="drivers", host="here", version="0.1.0", started_at=now_ms(), status=status)
     )

@@ -320,6 +320,22 @@ def test_the_queue_shows_what_runs_and_then_what_waits(
     assert (entries[1].priority, entries[1].slot_cap, entries[1].state) == (5, 1, SweepState.QUEUED)
 
 
+def test_the_queue_has_the_limits_of_the_drivers_and_says_if_there_are_none(
+    requests: SweepRequests, ledger: Ledger, driven: Callable[[Sweep], Sweep]
+) -> None:
+    active, waiting = (driven(add_owned_sweep(ledger)) for _ in range(2))
+    for sweep in (active, waiting):
+        ledger.sweeps.move(sweep.id, SweepState.QUEUED)
+    ledger.sweeps.move(active.id, SweepState.RUNNING)
+    ledger.sweeps.explain_waiting(waiting.id, "a reason that the drivers wrote when they lived")
+    (entry,) = [entry for entry in requests.queue() if entry.sweep_id == waiting.id]
+    assert str(entry.reason).startswith("no process drives sweeps of this ledger")
+    ledger.sweeps.explain_waiting(waiting.id, None)
+    beat_drivers(ledger, limits={"max_active_sweeps": 1, "max_waiting": 200})
+    (entry,) = [entry for entry in requests.queue() if entry.sweep_id == waiting.id]
+    assert entry.reason == "waits for a place: 1 sweeps are under way, the limit of this service"
+
+
 def test_following_and_submitting_survive_a_restart_of_the_service(home: Home, ledger: Ledger) -> None:
     beat_drivers(ledger)
     server = ApiServer(home)

@@ -33,13 +33,14 @@ class ServiceRole(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions:
-    """The options, as they were typed. ledger_url: of the ledger that is used."""
+    """The options, as they were typed. ledger_url: of the ledger that is used. max_sweeps: driven at once, if typed."""
 
     role: ServiceRole
     host: str
     port: int
     ledger_url: str
     ray: str | None = None
+    max_sweeps: int | None = None
     behind_proxy: bool = False
     tls_cert: Path | None = None
     tls_key: Path | None = None

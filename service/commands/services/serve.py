@@ -38,6 +38,12 @@ def serve(
     role: Annotated[
         ServiceRole, typer.Option("--role", help="Answer requests (api), drive sweeps (drivers), or both (all).")
     ] = ServiceRole.ALL,
+    max_sweeps: Annotated[
+        int | None,
+        typer.Option(
+            "--max-sweeps", metavar="N", min=1, help="Drive at most N sweeps at once; others wait. Default: 12."
+        ),
+    ] = None,
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="A proxy in front speaks TLS; believe its X-Forwarded headers.")
     ] = False,
@@ -58,6 +64,7 @@ def serve(
         port=port,
         ledger_url=place.ledger_url,
         ray=os.environ.get("RAY_ADDRESS") or None,
+        max_sweeps=max_sweeps,
         behind_proxy=behind_proxy,
         tls_cert=tls_cert,
         tls_key=tls_key,

@@ -115,6 +115,8 @@ class Serving:
 
     def _start_drivers(self) -> ChildProcess:
         command = [sys.executable, "-m", "service.drivers", "--home", str(self._home.root)]
+        if self._options.max_sweeps is not None:
+            command += ["--max-sweeps", str(self._options.max_sweeps)]
         if self._options.ray is not None:
             command += ["--ray", self._options.ray]
         return ChildProcess(command, log=self._home.drivers_log, grace_seconds=DRIVERS_SECONDS)

@@ -6,14 +6,18 @@ import os
 import re
 import signal
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from service.clocks import now_ms
 from service.clusters import why_not_joinable
+from service.ledgers import Ledger
+from service.queues import Limits, find_limits
+from service.settings import Home
 from tests.service.commands.services import RunningService, serving
 from tests.service.commands.test_serve import is_gone, wait_for
 
@@ -51,8 +55,10 @@ def listening(processes: list[psutil.Process]) -> list[Any]:
 
 def test_a_service_with_drivers_leaves_nothing_behind_and_shows_no_secret(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with serving(home, "--port", "0") as service:
+    with serving(home, "--port", "0", "--max-sweeps", "3") as service:
         processes = wait_until_ready(service)
+        with closing(Ledger.open(Home(home), clock=now_ms)) as ledger:
+            assert find_limits(ledger.services.list(role="drivers")) == Limits(max_active_sweeps=3)
         shown = command_lines([psutil.Process(service.process.pid), *processes])
         address = re.search(r"--gcs-address=(\S+)", shown)
         assert address is not None
