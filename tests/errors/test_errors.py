@@ -130,8 +130,6 @@ UNSEEN = {
         "{} is {}: its priority and slot cap no longer matter",
         "{} is {}; end it first with: meltpoint cancel {}",
         "the sweep was refused",
-        "no process drives sweeps of this ledger; start one with: meltpoint serve",
-        "the service cannot run sweeps: {}",
         "--tls-cert and --tls-key: give both, or neither",
         "--host {}: tokens would cross the network in plain text; give --tls-cert and --tls-key, or "
         "--behind-proxy if a proxy in front of it speaks TLS",
