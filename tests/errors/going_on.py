@@ -107,7 +107,7 @@ BACKUPS = Section(
             restored(lambda folder: folder.write("b.zip", "Dear friend")),
         ),
         Case("`meltpoint restore b.zip` of an older version", restored(of_schema("0001"))),
-        Case("`meltpoint restore b.zip`, where there are sweeps", restored(of_schema("0003"), two_sweeps)),
+        Case("`meltpoint restore b.zip`, where there are sweeps", restored(of_schema("0004"), two_sweeps)),
         Case("`MELTPOINT_LEDGER=elsewhere meltpoint ls`", with_ledger("elsewhere")),
         Case("`MELTPOINT_LEDGER=oracle://host/x meltpoint ls`", with_ledger("oracle://host/x")),
     ],
