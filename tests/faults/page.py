@@ -19,9 +19,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- results of `make faults` -->\n", "<!-- end -->\n"
 NAMES = {
     0: "the demo's sweep: kill -9 of everything at a random moment, `meltpoint resume last`",
+    1: "kill -9 a service at random moments while sweeps are submitted to it",
     2: "kill -9 at a random moment: the driver alone, and everything at once; a driver of a service",
     3: "kill -9 the pool of workers of a service, and its Ray",
     5: "kill -9 a trial's process: once, and at every attempt",
+    7: "the same Idempotency-Key 50 times at once, and after a restart",
     9: "a trial hangs (limit set to 4 s)",
     10: "a trial wants more memory than it may have",
     11: "the disk under checkpoints full for 3 s",
