@@ -73,7 +73,7 @@ class DriverProcess(DriverTasks):
                 return ask_status(self._pool)
             except (OSError, EOFError) as error:
                 if time.monotonic() > deadline:
-                    raise ClusterError("the workers of this service did not come up") from error
+                    raise ClusterError("the workers of this service did not start") from error
             time.sleep(0.1)
 
     def look_from_workers(self, spec: SweepSpec) -> None:

@@ -37,7 +37,8 @@ def find_sweep(connection: Connection, reference: str, owner: str | None) -> Swe
 
     last = first(newest)
     if last is None:
-        raise SweepNotFoundError("no sweeps yet; start one with: meltpoint run SPEC")
+        command = "run" if owner is None else "submit"  # a sweep with an owner runs on a service
+        raise SweepNotFoundError(f"no sweeps yet; start one with: meltpoint {command} SPEC")
     if reference == "last":
         return last
     exact = first(newest.where(_SWEEPS.id == reference)) or first(newest.where(_SWEEPS.name == reference))

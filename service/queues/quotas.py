@@ -32,11 +32,11 @@ def check_quota(user: User, *, waiting: int, trials: int | None, limits: Limits)
     if user.max_trials is not None and (trials is None or trials > user.max_trials):
         raise ForbiddenError(
             f"budget.trials: {'no limit' if trials is None else trials}; a sweep of {user.name} may have "
-            f"{user.max_trials} trials; an admin can raise this: meltpoint user set {user.name} --max-trials N"
+            f"at most {user.max_trials} trials; an admin can raise this: meltpoint user set {user.name} --max-trials N"
         )
     if waiting >= limits.max_waiting:
         raise QuotaError(
-            f"{user.name} has {waiting} sweeps in the queue, the limit of this service is {limits.max_waiting}; "
+            f"{user.name} has {waiting} sweeps in the queue, and this service allows {limits.max_waiting}; "
             "submit again when some of them have started",
             retry_after=_RETRY_SECONDS,
         )

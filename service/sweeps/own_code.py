@@ -21,7 +21,10 @@ def refuse_own_code(spec: SweepSpec) -> None:
     Raises:
         SpecError: it names one; the error lists all.
     """
-    rule = "is your own code, which this service runs only for users whom an admin allows it"
+    rule = (
+        "is your own code, and this service does not run yours; "
+        "an admin can allow it: meltpoint user set USER --own-code"
+    )
     problems = [
         Problem(path=EXTENSIONS[kind].setting, rule=rule, value=name, file=spec.file) for kind, name in _names(spec)
     ]

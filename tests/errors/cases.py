@@ -18,7 +18,7 @@ from service.commands import app as cli
 from tests.errors.folders import Folder
 from tests.errors.privileges import as_anyone
 
-HOME_SHOWN, FOLDER_SHOWN = "~/.meltpoint", "~/cells"
+HOME_SHOWN, FOLDER_SHOWN, CONFIG_SHOWN = "~/.meltpoint", "~/cells", "~/.config"
 _NOWHERE = "http://127.0.0.1:9"
 _SURROUNDINGS = {
     "NO_COLOR": "1",
@@ -94,11 +94,11 @@ class Outcome:
 
 def run(case: Case, folder: Folder) -> Outcome:
     """Make the case in `folder` and run it there; the output has the page's paths and the texts of `case.like`."""
-    with _restored_process(), as_anyone(), contextlib.chdir(folder.path), folder.during:
+    with _restored_process(folder), as_anyone(), contextlib.chdir(folder.path), folder.during:
         made = case.make(folder)
         outcome = Outcome(1, "", made) if isinstance(made, str) else meltpoint(made)
     shown = outcome.stderr
-    for path, name in ((folder.home, HOME_SHOWN), (folder.path, FOLDER_SHOWN)):
+    for path, name in ((folder.home, HOME_SHOWN), (folder.config, CONFIG_SHOWN), (folder.path, FOLDER_SHOWN)):
         shown = shown.replace(str(path), name)
     for pattern, name in case.like.items():
         shown = re.sub(pattern, name, shown)
@@ -119,13 +119,14 @@ def meltpoint(arguments: Sequence[str]) -> Outcome:
 
 
 @contextlib.contextmanager
-def _restored_process() -> Iterator[None]:
+def _restored_process(folder: Folder) -> Iterator[None]:
     """Undo at exit the changes of a command to this process: environment, module path, imported modules, log levels."""
+    surroundings = _SURROUNDINGS | {"XDG_CONFIG_HOME": str(folder.config)}
     path, modules = list(sys.path), set(sys.modules)
     loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     levels = [(logger, logger.level) for logger in loggers]
     no_opener = mock.patch.object(urllib.request, "_opener", None)  # one that other tests made knows no proxy
-    with mock.patch.dict(os.environ, _SURROUNDINGS), no_opener, warnings.catch_warnings():
+    with mock.patch.dict(os.environ, surroundings), no_opener, warnings.catch_warnings():
         try:
             yield
         finally:

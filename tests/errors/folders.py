@@ -25,6 +25,11 @@ class Folder:
     home: Path
     during: ExitStack = field(default_factory=ExitStack)
 
+    @property
+    def config(self) -> Path:
+        """The user's config folder, with settings and contexts."""
+        return self.path / "config"
+
     def write(self, name: str, content: str | bytes) -> Path:
         """Write a file, and make its folders."""
         file = self.path / name

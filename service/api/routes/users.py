@@ -54,7 +54,7 @@ def change_user(name: Reference, change: UserChange, caller: Admin) -> UserModel
     columns: dict[str, Any] = change.model_dump(exclude_unset=True)
     columns = {field: value for field, value in columns.items() if value is not None or field not in _REQUIRED}
     if name == caller.identity.user and (columns.get("disabled") or columns.get("role", Role.ADMIN) != Role.ADMIN):
-        raise UsageError("you cannot take your own rights; another admin can")
+        raise UsageError("you can neither disable yourself nor lower your own role; another admin can")
     if "disabled" in columns:
         columns["disabled_at"] = caller.api.settings.clock() if columns.pop("disabled") else None
     if "role" in columns:

@@ -132,7 +132,9 @@ def _number(option: str, text: str | None, *, whole: bool = True) -> float | Non
     except ValueError:
         value = -1
     if not (1 if whole else 0) <= value <= 1_000_000:
-        raise UsageError(f"{option} must be a {'whole ' if whole else ''}number up to 1,000,000, or none ({text})")
+        raise UsageError(
+            f"{option} must be a {'whole number from 1' if whole else 'number from 0'} to 1,000,000, or none ({text})"
+        )
     return value
 
 

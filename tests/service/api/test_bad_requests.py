@@ -169,7 +169,7 @@ def test_a_full_queue_is_a_429_with_the_time_to_wait(tmp_path: Path) -> None:
 
 def test_more_trials_than_the_user_may_have_are_refused(api: RunningApi) -> None:
     api.request("PATCH", "/users/ann", json={"max_trials": 1}, user="root")
-    assert "may have 1 trials" in str(problem_of(api.post("/sweeps", {"spec": SPEC}), 403).detail)
+    assert "may have at most 1 trials" in str(problem_of(api.post("/sweeps", {"spec": SPEC}), 403).detail)
 
 
 def test_without_drivers_the_cause_is_named(api: RunningApi) -> None:

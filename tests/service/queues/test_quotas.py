@@ -20,13 +20,13 @@ def test_too_many_trials_are_refused_with_the_command_that_raises_the_limit(tria
     with pytest.raises(ForbiddenError) as refusal:
         check_quota(ALICE, waiting=0, trials=trials, limits=Limits())
     assert str(refusal.value) == (
-        f"budget.trials: {shown}; a sweep of alice may have 100 trials; "
+        f"budget.trials: {shown}; a sweep of alice may have at most 100 trials; "
         "an admin can raise this: meltpoint user set alice --max-trials N"
     )
 
 
 def test_a_full_queue_asks_the_user_to_come_back() -> None:
-    with pytest.raises(QuotaError, match="alice has 5 sweeps in the queue, the limit of this service is 5") as refusal:
+    with pytest.raises(QuotaError, match="alice has 5 sweeps in the queue, and this service allows 5") as refusal:
         check_quota(ALICE, waiting=5, trials=10, limits=Limits(max_waiting=5))
     assert refusal.value.retry_after > 0
 
