@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -23,7 +24,15 @@ from service.settings import Home
 from tests.service.api.services import RunningApi
 from tests.service.sweeps.sweeps import add_sweep
 
+T = TypeVar("T")
+
 STREAM = {"Accept": "text/event-stream"}
+
+
+def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the coroutine's result, from a thread: Playwright leaves an event loop running in that of the tests."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def ids_of(text: str) -> list[int]:
@@ -102,7 +111,7 @@ def test_a_follower_that_is_far_behind_reads_the_ledger(ledger: Ledger) -> None:
         return seen
 
     sweep = add_sweep(ledger, SweepState.RUNNING)
-    assert asyncio.run(follow()) == all_ids(ledger, sweep)
+    assert run_apart(follow()) == all_ids(ledger, sweep)
 
 
 def test_a_silent_stream_gives_signs_of_life(ledger: Ledger) -> None:
@@ -116,7 +125,7 @@ def test_a_silent_stream_gives_signs_of_life(ledger: Ledger) -> None:
         return sizes
 
     sweep = add_sweep(ledger, SweepState.RUNNING)
-    assert asyncio.run(first_pages()) == [2, 0, 0]
+    assert run_apart(first_pages()) == [2, 0, 0]
 
 
 def test_followers_of_a_broken_ledger_go_on_when_it_is_mended(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +146,7 @@ def test_followers_of_a_broken_ledger_go_on_when_it_is_mended(ledger: Ledger, mo
 
     sweep = add_sweep(ledger, SweepState.CANCELLED)
     monkeypatch.setattr(ledger.events, "newest_id", fail_twice)
-    assert asyncio.run(follow()) == all_ids(ledger, sweep)
+    assert run_apart(follow()) == all_ids(ledger, sweep)
 
 
 @contextmanager
@@ -196,7 +205,7 @@ def test_200_followers_get_every_event_and_memory_stays_flat(tmp_path: Path) -> 
     lines += ["Accept: text/event-stream", f"Authorization: Bearer {token}", "", ""]
     request = "\r\n".join(lines).encode()
     with served(home) as (port, process):
-        asyncio.run(follow_all())
+        run_apart(follow_all())
     expected = all_ids(ledger, sweep)
     ledger.close()
     assert len(expected) > batches * batch
