@@ -1,26 +1,37 @@
-"""Sweeps on the drivers of a service: followed, paused, resumed, stopped, cancelled, deleted, and shared out."""
+"""Sweeps of a service, over HTTP: followed, paused, resumed, stopped, cancelled, deleted, and shared out."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
+from service.clients import Connection
+from service.clients.remote_sweeps import RemoteSweeps
 from service.errors import SweepNotFoundError
 from service.ledgers import Event, EventKind, SweepAction, SweepState, TrialState
-from service.sweeps.home_sweeps import HomeSweeps
-from service.sweeps.requests import Submission
+from service.settings import Context
+from service.sweeps import Submission, SweepRequests
 from tests.running_services import Drivers, attempts, sweep_text, until
+from tests.service.commands.services import serving
 
 MANY = 400
 """Trials of a sweep that does not end by itself during a test."""
 
 
-@pytest.fixture
-def sweeps(drivers_once: Drivers) -> HomeSweeps:
-    """Requests to the service."""
-    return HomeSweeps(drivers_once.home)
+@pytest.fixture(scope="module")
+def sweeps(drivers_once: Drivers) -> Iterator[SweepRequests]:
+    """Requests over HTTP to an API beside the drivers, as its admin; it has no MLflow of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        with serving(drivers_once.home.root, "--role", "api", "--port", "0") as service:
+            patch.delenv("MLFLOW_TRACKING_URI")
+            token = drivers_once.home.admin_token.read_text().strip()
+            context = Context(name="tested", url=service.url, token=token, origin="test")
+            with RemoteSweeps(Connection(context)) as requests:
+                yield requests
 
 
 def submission(drivers: Drivers, *, trials: int = 3, epochs: int = 3) -> Submission:
@@ -39,7 +50,7 @@ def end(drivers: Drivers, *sweep_ids: str) -> None:
         drivers.await_state(sweep_id, SweepState.CANCELLED)
 
 
-def test_a_submitted_sweep_is_followed_to_its_registered_model(drivers_once: Drivers, sweeps: HomeSweeps) -> None:
+def test_a_submitted_sweep_is_followed_to_its_registered_model(drivers_once: Drivers, sweeps: SweepRequests) -> None:
     sweep = sweeps.submit(submission(drivers_once))
     assert sweep.state is not SweepState.VALIDATING, "a driver has looked at it"
     events = list[Event](sweeps.events(sweep.id, follow=True))
@@ -57,10 +68,10 @@ def test_a_submitted_sweep_is_followed_to_its_registered_model(drivers_once: Dri
 
 
 def test_a_sweep_is_paused_resumed_and_gives_what_it_would_have_given(
-    drivers_once: Drivers, sweeps: HomeSweeps
+    drivers_once: Drivers, sweeps: SweepRequests
 ) -> None:
     whole = sweeps.submit(submission(drivers_once, trials=2, epochs=10))
-    drivers_once.await_completed([whole.id])
+    drivers_once.await_state(whole.id, SweepState.COMPLETED)
     sweep = sweeps.submit(submission(drivers_once, trials=2, epochs=10))
     drivers_once.await_epochs(sweep.id)
     sweeps.act(sweep.id, SweepAction.PAUSE)
@@ -69,13 +80,13 @@ def test_a_sweep_is_paused_resumed_and_gives_what_it_would_have_given(
     before = drivers_once.trials(sweep.id)
     assert TrialState.RUNNING not in {trial.state for trial in before}
     sweeps.resume(sweep.id)
-    drivers_once.await_completed([sweep.id])
+    drivers_once.await_state(sweep.id, SweepState.COMPLETED)
     assert drivers_once.board(sweep.id) == drivers_once.board(whole.id)
     assert drivers_once.sweep(sweep.id).restarts == 0
 
 
 def test_a_stopped_sweep_finishes_its_running_trials_and_registers_the_best(
-    drivers_once: Drivers, sweeps: HomeSweeps
+    drivers_once: Drivers, sweeps: SweepRequests
 ) -> None:
     sweep = sweeps.submit(submission(drivers_once, trials=MANY))
     drivers_once.await_epochs(sweep.id)
@@ -85,7 +96,7 @@ def test_a_stopped_sweep_finishes_its_running_trials_and_registers_the_best(
     assert {trial.state for trial in drivers_once.trials(sweep.id)} == {TrialState.COMPLETED}
 
 
-def test_a_deleted_sweep_is_gone_with_its_checkpoints(drivers_once: Drivers, sweeps: HomeSweeps) -> None:
+def test_a_deleted_sweep_is_gone_with_its_checkpoints(drivers_once: Drivers, sweeps: SweepRequests) -> None:
     sweep = sweeps.submit(submission(drivers_once, trials=MANY))
     drivers_once.await_epochs(sweep.id)
     end(drivers_once, sweep.id)
@@ -99,7 +110,7 @@ def test_a_deleted_sweep_is_gone_with_its_checkpoints(drivers_once: Drivers, swe
 
 
 def test_a_higher_priority_gets_the_lanes_at_the_next_reports_and_nothing_is_trained_twice(
-    drivers_once: Drivers, sweeps: HomeSweeps
+    drivers_once: Drivers, sweeps: SweepRequests
 ) -> None:
     low = drivers_once.submit(sweep_text(trials=2, epochs=25), "alice")
     drivers_once.await_epochs(low)
@@ -115,7 +126,7 @@ def test_a_higher_priority_gets_the_lanes_at_the_next_reports_and_nothing_is_tra
         assert reports == list(range(1, 26)), "each epoch was reported once, one after another"
 
 
-def test_a_slot_cap_is_followed_while_the_sweep_runs(drivers_once: Drivers, sweeps: HomeSweeps) -> None:
+def test_a_slot_cap_is_followed_while_the_sweep_runs(drivers_once: Drivers, sweeps: SweepRequests) -> None:
     sweep_id = drivers_once.submit(sweep_text(trials=MANY, epochs=10))
     until(lambda: running(drivers_once, sweep_id) == 2, "two lanes were not used")
     sweeps.change(sweep_id, slot_cap=1)

@@ -19,7 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- results of `make faults` -->\n", "<!-- end -->\n"
 NAMES = {
     0: "the demo's sweep: kill -9 of everything at a random moment, `meltpoint resume last`",
-    1: "kill -9 a service at random moments while sweeps are submitted to it",
+    1: "kill -9 a service, or its API alone, at random moments while sweeps are submitted to it",
     2: "kill -9 at a random moment: the driver alone, and everything at once; a driver of a service",
     3: "kill -9 the pool of workers of a service, and its Ray",
     5: "kill -9 a trial's process: once, and at every attempt",
@@ -34,10 +34,11 @@ NAMES = {
     16: "MLflow's server away, then back",
     17: "MLflow behind a proxy that loses every fifth answer, and answers others with 500, 429 or after 4 s",
     18: "kill -9 the sender again and again",
-    19: "cancel while running and while paused, twice",
-    20: "SIGTERM at a random moment",
+    19: "cancel while running and while paused, twice; through a service also in every other state",
+    20: "SIGTERM at a random moment, to the command and to a service",
     21: "restarts at random reports, each scheduler with each searcher",
     22: "damaged, empty and oversized images, empty classes, a loss that is not a number",
+    23: "500 sweeps of 100 trials listed by 20 clients at once, then of 1,000 trials",
     24: "backup under load, restore; older schemas upgraded, newer refused",
 }
 
