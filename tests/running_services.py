@@ -135,12 +135,19 @@ class Drivers:
 
     def driver_of(self, sweep_id: str) -> psutil.Process | None:
         """Return the driver's process of a sweep; None if it has none."""
-        log = str(self.home.sweep(sweep_id) / "driver.log")
-        for process in self.named("sweep:driver"):
+        return next(iter(self._named_with_log("sweep:driver", self.home.sweep(sweep_id) / "driver.log")), None)
+
+    def trainers_of(self, sweep_id: str) -> list[psutil.Process]:
+        """Return the processes that train trials of a sweep."""
+        return self._named_with_log("sweep:trial", self.home.sweep(sweep_id) / "trials.log")
+
+    def _named_with_log(self, name: str, log: Path) -> list[psutil.Process]:
+        processes = []
+        for process in self.named(name):
             with suppress(OSError):
-                if str(Path(f"/proc/{process.pid}/fd/2").readlink()) == log:
-                    return process
-        return None
+                if Path(f"/proc/{process.pid}/fd/2").readlink() == log:
+                    processes.append(process)
+        return processes
 
     # The ledger.
 
