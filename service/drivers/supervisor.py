@@ -222,7 +222,7 @@ class Supervisor:
         for sweep, action in self._ledger.sweeps.list_requests(_UNATTENDED):
             driving = self._drivers.get(sweep.id)
             with _unless_others_were_quicker(sweep.id):
-                if driving is not None:
+                if driving is not None and sweep.state in _WAITING:
                     self._end_preparations(driving, sweep, action)
                 elif sweep.owner is not None:
                     self._carry_out(sweep, action)

@@ -13,6 +13,7 @@ from service.errors import StaleAttemptError, SweepNotFoundError
 from service.ledgers import tables
 from service.ledgers.databases import read_only
 from service.ledgers.records import Lease
+from service.signal_shields import SHIELD
 
 __all__ = ["IDS_A_STATEMENT", "Clock", "Transactions", "batches", "check_sweep"]
 
@@ -27,7 +28,8 @@ class Transactions:
     """Opens connections for readers and transactions for writers.
 
     A writer's transaction is taken before it reads: it happens whole or not at all, and nobody writes in between.
-    Under a lease, a transaction is refused once another process has taken the lease.
+    Under a lease, a transaction is refused once another process has taken the lease. A signal that is to break the
+    main thread off waits until the connection is given back.
 
     Ownership: borrows the engine. Thread safety: each call takes a connection of its own.
     """
@@ -42,7 +44,7 @@ class Transactions:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a connection that takes no lock."""
-        with read_only(self.engine).connect() as connection:
+        with SHIELD, read_only(self.engine).connect() as connection:
             yield connection
 
     @contextmanager
@@ -53,7 +55,7 @@ class Transactions:
             StaleAttemptError: another driver has taken the lease.
             SweepNotFoundError: there is no sweep of the lease.
         """
-        with self.engine.begin() as connection:
+        with SHIELD, self.engine.begin() as connection:
             if self.lease is not None:
                 _check_lease(connection, self.lease)
             yield connection

@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from service.signal_shields import SHIELD
+
 
 class Interrupts:
     """Handles SIGINT and SIGTERM while entered: the first calls `first`, each further one raises KeyboardInterrupt.
 
     KeyboardInterrupt is raised only inside `breakable`, so that other steps, such as leaving Ray, are done in order.
-    A signal outside `breakable` raises when `breakable` is entered next.
+    A signal outside `breakable` raises when `breakable` is entered next, and one inside a transaction of the ledger
+    raises at its end.
     """
 
     def __init__(self, first: Callable[[str], None]) -> None:
@@ -59,7 +62,10 @@ class Interrupts:
         self._count += 1
         if self._count == 1:
             self._first(signal.Signals(number).name)
-        elif self._breakable:
+        elif not SHIELD.put_off(self._break_off):
+            self._break_off()
+
+    def _break_off(self) -> None:
+        if self._breakable:
             raise KeyboardInterrupt
-        else:
-            self._due = True
+        self._due = True

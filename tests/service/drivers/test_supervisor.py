@@ -237,6 +237,19 @@ def test_a_request_survives_the_driver_that_was_to_follow_it(service: Service, a
     assert service.state(sweep) is ended[action]
 
 
+def test_a_sweep_that_was_paused_just_before_it_was_to_be_cancelled_need_not_wait_for_its_driver(
+    service: Service,
+) -> None:
+    sweep = service.submit()
+    service.step()
+    for state in (SweepState.QUEUED, SweepState.RUNNING, SweepState.PAUSING, SweepState.PAUSED):
+        service.ledger.sweeps.move(sweep.id, state)
+    service.ledger.sweeps.request_action(sweep.id, SweepAction.CANCEL)
+    service.step()
+    assert service.state(sweep) is SweepState.CANCELLED
+    assert not service.drivers[0].ended, "it still tells MLflow"
+
+
 def test_a_sweep_with_trials_is_stopped_by_its_next_driver(service: Service) -> None:
     sweep = service.submit()
     service.ledger.sweeps.move(sweep.id, SweepState.QUEUED)
