@@ -15,6 +15,7 @@ from search_spaces.sweeps.forecasts import expected_recipes, recipes_drawn, valu
 from search_spaces.sweeps.own_code import own_code_used
 from search_spaces.sweeps.scheduler_rules import rungs_below
 from search_spaces.sweeps.sections import (
+    MOST_TRIALS,
     SCHEDULER_KEYS,
     BudgetSpec,
     DataSpec,
@@ -32,6 +33,7 @@ __all__ = [
     "GROUPS",
     "METRICS",
     "MISSING",
+    "MOST_TRIALS",
     "PARAMETERS",
     "SCHEDULER_KEYS",
     "SHIPPED",

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from service.ledgers.records import (
+    FIRST_RETRAINING,
     AuditEntry,
     Cause,
     Ending,
@@ -17,6 +18,9 @@ from service.ledgers.records import (
     Lease,
     Message,
     MessageKind,
+    PackedPredictions,
+    Promotion,
+    PromotionAction,
     Role,
     ServiceProcess,
     Sweep,
@@ -26,6 +30,7 @@ from service.ledgers.records import (
     Token,
     Trial,
     TrialCounts,
+    TrialPhase,
     TrialState,
     User,
 )
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from service.ledgers.ledger import Ledger
 
 __all__ = [
+    "FIRST_RETRAINING",
     "AuditEntry",
     "Cause",
     "Contents",
@@ -49,6 +55,9 @@ __all__ = [
     "Ledger",
     "Message",
     "MessageKind",
+    "PackedPredictions",
+    "Promotion",
+    "PromotionAction",
     "Role",
     "Schema",
     "ServiceProcess",
@@ -59,6 +68,7 @@ __all__ = [
     "Token",
     "Trial",
     "TrialCounts",
+    "TrialPhase",
     "TrialState",
     "User",
     "schema_at",

@@ -112,7 +112,7 @@ def _move_sequences(connection: Connection) -> None:
     """Let PostgreSQL number new rows from the largest number on; by itself it goes on from its own count."""
     if connection.dialect.name != "postgresql":
         return
-    for name in ("outbox", "journal", "events", "audit"):
+    for name in ("outbox", "journal", "events", "audit", "promotions"):
         connection.execute(
             text(
                 f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), COALESCE((SELECT MAX(id) FROM {name}), 0) + 1, "

@@ -61,9 +61,9 @@ def cancel_trials(connection: Connection, sweep_id: str, reason: str, now: int) 
 def delete_rows(connection: Connection, sweep_id: str) -> None:
     """Delete a sweep and every row about it."""
     trials = select(tables.trials.c.id).where(tables.trials.c.sweep_id == sweep_id)
-    for table in (tables.readings, tables.epochs, tables.attempts):
+    for table in (tables.predictions, tables.readings, tables.epochs, tables.attempts):
         connection.execute(delete(table).where(table.c.trial_id.in_(trials)))
-    for table in (tables.journal, tables.outbox, tables.events, tables.trials):
+    for table in (tables.journal, tables.outbox, tables.events, tables.split_labels, tables.trials):
         connection.execute(delete(table).where(table.c.sweep_id == sweep_id))
     connection.execute(delete(tables.sweeps).where(tables.sweeps.c.id == sweep_id))
 

@@ -13,7 +13,9 @@ from service.ledgers.events import Events
 from service.ledgers.journal import read_journal
 from service.ledgers.leases import Leases
 from service.ledgers.outbox import Outbox
-from service.ledgers.records import Lease, SweepHistory
+from service.ledgers.predictions import PredictionRows
+from service.ledgers.promotions import Promotions
+from service.ledgers.records import Lease, SweepHistory, TrialPhase
 from service.ledgers.services import Services
 from service.ledgers.sweeps import Sweeps
 from service.ledgers.transactions import Clock, Transactions
@@ -26,8 +28,8 @@ __all__ = ["Ledger"]
 class Ledger:
     """The door to one database, through attributes that each have their own methods.
 
-    Of sweeps: `sweeps`, `trials`, `leases`, `outbox` (for MLflow) and `events` (for followers). Of a service: `users`,
-    `tokens`, `audit` and `services` (its processes).
+    Of sweeps: `sweeps`, `trials`, `predictions`, `leases`, `outbox` (for MLflow) and `events` (for followers). Of
+    models: `promotions`. Of a service: `users`, `tokens`, `audit` and `services` (its processes).
 
     The process that drives a sweep takes its lease and writes through `with_lease`: what it writes after another
     process has taken the lease is refused with StaleAttemptError.
@@ -45,6 +47,8 @@ class Ledger:
         self.outbox = Outbox(self._transactions)
         self.sweeps = Sweeps(self._transactions, self.outbox)
         self.trials = Trials(self._transactions, self.outbox)
+        self.predictions = PredictionRows(self._transactions)
+        self.promotions = Promotions(self._transactions)
         self.leases = Leases(self._transactions)
         self.events = Events(self._transactions)
         self.users = Users(self._transactions)
@@ -72,15 +76,16 @@ class Ledger:
         """Release the database."""
         self._engine.dispose()
 
-    def history(self, sweep_id: str) -> SweepHistory:
-        """Return everything that a restart of the sweep decides from.
+    def history(self, sweep_id: str, phase: TrialPhase = TrialPhase.SEARCH) -> SweepHistory:
+        """Return everything that a restart of one phase of the sweep decides from.
 
         Raises:
             SweepNotFoundError: there is no such sweep.
         """
-        trials = tuple(self.trials.list(sweep_id))
+        trials = tuple(self.trials.list(sweep_id, phase))
+        ids = {trial.id for trial in trials}
         with self._transactions.reading() as connection:
-            journal = read_journal(connection, sweep_id)
+            journal = tuple(entry for entry in read_journal(connection, sweep_id) if entry.trial_id in ids)
         return SweepHistory(trials=trials, epochs=self.trials.epochs_of_sweep(sweep_id), journal=journal)
 
     def backup(self, path: Path) -> Contents:

@@ -10,12 +10,12 @@ from sqlalchemy import Connection, RowMapping, Select, func, literal, select
 from search_spaces import Goal
 from service.errors import SweepNotFoundError
 from service.ledgers import tables
-from service.ledgers.records import Sweep, SweepState
+from service.ledgers.records import Sweep, SweepState, TrialPhase
 
 __all__ = ["brief", "find_sweep", "free_id", "get_sweep", "newest_first", "sweep_from_row", "unknown_sweep"]
 
 _SWEEPS = tables.sweeps.c
-_LARGE = ("spec_text", "data", "plan")
+_LARGE = ("spec_text", "data", "plan", "confirmation")
 _MOST_NAMED = 8
 
 
@@ -76,7 +76,7 @@ def unknown_sweep(sweep_id: str) -> SweepNotFoundError:
 def sweep_from_row(row: RowMapping) -> Sweep:
     """Make the record; the settings' column has an older name."""
     values = {name: row[name] for name in Sweep.__dataclass_fields__ if name != "settings"}
-    values |= {"state": SweepState(row["state"]), "goal": Goal(row["goal"])}
+    values |= {"state": SweepState(row["state"]), "goal": Goal(row["goal"]), "phase": TrialPhase(row["phase"])}
     values |= {"spec_text": row["spec_text"] or "", "data": row["data"] or {}, "settings": row["plan"] or {}}
     return Sweep(**values)
 

@@ -23,6 +23,7 @@ from service.ledgers.records import (
     SweepAction,
     SweepState,
     TrialCounts,
+    TrialPhase,
     TrialState,
 )
 from service.ledgers.sweep_rows import (
@@ -39,7 +40,12 @@ from service.ledgers.transactions import Transactions, batches
 __all__ = ["Sweeps"]
 
 _SWEEPS = tables.sweeps.c
-_NOTES = frozenset({"best_trial_id", "data", "mlflow", "registered", "restarts", "settings", "spec_text"})
+_NOTES = frozenset(
+    {
+        *("best_trial_id", "confirmation", "data", "mlflow", "phase", "registered", "restarts", "settings"),
+        "spec_text",
+    }
+)
 _CHANGEABLE = frozenset({"priority", "slot_cap"})
 _FIRST_DRIVER_MS = 30_000
 
@@ -175,7 +181,9 @@ class Sweeps:
             counts = {SweepState(state): count for state, count in connection.execute(query)}
         return {state: counts.get(state, 0) for state in SweepState}
 
-    def trial_counts(self, sweep_ids: Iterable[str]) -> dict[str, TrialCounts]:
+    def trial_counts(
+        self, sweep_ids: Iterable[str], *, phase: TrialPhase = TrialPhase.SEARCH
+    ) -> dict[str, TrialCounts]:
         """Return how many trials of each sweep are in which state, and the extremes of their best values.
 
         Every id has an entry, that of a sweep without trials is empty.
@@ -183,7 +191,8 @@ class Sweeps:
         trials = tables.trials.c
         query = select(
             trials.sweep_id, trials.state, func.count(), func.max(trials.best_value), func.min(trials.best_value)
-        ).group_by(trials.sweep_id, trials.state)
+        ).where(trials.phase == phase.value)
+        query = query.group_by(trials.sweep_id, trials.state)
         counts: dict[str, TrialCounts] = {}
         with self._transactions.reading() as connection:
             for ids in batches(sweep_ids):
@@ -225,7 +234,8 @@ class Sweeps:
     def note(self, sweep_id: str, **columns: Any) -> None:
         """Write facts that are not a state.
 
-        columns: any of `best_trial_id`, `data`, `mlflow`, `registered`, `restarts`, `settings` and `spec_text`.
+        columns: any of `best_trial_id`, `confirmation`, `data`, `mlflow`, `phase`, `registered`, `restarts`, `settings`
+        and `spec_text`.
         """
         assert columns.keys() <= _NOTES, columns
         with self._transactions.writing() as connection:

@@ -64,6 +64,8 @@ sweeps = Table(
     Column("restarts", Integer, nullable=False, server_default="0"),
     Column("waiting_for", Text),
     Column("gpu_seconds_reserved", Float, nullable=False, server_default="0"),
+    Column("phase", String(8), nullable=False, server_default="search"),
+    Column("confirmation", JSON),
     Index("ix_sweeps_state", "state", "created_at", "id"),
     Index("ix_sweeps_owner", "owner", "created_at", "id"),
     Index("ix_sweeps_created", "created_at", "id"),
@@ -94,8 +96,10 @@ trials = Table(
     Column("mlflow_run_id", String(64)),
     Column("sharing", JSON),
     Column("latest", Text),
+    Column("phase", String(8), nullable=False, server_default="search"),
+    Column("retrains", String(40)),
     UniqueConstraint("sweep_id", "number"),
-    Index("ix_trials_standing", "sweep_id", "state", "best_value"),
+    Index("ix_trials_standing", "sweep_id", "phase", "state", "best_value"),
 )
 
 attempts = Table(
@@ -127,6 +131,44 @@ readings = Table(
     Column("epoch", Integer, primary_key=True),
     Column("split", String(16), primary_key=True),
     Column("metrics", JSON, nullable=False),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("trial_id", ForeignKey("trials.id"), primary_key=True),
+    Column("split", String(16), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("images", Integer, nullable=False),
+    Column("packed", Text, nullable=False),
+    Column("read_by", String(16), nullable=False),
+    Column("read_at", BigInteger, nullable=False),
+)
+
+split_labels = Table(
+    "split_labels",
+    metadata,
+    Column("sweep_id", ForeignKey("sweeps.id"), primary_key=True),
+    Column("split", String(16), primary_key=True),
+    Column("packed", Text, nullable=False),
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("model", String(256), nullable=False),
+    Column("alias", String(256), nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("previous", String(32)),
+    Column("action", String(16), nullable=False),
+    Column("sweep_id", String(32)),
+    Column("trial_id", String(40)),
+    Column("evidence", JSON),
+    Column("user_name", String(64)),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_promotions_model", "model", "alias", "id"),
+    sqlite_autoincrement=True,
 )
 
 journal = Table(

@@ -17,6 +17,7 @@ from service.ledgers.epochs import best_epoch, insert_epochs, read_epochs, read_
 from service.ledgers.events import write_event
 from service.ledgers.journal import write_journal
 from service.ledgers.outbox import Outbox
+from service.ledgers.predictions import insert_predictions
 from service.ledgers.records import (
     Cause,
     Ending,
@@ -25,7 +26,9 @@ from service.ledgers.records import (
     JournalEvent,
     Json,
     MessageKind,
+    PackedPredictions,
     Trial,
+    TrialPhase,
     TrialState,
 )
 from service.ledgers.transactions import Transactions, check_sweep
@@ -59,6 +62,8 @@ class Trials:
         identity: str,
         seed: int,
         started: bool = False,
+        phase: TrialPhase = TrialPhase.SEARCH,
+        retrains: str | None = None,
     ) -> Trial:
         """Create a pending trial, or one that is `started` at once in its first attempt.
 
@@ -81,6 +86,8 @@ class Trials:
             epochs=0,
             created_at=now,
             started_at=now if started else None,
+            phase=phase,
+            retrains=retrains,
         )
         try:
             with self._transactions.writing() as connection:
@@ -98,13 +105,15 @@ class Trials:
         with self._transactions.reading() as connection:
             return _get(connection, trial_id)
 
-    def list(self, sweep_id: str) -> list[Trial]:
-        """Return all trials of a sweep, by number.
+    def list(self, sweep_id: str, phase: TrialPhase | None = TrialPhase.SEARCH) -> list[Trial]:
+        """Return the trials of a sweep, by number; phase: None for all, its retrainings last.
 
         Raises:
             SweepNotFoundError: there is no such sweep.
         """
         query = select(tables.trials).where(_TRIALS.sweep_id == sweep_id).order_by(_TRIALS.number)
+        if phase is not None:
+            query = query.where(_TRIALS.phase == phase.value)
         trials = [_from_row(row) for row in self._transactions.rows(query)]
         if not trials:
             self._check_sweep(sweep_id)
@@ -138,12 +147,13 @@ class Trials:
         latest: str | None = None,
         sharing: Json | None = None,
         ending: Ending | None = None,
+        predictions: Iterable[PackedPredictions] = (),
     ) -> Trial:
         """Add finished epochs, in order, and keep the trial's best epoch by `metric`. An epoch already there stays.
 
         checkpoint: of the best epoch. latest: checkpoint of the last epoch reported.
         sharing: what the trial computed itself and what it took from the node's cache, so far.
-        ending: closes the trial in the same transaction.
+        ending: closes the trial in the same transaction. predictions: of the best epoch; they replace earlier ones.
 
         Raises:
             StaleAttemptError: `attempt` is not the trial's current one, or the trial has finished.
@@ -175,6 +185,7 @@ class Trials:
                 self._tell_report(connection, trial, now, fresh[-1].metrics().get(metric, math.nan), goal)
             if ending is not None:
                 self._tell_end(connection, now, ending)
+            insert_predictions(connection, trial_id, predictions)
             _change(connection, trial, now)
             self._outbox.add(connection, messages, sweep_id=trial.sweep_id, trial_id=trial_id)
         return now
@@ -291,8 +302,12 @@ class Trials:
         self._tell(connection, after, EventKind.TRIAL_REPORTED, payload)
         if after.best_value is None or after.best_value == before.best_value or after.state is TrialState.FAILED:
             return
+        if after.phase is not TrialPhase.SEARCH:
+            return
         extreme = func.max(_TRIALS.best_value) if goal is Goal.MAXIMIZE else func.min(_TRIALS.best_value)
-        usable = (_TRIALS.sweep_id == after.sweep_id) & _TRIALS.state.in_(_USABLE)
+        usable = (
+            (_TRIALS.sweep_id == after.sweep_id) & _TRIALS.state.in_(_USABLE) & (_TRIALS.phase == after.phase.value)
+        )
         if goal.is_better(after.best_value, connection.scalar(select(extreme).where(usable))):
             payload = {"trial_id": after.id, "value": after.best_value}
             self._tell(connection, after, EventKind.BEST, payload)
@@ -356,8 +371,8 @@ def _end_attempt(
 
 
 def _columns(trial: Trial) -> Json:
-    return {**vars(trial), "state": trial.state.value}
+    return {**vars(trial), "state": trial.state.value, "phase": trial.phase.value}
 
 
 def _from_row(row: RowMapping) -> Trial:
-    return Trial(**{**row, "state": TrialState(row["state"])})
+    return Trial(**{**row, "state": TrialState(row["state"]), "phase": TrialPhase(row["phase"])})

@@ -178,14 +178,15 @@ class Tracker:
 
     def _pause_trials(self, sweep: Sweep, at: int) -> None:
         """Show the sweep's paused trials as ended until they are resumed."""
-        for trial in self._ledger.trials.list(sweep.id):
+        for trial in self._ledger.trials.list(sweep.id, None):
             if trial.state is TrialState.PAUSED and trial.mlflow_run_id is not None:
                 update = RunUpdate(tags=[state_tag(trial.state)], status=RUN_STATUS[trial.state], ended_at=at)
                 self._runs.write(trial.mlflow_run_id, update)
 
     def _delete_second_runs(self, sweep: Sweep) -> None:
         """Delete runs that a request created although its answer was lost, if another run took their place."""
-        known = {_place(sweep)["run_id"], *(trial.mlflow_run_id for trial in self._ledger.trials.list(sweep.id))}
+        trials = self._ledger.trials.list(sweep.id, None)
+        known = {_place(sweep)["run_id"], *(trial.mlflow_run_id for trial in trials)}
         for experiment_id, tags in self._doubtful:
             if tags["meltpoint.sweep_id"] == sweep.id:
                 for run_id in self._find_runs(experiment_id, tags):

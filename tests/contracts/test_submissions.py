@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from service.errors import ConflictError, SweepNotFoundError, TransitionError
-from service.ledgers import Ending, EventKind, Ledger, MessageKind, SweepState, TrialState
+from service.ledgers import Ending, EventKind, Ledger, MessageKind, PackedPredictions, SweepState, TrialState
 from service.ledgers.tables import metadata
 from tests.contracts.ledgers import Ticks, new_sweep, record, row, running_trial, submit
 
@@ -144,6 +144,8 @@ def test_a_deleted_sweep_leaves_no_row_and_others_stay(ledger: Ledger) -> None:
         ledger.trials.finish(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
         ledger.outbox.put(sweep.id, MessageKind.MODEL, {}, trial_id=trial.id)
         ledger.events.add(sweep.id, EventKind.NOTICE, {"text": "hello"})
+        ledger.predictions.add(trial.id, [PackedPredictions(split="val", epoch=1, images=2, packed="x")])
+        ledger.predictions.note_labels(sweep.id, {"val": "y"})
         ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
         return sweep.id
 
@@ -156,7 +158,8 @@ def test_a_deleted_sweep_leaves_no_row_and_others_stay(ledger: Ledger) -> None:
 
     kept = fill()
     before, history = count_rows(), ledger.history(kept)
-    assert {name for name, count in before.items() if not count} == {"users", "tokens", "audit", "services"}
+    empty = {name for name, count in before.items() if not count}
+    assert empty == {"users", "tokens", "audit", "services", "promotions"}
     deleted = fill()
     ledger.sweeps.delete(deleted)
     assert count_rows() == before

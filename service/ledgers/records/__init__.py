@@ -6,12 +6,14 @@ from service.ledgers.records.events import Event, EventKind
 from service.ledgers.records.journal import JournalEntry, JournalEvent, SweepHistory
 from service.ledgers.records.json_data import Json
 from service.ledgers.records.messages import Message, MessageKind
+from service.ledgers.records.promotions import Promotion, PromotionAction
 from service.ledgers.records.services import ServiceProcess
-from service.ledgers.records.states import SweepState, TrialState
+from service.ledgers.records.states import SweepState, TrialPhase, TrialState
 from service.ledgers.records.sweeps import Lease, Sweep, SweepAction
-from service.ledgers.records.trials import Ending, EpochRow, Trial, TrialCounts
+from service.ledgers.records.trials import FIRST_RETRAINING, Ending, EpochRow, PackedPredictions, Trial, TrialCounts
 
 __all__ = [
+    "FIRST_RETRAINING",
     "AuditEntry",
     "Cause",
     "Ending",
@@ -24,6 +26,9 @@ __all__ = [
     "Lease",
     "Message",
     "MessageKind",
+    "PackedPredictions",
+    "Promotion",
+    "PromotionAction",
     "Role",
     "ServiceProcess",
     "Sweep",
@@ -33,6 +38,7 @@ __all__ = [
     "Token",
     "Trial",
     "TrialCounts",
+    "TrialPhase",
     "TrialState",
     "User",
 ]

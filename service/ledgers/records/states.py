@@ -41,6 +41,13 @@ class SweepState(StrEnum):
         return following in _SWEEP_TRANSITIONS[self]
 
 
+class TrialPhase(StrEnum):
+    """A phase of a sweep: the search, or the confirmation, which retrains the best recipes."""
+
+    SEARCH = "search"
+    CONFIRM = "confirm"
+
+
 class TrialState(StrEnum):
     """The state of a trial."""
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from search_spaces import Goal
 from service.ledgers.records.json_data import Json
-from service.ledgers.records.states import SweepState
+from service.ledgers.records.states import SweepState, TrialPhase
 
 __all__ = ["Lease", "Sweep", "SweepAction"]
 
@@ -20,6 +20,7 @@ class Sweep:
     owner: the user who submitted it; None if `meltpoint run` made it. priority: a higher one goes first. slot_cap: most
     trials at once; None for no limit. idempotency_key, request_digest: by which a repeated submission is recognized.
     queued_at: when it last joined the queue. restarts: how often its driver was replaced. waiting_for: why it waits.
+    phase: what its driver does, or did last. confirmation: rule, recipes, seeds and decision, once one began.
     """
 
     id: str
@@ -47,6 +48,8 @@ class Sweep:
     queued_at: int | None = None
     restarts: int = 0
     waiting_for: str | None = None
+    phase: TrialPhase = TrialPhase.SEARCH
+    confirmation: Json | None = None
 
     @property
     def drawn(self) -> list[str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from search_spaces import Goal
+from search_spaces import MOST_TRIALS, Goal
 from service.ledgers.records.json_data import Json
-from service.ledgers.records.states import TrialState
+from service.ledgers.records.states import TrialPhase, TrialState
 
-__all__ = ["Ending", "EpochRow", "Trial", "TrialCounts"]
+__all__ = ["FIRST_RETRAINING", "Ending", "EpochRow", "PackedPredictions", "Trial", "TrialCounts"]
+
+FIRST_RETRAINING = MOST_TRIALS
+"""The number of the first retraining of a sweep: no trial of a search has so high a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +20,8 @@ class Trial:
     """A recipe with a training seed. Times are UTC milliseconds since 1970.
 
     point: values as the searcher drew them. recipe: resolved values. checkpoint: of the best epoch.
-    latest: checkpoint of the newest report.
+    latest: checkpoint of the newest report. retrains: id of the search's trial with this recipe, if this trial is a
+    retraining and the search had one.
     """
 
     id: str
@@ -41,10 +45,14 @@ class Trial:
     started_at: int | None = None
     finished_at: int | None = None
     mlflow_run_id: str | None = None
+    phase: TrialPhase = TrialPhase.SEARCH
+    retrains: str | None = None
 
     @staticmethod
     def make_id(sweep_id: str, number: int) -> str:
-        """Return the id of a sweep's trial with that number."""
+        """Return the id of a sweep's trial with that number; retrainings are counted from `c000` on."""
+        if number >= FIRST_RETRAINING:
+            return f"{sweep_id}-c{number - FIRST_RETRAINING:03d}"
         return f"{sweep_id}-{number:04d}"
 
 
@@ -85,6 +93,22 @@ class TrialCounts:
         highs = [value for value in (self.highest, highest) if value is not None]
         lows = [value for value in (self.lowest, lowest) if value is not None]
         return TrialCounts(states=states, highest=max(highs, default=None), lowest=min(lows, default=None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedPredictions:
+    """Predictions of a trial's model for each image of a split, in the split's order.
+
+    epoch: of the model. packed: as `trainables.training.predictions` packs them. read_by: the part of a sweep that had
+    the images read: `search`, `confirm`, `candidate` or `decision`. read_at: UTC milliseconds since 1970.
+    """
+
+    split: str
+    epoch: int
+    images: int
+    packed: str
+    read_by: str = "search"
+    read_at: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
