@@ -10,11 +10,10 @@ from service.ledgers.accounts import Audit, Tokens, Users
 from service.ledgers.backups import Contents, read_backup, write_backup
 from service.ledgers.databases import open_database
 from service.ledgers.events import Events
+from service.ledgers.evidence import PredictionRows, Promotions
 from service.ledgers.journal import read_journal
 from service.ledgers.leases import Leases
 from service.ledgers.outbox import Outbox
-from service.ledgers.predictions import PredictionRows
-from service.ledgers.promotions import Promotions
 from service.ledgers.records import Lease, SweepHistory, TrialPhase
 from service.ledgers.services import Services
 from service.ledgers.sweeps import Sweeps

@@ -15,9 +15,9 @@ from service.errors import StaleAttemptError, TransitionError, TrialNotFoundErro
 from service.ledgers import tables
 from service.ledgers.epochs import best_epoch, insert_epochs, read_epochs, read_epochs_of_sweep, reading
 from service.ledgers.events import write_event
+from service.ledgers.evidence import insert_predictions
 from service.ledgers.journal import write_journal
 from service.ledgers.outbox import Outbox
-from service.ledgers.predictions import insert_predictions
 from service.ledgers.records import (
     Cause,
     Ending,
