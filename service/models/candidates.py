@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-import mlflow.pytorch
-import numpy as np
 from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types.schema import Schema, TensorSpec
 
 from search_spaces import Metric
 from search_spaces.backbones import written_freeze_depth
 from service.ledgers import Json, Sweep, Trial
+from service.models.logged import log_classifier, tracking_to
 from service.models.rebuilt import best_model
-from trainables.classifiers import export_module
 from trainables.own_code import make_importable
 from trainables.stores.prepared import PreparedData
 
 __all__ = ["CANDIDATE", "log_candidate", "log_model"]
 
 CANDIDATE = "candidate"
-EXAMPLE_SIZE = 32
-"""Pixels to which the example that is logged with a model is thinned out: MLflow writes it as text, twice."""
-
-SERVING_PACKAGES = ("torch", "numpy", "mlflow")
-
-_NOT_IN_NAMES = str.maketrans(dict.fromkeys("/:.%\"'", "-"))
-"""Characters that MLflow takes in the name of a registered model, but not in that of a logged one."""
 
 
 def log_model(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json, tracking_uri: str) -> str:
@@ -51,7 +37,7 @@ def log_model(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json
         return logged
     make_importable(Path(payload["code"]))
     data = PreparedData.open(Path(payload["data"]), payload["split_key"])
-    with _tracking_to(tracking_uri):
+    with tracking_to(tracking_uri):
         return _log(client, sweep, trial, data)
 
 
@@ -73,7 +59,7 @@ def log_candidate(
     version = _version_of(client, name, trial)
     if version is None:
         description = _description(sweep, trial, test)
-        with _tracking_to(tracking_uri):
+        with tracking_to(tracking_uri):
             version = _register(client, name, model_id, trial, description)
     _show_version(client, model_id, name, version)
     client.set_registered_model_alias(name, CANDIDATE, version)
@@ -168,69 +154,16 @@ def _experiment_id(sweep: Sweep) -> str:
     return str(sweep.mlflow["experiment_id"])
 
 
-class _Flavor:
-    """MLflow's flavour for torch, without the check of the example, which would load the model again.
-
-    That check is not needed: before a sweep begins, every backbone's export is known to give what the model gives.
-    """
-
-    __name__ = mlflow.pytorch.__name__
-
-    @staticmethod
-    def save_model(path: str, mlflow_model: Model, *, validate_serving_input: bool, **options: object) -> None:
-        """Save the model; `Model.log` passes `validate_serving_input` on, which the flavour does not take."""
-        assert not validate_serving_input
-        mlflow.pytorch.save_model(path=path, mlflow_model=mlflow_model, **options)
-
-
 def _log(client: MlflowClient, sweep: Sweep, trial: Trial, data: PreparedData) -> str:
-    size = int(data.images.shape[1])
-    module = export_module(best_model(trial, data), size, data.interpolation)
-    step = max(1, size // EXAMPLE_SIZE)
-    example = np.ascontiguousarray(data.images[data.splits["val"][:2]][:, ::step, ::step])
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, -1, -1, 3))]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(data.classes)))]),
-    )
-    # The client adds no tags of its own, as `mlflow.start_run` would: source file, commit and folder of this program.
-    model = client.create_logged_model(
-        _experiment_id(sweep),
-        name=_registered_name(sweep).translate(_NOT_IN_NAMES),
-        source_run_id=trial.mlflow_run_id,
-        params={name: str(value) for name, value in trial.recipe.items()},
+    return log_classifier(
+        client,
+        best_model(trial, data),
+        data,
+        experiment_id=_experiment_id(sweep),
+        run_id=str(trial.mlflow_run_id),
+        name=_registered_name(sweep),
+        step=trial.best_epoch or 0,
+        recipe=trial.recipe,
         tags={"mlflow.source.name": Path(sweep.spec_file).name, "meltpoint.trial_id": trial.id},
+        metadata={"sweep": sweep.id},
     )
-    Model.log(
-        None,
-        _Flavor(),
-        model_id=model.model_id,
-        run_id=trial.mlflow_run_id,
-        step=trial.best_epoch or 0,  # MLflow links the run's metrics of this step to the model
-        pytorch_model=module,
-        validate_serving_input=False,
-        input_example=example,
-        signature=signature,
-        serialization_format="pt2",
-        pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in SERVING_PACKAGES],
-        metadata={
-            "classes": list(data.classes),
-            "image_size": size,
-            "interpolation": data.interpolation,
-            "recipe": trial.recipe,
-            "sweep": sweep.id,
-        },
-    )
-    return str(model.model_id)
-
-
-@contextmanager
-def _tracking_to(uri: str) -> Iterator[None]:
-    """Let the process track to `uri` while entered: `mlflow` logs and finds models there."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # the documented types lack what unsets it
-        if before is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = before

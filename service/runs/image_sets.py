@@ -22,7 +22,8 @@ class ImageSet:
 class ImageSets:
     """The images of a sweep, for each backbone at the size and with the resizing that it needs.
 
-    summary: JSON-able, see `summarize`; skipped: (name, reason) of the images that could not be read.
+    summary: JSON-able, see `summarize_data`, with digests of all starting weights and versions of the packages.
+    skipped: (name, reason) of the images that could not be read.
     """
 
     by_backbone: dict[str, ImageSet]

@@ -15,6 +15,7 @@ from service.models import best_trainer
 from service.plans.admission import check_own_code, check_parts, check_precisions
 from service.runs.helpers import TorchTasks
 from service.runs.image_sets import ImageSet, ImageSets
+from service.runs.versions import training_versions
 from service.settings import Home
 from trainables.activations import SharingSettings
 from trainables.datasets import ImageTable
@@ -22,6 +23,7 @@ from trainables.devices import Gpu
 from trainables.stores.prepared import PreparedData, Progress, prepare_for_backbones, read_table, summarize_data
 from trainables.training import add_own_metrics, own_metric_names
 from trainables.training.trainer import Trainer
+from trainables.weights.digests import weights_digest
 from trainables.weights.weights import check_weights
 
 __all__ = ["TorchHelper", "configure_process"]
@@ -38,6 +40,7 @@ class TorchHelper(TorchTasks):
         self._table: ImageTable | None = None
         self._data: dict[str, PreparedData] = {}
         self._best: Trainer | None = None
+        self._weights: list[Json] = []
 
     def admit(self) -> None:
         """Check what can be checked before an image is decoded."""
@@ -52,8 +55,11 @@ class TorchHelper(TorchTasks):
     def check(self, device: str) -> None:
         """Check the weights and number formats of all trials on `device`."""
         check_precisions(self._spec, device)
+        self._weights = []
         for backbone, weights in weights_used(self._spec):
             check_weights(backbone, weights, image_size=self._spec.data.image_size)
+            digest = weights_digest(backbone, weights)
+            self._weights.append({"backbone": backbone, "weights": weights, "digest": digest})
 
     def prepare(self, progress: Progress) -> ImageSets:
         """Decode the admitted images, or find them decoded."""
@@ -64,7 +70,8 @@ class TorchHelper(TorchTasks):
         )
         sets = {name: ImageSet(folder=str(d.folder), split_key=d.split_key) for name, d in self._data.items()}
         skipped = next(iter(self._data.values())).skipped
-        return ImageSets(by_backbone=sets, summary=summarize_data(self._data.values()), skipped=skipped)
+        summary = summarize_data(self._data.values()) | {"weights": self._weights, "versions": training_versions()}
+        return ImageSets(by_backbone=sets, summary=summary, skipped=skipped)
 
     def load(self, best: Trial, sharing: Json) -> None:
         """Load the model of a trial as its best epoch left it."""

@@ -66,7 +66,7 @@ class SweepModel(Answer):
         return cls(
             **values,
             file=PurePath(sweep.spec_file).name,
-            data={name: value for name, value in sweep.data.items() if name != "stores"},
+            data={name: value for name, value in sweep.data.items() if name not in _PLACES},
             mlflow=None if sweep.mlflow is None else _without(sweep.mlflow, "tracking_uri"),
             spec=sweep.spec_text if with_spec else None,
         )
@@ -78,6 +78,9 @@ class SweepModel(Answer):
         values |= {"spec_text": self.spec or "", "spec_file": self.file, "data": self.data, "mlflow": mlflow}
         return Sweep(**values)
 
+
+_PLACES = frozenset({"stores", "weights"})
+"""What a sweep's data say about the service's own disk."""
 
 _SAME = frozenset(SweepModel.model_fields) - {"file", "data", "mlflow", "spec"}
 """Fields that are named and written as in the record."""

@@ -106,9 +106,10 @@ class PreparedData:
         return "streamed" if isinstance(self.images, StreamedImages) else "decoded"
 
     def summary(self) -> dict[str, object]:
-        """Return a dict for JSON: name, digest, images, image_size, interpolation, mode, classes, skipped.
+        """Return a dict for JSON: name, digest, images, image_size, interpolation, mode, classes, skipped, resized.
 
-        `classes` is class -> split -> number of images.
+        `classes` is class -> split -> number of images. `resized` is interpolation -> `digests_by_split` and the digest
+        of the whole.
         """
         return {
             "name": self.name,
@@ -122,6 +123,17 @@ class PreparedData:
                 for code, name in enumerate(self.classes)
             },
             "skipped": dict(self.skipped),
+            "resized": {self.interpolation: {"digest": self.digest, "splits": self.digests_by_split()}},
+        }
+
+    def digests_by_split(self) -> dict[str, dict[str, object]]:
+        """Return for each split the number of its images, and 32 hex digits over their pixels and labels in order."""
+        return {
+            split: {
+                "images": len(rows),
+                "digest": hex_digest(list(self.classes), self.digests[rows], self.labels[rows]),
+            }
+            for split, rows in self.splits.items()
         }
 
 
@@ -185,7 +197,8 @@ def summarize_data(prepared: Iterable[PreparedData]) -> dict[str, object]:
     if not others:
         return first.summary()
     digest = hex_digest([each.digest for each in stores.values()])
-    return first.summary() | {"digest": digest, "interpolation": ", ".join(stores)}
+    resized = {name: {"digest": each.digest, "splits": each.digests_by_split()} for name, each in stores.items()}
+    return first.summary() | {"digest": digest, "interpolation": ", ".join(stores), "resized": resized}
 
 
 def _interpolations(data: DataSpec, backbones: Iterable[str] = ()) -> tuple[Interpolation, ...]:

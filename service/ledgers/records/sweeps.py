@@ -16,7 +16,8 @@ __all__ = ["Lease", "Sweep", "SweepAction"]
 class Sweep:
     """A sweep. Times are UTC milliseconds since 1970.
 
-    settings: sections of the sweep file, flat, such as `budget.trials`. data: name, digest and splits of the images.
+    settings: sections of the sweep file, flat, such as `budget.trials`. data: name, digest and splits of the images,
+    digests of the starting weights, versions of the packages.
     owner: the user who submitted it; None if `meltpoint run` made it. priority: a higher one goes first. slot_cap: most
     trials at once; None for no limit. idempotency_key, request_digest: by which a repeated submission is recognized.
     queued_at: when it last joined the queue. restarts: how often its driver was replaced. waiting_for: why it waits.

@@ -105,6 +105,23 @@ def test_the_summary_is_json_and_counts_classes_by_split(tiny: PreparedData) -> 
     assert summary["classes"]["two"] == {"train": 20, "val": 8, "confirm": 4, "test": 8}
 
 
+def test_the_digest_of_a_split_changes_with_its_images_alone(photos: Path) -> None:
+    before = ready(photos)
+    row = int(before.splits["test"][0])
+    splits = before.digests_by_split()
+    assert {split: about["images"] for split, about in splits.items()} == {
+        split: len(rows) for split, rows in before.splits.items()
+    }
+    assert before.summary()["resized"] == {"bilinear": {"digest": before.digest, "splits": splits}}
+
+    file = sorted(photos.rglob("*.png"))[row]
+    Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    os.utime(file, ns=(1, 1))
+    after = ready(photos).digests_by_split()
+
+    assert [split for split in splits if after[split] != splits[split]] == ["test"]
+
+
 def test_another_size_or_a_changed_file_is_decoded_again(photos: Path) -> None:
     before = ready(photos)
     assert ready(photos, size=24).images.shape == (120, 24, 24, 3)
@@ -150,6 +167,8 @@ def test_each_backbone_gets_images_resized_with_its_interpolation(photos: Path) 
     summary = summarize_data(data.values())
     assert summary["interpolation"] == "bicubic, bilinear"
     assert summary["digest"] not in (data[bicubic].digest, before.digest)
+    digests = {name: each["digest"] for name, each in summary["resized"].items()}  # type: ignore[attr-defined]
+    assert digests == {"bicubic": data[bicubic].digest, "bilinear": before.digest}
     assert summarize_data([before]) == before.summary()
 
 
