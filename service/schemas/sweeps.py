@@ -80,7 +80,7 @@ class SweepModel(Answer):
 
 
 _PLACES = frozenset({"stores", "weights"})
-"""What a sweep's data say about the service's own disk."""
+"""Keys of a sweep's data that are about the service's own disk."""
 
 _SAME = frozenset(SweepModel.model_fields) - {"file", "data", "mlflow", "spec"}
 """Fields that are named and written as in the record."""
