@@ -1,0 +1,160 @@
+"""What the retrainings say about one recipe, and about its difference to the default."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.confirmations.distributions import t_cdf
+from service.confirmations.evidence import FloatArray, RetrainedRecipe, SearchEvidence
+from service.confirmations.intervals import difference_interval
+from service.confirmations.mean_squares import MeanSquares, VarianceOfMean, pooled_seed_part
+from service.confirmations.optimism import rank_optimism
+
+__all__ = ["DifferenceEstimate", "RecipeEstimate", "describe_recipe", "estimate_differences", "rounded"]
+
+PLACES = 9
+"""Decimals that a decision keeps, so that equal rows give equal bytes on every machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeEstimate:
+    """A retrained recipe: its mean score over seeds on confirmation images, and on val and confirmation images.
+
+    `naive` is its score in the search; None for a default that did not finish.
+    """
+
+    identity: str
+    trial_number: int
+    rank: int | None
+    cost: float
+    naive: float | None
+    confirm_mean: float | None
+    pooled_mean: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferenceEstimate:
+    """A finalist's mean score minus the default's, on val and confirmation images over all seeds.
+
+    Attributes:
+        recipe: the finalist.
+        raw: the difference as measured.
+        optimism: the part of it that is due to the search's choice by the same val images.
+        lead: raw - optimism.
+        variance: of the lead; 0 if the difference is the same on all images with all seeds.
+        df: degrees of freedom of the variance.
+        probability: that the finalist is truly better; None if the decision gives none.
+        low, high: the confidence interval of the difference.
+    """
+
+    recipe: RecipeEstimate
+    raw: float
+    optimism: float
+    lead: float
+    variance: float
+    df: float
+    probability: float | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasuredDifference:
+    """A difference before rounding, for further computation."""
+
+    recipe: RetrainedRecipe
+    raw: float
+    optimism: float
+    variance: VarianceOfMean
+
+    @property
+    def lead(self) -> float:
+        """The difference without the search's luck, rounded so that equal leads are equal."""
+        return rounded(self.raw - self.optimism)
+
+    @property
+    def probability(self) -> float | None:
+        """The probability of being better than the default; None if all predictions are the same."""
+        if self.variance.value == 0:
+            return None if self.raw == 0 else float(self.lead > 0)
+        return rounded(t_cdf(self.lead / math.sqrt(self.variance.value), self.variance.df))
+
+    def estimate(self, search: SearchEvidence, *, confidence: float, with_probability: bool) -> DifferenceEstimate:
+        """Return the rounded figures."""
+        interval = difference_interval(self.lead, self.variance, confidence=confidence)
+        return DifferenceEstimate(
+            recipe=describe_recipe(self.recipe, search),
+            raw=rounded(self.raw),
+            optimism=rounded(self.optimism),
+            lead=self.lead,
+            variance=rounded(self.variance.value),
+            df=rounded(self.variance.df),
+            probability=self.probability if with_probability else None,
+            low=rounded(interval.low),
+            high=rounded(interval.high),
+        )
+
+
+def rounded(value: float) -> float:
+    """Round to the decimals of a decision; there is no -0.0."""
+    return round(float(value), PLACES) + 0.0
+
+
+def describe_recipe(recipe: RetrainedRecipe, search: SearchEvidence) -> RecipeEstimate:
+    """Return a recipe's means and its score in the search."""
+    return RecipeEstimate(
+        identity=recipe.identity,
+        trial_number=recipe.trial_number,
+        rank=recipe.rank,
+        cost=float(recipe.cost),
+        naive=None if recipe.rank is None else rounded(search.naive[recipe.rank - 1]),
+        confirm_mean=rounded(recipe.confirm.mean()) if recipe.confirm.size else None,
+        pooled_mean=rounded(recipe.pooled.mean()) if recipe.pooled.size else None,
+    )
+
+
+def estimate_differences(
+    search: SearchEvidence, default: RetrainedRecipe, finalists: Sequence[RetrainedRecipe], *, seed: int
+) -> list[MeasuredDifference]:
+    """Return each finalist's difference to the default, in the order of `finalists`; needs two seeds or more.
+
+    The part of the variance that is due to seeds is pooled over the finalists: by itself a finalist's has S - 1
+    degrees of freedom, which wastes power.
+
+    The search chose the finalists by the val images that are read again, so that their differences on val are too
+    high. Of the optimism of their ranks (see `rank_optimism`) only the share survives that belongs to the recipe and
+    the images: the share that belonged to the search's own training seed is gone with fresh seeds.
+    """
+    if not finalists:
+        return []
+    tables = [MeanSquares.measure(recipe.pooled - default.pooled) for recipe in finalists]
+    part, df = pooled_seed_part(tables)
+    share = surviving_share([recipe.val - default.val for recipe in finalists])
+    ranks = [recipe.rank or 1 for recipe in finalists]
+    val_share = default.val.shape[1] / default.pooled.shape[1]
+    luck = [share * val_share * bias for bias in rank_optimism(search.scores, ranks, seed=seed)]
+    return [
+        MeasuredDifference(
+            recipe=recipe,
+            raw=table.mean,
+            optimism=chance,
+            variance=table.variance(seed_part=part, seed_df=df),
+        )
+        for recipe, table, chance in zip(finalists, tables, luck, strict=True)
+    ]
+
+
+def surviving_share(differences: Sequence[FloatArray]) -> float:
+    """Return the share of the luck on val images that another training seed keeps, 0 to 1.
+
+    Each difference (seeds, val images) has a variance between images, sI^2 = max(MSI - MSE, 0) / S, and a variance of
+    image and seed together, sE^2 = MSE. The share is sum sI^2 / sum (sI^2 + sE^2).
+    """
+    if differences[0].shape[1] < 2:
+        return 0.0
+    tables = [MeanSquares.measure(difference) for difference in differences]
+    kept = sum(max(table.of_images - table.of_residual, 0.0) / table.seeds for table in tables)
+    whole = kept + sum(table.of_residual for table in tables)
+    return kept / whole if whole > 0 else 0.0

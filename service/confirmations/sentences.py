@@ -1,0 +1,109 @@
+"""Plain sentences about a decision."""
+
+from __future__ import annotations
+
+from service.confirmations.decisions import Decision, Doubt, Outcome
+from service.confirmations.estimates import DifferenceEstimate
+from service.confirmations.rules import IMAGES_FOR_CLAIM, IMAGES_FOR_PROBABILITY
+
+__all__ = ["explain_decision", "explain_doubt", "summarize_decision", "what_next"]
+
+
+def summarize_decision(decision: Decision) -> str:
+    """Return the answer in one sentence."""
+    if decision.outcome is Outcome.NO_CLAIM:
+        return "no claim: keep the default recipe"
+    if decision.outcome is Outcome.DEFAULT_BEST:
+        return "the default stands: no finalist is ahead of it"
+    leader = decision.finalist(decision.leader or "")
+    if decision.outcome is Outcome.DEFAULT_STANDS:
+        return f"the default stands: the leader {_name(leader)} is {_lead(leader)} ahead, which chance can explain"
+    winner = decision.finalist(decision.winner or "")
+    if winner is not leader:
+        return (
+            f"the winner is {_name(winner)}: cheaper than the leader {_name(leader)}, better than the default with "
+            f"probability {_probability(winner)}, and expected to lose {_points(decision.expected_shortfall or 0.0)}"
+        )
+    return f"the winner is {_name(winner)}: better than the default with probability {_probability(winner)}"
+
+
+def explain_decision(decision: Decision) -> list[str]:
+    """Return the answer, what it rests on, and what to do next, a sentence each."""
+    lines = [summarize_decision(decision)]
+    if decision.score is not None and decision.low is not None and decision.high is not None:
+        lines.append(
+            f"score {_percent(decision.score)}, {decision.confidence:.0%} interval {_percent(decision.low)} to "
+            f"{_percent(decision.high)}, from {decision.confirm_images} confirmation images and {decision.seeds} seeds"
+        )
+    if decision.naive is not None and decision.score is not None and decision.winner is not None:
+        lines.append(
+            f"the search had measured {_percent(decision.naive)}: {_points(decision.naive - decision.score)} more"
+        )
+    lines += [
+        f"{_name(finalist)} minus the default: {_lead(finalist)}, {decision.confidence:.0%} interval "
+        f"{_signed(finalist.low)} to {_signed(finalist.high)} points"
+        for finalist in decision.finalists
+        if finalist.recipe.identity in (decision.leader, decision.winner)
+    ]
+    if decision.agreement is not None:
+        lines.append(f"a repeat of this size would agree with a chance of {decision.agreement:.0%}")
+    return [*lines, *(sentence for sentence in (explain_doubt(decision), what_next(decision)) if sentence)]
+
+
+def explain_doubt(decision: Decision) -> str | None:
+    """Return why there is no probability; None if there is one."""
+    if decision.doubt is None:
+        return None
+    return {
+        Doubt.FEW_SEEDS: f"no probability: {decision.seeds} seed of each recipe is left, at least 2 are needed"
+        if decision.seeds == 1
+        else f"no probability: {decision.seeds} seeds of each recipe are left, at least 2 are needed",
+        Doubt.FEW_IMAGES_FOR_CLAIM: (
+            f"no claim below {IMAGES_FOR_CLAIM} confirmation images ({decision.confirm_images})"
+        ),
+        Doubt.FEW_IMAGES_FOR_PROBABILITY: (
+            f"no probability below {IMAGES_FOR_PROBABILITY} confirmation images ({decision.confirm_images})"
+        ),
+        Doubt.IDENTICAL_PREDICTIONS: "no probability: the leader is right on the same images as the default",
+        Doubt.NO_FINALISTS: "no probability: the search finished no recipe besides the default",
+    }[decision.doubt]
+
+
+def what_next(decision: Decision) -> str | None:
+    """Return what would settle an open decision; None if nothing is open."""
+    if decision.doubt is Doubt.FEW_SEEDS:
+        return "run confirm again, so that failed retrainings are repeated"
+    if decision.doubt in (Doubt.FEW_IMAGES_FOR_CLAIM, Doubt.FEW_IMAGES_FOR_PROBABILITY):
+        return f"raise data.split.confirm to {IMAGES_FOR_PROBABILITY} images or more and run the sweep again"
+    if decision.leader is None or decision.needed_images is None:
+        return None
+    leader = decision.finalist(decision.leader)
+    if decision.needs_seeds:
+        return f"to confirm {_lead(leader)}, raise confirm.seeds: seeds differ more than images do"
+    return f"to confirm {_lead(leader)}, about {decision.needed_images:,} val + confirmation images are needed"
+
+
+def _name(finalist: DifferenceEstimate) -> str:
+    return f"trial {finalist.recipe.trial_number}"
+
+
+def _lead(finalist: DifferenceEstimate) -> str:
+    return f"{_signed(finalist.lead)} points"
+
+
+def _probability(finalist: DifferenceEstimate) -> str:
+    """Round down, so that a probability below 1 is never shown as 1."""
+    assert finalist.probability is not None
+    return f"{min(finalist.probability, 0.999):.3f}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2%}"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:.2f} points"
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.2f}"
