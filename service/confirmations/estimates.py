@@ -1,4 +1,4 @@
-"""What the retrainings say about one recipe, and about its difference to the default."""
+"""The estimates that retrainings give: of one recipe, and of its difference to the default."""
 
 from __future__ import annotations
 

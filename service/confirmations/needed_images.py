@@ -1,4 +1,4 @@
-"""How many images it would take to confirm a lead."""
+"""The number of images that would confirm a lead."""
 
 from __future__ import annotations
 

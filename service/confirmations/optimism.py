@@ -1,4 +1,4 @@
-"""How much too good the best scores of a search are, and which ranks the images do not tell apart from the first."""
+"""The optimism of the best scores of a search, and the ranks that the images do not tell apart from the first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLACES: Final = 12
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardOptimism:
-    """What a search's own images tell about its leaderboard; noise of training seeds is not seen.
+    """Findings about a leaderboard from the search's own images; they see no noise of training seeds.
 
     Attributes:
         optimism: how much the best score is expected to exceed the score of its model on new images.
