@@ -19,3 +19,17 @@ class Format(StrEnum):
 def counted(number: int, noun: str) -> str:
     """Return the number with its noun, such as `1 trial` or `2 trials`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+class RecipeFormat(StrEnum):
+    """A format of exported recipes.
+
+    RECIPE: YAML that `meltpoint train` reads. JSON: the same as JSON. TIMM: for `train.py --config` of timm.
+    TORCHVISION: arguments of references/classification/train.py. LIGHTNING: for LightningCLI.
+    """
+
+    RECIPE = "recipe"
+    JSON = "json"
+    TIMM = "timm"
+    TORCHVISION = "torchvision"
+    LIGHTNING = "lightning"

@@ -4,7 +4,7 @@ from search_spaces.spaces.descriptions import conditions, default_in, domain_as_
 from search_spaces.spaces.domains import Choice, Fixed
 from search_spaces.spaces.grids import grid_size
 from search_spaces.spaces.parser import read_space
-from search_spaces.spaces.points import read_points
+from search_spaces.spaces.points import read_point, read_points, write_point
 from search_spaces.spaces.shipped import SHIPPED, shipped_document, shipped_text
 from search_spaces.spaces.space import Entry, Space, sample
 
@@ -20,9 +20,11 @@ __all__ = [
     "domain_in_words",
     "grid_size",
     "is_shown",
+    "read_point",
     "read_points",
     "read_space",
     "sample",
     "shipped_document",
     "shipped_text",
+    "write_point",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-from search_spaces.backbones import resolve_freeze_depth
+from search_spaces.backbones import resolve_freeze_depth, written_freeze_depth
 from search_spaces.documents import join_path
 from search_spaces.errors import Problem, SpecError, did_you_mean
 from search_spaces.recipes import PARAMETERS, Recipe, TrainingContext, Value, broken_rules, same
@@ -35,6 +35,29 @@ def read_points(
         except SpecError as error:
             problems += error.problems
     return tuple(recipes), problems
+
+
+def read_point(raw: object, path: str) -> Recipe:
+    """Return the recipe of a single point, which gives its differences from the vocabulary's defaults.
+
+    Raises:
+        SpecError: the point has problems; the error has all of them, with their paths below `path`.
+    """
+    return _recipe(raw, path, None, TrainingContext())
+
+
+def write_point(values: Mapping[str, object]) -> dict[str, Any]:
+    """Return a recipe's values by dotted name as people write a point: nested, the freeze depth as `all` or from 0."""
+    point: dict[str, Any] = {}
+    for name, value in values.items():
+        group, _, field = name.partition(".")
+        if field:
+            point.setdefault(group, {})[field] = value
+        else:
+            point[name] = value
+    depth = written_freeze_depth(int(str(point["freeze_depth"])), backbone=str(point["backbone"]))
+    point["freeze_depth"] = depth if depth == "all" else int(depth)
+    return point
 
 
 def _recipe(raw: object, path: str, space: Space | None, context: TrainingContext) -> Recipe:

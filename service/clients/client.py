@@ -15,6 +15,7 @@ from service.clients.accounts import Accounts
 from service.clients.connections import Connection
 from service.clients.remote_sweeps import RemoteSweeps
 from service.errors import UsageError
+from service.exports import RecipeFile
 from service.ledgers import Event, Sweep, SweepAction, SweepState
 from service.reports import Comparison, Leaderboard
 from service.runs import Snapshot
@@ -138,6 +139,10 @@ class Client:
     def compare(self, first: str, second: str) -> Comparison:
         """Return what differs between two sweeps."""
         return self._requests.compare(first, second)
+
+    def export(self, sweep: str = "last") -> RecipeFile:
+        """Return the recipe file of a sweep: of its confirmed winner, else of its best trial."""
+        return self._requests.recipe(sweep)
 
     def spec(self, sweep: str = "last") -> str:
         """Return the text of a sweep's file."""

@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 import httpx2
 
+from search_spaces import SpecError
 from service.clients.connections import Connection
 from service.clients.submissions import send_submission
-from service.errors import SweepNotFoundError, UnavailableError
+from service.errors import ServiceError, SweepNotFoundError, UnavailableError
+from service.exports import RecipeFile
 from service.ledgers import Event, EventKind, Sweep, SweepAction, SweepState
 from service.reports import Comparison, Leaderboard
 from service.schemas import (
@@ -131,6 +133,16 @@ class RemoteSweeps(SweepRequests):
     def spec(self, reference: str) -> str:
         """Return the text of the sweep's file."""
         return self._connection.get_text(_path(reference, "spec"))
+
+    def recipe(self, reference: str) -> RecipeFile:
+        """Return the recipe file of a sweep, with sources as its sweep file names them."""
+        answer = self._connection.get(_path(reference, "recipe"))
+        try:
+            return RecipeFile.from_data(answer)
+        except SpecError as error:
+            raise ServiceError(
+                f"the service {self.place} sends a recipe that this version of Meltpoint cannot read: {error}"
+            ) from None
 
     def submit(self, submission: Submission) -> Sweep:
         """Hand a sweep to the service; an answer that was lost is asked for again with the same key."""

@@ -21,6 +21,7 @@ from service.commands.surroundings import is_debugging
 from service.commands.sweeps import (
     cancel,
     compare,
+    export,
     logs,
     ls,
     pause,
@@ -64,6 +65,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         logs.logs,
         rm.rm,
     ),
+    "Take a sweep's result into production": (export.export,),
     USE_A_SERVICE: (
         login.login,
         context.context,

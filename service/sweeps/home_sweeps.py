@@ -6,6 +6,7 @@ import builtins
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 
+from service.exports import RecipeFile, make_recipe_file
 from service.ledgers import Event, Sweep, SweepAction, SweepState
 from service.reports import Comparison, Leaderboard
 from service.settings import Home
@@ -87,6 +88,11 @@ class HomeSweeps(SweepRequests):
     def spec(self, reference: str) -> str:
         """Return the text of the sweep's file."""
         return self.find(reference).spec_text
+
+    def recipe(self, reference: str) -> RecipeFile:
+        """Return the recipe file of a sweep, with files and folders of this machine in full."""
+        with open_ledger(self._home) as ledger:
+            return make_recipe_file(ledger, ledger.sweeps.find(reference), with_places=True)
 
     def submit(self, submission: Submission) -> Sweep:
         """Hand a sweep to the service on this ledger, as a sweep of no user."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from service.exports import RecipeFile
 from service.ledgers import Event, Sweep, SweepAction, SweepState
 from service.reports import Comparison, Leaderboard
 from service.sweeps.listing import SweepSummary
@@ -93,6 +94,14 @@ class SweepRequests(ABC):
     @abstractmethod
     def spec(self, reference: str) -> str:
         """Return the text of the sweep's file, with all changes of its submission and its resumes."""
+
+    @abstractmethod
+    def recipe(self, reference: str) -> RecipeFile:
+        """Return the recipe file of a sweep: of its confirmed winner, else of its best trial.
+
+        Raises:
+            UsageError: the sweep is under way, or none of its trials has finished with a score.
+        """
 
     @abstractmethod
     def submit(self, submission: Submission) -> Sweep:

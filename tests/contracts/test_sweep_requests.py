@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces import MeltpointError, SpecError, parse_spec
+from search_spaces import MeltpointError, Recipe, SpecError, parse_spec
 from service.clients import Connection
 from service.clients.remote_sweeps import RemoteSweeps
 from service.clocks import now_ms
 from service.errors import ConflictError, SweepNotFoundError, UnavailableError, UsageError
-from service.ledgers import EventKind, Ledger, Role, Sweep, SweepAction, SweepState
+from service.ledgers import Ending, EventKind, Ledger, Role, Sweep, SweepAction, SweepState, TrialState
 from service.runs.leases import driving
 from service.settings import Home
 from service.sweeps import HomeSweeps, Submission, SweepRequests
@@ -130,6 +130,7 @@ def test_an_unknown_sweep_is_refused_by_every_request(
         lambda: requests.compare(reference, "last"),
         lambda: requests.compare("last", reference),
         lambda: requests.spec(reference),
+        lambda: requests.recipe(reference),
         lambda: requests.act(reference, SweepAction.PAUSE),
         lambda: requests.resume(reference),
         lambda: requests.change(reference, priority=1),
@@ -157,6 +158,39 @@ def test_status_leaderboard_and_comparison_are_those_of_the_ledger(
     assert theirs.best.best_value == 0.75
     assert requests.compare(first.id, second.id).as_json() == here.compare(first.id, second.id).as_json()
     assert requests.spec(first.id) == SPEC
+
+
+def test_the_recipe_is_that_of_the_best_finished_trial(requests: SweepRequests, ledger: Ledger, home: Home) -> None:
+    sweep = add_sweep(ledger, SweepState.COMPLETED)
+    ids = add_trials(ledger, sweep, 0.5, 0.75, 0.25)
+    file = requests.recipe(sweep.id)
+    assert (file.chosen.how, file.chosen.trial, file.chosen.trials) == ("unconfirmed", ids[1], 3)
+    assert (file.score.split, file.score.value, file.score.mean_interval) == ("val", 0.75, None)
+    assert (file.data.source, file.data.image_size, file.training.epochs) == ("digits", 16, 1)
+    assert file.hyperparameters == Recipe()
+    assert file.is_as_exported
+    assert file == HomeSweeps(home).recipe(sweep.id)
+
+
+def test_a_sweep_without_a_result_has_no_recipe(
+    requests: SweepRequests, ledger: Ledger, driven: Callable[[Sweep], Sweep]
+) -> None:
+    running, empty, failed = (
+        add_sweep(ledger, state) for state in (SweepState.RUNNING, SweepState.FAILED, SweepState.FAILED)
+    )
+    driven(running)
+    trial = ledger.trials.start_attempt(
+        ledger.trials.create(failed.id, number=0, point={}, recipe={}, identity="0", seed=0).id
+    )
+    ledger.trials.finish(trial.id, attempt=1, ending=Ending(state=TrialState.FAILED, error="out of memory"))
+    for sweep, message in (
+        (running, f"is running: its best trial may still change. Wait for its end with: meltpoint watch {running.id}"),
+        (empty, "has no recipe to export: no trial has finished with a score"),
+        (failed, f"its only trial has failed; see why with: meltpoint trials {failed.id}"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            requests.recipe(sweep.id)
+        assert message in str(caught.value)
 
 
 def test_a_running_sweep_is_asked_for_an_action(

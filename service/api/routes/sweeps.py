@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from service.api.routes.parameters import After, Limit, Name, SweepReference
 from service.api.routes.strict_routes import make_router
 from service.api.state import Viewer
+from service.exports import RecipeFile, make_recipe_file
 from service.ledgers import SweepState
 from service.schemas import (
     ComparisonModel,
@@ -104,6 +105,12 @@ def get_trials(
 def get_leaderboard(ref: SweepReference, caller: Viewer) -> LeaderboardModel:
     """Return the trials of a sweep, best first, with all that a leaderboard needs."""
     return LeaderboardModel.from_record(read_leaderboard(caller.ledger, caller.find(ref).id))
+
+
+@router.get("/sweeps/{ref}/recipe", operation_id="get_recipe")
+def get_recipe(ref: SweepReference, caller: Viewer) -> RecipeFile:
+    """Return the recipe file of a sweep, as `meltpoint export` writes it: of its winner, else of its best trial."""
+    return make_recipe_file(caller.ledger, caller.find(ref), with_places=False)
 
 
 @router.get("/sweeps/{ref}/curves", operation_id="list_curves")

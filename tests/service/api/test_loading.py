@@ -33,6 +33,8 @@ with start_api(Path(sys.argv[1])) as api:
     paused = api.add_sweep(SweepState.PAUSED)
     assert api.post(f"/sweeps/{paused.id}/resume", {}).status_code == 200
     done = api.add_sweep(SweepState.COMPLETED)
+    add_trials(api.ledger, done, 0.5)
+    assert api.get(f"/sweeps/{done.id}/recipe").status_code == 200
     assert api.request("DELETE", f"/sweeps/{done.id}").status_code == 200
 heavy = {"torch", "torchvision", "timm", "ray", "mlflow", "optuna", "sklearn", "loading_test_module"}
 print(sorted(heavy & sys.modules.keys()))

@@ -75,6 +75,7 @@ CASES: dict[str, Case] = {
     "GET /api/v1/sweeps/{ref}/status": Case(READ_SWEEP),
     "GET /api/v1/sweeps/{ref}/trials": Case(READ_SWEEP),
     "GET /api/v1/sweeps/{ref}/leaderboard": Case(READ_SWEEP),
+    "GET /api/v1/sweeps/{ref}/recipe": Case(_access(401, 409, 404, 409, 404, 409), SweepState.COMPLETED),
     "GET /api/v1/sweeps/{ref}/curves": Case(READ_SWEEP),
     "GET /api/v1/sweeps/{ref}/events": Case(READ_SWEEP),
     "GET /api/v1/sweeps/{ref}/logs": Case(READ_SWEEP),

@@ -1,0 +1,72 @@
+"""`meltpoint export`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from service.commands.surroundings import open_requests
+from service.errors import UsageError
+from service.formats import RecipeFormat
+from service.terminals import ContextFlag, HomeFlag, SweepRef, home_option, print_next, stderr
+
+if TYPE_CHECKING:
+    from service.exports import RecipeFile
+
+_STDOUT_NAME: Final = "recipe.yaml"
+"""Name of the file in the printed command, if the recipe goes to stdout."""
+
+
+def export(
+    sweep: SweepRef,
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", metavar="FILE", help="Write to this file, not to stdout.")
+    ] = None,
+    form: Annotated[
+        RecipeFormat,
+        typer.Option("--format", help="recipe and json are for `meltpoint train`, the others for other programs."),
+    ] = RecipeFormat.RECIPE,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+    context: ContextFlag = None,
+    home: HomeFlag = None,
+) -> None:
+    """Write a sweep's recipe: hyperparameters for production, how they were chosen, and what to expect of them."""
+    if file is not None:
+        _check_place(file, force=force)
+    from service.exports import format_recipe
+
+    with open_requests(context, home) as requests:
+        recipe = requests.recipe(sweep)
+    name = shlex.quote(str(file or _STDOUT_NAME))
+    recipe = recipe.model_copy(update={"command": f"meltpoint train {name}{home_option()}"})
+    text = format_recipe(recipe, form)
+    if file is None:
+        sys.stdout.write(text)
+    else:
+        partial = file.with_name(f".{file.name}.partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(file)
+    _say(recipe)
+    if file is not None and form in (RecipeFormat.RECIPE, RecipeFormat.JSON):
+        print_next("train", str(file))
+
+
+def _check_place(file: Path, *, force: bool) -> None:
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise UsageError(f"{file}: not a file that can be written; give a file's name in a folder that exists")
+    if file.exists() and not force:
+        raise UsageError(f"{file} exists already; --force writes over it")
+
+
+def _say(recipe: RecipeFile) -> None:
+    """Say how the recipe was chosen, and what to expect."""
+    from service.exports import describe_score, headline
+
+    console = stderr()
+    style = "green" if recipe.is_confirmed else "yellow"
+    console.print(headline(recipe), style=style, markup=False, soft_wrap=True)
+    console.print(f"expected: {describe_score(recipe.score)}", markup=False, soft_wrap=True)

@@ -1,0 +1,208 @@
+"""The recipe file of a sweep: of its confirmed winner, else of its best trial."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from search_spaces import BACKBONES, DataSpec, Metric, Recipe, SpecError
+from search_spaces.documents import read_document
+from search_spaces.extensions import is_own
+from search_spaces.spaces import write_point
+from service.errors import UsageError
+from service.exports.recipe_files import (
+    BackboneUsed,
+    ChosenBy,
+    DataUsed,
+    ExpectedScore,
+    RecipeFile,
+    Shares,
+    SplitUsed,
+    TrainingPolicy,
+)
+from service.ledgers import Json, Sweep, TrialState
+from service.reports import Leaderboard
+
+if TYPE_CHECKING:
+    from service.ledgers import Ledger
+
+__all__ = ["make_recipe_file"]
+
+NO_CLAIM = "0"
+
+
+def make_recipe_file(ledger: Ledger, sweep: Sweep, *, with_places: bool) -> RecipeFile:
+    """Return the recipe file of a sweep that has ended or rests.
+
+    with_places: name files and folders of this machine in full; otherwise as the sweep file does.
+
+    Raises:
+        UsageError: the sweep is under way, or none of its trials has finished with a score.
+    """
+    if sweep.state.is_under_way:
+        raise UsageError(
+            f"{sweep.id} is {sweep.state}: its best trial may still change. Wait for its end with: "
+            f"meltpoint watch {sweep.id}"
+        )
+    board = Leaderboard.read(ledger, sweep)
+    return _unconfirmed(sweep, board, with_places=with_places)
+
+
+def _unconfirmed(sweep: Sweep, board: Leaderboard, *, with_places: bool) -> RecipeFile:
+    finished = [trial for trial in board.ranked if trial.state in (TrialState.COMPLETED, TrialState.PRUNED)]
+    if not finished:
+        raise UsageError(_nothing_to_export(sweep, board))
+    best = finished[0]
+    assert best.best_value is not None
+    assert best.best_epoch is not None
+    return _recipe_file(
+        sweep,
+        best.recipe,
+        chosen=ChosenBy(
+            how="unconfirmed",
+            because=_why_unconfirmed(sweep, len(finished)),
+            sweep=sweep.id,
+            name=sweep.name,
+            trial=best.id,
+            trials=len(finished),
+        ),
+        training=_policy(sweep, best.epochs, seeds=[best.seed], best_epochs=[best.best_epoch]),
+        score=ExpectedScore(
+            measure=Metric(sweep.metric).measure,
+            split="val",
+            images=_count_images(sweep.data, "val"),
+            value=best.best_value,
+            by_seed=[best.best_value],
+            naive=best.best_value,
+        ),
+        evidence={},
+        with_places=with_places,
+    )
+
+
+def _why_unconfirmed(sweep: Sweep, finished: int) -> str:
+    trials = f"the best of {finished} trials" if finished > 1 else "the only finished trial"
+    reason = (
+        f"{trials}. Its score on val is likely too good, because it was picked as the best"
+        if finished > 1
+        else f"{trials}, compared with no other"
+    )
+    rest = "" if sweep.state.is_finished else f". The sweep is {sweep.state}, so that others may follow"
+    return f"{reason}{rest}. Confirm it on fresh seeds: meltpoint confirm {sweep.id}"
+
+
+def _nothing_to_export(sweep: Sweep, board: Leaderboard) -> str:
+    failed = sum(trial.state is TrialState.FAILED for trial in board.trials)
+    if failed and failed == len(board.trials):
+        trials = "its only trial has failed" if failed == 1 else f"all {failed} trials have failed"
+        return f"{sweep.id} has no recipe to export: {trials}; see why with: meltpoint trials {sweep.id}"
+    return f"{sweep.id} has no recipe to export: no trial has finished with a score; see: meltpoint trials {sweep.id}"
+
+
+def _policy(sweep: Sweep, epochs: int, *, seeds: list[int], best_epochs: list[int]) -> TrainingPolicy:
+    """Return the policy of trainings; epochs: of a trial, for sweeps whose settings do not say."""
+    return TrainingPolicy(
+        epochs=int(sweep.settings.get("budget.epochs", epochs)),
+        metric=sweep.metric,
+        goal=sweep.goal.value,
+        seeds=seeds,
+        best_epochs=best_epochs,
+        full_data_epochs=statistics.median_high(best_epochs),
+    )
+
+
+def _recipe_file(
+    sweep: Sweep,
+    values: Json,
+    *,
+    chosen: ChosenBy,
+    training: TrainingPolicy,
+    score: ExpectedScore,
+    evidence: Json,
+    with_places: bool,
+) -> RecipeFile:
+    recipe = Recipe.from_flat(values)
+    folder = Path(sweep.spec_file).parent
+    data = _data_used(sweep, recipe, folder if with_places else None)
+    own = any(
+        is_own(name, kind)  # type: ignore[arg-type]
+        for kind, name in (
+            ("backbone", recipe.backbone),
+            ("augmentation", recipe.augment.policy),
+            ("metric", Metric(sweep.metric).measure),
+            ("dataset", data.source),
+        )
+    )
+    return RecipeFile(
+        chosen=chosen,
+        recipe=write_point(recipe.flat()),
+        backbone=BackboneUsed(
+            name=recipe.backbone,
+            stages=BACKBONES[recipe.backbone].stages if recipe.backbone in BACKBONES else None,
+            frozen_stages=recipe.freeze_depth,
+            weights_sha256=_weights_digest(sweep.data, recipe),
+        ),
+        data=data,
+        training=training,
+        score=score,
+        evidence=evidence,
+        versions={str(name): str(version) for name, version in sweep.data.get("versions", {}).items()},
+        code=str(folder) if own and with_places else None,
+        command="meltpoint train recipe.yaml",
+        claim=NO_CLAIM,
+    ).signed()
+
+
+def _weights_digest(data: Mapping[str, Any], recipe: Recipe) -> str | None:
+    """Return the digest of the weights that the sweep recorded; None for random weights and in old sweeps."""
+    for weights in data.get("weights", ()):
+        if (weights["backbone"], weights["weights"]) == (recipe.backbone, recipe.weights):
+            return weights["digest"]  # type: ignore[no-any-return]
+    return None
+
+
+def _data_used(sweep: Sweep, recipe: Recipe, folder: Path | None) -> DataUsed:
+    """Return the images as the sweep recorded them; folder: of the sweep file, from which paths are written in full."""
+    spec = _data_spec(sweep).resized_for(recipe.backbone)
+    assert spec.interpolation != "auto"
+    resized = sweep.data.get("resized", {}).get(spec.interpolation, {})
+    return DataUsed(
+        name=str(sweep.data.get("name", sweep.name)),
+        source=_in_full(spec.source, folder),
+        root=None if spec.root is None else _in_full(spec.root, folder),
+        split=Shares(**spec.split.model_dump()),
+        image_size=spec.image_size,
+        interpolation=spec.interpolation,
+        classes=[str(name) for name in sweep.data.get("classes", {})],
+        digest=resized.get("digest"),
+        splits={split: SplitUsed(**about) for split, about in resized.get("splits", {}).items()},
+    )
+
+
+def _data_spec(sweep: Sweep) -> DataSpec:
+    """Return the section `data` of the sweep file, without reading its space, which may need own code."""
+    try:
+        document = read_document(sweep.spec_text, PurePath(sweep.spec_file).name)
+        return DataSpec.model_validate(document.data["data"])
+    except (SpecError, ValidationError, KeyError, TypeError) as error:
+        raise UsageError(f"the sweep file of {sweep.id} cannot be read by this version: {error}") from None
+
+
+def _in_full(place: str, folder: Path | None) -> str:
+    """Return a path in full if it is a file or folder of this machine, from `folder` on; any other source unchanged."""
+    if folder is None:
+        return place
+    path = folder / Path(place).expanduser()
+    if not path.exists():
+        return place
+    from trainables.datasets.sources import DATASETS  # its readers of files take a moment to load
+
+    return place if place in DATASETS else str(path)
+
+
+def _count_images(data: Mapping[str, Any], split: str) -> int:
+    return sum(int(by_split.get(split, 0)) for by_split in data.get("classes", {}).values())
