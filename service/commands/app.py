@@ -16,12 +16,12 @@ import typer
 
 from service.commands.files import backbones, explain, init, plan, schema, spaces, validate
 from service.commands.homes import backup, cache, completion, doctor, restore, sync, ui
+from service.commands.production import export
 from service.commands.services import context, login, queue, serve, token, user
 from service.commands.surroundings import is_debugging
 from service.commands.sweeps import (
     cancel,
     compare,
-    export,
     logs,
     ls,
     pause,

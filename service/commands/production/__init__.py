@@ -1,0 +1,1 @@
+"""Commands that take the result of a sweep into production."""
