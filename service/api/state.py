@@ -11,7 +11,7 @@ from service.api.followers import Hub
 from service.api.settings import ApiSettings
 from service.errors import ForbiddenError
 from service.identities import Identity, check_may_change, visible_owner
-from service.ledgers import Role, Sweep
+from service.ledgers import Json, Role, Sweep
 from service.settings import Home
 from service.sweeps import CountCache
 
@@ -77,6 +77,10 @@ class Caller:
     def note_target(self, target: str) -> None:
         """Note the thing that the request is about, for the audit log."""
         self._request.state.target = target
+
+    def note_detail(self, detail: Json) -> None:
+        """Note what the request has changed, for the audit log."""
+        self._request.state.detail = detail
 
 
 def _get_caller(request: Request, role: Role) -> Caller:

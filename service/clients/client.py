@@ -187,9 +187,14 @@ class Client:
         """Queue a sweep again that was paused or interrupted, or a finished one with a larger budget."""
         return self._requests.resume(sweep, assign)
 
-    def change(self, sweep: str, *, priority: int | None = None, slots: int | None = None) -> Sweep:
-        """Change a sweep's priority, or its most trials at once (0: no limit), also while it runs."""
-        return self._requests.change(sweep, priority=priority, slot_cap=slots)
+    def change(
+        self, sweep: str, *, assign: Sequence[str] = (), priority: int | None = None, slots: int | None = None
+    ) -> Sweep:
+        """Change a sweep's budget, priority, or most trials at once (0: no limit), also while it runs.
+
+        assign: changes of the budget, such as `budget.trials=64`.
+        """
+        return self._requests.change(sweep, assign=assign, priority=priority, slot_cap=slots)
 
     def rm(self, *sweeps: str) -> builtins.list[Sweep]:
         """Delete sweeps with their trials and checkpoints, and return what they were; MLflow keeps runs and models."""

@@ -156,9 +156,18 @@ class RemoteSweeps(SweepRequests):
         """Queue a sweep again."""
         return self.read_sweep(self._connection.post(_path(reference, "resume"), {"assign": [*assign]}))
 
-    def change(self, reference: str, *, priority: int | None = None, slot_cap: int | None = None) -> Sweep:
-        """Change a sweep's priority or slot cap."""
+    def change(
+        self,
+        reference: str,
+        *,
+        assign: Sequence[str] = (),
+        priority: int | None = None,
+        slot_cap: int | None = None,
+    ) -> Sweep:
+        """Change a sweep's budget, priority or slot cap."""
         body: dict[str, Any] = {} if priority is None else {"priority": priority}
+        if assign:
+            body["assign"] = [*assign]
         if slot_cap is not None:
             body["slot_cap"] = slot_cap or None
         return self.read_sweep(self._connection.patch(_path(reference), body)) if body else self.find(reference)

@@ -21,6 +21,7 @@ from service.commands.services import context, login, queue, serve, token, user
 from service.commands.surroundings import is_debugging
 from service.commands.sweeps import (
     cancel,
+    change,
     compare,
     logs,
     ls,
@@ -57,6 +58,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         stop.stop,
         cancel.cancel,
         resume.resume,
+        change.change,
         ls.ls,
         status.status,
         trials.trials,

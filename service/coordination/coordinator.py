@@ -72,13 +72,14 @@ class Coordinator:
         self._reports = Reports()
         self._attempts: dict[str, Trial] = {}
         self._values: defaultdict[str, dict[int, float]] = defaultdict(dict)
-        self._asked = 0
-        self._left = deque(searcher.ordered(range(spec.budget.trials)))
+        self._asked: set[int] = set()
+        self._left = self._find_left()
         self._closing: str | None = None
+        self._spent: str | None = None
         self._draining: str | None = None
         self.paused = False
         self.cut_short: str | None = None
-        self._exhausted = False
+        self._exhausted = self._search_ended = False
         self._lock = threading.RLock()
         self.progress = Progress()
         self._under_way: deque[Trial] = deque()
@@ -91,9 +92,8 @@ class Coordinator:
         """Restore the searcher, the reports and the counters from the history. Raises ResumeError as `replay`."""
         metric = self.sweep.metric
         self._reports = replay(history, self._searcher, metric=metric, milestones=frozenset(self.milestones))
-        self._asked = len(history.trials)
-        asked = {trial.number for trial in history.trials}
-        self._left = deque(number for number in self._left if number not in asked)
+        self._asked = {trial.number for trial in history.trials}
+        self._left = self._find_left()
         for trial in history.trials:
             rows = history.epochs.get(trial.id, ())
             self.progress.epochs += len(rows)
@@ -108,13 +108,15 @@ class Coordinator:
     @property
     def closing(self) -> str | None:
         """The reason why no further trial starts and running ones end at their next report; None if there is none."""
-        if self._closing is None:
-            self._closing = self._budget_spent()
-        return self._closing
+        if self._closing is not None:
+            return self._closing
+        if self._spent is None:
+            self._spent = self._budget_spent()
+        return self._spent
 
     def close(self, reason: str) -> None:
         """Start no further trial; end the running ones at their next report."""
-        self._closing = self._closing or reason
+        self._closing = self._closing or self._spent or reason
 
     def pause(self, reason: str) -> None:
         """Close the sweep, and let running trials be resumed later."""
@@ -124,6 +126,22 @@ class Coordinator:
     def drain(self, reason: str) -> None:
         """Start no further trial; let the running ones finish."""
         self._draining = self._draining or reason
+
+    def change_budget(self, spec: SweepSpec) -> None:
+        """Go on with another budget; spec: the sweep's, changed. A sweep whose budget was spent may go on.
+
+        If there are more trials than the budget has now, no further trial starts.
+        """
+        with self._lock:
+            if self.cut_short == self._spent:
+                self.cut_short = None
+            self.spec, self._spent, self._exhausted = spec, None, self._search_ended
+            self._left = self._find_left()
+
+    def _find_left(self) -> deque[int]:
+        """Return the numbers of the trials that are still to be drawn, in order."""
+        ordered = self._searcher.ordered(range(self.spec.budget.trials))
+        return deque(number for number in ordered if number not in self._asked)
 
     @property
     def failed_too_often(self) -> bool:
@@ -140,7 +158,8 @@ class Coordinator:
     @property
     def planned(self) -> int:
         """The number of trials that the sweep may have in the end."""
-        return self._asked if self._exhausted else self.spec.budget.trials
+        asked = len(self._asked)
+        return asked if self._exhausted else max(asked, self.spec.budget.trials)
 
     @property
     def elapsed(self) -> float:
@@ -172,7 +191,7 @@ class Coordinator:
             proposal = self._searcher.propose(number)
             if proposal is None:
                 self._gpu_time.end(Trial.make_id(self.sweep.id, number))
-                self._exhausted = True
+                self._exhausted = self._search_ended = True
                 self.cut_short = self._searcher.exhausted
                 return None
             recipe = proposal.recipe.anchored(self.spec.folder)
@@ -185,7 +204,7 @@ class Coordinator:
                 seed=self.spec.seed,
                 started=True,
             )
-            self._asked += 1
+            self._asked.add(number)
             self._attempts[trial.id] = trial
             self.progress.states[TrialState.RUNNING] += 1
             return trial
@@ -324,6 +343,15 @@ class Coordinator:
                 return True
             under_way = self._preempted or ((self._under_way or self._retrying) and not self._draining)
             return not under_way and bool(self._exhausted or self._draining or not self._left)
+
+    def end_if_done(self) -> bool:
+        """Give up what is left if no trial runs and none will; return whether that is so."""
+        with self._lock:
+            if not self.is_done:
+                return False
+            trial = self.next_trial()
+            assert trial is None, f"{trial} was handed out after the end"
+            return True
 
     @property
     def startable(self) -> int:

@@ -63,7 +63,7 @@ class DriverProcess(DriverTasks):
                 return
             if driver is not None:
                 train = partial(train_in_pool, address=self._pool, fork_server=self._fork_server)
-                driver.drive(train, ExitStack())
+                driver.drive(train)
 
     def wait_for_pool(self) -> PoolStatus:
         """Return how the pool stands as soon as it is up. Raises ClusterError after `POOL_SECONDS`."""

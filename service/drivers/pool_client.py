@@ -85,6 +85,9 @@ def train_in_pool(
             if coordinator.closing and not requested:
                 rendezvous.request_reports()
                 requested = True
+            elif requested and not coordinator.closing:  # the budget has grown
+                rendezvous.withdraw_request()
+                requested = False
 
     watcher = threading.Thread(target=watch, name="watch", daemon=True)
     desk = _Desk(coordinator, make_config, failures)
@@ -98,10 +101,8 @@ def train_in_pool(
     watcher.start()
     try:
         with breakable():
-            while not coordinator.is_done:
+            while not coordinator.end_if_done():
                 _serve(address, join, desk)
-            while coordinator.next_trial() is not None:  # it gives up what is left; nothing is handed out any longer
-                raise AssertionError("a trial was handed out after the end")
     finally:
         ended.set()
         watcher.join()

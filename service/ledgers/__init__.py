@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from service.ledgers.records import (
     FIRST_RETRAINING,
+    REVISABLE_SECTIONS,
     AuditEntry,
     Cause,
     Ending,
@@ -21,6 +22,7 @@ from service.ledgers.records import (
     PackedPredictions,
     Promotion,
     PromotionAction,
+    Revision,
     Role,
     ServiceProcess,
     Sweep,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIRST_RETRAINING",
+    "REVISABLE_SECTIONS",
     "AuditEntry",
     "Cause",
     "Contents",
@@ -58,6 +61,7 @@ __all__ = [
     "PackedPredictions",
     "Promotion",
     "PromotionAction",
+    "Revision",
     "Role",
     "Schema",
     "ServiceProcess",

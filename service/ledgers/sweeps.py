@@ -19,6 +19,7 @@ from service.ledgers.records import (
     EventKind,
     Json,
     MessageKind,
+    Revision,
     Sweep,
     SweepAction,
     SweepState,
@@ -212,6 +213,18 @@ class Sweeps:
         with self._transactions.writing() as connection:
             return self._move(connection, sweep_id, state, error)
 
+    def end_unless_revised(self, sweep_id: str, state: SweepState, *, known_text: str, error: str | None) -> bool:
+        """Move the sweep to its last state, unless its file is another than `known_text`; return whether it moved.
+
+        Raises:
+            TransitionError: that state may not follow the present one.
+        """
+        with self._transactions.writing() as connection:
+            if get_sweep(connection, sweep_id).spec_text != known_text:
+                return False
+            self._move(connection, sweep_id, state, error)
+            return True
+
     def interrupt_if_undriven(self, sweep_id: str, *, dead: str | None = None, error: str) -> Sweep | None:
         """Interrupt the sweep if it is under way and no process has its lease; else return None.
 
@@ -244,13 +257,38 @@ class Sweeps:
                 now = self._transactions.now()
                 write_event(connection, sweep_id, EventKind.REGISTERED, columns["registered"], now=now)
 
-    def change(self, sweep_id: str, **columns: int | None) -> Sweep:
-        """Change `priority` or `slot_cap` (None for no cap), also while the sweep runs; return the sweep."""
+    def change(self, sweep_id: str, revision: Revision | None = None, **columns: int | None) -> Sweep:
+        """Change `priority`, `slot_cap` (None for no cap) or the file, also while the sweep runs; return the sweep.
+
+        Followers are told of what differs.
+
+        Raises:
+            ConflictError: the file is not the one that the revision changes.
+            TransitionError: the sweep has finished.
+        """
         assert columns.keys() <= _CHANGEABLE, columns
         with self._transactions.writing() as connection:
-            if columns:
-                self._update(connection, sweep_id, columns)
+            sweep = get_sweep(connection, sweep_id)
+            if sweep.state.is_finished:
+                raise TransitionError(f"sweep {sweep_id} is {sweep.state}; it can no longer change")
+            self._change(connection, sweep, revision, columns)
             return get_sweep(connection, sweep_id)
+
+    def revise(self, sweep_id: str, revision: Revision) -> Sweep:
+        """Change the file of a sweep that is to be resumed, also of a finished one; return the sweep.
+
+        Raises:
+            ConflictError: the file is not the one that the revision changes.
+        """
+        with self._transactions.writing() as connection:
+            self._change(connection, get_sweep(connection, sweep_id), revision, {})
+            return get_sweep(connection, sweep_id)
+
+    def read_revision(self, sweep_id: str, known_text: str) -> str | None:
+        """Return the text of the sweep's file if it is another than `known_text`, else None."""
+        query = select(_SWEEPS.spec_text).where(_SWEEPS.id == sweep_id, _SWEEPS.spec_text != known_text)
+        rows = self._transactions.rows(query)
+        return str(rows[0]["spec_text"]) if rows else None
 
     def explain_waiting(self, sweep_id: str, reason: str | None) -> None:
         """Note why the sweep waits, for people; None if it does not wait. Each new state removes the reason."""
@@ -304,6 +342,29 @@ class Sweeps:
         connection.execute(insert(tables.sweeps).values(**columns))
         write_sweep_state(connection, sweep_id, state, None, now)
         return get_sweep(connection, sweep_id)
+
+    def _change(
+        self,
+        connection: Connection,
+        sweep: Sweep,
+        revision: Revision | None,
+        columns: dict[str, int | None],
+    ) -> None:
+        """Write the new values of columns and the revision, and the event that tells what differs."""
+        changes: dict[str, tuple[object, object]] = {
+            name: (getattr(sweep, name), value) for name, value in columns.items() if getattr(sweep, name) != value
+        }
+        written: Json = dict(columns)
+        if revision is not None:
+            if sweep.spec_text != revision.old_text:
+                raise ConflictError(f"{sweep.id} was changed by somebody else just now; look at it and try again")
+            changes |= sweep.changes(revision.settings)
+            written |= {"spec_text": revision.text, "settings": sweep.revised_settings(revision.settings)}
+        if written:
+            self._update(connection, sweep.id, written)
+        if changes:
+            payload = {"changes": {name: list(pair) for name, pair in changes.items()}}
+            write_event(connection, sweep.id, EventKind.SWEEP_CHANGED, payload, now=self._transactions.now())
 
     def _update(self, connection: Connection, sweep_id: str, columns: Json) -> None:
         columns = {"plan" if name == "settings" else name: value for name, value in columns.items()}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from search_spaces import PARAMETERS, SCHEDULER_KEYS, MeltpointError, SweepSpec, varying_names
-from service.ledgers import Json
+from service.ledgers import REVISABLE_SECTIONS, Json
 
-__all__ = ["flat_settings"]
+__all__ = ["flat_settings", "revisable_settings"]
 
 
 def flat_settings(spec: SweepSpec) -> Json:
@@ -21,6 +21,11 @@ def flat_settings(spec: SweepSpec) -> Json:
     flat["space.drawn"] = _drawn(spec)
     flat["register.model"] = spec.registration.model if spec.registration else spec.name
     return {name: value for name, value in flat.items() if value is not None}
+
+
+def revisable_settings(spec: SweepSpec) -> Json:
+    """Return those settings of the sweep file that may change after the sweep has begun."""
+    return {name: value for name, value in flat_settings(spec).items() if name.partition(".")[0] in REVISABLE_SECTIONS}
 
 
 def _drawn(spec: SweepSpec) -> list[str]:

@@ -3,7 +3,7 @@
 from service.queues.gpu_hours import GpuAccount, GpuReservations, LedgerGpuAccount, make_gpu_reservations
 from service.queues.limits import Limits
 from service.queues.order import Obstacle, Submission, Waiting, next_to_start, order_queue
-from service.queues.quotas import PRIORITIES, check_priority, check_quota
+from service.queues.quotas import PRIORITIES, check_priority, check_quota, check_trials
 from service.queues.reading import find_limits, find_problem, order_sweeps
 from service.queues.shares import Candidate, Preemption, Shares
 
@@ -21,6 +21,7 @@ __all__ = [
     "Waiting",
     "check_priority",
     "check_quota",
+    "check_trials",
     "find_limits",
     "find_problem",
     "make_gpu_reservations",

@@ -6,7 +6,7 @@ from service.errors import ForbiddenError, QuotaError
 from service.ledgers import Role, User
 from service.queues.limits import Limits
 
-__all__ = ["PRIORITIES", "check_priority", "check_quota"]
+__all__ = ["PRIORITIES", "check_priority", "check_quota", "check_trials"]
 
 PRIORITIES = range(-100, 101)
 """The priorities that a sweep may have."""
@@ -29,16 +29,25 @@ def check_quota(user: User, *, waiting: int, trials: int | None, limits: Limits)
         QuotaError: the user has too many sweeps in the queue.
         ForbiddenError: the sweep may have more trials than the user's sweeps may.
     """
-    if user.max_trials is not None and (trials is None or trials > user.max_trials):
-        raise ForbiddenError(
-            f"budget.trials: {'no limit' if trials is None else trials}; a sweep of {user.name} may have "
-            f"at most {user.max_trials} trials; an admin can raise this: meltpoint user set {user.name} --max-trials N"
-        )
+    check_trials(user, trials)
     if waiting >= limits.max_waiting:
         raise QuotaError(
             f"{user.name} has {waiting} sweeps in the queue, and this service allows {limits.max_waiting}; "
             "submit again when some of them have started",
             retry_after=_RETRY_SECONDS,
+        )
+
+
+def check_trials(user: User, trials: int | None) -> None:
+    """Check whether a sweep of the user may have so many trials; None if another budget limits it.
+
+    Raises:
+        ForbiddenError: it may not.
+    """
+    if user.max_trials is not None and (trials is None or trials > user.max_trials):
+        raise ForbiddenError(
+            f"budget.trials: {'no limit' if trials is None else trials}; a sweep of {user.name} may have "
+            f"at most {user.max_trials} trials; an admin can raise this: meltpoint user set {user.name} --max-trials N"
         )
 
 

@@ -68,7 +68,7 @@ class Comparison:
         yield from _differing("space", *entries)
 
     def _settings(self) -> Iterator[Difference]:
-        settings = [dict(board.sweep.settings) for board in (self.first, self.second)]
+        settings = [board.sweep.present_settings for board in (self.first, self.second)]
         for values in settings:
             values.pop("space.drawn", None)
         yield from _differing("settings", *settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import DBAPIError
 
-from search_spaces import Recipe, SweepSpec, own_code_used
+from search_spaces import Recipe, SpecError, SweepSpec, own_code_used, parse_spec
 from service.clusters import Allotment
 from service.coordination import Coordinator
 from service.errors import LeaseError, LedgerError
@@ -87,7 +87,7 @@ class Driver:
         self.keeper, self.allotment = keeper, allotment
         self.mlflow_helper, self.make_mlflow_helper = mlflow_helper, make_mlflow_helper
         past = ledger.history(sweep.id)
-        ledger.sweeps.note(sweep.id, spec_text=spec.text)
+        self._known_text, self._has_new_budget = spec.text, False
         self.sweep = ledger.sweeps.move(sweep.id, SweepState.RUNNING)
         self._sending: Pending[None] | None = None
         with suppress(ForkedError):  # the sender is replaced at the end
@@ -122,7 +122,7 @@ class Driver:
             spec=self.spec,
             sweep=self.sweep,
             ledger=self.ledger,
-            searcher=build_searcher(self.spec, trials=self.sweep.settings.get("budget.trials")),
+            searcher=build_searcher(self.spec, trials=self.sweep.first_settings.get("budget.trials")),
             scheduler=build_scheduler(self.spec),
             clock=time.monotonic,
             gpu_share=self.allotment.gpu,
@@ -132,10 +132,13 @@ class Driver:
             gpu_budget=make_gpu_reservations(self.ledger, self.sweep, gpus=self.allotment.gpu),
         )
 
-    def drive(self, train: TrainTrials, cluster: ExitStack) -> Outcome:
+    def drive(self, train: TrainTrials, cluster: ExitStack | None = None) -> Outcome:
         """Train, leave the cluster, test and register, and wait until MLflow has everything.
 
         An error on the way becomes the sweep's error in the ledger.
+
+        cluster: closed before the test, after which no trial can be trained; if there is none, the sweep goes on with
+        a budget that grows during the test.
 
         Raises:
             LeaseError: another process has taken the sweep over.
@@ -143,10 +146,11 @@ class Driver:
         """
         with self.interrupts:
             with self._recording_interruption():
-                with cluster:
+                with cluster or nullcontext():
                     self._train(train)
-                with self.interrupts.breakable():
-                    self._conclude()
+                while not self._conclude_breakably(may_train=cluster is None):
+                    if cluster is None and not self.coordinator.is_done:
+                        self._train(train)
             self.interrupts.expect_second()
             trouble: str | None = "a signal ended the wait"
             with (
@@ -176,6 +180,12 @@ class Driver:
                 device=self.allotment.device,
             )
         )
+        self._train_once(train)
+        while self._has_new_budget and not self.coordinator.is_done:  # it came with the last trial's end
+            self._train_once(train)
+
+    def _train_once(self, train: TrainTrials) -> None:
+        self._has_new_budget = False
         self.listener.training_started(partial(Snapshot.take, self.coordinator))
         try:
             train(
@@ -186,6 +196,7 @@ class Driver:
                 poll=self._follow_request,
                 breakable=self.interrupts.breakable,
             )
+            self._follow_changes()
         finally:
             self.listener.training_ended()
 
@@ -230,6 +241,7 @@ class Driver:
             self.coordinator.close(self.keeper.lost)
             self.interrupts.insist()
             return
+        self._follow_changes()
         action = self.ledger.sweeps.requested_action(self.sweep.id)
         if action is None or action is self._action:
             return
@@ -241,6 +253,21 @@ class Driver:
         else:
             self.coordinator.close(action.reason)
             self.interrupts.insist()
+
+    def _follow_changes(self) -> None:
+        """Go on with the budget that the ledger has now."""
+        text = self.ledger.sweeps.read_revision(self.sweep.id, self._known_text)
+        if text is None:
+            return
+        self._known_text = text
+        try:
+            self.spec = parse_spec(text, file=self.spec.file)
+        except SpecError as error:
+            self.listener.notice(f"the sweep goes on with the budget that it had: {error}")
+            return
+        self.coordinator.change_budget(self.spec)
+        self._has_new_budget = True
+        self.listener.budget_changed(self.spec.budget)
 
     def _finish_sending(self) -> str | None:
         """Return MLflow's last error if MLflow has not taken everything. A sender that was killed is replaced, once."""
@@ -281,24 +308,41 @@ class Driver:
     def _sharing(self, trial: Trial) -> Json:
         return self.survey.plain(Recipe.from_flat(trial.recipe))
 
-    def _conclude(self) -> None:
-        """Offer the best model and give the sweep its last state."""
+    def _conclude_breakably(self, *, may_train: bool) -> bool:
+        with self.interrupts.breakable():
+            return self._conclude(may_train=may_train)
+
+    def _conclude(self, *, may_train: bool) -> bool:
+        """Offer the best model and give the sweep its last state; return False if its budget has changed meanwhile."""
         coordinator = self.coordinator
         if coordinator.paused:
             self.ledger.sweeps.move(self.sweep.id, SweepState.PAUSING)
             self.ledger.sweeps.move(self.sweep.id, SweepState.PAUSED, error=coordinator.closing)
-            return
+            return True
         board = Leaderboard.read(self.ledger, self.sweep)
         if board.best is None or coordinator.failed_too_often:
             why = coordinator.closing if coordinator.failed_too_often else coordinator.cut_short
-            self.ledger.sweeps.move(self.sweep.id, SweepState.FAILED, error=why or "no trial gave a value")
-            return
+            return self._end(SweepState.FAILED, why or "no trial gave a value", may_train=may_train)
         self.offers.offer_first_usable(board)
         if self._action is SweepAction.STOP and coordinator.cut_short:
             self.ledger.sweeps.move(self.sweep.id, SweepState.STOPPING)
             self.ledger.sweeps.move(self.sweep.id, SweepState.STOPPED, error=coordinator.cut_short)
-        else:
-            self.ledger.sweeps.move(self.sweep.id, SweepState.COMPLETED, error=coordinator.cut_short)
+            return True
+        return self._end(SweepState.COMPLETED, coordinator.cut_short, may_train=may_train)
+
+    def _end(self, state: SweepState, error: str | None, *, may_train: bool) -> bool:
+        """Move the sweep to its last state; return False if there is more to do by now, with another budget."""
+        while not self.ledger.sweeps.end_unless_revised(self.sweep.id, state, known_text=self._known_text, error=error):
+            self._follow_changes()
+            if not self.coordinator.is_done:
+                if may_train:
+                    return False
+                self.listener.notice(
+                    f"the budget changed after the last trial had ended; go on with: meltpoint resume {self.sweep.id}"
+                )
+            if state is SweepState.FAILED:  # perhaps more may fail now
+                return False
+        return True
 
 
 def _resume_point(trial: Trial) -> Json | None:

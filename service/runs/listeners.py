@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from search_spaces import BudgetSpec
 from service.ledgers import Trial
 from service.runs.outcomes import Outcome
 from service.runs.snapshots import Snapshot
@@ -44,9 +45,10 @@ class SweepStart:
 class Listener(Protocol):
     """Hears how a sweep goes. No method may raise or wait for long.
 
-    The driver's main thread calls all methods but `notice` and `trial_ended`, which may also come from the threads of
-    Ray Tune's loop. Phases do not overlap, and `training_started` comes between phases. `sweep_ended` comes last; a
-    sweep that ends with an exception has no `sweep_ended`.
+    The driver's main thread calls all methods but `notice`, `trial_ended` and `budget_changed`, which may also come
+    from the threads of Ray Tune's loop. Phases do not overlap. `training_started` comes between phases, and again if a
+    budget grows after the last trial. `sweep_ended` comes last; a sweep that ends with an exception has no
+    `sweep_ended`.
     """
 
     def phase_started(self, phase: Phase) -> None:
@@ -75,6 +77,9 @@ class Listener(Protocol):
 
     def notice(self, text: str) -> None:
         """Take a warning that a user should see, such as a trial that is tried again."""
+
+    def budget_changed(self, budget: BudgetSpec) -> None:
+        """Take note of another budget, with which the sweep goes on."""
 
     def signal_received(self, name: str) -> None:
         """Take note of a first SIGINT or SIGTERM, by which running trials are paused."""
@@ -111,6 +116,9 @@ class SilentListener:
         """Do nothing."""
 
     def notice(self, text: str) -> None:
+        """Do nothing."""
+
+    def budget_changed(self, budget: BudgetSpec) -> None:
         """Do nothing."""
 
     def signal_received(self, name: str) -> None:

@@ -13,8 +13,8 @@ from service.clusters import Prestarted, workers_gpus
 from service.clusters.connections import connect, forking
 from service.coordination import new_sweep
 from service.errors import ResumeError
-from service.ledgers import Json, Ledger, Sweep
-from service.plans import flat_settings
+from service.ledgers import Json, Ledger, Revision, Sweep
+from service.plans import flat_settings, revisable_settings
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
@@ -60,13 +60,17 @@ def resume_sweep(
     """Resume a sweep that was interrupted or paused; spec: its own, perhaps with more budget. See `run_sweep`.
 
     Raises:
+        ConflictError: its file was changed just now.
         ResumeError: its images have changed, or its search no longer draws what it drew.
     """
 
-    def get_sweep(_spec: SweepSpec, images: ImageSets, _ledger: Ledger) -> Sweep:
+    def get_sweep(_spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
         if images.summary["digest"] != sweep.data["digest"]:
             raise ResumeError(f"{sweep.id} cannot be resumed: its images or their splits have changed since it began")
-        return sweep
+        if spec.text == sweep.spec_text:
+            return sweep
+        revision = Revision(old_text=sweep.spec_text, text=spec.text, settings=revisable_settings(spec))
+        return ledger.sweeps.revise(sweep.id, revision)
 
     return _run(spec, get_sweep, home=home, listener=listener, prestarted=prestarted, apart=apart)
 

@@ -52,11 +52,13 @@ class SweepChange(Request):
     priority: _Priority | None = None
     slot_cap: _SlotCap | None = None
     """Most trials at once; null removes the cap."""
+    assign: list[_Assignment] = Field(default_factory=list, max_length=200)
+    """Changes of the budget as `KEY=VALUE`, such as `budget.trials=64`."""
 
     @model_validator(mode="after")
     def _check_that_something_changes(self) -> SweepChange:
         if not self.model_fields_set:
-            raise ValueError("must have one of priority, slot_cap")
+            raise ValueError("must have one of priority, slot_cap, assign")
         if "priority" in self.model_fields_set and self.priority is None:
             raise ValueError("priority must be an integer")
         return self

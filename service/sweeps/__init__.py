@@ -5,7 +5,7 @@ from service.sweeps.changes import change_sweep, delete_sweep
 from service.sweeps.following import is_over
 from service.sweeps.home_sweeps import HomeSweeps
 from service.sweeps.listing import CountCache, SweepSummary, list_sweeps
-from service.sweeps.log_lines import log_line
+from service.sweeps.log_lines import describe_changes, log_line
 from service.sweeps.opening import open_ledger
 from service.sweeps.own_code import refuse_own_code
 from service.sweeps.progress import SweepProgress
@@ -31,6 +31,7 @@ __all__ = [
     "compare_sweeps",
     "conclude_submission",
     "delete_sweep",
+    "describe_changes",
     "enter_sweep",
     "get_status",
     "is_over",

@@ -1,13 +1,16 @@
-"""Change a sweep's priority or slot cap, and delete sweeps."""
+"""Change a sweep's budget, priority or slot cap, and delete sweeps."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from service.errors import UsageError
-from service.ledgers import Sweep
+from search_spaces import SweepSpec, parse_spec
+from service.errors import TransitionError, UsageError
+from service.ledgers import Sweep, SweepState
 from service.settings import Home
+from service.sweeps.resumption import change_budget, make_revision
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger
@@ -19,29 +22,49 @@ def change_sweep(
     ledger: Ledger,
     reference: str,
     *,
+    assign: Sequence[str] = (),
     priority: int | None = None,
     slot_cap: int | None = None,
     owner: str | None = None,
+    check: Callable[[Sweep, SweepSpec], None] = lambda _sweep, _spec: None,
 ) -> Sweep:
-    """Change a sweep's priority or its slot cap, also while it runs; None leaves a value, 0 removes the cap.
+    """Change a sweep's budget, priority or slot cap, also while it runs; None leaves a value, 0 removes the cap.
 
-    owner: the user whose sweeps alone are considered; None for all.
+    assign: changes of the budget as `KEY=VALUE`. owner: the user whose sweeps alone are considered; None for all.
+    check: raises an error if the sweep may not have the changed spec.
 
     Raises:
         SweepNotFoundError: no sweep goes by `reference`.
-        UsageError: the sweep has ended.
+        SpecError: an assignment is wrong.
+        ConflictError: the sweep was changed by somebody else just now.
+        UsageError: the sweep has ended, or another setting than the budget would change.
     """
     sweep = ledger.sweeps.find(reference, owner=owner)
-    if sweep.state.is_finished:
-        raise UsageError(f"{sweep.id} is {sweep.state}: its priority and slot cap no longer matter")
+    _check_not_ended(sweep)
     columns: dict[str, Any] = {}
     if priority is not None:
         columns["priority"] = priority
     if slot_cap is not None:
         columns["slot_cap"] = slot_cap or None
-    if columns:
-        ledger.sweeps.change(sweep.id, **columns)
-    return ledger.sweeps.get(sweep.id)
+    revision = None
+    if assign:
+        spec = change_budget(parse_spec(sweep.spec_text, file=sweep.spec_file), assign, sweep_id=sweep.id)
+        check(sweep, spec)
+        revision = make_revision(sweep.spec_text, spec)
+    try:
+        return ledger.sweeps.change(sweep.id, revision, **columns)
+    except TransitionError:
+        _check_not_ended(ledger.sweeps.get(sweep.id))
+        raise
+
+
+def _check_not_ended(sweep: Sweep) -> None:
+    if not sweep.state.is_finished and sweep.state is not SweepState.CANCELLING:
+        return
+    advice = ""
+    if sweep.state not in (SweepState.CANCELLED, SweepState.CANCELLING):
+        advice = f"; to go on with a larger budget: meltpoint resume {sweep.id} --set budget.trials=N"
+    raise UsageError(f"{sweep.id} is {sweep.state}: its budget, priority and slot cap no longer matter{advice}")
 
 
 def delete_sweep(ledger: Ledger, home: Home, reference: str, *, owner: str | None = None) -> Sweep:

@@ -109,10 +109,17 @@ class HomeSweeps(SweepRequests):
         with open_ledger(self._home) as ledger:
             return queue_resume(ledger, reference, assign)
 
-    def change(self, reference: str, *, priority: int | None = None, slot_cap: int | None = None) -> Sweep:
-        """Change a sweep's priority or slot cap."""
+    def change(
+        self,
+        reference: str,
+        *,
+        assign: Sequence[str] = (),
+        priority: int | None = None,
+        slot_cap: int | None = None,
+    ) -> Sweep:
+        """Change a sweep's budget, priority or slot cap."""
         with open_ledger(self._home) as ledger:
-            return change_sweep(ledger, reference, priority=priority, slot_cap=slot_cap)
+            return change_sweep(ledger, reference, assign=assign, priority=priority, slot_cap=slot_cap)
 
     def delete(self, reference: str) -> Sweep:
         """Delete a sweep, with its folder in this home."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from service.ledgers import Event, EventKind, Json
 
-__all__ = ["log_line"]
+__all__ = ["describe_changes", "log_line"]
 
 
 def log_line(event: Event) -> str | None:
@@ -16,6 +16,16 @@ def log_line(event: Event) -> str | None:
         return None
     time = datetime.fromtimestamp(event.at / 1000, tz=UTC).isoformat(timespec="seconds")
     return f"{time} {event.trial_id or event.sweep_id} {text}"
+
+
+def describe_changes(payload: Json) -> str:
+    """Return what an event of a changed sweep tells, such as `changed budget.trials from 24 to 64`."""
+    changes = (f"{name} from {_written(old)} to {_written(new)}" for name, (old, new) in payload["changes"].items())
+    return f"changed {', '.join(changes)}"
+
+
+def _written(value: object) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _text(kind: str, payload: Json) -> str | None:
@@ -38,6 +48,8 @@ def _text(kind: str, payload: Json) -> str | None:
             return str(payload.get("text"))
         case EventKind.REGISTERED:
             return f"registered {payload.get('uri')}"
+        case EventKind.SWEEP_CHANGED:
+            return describe_changes(payload)
         case EventKind.PHASE:
             return None if payload.get("done") is not None else str(payload.get("phase"))
     return None

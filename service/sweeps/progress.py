@@ -39,6 +39,7 @@ class SweepProgress:
 
     def __init__(self, sweep: Sweep, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._sweep, self._clock = sweep, clock
+        self._settings = dict(sweep.settings)
         self._lock = threading.Lock()
         self._trials: dict[str, _TrialProgress] = {}
         self._recipes: dict[str, Json] = {}
@@ -56,6 +57,8 @@ class SweepProgress:
             if self.state is SweepState.RUNNING and not self._started_at:
                 self._started_at = event.at
             self.closing = payload.get("error") if self.state.is_under_way else None
+        elif event.kind == EventKind.SWEEP_CHANGED:
+            self._settings |= {name: new for name, (_, new) in payload["changes"].items()}
         elif event.trial_id is not None:
             self._apply_to_trial(event.trial_id, event.kind, payload)
 
@@ -99,7 +102,7 @@ class SweepProgress:
     def has_trained(self) -> bool:
         """True if all trials of the budget have ended, so that only the best model is left to register."""
         trials = self._present()
-        planned = self._sweep.settings.get("budget.trials")
+        planned = self._settings.get("budget.trials")
         return isinstance(planned, int) and len(trials) >= planned and all(t.state.is_finished for t in trials)
 
     @property
@@ -121,15 +124,15 @@ class SweepProgress:
     def snapshot(self) -> Snapshot:
         """Return the sweep at this moment."""
         trials = self._present()
-        wall = self._sweep.settings.get("budget.wall")
+        wall = self._settings.get("budget.wall")
         return Snapshot(
             states=dict(Counter(trial.state for trial in trials)),
-            planned=max(len(trials), int(self._sweep.settings.get("budget.trials", 0))),
+            planned=max(len(trials), int(self._settings.get("budget.trials", 0))),
             epochs=sum(trial.epochs for trial in trials),
             elapsed=self.elapsed,
             best=self.best,
             running=tuple(self._as_trial(trial) for trial in trials if trial.state is TrialState.RUNNING),
-            epochs_each=int(self._sweep.settings.get("budget.epochs", 0)),
+            epochs_each=int(self._settings.get("budget.epochs", 0)),
             metric=self._sweep.metric,
             closing=self.closing,
             wall=float(wall) if isinstance(wall, int | float) else None,

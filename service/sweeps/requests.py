@@ -139,10 +139,19 @@ class SweepRequests(ABC):
         self,
         reference: str,
         *,
+        assign: Sequence[str] = (),
         priority: int | None = None,
         slot_cap: int | None = None,
     ) -> Sweep:
-        """Change a sweep's priority or its slot cap, also while it runs; None leaves a value, 0 removes the cap."""
+        """Change a sweep's budget, priority or slot cap, also while it runs; None leaves a value, 0 removes the cap.
+
+        assign: changes of the budget as `KEY=VALUE`, such as `budget.trials=64`.
+
+        Raises:
+            SpecError: an assignment is wrong.
+            ConflictError: the sweep was changed by somebody else just now.
+            UsageError: the sweep has ended, or another setting than the budget would change.
+        """
 
     @abstractmethod
     def delete(self, reference: str) -> Sweep:

@@ -1,21 +1,20 @@
-"""Checks before a sweep is resumed: which settings may change, and if there is anything left to do."""
+"""Checks before a sweep is changed or resumed: which settings may change, and if there is anything left to do."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from search_spaces import SweepSpec, parse_spec
 from service.errors import UsageError
-from service.ledgers import Sweep, SweepState
+from service.ledgers import REVISABLE_SECTIONS, Revision, Sweep, SweepState
+from service.plans import revisable_settings
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger
 
-__all__ = ["change_spec", "prepare_resume"]
-
-_MAY_CHANGE = ("budget", "resources", "register")
+__all__ = ["change_budget", "change_spec", "make_revision", "prepare_resume"]
 
 
 def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -> tuple[Sweep, SweepSpec]:
@@ -59,7 +58,7 @@ def change_spec(original: SweepSpec, assign: Sequence[str], *, sweep_id: str) ->
     if not assign:
         return original
     spec = parse_spec(original.text, file=original.file, assign=assign)
-    changed = list(_fixed_keys_that_differ(original, spec))
+    changed = list(_fixed_keys_that_differ(original, spec, may_change=REVISABLE_SECTIONS))
     if changed:
         raise UsageError(
             f"{', '.join(changed)} cannot change when {sweep_id} is resumed, because its trials began with the present "
@@ -68,9 +67,30 @@ def change_spec(original: SweepSpec, assign: Sequence[str], *, sweep_id: str) ->
     return spec
 
 
-def _fixed_keys_that_differ(original: SweepSpec, spec: SweepSpec) -> Iterator[str]:
+def change_budget(original: SweepSpec, assign: Sequence[str], *, sweep_id: str) -> SweepSpec:
+    """Return a sweep's spec with changes to `budget` (but its epochs), as they are possible while the sweep runs.
+
+    Raises:
+        SpecError: an assignment is wrong.
+        UsageError: an assignment changes another setting.
+    """
+    spec = parse_spec(original.text, file=original.file, assign=assign)
+    changed = list(_fixed_keys_that_differ(original, spec, may_change=("budget",)))
+    if changed:
+        raise UsageError(
+            f"{', '.join(changed)} cannot change before {sweep_id} has ended; only budget (but not budget.epochs) can"
+        )
+    return spec
+
+
+def make_revision(original: str, spec: SweepSpec) -> Revision:
+    """Return the change of a sweep's file from the text `original` to `spec`."""
+    return Revision(old_text=original, text=spec.text, settings=revisable_settings(spec))
+
+
+def _fixed_keys_that_differ(original: SweepSpec, spec: SweepSpec, *, may_change: Collection[str]) -> Iterator[str]:
     for key in dict.fromkeys([*original.document, *spec.document]):
-        if key not in _MAY_CHANGE and original.document.get(key) != spec.document.get(key):
+        if key not in may_change and original.document.get(key) != spec.document.get(key):
             yield key
     if original.budget.epochs != spec.budget.epochs:
         yield "budget.epochs"

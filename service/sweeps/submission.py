@@ -15,7 +15,7 @@ from service.ledgers import Sweep, SweepState
 from service.plans import flat_settings
 from service.queues import find_problem
 from service.sweeps.requests import Submission
-from service.sweeps.resumption import prepare_resume
+from service.sweeps.resumption import make_revision, prepare_resume
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger
@@ -98,11 +98,13 @@ def queue_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -> 
         SweepNotFoundError: no sweep goes by `reference`.
         SpecError: an assignment is wrong.
         UsageError: the sweep runs, was cancelled or has nothing left to do, or a setting may not change.
+        ConflictError: the sweep was changed by somebody else just now.
         UnavailableError: no process of the service drives sweeps.
     """
     check_drivers(ledger)
     sweep, spec = prepare_resume(ledger, reference, assign)
-    ledger.sweeps.note(sweep.id, spec_text=spec.text)
+    if assign:
+        ledger.sweeps.revise(sweep.id, make_revision(sweep.spec_text, spec))
     return ledger.sweeps.move(sweep.id, SweepState.QUEUED)
 
 

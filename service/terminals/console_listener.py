@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.status import Status
 from rich.text import Text
 
+from search_spaces import BudgetSpec
 from service.formats import counted
 from service.ledgers import Trial
 from service.runs import Outcome, Phase, Snapshot, SweepStart
@@ -80,6 +81,12 @@ class ConsoleListener:
     def notice(self, text: str) -> None:
         """Print a line."""
         self._console.print(text, style="yellow", markup=False, soft_wrap=True)
+
+    def budget_changed(self, budget: BudgetSpec) -> None:
+        """Print a line."""
+        values = budget.model_dump(exclude={"epochs"}, exclude_none=True)
+        limits = ", ".join(f"{name} {value:g}" for name, value in values.items())
+        self._console.print(f"the budget has changed: {limits}", style="yellow", markup=False, soft_wrap=True)
 
     def signal_received(self, name: str) -> None:
         """Print a line."""

@@ -19,7 +19,7 @@ from service.formats import counted
 from service.ledgers import Event, EventKind, Json, Sweep, SweepState
 from service.reports import Leaderboard
 from service.runs import Phase
-from service.sweeps import SweepProgress, SweepRequests
+from service.sweeps import SweepProgress, SweepRequests, describe_changes
 from service.terminals.live_views import LiveView
 
 __all__ = ["FollowView", "exit_code"]
@@ -149,6 +149,9 @@ class FollowView:
                 self._show_leaderboard()
             case EventKind.NOTICE:
                 self._print(str(payload.get("text")), style="yellow")
+            case EventKind.SWEEP_CHANGED:
+                self._print(describe_changes(payload))
+                self._has_shown_board = False  # there may be further trials
             case EventKind.IMAGE_SKIPPED:
                 self._print(f"skipped {payload.get('name')}: {payload.get('reason')}", style="yellow")
             case EventKind.REGISTERED:

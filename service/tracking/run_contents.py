@@ -94,8 +94,8 @@ def end_tags(trial: Trial) -> list[RunTag]:
 
 
 def settings_params(sweep: Sweep) -> list[Param]:
-    """Return the sweep's settings as params of its run."""
-    return [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in sweep.settings.items()]
+    """Return the settings with which the sweep began as params of its run; MLflow takes no other value of a param."""
+    return [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in sweep.first_settings.items()]
 
 
 def recipe_params(recipe: Json) -> list[Param]:

@@ -92,6 +92,9 @@ def _watching(
             if coordinator.closing and not requested:
                 rendezvous.request_reports()
                 requested = True
+            elif requested and not coordinator.closing:  # the budget has grown
+                rendezvous.withdraw_request()
+                requested = False
         return None
 
     watcher = threading.Thread(target=watch, name="watch", daemon=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 from sqlalchemy import func, select
 
 from service.errors import ConflictError, SweepNotFoundError, TransitionError
-from service.ledgers import Ending, EventKind, Ledger, MessageKind, PackedPredictions, SweepState, TrialState
+from service.ledgers import Ending, EventKind, Ledger, MessageKind, PackedPredictions, Revision, SweepState, TrialState
 from service.ledgers.tables import metadata
 from tests.contracts.ledgers import Ticks, new_sweep, record, row, running_trial, submit
 
@@ -93,6 +94,54 @@ def test_priority_and_slot_cap_change_while_a_sweep_runs(ledger: Ledger) -> None
     assert (changed.priority, changed.slot_cap) == (5, 2)
     changed = ledger.sweeps.change(sweep.id, slot_cap=None)
     assert (changed.priority, changed.slot_cap) == (5, None)
+
+
+def revision(old: str, text: str, **budget: object) -> Revision:
+    return Revision(old_text=old, text=text, settings={f"budget.{name}": value for name, value in budget.items()})
+
+
+def test_a_file_changes_before_and_after_the_start_and_the_first_values_are_kept(ledger: Ledger) -> None:
+    sweep, _ = submit(ledger)
+    ledger.sweeps.note(sweep.id, settings={"search.seed": 3, "budget.trials": 4})
+    queued = ledger.sweeps.change(sweep.id, revision(sweep.spec_text, "second", trials=6))
+    assert (queued.spec_text, queued.settings) == ("second", {"search.seed": 3, "budget.trials": 6})
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    ledger.sweeps.change(sweep.id, revision("second", "third", trials=8, wall=60.0), priority=-1)
+    running = ledger.sweeps.change(sweep.id, revision("third", "fourth", trials=2, wall=90.0))
+    assert running.present_settings == {"search.seed": 3, "budget.trials": 2, "budget.wall": 90.0}
+    assert running.first_settings == {"search.seed": 3, "budget.trials": 6}
+    changes = [
+        event.payload["changes"] for event in ledger.events.after(sweep.id, 0) if event.kind is EventKind.SWEEP_CHANGED
+    ]
+    assert changes == [
+        {"budget.trials": [4, 6]},
+        {"priority": [0, -1], "budget.trials": [6, 8], "budget.wall": [None, 60.0]},
+        {"budget.trials": [8, 2], "budget.wall": [60.0, 90.0]},
+    ]
+
+
+def test_of_two_changes_of_one_file_the_second_is_refused(ledger: Ledger) -> None:
+    sweep, _ = submit(ledger)
+    ledger.sweeps.change(sweep.id, revision(sweep.spec_text, "second", trials=6))
+    with pytest.raises(ConflictError, match=f"{sweep.id} was changed by somebody else just now"):
+        ledger.sweeps.change(sweep.id, revision(sweep.spec_text, "other", trials=7), priority=1)
+    after = ledger.sweeps.get(sweep.id)
+    assert (after.spec_text, after.priority) == ("second", 0)
+
+
+def test_a_sweep_ends_unless_its_file_has_changed_and_then_changes_no_more(ledger: Ledger) -> None:
+    sweep, _ = submit(ledger)
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    ledger.sweeps.change(sweep.id, revision(sweep.spec_text, "second", trials=6))
+    assert ledger.sweeps.read_revision(sweep.id, sweep.spec_text) == "second"
+    assert ledger.sweeps.read_revision(sweep.id, "second") is None
+    end = partial(ledger.sweeps.end_unless_revised, sweep.id, SweepState.COMPLETED, error=None)
+    assert not end(known_text=sweep.spec_text)
+    assert ledger.sweeps.get(sweep.id).state is SweepState.RUNNING
+    assert end(known_text="second")
+    with pytest.raises(TransitionError, match="is completed; it can no longer change"):
+        ledger.sweeps.change(sweep.id, priority=1)
+    assert ledger.sweeps.revise(sweep.id, revision("second", "third", trials=9)).settings["budget.trials"] == 9
 
 
 def test_the_facts_that_a_driver_learns_later_are_noted(ledger: Ledger) -> None:

@@ -276,6 +276,38 @@ def test_priority_and_slot_cap_change_and_the_cap_is_removed(requests: SweepRequ
     assert (changed.priority, changed.slot_cap) == (5, None)
 
 
+@pytest.mark.usefixtures("drivers")
+def test_a_budget_changes_while_the_sweep_is_queued_runs_and_is_paused(
+    requests: SweepRequests, ledger: Ledger, home: Home, driven: Callable[[Sweep], Sweep]
+) -> None:
+    with Driver(home):
+        queued = requests.submit(submission())
+    sweeps = [queued, driven(add_sweep(ledger, SweepState.RUNNING)), add_sweep(ledger, SweepState.PAUSED)]
+    for sweep in sweeps:
+        changed = requests.change(sweep.id, assign=["budget.trials=64", "budget.wall=1h"], priority=-1)
+        assert (changed.id, changed.state, changed.priority) == (sweep.id, requests.find(sweep.id).state, -1)
+        assert (changed.settings["budget.trials"], changed.settings["budget.wall"]) == (64, 3600)
+        assert parse_spec(requests.spec(sweep.id), file="sweep.yaml").budget.trials == 64
+        assert "budget.trials from" in list(requests.logs(sweep.id))[-1]
+
+
+def test_a_change_of_anything_else_or_after_the_end_is_refused_with_the_same_words(
+    requests: SweepRequests, ledger: Ledger
+) -> None:
+    paused, done = add_sweep(ledger, SweepState.PAUSED), add_sweep(ledger, SweepState.COMPLETED)
+    with pytest.raises(SpecError, match=r"--set budget.trils=64: unknown key"):
+        requests.change(paused.id, assign=["budget.trils=64"])
+    with pytest.raises(UsageError, match=f"^budget.epochs cannot change before {paused.id} has ended"):
+        requests.change(paused.id, assign=["budget.trials=64", "budget.epochs=9"])
+    with pytest.raises(UsageError, match=f"^search cannot change before {paused.id} has ended"):
+        requests.change(paused.id, assign=["search.seed=1"])
+    with pytest.raises(
+        UsageError, match=f"^{done.id} is completed: .*meltpoint resume {done.id} --set budget.trials=N"
+    ):
+        requests.change(done.id, assign=["budget.trials=64"])
+    assert ledger.sweeps.get(paused.id).spec_text == paused.spec_text
+
+
 def test_a_sweep_that_nobody_drives_is_deleted_with_its_folder(
     requests: SweepRequests, ledger: Ledger, home: Home, driven: Callable[[Sweep], Sweep]
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from service.clients import Connection
 from service.clients.remote_sweeps import RemoteSweeps
-from service.errors import SweepNotFoundError
+from service.errors import SweepNotFoundError, UsageError
 from service.ledgers import Event, EventKind, SweepAction, SweepState, TrialState
 from service.settings import Context
 from service.sweeps import Submission, SweepRequests
@@ -140,6 +140,37 @@ def test_a_slot_cap_is_followed_while_the_sweep_runs(drivers_once: Drivers, swee
     sweeps.change(sweep_id, slot_cap=0)
     until(lambda: running(drivers_once, sweep_id) == 2, "the cap was not taken away")
     end(drivers_once, sweep_id)
+
+
+def test_a_budget_changes_while_the_sweep_runs_and_its_driver_may_die(
+    drivers_once: Drivers, sweeps: SweepRequests
+) -> None:
+    sweep = sweeps.submit(submission(drivers_once, trials=MANY, epochs=4))
+    drivers_once.await_epochs(sweep.id)
+    changed = sweeps.change(sweep.id, assign=["budget.trials=1"])
+    assert changed.settings["budget.trials"] == 1
+    begun = time.monotonic()
+    until(lambda: drivers_once.sweep(sweep.id).state is SweepState.COMPLETED, "the sweep did not end")
+    assert time.monotonic() - begun < 60
+    few = len(drivers_once.trials(sweep.id))
+    assert few < MANY / 4
+    assert {trial.state for trial in drivers_once.trials(sweep.id)} == {TrialState.COMPLETED}
+    with pytest.raises(UsageError, match=f"meltpoint resume {sweep.id} --set budget.trials=N"):
+        sweeps.change(sweep.id, assign=["budget.trials=9"])
+
+    sweep = sweeps.submit(submission(drivers_once, trials=2, epochs=20))
+    until(lambda: running(drivers_once, sweep.id) == 2, "two lanes were not used")
+    sweeps.change(sweep.id, assign=["budget.trials=4"])
+    until(lambda: len(drivers_once.trials(sweep.id)) == 3, "no further trial was drawn")
+    driver = drivers_once.driver_of(sweep.id)
+    assert driver is not None
+    driver.kill()
+    sweeps.change(sweep.id, assign=["budget.trials=5"])
+    drivers_once.await_completed([sweep.id])
+    trials = drivers_once.trials(sweep.id)
+    assert [trial.state for trial in trials] == [TrialState.COMPLETED] * 5
+    assert drivers_once.sweep(sweep.id).restarts == 1
+    assert drivers_once.check_rows(sweep.id) == (0, 0)
 
 
 def _reports(events: list[Event], trial_id: str) -> list[int]:

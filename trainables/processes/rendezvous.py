@@ -44,6 +44,10 @@ class Rendezvous:
         """Ask every worker to report after its present epoch."""
         (Path(self.folder) / _REPORT).touch()
 
+    def withdraw_request(self) -> None:
+        """Let workers report when they are due again."""
+        (Path(self.folder) / _REPORT).unlink(missing_ok=True)
+
     def reports_requested(self) -> bool:
         """Return whether workers are asked to report."""
         return (Path(self.folder) / _REPORT).exists()

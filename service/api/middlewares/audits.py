@@ -63,7 +63,7 @@ class AuditMiddleware:
     def _write(self, scope: Scope, status: int) -> None:
         state = state_of(scope)
         identity, route = state.get("identity"), find_route(scope)
-        detail: dict[str, Any] = {"request_id": state.get("request_id")}
+        detail: dict[str, Any] = {"request_id": state.get("request_id")} | state.get("detail", {})
         if route == NO_ROUTE:
             detail["path"] = str(scope["path"])[:_LONGEST_PATH].encode("utf-8", "replace").decode().replace("\x00", "")
         self._get_ledger().audit.add(

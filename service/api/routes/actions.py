@@ -1,12 +1,15 @@
-"""Changes of a sweep: pause, stop, cancel, change of priority and slot cap, delete."""
+"""Changes of a sweep: pause, stop, cancel, change of budget, priority and slot cap, delete."""
 
 from __future__ import annotations
 
+from functools import partial
+
+from search_spaces import SweepSpec
 from service.api.routes.parameters import SweepReference
 from service.api.routes.strict_routes import make_router
 from service.api.state import Caller, Submitter
-from service.ledgers import SweepAction
-from service.queues import check_priority
+from service.ledgers import Sweep, SweepAction
+from service.queues import check_priority, check_trials
 from service.schemas import ActionResult, SweepChange, SweepModel
 from service.sweeps import change_sweep, delete_sweep, request_action
 
@@ -35,12 +38,20 @@ def cancel_sweep(ref: SweepReference, caller: Submitter) -> SweepModel:
 
 @router.patch("/sweeps/{ref}", operation_id="change_sweep")
 def patch_sweep(ref: SweepReference, change: SweepChange, caller: Submitter) -> SweepModel:
-    """Change a sweep's priority or slot cap, also while it runs."""
+    """Change a sweep's budget, priority or slot cap, also while it runs."""
     sweep = caller.find_to_change(ref)
     if change.priority is not None:
         check_priority(caller.identity.role, change.priority, present=sweep.priority)
     slot_cap = (change.slot_cap or 0) if "slot_cap" in change.model_fields_set else None
-    changed = change_sweep(caller.ledger, sweep.id, priority=change.priority, slot_cap=slot_cap)
+    changed = change_sweep(
+        caller.ledger,
+        sweep.id,
+        assign=change.assign,
+        priority=change.priority,
+        slot_cap=slot_cap,
+        check=partial(_check_trials, caller),
+    )
+    caller.note_detail({"changes": sweep.changes_to(changed)})
     return SweepModel.from_record(changed)
 
 
@@ -50,6 +61,12 @@ def remove_sweep(ref: SweepReference, caller: Submitter) -> ActionResult:
     sweep = caller.find_to_change(ref)
     delete_sweep(caller.ledger, caller.home, sweep.id)
     return ActionResult(id=sweep.id, result="deleted")
+
+
+def _check_trials(caller: Caller, sweep: Sweep, spec: SweepSpec) -> None:
+    """Check that the sweep gets no more trials than its owner's sweeps may have."""
+    if sweep.owner is not None and spec.budget.trials > sweep.settings.get("budget.trials", 0):
+        check_trials(caller.ledger.users.get(sweep.owner), spec.budget.trials)
 
 
 def _act(ref: str, caller: Caller, action: SweepAction) -> SweepModel:

@@ -66,7 +66,9 @@ def resume_sweep(ref: SweepReference, request: ResumeRequest, caller: Submitter)
     check_drivers(caller.ledger)
     _, spec = prepare_resume(caller.ledger, sweep.id, request.assign)
     _check_limits(spec, caller, sweep.owner)
-    return SweepModel.from_record(queue_resume(caller.ledger, sweep.id, request.assign))
+    resumed = queue_resume(caller.ledger, sweep.id, request.assign)
+    caller.note_detail({"changes": sweep.changes_to(resumed)})
+    return SweepModel.from_record(resumed)
 
 
 def _enter(request: SubmitRequest, caller: Caller, key: str | None) -> Sweep:

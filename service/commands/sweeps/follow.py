@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from service.commands.sweeps.outcome_view import TOP, best_lines, ending, failure_lines, left_out
 from service.errors import UnavailableError
 from service.formats import Format
 from service.ledgers import Sweep
@@ -11,6 +10,7 @@ from service.runs import Outcome
 from service.sweeps import SweepRequests
 from service.terminals import home_option, print_data, print_next, print_table, stderr
 from service.terminals.follow_views import EXIT_NOT_DELIVERED, EXIT_NOT_FINISHED, FollowView, exit_code
+from service.terminals.outcome_views import TOP, best_lines, ending, failure_lines, left_out
 
 __all__ = ["follow"]
 

@@ -52,10 +52,10 @@ def _resume_here(sweep: str, assign: Sequence[str], output: Format, home: Path |
 
     with prestart() as prestarted:
         with working(console, "loading Ray Tune"):
-            from service.commands.sweeps.outcome_view import show_outcome
             from service.runs.runner import resume_sweep
             from service.sweeps import open_ledger, prepare_resume
             from service.terminals.console_listener import ConsoleListener
+            from service.terminals.outcome_views import show_outcome
         with open_ledger(place) as ledger:
             resumed, spec = prepare_resume(ledger, sweep, assign)
         with own_stdout():

@@ -21,9 +21,9 @@ def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: 
 
     with prestart() as prestarted:
         with working(console, "loading Ray Tune"):
-            from service.commands.sweeps.outcome_view import show_outcome
             from service.runs.runner import run_sweep
             from service.terminals.console_listener import ConsoleListener
+            from service.terminals.outcome_views import show_outcome
         with own_stdout():
             outcome = run_sweep(loaded, home=place, listener=ConsoleListener(console), prestarted=prestarted)
         sys.exit(show_outcome(outcome, output, console))

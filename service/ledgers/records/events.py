@@ -17,7 +17,7 @@ class EventKind(StrEnum):
     is that of the last epoch. TRIAL_WAITING {state, error}: the attempt ended; the trial is paused, or will be tried
     again. TRIAL_ENDED {state, best_value, error}. BEST {trial_id, value}: a better trial than all before. PHASE {phase,
     done, total}. NOTICE {text}. IMAGE_SKIPPED {name, reason}. REGISTERED {uri, ...}. PROGRESS {...}: numbers of a live
-    view.
+    view. SWEEP_CHANGED {changes}: for each setting, such as `budget.trials` or `priority`, its old and its new value.
     """
 
     SWEEP_STATE = "sweep_state"
@@ -31,6 +31,7 @@ class EventKind(StrEnum):
     IMAGE_SKIPPED = "image_skipped"
     REGISTERED = "registered"
     PROGRESS = "progress"
+    SWEEP_CHANGED = "sweep_changed"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from search_spaces import Goal
 from service.ledgers.records.json_data import Json
 from service.ledgers.records.states import SweepState, TrialPhase
 
-__all__ = ["Lease", "Sweep", "SweepAction"]
+__all__ = ["REVISABLE_SECTIONS", "Lease", "Revision", "Sweep", "SweepAction"]
+
+REVISABLE_SECTIONS: Final = ("budget", "resources", "register")
+"""Sections of a sweep file that may change after the sweep has begun."""
+
+_FIRST: Final = "first."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A sweep. Times are UTC milliseconds since 1970.
 
-    settings: sections of the sweep file, flat, such as `budget.trials`. data: name, digest and splits of the images,
-    digests of the starting weights, versions of the packages.
+    settings: sections of the sweep file, flat, such as `budget.trials`; if a value changes after the sweep has begun,
+    its first value is kept as `first.budget.trials`. data: name, digest and splits of the images, digests of the
+    starting weights, versions of the packages.
     owner: the user who submitted it; None if `meltpoint run` made it. priority: a higher one goes first. slot_cap: most
     trials at once; None for no limit. idempotency_key, request_digest: by which a repeated submission is recognized.
     queued_at: when it last joined the queue. restarts: how often its driver was replaced. waiting_for: why it waits.
@@ -58,11 +65,57 @@ class Sweep:
         return list(self.settings.get("space.drawn", ()))
 
     @property
+    def first_settings(self) -> Json:
+        """The settings with which the sweep began."""
+        present = {name: value for name, value in self.settings.items() if not name.startswith(_FIRST)}
+        first = {name[len(_FIRST) :]: value for name, value in self.settings.items() if name.startswith(_FIRST)}
+        return {name: value for name, value in (present | first).items() if value is not None}
+
+    @property
+    def present_settings(self) -> Json:
+        """The settings as they are now."""
+        return {name: value for name, value in self.settings.items() if not name.startswith(_FIRST)}
+
+    def revised_settings(self, revisable: Json) -> Json:
+        """Return the settings with others in the sections that may change. revisable: those sections, flat."""
+        kept = {name: value for name, value in self.settings.items() if not _is_revisable(name)}
+        if self.started_at is not None:
+            first = {f"{_FIRST}{name}": old for name, (old, _) in self.changes(revisable).items()}
+            kept = first | kept  # a value that changes again keeps its first value
+        return kept | revisable
+
+    def changes(self, revisable: Json) -> dict[str, tuple[object, object]]:
+        """Return the present and the new value of each setting that differs; None stands for a missing one."""
+        present = {name: value for name, value in self.settings.items() if _is_revisable(name)}
+        pairs = {name: (present.get(name), revisable.get(name)) for name in present | revisable}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+    def changes_to(self, other: Sweep) -> Json:
+        """Return the old and the new value of what a request changed between this record and a later one."""
+        settings = {name: value for name, value in other.settings.items() if _is_revisable(name)}
+        columns = {name: (getattr(self, name), getattr(other, name)) for name in ("priority", "slot_cap")}
+        pairs = {name: pair for name, pair in columns.items() if pair[0] != pair[1]} | self.changes(settings)
+        return {name: list(pair) for name, pair in pairs.items()}
+
+    @property
     def seconds(self) -> float | None:
         """Wall time from start to end; None until the sweep has ended."""
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at) / 1000
+
+
+def _is_revisable(name: str) -> bool:
+    return name.partition(".")[0] in REVISABLE_SECTIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revision:
+    """A change of a sweep's file. old_text, text: the file before and after. settings: its revisable sections, flat."""
+
+    old_text: str
+    text: str
+    settings: Json
 
 
 class SweepAction(StrEnum):

@@ -157,6 +157,30 @@ def test_only_an_admin_raises_a_priority(module_api: RunningApi) -> None:
     assert (answer.json()["priority"], answer.json()["slot_cap"]) == (5, None)
 
 
+def test_a_budget_changes_until_the_end_and_no_further_than_the_user_may_go(api: RunningApi) -> None:
+    running, done = api.add_sweep(), api.add_sweep(SweepState.COMPLETED)
+    api.request("PATCH", "/users/ann", json={"max_trials": 8}, user="root")
+    body = {"assign": ["budget.trials=8", "budget.gpu_hours=2"]}
+    answer = api.request("PATCH", f"/sweeps/{running.id}", json=body)
+    assert answer.json()["settings"]["budget.trials"] == 8
+    for user in ("ann", "root"):
+        refusal = api.request("PATCH", f"/sweeps/{running.id}", json={"assign": ["budget.trials=9"]}, user=user)
+        assert "a sweep of ann may have at most 8 trials" in str(problem_of(refusal, 403).detail)
+    refusal = api.request("PATCH", f"/sweeps/{running.id}", json={"assign": ["budget.trials=0"]})
+    assert "--set budget.trials=0: must be >= 1" in str(problem_of(refusal, 422).detail)
+    assert "budget.epochs cannot change" in str(
+        problem_of(api.request("PATCH", f"/sweeps/{running.id}", json={"assign": ["budget.epochs=9"]}), 409).detail
+    )
+    assert f"meltpoint resume {done.id} --set" in str(
+        problem_of(api.request("PATCH", f"/sweeps/{done.id}", json=body), 409).detail
+    )
+    assert api.request("PATCH", f"/sweeps/{running.id}", json={"assign": ["budget.trials=2"]}).status_code == 200
+    entries = api.get(f"/audit?target={running.id}", user="root").json()["items"]
+    changes = [entry["detail"].get("changes") for entry in entries if entry["status"] == 200]
+    assert changes[0] == {"budget.trials": [8, 2]}
+    assert changes[1]["budget.gpu_hours"] == [None, 2.0]
+
+
 def test_a_full_queue_is_a_429_with_the_time_to_wait(tmp_path: Path) -> None:
     from service.queues import Limits
 

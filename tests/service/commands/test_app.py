@@ -56,7 +56,7 @@ def test_help_lists_every_command_in_its_panel_and_imports_nothing_heavy(tmp_pat
 
 def test_the_process_of_a_driver_loads_neither_torch_nor_mlflow(tmp_path: Path) -> None:
     code = (
-        "import sys, service.commands.sweeps.outcome_view, service.runs.runner, service.terminals.console_listener\n"
+        "import sys, service.terminals.outcome_views, service.runs.runner, service.terminals.console_listener\n"
         "print(sorted({'torch', 'torchvision', 'timm', 'sklearn', 'mlflow'} & sys.modules.keys()))"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)

@@ -68,6 +68,24 @@ def test_status_tells_by_its_exit_code_how_a_sweep_stands(
     assert meltpoint(home, "status", "fish", "--exit-code").returncode == 102
 
 
+def test_change_says_what_differs_now(home: Home, ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.PAUSED)
+    ledger.sweeps.note(sweep.id, settings={"budget.trials": 2, "budget.epochs": 3})
+    result = meltpoint(home, "change", "last", "--set", "budget.trials=64", "--set", "budget.wall=1h", "--slots", "2")
+    assert result.returncode == 0, result.stderr
+    line = result.stderr.splitlines()[0]
+    assert line.startswith(f"{sweep.id} (paused): changed slot_cap from none to 2, budget.trials from 2 to 64")
+    assert "budget.wall from none to 3600" in line
+    again = json.loads(
+        meltpoint(home, "change", sweep.id, "--set", "budget.trials=64", "--slots", "0", "-o", "json").stdout
+    )
+    assert (again["sweep_id"], again["state"], again["changes"]) == (sweep.id, "paused", {"slot_cap": [2, None]})
+    nothing = meltpoint(home, "change", "last")
+    assert (nothing.returncode, "nothing to change" in nothing.stderr) == (2, True)
+    wrong = meltpoint(home, "change", "last", "--set", "budget.trails=64")
+    assert (wrong.returncode, "unknown key; did you mean trials?" in wrong.stderr) == (2, True)
+
+
 def test_ctrl_c_ends_the_view_and_leaves_the_sweep(home: Home, ledger: Ledger) -> None:
     sweep = add_sweep(ledger, SweepState.RUNNING)
     with driving(home, ledger, sweep.id):

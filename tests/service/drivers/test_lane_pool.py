@@ -68,6 +68,9 @@ class Coordinator:
         self.preempted.append(trial_id)
         self.left.append(trial_id)
 
+    def end_if_done(self) -> bool:
+        return self.is_done
+
     def close(self, reason: str) -> None:
         self.closing = reason
 

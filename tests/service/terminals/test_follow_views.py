@@ -11,7 +11,7 @@ from rich.console import Console
 from service.ledgers import Ending, Ledger, Sweep, SweepState, TrialState
 from service.reports import Leaderboard
 from service.settings import Home
-from service.sweeps import HomeSweeps
+from service.sweeps import HomeSweeps, SweepProgress, change_sweep
 from service.terminals.follow_views import FollowView, exit_code
 from tests.contracts.ledgers import record, row
 from tests.service.sweeps.sweeps import add_sweep, add_trials
@@ -55,6 +55,23 @@ def test_a_finished_sweep_is_shown_from_its_first_result_to_its_model(home: Home
     assert f"val/accuracy 0.5000 ({sweep.id}-0000)" in lines[1]
     assert sorted(lines[2:]) == ["LEADERBOARD of 2", "registered models:/cells@candidate (version 1, unconfirmed)"]
     assert exit_code(last) == 0
+
+
+def test_the_leaderboard_is_shown_again_if_the_budget_grew_after_the_last_trial(home: Home, ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.RUNNING)
+    ledger.sweeps.note(sweep.id, settings={"budget.trials": 1})
+    progress = SweepProgress(ledger.sweeps.get(sweep.id))
+    add_trials(ledger, sweep, 0.5)
+    change_sweep(ledger, sweep.id, assign=["budget.trials=2", "budget.wall=1h"])
+    for event in ledger.events.after(sweep.id, 0):
+        progress.apply(event)
+    assert not progress.has_trained
+    assert (progress.snapshot().planned, progress.snapshot().wall) == (2, 3600)
+    ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
+    ledger.sweeps.note(sweep.id, registered=REGISTERED)
+    _, lines = followed(home, sweep)
+    assert lines[2].startswith("changed budget.trials from 1 to 2, ")
+    assert sorted(lines[-2:]) == ["LEADERBOARD of 1", "registered models:/cells@candidate (version 1, unconfirmed)"]
 
 
 def test_the_leaderboard_is_shown_before_the_model_is_registered(home: Home, ledger: Ledger) -> None:

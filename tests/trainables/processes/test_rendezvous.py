@@ -27,3 +27,6 @@ def test_all_workers_go_on_when_the_last_arrives_or_no_more_will_come(tmp_path: 
     late.join(5)
     assert not late.is_alive()
     assert other.reports_requested()
+    other.withdraw_request()
+    other.withdraw_request()
+    assert not other.reports_requested()

@@ -9,7 +9,8 @@ from service.formats import Format, counted
 from service.ledgers import Sweep, SweepState, Trial
 from service.reports import Leaderboard
 from service.runs import Outcome
-from service.terminals import brief, home_option, print_data, print_next, print_table
+from service.terminals.hints import home_option, print_next
+from service.terminals.outputs import brief, print_data, print_table
 from service.terminals.recipes import recipe_lines
 
 TOP = 10
