@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import SweepSpec, parse_spec
 from service.errors import TransitionError, UsageError
-from service.ledgers import Sweep, SweepState
+from service.ledgers import Sweep, SweepState, TrialPhase
 from service.settings import Home
 from service.sweeps.resumption import change_budget, make_revision
 
@@ -48,6 +48,8 @@ def change_sweep(
         columns["slot_cap"] = slot_cap or None
     revision = None
     if assign:
+        if sweep.phase is not TrialPhase.SEARCH:
+            raise UsageError(f"{sweep.id} confirms its best recipes: its search is over, and so is its budget")
         spec = change_budget(parse_spec(sweep.spec_text, file=sweep.spec_file), assign, sweep_id=sweep.id)
         check(sweep, spec)
         revision = make_revision(sweep.spec_text, spec)
