@@ -10,6 +10,7 @@ __all__ = [
     "DeviceError",
     "DeviceMemoryError",
     "DivergedError",
+    "ExportError",
     "OwnCodeError",
     "WeightsError",
 ]
@@ -37,6 +38,10 @@ class DeviceMemoryError(MeltpointError):
 
 class DeviceError(MeltpointError):
     """This machine does not have the requested device, or the device lacks the precision."""
+
+
+class ExportError(MeltpointError):
+    """A model cannot be written in another form."""
 
 
 class OwnCodeError(MeltpointError):
