@@ -16,7 +16,19 @@ from service.coordination.replays import replay
 from service.coordination.results import Progress, Result
 from service.coordination.retries import RETRIES
 from service.errors import StaleAttemptError
-from service.ledgers import Cause, Ending, EpochRow, Json, Ledger, Sweep, SweepHistory, Trial, TrialState
+from service.ledgers import (
+    FIRST_RETRAINING,
+    Cause,
+    Ending,
+    EpochRow,
+    Json,
+    Ledger,
+    Sweep,
+    SweepHistory,
+    Trial,
+    TrialPhase,
+    TrialState,
+)
 from service.schedulers import Report, Reports, Scheduler
 from service.searchers import Searcher
 
@@ -41,7 +53,8 @@ class Coordinator:
     `cut_short` says why trials were left out or ended before their time, if any were; `milestones` are the epochs
     after which a trial must report at once. `notice` is called with what a user should know meanwhile, `ended` with
     every trial that has come to its end. history: how far the sweep had come; what was under way then goes on first.
-    gpu_budget: gives trials their GPU time, if the sweep's owner pays for it.
+    gpu_budget: gives trials their GPU time, if the sweep's owner pays for it. phase: of the trials; those of the
+    confirmation are numbered from `FIRST_RETRAINING` on, and `history` holds the trials of this phase alone.
 
     Ownership: borrows the ledger. Thread safety: one lock; Ray's event loop and the live view may both call.
     """
@@ -60,6 +73,7 @@ class Coordinator:
         ended: Callable[[Trial], None] = lambda _: None,
         history: SweepHistory | None = None,
         gpu_budget: GpuBudget | None = None,
+        phase: TrialPhase = TrialPhase.SEARCH,
     ) -> None:
         self.spec, self.sweep, self.ledger = spec, sweep, ledger
         self._searcher, self._scheduler = searcher, scheduler
@@ -72,6 +86,7 @@ class Coordinator:
         self._reports = Reports()
         self._attempts: dict[str, Trial] = {}
         self._values: defaultdict[str, dict[int, float]] = defaultdict(dict)
+        self.phase = phase
         self._asked: set[int] = set()
         self._left = self._find_left()
         self._closing: str | None = None
@@ -140,7 +155,8 @@ class Coordinator:
 
     def _find_left(self) -> deque[int]:
         """Return the numbers of the trials that are still to be drawn, in order."""
-        ordered = self._searcher.ordered(range(self.spec.budget.trials))
+        first = 0 if self.phase is TrialPhase.SEARCH else FIRST_RETRAINING
+        ordered = self._searcher.ordered(range(first, first + self.spec.budget.trials))
         return deque(number for number in ordered if number not in self._asked)
 
     @property
@@ -201,8 +217,10 @@ class Coordinator:
                 point=dict(proposal.point),
                 recipe=recipe.flat(),
                 identity=recipe.identity,
-                seed=self.spec.seed,
+                seed=self.spec.seed if proposal.seed is None else proposal.seed,
                 started=True,
+                phase=self.phase,
+                retrains=proposal.retrains,
             )
             self._asked.add(number)
             self._attempts[trial.id] = trial
@@ -278,6 +296,8 @@ class Coordinator:
                 latest=result.latest,
                 sharing=result.sharing,
                 ending=ending,
+                predictions=[replace(packed, read_by=self.phase.value) for packed in result.predictions],
+                extra_readings=result.extra_readings,
             )
             self._attempts[trial.id] = trial
             self._note_best(trial)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from service.coordination.retries import RETRIES, cause_reported
-from service.ledgers import Cause, EpochRow, Json, Trial, TrialState
+from service.ledgers import Cause, EpochRow, Json, PackedPredictions, Trial, TrialState
 
 __all__ = ["Progress", "Result"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A report of a worker: every epoch since its last report, and the end of the trial if it has ended."""
+    """A report of a worker: every epoch since its last report, and the end of the trial if it has ended.
+
+    predictions: of the best epoch, if it is new. extra_readings: metrics of the best epoch on further splits.
+    """
 
     rows: tuple[EpochRow, ...]
     done: bool
@@ -21,11 +25,14 @@ class Result:
     sharing: Json | None = None
     error: str | None = None
     trace: str | None = None
+    predictions: tuple[PackedPredictions, ...] = ()
+    extra_readings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, report: Json) -> Result:
         """Make a result from a worker's plain dictionary."""
         rows = tuple(EpochRow(**row) for row in report["history"])
+        predictions = report.get("predictions") or {}
         return cls(
             rows=rows,
             done=report["done_training"],
@@ -34,6 +41,11 @@ class Result:
             sharing=report.get("sharing"),
             error=report.get("error"),
             trace=report.get("trace"),
+            predictions=tuple(
+                PackedPredictions(split=split, **{name: value for name, value in packed.items() if name != "metrics"})
+                for split, packed in predictions.items()
+            ),
+            extra_readings={split: packed["metrics"] for split, packed in predictions.items() if "metrics" in packed},
         )
 
     @property

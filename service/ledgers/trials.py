@@ -148,12 +148,14 @@ class Trials:
         sharing: Json | None = None,
         ending: Ending | None = None,
         predictions: Iterable[PackedPredictions] = (),
+        extra_readings: Mapping[str, Mapping[str, float]] | None = None,
     ) -> Trial:
         """Add finished epochs, in order, and keep the trial's best epoch by `metric`. An epoch already there stays.
 
         checkpoint: of the best epoch. latest: checkpoint of the last epoch reported.
         sharing: what the trial computed itself and what it took from the node's cache, so far.
         ending: closes the trial in the same transaction. predictions: of the best epoch; they replace earlier ones.
+        extra_readings: metrics of the best epoch by split, beyond those of `rows`.
 
         Raises:
             StaleAttemptError: `attempt` is not the trial's current one, or the trial has finished.
@@ -186,6 +188,9 @@ class Trials:
             if ending is not None:
                 self._tell_end(connection, now, ending)
             insert_predictions(connection, trial_id, predictions)
+            for split, metrics in (extra_readings or {}).items():
+                assert now.best_epoch is not None, trial_id
+                connection.execute(insert(tables.readings), [reading(trial_id, now.best_epoch, split, metrics)])
             _change(connection, trial, now)
             self._outbox.add(connection, messages, sweep_id=trial.sweep_id, trial_id=trial_id)
         return now

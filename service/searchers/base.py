@@ -19,10 +19,15 @@ DRAWS_BEFORE_GIVING_UP = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """A point of the space, as the searcher drew it, and the recipe that it resolves to."""
+    """A point of the space, as the searcher drew it, and the recipe that it resolves to.
+
+    seed: of the training; None for the sweep's. retrains: id of the search's trial whose recipe this is, if any.
+    """
 
     point: Mapping[str, object]
     recipe: Recipe
+    seed: int | None = None
+    retrains: str | None = None
 
 
 class Searcher(ABC):

@@ -46,6 +46,7 @@ class TrialPlan:
         code: folder that may contain own modules, or "".
         sharing: fields of a `SharingSettings`; None computes every activation anew.
         resume_from: fields of a `ResumePoint`; None for a first attempt.
+        extra_splits: splits besides val on which the best epoch's model predicts at the end.
     """
 
     recipe: Json
@@ -61,3 +62,4 @@ class TrialPlan:
     code: str = ""
     sharing: Json | None = None
     resume_from: Json | None = None
+    extra_splits: Sequence[str] = ()

@@ -21,6 +21,7 @@ from trainables.own_code import make_importable
 from trainables.stores.prepared import PreparedData
 from trainables.training import Evaluation, add_own_metrics, own_metric_names
 from trainables.training.checkpoints import load_checkpoint, on_cpu, save_checkpoint
+from trainables.training.predictions import pack
 from trainables.training.trainer import EpochResult, Trainer
 from trainables.trials.plans import ResumePoint, TrialPlan
 
@@ -59,6 +60,7 @@ class TrialTraining:
     _history: list[Json] = field(default_factory=list, init=False)
     _kept_at: int = field(default=0, init=False)
     _unwritten: _Kept | None = field(default=None, init=False)
+    _predictions: dict[str, Json] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         if self.plan.code:
@@ -118,17 +120,31 @@ class TrialTraining:
         self._write_best()
         if not done:
             self._keep_latest()
+        elif self._checkpoint is not None:
+            self._predict_extra_splits(self._checkpoint)
         rows, self._history = self._history, []
         named = {path for path in (self._checkpoint, self._latest) if path}
         self._superseded |= self._reported - named
         self._reported = named
+        predictions, self._predictions = self._predictions, {}
         return {
             "history": rows,
             "done_training": done,
             "best_checkpoint": str(self._checkpoint) if self._checkpoint else None,
             "latest_checkpoint": str(self._latest) if self._latest else None,
             "sharing": self._trainer.features.summary(),
+            "predictions": predictions,
         }
+
+    def _predict_extra_splits(self, best: Path) -> None:
+        """Let the best epoch's model predict on the plan's extra splits; nothing is trained afterwards."""
+        if not self.plan.extra_splits:
+            return
+        self._trainer.load_state_dict(load_checkpoint(best).tensors)
+        epoch = self._trainer.epoch
+        for split in self.plan.extra_splits:
+            evaluation = add_own_metrics(self._trainer.evaluate(split), own_metric_names(self.plan.metric))
+            self._predictions[split] = _packed(epoch, evaluation) | {"metrics": dict(evaluation.metrics)}
 
     def _keep_latest(self) -> None:
         """Write the last epoch's checkpoint, unless it is the best epoch's, which is written already."""
@@ -152,6 +168,7 @@ class TrialTraining:
         kept = self._unwritten
         self._checkpoint = self._write(kept.epoch, kept.state)
         _save_predictions(Path(self.plan.folder), kept.val)
+        self._predictions["val"] = _packed(kept.epoch, kept.val)
         self._unwritten = None
 
     def _state(self) -> NestedTensors:
@@ -175,6 +192,12 @@ def _row(result: EpochResult) -> Json:
         "recorded_at": time.time_ns() // 1_000_000,
         "readings": {"train": dict(result.train), "val": dict(result.val.metrics)},
     }
+
+
+def _packed(epoch: int, evaluation: Evaluation) -> Json:
+    """Return the predictions of the model of `epoch` for each image, as a report has them."""
+    packed = pack(evaluation.probabilities, evaluation.labels)
+    return {"epoch": epoch, "images": len(evaluation.labels), "packed": packed, "read_at": time.time_ns() // 1_000_000}
 
 
 def _save_predictions(folder: Path, evaluation: Evaluation) -> None:
