@@ -57,6 +57,10 @@ class ResumeError(MeltpointError):
     """A sweep cannot be resumed."""
 
 
+class ConfirmationError(MeltpointError):
+    """A sweep cannot be confirmed: something that the decision needs is not there."""
+
+
 class ResourcesError(MeltpointError):
     """The machine lacks resources that a trial asks for."""
 

@@ -218,6 +218,21 @@ class ResourcesSpec(Section):
         return float(gpu)
 
 
+class ConfirmSpec(Section):
+    """The confirmation at the end of a sweep: its best recipes and the default are trained anew on fresh seeds."""
+
+    top_k: Annotated[int, Field(ge=1, le=20, description="most finalists, the best of the search")] = 3
+    seeds: Annotated[
+        int, Field(ge=2, le=64, description="trainings of each recipe; one does not show how much the seed changes")
+    ] = 4
+    gate: Annotated[
+        float, Field(ge=0.5, lt=1, description="probability of being better than the default that a winner needs")
+    ] = 0.9
+    tolerance: Annotated[
+        Fraction, Field(description="expected loss of score, 0 to 1, for which a cheaper recipe is taken")
+    ] = 0.0025
+
+
 class RegisterSpec(Section):
     """The registered model to which the best trial adds a version."""
 

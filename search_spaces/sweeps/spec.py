@@ -19,6 +19,7 @@ from search_spaces.sweeps.scheduler_rules import misfits, unused_keys
 from search_spaces.sweeps.sections import (
     MOST_TRIALS,
     BudgetSpec,
+    ConfirmSpec,
     DataSpec,
     MetricSpec,
     RegisterSpec,
@@ -44,6 +45,7 @@ class SweepSpec(Section):
     scheduler: SchedulerSpec = SchedulerSpec()
     budget: BudgetSpec = BudgetSpec()
     resources: ResourcesSpec = ResourcesSpec()
+    confirm: ConfirmSpec | None = None
     registration: Annotated[RegisterSpec | None, Field(alias="register")] = None
 
     _document: dict[str, Any] = PrivateAttr(default_factory=dict)
@@ -94,6 +96,7 @@ SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "scheduler": SchedulerSpec,
         "budget": BudgetSpec,
         "resources": ResourcesSpec,
+        "confirm": ConfirmSpec,
         "register": RegisterSpec,
     }
 )
@@ -198,6 +201,7 @@ class _Reader:
         self._points(values)
         self._grid(values)
         self._scheduler(values)
+        self._confirm(values)
         return values
 
     def _name(self, values: dict[str, Any]) -> None:
@@ -275,6 +279,12 @@ class _Reader:
             self.problems.append(Problem(path="search.algorithm", rule=rule, value="grid"))
         trials = min(budget.trials, size) if given else size
         values["budget"] = budget.model_copy(update={"trials": trials})
+
+    def _confirm(self, values: dict[str, Any]) -> None:
+        data = values.get("data")
+        if "confirm" in values and data is not None and data.split.confirm == 0:
+            rule = "needs confirmation images, but data.split.confirm is 0; give a share such as 0.1"
+            self.problems.append(Problem(path="confirm", rule=rule))
 
     def _scheduler(self, values: dict[str, Any]) -> None:
         self.problems += unused_keys(self.raw.get("scheduler"))

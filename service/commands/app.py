@@ -16,7 +16,7 @@ import typer
 
 from service.commands.files import backbones, explain, init, plan, schema, spaces, validate
 from service.commands.homes import backup, cache, completion, doctor, restore, sync, ui
-from service.commands.production import export
+from service.commands.production import confirm, export
 from service.commands.services import context, login, queue, serve, token, user
 from service.commands.surroundings import is_debugging
 from service.commands.sweeps import (
@@ -67,7 +67,10 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         logs.logs,
         rm.rm,
     ),
-    "Take a sweep's result into production": (export.export,),
+    "Take a sweep's result into production": (
+        confirm.confirm,
+        export.export,
+    ),
     USE_A_SERVICE: (
         login.login,
         context.context,

@@ -1,9 +1,20 @@
 """Confirmation of a winner: what retrainings on fresh seeds prove about a sweep's best recipes."""
 
+from service.confirmations.contenders import (
+    Contender,
+    Retraining,
+    Role,
+    choose_contenders,
+    confirmation_seeds,
+    missing_retrainings,
+    rank_search,
+    sweep_digest,
+)
 from service.confirmations.decisions import Decision, Doubt, Outcome, decide
 from service.confirmations.estimates import DifferenceEstimate, RecipeEstimate
 from service.confirmations.evidence import FloatArray, RetrainedRecipe, SearchEvidence
 from service.confirmations.optimism import LeaderboardOptimism, optimism
+from service.confirmations.records import Confirmation
 from service.confirmations.rules import IMAGES_FOR_CLAIM, IMAGES_FOR_PROBABILITY, ConfirmRule
 from service.confirmations.sentences import explain_decision, explain_doubt, summarize_decision, what_next
 
@@ -11,6 +22,8 @@ __all__ = [
     "IMAGES_FOR_CLAIM",
     "IMAGES_FOR_PROBABILITY",
     "ConfirmRule",
+    "Confirmation",
+    "Contender",
     "Decision",
     "DifferenceEstimate",
     "Doubt",
@@ -19,11 +32,18 @@ __all__ = [
     "Outcome",
     "RecipeEstimate",
     "RetrainedRecipe",
+    "Retraining",
+    "Role",
     "SearchEvidence",
+    "choose_contenders",
+    "confirmation_seeds",
     "decide",
     "explain_decision",
     "explain_doubt",
+    "missing_retrainings",
     "optimism",
+    "rank_search",
     "summarize_decision",
+    "sweep_digest",
     "what_next",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
+from service.confirmations import Confirmation, summarize_decision
 from service.ledgers import EventKind, Ledger
 from service.runs import Phase, SilentListener
 
@@ -40,6 +41,20 @@ class EventListener(SilentListener):
     def image_skipped(self, name: str, reason: str) -> None:
         """Write the image and the reason."""
         self._ledger.events.add(self._sweep_id, EventKind.IMAGE_SKIPPED, {"name": name, "reason": reason})
+
+    @override
+    def confirmation_started(self, confirmation: Confirmation) -> None:
+        """Write how much is trained anew."""
+        payload = {"finalists": len(confirmation.finalists), "seeds": confirmation.rule.seeds}
+        self._ledger.events.add(self._sweep_id, EventKind.CONFIRMING, payload)
+
+    @override
+    def decided(self, confirmation: Confirmation) -> None:
+        """Write the decision in short."""
+        decision = confirmation.decision
+        assert decision is not None
+        payload = {"outcome": decision.outcome.value, "summary": summarize_decision(decision)}
+        self._ledger.events.add(self._sweep_id, EventKind.DECIDED, payload)
 
     @override
     def notice(self, text: str) -> None:

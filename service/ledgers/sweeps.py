@@ -277,11 +277,16 @@ class Sweeps:
     def revise(self, sweep_id: str, revision: Revision) -> Sweep:
         """Change the file of a sweep that is to be resumed, also of a finished one; return the sweep.
 
+        Another budget sends a sweep that was confirmed, or was being confirmed, back to its search; its retrainings stay.
+
         Raises:
             ConflictError: the file is not the one that the revision changes.
         """
         with self._transactions.writing() as connection:
-            self._change(connection, get_sweep(connection, sweep_id), revision, {})
+            sweep = get_sweep(connection, sweep_id)
+            self._change(connection, sweep, revision, {})
+            if any(name.startswith("budget.") for name in sweep.changes(revision.settings)):
+                self._update(connection, sweep_id, {"phase": TrialPhase.SEARCH.value, "confirmation": None})
             return get_sweep(connection, sweep_id)
 
     def read_revision(self, sweep_id: str, known_text: str) -> str | None:

@@ -16,6 +16,7 @@ def flat_settings(spec: SweepSpec) -> Json:
         "budget": spec.budget.model_dump(),
         "resources": spec.resources.model_dump(),
         "metric": spec.metric.model_dump(),
+        "confirm": spec.confirm.model_dump() if spec.confirm else {},
     }
     flat = {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
     flat["space.drawn"] = _drawn(spec)

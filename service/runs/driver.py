@@ -16,11 +16,12 @@ from sqlalchemy.exc import DBAPIError
 from search_spaces import Recipe, SpecError, SweepSpec, own_code_used, parse_spec
 from service.clusters import Allotment
 from service.coordination import Coordinator
-from service.errors import LeaseError, LedgerError
-from service.ledgers import Json, Ledger, Sweep, SweepAction, SweepHistory, SweepState, Trial
+from service.errors import ConfirmationError, LeaseError, LedgerError
+from service.ledgers import Json, Ledger, Sweep, SweepAction, SweepHistory, SweepState, Trial, TrialPhase
 from service.plans.sharing import SharingSurvey
 from service.queues import make_gpu_reservations
 from service.reports import Leaderboard
+from service.runs.confirming import Confirming
 from service.runs.helpers import MlflowTasks, TorchTasks
 from service.runs.image_sets import ImageSets
 from service.runs.interrupts import Interrupts
@@ -32,6 +33,7 @@ from service.runs.outcomes import Outcome
 from service.runs.snapshots import Snapshot
 from service.schedulers import build_scheduler
 from service.searchers import build_searcher
+from service.searchers.retrainings import RetrainingSearcher
 from service.settings import Home
 from trainables.processes import ForkedError, ObjectHandle, Pending
 from trainables.trials import ResumePoint, TrialPlan
@@ -96,6 +98,18 @@ class Driver:
         self.survey = SharingSurvey.from_spec(spec, home, sweep.id)
         self.interrupts = Interrupts(self._pause_on_signal)
         self._action: SweepAction | None = None
+        if images.labels:
+            ledger.predictions.note_labels(sweep.id, images.labels)
+        self.confirming = Confirming(
+            spec,
+            self.sweep,
+            ledger=ledger,
+            folder=self.folder,
+            torch_helper=torch_helper,
+            sharing=self._sharing,
+            listener=listener,
+        )
+        self._confirms = self.sweep.phase is TrialPhase.CONFIRM
         self.coordinator = self._make_coordinator(past)
         self.offers = Offers(
             spec,
@@ -132,6 +146,31 @@ class Driver:
             gpu_budget=make_gpu_reservations(self.ledger, self.sweep, gpus=self.allotment.gpu),
         )
 
+    def _make_confirming_coordinator(
+        self, spec: SweepSpec, searcher: RetrainingSearcher, past: SweepHistory
+    ) -> Coordinator:
+        """Make the coordinator of retrainings; each keeps its best epoch's checkpoint until the decision."""
+        checkpoints = KeptCheckpoints(self.folder, goal=self.sweep.goal, most=searcher.count)
+
+        def trial_ended(trial: Trial) -> None:
+            checkpoints.add(trial)
+            self.listener.trial_ended(trial)
+
+        return Coordinator(
+            spec=spec,
+            sweep=self.sweep,
+            ledger=self.ledger,
+            searcher=searcher,
+            scheduler=build_scheduler(spec),
+            clock=time.monotonic,
+            gpu_share=self.allotment.gpu,
+            notice=self.listener.notice,
+            ended=trial_ended,
+            history=past,
+            gpu_budget=make_gpu_reservations(self.ledger, self.sweep, gpus=self.allotment.gpu),
+            phase=TrialPhase.CONFIRM,
+        )
+
     def drive(self, train: TrainTrials, cluster: ExitStack | None = None) -> Outcome:
         """Train, leave the cluster, test and register, and wait until MLflow has everything.
 
@@ -147,7 +186,10 @@ class Driver:
         with self.interrupts:
             with self._recording_interruption():
                 with cluster or nullcontext():
-                    self._train(train)
+                    if not self._confirms:
+                        self._search(train)
+                    if self._confirms:
+                        self._confirm(train)
                 while not self._conclude_breakably(may_train=cluster is None):
                     if cluster is None and not self.coordinator.is_done:
                         self._train(train)
@@ -168,6 +210,32 @@ class Driver:
         )
         self.listener.sweep_ended(outcome)
         return outcome
+
+    def _search(self, train: TrainTrials) -> None:
+        """Train the trials of the search; if a confirmation follows, offer the best model before it."""
+        self._train(train)
+        coordinator = self.coordinator
+        if self.spec.confirm is None or coordinator.paused or self._action is not None or coordinator.failed_too_often:
+            return
+        board = Leaderboard.read(self.ledger, self.sweep)
+        if board.best is None:
+            return
+        with self.interrupts.breakable():
+            self.offers.offer_first_usable(board, tests=False)
+        self._confirms = True
+
+    def _confirm(self, train: TrainTrials) -> None:
+        """Train the retrainings of the confirmation; a sweep with nothing to confirm says so and ends."""
+        try:
+            confirmation = self.confirming.begin()
+        except ConfirmationError as error:
+            self._confirms = False
+            self.listener.notice(str(error))
+            return
+        self.listener.confirmation_started(confirmation)
+        for coordinator in self.confirming.coordinators(self._make_confirming_coordinator):
+            self.coordinator = coordinator
+            self._train_once(train)
 
     def _train(self, train: TrainTrials) -> None:
         self.listener.sweep_started(
@@ -265,6 +333,9 @@ class Driver:
         except SpecError as error:
             self.listener.notice(f"the sweep goes on with the budget that it had: {error}")
             return
+        if self._confirms:
+            self.listener.notice(f"its search is over; to go on with it: meltpoint resume {self.sweep.id}")
+            return
         self.coordinator.change_budget(self.spec)
         self._has_new_budget = True
         self.listener.budget_changed(self.spec.budget)
@@ -303,6 +374,7 @@ class Driver:
             code=str(self.spec.folder) if own_code_used(self.spec) else "",
             sharing=self._sharing(trial),
             resume_from=_resume_point(trial),
+            extra_splits=("confirm",) if trial.phase is TrialPhase.CONFIRM else (),
         )
 
     def _sharing(self, trial: Trial) -> Json:
@@ -323,7 +395,10 @@ class Driver:
         if board.best is None or coordinator.failed_too_often:
             why = coordinator.closing if coordinator.failed_too_often else coordinator.cut_short
             return self._end(SweepState.FAILED, why or "no trial gave a value", may_train=may_train)
-        self.offers.offer_first_usable(board)
+        if self._confirms and self.confirming.is_trained:
+            self.confirming.conclude()
+        elif not self._confirms:
+            self.offers.offer_first_usable(board)
         if self._action is SweepAction.STOP and coordinator.cut_short:
             self.ledger.sweeps.move(self.sweep.id, SweepState.STOPPING)
             self.ledger.sweeps.move(self.sweep.id, SweepState.STOPPED, error=coordinator.cut_short)

@@ -63,8 +63,11 @@ class TorchTasks(Protocol):
             CheckpointError: its checkpoint is gone or damaged.
         """
 
-    def test(self) -> dict[str, float] | None:
-        """Return the loaded model's metrics on the test images; None if there are no test images.
+    def predict(self, split: str) -> Json | None:
+        """Return the loaded model's predictions on a split's images, as `pack` packs them; None if there are no images.
+
+        The result has the epoch of the model, the number of images, the packed predictions, the time of the reading
+        (UTC milliseconds since 1970) and the metrics.
 
         Raises:
             DivergedError: a metric is not finite.

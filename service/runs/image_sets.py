@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.ledgers import Json
@@ -23,12 +24,13 @@ class ImageSets:
     """The images of a sweep, for each backbone at the size and with the resizing that it needs.
 
     summary: JSON-able, see `summarize_data`, with digests of all starting weights and versions of the packages.
-    skipped: (name, reason) of the images that could not be read.
+    skipped: (name, reason) of the images that could not be read. labels: of the splits' images, packed.
     """
 
     by_backbone: dict[str, ImageSet]
     summary: Json
     skipped: tuple[tuple[str, str], ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stores(self) -> list[str]:

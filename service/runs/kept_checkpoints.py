@@ -8,7 +8,7 @@ from pathlib import Path
 from search_spaces import Goal
 from service.ledgers import Trial, TrialState
 
-__all__ = ["KEPT", "KeptCheckpoints", "space_taken"]
+__all__ = ["KEPT", "KeptCheckpoints", "delete_checkpoints", "space_taken"]
 
 KEPT = 10
 """The number of best finished trials whose best epoch's checkpoint stays."""
@@ -19,11 +19,12 @@ _FILES = "epoch-*.safetensors"
 class KeptCheckpoints:
     """Deletes checkpoints that nobody will read: all but the best epoch's of the best finished trials.
 
-    folder: of the sweep, with a folder for each trial. ended: trials that have finished before.
+    folder: of the sweep, with a folder for each trial. ended: trials that have finished before. most: number of
+    trials that keep theirs.
     """
 
-    def __init__(self, folder: Path, *, goal: Goal, ended: Iterable[Trial] = ()) -> None:
-        self._folder, self._goal = folder, goal
+    def __init__(self, folder: Path, *, goal: Goal, ended: Iterable[Trial] = (), most: int = KEPT) -> None:
+        self._folder, self._goal, self._most = folder, goal, most
         self._best: list[Trial] = []
         for trial in ended:
             self.add(trial)
@@ -35,18 +36,23 @@ class KeptCheckpoints:
             return
         self._clear(trial, Path(trial.checkpoint).name)
         self._best = sorted([*self._best, trial], key=self._rank)
-        for other in self._best[KEPT:]:
+        for other in self._best[self._most :]:
             self._clear(other, None)
-        del self._best[KEPT:]
+        del self._best[self._most :]
 
     def _rank(self, trial: Trial) -> tuple[float, int]:
         assert trial.best_value is not None
         return self._goal.sort_key(trial.best_value), trial.number
 
     def _clear(self, trial: Trial, but: str | None) -> None:
-        for file in (self._folder / trial.id).glob(_FILES):
-            if file.name != but:
-                file.unlink(missing_ok=True)
+        delete_checkpoints(self._folder, trial, but=but)
+
+
+def delete_checkpoints(folder: Path, trial: Trial, *, but: str | None = None) -> None:
+    """Delete a trial's checkpoints; folder: of the sweep. but: name of the file to keep."""
+    for file in (folder / trial.id).glob(_FILES):
+        if file.name != but:
+            file.unlink(missing_ok=True)
 
 
 def space_taken(folder: Path) -> tuple[int, int]:

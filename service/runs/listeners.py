@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from search_spaces import BudgetSpec
 from service.ledgers import Trial
 from service.runs.outcomes import Outcome
 from service.runs.snapshots import Snapshot
+
+if TYPE_CHECKING:  # importing it loads NumPy, which a listener does not need
+    from service.confirmations import Confirmation
 
 __all__ = ["Listener", "Phase", "SilentListener", "SweepStart", "in_phase"]
 
@@ -24,6 +27,7 @@ class Phase(StrEnum):
     CHECKING_WEIGHTS = "checking weights"
     DECODING_IMAGES = "decoding images"
     TESTING = "reading the best model on the test images"
+    READING_TEST = "reading winner and default on the test images"
     WRITING_MLFLOW = "writing MLflow"
 
 
@@ -84,6 +88,12 @@ class Listener(Protocol):
     def signal_received(self, name: str) -> None:
         """Take note of a first SIGINT or SIGTERM, by which running trials are paused."""
 
+    def confirmation_started(self, confirmation: Confirmation) -> None:
+        """Take note that the best recipes and the default are trained anew."""
+
+    def decided(self, confirmation: Confirmation) -> None:
+        """Take note of the decision of a confirmation; the test images are read afterwards."""
+
     def sweep_ended(self, outcome: Outcome) -> None:
         """Take note of how the sweep ended."""
 
@@ -122,6 +132,12 @@ class SilentListener:
         """Do nothing."""
 
     def signal_received(self, name: str) -> None:
+        """Do nothing."""
+
+    def confirmation_started(self, confirmation: Confirmation) -> None:
+        """Do nothing."""
+
+    def decided(self, confirmation: Confirmation) -> None:
         """Do nothing."""
 
     def sweep_ended(self, outcome: Outcome) -> None:

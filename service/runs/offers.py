@@ -11,6 +11,7 @@ from service.reports import Leaderboard
 from service.runs.helpers import TorchTasks
 from service.runs.image_sets import ImageSets
 from service.runs.listeners import Listener, Phase, in_phase
+from service.runs.readings import record_reading
 from trainables.processes import ObjectHandle
 
 __all__ = ["Offers"]
@@ -37,17 +38,19 @@ class Offers:
         self._ledger, self._torch_helper = ledger, torch_helper
         self._sharing, self._listener = sharing, listener
 
-    def offer_first_usable(self, board: Leaderboard) -> None:
-        """Offer the best model; if its checkpoint cannot be used, say so and take the next."""
+    def offer_first_usable(self, board: Leaderboard, *, tests: bool = True) -> None:
+        """Offer the best model; if its checkpoint cannot be used, say so and take the next. tests: see `offer`."""
         for trial in board.ranked:
             try:
-                return self.offer(trial)
+                return self.offer(trial, tests=tests)
             except (MeltpointError, OSError) as error:
                 self._listener.notice(f"{trial.id} cannot be registered: {error}")
         return None
 
-    def offer(self, best: Trial) -> None:
+    def offer(self, best: Trial, *, tests: bool = True) -> None:
         """Read a model on the test images, once, while MLflow is given the model, and ask to have it registered.
+
+        tests: False if a confirmation follows, which alone reads the test images.
 
         Raises:
             MeltpointError, OSError: the model cannot be made again from its checkpoint, or gives no finite values.
@@ -61,10 +64,10 @@ class Offers:
             with in_phase(self._listener, Phase.TESTING):
                 self._torch_helper.call(TorchTasks.load, best, self._sharing(best))
                 outbox.put(self._sweep.id, MessageKind.MODEL, payload, trial_id=best.id)
-                reading = self._torch_helper.call(TorchTasks.test)
+                reading = self._torch_helper.call(TorchTasks.predict, "test") if tests else None
             if reading is not None and test is None:
-                self._ledger.trials.add_reading(best.id, epoch=best.best_epoch or 0, split="test", metrics=reading)
-            test = test or reading
+                test = dict(reading["metrics"])
+                record_reading(self._ledger, best, "test", reading, read_by="candidate")
         self._ledger.sweeps.note(self._sweep.id, best_trial_id=best.id)
         finite = {name: value if math.isfinite(value) else None for name, value in (test or {}).items()}
         outbox.put(self._sweep.id, MessageKind.CANDIDATE, payload | {"test": finite}, trial_id=best.id)

@@ -11,9 +11,10 @@ from search_spaces import SweepSpec
 from service.clocks import now_ms
 from service.clusters import Prestarted, workers_gpus
 from service.clusters.connections import connect, forking
+from service.confirmations import Confirmation
 from service.coordination import new_sweep
-from service.errors import ResumeError
-from service.ledgers import Json, Ledger, Revision, Sweep
+from service.errors import ConfirmationError, ResumeError
+from service.ledgers import Json, Ledger, Revision, Sweep, TrialPhase
 from service.plans import flat_settings, revisable_settings
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
@@ -25,7 +26,7 @@ from service.settings import Home
 from service.tune import run_tune
 from trainables.processes import ObjectHandle
 
-__all__ = ["Outcome", "describe_data", "prepare_images", "resume_sweep", "run_sweep"]
+__all__ = ["Outcome", "confirm_sweep", "describe_data", "prepare_images", "resume_sweep", "run_sweep"]
 
 
 def run_sweep(
@@ -73,6 +74,51 @@ def resume_sweep(
         return ledger.sweeps.revise(sweep.id, revision)
 
     return _run(spec, get_sweep, home=home, listener=listener, prestarted=prestarted, apart=apart)
+
+
+def confirm_sweep(
+    sweep: Sweep,
+    spec: SweepSpec,
+    confirmation: Confirmation,
+    *,
+    home: Home,
+    listener: Listener | None = None,
+    prestarted: Prestarted | None = None,
+    apart: bool | None = None,
+) -> Outcome:
+    """Confirm a sweep whose search has ended; see `run_sweep`. The retrainings that there are already are not repeated.
+
+    Raises:
+        ConfirmationError: its images or the starting weights have changed.
+    """
+
+    def get_sweep(_spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
+        check_unchanged(sweep, images)
+        ledger.sweeps.note(sweep.id, phase=TrialPhase.CONFIRM.value, confirmation=confirmation.as_json())
+        return ledger.sweeps.get(sweep.id)
+
+    return _run(spec, get_sweep, home=home, listener=listener, prestarted=prestarted, apart=apart)
+
+
+def check_unchanged(sweep: Sweep, images: ImageSets) -> None:
+    """Check that a sweep's images, splits and starting weights are those that its search had.
+
+    Raises:
+        ConfirmationError: they have changed.
+    """
+    if images.summary["digest"] != sweep.data["digest"]:
+        raise ConfirmationError(
+            f"{sweep.id} cannot be confirmed: its images or their splits have changed since its search "
+            f"(digest {sweep.data['digest']}, now {images.summary['digest']}); restore them, or run the sweep again"
+        )
+    before = {(row["backbone"], row["weights"]): row["digest"] for row in sweep.data.get("weights", ())}
+    for row in images.summary.get("weights", ()):
+        known = before.get((row["backbone"], row["weights"]))
+        if known is not None and known != row["digest"]:
+            raise ConfirmationError(
+                f"{sweep.id} cannot be confirmed: the weights {row['weights']} of {row['backbone']} have changed since "
+                f"its search (digest {known}, now {row['digest']}); restore them, or run the sweep again"
+            )
 
 
 def _run(

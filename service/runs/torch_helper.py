@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from search_spaces import SweepSpec, weights_used
+from service.clocks import now_ms
 from service.clusters import Allotment
 from service.clusters.gpu_shares import share_out
 from service.ledgers import Json, Trial
@@ -22,6 +23,7 @@ from trainables.datasets import ImageTable
 from trainables.devices import Gpu
 from trainables.stores.prepared import PreparedData, Progress, prepare_for_backbones, read_table, summarize_data
 from trainables.training import add_own_metrics, own_metric_names
+from trainables.training.predictions import pack, pack_labels
 from trainables.training.trainer import Trainer
 from trainables.weights.digests import weights_digest
 from trainables.weights.weights import check_weights
@@ -71,20 +73,31 @@ class TorchHelper(TorchTasks):
         sets = {name: ImageSet(folder=str(d.folder), split_key=d.split_key) for name, d in self._data.items()}
         skipped = next(iter(self._data.values())).skipped
         summary = summarize_data(self._data.values()) | {"weights": self._weights, "versions": training_versions()}
-        return ImageSets(by_backbone=sets, summary=summary, skipped=skipped)
+        return ImageSets(by_backbone=sets, summary=summary, skipped=skipped, labels=self._labels())
+
+    def _labels(self) -> dict[str, str]:
+        """Return the labels of val, confirmation and test images, packed; they are the same for all backbones."""
+        data = next(iter(self._data.values()))
+        return {split: pack_labels(data.labels[data.splits[split]]) for split in ("val", "confirm", "test")}
 
     def load(self, best: Trial, sharing: Json) -> None:
         """Load the model of a trial as its best epoch left it."""
         data = self._data[best.recipe["backbone"]]
         self._best = best_trainer(best, data, SharingSettings(**sharing))
 
-    def test(self) -> dict[str, float] | None:
-        """Return the loaded model's metrics on the test images; None if there are no test images."""
+    def predict(self, split: str) -> Json | None:
+        """Return the loaded model's predictions and metrics on a split's images; None if there are none."""
         assert self._best is not None
-        if len(self._best.data.splits["test"]) == 0:
+        if len(self._best.data.splits[split]) == 0:
             return None
-        evaluation = self._best.evaluate("test")
-        return dict(add_own_metrics(evaluation, own_metric_names(self._spec.metric.name)).metrics)
+        evaluation = add_own_metrics(self._best.evaluate(split), own_metric_names(self._spec.metric.name))
+        return {
+            "epoch": self._best.epoch,
+            "images": len(evaluation.labels),
+            "packed": pack(evaluation.probabilities, evaluation.labels),
+            "read_at": now_ms(),
+            "metrics": dict(evaluation.metrics),
+        }
 
 
 def configure_process(*, debug: bool) -> None:

@@ -2,6 +2,12 @@
 
 from service.sweeps.actions import request_action, wait_until_at_rest
 from service.sweeps.changes import change_sweep, delete_sweep
+from service.sweeps.confirmation import (
+    note_confirmation,
+    prepare_confirmation,
+    queue_confirmation,
+    read_confirmation,
+)
 from service.sweeps.following import is_over
 from service.sweeps.home_sweeps import HomeSweeps
 from service.sweeps.listing import CountCache, SweepSummary, list_sweeps
@@ -37,9 +43,13 @@ __all__ = [
     "is_over",
     "list_sweeps",
     "log_line",
+    "note_confirmation",
     "open_ledger",
+    "prepare_confirmation",
     "prepare_resume",
+    "queue_confirmation",
     "queue_resume",
+    "read_confirmation",
     "read_leaderboard",
     "read_queue",
     "refuse_own_code",

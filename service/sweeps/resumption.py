@@ -46,8 +46,15 @@ def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -
     return sweep, spec
 
 
+def phase_after(sweep: Sweep, spec: SweepSpec) -> dict[str, Any]:
+    """Return the columns that send a confirmed sweep back to its search, if `spec` has another budget than its row."""
+    if sweep.spec_text == spec.text or parse_spec(sweep.spec_text, file=sweep.spec_file).budget == spec.budget:
+        return {}
+    return {"phase": TrialPhase.SEARCH.value, "confirmation": None}
+
+
 def change_spec(original: SweepSpec, assign: Sequence[str], *, sweep_id: str) -> SweepSpec:
-    """Return a sweep's spec with changes to `budget` (but its epochs), `resources` and `register`.
+    """Return a sweep's spec with changes to `budget` (but its epochs), `resources`, `confirm` and `register`.
 
     The original is returned as it is if nothing is assigned.
 
@@ -62,7 +69,7 @@ def change_spec(original: SweepSpec, assign: Sequence[str], *, sweep_id: str) ->
     if changed:
         raise UsageError(
             f"{', '.join(changed)} cannot change when {sweep_id} is resumed, because its trials began with the present "
-            "value; only budget (but not budget.epochs), resources and register can"
+            "value; only budget (but not budget.epochs), resources, confirm and register can"
         )
     return spec
 

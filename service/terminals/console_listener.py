@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,6 +15,9 @@ from service.formats import counted
 from service.ledgers import Trial
 from service.runs import Outcome, Phase, Snapshot, SweepStart
 from service.terminals.live_views import LiveView
+
+if TYPE_CHECKING:
+    from service.confirmations import Confirmation
 
 __all__ = ["ConsoleListener"]
 
@@ -33,7 +37,7 @@ class ConsoleListener:
         """Show a spinner, or a bar for a phase that counts."""
         if not self._console.is_terminal:
             return
-        if phase is Phase.DECODING_IMAGES:
+        if phase in (Phase.DECODING_IMAGES, Phase.READING_TEST):
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             bar = Progress(*columns, console=self._console, transient=True)
             bar.add_task(phase.value, total=None)
@@ -93,6 +97,19 @@ class ConsoleListener:
         self._console.print(
             f"{name}: running trials end at their next report; a second signal ends them at once", soft_wrap=True
         )
+
+    def confirmation_started(self, confirmation: Confirmation) -> None:
+        """Print a line."""
+        finalists, seeds = counted(len(confirmation.finalists), "finalist"), counted(confirmation.rule.seeds, "seed")
+        trainings = counted(len(confirmation.contenders) * confirmation.rule.seeds, "training")
+        self._console.print(f"confirming: {finalists} and the default on {seeds}, {trainings}", markup=False)
+
+    def decided(self, confirmation: Confirmation) -> None:
+        """Print the decision in one line."""
+        from service.confirmations import summarize_decision  # importing it loads NumPy
+
+        assert confirmation.decision is not None
+        self._console.print(summarize_decision(confirmation.decision), style="bold", markup=False, soft_wrap=True)
 
     def sweep_ended(self, outcome: Outcome) -> None:
         """Do nothing: the command prints the outcome."""

@@ -43,6 +43,11 @@ def print_data(data: Any, form: Format) -> None:
         sys.stdout.write(_as_csv(data if isinstance(data, list) else [data]))
 
 
+def print_line(text: str) -> None:
+    """Print a sentence on stdout as it is."""
+    stdout().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, least: int = 4) -> None:
     """Print a table, a row a line. On a terminal too narrow for it, leave out columns from the right, and name them.
 

@@ -16,8 +16,9 @@ class EventKind(StrEnum):
     SWEEP_STATE {state, error}. TRIAL_STARTED {number, attempt}. TRIAL_REPORTED {epochs, value, best_value}: the value
     is that of the last epoch. TRIAL_WAITING {state, error}: the attempt ended; the trial is paused, or will be tried
     again. TRIAL_ENDED {state, best_value, error}. BEST {trial_id, value}: a better trial than all before. PHASE {phase,
-    done, total}. NOTICE {text}. IMAGE_SKIPPED {name, reason}. REGISTERED {uri, ...}. PROGRESS {...}: numbers of a live
-    view. SWEEP_CHANGED {changes}: for each setting, such as `budget.trials` or `priority`, its old and its new value.
+    done, total}. CONFIRMING {finalists, seeds}. DECIDED {outcome, summary}. NOTICE {text}. IMAGE_SKIPPED {name,
+    reason}. REGISTERED {uri, ...}. PROGRESS {...}: numbers of a live view. SWEEP_CHANGED {changes}: for each setting,
+    such as `budget.trials` or `priority`, its old and its new value.
     """
 
     SWEEP_STATE = "sweep_state"
@@ -27,6 +28,8 @@ class EventKind(StrEnum):
     TRIAL_ENDED = "trial_ended"
     BEST = "best"
     PHASE = "phase"
+    CONFIRMING = "confirming"
+    DECIDED = "decided"
     NOTICE = "notice"
     IMAGE_SKIPPED = "image_skipped"
     REGISTERED = "registered"

@@ -12,7 +12,7 @@ from service.ledgers.records.states import SweepState, TrialPhase
 
 __all__ = ["REVISABLE_SECTIONS", "Lease", "Revision", "Sweep", "SweepAction"]
 
-REVISABLE_SECTIONS: Final = ("budget", "resources", "register")
+REVISABLE_SECTIONS: Final = ("budget", "resources", "confirm", "register")
 """Sections of a sweep file that may change after the sweep has begun."""
 
 _FIRST: Final = "first."
