@@ -277,7 +277,7 @@ class Sweeps:
     def revise(self, sweep_id: str, revision: Revision) -> Sweep:
         """Change the file of a sweep that is to be resumed, also of a finished one; return the sweep.
 
-        Another budget sends a sweep that was confirmed, or was being confirmed, back to its search; its retrainings stay.
+        Another budget sends a sweep that is or was being confirmed back to its search; its retrainings stay.
 
         Raises:
             ConflictError: the file is not the one that the revision changes.

@@ -46,13 +46,6 @@ def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -
     return sweep, spec
 
 
-def phase_after(sweep: Sweep, spec: SweepSpec) -> dict[str, Any]:
-    """Return the columns that send a confirmed sweep back to its search, if `spec` has another budget than its row."""
-    if sweep.spec_text == spec.text or parse_spec(sweep.spec_text, file=sweep.spec_file).budget == spec.budget:
-        return {}
-    return {"phase": TrialPhase.SEARCH.value, "confirmation": None}
-
-
 def change_spec(original: SweepSpec, assign: Sequence[str], *, sweep_id: str) -> SweepSpec:
     """Return a sweep's spec with changes to `budget` (but its epochs), `resources`, `confirm` and `register`.
 
