@@ -15,7 +15,7 @@ from service.clients import Connection
 from service.clients.remote_sweeps import RemoteSweeps
 from service.clocks import now_ms
 from service.errors import ConflictError, SweepNotFoundError, UnavailableError, UsageError
-from service.ledgers import Ending, EventKind, Ledger, Role, Sweep, SweepAction, SweepState, TrialState
+from service.ledgers import Ending, EventKind, Ledger, Role, Sweep, SweepAction, SweepState, TrialPhase, TrialState
 from service.runs.leases import driving
 from service.settings import Home
 from service.sweeps import HomeSweeps, Submission, SweepRequests
@@ -306,6 +306,9 @@ def test_a_change_of_anything_else_or_after_the_end_is_refused_with_the_same_wor
     ):
         requests.change(done.id, assign=["budget.trials=64"])
     assert ledger.sweeps.get(paused.id).spec_text == paused.spec_text
+    ledger.sweeps.note(paused.id, phase=TrialPhase.CONFIRM)
+    with pytest.raises(UsageError, match=f"^{paused.id} confirms its best recipes: its search is over"):
+        requests.change(paused.id, assign=["budget.trials=64"])
 
 
 def test_a_sweep_that_nobody_drives_is_deleted_with_its_folder(
