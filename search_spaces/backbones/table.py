@@ -193,12 +193,12 @@ def resolve_freeze_depth(depth: int | str, *, backbone: str) -> int:
     return depth + stages if depth < 0 else depth
 
 
-def written_freeze_depth(frozen: int, *, backbone: str) -> str:
+def written_freeze_depth(frozen: int, *, backbone: str, own_stages: int | None = None) -> str:
     """Return a number of frozen stages as a sweep file has it: `0`, `all`, or `-1` for all stages but the last.
 
-    The plain number if the number of the backbone's stages is not known here, as for a user's own backbone.
+    The plain number if the number of the backbone's stages is not known. own_stages: that of a user's own backbone.
     """
-    info = BACKBONES.get(backbone)
-    if info is None or frozen == 0:
+    stages = BACKBONES[backbone].stages if backbone in BACKBONES else own_stages
+    if stages is None or frozen == 0:
         return str(frozen)
-    return "all" if frozen == info.stages else str(frozen - info.stages)
+    return "all" if frozen == stages else str(frozen - stages)

@@ -11,6 +11,7 @@ from search_spaces.extensions.names import (
 from search_spaces.extensions.stage_counts import (
     count_own_stages,
     count_stages_by,
+    is_counting_forbidden,
     modules_in,
     without_counting,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "count_own_stages",
     "count_stages_by",
     "installed_names",
+    "is_counting_forbidden",
     "is_function_name",
     "is_own",
     "modules_in",

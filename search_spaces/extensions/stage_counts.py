@@ -12,7 +12,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-__all__ = ["StageCounter", "count_own_stages", "count_stages_by", "modules_in", "without_counting"]
+__all__ = [
+    "StageCounter",
+    "count_own_stages",
+    "count_stages_by",
+    "is_counting_forbidden",
+    "modules_in",
+    "without_counting",
+]
 
 StageCounter = Callable[[str, Path], int]
 """A function that counts the stages of a backbone, given its name and a folder that may contain its module.
@@ -45,13 +52,19 @@ def modules_in(folder: Path) -> Iterator[None]:
 def without_counting() -> Iterator[None]:
     """Count no stages inside this context, whatever this process has registered.
 
-    A service's API reads files of strangers, also in a process of the command line, which counts by importing.
+    A service's API reads files of strangers, also in a process of the command line, which counts by importing. Freeze
+    depths of own backbones are then left open, also in explicit points: the driver checks them.
     """
     token = _is_forbidden.set(True)
     try:
         yield
     finally:
         _is_forbidden.reset(token)
+
+
+def is_counting_forbidden() -> bool:
+    """Return whether this code runs inside `without_counting`."""
+    return _is_forbidden.get()
 
 
 def count_own_stages(name: str) -> int | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from search_spaces.backbones import resolve_freeze_depth
+from search_spaces.backbones import BACKBONES, resolve_freeze_depth
 from search_spaces.errors import MISSING, Problem, SpecError, did_you_mean
+from search_spaces.extensions import is_counting_forbidden
 from search_spaces.recipes import PARAMETERS, TrainingContext, Value
 from search_spaces.spaces.clashes import Clash, find_clashes
 from search_spaces.spaces.domains import Choice, Fixed, Range
@@ -288,10 +289,12 @@ def _check_default(draft: _Draft, facts: Facts, reachable: Reachable, reader: Sp
 
 
 def _check_depths(draft: _Draft, facts: Facts, reachable: Reachable, reader: SpaceReader) -> None:
-    """Refuse freeze depths that a backbone of this space does not have."""
+    """Refuse freeze depths that a backbone of this space does not have; those of an uncountable one stay open."""
     if draft.candidate.name != "freeze_depth":
         return
     for backbone in reachable.possible_values("backbone", facts) or ():
+        if is_counting_forbidden() and backbone not in BACKBONES:
+            continue
         for suffix, depth in _depths(draft):
             try:
                 resolve_freeze_depth(depth, backbone=str(backbone))

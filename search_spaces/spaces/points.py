@@ -7,13 +7,15 @@ from typing import Any, Final
 
 from search_spaces.backbones import resolve_freeze_depth, written_freeze_depth
 from search_spaces.documents import join_path
-from search_spaces.errors import Problem, SpecError, did_you_mean
+from search_spaces.errors import MeltpointError, Problem, SpecError, did_you_mean
+from search_spaces.extensions import is_counting_forbidden
 from search_spaces.recipes import PARAMETERS, Recipe, TrainingContext, Value, broken_rules, same
 from search_spaces.records import GROUPS
 from search_spaces.spaces.domains import Choice
 from search_spaces.spaces.reader import nest
 from search_spaces.spaces.space import Entry, Point, Space, default_value, spellings_in
 
+_MAY_BE_OWN: Final = ("backbone", "augment.policy")
 _DEFAULT_BACKBONE: Final = str(PARAMETERS["backbone"].default())
 
 
@@ -24,6 +26,9 @@ def read_points(
 
     A point gives its differences from the space's default recipe, and must lie in the space. If there is no space,
     it gives its differences from the vocabulary's defaults. `context` has the known facts about the trainings.
+
+    Where nothing may count the stages of an own backbone (see `without_counting`), a point with one becomes a recipe
+    that stands for it: it has the names of own code that the point gives, and says nothing about other values.
     """
     if not isinstance(raw, list) or not raw:
         return (), [Problem(path=path, rule="must be a list of at least one recipe", value=raw)]
@@ -34,7 +39,18 @@ def read_points(
             recipes.append(_recipe(point, join_path(path, index), space, context))
         except SpecError as error:
             problems += error.problems
+        except MeltpointError:  # stages that cannot be counted
+            if not is_counting_forbidden():
+                raise
+            recipes.append(_stand_in(point, join_path(path, index), space))
     return tuple(recipes), problems
+
+
+def _stand_in(raw: object, path: str, space: Space | None) -> Recipe:
+    values = {} if space is None else {e.name: default_value(e, {}) for e in space.entries if e.name in _MAY_BE_OWN}
+    values |= _given(raw, path, [])
+    own = {name: values[name] for name in _MAY_BE_OWN if name in values}
+    return Recipe.from_flat(own | {"freeze_depth": 0})
 
 
 def read_point(raw: object, path: str) -> Recipe:

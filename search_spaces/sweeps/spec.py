@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final, get_args
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PrivateAttr, ValidationError, field_validator
 
 from search_spaces.documents import Assignment, Document, Location, assignments, problems_from, read_document
-from search_spaces.errors import Problem, SpecError, did_you_mean
-from search_spaces.extensions import modules_in
+from search_spaces.errors import MeltpointError, Problem, SpecError, did_you_mean
+from search_spaces.extensions import is_counting_forbidden, modules_in
 from search_spaces.recipes import Recipe, TrainingContext
 from search_spaces.spaces import Space, grid_size, read_points, read_space
 from search_spaces.sweeps.scheduler_rules import misfits, unused_keys
@@ -273,7 +273,7 @@ class _Reader:
         if not self._is_grid() or "space" not in values or ("budget" in self.raw and "budget" not in values):
             return
         budget = values.get("budget", BudgetSpec())
-        given, size = "trials" in budget.model_fields_set, grid_size(values["space"])
+        given, size = "trials" in budget.model_fields_set, _grid_size(values["space"])
         if size > MOST_TRIALS and not given:
             rule = f"has {size:,} recipes here, more than {MOST_TRIALS:,}; give budget.trials to try some of them"
             self.problems.append(Problem(path="search.algorithm", rule=rule, value="grid"))
@@ -291,6 +291,17 @@ class _Reader:
         if not {"scheduler", "budget"} & (set(self.raw) - set(values)):
             budget = values.get("budget", BudgetSpec())
             self.problems += misfits(values.get("scheduler", SchedulerSpec()), budget.epochs)
+
+
+def _grid_size(space: Space) -> int:
+    """Return the number of recipes of a grid; at most so many if no stages of own backbones may be counted here."""
+    try:
+        return grid_size(space)
+    except MeltpointError:
+        points = space.size()
+        if points is None or not is_counting_forbidden():
+            raise
+        return points
 
 
 def _known_below(model: type[BaseModel]) -> Callable[[Location], Iterable[str]]:

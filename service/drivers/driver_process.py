@@ -19,6 +19,7 @@ from service.drivers.pool_client import train_in_pool
 from service.drivers.tasks import DriverTasks
 from service.errors import ClusterError, LeaseError, ResumeError
 from service.ledgers import Ledger, Sweep, SweepState
+from service.plans import learned_settings
 from service.runs import Phase, in_phase
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
@@ -32,6 +33,9 @@ from trainables.processes import ForkedError, ForkedObject
 __all__ = ["DriverProcess"]
 
 log = logging.getLogger(__name__)
+
+COUNT_SECONDS = 20.0
+"""Time that a user's own backbone has to be built once, so that its stages can be counted."""
 
 POOL_SECONDS = 60.0
 """Time that a driver waits for the pool of lanes to come up."""
@@ -98,14 +102,24 @@ class DriverProcess(DriverTasks):
             )
 
     def count_stages(self, backbone: str, folder: Path) -> int:
-        """Count the stages of a user's own backbone in a process of its own, which imports the user's module."""
+        """Count the stages of a user's own backbone in a process of its own, which imports the user's module.
+
+        Raises:
+            ValueError: the backbone is broken, or is not built in `COUNT_SECONDS`.
+        """
         counter = ForkedObject(
-            self._fork_server, _StageCounter, {}, role="counter", environment=os.environ, folder=str(folder)
+            self._fork_server,
+            _StageCounter,
+            {},
+            role="counter",
+            environment=os.environ,
+            folder=str(folder),
+            patience=COUNT_SECONDS,
         )
         try:
             return counter.call(_StageCounter.count, backbone, folder)
         except ForkedError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(f"its stages cannot be counted: {error}") from None
         finally:
             counter.close()
 
@@ -130,6 +144,10 @@ def _prepare_driver(
     """
     count_stages_by(process.count_stages)
     spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
+    learned = learned_settings(spec)
+    if learned:
+        count = {"budget.trials": spec.budget.trials} if sweep.started_at is None else {}
+        sweep = ledger.sweeps.learn(sweep.id, learned | count)
     helpers = Helpers(process.fork_server)
     stack.callback(helpers.close)
     torch_helper = helpers.torch_helper(spec, process.home)

@@ -142,7 +142,9 @@ def _recipe_file(
         recipe=write_point(recipe.flat()),
         backbone=BackboneUsed(
             name=recipe.backbone,
-            stages=BACKBONES[recipe.backbone].stages if recipe.backbone in BACKBONES else None,
+            stages=BACKBONES[recipe.backbone].stages
+            if recipe.backbone in BACKBONES
+            else sweep.own_stages(recipe.backbone),
             frozen_stages=recipe.freeze_depth,
             weights_sha256=_weights_digest(sweep.data, recipe),
         ),

@@ -43,7 +43,7 @@ def common_differences(file: RecipeFile) -> Iterator[str]:
     """Yield what no other program expresses: frozen stages, data and their split, the head, penalties, balance."""
     recipe = file.hyperparameters
     if recipe.freeze_depth:
-        depth = written_freeze_depth(recipe.freeze_depth, backbone=recipe.backbone)
+        depth = written_freeze_depth(recipe.freeze_depth, backbone=recipe.backbone, own_stages=file.backbone.stages)
         stages = "" if file.backbone.stages is None else f" of {file.backbone.stages}"
         yield (
             f"freeze_depth: {depth} ({recipe.freeze_depth}{stages} stages, counted from the image, stay frozen; their "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from service.ledgers.records import (
     FIRST_RETRAINING,
+    OWN_STAGES,
     REVISABLE_SECTIONS,
     AuditEntry,
     Cause,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIRST_RETRAINING",
+    "OWN_STAGES",
     "REVISABLE_SECTIONS",
     "AuditEntry",
     "Cause",

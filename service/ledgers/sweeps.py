@@ -257,6 +257,13 @@ class Sweeps:
                 now = self._transactions.now()
                 write_event(connection, sweep_id, EventKind.REGISTERED, columns["registered"], now=now)
 
+    def learn(self, sweep_id: str, settings: Json) -> Sweep:
+        """Add settings that are known only now, and leave the others as they are; return the sweep."""
+        with self._transactions.writing() as connection:
+            present = get_sweep(connection, sweep_id).settings
+            self._update(connection, sweep_id, {"settings": present | settings})
+            return get_sweep(connection, sweep_id)
+
     def change(self, sweep_id: str, revision: Revision | None = None, **columns: int | None) -> Sweep:
         """Change `priority`, `slot_cap` (None for no cap) or the file, also while the sweep runs; return the sweep.
 

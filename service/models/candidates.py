@@ -106,7 +106,8 @@ def _description(sweep: Sweep, trial: Trial, test: Mapping[str, float | None]) -
     scores = [f"{metric} {_number(trial.best_value)} in epoch {trial.best_epoch}"]
     if on_test is not None:
         scores.append(f"{metric.on('test')} {_number(on_test)}")
-    depth = written_freeze_depth(trial.recipe["freeze_depth"], backbone=str(trial.recipe["backbone"]))
+    backbone = str(trial.recipe["backbone"])
+    depth = written_freeze_depth(trial.recipe["freeze_depth"], backbone=backbone, own_stages=sweep.own_stages(backbone))
     recipe = trial.recipe | {"freeze_depth": f"{depth} ({trial.recipe['freeze_depth']} stages are frozen)"}
     rows = [f"| {name} | {value} |" for name, value in recipe.items()]
     name = _registered_name(sweep)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from search_spaces import PARAMETERS, SCHEDULER_KEYS, MeltpointError, SweepSpec, varying_names
-from service.ledgers import REVISABLE_SECTIONS, Json
+from search_spaces import (
+    BACKBONES,
+    PARAMETERS,
+    SCHEDULER_KEYS,
+    MeltpointError,
+    SweepSpec,
+    values_used,
+    varying_names,
+)
+from search_spaces.extensions import count_own_stages, modules_in
+from service.ledgers import OWN_STAGES, REVISABLE_SECTIONS, Json
 
-__all__ = ["flat_settings", "revisable_settings"]
+__all__ = ["flat_settings", "learned_settings", "revisable_settings"]
 
 
 def flat_settings(spec: SweepSpec) -> Json:
@@ -20,8 +29,15 @@ def flat_settings(spec: SweepSpec) -> Json:
     }
     flat = {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
     flat["space.drawn"] = _drawn(spec)
+    flat[OWN_STAGES] = _count_own_stages(spec) or None
     flat["register.model"] = spec.registration.model if spec.registration else spec.name
     return {name: value for name, value in flat.items() if value is not None}
+
+
+def learned_settings(spec: SweepSpec) -> Json:
+    """Return those settings that only a program knows that can count the stages of own backbones; often none."""
+    counts = _count_own_stages(spec)
+    return {OWN_STAGES: counts, "space.drawn": _drawn(spec)} if counts else {}
 
 
 def revisable_settings(spec: SweepSpec) -> Json:
@@ -40,3 +56,14 @@ def _drawn(spec: SweepSpec) -> list[str]:
     except MeltpointError:
         names = {entry.name for entry in spec.space.entries if entry.domain.size != 1}
         return [name for name in PARAMETERS if name in names]
+
+
+def _count_own_stages(spec: SweepSpec) -> dict[str, int]:
+    """Return the number of stages of each own backbone of the sweep; none if this program cannot count them."""
+    try:
+        names = [str(name) for name in values_used(spec, "backbone")]
+    except MeltpointError:
+        return {}
+    with modules_in(spec.folder):
+        counts = {name: count_own_stages(name) for name in names if name not in BACKBONES}
+    return {name: count for name, count in counts.items() if count is not None}

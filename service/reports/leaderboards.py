@@ -117,6 +117,9 @@ class Leaderboard:
     def _columns(self) -> list[str]:
         return self.sweep.drawn[:MOST_RECIPE_COLUMNS]
 
+    def _own_stages(self, trial: Trial) -> int | None:
+        return self.sweep.own_stages(trial.recipe.get("backbone"))
+
     def cells(self, top: int | None = None) -> list[list[str]]:
         """Return the short table, a row a trial: best value and epoch, hyperparameters that vary, seconds."""
         return [
@@ -125,7 +128,7 @@ class Leaderboard:
                 trial.state.value,
                 "" if trial.best_value is None else f"{trial.best_value:.4f}",
                 f"{trial.best_epoch or '-'}/{trial.epochs}",
-                *(recipe_cell(trial.recipe, name) for name in self._columns()),
+                *(recipe_cell(trial.recipe, name, own_stages=self._own_stages(trial)) for name in self._columns()),
                 f"{self.seconds(trial):.1f}",
             ]
             for trial in self.trials[:top]

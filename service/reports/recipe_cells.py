@@ -21,8 +21,11 @@ def short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def recipe_cell(recipe: Mapping[str, Any], name: str) -> str:
-    """Return one value of a recipe for a table; the freeze depth as a sweep file has it, such as `-1`."""
+def recipe_cell(recipe: Mapping[str, Any], name: str, *, own_stages: int | None = None) -> str:
+    """Return one value of a recipe for a table; the freeze depth as a sweep file has it, such as `-1`.
+
+    own_stages: the number of stages of its backbone if that is the user's own.
+    """
     if name == "freeze_depth" and name in recipe:
-        return written_freeze_depth(recipe[name], backbone=str(recipe.get("backbone")))
+        return written_freeze_depth(recipe[name], backbone=str(recipe.get("backbone")), own_stages=own_stages)
     return short(recipe.get(name, ""))

@@ -39,7 +39,7 @@ def _names(spec: SweepSpec) -> Iterator[tuple[ExtensionKind, str]]:
         names.append(("metric", Metric(metric).measure))
     for recipe in spec.points:
         names += [("backbone", recipe.backbone), ("augmentation", recipe.augment.policy)]
-    for entry in () if spec.points else spec.space.entries:
+    for entry in spec.space.entries:  # also beside points, which take defaults from the space
         kind = _KINDS.get(entry.name or "")
         if kind is not None:
             names += [(kind, value) for value in _values(entry.domain)]

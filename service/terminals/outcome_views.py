@@ -65,7 +65,8 @@ def best_lines(board: Leaderboard, best: Trial) -> list[str]:
     test = metrics.get(Metric(board.sweep.metric).on("test"))
     on_test = "" if test is None else f", {test:.4f} on the test images"
     lines = [f"best trial {best.id}: {board.sweep.metric} {best.best_value:.4f} in epoch {best.best_epoch}{on_test}"]
-    return lines + [f"  {name}: {text}" for name, text in recipe_lines(best.recipe)]
+    own_stages = board.sweep.own_stages(best.recipe.get("backbone"))
+    return lines + [f"  {name}: {text}" for name, text in recipe_lines(best.recipe, own_stages=own_stages)]
 
 
 def _places(outcome: Outcome) -> list[str]:

@@ -10,13 +10,17 @@ from search_spaces.backbones import BACKBONES, written_freeze_depth
 __all__ = ["recipe_lines", "recipe_summary"]
 
 
-def recipe_lines(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield every name of a recipe with its value; the freeze depth with its number of stages."""
+def recipe_lines(recipe: Mapping[str, Any], *, own_stages: int | None = None) -> Iterator[tuple[str, str]]:
+    """Yield every name of a recipe with its value; the freeze depth with its number of stages.
+
+    own_stages: the number of stages of its backbone if that is the user's own.
+    """
     backbone = str(recipe.get("backbone"))
+    stages = BACKBONES[backbone].stages if backbone in BACKBONES else own_stages
     for name, value in recipe.items():
-        if name == "freeze_depth" and backbone in BACKBONES:
-            stages = BACKBONES[backbone].stages
-            yield name, f"{written_freeze_depth(value, backbone=backbone)} ({value} of {stages} stages)"
+        if name == "freeze_depth" and stages is not None:
+            depth = written_freeze_depth(value, backbone=backbone, own_stages=own_stages)
+            yield name, f"{depth} ({value} of {stages} stages)"
         else:
             yield name, str(value)
 

@@ -96,6 +96,13 @@ def test_priority_and_slot_cap_change_while_a_sweep_runs(ledger: Ledger) -> None
     assert (changed.priority, changed.slot_cap) == (5, None)
 
 
+def test_settings_that_are_learned_leave_the_others_as_they_are(ledger: Ledger) -> None:
+    sweep, _ = submit(ledger)
+    learned = ledger.sweeps.learn(sweep.id, {"space.own_stages": {"mine:net": 3}})
+    assert learned.settings == {"budget.trials": 4, "space.own_stages": {"mine:net": 3}}
+    assert (learned.own_stages("mine:net"), learned.own_stages("timm/resnet18")) == (3, None)
+
+
 def revision(old: str, text: str, **budget: object) -> Revision:
     return Revision(old_text=old, text=text, settings={f"budget.{name}": value for name, value in budget.items()})
 

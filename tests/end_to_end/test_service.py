@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from search_spaces import MeltpointError
 from service.clients import Connection
 from service.clients.remote_sweeps import RemoteSweeps
 from service.errors import SweepNotFoundError, UsageError
@@ -171,6 +172,40 @@ def test_a_budget_changes_while_the_sweep_runs_and_its_driver_may_die(
     assert [trial.state for trial in trials] == [TrialState.COMPLETED] * 5
     assert drivers_once.sweep(sweep.id).restarts == 1
     assert drivers_once.check_rows(sweep.id) == (0, 0)
+
+
+NET = """
+import {imports}
+from torch import nn
+
+def net():
+    return {{"stem": nn.Conv2d(3, 8, 3, 2), "middle": nn.Conv2d(8, 8, 3, 2), "last": nn.Conv2d(8, 8, 3, 2)}}
+"""
+
+
+def test_points_may_name_an_own_backbone_whose_stages_the_driver_counts(
+    drivers_once: Drivers, sweeps: SweepRequests
+) -> None:
+    with drivers_once.ledger() as ledger:
+        ledger.users.change("admin", own_code=True)
+    (drivers_once.folder / "own_net.py").write_text(NET.format(imports="math"))
+    (drivers_once.folder / "broken_net.py").write_text(NET.format(imports="no_such_module"))
+    points = (
+        "name: own\ndata: {source: photos, image_size: 32, split: {val: 0.2, confirm: 0.1, test: 0.2, seed: 0}}\n"
+        "space: {backbone: 'own_net:net', weights: random, freeze_depth: {values: [0, -1, all]}, batch_size: 16}\n"
+        "search: {algorithm: points, points: [{freeze_depth: -1}, {freeze_depth: all}]}\n"
+        "budget: {epochs: 1}\nresources: {gpu: 0}\n"
+    )
+    file = str(drivers_once.folder / "sweep.yaml")
+    sweep = sweeps.submit(Submission(text=points, file=file))
+    drivers_once.await_state(sweep.id, SweepState.COMPLETED)
+    done = sweeps.find(sweep.id)
+    assert (done.own_stages("own_net:net"), done.drawn) == (3, ["freeze_depth"])
+    assert sorted(row[4] for row in sweeps.leaderboard(sweep.id).cells()) == ["-1", "all"]
+    with pytest.raises(MeltpointError, match="no_such_module"):
+        sweeps.submit(Submission(text=points.replace("own_net", "broken_net"), file=file))
+    with pytest.raises(MeltpointError, match=r"points\[0\].freeze_depth: lies outside the space \(-5\)"):
+        sweeps.submit(Submission(text=points.replace("[{freeze_depth: -1}", "[{freeze_depth: -5}"), file=file))
 
 
 def _reports(events: list[Event], trial_id: str) -> list[int]:

@@ -14,8 +14,10 @@ from search_spaces import (
     parse_spec,
     recipes_drawn,
     shipped_document,
+    values_used,
     varying_names,
 )
+from search_spaces.backbones import stage_count
 from search_spaces.recipes import cautions
 from search_spaces.spaces import shipped_text
 from service.api.routes.strict_routes import make_router
@@ -46,6 +48,8 @@ def validate_spec(request: SpecRequest, caller: Viewer) -> ValidSpec:
 def plan_spec(request: PlanRequest, caller: Viewer) -> PlanModel:
     """Draw recipes from the space of a sweep file; nothing is measured, no image is read."""
     spec = _parse(request, caller)
+    for backbone in values_used(spec, "backbone"):
+        stage_count(str(backbone))  # refuses own backbones, whose freeze depths only their importer can resolve
     recipes = list(islice(recipes_drawn(spec), request.recipes))
     drawn = [recipe.flat() for recipe in recipes]
     texts = dict.fromkeys(caution.text for values in drawn for caution in cautions(values))

@@ -66,7 +66,12 @@ def _as_written(comparison: Comparison, difference: Difference) -> tuple[str, st
         return None
     from service.reports import recipe_cell
 
-    return recipe_cell(first.recipe, difference.name), recipe_cell(second.recipe, difference.name)
+    sweeps = comparison.first.sweep, comparison.second.sweep
+    written = (
+        recipe_cell(best.recipe, difference.name, own_stages=sweep.own_stages(best.recipe.get("backbone")))
+        for sweep, best in zip(sweeps, (first, second), strict=True)
+    )
+    return next(written), next(written)
 
 
 def _cell(value: Any) -> str:

@@ -73,7 +73,8 @@ def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
     yield from (("failed", line) for line in board.failures())
     if board.best is not None:
         yield "best", f"{board.best.id}  {sweep.metric} {board.best.best_value:.4f}"
-        yield from ((f"  {name}", text) for name, text in recipe_lines(board.best.recipe))
+        own_stages = sweep.own_stages(board.best.recipe.get("backbone"))
+        yield from ((f"  {name}", text) for name, text in recipe_lines(board.best.recipe, own_stages=own_stages))
     yield from _data_lines(sweep)
     if sweep.registered:
         yield "registered", sweep.registered["uri"]

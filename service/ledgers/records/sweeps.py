@@ -10,10 +10,13 @@ from search_spaces import Goal
 from service.ledgers.records.json_data import Json
 from service.ledgers.records.states import SweepState, TrialPhase
 
-__all__ = ["REVISABLE_SECTIONS", "Lease", "Revision", "Sweep", "SweepAction"]
+__all__ = ["OWN_STAGES", "REVISABLE_SECTIONS", "Lease", "Revision", "Sweep", "SweepAction"]
 
 REVISABLE_SECTIONS: Final = ("budget", "resources", "confirm", "register")
 """Sections of a sweep file that may change after the sweep has begun."""
+
+OWN_STAGES: Final = "space.own_stages"
+"""Setting with the number of stages of each own backbone, by its name."""
 
 _FIRST: Final = "first."
 
@@ -63,6 +66,11 @@ class Sweep:
     def drawn(self) -> list[str]:
         """Names of the hyperparameters that may differ between its trials."""
         return list(self.settings.get("space.drawn", ()))
+
+    def own_stages(self, backbone: object) -> int | None:
+        """Return the number of stages of an own backbone; None if no program has counted them."""
+        stages = self.settings.get(OWN_STAGES, {}).get(backbone)
+        return None if stages is None else int(stages)
 
     @property
     def first_settings(self) -> Json:

@@ -89,8 +89,10 @@ def test_a_sweep_file_is_refused_with_the_words_and_lines_of_validate(module_api
         ("space: {", "space: {backbone: {values: ['os:listdir']}, ", "backbone"),
         ("space: {", "space: {augment.policy: {values: [none, 'os:listdir']}, ", "augment.policy"),
         ("algorithm: random", "algorithm: points, points: [{augment.policy: 'os:listdir'}]", "augment.policy"),
+        ("algorithm: random", "algorithm: points, points: [{backbone: 'os:listdir', freeze_depth: -1}]", "backbone"),
+        ("space: {", "space: {backbone: 'os:listdir', freeze_depth: {values: [all, -1]}, ", "backbone"),
     ],
-    ids=["data", "metric", "backbone", "augmentation", "point"],
+    ids=["data", "metric", "backbone", "augmentation", "point", "point with a backbone", "depths"],
 )
 def test_own_code_is_refused_unless_an_admin_allows_it(api: RunningApi, old: str, new: str, place: str) -> None:
     text = SPEC.replace(old, new)
@@ -107,14 +109,24 @@ def test_no_request_runs_the_code_that_a_sweep_file_names(api: RunningApi, monke
     """Count stages by importing, as the command line does that runs the API."""
     monkeypatch.setattr("search_spaces.extensions.stage_counts._counters", [lambda _name, _folder: calls.append(1)])
     calls: list[int] = []
-    text = SPEC.replace("space: {", "space: {backbone: {values: ['os:getcwd']}, ")
     api.request("PATCH", "/users/ann", json={"own_code": True}, user="root")
-    assert api.post("/validate", {"spec": text}, user="vic").status_code == 200
-    assert api.post("/plan", {"spec": text}, user="vic").status_code == 422
-    sweep = api.post("/sweeps", {"spec": text}).json()
-    assert api.get(f"/comparison?first={sweep['id']}&second={sweep['id']}").status_code == 200
-    assert api.post(f"/sweeps/{sweep['id']}/cancel").status_code == 200
+    drawn = SPEC.replace("space: {", "space: {backbone: {values: ['os:getcwd']}, freeze_depth: {values: [-1, all]}, ")
+    listed = drawn.replace("algorithm: random", "algorithm: points, points: [{freeze_depth: -1}, {batch_size: 16}]")
+    for text in (drawn, listed):
+        assert api.post("/validate", {"spec": text}, user="vic").status_code == 200
+        assert api.post("/plan", {"spec": text}, user="vic").status_code == 422
+        sweep = api.post("/sweeps", {"spec": text}).json()
+        assert api.request("PATCH", f"/sweeps/{sweep['id']}", json={"assign": ["budget.wall=1h"]}).status_code == 200
+        assert api.get(f"/comparison?first={sweep['id']}&second={sweep['id']}").status_code == 200
+        assert api.post(f"/sweeps/{sweep['id']}/cancel").status_code == 200
     assert calls == []
+
+
+def test_points_may_not_take_own_code_from_their_space_either(api: RunningApi) -> None:
+    text = SPEC.replace("space: {", "space: {backbone: 'os:listdir', ").replace(
+        "algorithm: random", "algorithm: points, points: [{batch_size: 8}]"
+    )
+    assert "is your own code" in str(problem_of(api.post("/sweeps", {"spec": text}), 422).detail)
 
 
 def test_unknown_routes_methods_and_sweeps_are_problems(module_api: RunningApi) -> None:
