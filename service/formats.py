@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
-__all__ = ["Format", "counted"]
+__all__ = ["Format", "RecipeFormat", "brief", "counted"]
 
 
 class Format(StrEnum):
@@ -33,3 +34,9 @@ class RecipeFormat(StrEnum):
     TIMM = "timm"
     TORCHVISION = "torchvision"
     LIGHTNING = "lightning"
+
+
+def brief(error: str) -> str:
+    """Return the end of a chained network error, which says what happened; the rest is addresses and object names."""
+    causes = re.findall(r"\[Errno -?\d+\] [^'\")\]>]+|Read timed out|\d{3} [A-Z][a-z]+(?: [A-Z][a-z]+)*", error)
+    return causes[-1] if causes else error.splitlines()[0][:200]

@@ -56,10 +56,12 @@ def _stand_in(raw: object, path: str, space: Space | None) -> Recipe:
 def read_point(raw: object, path: str) -> Recipe:
     """Return the recipe of a single point, which gives its differences from the vocabulary's defaults.
 
+    The freeze depth of an own backbone, as a number from 0, is not checked, because its module may be missing.
+
     Raises:
         SpecError: the point has problems; the error has all of them, with their paths below `path`.
     """
-    return _recipe(raw, path, None, TrainingContext())
+    return _recipe(raw, path, None, TrainingContext(), count_stages=False)
 
 
 def write_point(values: Mapping[str, object]) -> dict[str, Any]:
@@ -76,7 +78,9 @@ def write_point(values: Mapping[str, object]) -> dict[str, Any]:
     return point
 
 
-def _recipe(raw: object, path: str, space: Space | None, context: TrainingContext) -> Recipe:
+def _recipe(
+    raw: object, path: str, space: Space | None, context: TrainingContext, *, count_stages: bool = True
+) -> Recipe:
     problems: list[Problem] = []
     given = _given(raw, path, problems)
     if problems:
@@ -86,11 +90,8 @@ def _recipe(raw: object, path: str, space: Space | None, context: TrainingContex
         recipe = Recipe.from_flat(values)
     except SpecError as error:
         raise SpecError(_below(path, error.problems)) from None
-    try:
-        resolve_freeze_depth(recipe.freeze_depth, backbone=recipe.backbone)
-    except ValueError as error:  # a recipe accepts any resolved depth of an own backbone
-        name_path = join_path(path, "freeze_depth")
-        raise SpecError([Problem(path=name_path, rule=str(error), value=recipe.freeze_depth)]) from None
+    if count_stages:
+        _check_depth(recipe, path)
     flat = recipe.flat()
     broken = [
         Problem(path=join_path(path, rule.names[0]), rule=text, value=flat[rule.names[0]])
@@ -99,6 +100,15 @@ def _recipe(raw: object, path: str, space: Space | None, context: TrainingContex
     if broken:
         raise SpecError(broken)
     return recipe
+
+
+def _check_depth(recipe: Recipe, path: str) -> None:
+    """Raise SpecError if an own backbone has fewer stages than are frozen, which a recipe alone accepts."""
+    try:
+        resolve_freeze_depth(recipe.freeze_depth, backbone=recipe.backbone)
+    except ValueError as error:
+        name_path = join_path(path, "freeze_depth")
+        raise SpecError([Problem(path=name_path, rule=str(error), value=recipe.freeze_depth)]) from None
 
 
 def _below(path: str, problems: tuple[Problem, ...]) -> list[Problem]:

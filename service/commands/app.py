@@ -16,7 +16,7 @@ import typer
 
 from service.commands.files import backbones, explain, init, plan, schema, spaces, validate
 from service.commands.homes import backup, cache, completion, doctor, restore, sync, ui
-from service.commands.production import confirm, export
+from service.commands.production import confirm, export, train
 from service.commands.services import context, login, queue, serve, token, user
 from service.commands.surroundings import is_debugging
 from service.commands.sweeps import (
@@ -70,6 +70,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Take a sweep's result into production": (
         confirm.confirm,
         export.export,
+        train.train,
     ),
     USE_A_SERVICE: (
         login.login,

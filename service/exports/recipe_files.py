@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from search_spaces import Goal, Problem, Recipe, SpecError
+from search_spaces import MISSING, Goal, Problem, Recipe, SpecError
 from search_spaces.documents import Location, problems_from
 from search_spaces.spaces import read_point
 
@@ -117,6 +117,8 @@ class TrainingPolicy(_Part):
     """Seeds of the trainings that gave the expected score; the first is that of the deployed model."""
     best_epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     """Best epoch of each seed's training."""
+    threads: Annotated[int, Field(ge=1)] = 1
+    """CPU threads of a training; on a CPU another number rounds differently."""
     full_data_epochs: Annotated[int, Field(ge=1)]
     """Epochs of a training on all images but test, which has no val to find its best epoch: the median above."""
 
@@ -183,7 +185,7 @@ class RecipeFile(_Part):
             raise SpecError([Problem(path="", rule="must be a mapping, as `meltpoint export` writes it")])
         if data.get("format") != FORMAT:
             rule = f"must be {FORMAT}, as `meltpoint export` writes it"
-            raise SpecError([Problem(path="format", rule=rule, value=data.get("format"))])
+            raise SpecError([Problem(path="format", rule=rule, value=data.get("format", MISSING))])
         problems: list[Problem] = []
         if "recipe" in data:
             try:

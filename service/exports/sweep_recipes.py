@@ -111,6 +111,7 @@ def _policy(sweep: Sweep, epochs: int, *, seeds: list[int], best_epochs: list[in
         goal=sweep.goal.value,
         seeds=seeds,
         best_epochs=best_epochs,
+        threads=max(1, int(sweep.settings.get("resources.cpu", 1))),
         full_data_epochs=statistics.median_high(best_epochs),
     )
 

@@ -69,10 +69,29 @@ class SharingSurvey:
 
 
 def cache_limit(spec: SweepSpec, home: Home) -> int:
-    """Return `data.cache`, else a quarter of the free disk and at most 20 GB."""
-    if spec.data.cache is not None:
-        return spec.data.cache
+    """Return `data.cache`, else `usual_cache_limit`."""
+    return usual_cache_limit(home) if spec.data.cache is None else spec.data.cache
+
+
+def usual_cache_limit(home: Home) -> int:
+    """Return a quarter of the free disk, and at most 20 GB."""
     return min(MOST_BYTES, int(Capacity.measure(home.root).free_disk * FREE_SHARE))
+
+
+def share_alone(recipe: Recipe, home: Home, *, scope: str) -> SharingSettings:
+    """Return the settings for a training outside any sweep: it reads what sweeps have cached, and keeps its own views.
+
+    scope: a name of its own, which keeps views drawn by own code apart.
+    """
+    uses = {recipe.freeze_depth: 1.0} if recipe.freeze_depth else {}
+    return SharingSettings(
+        folder=str(home.activations),
+        limit=usual_cache_limit(home),
+        memory=HELD_BYTES,
+        trials=uses,
+        readers=uses,
+        scope=scope,
+    )
 
 
 def _body(recipe: Recipe) -> _Body:

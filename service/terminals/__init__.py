@@ -4,7 +4,6 @@ from service.terminals.completions import VARIABLE
 from service.terminals.hints import home_option, is_home_typed, print_next
 from service.terminals.options import Assign, ContextFlag, HomeFlag, Output, Spec, SweepRef
 from service.terminals.outputs import (
-    brief,
     own_stdout,
     print_data,
     print_line,
@@ -22,7 +21,6 @@ __all__ = [
     "Output",
     "Spec",
     "SweepRef",
-    "brief",
     "home_option",
     "is_home_typed",
     "own_stdout",

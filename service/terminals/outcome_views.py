@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.console import Console
 
 from search_spaces import Metric
-from service.formats import Format, counted
+from service.formats import Format, brief, counted
 from service.ledgers import Sweep, SweepState, Trial
 from service.reports import Leaderboard
 from service.runs import Outcome
 from service.terminals.hints import home_option, print_next
-from service.terminals.outputs import brief, print_data, print_table
+from service.terminals.outputs import print_data, print_table
 from service.terminals.recipes import recipe_lines
 
 TOP = 10

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -92,12 +91,6 @@ def working(console: Console, activity: str) -> Iterator[None]:
             yield
     else:
         yield
-
-
-def brief(error: str) -> str:
-    """Return the end of a chained network error, which says what happened; the rest is addresses and object names."""
-    causes = re.findall(r"\[Errno -?\d+\] [^'\")\]>]+|Read timed out|\d{3} [A-Z][a-z]+(?: [A-Z][a-z]+)*", error)
-    return causes[-1] if causes else error.splitlines()[0][:200]
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:

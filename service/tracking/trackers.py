@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlflow.entities import Metric, RunTag
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from service.ledgers import EpochRow, Json, Ledger, Message, MessageKind, Sweep, Trial, TrialState
 from service.models import log_candidate, log_model
 from service.reports import Leaderboard
 from service.settings import Home
+from service.tracking.experiments import find_or_create_experiment
 from service.tracking.run_contents import (
     RUN_STATUS,
     best_metrics,
@@ -81,7 +81,8 @@ class Tracker:
 
     def _begin_sweep(self, message: Message) -> None:
         sweep = self._ledger.sweeps.get(message.sweep_id)
-        experiment_id = self._experiment(sweep)
+        folder = self._home.mlflow_artifacts if self._local else None
+        experiment_id = find_or_create_experiment(self._client, sweep.name, folder)
         view = prepared_view(sweep)
         self._client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
         self._client.set_experiment_tag(experiment_id, view.tag, view.state)
@@ -197,21 +198,6 @@ class Tracker:
     def _records(self, message: Message) -> tuple[Sweep, Trial]:
         assert message.trial_id is not None, message
         return self._ledger.sweeps.get(message.sweep_id), self._ledger.trials.get(message.trial_id)
-
-    def _experiment(self, sweep: Sweep) -> str:
-        """Return the id of the experiment of the sweep's name; create it, or restore it if it was deleted."""
-        experiment = self._client.get_experiment_by_name(sweep.name)
-        if experiment is not None:
-            if experiment.lifecycle_stage == "deleted":
-                self._client.restore_experiment(experiment.experiment_id)
-            return str(experiment.experiment_id)
-        location = (self._home.mlflow_artifacts / sweep.name).as_uri() if self._local else None
-        try:
-            return str(self._client.create_experiment(sweep.name, artifact_location=location))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            return self._experiment(sweep)
 
     def _find_run(self, experiment_id: str, tags: Mapping[str, str]) -> str | None:
         return next(iter(self._find_runs(experiment_id, tags)), None)

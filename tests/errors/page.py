@@ -16,6 +16,7 @@ from tests.errors.folders import Folder
 from tests.errors.going_on import BACKUPS, GOING_ON
 from tests.errors.machines import COMMAND_LINE, HOME, MACHINE, NAMES, SETTINGS
 from tests.errors.own_code import OWN_BACKBONES, OWN_BACKBONES_AT_START, OWN_CODE, OWN_CODE_IN_TRIALS
+from tests.errors.production import EXPORTS, TRAININGS
 from tests.errors.services import CONTEXTS, REFUSED_INPUT, REQUESTS, SERVE
 from tests.errors.spaces import RECIPES, SPACES, TOGETHER
 from tests.errors.sweep_files import KEYS, TEXT
@@ -30,7 +31,7 @@ SECTIONS = (
     *(COMMAND_LINE, NAMES, TEXT, KEYS, SETTINGS, SPACES, RECIPES, TOGETHER, WEIGHTS),
     *(SOURCES, MANIFESTS, SPLITS, IMAGES, STORES),
     *(OWN_CODE, OWN_CODE_IN_TRIALS, OWN_BACKBONES, OWN_BACKBONES_AT_START),
-    *(TRIALS, MACHINE, HOME, GOING_ON, BACKUPS),
+    *(TRIALS, MACHINE, HOME, GOING_ON, BACKUPS, EXPORTS, TRAININGS),
     *(SERVE, CONTEXTS, REQUESTS, REFUSED_INPUT),
 )
 _COLUMNS = ("wrong input", "output")

@@ -89,6 +89,7 @@ UNSEEN = {
         "the connection to {} broke before the answer came ({}); the request may have been carried out: "
         "look with `meltpoint status` before you repeat it",
         "the service {} answers {}: {}",
+        "the service {} sends a recipe that this version of Meltpoint cannot read: {}",
         "the service {} answers {}: {}{}",
         "no sweep {}; `meltpoint ls` lists the sweeps there are",
         "{}\nthe sweep may go on; to come back: {}",
@@ -100,6 +101,10 @@ UNSEEN = {
         "this home is served already {}",
         "by another process",
         "stop that service, or use --home",
+    ),
+    "sweeps of other versions, and own metrics that are never finite": (
+        "the sweep file of {} cannot be read by this version: {}",
+        "no epoch gave a finite {}: nothing can be kept",
     ),
     "a GPU whose memory one image fills during a step": (
         "{} has too little memory for one image at a time: take a smaller backbone or image_size ({})",

@@ -131,12 +131,20 @@ class Trainer:
     def run_epoch(self) -> EpochResult:
         """Train on each image of the train split once, then evaluate on val. Raises DivergedError."""
         started = time.perf_counter()
-        with seeded(self.device, int(_epoch_generator(self.seed, self.epoch).integers(2**63))):
-            train = self._train()
+        train = self._train_seeded()
         val = self.evaluate("val")
         self.epoch += 1
         seconds = time.perf_counter() - started
         return EpochResult(epoch=self.epoch, seconds=seconds, train=train, val=val)
+
+    def train_epoch(self) -> dict[str, float]:
+        """Train as `run_epoch` does, without an evaluation; return loss and accuracy during training.
+
+        Raises DivergedError.
+        """
+        train = self._train_seeded()
+        self.epoch += 1
+        return train
 
     def evaluate(self, split: str) -> Evaluation:
         """Score the model on a split. Raises DataError if it is empty, DivergedError if predictions are not finite."""
@@ -203,6 +211,11 @@ class Trainer:
                 self.beat()
                 probabilities += self.micro_batches.run(len(features), partial(self._predict, features))
         return torch.cat(probabilities).numpy()
+
+    def _train_seeded(self) -> dict[str, float]:
+        """Train an epoch with random numbers that depend on the seed and the epoch alone."""
+        with seeded(self.device, int(_epoch_generator(self.seed, self.epoch).integers(2**63))):
+            return self._train()
 
     def _train(self) -> dict[str, float]:
         self.model.train()

@@ -7,8 +7,8 @@ from contextlib import closing
 
 from service.clocks import now_ms
 from service.commands.surroundings import make_home
-from service.formats import counted
-from service.terminals import HomeFlag, brief, stderr, working
+from service.formats import brief, counted
+from service.terminals import HomeFlag, stderr, working
 
 PATIENCE_SECONDS = 3600.0
 
