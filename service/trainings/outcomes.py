@@ -51,7 +51,7 @@ class Promise:
     is_own_seed: bool = False
 
     @property
-    def holds(self) -> bool | None:
+    def is_kept(self) -> bool | None:
         """True if the score falls into the interval; None if nothing was promised about it."""
         if self.obstacles or self.interval is None or self.score is None:
             return None
@@ -65,7 +65,7 @@ class Promise:
         seen = f"{self.split}/{self.measure} {self.score:.4f}"
         if self.interval is None:
             return f"{seen}; the sweep saw {self.expected:.4f}. The recipe is unconfirmed and promises no interval"
-        where = "lies inside" if self.holds else "lies OUTSIDE"
+        where = "lies inside" if self.is_kept else "lies OUTSIDE"
         ends = f"{self.interval.low:.4f} to {self.interval.high:.4f}"
         own = ", one of the trainings that gave the interval" if self.is_own_seed else ""
         return (
@@ -81,7 +81,7 @@ class Promise:
             "expected": self.expected,
             "interval": None if self.interval is None else self.interval.model_dump(),
             "score": self.score,
-            "holds": self.holds,
+            "is_kept": self.is_kept,
             "is_own_seed": self.is_own_seed,
             "obstacles": list(self.obstacles),
         }

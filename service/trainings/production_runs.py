@@ -116,8 +116,8 @@ class ProductionRun:
             metrics.append(Metric(f"best/{file.training.metric}", trained.best_value, at, step))
         tags = [RunTag(f"meltpoint.read.{score.split}", "train") for score in scores if score.split != "val"]
         tags += [RunTag("meltpoint.promise", promise.sentence()), RunTag("meltpoint.state", "completed")]
-        if promise.holds is not None:
-            tags.append(RunTag("meltpoint.promise.holds", str(promise.holds).lower()))
+        if promise.is_kept is not None:
+            tags.append(RunTag("meltpoint.promise.is_kept", str(promise.is_kept).lower()))
         self._runs.write(self.run_id, RunUpdate(metrics=metrics, tags=tags, status="FINISHED", ended_at=at))
         self._has_ended = True
         return f"models:/{model_id}"

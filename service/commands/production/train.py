@@ -67,7 +67,7 @@ def _show(outcome: TrainingOutcome, output: Format) -> None:
         ]
         print_table(["split", "images", *names], rows)
     promise = outcome.promise
-    style = {True: "green", False: "red", None: "yellow"}[promise.holds]
+    style = {True: "green", False: "red", None: "yellow"}[promise.is_kept]
     console.print(promise.sentence(), style=style, markup=False, soft_wrap=True)
     test = outcome.score_on("test")
     if test is not None and test.interval is not None:

@@ -159,7 +159,7 @@ def test_a_score_inside_the_promised_interval_is_told_and_recorded(
     assert log.epochs == [(1, 3), (2, 3), (3, 3)]
     assert (outcome.seed, outcome.epochs, outcome.device) == (11, 3, "cpu")
     assert [(score.split, score.images) for score in outcome.scores] == [("val", 24), ("confirm", 12), ("test", 24)]
-    assert outcome.promise.holds is True
+    assert outcome.promise.is_kept is True
     assert outcome.promise.is_own_seed
     assert "lies inside the promised interval, 0.0000 to 1.0000" in outcome.promise.sentence()
 
@@ -170,7 +170,7 @@ def test_a_score_inside_the_promised_interval_is_told_and_recorded(
     assert run.info.status == "FINISHED"
     assert (tags["meltpoint.kind"], tags["meltpoint.from_sweep"]) == ("training", "s-7f3a9c")
     assert (tags["meltpoint.read.test"], tags["meltpoint.read.confirm"]) == ("train", "train")
-    assert tags["meltpoint.promise.holds"] == "true"
+    assert tags["meltpoint.promise.is_kept"] == "true"
     assert (run.data.params["seed"], run.data.params["optimizer.lr"]) == ("11", "0.02")
     test = outcome.score_on("test")
     assert test is not None
@@ -196,10 +196,10 @@ def test_the_logged_model_predicts_as_it_was_measured(
 
 def test_a_score_outside_the_interval_is_told_too(train: Train, photos: Path, place: Home) -> None:
     outcome = train(recipe_for(prepared(photos, place), NOTHING), seed=5)
-    assert outcome.promise.holds is False
+    assert outcome.promise.is_kept is False
     assert not outcome.promise.is_own_seed
     assert "lies OUTSIDE the promised interval" in outcome.promise.sentence()
-    assert outcome.as_json()["promise"]["holds"] is False
+    assert outcome.as_json()["promise"]["is_kept"] is False
 
 
 def test_the_same_seed_gives_the_same_model(train: Train, photos: Path, place: Home) -> None:
@@ -214,7 +214,7 @@ def test_an_unconfirmed_recipe_promises_nothing_and_leaves_confirm_unread(
 ) -> None:
     outcome = train(recipe_for(prepared(photos, place)))
     assert [score.split for score in outcome.scores] == ["val", "test"]
-    assert outcome.promise.holds is None
+    assert outcome.promise.is_kept is None
     assert "The recipe is unconfirmed and promises no interval" in outcome.promise.sentence()
 
 
@@ -223,7 +223,7 @@ def test_a_file_changed_by_hand_loses_its_claim(train: Train, photos: Path, plac
     changed = file.model_copy(update={"recipe": file.recipe | {"batch_size": 8}})
     outcome = train(changed)
     assert outcome.promise.obstacles == ("the recipe file was changed by hand after its export",)
-    assert outcome.promise.holds is None
+    assert outcome.promise.is_kept is None
     assert outcome.score_on("confirm") is None
     assert any("changed by hand" in notice for notice in log.notices)
 
@@ -242,7 +242,7 @@ def test_the_same_images_elsewhere_keep_the_claim(train: Train, photos: Path, pl
     with pytest.raises(DataError, match="if the images lie elsewhere, give their place with --data"):
         train(file)
     outcome = train(file, data=str(moved))
-    assert outcome.promise.holds is True
+    assert outcome.promise.is_kept is True
 
 
 def test_other_images_with_other_classes_train_without_a_claim(
@@ -280,7 +280,7 @@ def test_full_data_trains_on_all_but_test_for_the_best_number_of_epochs(
     assert log.epochs == [(1, 2), (2, 2)]
     assert outcome.best_epoch == 2
     assert [(score.split, score.images) for score in outcome.scores] == [("test", 24)]
-    assert outcome.promise.holds is None
+    assert outcome.promise.is_kept is None
     assert "this one has all images but test" in outcome.promise.sentence()
     assert outcome.model_uri is not None
 
