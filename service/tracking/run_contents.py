@@ -10,13 +10,16 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from service.ledgers import EpochRow, Json, Sweep, SweepState, Trial, TrialState
+from service.confirmations import Confirmation, summarize_decision
+from service.ledgers import EpochRow, Json, Sweep, SweepState, Trial, TrialPhase, TrialState
 from service.schedulers import bracket_in
 
 __all__ = [
     "RUN_STATUS",
     "best_metrics",
     "dataset_input",
+    "decision_metrics",
+    "decision_tags",
     "end_tags",
     "epoch_metrics",
     "recipe_params",
@@ -65,12 +68,14 @@ def trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
         "mlflow.runName": trial.id,
         "mlflow.parentRunId": parent,
         "mlflow.source.name": Path(sweep.spec_file).name,
-        "meltpoint.kind": "trial",
+        "meltpoint.kind": "trial" if trial.phase is TrialPhase.SEARCH else "retraining",
         "meltpoint.sweep_id": sweep.id,
         "meltpoint.trial_id": trial.id,
         "meltpoint.identity": trial.identity,
         "meltpoint.state": TrialState.RUNNING.value,
     }
+    if trial.phase is TrialPhase.CONFIRM:
+        return tags | {"meltpoint.retrains": trial.retrains or "default", "meltpoint.seed": str(trial.seed)}
     bracket = bracket_in(sweep, trial.number)
     return tags if bracket is None else tags | {"meltpoint.bracket": str(bracket)}
 
@@ -107,6 +112,34 @@ def recipe_params(recipe: Json) -> list[Param]:
     return [Param(name, value) for name, value in params.items()]
 
 
+def decision_metrics(confirmation: Confirmation, at: int) -> list[Metric]:
+    """Return the figures of a decision as metrics of the sweep's run; at: milliseconds since 1970."""
+    decision, test = confirmation.decision, confirmation.test or {}
+    assert decision is not None, "there is a decision"
+    values = {
+        "confirm/score": decision.score,
+        "confirm/low": decision.low,
+        "confirm/high": decision.high,
+        "confirm/probability": decision.probability,
+        "confirm/search_score": decision.naive,
+        "confirm/test_score": test.get("chosen", {}).get("mean"),
+    }
+    return [Metric(name, value, at, 0) for name, value in values.items() if value is not None]
+
+
+def decision_tags(confirmation: Confirmation) -> list[RunTag]:
+    """Return the tags of a sweep's run that tell its decision: outcome, recipe, and the model to deploy."""
+    decision, chosen = confirmation.decision, confirmation.chosen
+    assert decision is not None, "there is a decision"
+    assert chosen is not None, "a decision chooses a recipe"
+    return [
+        RunTag("meltpoint.decision", decision.outcome.value),
+        RunTag("meltpoint.decision.summary", summarize_decision(decision)),
+        RunTag("meltpoint.chosen", chosen.trial_id or "default"),
+        RunTag("meltpoint.deployed", confirmation.deployed or ""),
+    ]
+
+
 def epoch_metrics(row: EpochRow) -> list[Metric]:
     """Return the finite readings of an epoch, and its seconds, at the time when they were measured."""
     values = row.metrics() | {"time/epoch_seconds": row.seconds}
@@ -114,8 +147,11 @@ def epoch_metrics(row: EpochRow) -> list[Metric]:
 
 
 def best_metrics(trial: Trial, rows: Sequence[EpochRow], at: int) -> list[Metric]:
-    """Return the finite readings of the trial's best epoch under `best/`; at: milliseconds since 1970."""
-    best = [row.best_metrics() for row in rows if row.epoch == trial.best_epoch]
+    """Return the finite readings of the trial's best epoch under `best/`, and those on confirmation images.
+
+    at: milliseconds since 1970.
+    """
+    best = [row.best_metrics() | row.metrics("confirm") for row in rows if row.epoch == trial.best_epoch]
     return [
         Metric(name, value, at, trial.epochs)
         for metrics in best

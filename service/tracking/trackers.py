@@ -11,6 +11,7 @@ from pathlib import Path
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 
+from service.confirmations import Confirmation, explain_decision
 from service.ledgers import EpochRow, Json, Ledger, Message, MessageKind, Sweep, Trial, TrialState
 from service.models import log_candidate, log_model
 from service.reports import Leaderboard
@@ -20,6 +21,8 @@ from service.tracking.run_contents import (
     RUN_STATUS,
     best_metrics,
     dataset_input,
+    decision_metrics,
+    decision_tags,
     end_tags,
     epoch_metrics,
     recipe_params,
@@ -169,13 +172,31 @@ class Tracker:
         counts = {f"trials/{name}": float(count) for name, count in board.counts().items()}
         metrics = board.metrics(board.best) if board.best else {}
         best = {name: value for name, value in metrics.items() if name.startswith("best/") and value is not None}
+        decided = self._log_confirmation(sweep, run_id)
+        note = board.as_markdown()
+        if decided is not None and decided.decision is not None:
+            note = "\n".join([*(f"- {line}" for line in explain_decision(decided.decision)), "", note])
         update = RunUpdate(
-            metrics=[Metric(name, value, at, 0) for name, value in (counts | best).items()],
-            tags=[state_tag(state), RunTag("mlflow.note.content", board.as_markdown())],
+            metrics=[
+                *(Metric(name, value, at, 0) for name, value in (counts | best).items()),
+                *(decision_metrics(decided, at) if decided is not None else ()),
+            ],
+            tags=[
+                state_tag(state),
+                RunTag("mlflow.note.content", note),
+                *(decision_tags(decided) if decided is not None else ()),
+            ],
             status=RUN_STATUS[state],
             ended_at=at,
         )
         self._runs.write(run_id, update)
+
+    def _log_confirmation(self, sweep: Sweep, run_id: str) -> Confirmation | None:
+        """Log the confirmation as a file of the sweep's run and return it, if its decision is made."""
+        if sweep.confirmation is None or sweep.confirmation["decision"] is None:
+            return None
+        self._client.log_text(run_id, json.dumps(sweep.confirmation, indent=2), "confirmation/confirmation.json")
+        return Confirmation.from_json(sweep.confirmation)
 
     def _pause_trials(self, sweep: Sweep, at: int) -> None:
         """Show the sweep's paused trials as ended until they are resumed."""
