@@ -41,7 +41,7 @@ def read_search(ledger: Ledger, sweep: Sweep, ranked: Sequence[Trial], measure: 
     """Return the scores of the search's trials on the val images; ranked: see `rank_search`.
 
     Raises:
-        ConfirmationError: a trial has no predictions in the ledger.
+        ConfirmationError: a trial has no predictions, or the sweep no labels, in the ledger.
     """
     predictions = ledger.predictions.of_sweep(sweep.id, "val")
     labels = _labels(ledger, sweep, "val")
@@ -197,7 +197,8 @@ def _without_predictions(trial: Trial) -> ConfirmationError:
 
 def _labels(ledger: Ledger, sweep: Sweep, split: str) -> np.ndarray:
     packed = ledger.predictions.labels(sweep.id, split)
-    assert packed is not None, (sweep.id, split)
+    if packed is None:
+        raise ConfirmationError(f"{sweep.id} has no labels of its images in the ledger, since an older version ran it")
     return unpack_labels(packed)
 
 

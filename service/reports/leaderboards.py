@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from search_spaces import Goal
 from service.ledgers import EpochRow, Json, Sweep, Trial, TrialState
 from service.reports.recipe_cells import heading, recipe_cell
+from service.reports.standings import Standing
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger
@@ -26,7 +27,7 @@ class Leaderboard:
     """The trials of a sweep, best first; failed trials and those without a value come last, equal ones by number.
 
     last_epochs, best_epochs: the last and the best finished epoch by trial. epoch_seconds: time in finished epochs by
-    trial.
+    trial. standing: what the stored predictions say of the best score; None if it was not read, or says nothing.
     """
 
     sweep: Sweep
@@ -34,17 +35,19 @@ class Leaderboard:
     last_epochs: dict[str, EpochRow]
     best_epochs: dict[str, EpochRow]
     epoch_seconds: dict[str, float]
+    standing: Standing | None = None
 
     @classmethod
-    def read(cls, ledger: Ledger, sweep: Sweep) -> Leaderboard:
-        """Read the trials of a sweep from the ledger."""
+    def read(cls, ledger: Ledger, sweep: Sweep, *, with_standing: bool = False) -> Leaderboard:
+        """Read the trials of a sweep from the ledger; with_standing: this takes a moment."""
         trials = ledger.trials.list(sweep.id)
         rows = ledger.trials.epochs_of_sweep(sweep.id)
         last = {trial_id: epochs[-1] for trial_id, epochs in rows.items()}
         best = {t.id: row for t in trials for row in rows.get(t.id, ()) if row.epoch == t.best_epoch}
         ranked = sorted(trials, key=lambda trial: _rank(trial, sweep.goal))
         seconds = {trial_id: sum(row.seconds for row in epochs) for trial_id, epochs in rows.items()}
-        return cls(sweep, tuple(ranked), last, best, seconds)
+        standing = Standing.read(ledger, sweep) if with_standing else None
+        return cls(sweep, tuple(ranked), last, best, seconds, standing)
 
     @property
     def ranked(self) -> list[Trial]:
@@ -106,9 +109,31 @@ class Leaderboard:
                 "mlflow_run_id": trial.mlflow_run_id,
                 "sharing": trial.sharing,
                 "error": trial.error,
+                "like_first": self.is_like_first(trial),
+                "optimism": self.standing.optimism if self.standing and trial is self.best else None,
             }
             for trial in self.trials[:top]
         ]
+
+    def is_like_first(self, trial: Trial) -> bool | None:
+        """Return whether the val images do not tell a trial apart from the first; None if that is not known."""
+        if self.standing is None or not _ranks(trial):
+            return None
+        identities = {other.identity for other in self.trials if other.id in self.standing.like_first}
+        return trial.identity in identities
+
+    def standing_lines(self) -> list[str]:
+        """Return sentences that say how far the best score and the ranks can be trusted."""
+        standing, best = self.standing, self.best
+        if standing is None or best is None:
+            return []
+        others = len(standing.like_first) - 1
+        tied = f"{others} more marked = " + ("is" if others == 1 else "are") + " not told apart from the first"
+        first = (
+            f"the best score is expected to be {standing.optimism:.4f} too good, about {standing.corrected:.4f}: "
+            f"it was chosen among {len(self.ranked)} on the same {standing.images} val images"
+        )
+        return [first, f"{tied} by these images" if others else "these images tell the first apart from all others"]
 
     def header(self) -> list[str]:
         """Return the column names of the short table."""
@@ -126,13 +151,17 @@ class Leaderboard:
             [
                 trial.id,
                 trial.state.value,
-                "" if trial.best_value is None else f"{trial.best_value:.4f}",
+                "" if trial.best_value is None else f"{trial.best_value:.4f}{self._mark(trial)}",
                 f"{trial.best_epoch or '-'}/{trial.epochs}",
                 *(recipe_cell(trial.recipe, name, own_stages=self._own_stages(trial)) for name in self._columns()),
                 f"{self.seconds(trial):.1f}",
             ]
             for trial in self.trials[:top]
         ]
+
+    def _mark(self, trial: Trial) -> str:
+        """Return the mark of a trial that is not told apart from the first."""
+        return " =" if trial is not self.best and self.is_like_first(trial) else ""
 
     def as_csv(self) -> str:
         """Return every trial as a row, with a column for each hyperparameter and metric."""

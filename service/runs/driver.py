@@ -204,7 +204,7 @@ class Driver:
         sweep = self.ledger.sweeps.get(self.sweep.id)
         outcome = Outcome(
             sweep=sweep,
-            board=Leaderboard.read(self.ledger, sweep),
+            board=Leaderboard.read(self.ledger, sweep, with_standing=True),
             unsent=self.ledger.outbox.count_unsent(sweep.id),
             tracking_error=trouble,
         )

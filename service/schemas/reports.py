@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from service.reports import Comparison, Leaderboard
+from service.reports import Comparison, Leaderboard, Standing
 from service.schemas.base import Answer, JsonValue
 from service.schemas.sweeps import SweepModel, TrialCountsModel
 from service.schemas.trials import EpochModel, TrialModel
 
-__all__ = ["ComparisonModel", "DifferenceModel", "LeaderboardModel", "RankedTrial", "StatusModel"]
+__all__ = ["ComparisonModel", "DifferenceModel", "LeaderboardModel", "RankedTrial", "StandingModel", "StatusModel"]
 
 
 class RankedTrial(Answer):
@@ -22,11 +22,26 @@ class RankedTrial(Answer):
     """Time in finished epochs; null if there are none."""
 
 
+class StandingModel(Answer):
+    """What the stored predictions on val images say of a leaderboard; they see no noise of training seeds."""
+
+    optimism: float
+    """How much better the best value is expected to be than the same model's on new images."""
+    corrected: float
+    """The best value less the optimism."""
+    like_first: list[str]
+    """Ids of the trials that are not told apart from the first with a confidence of 95 %."""
+    images: int
+    """Number of val images."""
+
+
 class LeaderboardModel(Answer):
     """The trials of a sweep, best first."""
 
     sweep: SweepModel
     trials: list[RankedTrial]
+    standing: StandingModel | None = None
+    """How far the best score and the ranks can be trusted; null if the stored predictions do not say."""
 
     @classmethod
     def from_record(cls, board: Leaderboard, *, with_spec: bool = False) -> LeaderboardModel:
@@ -41,7 +56,9 @@ class LeaderboardModel(Answer):
             )
             for trial in board.trials
         ]
-        return cls(sweep=SweepModel.from_record(board.sweep, with_spec=with_spec), trials=rows)
+        standing = None if board.standing is None else StandingModel(**board.standing.as_json())
+        sweep = SweepModel.from_record(board.sweep, with_spec=with_spec)
+        return cls(sweep=sweep, trials=rows, standing=standing)
 
     def to_record(self, service: str = "") -> Leaderboard:
         """Return the leaderboard; service: see `SweepModel.to_record`."""
@@ -51,6 +68,7 @@ class LeaderboardModel(Answer):
             {row.trial.id: row.last.to_record() for row in self.trials if row.last is not None},
             {row.trial.id: row.best.to_record() for row in self.trials if row.best is not None},
             {row.trial.id: row.seconds for row in self.trials if row.seconds is not None},
+            None if self.standing is None else Standing.from_json(self.standing.model_dump()),
         )
 
 

@@ -18,7 +18,7 @@ def read_leaderboard(ledger: Ledger, reference: str) -> Leaderboard:
     Raises:
         SweepNotFoundError: no sweep goes by `reference`.
     """
-    return Leaderboard.read(ledger, ledger.sweeps.find(reference))
+    return Leaderboard.read(ledger, ledger.sweeps.find(reference), with_standing=True)
 
 
 def compare_sweeps(ledger: Ledger, first: str, second: str) -> Comparison:

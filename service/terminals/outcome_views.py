@@ -32,7 +32,7 @@ def show_outcome(outcome: Outcome, form: Format, console: Console) -> int:
 def epilogue(outcome: Outcome) -> list[str]:
     """Return the lines below the leaderboard: how the sweep ended, its best recipe, and where to look."""
     sweep, board = outcome.sweep, outcome.board
-    lines = [*left_out(board), "", ending(sweep, board)]
+    lines = [*left_out(board), *board.standing_lines(), "", ending(sweep, board)]
     if board.best is not None:
         lines += best_lines(board, board.best)
     return [*lines, *failure_lines(board), *_places(outcome)]

@@ -160,7 +160,7 @@ class Tracker:
         sweep = self._ledger.sweeps.get(message.sweep_id)
         run_id = _place(sweep)["run_id"]
         self._delete_second_runs(sweep)
-        board = Leaderboard.read(self._ledger, sweep)
+        board = Leaderboard.read(self._ledger, sweep, with_standing=True)
         self._client.log_text(run_id, json.dumps(board.as_json(), indent=2), "leaderboard/leaderboard.json")
         self._client.log_text(run_id, board.as_csv(), "leaderboard/leaderboard.csv")
         self._client.log_text(run_id, board.as_html(), "leaderboard/leaderboard.html")

@@ -26,6 +26,8 @@ def trials(
         print_data(board.as_json(top), output)
         return
     print_table(board.header(), board.cells(top))
+    for sentence in board.standing_lines():
+        stderr().print(sentence, markup=False, soft_wrap=True)
     for line in board.failures():
         stderr().print(f"failed: {line}", markup=False, soft_wrap=True)
     print_next(following, board.sweep.id)
