@@ -23,7 +23,7 @@ class RankedTrial(Answer):
 
 
 class StandingModel(Answer):
-    """What the stored predictions on val images say of a leaderboard; they see no noise of training seeds."""
+    """Findings about a leaderboard from the stored predictions on val images; they see no noise of training seeds."""
 
     optimism: float
     """How much better the best value is expected to be than the same model's on new images."""

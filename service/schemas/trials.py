@@ -109,4 +109,4 @@ class TrialResult(Answer):
     like_first: bool | None = None
     """False if the val images tell the trial apart from the first; null if that is not known."""
     optimism: float | None = None
-    """Of the best trial: how much better its value is expected to be than the same model's on new images."""
+    """For the best trial, how much better its value is expected to be than the same model's on new images."""
