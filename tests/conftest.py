@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -52,7 +53,13 @@ HOME, FIRST = pytest.StashKey[Home](), pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare the environment before test modules import Ray and MLflow, which read it at their import."""
+    """Prepare the environment before test modules import Ray and MLflow, which read it at their import.
+
+    A shell that starts pytest in the background may have SIGINT ignored, which every process would inherit: Ctrl-C,
+    which tests send to commands, would then do nothing.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     home = Home(Path(tempfile.mkdtemp(prefix="meltpoint-"))).create()
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     os.environ.pop("RAY_ADDRESS", None)

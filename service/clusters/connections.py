@@ -13,6 +13,7 @@ import ray
 from search_spaces.errors import first_line
 from service.clusters.prestarts import Prestarted
 from service.clusters.ray_heads import RayHead
+from service.clusters.resources import await_resources
 from service.errors import ClusterError
 from trainables.processes import ForkServer
 from trainables.trials import PRELOAD
@@ -39,9 +40,8 @@ def connect(prestarted: Prestarted | None = None) -> Iterator[Cluster]:
     with ExitStack() as stack:
         if not ray.is_initialized():
             _start(stack, prestarted)
-        there = ray.cluster_resources()
-        here = not os.environ.get("RAY_ADDRESS")
-        yield Cluster(cpus=there.get("CPU", 0.0), gpus=there.get("GPU", 0.0), here=here)
+        cpus, gpus = await_resources()
+        yield Cluster(cpus=cpus, gpus=gpus, here=not os.environ.get("RAY_ADDRESS"))
 
 
 def _start(stack: ExitStack, prestarted: Prestarted | None) -> None:

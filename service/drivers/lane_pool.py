@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from search_spaces.errors import first_line
 from service.clusters import use_prestarted_workers
+from service.clusters.resources import await_resources
 from service.coordination import cause_of
 from service.drivers.looks import find_unreadable
 from service.drivers.messages import (
@@ -487,7 +488,7 @@ class LanePool(TrialSource):
 
 
 def join_ray(address: str) -> None:
-    """Join the Ray cluster at `address`.
+    """Join the Ray cluster at `address`, and wait a moment until it knows of its cores.
 
     Raises:
         ClusterError: it cannot be joined.
@@ -496,6 +497,7 @@ def join_ray(address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises whatever stopped it
         raise ClusterError(f"the Ray cluster at {address} cannot be joined: {first_line(error)}") from error
+    await_resources()
 
 
 def cluster_size() -> Shape:

@@ -32,9 +32,12 @@ def address(finished_sweep: Outcome) -> Iterator[str]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as server:
         assert server.stderr is not None
         lines = (re.match(r"MLflow: (http://127\.0\.0\.1:\d+/#/\S+)", line) for line in server.stderr)
-        yield next(line.group(1) for line in lines if line)
-        server.send_signal(signal.SIGINT)
-        assert server.wait(30) == 0
+        try:
+            yield next(line.group(1) for line in lines if line)
+            server.send_signal(signal.SIGINT)
+            assert server.wait(30) == 0
+        finally:
+            server.kill()  # a server that does not end would hold the tests up
 
 
 def test_the_prepared_view_lists_the_trials_and_draws_the_charts(
