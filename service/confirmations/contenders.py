@@ -180,10 +180,12 @@ def missing_retrainings(
 ) -> list[Retraining]:
     """Return the retrainings that no trial has begun; if all have ended and one has failed, that with the spare seed.
 
-    seeds: the last is the spare, which is used once. done: every retraining of the sweep so far.
+    seeds: the last is the spare, which is used once. done: every retraining of the sweep so far; one that was cancelled
+    counts as not begun.
     The order is by seed; recipes that see the same activations follow each other, so that a small cache holds them.
     """
     *common, spare = seeds
+    done = [trial for trial in done if trial.state is not TrialState.CANCELLED]
     present = {(trial.identity, trial.seed) for trial in done}
     places: dict[object, int] = {}
     for contender in contenders:

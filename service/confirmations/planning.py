@@ -46,8 +46,7 @@ def plan_confirmation(ledger: Ledger, sweep: Sweep, spec: SweepSpec, rule: Confi
             f"{sweep.id} has nothing to confirm: {what}{why}; a sweep with more trials has: "
             f"meltpoint resume {sweep.id} --set budget.trials={max(2 * len(trials), 8)}"
         )
-    images = sum(counts.get("confirm", 0) for counts in sweep.data["classes"].values())
-    if images == 0:
+    if sweep.count_images("confirm") == 0:
         raise ConfirmationError(
             f"{sweep.id} has no confirmation images (data.split.confirm is 0): its search has seen every image but "
             "those for training and test. Run the sweep again with images kept apart: "

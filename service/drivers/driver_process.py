@@ -18,14 +18,14 @@ from service.drivers.messages import PoolStatus, ask_status, look_from_workers
 from service.drivers.pool_client import train_in_pool
 from service.drivers.tasks import DriverTasks
 from service.errors import ClusterError, LeaseError, ResumeError
-from service.ledgers import Ledger, Sweep, SweepState
+from service.ledgers import Ledger, Sweep, SweepState, TrialPhase
 from service.plans import learned_settings
 from service.runs import Phase, in_phase
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
 from service.runs.leases import LeaseKeeper, driving
-from service.runs.runner import describe_data, prepare_images
+from service.runs.runner import check_unchanged, describe_data, prepare_images
 from service.settings import Home
 from trainables.errors import DataError
 from trainables.processes import ForkedError, ForkedObject
@@ -63,7 +63,7 @@ class DriverProcess(DriverTasks):
             try:
                 driver = _prepare_driver(self, guarded, keeper, sweep, may_start, stack)
             except (MeltpointError, OSError) as error:
-                guarded.sweeps.move(sweep.id, SweepState.FAILED, error=str(error))
+                guarded.sweeps.move(sweep.id, sweep.failure_state, error=str(error))
                 return
             if driver is not None:
                 train = partial(train_in_pool, address=self._pool, fork_server=self._fork_server)
@@ -183,7 +183,14 @@ def _prepare_driver(
 
 
 def _with_images(ledger: Ledger, sweep: Sweep, spec: SweepSpec, images: ImageSets) -> Sweep:
-    """Return the sweep with what its images are; raise ResumeError if they have changed since it began."""
+    """Return the sweep with what its images are.
+
+    Raises:
+        ResumeError: they have changed since it began.
+        ConfirmationError: it is to be confirmed, and they or the starting weights have changed.
+    """
+    if sweep.phase is TrialPhase.CONFIRM:
+        check_unchanged(sweep, images)
     if sweep.data and images.summary["digest"] != sweep.data["digest"]:
         raise ResumeError(f"{sweep.id} cannot be resumed: its images or their splits have changed since it began")
     if not sweep.data:

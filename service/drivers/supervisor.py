@@ -196,7 +196,9 @@ class Supervisor:
         sweep = self._ledger.sweeps.get(sweep_id)
         if deaths >= MOST_DEATHS and not sweep.state.is_finished:
             self._ledger.sweeps.move(
-                sweep_id, SweepState.FAILED, error=f"its driver died {deaths} times in a row; the last time: {failure}"
+                sweep_id,
+                sweep.failure_state,
+                error=f"its driver died {deaths} times in a row; the last time: {failure}",
             )
         elif sweep.state is SweepState.INTERRUPTED:
             self._queue_for_another_driver(sweep)

@@ -213,6 +213,20 @@ class Sweeps:
         with self._transactions.writing() as connection:
             return self._move(connection, sweep_id, state, error)
 
+    def queue_confirmation(self, sweep_id: str, confirmation: Json) -> Sweep:
+        """Write the confirmation that the next driver carries out, and queue the sweep, in one transaction.
+
+        Raises:
+            TransitionError: the sweep is under way, or was cancelled.
+        """
+        with self._transactions.writing() as connection:
+            state = get_sweep(connection, sweep_id).state
+            if state.is_under_way:
+                raise TransitionError(f"sweep {sweep_id} is {state}; it cannot be confirmed before it ends")
+            self._move(connection, sweep_id, SweepState.QUEUED, None)
+            self._update(connection, sweep_id, {"phase": TrialPhase.CONFIRM.value, "confirmation": confirmation})
+            return get_sweep(connection, sweep_id)
+
     def end_unless_revised(self, sweep_id: str, state: SweepState, *, known_text: str, error: str | None) -> bool:
         """Move the sweep to its last state, unless its file is another than `known_text`; return whether it moved.
 
@@ -284,7 +298,8 @@ class Sweeps:
     def revise(self, sweep_id: str, revision: Revision) -> Sweep:
         """Change the file of a sweep that is to be resumed, also of a finished one; return the sweep.
 
-        Another budget sends a sweep that is or was being confirmed back to its search; its retrainings stay.
+        Another budget sends a sweep that is or was being confirmed back to its search, and another rule has its
+        confirmation planned anew; its retrainings stay.
 
         Raises:
             ConflictError: the file is not the one that the revision changes.
@@ -292,8 +307,11 @@ class Sweeps:
         with self._transactions.writing() as connection:
             sweep = get_sweep(connection, sweep_id)
             self._change(connection, sweep, revision, {})
-            if any(name.startswith("budget.") for name in sweep.changes(revision.settings)):
+            changed = {name.partition(".")[0] for name in sweep.changes(revision.settings)}
+            if "budget" in changed:
                 self._update(connection, sweep_id, {"phase": TrialPhase.SEARCH.value, "confirmation": None})
+            elif "confirm" in changed:
+                self._update(connection, sweep_id, {"confirmation": None})
             return get_sweep(connection, sweep_id)
 
     def read_revision(self, sweep_id: str, known_text: str) -> str | None:

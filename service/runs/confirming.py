@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from search_spaces import SweepSpec
-from service.confirmations import Confirmation, Retraining, missing_retrainings
+from search_spaces import MeltpointError, SweepSpec
+from service.confirmations import Confirmation, Retraining, missing_retrainings, rank_search
 from service.confirmations.planning import plan_confirmation, rule_of
-from service.confirmations.readings import compute_decision, read_test_scores, retrainings_of
+from service.confirmations.readings import compute_decision, read_search, read_test_scores, retrainings_of
 from service.coordination import Coordinator
 from service.ledgers import Json, Ledger, PackedPredictions, Sweep, SweepHistory, Trial, TrialPhase
 from service.runs.helpers import TorchTasks
@@ -55,12 +55,14 @@ class Confirming:
         """Go on with the sweep's confirmation, or plan one by the rule of the sweep file; note it in the ledger.
 
         Raises:
-            ConfirmationError: there is nothing to confirm.
+            ConfirmationError: there is nothing to confirm, or a trial of the search has no predictions.
         """
         self._keep_old_predictions()
         confirmation = confirmation_of(self._ledger.sweeps.get(self._sweep.id))
         if confirmation is None:
             confirmation = plan_confirmation(self._ledger, self._sweep, self._spec, rule_of(self._spec))
+        ranked = rank_search(self._ledger.trials.list(self._sweep.id), self._sweep.goal)
+        read_search(self._ledger, self._sweep, ranked, confirmation.measure)  # before anything is trained in vain
         self._note(confirmation)
         return confirmation
 
@@ -90,6 +92,8 @@ class Confirming:
     def conclude(self) -> Confirmation:
         """Make the decision, tell of it, and then read the test images with the models of the winner and the default.
 
+        A model that cannot be made again from its checkpoint is told of, and the decision stands without test images.
+
         Raises:
             ConfirmationError: a trial of the search has no predictions.
         """
@@ -98,11 +102,16 @@ class Confirming:
         rows = retrainings_of(self._confirmation, self._begun())
         chosen = rows.get(decision.recipe, [])
         decided = replace(self._confirmation, decision=decision, deployed=chosen[0].id if chosen else None)
+        is_new = self._confirmation.decision is None
         self._note(decided)
-        self._listener.decided(decided)
+        if is_new:
+            self._listener.decided(decided)
         wanted = dict.fromkeys((decision.recipe, decided.default.identity))
         read = [trial for identity in wanted for trial in rows.get(identity, [])]
-        self._read_test(read)
+        try:
+            self._read_test(read)
+        except (MeltpointError, OSError) as error:
+            self._listener.notice(f"the test images were not read: {error}")
         self._delete_other_checkpoints({trial.id for trial in read})
         finished = replace(decided, test=read_test_scores(self._ledger, self._sweep, decided))
         self._note(finished)

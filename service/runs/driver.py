@@ -110,6 +110,7 @@ class Driver:
             listener=listener,
         )
         self._confirms = self.sweep.phase is TrialPhase.CONFIRM
+        self._obstacle: str | None = None
         self.coordinator = self._make_coordinator(past)
         self.offers = Offers(
             spec,
@@ -229,13 +230,22 @@ class Driver:
         try:
             confirmation = self.confirming.begin()
         except ConfirmationError as error:
+            self._obstacle = str(error) if self.sweep.phase is TrialPhase.CONFIRM else None
             self._confirms = False
             self.listener.notice(str(error))
             return
         self.listener.confirmation_started(confirmation)
         for coordinator in self.confirming.coordinators(self._make_confirming_coordinator):
-            self.coordinator = coordinator
+            self._go_on_with(coordinator)
             self._train_once(train)
+
+    def _go_on_with(self, coordinator: Coordinator) -> None:
+        """Replace the coordinator; a pause or stop that came before counts for the next one too."""
+        before, self.coordinator = self.coordinator, coordinator
+        if before.paused:
+            coordinator.pause(before.closing or "")
+        if self._action is SweepAction.STOP:
+            coordinator.drain(self._action.reason)
 
     def _train(self, train: TrainTrials) -> None:
         self.listener.sweep_started(
@@ -391,19 +401,29 @@ class Driver:
             self.ledger.sweeps.move(self.sweep.id, SweepState.PAUSING)
             self.ledger.sweeps.move(self.sweep.id, SweepState.PAUSED, error=coordinator.closing)
             return True
-        board = Leaderboard.read(self.ledger, self.sweep)
-        if board.best is None or coordinator.failed_too_often:
-            why = coordinator.closing if coordinator.failed_too_often else coordinator.cut_short
-            return self._end(SweepState.FAILED, why or "no trial gave a value", may_train=may_train)
-        if self._confirms and self.confirming.is_trained:
-            self.confirming.conclude()
-        elif not self._confirms:
+        if self._confirms:
+            self._decide()
+        else:
+            board = Leaderboard.read(self.ledger, self.sweep)
+            if board.best is None or coordinator.failed_too_often:
+                why = coordinator.closing if coordinator.failed_too_often else coordinator.cut_short
+                return self._end(SweepState.FAILED, why or "no trial gave a value", may_train=may_train)
             self.offers.offer_first_usable(board)
         if self._action is SweepAction.STOP and coordinator.cut_short:
             self.ledger.sweeps.move(self.sweep.id, SweepState.STOPPING)
             self.ledger.sweeps.move(self.sweep.id, SweepState.STOPPED, error=coordinator.cut_short)
             return True
-        return self._end(SweepState.COMPLETED, coordinator.cut_short, may_train=may_train)
+        return self._end(SweepState.COMPLETED, self._obstacle or coordinator.cut_short, may_train=may_train)
+
+    def _decide(self) -> None:
+        """Make the decision if every retraining has ended; if it cannot be made, say why."""
+        if not self.confirming.is_trained:
+            return
+        try:
+            self.confirming.conclude()
+        except ConfirmationError as error:
+            self._obstacle = str(error)
+            self.listener.notice(self._obstacle)
 
     def _end(self, state: SweepState, error: str | None, *, may_train: bool) -> bool:
         """Move the sweep to its last state; return False if there is more to do by now, with another budget."""

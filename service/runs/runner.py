@@ -16,6 +16,7 @@ from service.coordination import new_sweep
 from service.errors import ConfirmationError, ResumeError
 from service.ledgers import Json, Ledger, Revision, Sweep, TrialPhase
 from service.plans import flat_settings, revisable_settings
+from service.runs.confirming import confirmation_of
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
@@ -63,9 +64,12 @@ def resume_sweep(
     Raises:
         ConflictError: its file was changed just now.
         ResumeError: its images have changed, or its search no longer draws what it drew.
+        ConfirmationError: it was being confirmed, and its images or the starting weights have changed.
     """
 
     def get_sweep(_spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
+        if sweep.phase is TrialPhase.CONFIRM and spec.text == sweep.spec_text:
+            check_unchanged(sweep, images)
         if images.summary["digest"] != sweep.data["digest"]:
             raise ResumeError(f"{sweep.id} cannot be resumed: its images or their splits have changed since it began")
         if spec.text == sweep.spec_text:
@@ -90,14 +94,23 @@ def confirm_sweep(
 
     Raises:
         ConfirmationError: its images or the starting weights have changed.
+        LeaseError: another process drives the sweep.
     """
 
-    def get_sweep(_spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
+    def get_sweep(_spec: SweepSpec, images: ImageSets, _ledger: Ledger) -> Sweep:
         check_unchanged(sweep, images)
-        ledger.sweeps.note(sweep.id, phase=TrialPhase.CONFIRM.value, confirmation=confirmation.as_json())
-        return ledger.sweeps.get(sweep.id)
+        return sweep
 
-    return _run(spec, get_sweep, home=home, listener=listener, prestarted=prestarted, apart=apart)
+    begin = partial(_begin_confirmation, sweep.id, confirmation)
+    return _run(spec, get_sweep, begin, home=home, listener=listener, prestarted=prestarted, apart=apart)
+
+
+def _begin_confirmation(sweep_id: str, asked: Confirmation, ledger: Ledger) -> Sweep:
+    """Write the confirmation that was asked for, unless there is one like it by now; the ledger has the lease."""
+    present = confirmation_of(ledger.sweeps.get(sweep_id))
+    noted = present if present is not None and present.is_like(asked) else asked
+    ledger.sweeps.note(sweep_id, phase=TrialPhase.CONFIRM.value, confirmation=noted.as_json())
+    return ledger.sweeps.get(sweep_id)
 
 
 def check_unchanged(sweep: Sweep, images: ImageSets) -> None:
@@ -124,12 +137,14 @@ def check_unchanged(sweep: Sweep, images: ImageSets) -> None:
 def _run(
     spec: SweepSpec,
     get_sweep: Callable[[SweepSpec, ImageSets, Ledger], Sweep],
+    begin: Callable[[Ledger], Sweep] | None = None,
     *,
     home: Home,
     listener: Listener | None,
     prestarted: Prestarted | None,
     apart: bool | None,
 ) -> Outcome:
+    """Drive a sweep. begin: is called with the ledger as soon as this process has the lease; returns the sweep."""
     listener = listener or SilentListener()
     with ExitStack() as stack:
         fork_server = stack.enter_context(forking(prestarted))
@@ -154,12 +169,15 @@ def _run(
         images = prepare_images(torch_helper, listener)
         sweep = get_sweep(spec, images, ledger)
         keeper = stack.enter_context(driving(home, ledger, sweep.id))
+        guarded = ledger.with_lease(keeper.lease)
+        if begin is not None:
+            sweep = begin(guarded)
         driver = Driver(
             spec,
             images,
             sweep,
             home=home,
-            ledger=ledger.with_lease(keeper.lease),
+            ledger=guarded,
             keeper=keeper,
             listener=listener,
             torch_helper=torch_helper,

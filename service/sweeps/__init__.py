@@ -3,7 +3,7 @@
 from service.sweeps.actions import request_action, wait_until_at_rest
 from service.sweeps.changes import change_sweep, delete_sweep
 from service.sweeps.confirmation import (
-    note_confirmation,
+    is_complete,
     prepare_confirmation,
     queue_confirmation,
     read_confirmation,
@@ -40,10 +40,10 @@ __all__ = [
     "describe_changes",
     "enter_sweep",
     "get_status",
+    "is_complete",
     "is_over",
     "list_sweeps",
     "log_line",
-    "note_confirmation",
     "open_ledger",
     "prepare_confirmation",
     "prepare_resume",

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import SweepSpec, parse_spec
-from service.errors import UsageError
+from service.errors import TransitionError, UsageError
 from service.ledgers import Sweep, SweepState, TrialPhase
 
 if TYPE_CHECKING:
-    from service.confirmations import Confirmation
+    from service.confirmations import Confirmation, ConfirmRule
     from service.ledgers import Ledger
 
-__all__ = ["note_confirmation", "prepare_confirmation", "queue_confirmation", "read_confirmation"]
+__all__ = ["is_complete", "prepare_confirmation", "queue_confirmation", "read_confirmation"]
 
 
 def read_confirmation(sweep: Sweep) -> Confirmation | None:
@@ -24,56 +24,97 @@ def read_confirmation(sweep: Sweep) -> Confirmation | None:
     return None if sweep.confirmation is None else Confirmation.from_json(sweep.confirmation)
 
 
+def is_complete(sweep: Sweep, confirmation: Confirmation) -> bool:
+    """Return whether nothing is left to do: the decision is made, and the test images, if there are any, were read."""
+    return confirmation.decision is not None and (confirmation.test is not None or not sweep.count_images("test"))
+
+
 def prepare_confirmation(
     ledger: Ledger, reference: str, changes: Mapping[str, Any] | None = None, *, owner: str | None = None
 ) -> tuple[Sweep, SweepSpec, Confirmation]:
     """Return a sweep whose search has ended, its spec, and the confirmation that was asked for.
 
-    The confirmation is that of the sweep's row, decided or not, if it is like the one asked for.
+    The confirmation is that of the sweep's row, decided or not, if it has the rule that was asked for.
 
-    changes: settings of the rule that differ from the sweep file's. owner: whose sweeps to look at; None for all.
+    changes: settings of the rule that differ from those of the sweep's confirmation, or of its file if it has none.
+    owner: whose sweeps to look at; None for all.
 
     Raises:
         SweepNotFoundError: no sweep goes by `reference`.
-        UsageError: its search has not ended.
+        UsageError: its search has not ended, its confirmation is under way, or a setting is out of range.
         ConfirmationError: there is nothing to confirm.
     """
-    from service.confirmations.planning import plan_confirmation, rule_of
+    from service.confirmations.planning import plan_confirmation
 
     sweep = ledger.sweeps.find(reference, owner=owner)
     _check_ended(sweep)
     spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
-    rule = replace(rule_of(spec), **(changes or {}))
-    asked = plan_confirmation(ledger, sweep, spec, rule)
-    present = read_confirmation(sweep)
-    return sweep, spec, present if present is not None and present.is_like(asked) else asked
-
-
-def note_confirmation(ledger: Ledger, sweep: Sweep, confirmation: Confirmation) -> Sweep:
-    """Write the confirmation that the sweep's next driver carries out; return the sweep."""
-    ledger.sweeps.note(sweep.id, phase=TrialPhase.CONFIRM.value, confirmation=confirmation.as_json())
-    return ledger.sweeps.get(sweep.id)
+    rule, present = _asked_rule(sweep, changes), read_confirmation(sweep)
+    if present is not None and present.rule == rule:
+        return sweep, spec, present
+    return sweep, spec, plan_confirmation(ledger, sweep, spec, rule)
 
 
 def queue_confirmation(
     ledger: Ledger, reference: str, changes: Mapping[str, Any] | None = None, *, owner: str | None = None
 ) -> Sweep:
-    """Queue a sweep's confirmation for the drivers of a service; a decided one is returned as it is.
+    """Queue a sweep's confirmation for the drivers of a service.
+
+    A sweep whose confirmation is under way by the same rule, or complete, is returned as it is.
 
     Raises as `prepare_confirmation`, and UnavailableError if no process of the service drives sweeps.
     """
     from service.sweeps.submission import check_drivers
 
-    sweep, _spec, confirmation = prepare_confirmation(ledger, reference, changes, owner=owner)
-    if confirmation.decision is not None and confirmation.test is not None:
+    sweep = ledger.sweeps.find(reference, owner=owner)
+    if _is_being_confirmed(sweep, changes):
+        return sweep
+    sweep, _spec, confirmation = prepare_confirmation(ledger, sweep.id, changes)
+    if is_complete(sweep, confirmation):
         return sweep
     check_drivers(ledger)
-    note_confirmation(ledger, sweep, confirmation)
-    return ledger.sweeps.move(sweep.id, SweepState.QUEUED)
+    try:
+        return ledger.sweeps.queue_confirmation(sweep.id, confirmation.as_json())
+    except TransitionError:  # another request was quicker
+        sweep = ledger.sweeps.get(sweep.id)
+        if _is_being_confirmed(sweep, changes):
+            return sweep
+        _check_ended(sweep)
+        raise
+
+
+def _is_being_confirmed(sweep: Sweep, changes: Mapping[str, Any] | None) -> bool:
+    """Return whether a confirmation by the rule that was asked for is under way."""
+    present = read_confirmation(sweep)
+    is_under_way = sweep.phase is TrialPhase.CONFIRM and sweep.state.is_under_way and present is not None
+    return is_under_way and present is not None and present.rule == _asked_rule(sweep, changes)
+
+
+def _asked_rule(sweep: Sweep, changes: Mapping[str, Any] | None) -> ConfirmRule:
+    """Return the rule of the sweep's confirmation, or else of its file, with changes.
+
+    Raises:
+        UsageError: a change is out of range.
+    """
+    from service.confirmations.planning import rule_of
+
+    present = read_confirmation(sweep)
+    rule = rule_of(parse_spec(sweep.spec_text, file=sweep.spec_file)) if present is None else present.rule
+    try:
+        return replace(rule, **(changes or {}))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _check_ended(sweep: Sweep) -> None:
+    """Check that the search has ended, and that no confirmation is under way; one that rests may go on."""
     state = sweep.state
+    if sweep.phase is TrialPhase.CONFIRM and state.rests:
+        return
+    if sweep.phase is TrialPhase.CONFIRM and state.is_under_way:
+        raise UsageError(
+            f"{sweep.id} is {state}: a confirmation of it is under way. To follow it: meltpoint watch {sweep.id}"
+        )
     if state.is_under_way:
         raise UsageError(
             f"{sweep.id} is {state}: a sweep is confirmed once it has ended. To wait for its end: meltpoint watch "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from service.commands.surroundings import is_debugging, make_home
 from service.formats import Format
 from service.logs import configure_logs
 from service.terminals import HomeFlag, Output, SweepRef, own_stdout, stderr, working
-
-if TYPE_CHECKING:
-    from service.confirmations import Confirmation
 
 TopK = Annotated[int | None, typer.Option("--top-k", min=1, max=20, help="Most finalists; by default 3.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=2, max=64, help="Trainings of each recipe; by default 4.")]
@@ -43,11 +40,11 @@ def confirm(
     options = {"top_k": top_k, "seeds": seeds, "gate": gate, "tolerance": tolerance}
     changes = {name: value for name, value in options.items() if value is not None}
     from service.commands.production.confirmation_view import show_confirmation
-    from service.sweeps import open_ledger, prepare_confirmation
+    from service.sweeps import is_complete, open_ledger, prepare_confirmation
 
     with open_ledger(place) as ledger:
         row, spec, confirmation = prepare_confirmation(ledger, sweep, changes)
-    if not _is_complete(confirmation):
+    if not is_complete(row, confirmation):
         from service.clusters import prestart
 
         with prestart() as prestarted:
@@ -59,8 +56,3 @@ def confirm(
                 outcome = confirm_sweep(row, spec, confirmation, home=place, listener=listener, prestarted=prestarted)
         row = outcome.sweep
     sys.exit(show_confirmation(row, output, console))
-
-
-def _is_complete(confirmation: Confirmation) -> bool:
-    """Return whether nothing is left to do: the decision is made, and the test images were read."""
-    return confirmation.decision is not None and confirmation.test is not None

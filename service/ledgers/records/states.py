@@ -79,13 +79,14 @@ _ABORTS = frozenset({_S.CANCELLING, _S.CANCELLED, _S.INTERRUPTED, _S.FAILED})
 
 _SWEEP_TRANSITIONS: dict[SweepState, frozenset[SweepState]] = {
     _S.VALIDATING: frozenset({_S.QUEUED, _S.RUNNING}) | _ABORTS,
-    _S.QUEUED: frozenset({_S.RUNNING, _S.PAUSED, _S.STOPPED}) | _ABORTS,
+    # Completed at once: a confirmation that cannot begin leaves the search's end as it was.
+    _S.QUEUED: frozenset({_S.RUNNING, _S.PAUSED, _S.STOPPED, _S.COMPLETED}) | _ABORTS,
     _S.RUNNING: frozenset({_S.PAUSING, _S.STOPPING, _S.COMPLETED}) | _ABORTS,
     _S.PAUSING: frozenset({_S.PAUSED, _S.COMPLETED}) | _ABORTS,
     _S.PAUSED: frozenset({_S.QUEUED, _S.RUNNING, _S.STOPPED}) | _ABORTS,
     _S.STOPPING: frozenset({_S.STOPPED}) | _ABORTS,
     _S.CANCELLING: frozenset({_S.CANCELLED, _S.FAILED}),
-    _S.INTERRUPTED: frozenset({_S.QUEUED, _S.RUNNING}) | _ABORTS,
+    _S.INTERRUPTED: frozenset({_S.QUEUED, _S.RUNNING, _S.COMPLETED}) | _ABORTS,
     # With more budget than it had.
     **{state: frozenset({_S.QUEUED, _S.RUNNING}) for state in (_S.COMPLETED, _S.STOPPED, _S.FAILED)},
     _S.CANCELLED: frozenset(),

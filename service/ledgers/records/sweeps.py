@@ -72,6 +72,15 @@ class Sweep:
         stages = self.settings.get(OWN_STAGES, {}).get(backbone)
         return None if stages is None else int(stages)
 
+    def count_images(self, split: str) -> int:
+        """Return the number of images in a split; 0 before a driver has read the images."""
+        return sum(int(counts.get(split, 0)) for counts in self.data.get("classes", {}).values())
+
+    @property
+    def failure_state(self) -> SweepState:
+        """The state in which it ends if it cannot go on: `failed`, or `completed` if only its confirmation cannot."""
+        return SweepState.COMPLETED if self.phase is TrialPhase.CONFIRM else SweepState.FAILED
+
     @property
     def first_settings(self) -> Json:
         """The settings with which the sweep began."""
