@@ -23,7 +23,15 @@ from trainables.training.predictions import unpack, unpack_labels
 if TYPE_CHECKING:
     from service.ledgers import Ledger
 
-__all__ = ["MEASURES", "compute_decision", "decided_measure", "read_search", "read_test_scores", "retrainings_of"]
+__all__ = [
+    "MEASURES",
+    "compute_decision",
+    "decided_measure",
+    "read_scores",
+    "read_search",
+    "read_test_scores",
+    "retrainings_of",
+]
 
 MEASURES = ("accuracy", "balanced_accuracy", "loss")
 """Metrics that are means of scores of single images, so that a confirmation can decide on them."""
@@ -91,7 +99,7 @@ def compute_decision(ledger: Ledger, sweep: Sweep, confirmation: Confirmation) -
     done = ledger.trials.list(sweep.id, TrialPhase.CONFIRM)
     rows = retrainings_of(confirmation, done)
     scores = {
-        split: _split_scores(ledger, sweep, split, [trial for row in rows.values() for trial in row], measure)
+        split: read_scores(ledger, sweep, split, [trial for row in rows.values() for trial in row], measure)
         for split in ("val", "confirm")
     }
     recipes = [
@@ -127,7 +135,7 @@ def read_test_scores(ledger: Ledger, sweep: Sweep, confirmation: Confirmation) -
     packed = ledger.predictions.of_sweep(sweep.id, "test", phase=TrialPhase.CONFIRM)
     if not trials or any(trial.id not in packed for trial in trials):
         return None
-    scores = _split_scores(ledger, sweep, "test", trials, measure)
+    scores = read_scores(ledger, sweep, "test", trials, measure)
     tables = {identity: np.stack([scores[trial.id] for trial in rows[identity]]) for identity in wanted}
     reading: Json = {"images": int(next(iter(scores.values())).shape[0]), "seeds": len(trials) // len(wanted)}
     for name, identity in (("chosen", decision.recipe), ("default", confirmation.default.identity)):
@@ -175,9 +183,14 @@ def _retrained(
     )
 
 
-def _split_scores(
+def read_scores(
     ledger: Ledger, sweep: Sweep, split: str, trials: Sequence[Trial], measure: str
 ) -> dict[str, FloatArray]:
+    """Return the score of each image of a split (N,) by retraining; a higher one is better.
+
+    Raises:
+        ConfirmationError: a retraining has no predictions in the ledger.
+    """
     predictions = ledger.predictions.of_sweep(sweep.id, split, phase=TrialPhase.CONFIRM)
     if not trials:
         return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from search_spaces.documents import read_document
 from search_spaces.extensions import is_own
 from search_spaces.spaces import write_point
 from service.errors import UsageError
+from service.exports.choices import RecipeChoice, training_policy
 from service.exports.recipe_files import (
     BackboneUsed,
     ChosenBy,
@@ -22,9 +22,8 @@ from service.exports.recipe_files import (
     RecipeFile,
     Shares,
     SplitUsed,
-    TrainingPolicy,
 )
-from service.ledgers import Json, Sweep, TrialState
+from service.ledgers import Sweep, TrialState
 from service.reports import Leaderboard
 
 if TYPE_CHECKING:
@@ -48,29 +47,38 @@ def make_recipe_file(ledger: Ledger, sweep: Sweep, *, with_places: bool) -> Reci
             f"{sweep.id} is {sweep.state}: its best trial may still change. Wait for its end with: "
             f"meltpoint watch {sweep.id}"
         )
-    board = Leaderboard.read(ledger, sweep)
-    return _unconfirmed(sweep, board, with_places=with_places)
+    confirmed, doubt = _confirmed(ledger, sweep)
+    choice = confirmed or _unconfirmed(sweep, Leaderboard.read(ledger, sweep), doubt)
+    return _written(sweep, choice, with_places=with_places)
 
 
-def _unconfirmed(sweep: Sweep, board: Leaderboard, *, with_places: bool) -> RecipeFile:
+def _confirmed(ledger: Ledger, sweep: Sweep) -> tuple[RecipeChoice | None, str | None]:
+    """Return the choice of the sweep's confirmation; None, perhaps with a reason, if there is none."""
+    if sweep.confirmation is None or sweep.confirmation["decision"] is None:
+        return None, None
+    from service.exports.confirmed_recipes import choose_confirmed  # it loads NumPy
+
+    return choose_confirmed(ledger, sweep)
+
+
+def _unconfirmed(sweep: Sweep, board: Leaderboard, doubt: str | None) -> RecipeChoice:
     finished = [trial for trial in board.ranked if trial.state in (TrialState.COMPLETED, TrialState.PRUNED)]
     if not finished:
         raise UsageError(_nothing_to_export(sweep, board))
     best = finished[0]
     assert best.best_value is not None
     assert best.best_epoch is not None
-    return _recipe_file(
-        sweep,
-        best.recipe,
+    return RecipeChoice(
+        recipe=best.recipe,
         chosen=ChosenBy(
             how="unconfirmed",
-            because=_why_unconfirmed(sweep, len(finished)),
+            because=_why_unconfirmed(sweep, len(finished), doubt),
             sweep=sweep.id,
             name=sweep.name,
             trial=best.id,
             trials=len(finished),
         ),
-        training=_policy(sweep, best.epochs, seeds=[best.seed], best_epochs=[best.best_epoch]),
+        training=training_policy(sweep, seeds=[best.seed], best_epochs=[best.best_epoch], trained_epochs=best.epochs),
         score=ExpectedScore(
             measure=Metric(sweep.metric).measure,
             split="val",
@@ -79,18 +87,18 @@ def _unconfirmed(sweep: Sweep, board: Leaderboard, *, with_places: bool) -> Reci
             by_seed=[best.best_value],
             naive=best.best_value,
         ),
-        evidence={},
-        with_places=with_places,
     )
 
 
-def _why_unconfirmed(sweep: Sweep, finished: int) -> str:
+def _why_unconfirmed(sweep: Sweep, finished: int, doubt: str | None) -> str:
     trials = f"the best of {finished} trials" if finished > 1 else "the only finished trial"
     reason = (
         f"{trials}. Its score on val is likely too good, because it was picked as the best"
         if finished > 1
         else f"{trials}, compared with no other"
     )
+    if doubt is not None:
+        return f"{reason}. A confirmation came to no claim: {doubt}"
     rest = "" if sweep.state.is_finished else f". The sweep is {sweep.state}, so that others may follow"
     return f"{reason}{rest}. Confirm it on fresh seeds: meltpoint confirm {sweep.id}"
 
@@ -103,30 +111,9 @@ def _nothing_to_export(sweep: Sweep, board: Leaderboard) -> str:
     return f"{sweep.id} has no recipe to export: no trial has finished with a score; see: meltpoint trials {sweep.id}"
 
 
-def _policy(sweep: Sweep, epochs: int, *, seeds: list[int], best_epochs: list[int]) -> TrainingPolicy:
-    """Return the policy of trainings; epochs: of a trial, for sweeps whose settings do not say."""
-    return TrainingPolicy(
-        epochs=int(sweep.settings.get("budget.epochs", epochs)),
-        metric=sweep.metric,
-        goal=sweep.goal.value,
-        seeds=seeds,
-        best_epochs=best_epochs,
-        threads=max(1, int(sweep.settings.get("resources.cpu", 1))),
-        full_data_epochs=statistics.median_high(best_epochs),
-    )
-
-
-def _recipe_file(
-    sweep: Sweep,
-    values: Json,
-    *,
-    chosen: ChosenBy,
-    training: TrainingPolicy,
-    score: ExpectedScore,
-    evidence: Json,
-    with_places: bool,
-) -> RecipeFile:
-    recipe = Recipe.from_flat(values)
+def _written(sweep: Sweep, choice: RecipeChoice, *, with_places: bool) -> RecipeFile:
+    """Return the file of a choice, with the facts that the sweep recorded about data, weights and versions."""
+    recipe = Recipe.from_flat(choice.recipe)
     folder = Path(sweep.spec_file).parent
     data = _data_used(sweep, recipe, folder if with_places else None)
     own = any(
@@ -139,7 +126,7 @@ def _recipe_file(
         )
     )
     return RecipeFile(
-        chosen=chosen,
+        chosen=choice.chosen,
         recipe=write_point(recipe.flat()),
         backbone=BackboneUsed(
             name=recipe.backbone,
@@ -150,9 +137,9 @@ def _recipe_file(
             weights_sha256=_weights_digest(sweep.data, recipe),
         ),
         data=data,
-        training=training,
-        score=score,
-        evidence=evidence,
+        training=choice.training,
+        score=choice.score,
+        evidence=choice.evidence,
         versions={str(name): str(version) for name, version in sweep.data.get("versions", {}).items()},
         code=str(folder) if own and with_places else None,
         command="meltpoint train recipe.yaml",

@@ -37,9 +37,9 @@ class SplitScore:
 class Promise:
     """The recipe's expected score beside that of a training.
 
-    obstacles: why the expected score says nothing about this training; empty if it does. score: of the training, on
-    the same images; None if it was not measured. interval: in which the score of a single new training on these images
-    falls. is_own_seed: if a training with this seed is part of the expected score.
+    obstacles: why the expected score says nothing about this training; empty if it does. interval: in which the score
+    of a single new training on these images falls. score: of the training, on the same images; None if it was not
+    measured. same_seed: score of the sweep's training with the same seed; None if it had none.
     """
 
     measure: str
@@ -48,7 +48,7 @@ class Promise:
     obstacles: tuple[str, ...] = ()
     interval: Interval | None = None
     score: float | None = None
-    is_own_seed: bool = False
+    same_seed: float | None = None
 
     @property
     def is_kept(self) -> bool | None:
@@ -67,11 +67,10 @@ class Promise:
             return f"{seen}; the sweep saw {self.expected:.4f}. The recipe is unconfirmed and promises no interval"
         where = "lies inside" if self.is_kept else "lies OUTSIDE"
         ends = f"{self.interval.low:.4f} to {self.interval.high:.4f}"
-        own = ", one of the trainings that gave the interval" if self.is_own_seed else ""
-        return (
-            f"{seen} {where} the promised interval, {ends} ({100 * self.interval.level:g} % for a single training on "
-            f"these images{own})"
-        )
+        text = f"{seen} {where} the promised interval, {ends} ({100 * self.interval.level:g} % for a single training)"
+        if self.same_seed is not None:
+            text += f"; the confirmation's training with this seed had {self.same_seed:.4f}"
+        return text
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison for `-o json`."""
@@ -82,7 +81,7 @@ class Promise:
             "interval": None if self.interval is None else self.interval.model_dump(),
             "score": self.score,
             "is_kept": self.is_kept,
-            "is_own_seed": self.is_own_seed,
+            "same_seed": self.same_seed,
             "obstacles": list(self.obstacles),
         }
 

@@ -92,7 +92,7 @@ def _read(request: TrainingRequest, prepared: Prepared, trained: Trained) -> tup
         obstacles=obstacles,
         interval=expected.training_interval,
         score=None if compared is None else compared.metrics.get(expected.measure),
-        is_own_seed=not obstacles and request.chosen_seed in request.file.training.seeds,
+        same_seed=dict(zip(request.file.training.seeds, expected.by_seed, strict=False)).get(request.chosen_seed),
     )
     return promise, list(by_split.values())
 

@@ -115,6 +115,7 @@ def recipe_for(data: PreparedData, interval: dict[str, float] | None = None, **v
                 "split": "confirm" if interval else "val",
                 "images": 12 if interval else 24,
                 "value": 0.75,
+                "by_seed": [0.7, 0.8],
                 "training_interval": interval,
             },
             "versions": {},
@@ -160,7 +161,8 @@ def test_a_score_inside_the_promised_interval_is_told_and_recorded(
     assert (outcome.seed, outcome.epochs, outcome.device) == (11, 3, "cpu")
     assert [(score.split, score.images) for score in outcome.scores] == [("val", 24), ("confirm", 12), ("test", 24)]
     assert outcome.promise.is_kept is True
-    assert outcome.promise.is_own_seed
+    assert outcome.promise.same_seed == 0.7
+    assert outcome.promise.sentence().endswith("the confirmation's training with this seed had 0.7000")
     assert "lies inside the promised interval, 0.0000 to 1.0000" in outcome.promise.sentence()
 
     client = MlflowClient(tracking_uri=place.tracking_uri)
@@ -197,7 +199,7 @@ def test_the_logged_model_predicts_as_it_was_measured(
 def test_a_score_outside_the_interval_is_told_too(train: Train, photos: Path, place: Home) -> None:
     outcome = train(recipe_for(prepared(photos, place), NOTHING), seed=5)
     assert outcome.promise.is_kept is False
-    assert not outcome.promise.is_own_seed
+    assert outcome.promise.same_seed is None
     assert "lies OUTSIDE the promised interval" in outcome.promise.sentence()
     assert outcome.as_json()["promise"]["is_kept"] is False
 
