@@ -42,7 +42,7 @@ def sweep_in(*states: SweepState) -> Callable[[Ledger], None]:
 COMPLETED = sweep_in(SweepState.RUNNING, SweepState.COMPLETED)
 
 GOING_ON = Section(
-    "Resume, pause and stop",
+    "Resume, change, pause and stop",
     "The sweep has a budget of one trial.",
     2,
     [
@@ -58,6 +58,15 @@ GOING_ON = Section(
         Case(
             "`meltpoint resume last`, which waits for its turn",
             at_home("resume", "last", make=sweep_in(SweepState.QUEUED)),
+        ),
+        Case("`meltpoint change last`, without a change", at_home("change", "last", make=COMPLETED)),
+        Case(
+            "`meltpoint change last --set budget.trials=9`, which has completed",
+            at_home("change", "last", "--set", "budget.trials=9", make=COMPLETED),
+        ),
+        Case(
+            "`meltpoint change last --set budget.epochs=9`, which waits for its turn",
+            at_home("change", "last", "--set", "budget.epochs=9", make=sweep_in(SweepState.QUEUED)),
         ),
         Case("`meltpoint pause last`, which has completed", at_home("pause", "last", make=COMPLETED)),
         Case(
