@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search_spaces import parse_spec
-from service.ledgers import Ending, Ledger, Sweep, SweepState, TrialState
+from service.ledgers import Ending, Json, Ledger, Sweep, SweepState, TrialState
 from tests.contracts.ledgers import record, row
 
 SPEC = """\
@@ -37,11 +37,13 @@ def add_sweep(ledger: Ledger, state: SweepState, *, text: str = SPEC) -> Sweep:
     return sweep
 
 
-def add_trials(ledger: Ledger, sweep: Sweep, *values: float) -> list[str]:
-    """Complete a trial for each value; return their ids."""
+def add_trials(ledger: Ledger, sweep: Sweep, *values: float, recipe: Json | None = None) -> list[str]:
+    """Complete a trial for each value, all with the same recipe, by default the default; return their ids."""
     ids = []
     for number, value in enumerate(values):
-        trial = ledger.trials.create(sweep.id, number=number, point={}, recipe={}, identity=str(number), seed=0)
+        trial = ledger.trials.create(
+            sweep.id, number=number, point={}, recipe=recipe or {}, identity=str(number), seed=0
+        )
         trial = ledger.trials.start_attempt(trial.id)
         record(ledger, trial, row(1, value))
         ledger.trials.finish(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))

@@ -88,6 +88,17 @@ def test_balanced_training_goes_on_from_its_checkpoint(weights: str, uneven: Pre
     assert flat(second.state_dict()) == flat(straight.state_dict())
 
 
+def test_an_epoch_without_val_trains_as_one_with_val(tiny: PreparedData) -> None:
+    chosen = recipe(dropout__rate=0.3)
+    nothing = np.empty(0, dtype=np.int64)
+    alone = Trainer(dataclasses.replace(tiny, splits=tiny.splits | {"val": nothing}), chosen, seed=4)
+    beside = Trainer(tiny, chosen, seed=4)
+    for _ in range(2):
+        assert alone.train_epoch() == beside.run_epoch().train
+    assert alone.epoch == beside.epoch == 2
+    assert flat(alone.state_dict()) == flat(beside.state_dict())
+
+
 def test_seeds_differ(tiny: PreparedData) -> None:
     first, second = (Trainer(tiny, recipe(), seed=seed).run_epoch() for seed in (0, 1))
     assert first.train != second.train
