@@ -10,9 +10,16 @@ from search_spaces.spaces.domains import Domain, Range
 from search_spaces.spaces.grids import grid_points
 from search_spaces.spaces.parser import parse_space
 from search_spaces.spaces.space import Condition, Point
-from search_spaces.sweeps import METRICS, Goal, Metric, varying_names
-from search_spaces.sweeps.forecasts import expected_recipes, recipes_drawn, values_used, weights_used
-from search_spaces.sweeps.own_code import own_code_used
+from search_spaces.sweeps import COSTS, METRICS, Goal, Metric, varying_names
+from search_spaces.sweeps.forecasts import (
+    architectures_used,
+    expected_recipes,
+    recipes_drawn,
+    values_used,
+    weights_used,
+)
+from search_spaces.sweeps.objectives import MetricSpec, format_metric
+from search_spaces.sweeps.own_code import own_code_used, own_metrics
 from search_spaces.sweeps.scheduler_rules import rungs_below
 from search_spaces.sweeps.sections import (
     MOST_TRIALS,
@@ -20,7 +27,6 @@ from search_spaces.sweeps.sections import (
     BudgetSpec,
     ConfirmSpec,
     DataSpec,
-    MetricSpec,
     RegisterSpec,
     ResourcesSpec,
     SchedulerSpec,
@@ -31,6 +37,7 @@ from search_spaces.sweeps.spec import SweepSpec, load_spec, parse_spec, read_spe
 
 __all__ = [
     "BACKBONES",
+    "COSTS",
     "GROUPS",
     "METRICS",
     "MISSING",
@@ -67,14 +74,17 @@ __all__ = [
     "SplitSpec",
     "SweepSpec",
     "Value",
+    "architectures_used",
     "did_you_mean",
     "expected_recipes",
+    "format_metric",
     "grid_points",
     "grid_size",
     "load_document",
     "load_spec",
     "map_side",
     "own_code_used",
+    "own_metrics",
     "parse_space",
     "parse_spec",
     "read_spec_text",

@@ -52,8 +52,10 @@ def _keys(schema: Mapping[str, Any], above: str) -> Iterator[SectionKey]:
             default=inner.get("default"),
             required=name in schema.get("required", ()),
         )
-        if inner.get("type") == "object":
-            yield from _keys(inner, f"{path}.")
+        options = [inner, *inner.get("anyOf", ())]
+        mapping = next((option for option in options if "properties" in option), None)
+        if mapping is not None:
+            yield from _keys(mapping, f"{path}.")
 
 
 def values_in_words(schema: Mapping[str, Any]) -> str:
@@ -67,7 +69,11 @@ def values_in_words(schema: Mapping[str, Any]) -> str:
     bounds = ", ".join(f"{sign} {schema[word]:g}" for word, sign in _BOUNDS.items() if word in schema)
     words = _TYPES[schema["type"]]
     if "examples" in schema:
-        words += f" such as {' or '.join(map(str, schema['examples'][:2]))}"
+        words += f" such as {' or '.join(map(_example, schema['examples'][:2]))}"
     elif ":[A-Za-z_]" in schema.get("pattern", ""):
         words = "module:function"
     return f"{words} {bounds}".rstrip()
+
+
+def _example(value: object) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)

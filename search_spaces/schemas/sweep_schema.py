@@ -19,7 +19,8 @@ from search_spaces.schemas.space_schema import (
     space_definitions,
     space_schema,
 )
-from search_spaces.sweeps import METRICS, NAME_PATTERN, SECTIONS
+from search_spaces.sweeps import COSTS, METRICS, NAME_PATTERN, SECTIONS
+from search_spaces.sweeps.objectives import MOST_METRICS
 
 __all__ = ["TITLE", "section_schema", "sweep_schema"]
 
@@ -45,6 +46,7 @@ def sweep_schema() -> Schema:
         "space": space_schema(),
     }
     properties |= {key: section_schema(key) for key in SECTIONS}
+    properties["metric"] = _one_or_several(properties["metric"])
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": TITLE,
@@ -70,7 +72,7 @@ def section_schema(key: str) -> Schema:
         about = properties["points"]["description"]
         properties["points"] = {"description": about, "type": "array", "items": point_schema(), "minItems": 1}
     if key == "metric":
-        properties["name"] = {**properties["name"], **open_choice(METRICS, "metric", "val/")}
+        properties["name"] = {**properties["name"], **open_choice([*METRICS, *COSTS], "metric", "val/")}
         del properties["name"]["type"]
     if key == "data":
         properties["split"] = {name: value for name, value in inner["SplitSpec"].items() if name != "title"}
@@ -79,6 +81,12 @@ def section_schema(key: str) -> Schema:
         inside = (branch["description"] for branch in key_schema.get("anyOf", ()) if "description" in branch)
         key_schema.setdefault("description", next(inside, schema["description"]))
     return schema
+
+
+def _one_or_several(metric: Schema) -> Schema:
+    """Return the schema of one metric, or of a list of metrics of which the first is optimised."""
+    several = {"type": "array", "items": metric, "minItems": 1, "maxItems": MOST_METRICS}
+    return {"description": metric["description"], "anyOf": [metric, several]}
 
 
 def _standard(schema: Any) -> Any:

@@ -8,7 +8,9 @@ from itertools import islice
 from typing import Final
 
 from search_spaces.recipes import PARAMETERS, Recipe, Value
+from search_spaces.records import Head
 from search_spaces.spaces import Choice, Entry, Fixed, Space, sample
+from search_spaces.spaces.domains import Range
 from search_spaces.sweeps.spec import SweepSpec
 
 _DRAWS: Final = 256
@@ -78,3 +80,27 @@ def _deciding(space: Space, names: Iterable[str]) -> set[str]:
             keys.add(entry.key)
             wanted |= {condition.key for condition in entry.conditions}
     return keys
+
+
+def architectures_used(spec: SweepSpec) -> list[tuple[str, Head]]:
+    """Return the models that trials of the sweep can have: each backbone with each pool, and a head.
+
+    The head's hidden layer is the largest that the space draws; the features of a model do not depend on it.
+    """
+    recipes = list(spec.points or _choices(spec.space, "backbone", "head.pool"))
+    hidden = _largest(spec, "head.hidden")
+    heads = {(recipe.backbone, recipe.head.pool): recipe.head for recipe in recipes}
+    return [(backbone, head.model_copy(update={"hidden": hidden})) for (backbone, _), head in heads.items()]
+
+
+def _largest(spec: SweepSpec, name: str) -> int:
+    """Return the largest integer that a trial can have for this name."""
+    if spec.points:
+        return max(int(str(recipe.flat()[name])) for recipe in spec.points)
+    domains = [entry.domain for entry in spec.space.entries if entry.name == name]
+    ends = [domain.from_unit(1.0) if isinstance(domain, Range) else max(_listed(domain)) for domain in domains]
+    return max((int(str(end)) for end in ends), default=0)
+
+
+def _listed(domain: Fixed | Choice) -> tuple[Value, ...]:
+    return (domain.value,) if isinstance(domain, Fixed) else domain.values

@@ -9,7 +9,20 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["METRICS", "METRIC_INFOS", "Goal", "Metric", "MetricInfo"]
+__all__ = [
+    "COSTS",
+    "COST_INFOS",
+    "LATENCY",
+    "METRICS",
+    "METRIC_INFOS",
+    "PARAMETER_COUNT",
+    "Goal",
+    "Metric",
+    "MetricInfo",
+]
+
+LATENCY: Final = "latency_ms"
+PARAMETER_COUNT: Final = "parameters"
 
 
 class Goal(StrEnum):
@@ -85,12 +98,16 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricInfo:
-    """A metric: its goal, what it measures, its range and its source."""
+    """A metric: its goal, what it measures, its range in words and its source.
+
+    highest: the largest value that it can have; None if there is none. The smallest is always 0.
+    """
 
     goal: Goal
     description: str
     range: str
     paper: str
+    highest: float | None = 1.0
 
 
 METRIC_INFOS: Final[Mapping[str, MetricInfo]] = MappingProxyType(
@@ -99,6 +116,7 @@ METRIC_INFOS: Final[Mapping[str, MetricInfo]] = MappingProxyType(
             goal=Goal.MINIMIZE,
             description="cross-entropy of the predicted probabilities, in nats per image, without label smoothing",
             range="0 and more",
+            highest=None,
             paper="Good 1952, https://doi.org/10.1111/j.2517-6161.1952.tb00104.x",
         ),
         "val/accuracy": MetricInfo(
@@ -137,3 +155,27 @@ METRIC_INFOS: Final[Mapping[str, MetricInfo]] = MappingProxyType(
 
 METRICS: Final[Mapping[str, Goal]] = MappingProxyType({name: info.goal for name, info in METRIC_INFOS.items()})
 """The goal of each metric, by name."""
+
+COST_INFOS: Final[Mapping[str, MetricInfo]] = MappingProxyType(
+    {
+        LATENCY: MetricInfo(
+            goal=Goal.MINIMIZE,
+            description="milliseconds from one image to its probabilities: median of repeats, exported model, on the "
+            "CPU of the machine that drives the sweep, before the first trial",
+            range="> 0",
+            highest=None,
+            paper="",
+        ),
+        PARAMETER_COUNT: MetricInfo(
+            goal=Goal.MINIMIZE,
+            description="number of weights and biases of the model, its head included",
+            range="> 0",
+            highest=None,
+            paper="",
+        ),
+    }
+)
+"""The costs of a model, which depend on its recipe and not on its training."""
+
+COSTS: Final[Mapping[str, Goal]] = MappingProxyType({name: info.goal for name, info in COST_INFOS.items()})
+"""The goal of each cost, by name."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from search_spaces.extensions import ExtensionKind, is_function_name
 from search_spaces.sweeps.forecasts import values_used
-from search_spaces.sweeps.metrics import METRICS, Metric
+from search_spaces.sweeps.metrics import COSTS, METRICS, Metric
 from search_spaces.sweeps.spec import SweepSpec
 
-__all__ = ["own_code_used"]
+__all__ = ["own_code_used", "own_metrics"]
+
+
+def own_metrics(spec: SweepSpec) -> list[str]:
+    """Return the names of the user's own metrics in a sweep, without the split; entry points are among them."""
+    return [Metric(metric.name).measure for metric in spec.metrics if metric.name not in {**METRICS, **COSTS}]
 
 
 def own_code_used(spec: SweepSpec) -> list[tuple[ExtensionKind, str]]:
@@ -15,10 +20,8 @@ def own_code_used(spec: SweepSpec) -> list[tuple[ExtensionKind, str]]:
 
     Entry points of installed packages are not among them.
     """
-    metric = spec.metric.name
     names: list[tuple[ExtensionKind, str]] = [("dataset", spec.data.source)]
-    if metric not in METRICS:
-        names.append(("metric", Metric(metric).measure))
+    names += [("metric", name) for name in own_metrics(spec)]
     names += [("backbone", str(name)) for name in values_used(spec, "backbone")]
     names += [("augmentation", str(name)) for name in values_used(spec, "augment.policy")]
     return [(kind, name) for kind, name in names if is_function_name(name)]

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from search_spaces.backbones import BACKBONES
 from search_spaces.documents import parse_duration, parse_size
-from search_spaces.errors import one_of_rule
-from search_spaces.extensions import is_own
 from search_spaces.recipes import Recipe
 from search_spaces.records import Fraction, Number
-from search_spaces.sweeps.metrics import METRICS, Goal, Metric
 
 SCHEDULER_KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -28,6 +25,8 @@ SCHEDULER_KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 MOST_TRIALS: Final = 1_000_000
 
 _MODEL_NAME_LENGTH: Final = 256
+_REFERENCE_LENGTH: Final = 128
+_MOST_EARLIER: Final = 20
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -38,6 +37,10 @@ _Size = (
     | None
 )
 _Duration = Annotated[str, Field(pattern=r"^(?=.)(\d{1,6}h)?(\d{1,6}m)?(\d{1,6}s)?$", examples=["30m", "1h30m"])] | None
+_Sweeps = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=_REFERENCE_LENGTH)]],
+    Field(min_length=1, max_length=_MOST_EARLIER, examples=[["last"]]),
+]
 _Gpus = Literal["auto"] | Annotated[float, Field(ge=0, le=1024)]
 
 
@@ -124,49 +127,27 @@ class DataSpec(Section):
         return source
 
 
-class MetricSpec(Section):
-    """The metric that a sweep optimises. `goal` follows from a known metric; a metric of your own needs it."""
-
-    name: Annotated[str, Field(json_schema_extra={"examples": list(METRICS)})] = "val/accuracy"
-    goal: Annotated[
-        Goal,
-        Field(validate_default=True, strict=False),
-        WithJsonSchema({"enum": [goal.value for goal in Goal], "type": "string"}),
-    ] = Goal.MAXIMIZE
-
-    @model_validator(mode="before")
-    @classmethod
-    def _goal_of_the_metric(cls, values: Any) -> Any:
-        if isinstance(values, dict) and "goal" not in values:
-            name = values.get("name", "val/accuracy")
-            if isinstance(name, str) and name not in METRICS and is_own(Metric.of_validation(name).measure, "metric"):
-                raise ValueError("goal must say whether to maximize or minimize a metric of your own")
-            return values | {"goal": METRICS.get(name, Goal.MAXIMIZE) if isinstance(name, str) else Goal.MAXIMIZE}
-        return values
-
-    @field_validator("name")
-    @classmethod
-    def _known_or_own(cls, name: str) -> str:
-        metric = Metric.of_validation(name)
-        if name not in METRICS and not is_own(metric.measure, "metric"):
-            raise ValueError(one_of_rule(name, METRICS))
-        return metric.name
-
-    @field_validator("goal")
-    @classmethod
-    def _agrees_with_the_metric(cls, goal: Goal, info: ValidationInfo) -> Goal:
-        name = info.data.get("name", "")
-        if name in METRICS and goal != METRICS[name]:
-            raise ValueError(f"must be {METRICS[name]}: {METRICS[name].better_word} is better for {name}")
-        return goal
-
-
 class SearchSpec(Section):
     """The search algorithm: random, grid, points (an explicit list of recipes), or TPE (Bergstra et al. 2011)."""
 
     algorithm: Literal["random", "grid", "points", "tpe"] = "tpe"
     seed: Annotated[Seed, Field(description="seed of the search and of every trial's training")] = 0
     points: Annotated[tuple[Recipe, ...], Field(description="recipes to run, in order")] = ()
+    earlier: Annotated[
+        tuple[str, ...],
+        Field(alias="from", description="earlier sweeps (ids, names or `last`) whose best recipes run first"),
+    ] = ()
+
+    @field_validator("earlier", mode="before", json_schema_input_type=_Sweeps)
+    @classmethod
+    def _lists_sweeps(cls, references: Any) -> tuple[str, ...]:
+        if not isinstance(references, list) or not references or not all(map(_is_reference, references)):
+            raise ValueError("must be a list of sweeps, such as [last] or [s-7f3a9c, elpv-baseline]")
+        if len(references) > _MOST_EARLIER:
+            raise ValueError(f"must list at most {_MOST_EARLIER} sweeps")
+        if len(set(references)) < len(references):
+            raise ValueError("must list each sweep once")
+        return tuple(references)
 
 
 class SchedulerSpec(Section):
@@ -246,3 +227,7 @@ class RegisterSpec(Section):
         if set(model) & set("/:") or model in (".", ".."):
             raise ValueError("must contain neither / nor :")
         return model
+
+
+def _is_reference(reference: object) -> bool:
+    return isinstance(reference, str) and reference.isprintable() and 0 < len(reference) <= _REFERENCE_LENGTH

@@ -15,13 +15,13 @@ from search_spaces.errors import MeltpointError, Problem, SpecError, did_you_mea
 from search_spaces.extensions import is_counting_forbidden, modules_in
 from search_spaces.recipes import Recipe, TrainingContext
 from search_spaces.spaces import Space, grid_size, read_points, read_space
+from search_spaces.sweeps.objectives import MetricSpec, read_metrics
 from search_spaces.sweeps.scheduler_rules import misfits, unused_keys
 from search_spaces.sweeps.sections import (
     MOST_TRIALS,
     BudgetSpec,
     ConfirmSpec,
     DataSpec,
-    MetricSpec,
     RegisterSpec,
     ResourcesSpec,
     SchedulerSpec,
@@ -39,7 +39,8 @@ class SweepSpec(Section):
 
     name: str
     data: DataSpec
-    metric: MetricSpec = MetricSpec()
+    metric: Annotated[MetricSpec, Field(description="the metric to optimise")] = MetricSpec()
+    further_metrics: Annotated[tuple[MetricSpec, ...], Field(description="further entries of `metric`")] = ()
     space: Annotated[InstanceOf[Space], Field(exclude=True, description="empty if only points are given")]
     search: SearchSpec = SearchSpec()
     scheduler: SchedulerSpec = SchedulerSpec()
@@ -61,6 +62,11 @@ class SweepSpec(Section):
     def seed(self) -> int:
         """The seed of the search and of every trial's training."""
         return self.search.seed
+
+    @property
+    def metrics(self) -> tuple[MetricSpec, ...]:
+        """The entries of `metric`: the one that the sweep optimises, then the further ones."""
+        return self.metric, *self.further_metrics
 
     @property
     def points(self) -> tuple[Recipe, ...]:
@@ -101,6 +107,13 @@ SECTIONS: Final[Mapping[str, type[Section]]] = MappingProxyType(
     }
 )
 """The sections by key; the file's other keys are `name` and `space`."""
+_WITHOUT_EARLIER: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "grid": "which runs the recipes of its grid whatever came before",
+        "points": "which runs its own list",
+    }
+)
+"""Algorithms that cannot start from earlier sweeps, each with what it does."""
 _KEYS: Final = (
     "name",
     "data",
@@ -195,8 +208,10 @@ class _Reader:
         if "name" in self.raw:
             self._name(values)
         for key, model in SECTIONS.items():
-            if key in self.raw:
+            if key in self.raw and key != "metric":
                 self._section(key, model, values)
+        self._metric(values)
+        self._earlier(values)
         self._space(values)
         self._points(values)
         self._grid(values)
@@ -218,6 +233,21 @@ class _Reader:
             values[key] = model.model_validate(raw)
         except ValidationError as error:
             self.problems += problems_from(error, key, _known_below(model))
+
+    def _metric(self, values: dict[str, Any]) -> None:
+        if "metric" not in self.raw:
+            return
+        metrics, problems = read_metrics(self.raw["metric"])
+        self.problems += problems
+        if not problems:
+            values["metric"], values["further_metrics"] = metrics[0], metrics[1:]
+
+    def _earlier(self, values: Mapping[str, Any]) -> None:
+        """Check that the algorithm can start from earlier sweeps."""
+        search = values.get("search")
+        if search is not None and search.earlier and search.algorithm in _WITHOUT_EARLIER:
+            rule = f"is not used by algorithm {search.algorithm}, {_WITHOUT_EARLIER[search.algorithm]}"
+            self.problems.append(Problem(path="search.from", rule=f"{rule}; use tpe or random"))
 
     def _space(self, values: dict[str, Any]) -> None:
         if "space" in self.raw:
@@ -310,6 +340,6 @@ def _known_below(model: type[BaseModel]) -> Callable[[Location], Iterable[str]]:
         for part in place:
             annotation = here.model_fields[part].annotation
             here = next((option for option in get_args(annotation) if hasattr(option, "model_fields")), annotation)
-        return list(here.model_fields)
+        return [field.alias or name for name, field in here.model_fields.items()]
 
     return known

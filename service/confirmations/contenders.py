@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -70,10 +70,10 @@ class Retraining:
     seed: int
 
 
-def rank_search(trials: Sequence[Trial], goal: Goal, *, keeps: Callable[[Trial], bool] = lambda _: True) -> list[Trial]:
+def rank_search(trials: Sequence[Trial], goal: Goal) -> list[Trial]:
     """Return the finished trials with a finite value, best first; of equal recipes only the best.
 
-    keeps: leaves out trials that break a constraint of the sweep. Equal values are ordered by trial number.
+    Trials that break a limit of the sweep are left out. Equal values are ordered by trial number.
     """
     finished = [
         trial
@@ -81,7 +81,7 @@ def rank_search(trials: Sequence[Trial], goal: Goal, *, keeps: Callable[[Trial],
         if trial.state in _COUNTED_STATES
         and trial.best_value is not None
         and math.isfinite(trial.best_value)
-        and keeps(trial)
+        and trial.breaks is None
     ]
     ranked: dict[str, Trial] = {}
     for trial in sorted(finished, key=lambda trial: (goal.sort_key(trial.best_value or 0.0), trial.number)):

@@ -8,6 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from search_spaces import SweepSpec
@@ -29,11 +30,20 @@ from service.ledgers import (
     TrialPhase,
     TrialState,
 )
+from service.objectives import Limits
 from service.schedulers import Report, Reports, Scheduler
 from service.searchers import Searcher
 
 
-def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, settings: Json) -> Sweep:
+def new_sweep(
+    spec: SweepSpec,
+    ledger: Ledger,
+    *,
+    data: Json,
+    settings: Json,
+    model_costs: Json | None = None,
+    warm_start: Json | None = None,
+) -> Sweep:
     """Create a sweep of `spec` in the ledger, in state `validating`."""
     return ledger.sweeps.create(
         name=spec.name,
@@ -44,6 +54,8 @@ def new_sweep(spec: SweepSpec, ledger: Ledger, *, data: Json, settings: Json) ->
         seed=spec.seed,
         data=data,
         settings=settings,
+        model_costs=model_costs,
+        warm_start=warm_start,
     )
 
 
@@ -83,7 +95,7 @@ class Coordinator:
         self._tell_ended = ended
         self._started = clock()
         self.milestones = scheduler.milestones
-        self._reports = Reports()
+        self._reports, self._limits = Reports(), Limits.from_sweep(sweep)
         self._attempts: dict[str, Trial] = {}
         self._values: defaultdict[str, dict[int, float]] = defaultdict(dict)
         self.phase = phase
@@ -298,6 +310,7 @@ class Coordinator:
                 ending=ending,
                 predictions=[replace(packed, read_by=self.phase.value) for packed in result.predictions],
                 extra_readings=result.extra_readings,
+                breaks=partial(self._limits.broken_by, trial.recipe),
             )
             self._attempts[trial.id] = trial
             self._note_best(trial)
@@ -434,7 +447,7 @@ class Coordinator:
         return row.metrics().get(self.sweep.metric, math.nan)
 
     def _note_best(self, trial: Trial) -> None:
-        if trial.best_value is None:
+        if trial.best_value is None or trial.breaks is not None:
             return
         best = self.progress.best
         if self.sweep.goal.is_better(trial.best_value, None if best is None else best.best_value):
@@ -450,7 +463,7 @@ class Coordinator:
         if not trial.state.is_finished:
             return
         values = [value for value in self._values.pop(trial.id, {}).values() if math.isfinite(value)]
-        self._searcher.tell(trial.number, values=values, state=trial.state)
+        self._searcher.tell(trial.number, values=values, state=trial.state, keeps_limits=trial.breaks is None)
         self._tell_ended(trial)
 
     def _stop_running(self, trial: Trial) -> None:

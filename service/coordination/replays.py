@@ -33,7 +33,8 @@ def replay(history: SweepHistory, searcher: Searcher, *, metric: str, milestones
                     value = row.metrics().get(metric, math.nan)
                     reports.add(Report(number=trial.number, epoch=row.epoch, value=value))
         else:
-            searcher.tell(trial.number, values=values_of(history, trial, metric), state=trial.state)
+            values = values_of(history, trial, metric)
+            searcher.tell(trial.number, values=values, state=trial.state, keeps_limits=trial.breaks is None)
     return reports
 
 

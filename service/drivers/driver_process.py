@@ -25,7 +25,7 @@ from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
 from service.runs.leases import LeaseKeeper, driving
-from service.runs.runner import check_unchanged, describe_data, prepare_images
+from service.runs.runner import check_unchanged, describe_data, measure_costs, prepare_images
 from service.settings import Home
 from trainables.errors import DataError
 from trainables.processes import ForkedError, ForkedObject
@@ -167,6 +167,9 @@ def _prepare_driver(
         torch_helper.call(TorchTasks.check, allotment.device)
     images = prepare_images(torch_helper, listener)
     sweep = _with_images(ledger, sweep, spec, images)
+    if sweep.model_costs is None:
+        ledger.sweeps.note(sweep.id, model_costs=measure_costs(spec, torch_helper, listener))
+        sweep = ledger.sweeps.get(sweep.id)
     return Driver(
         spec,
         images,

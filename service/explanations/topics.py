@@ -12,7 +12,7 @@ from search_spaces.recipes import PARAMETERS, RULES, Parameter
 from search_spaces.records import AUGMENT_POLICIES, GROUPS, Prefix, Record, record_name
 from search_spaces.schemas import SectionKey, section_keys
 from search_spaces.spaces import SHIPPED, shipped_document
-from search_spaces.sweeps import METRIC_INFOS
+from search_spaces.sweeps import COST_INFOS, METRIC_INFOS, PARAMETER_COUNT
 from trainables.weights import has_local_weights
 
 __all__ = [
@@ -162,6 +162,14 @@ def _metric(name: str) -> list[Fact]:
     return [*facts, ("in a sweep file", f"metric.name: {name}")]
 
 
+def _cost(name: str) -> list[Fact]:
+    info = COST_INFOS[name]
+    better = f"{info.goal.better_word} is better"
+    facts = [("what", info.description), ("range", f"{info.range}; {better}")]
+    example = "5M" if name == PARAMETER_COUNT else "20"
+    return [*facts, ("in a sweep file", f"metric: [{{name: val/accuracy}}, {{name: {name}, max: {example}}}]")]
+
+
 def _space(name: str) -> list[Fact]:
     keys = ", ".join(shipped_document(name))
     return [
@@ -210,6 +218,8 @@ def _topics() -> Iterator[Topic]:
         yield _topic(name, "augmentation", policy.description, partial(_policy, name))
     for name, metric in METRIC_INFOS.items():
         yield _topic(name, "metric", metric.description, partial(_metric, name))
+    for name, cost in COST_INFOS.items():
+        yield _topic(name, "cost", cost.description, partial(_cost, name))
     for name, about in SHIPPED.items():
         yield _topic(name, "shipped space", about, partial(_space, name))
     for key in section_keys():

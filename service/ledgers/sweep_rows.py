@@ -15,7 +15,7 @@ from service.ledgers.records import Sweep, SweepState, TrialPhase
 __all__ = ["brief", "find_sweep", "free_id", "get_sweep", "newest_first", "sweep_from_row", "unknown_sweep"]
 
 _SWEEPS = tables.sweeps.c
-_LARGE = ("spec_text", "data", "plan", "confirmation")
+_LARGE = ("spec_text", "data", "plan", "confirmation", "model_costs", "warm_start")
 _MOST_NAMED = 8
 
 

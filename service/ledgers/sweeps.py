@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
 from search_spaces import Goal
 from service.errors import ConflictError, TransitionError
@@ -43,8 +43,8 @@ __all__ = ["Sweeps"]
 _SWEEPS = tables.sweeps.c
 _NOTES = frozenset(
     {
-        *("best_trial_id", "confirmation", "data", "mlflow", "phase", "registered", "restarts", "settings"),
-        "spec_text",
+        *("best_trial_id", "confirmation", "data", "mlflow", "model_costs", "phase", "registered", "restarts"),
+        *("settings", "spec_text", "warm_start"),
     }
 )
 _CHANGEABLE = frozenset({"priority", "slot_cap"})
@@ -75,10 +75,13 @@ class Sweeps:
         seed: int,
         data: Json,
         settings: Json,
+        model_costs: Json | None = None,
+        warm_start: Json | None = None,
     ) -> Sweep:
         """Create a sweep in state `validating`, with an id of its own and without an owner."""
         columns: Json = {"name": name, "spec_text": spec_text, "spec_file": spec_file, "metric": metric}
         columns |= {"goal": goal.value, "seed": seed, "data": data, "plan": settings}
+        columns |= {"model_costs": model_costs, "warm_start": warm_start}
         with self._transactions.writing() as connection:
             return self._create(connection, columns)
 
@@ -97,6 +100,7 @@ class Sweeps:
         slot_cap: int | None = None,
         idempotency_key: str | None = None,
         request_digest: str | None = None,
+        warm_start: Json | None = None,
     ) -> tuple[Sweep, bool]:
         """Create a sweep for a user of the service, in state `validating`, whose images are not known yet.
 
@@ -108,7 +112,7 @@ class Sweeps:
         """
         columns: Json = {"name": name, "spec_text": spec_text, "spec_file": spec_file, "metric": metric}
         columns |= {"goal": goal.value, "seed": seed, "data": {}, "plan": settings}
-        columns |= {"owner": owner, "priority": priority, "slot_cap": slot_cap}
+        columns |= {"owner": owner, "priority": priority, "slot_cap": slot_cap, "warm_start": warm_start}
         columns |= {"idempotency_key": idempotency_key, "request_digest": request_digest}
         with self._transactions.writing() as connection:
             if idempotency_key is not None:
@@ -187,12 +191,13 @@ class Sweeps:
     ) -> dict[str, TrialCounts]:
         """Return how many trials of each sweep are in which state, and the extremes of their best values.
 
+        A trial that breaks a limit counts, but its value does not.
         Every id has an entry, that of a sweep without trials is empty.
         """
         trials = tables.trials.c
-        query = select(
-            trials.sweep_id, trials.state, func.count(), func.max(trials.best_value), func.min(trials.best_value)
-        ).where(trials.phase == phase.value)
+        usable = case((trials.breaks.is_(None), trials.best_value))
+        query = select(trials.sweep_id, trials.state, func.count(), func.max(usable), func.min(usable))
+        query = query.where(trials.phase == phase.value)
         query = query.group_by(trials.sweep_id, trials.state)
         counts: dict[str, TrialCounts] = {}
         with self._transactions.reading() as connection:
@@ -261,8 +266,8 @@ class Sweeps:
     def note(self, sweep_id: str, **columns: Any) -> None:
         """Write facts that are not a state.
 
-        columns: any of `best_trial_id`, `confirmation`, `data`, `mlflow`, `phase`, `registered`, `restarts`, `settings`
-        and `spec_text`.
+        columns: any of `best_trial_id`, `confirmation`, `data`, `mlflow`, `model_costs`, `phase`, `registered`,
+            `restarts`, `settings`, `spec_text` and `warm_start`.
         """
         assert columns.keys() <= _NOTES, columns
         with self._transactions.writing() as connection:

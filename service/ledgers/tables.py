@@ -66,6 +66,8 @@ sweeps = Table(
     Column("gpu_seconds_reserved", Float, nullable=False, server_default="0"),
     Column("phase", String(8), nullable=False, server_default="search"),
     Column("confirmation", JSON),
+    Column("model_costs", JSON),
+    Column("warm_start", JSON),
     Index("ix_sweeps_state", "state", "created_at", "id"),
     Index("ix_sweeps_owner", "owner", "created_at", "id"),
     Index("ix_sweeps_created", "created_at", "id"),
@@ -98,8 +100,9 @@ trials = Table(
     Column("latest", Text),
     Column("phase", String(8), nullable=False, server_default="search"),
     Column("retrains", String(40)),
+    Column("breaks", Text),
     UniqueConstraint("sweep_id", "number"),
-    Index("ix_trials_standing", "sweep_id", "phase", "state", "best_value"),
+    Index("ix_trials_standing", "sweep_id", "phase", "state", "best_value", "breaks"),
 )
 
 attempts = Table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
@@ -149,6 +149,7 @@ class Trials:
         ending: Ending | None = None,
         predictions: Iterable[PackedPredictions] = (),
         extra_readings: Mapping[str, Mapping[str, float]] | None = None,
+        breaks: Callable[[EpochRow], str | None] | None = None,
     ) -> Trial:
         """Add finished epochs, in order, and keep the trial's best epoch by `metric`. An epoch already there stays.
 
@@ -156,6 +157,7 @@ class Trials:
         sharing: what the trial computed itself and what it took from the node's cache, so far.
         ending: closes the trial in the same transaction. predictions: of the best epoch; they replace earlier ones.
         extra_readings: metrics of the best epoch by split, beyond those of `rows`.
+        breaks: says which of the sweep's limits an epoch breaks, for a sweep that has limits.
 
         Raises:
             StaleAttemptError: `attempt` is not the trial's current one, or the trial has finished.
@@ -175,7 +177,9 @@ class Trials:
             if fresh:
                 insert_epochs(connection, trial_id, attempt, fresh)
                 epoch, value = best_epoch(trial, fresh, metric, goal)
-                now = replace(now, epochs=fresh[-1].epoch, best_epoch=epoch, best_value=value)
+                best = [row for row in fresh if row.epoch == epoch]
+                broken = breaks(best[0]) if breaks and best else now.breaks
+                now = replace(now, epochs=fresh[-1].epoch, best_epoch=epoch, best_value=value, breaks=broken)
                 first, last = fresh[0].epoch, fresh[-1].epoch
                 messages.append((MessageKind.EPOCHS, {"first": first, "last": last}))
                 write_journal(connection, trial, JournalEvent.REPORTED, first=first, last=last)
@@ -304,15 +308,17 @@ class Trials:
         """Tell followers of new epochs, and of a value that is better than those of all trials before."""
         reported = value if math.isfinite(value) else None
         payload: Json = {"epochs": after.epochs, "value": reported, "best_value": after.best_value}
+        payload |= {} if after.breaks is None else {"breaks": after.breaks}
         self._tell(connection, after, EventKind.TRIAL_REPORTED, payload)
         if after.best_value is None or after.best_value == before.best_value or after.state is TrialState.FAILED:
             return
-        if after.phase is not TrialPhase.SEARCH:
+        if after.phase is not TrialPhase.SEARCH or after.breaks is not None:
             return
         extreme = func.max(_TRIALS.best_value) if goal is Goal.MAXIMIZE else func.min(_TRIALS.best_value)
         usable = (
             (_TRIALS.sweep_id == after.sweep_id) & _TRIALS.state.in_(_USABLE) & (_TRIALS.phase == after.phase.value)
         )
+        usable &= _TRIALS.breaks.is_(None)
         if goal.is_better(after.best_value, connection.scalar(select(extreme).where(usable))):
             payload = {"trial_id": after.id, "value": after.best_value}
             self._tell(connection, after, EventKind.BEST, payload)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from search_spaces import SweepSpec, own_code_used, recipes_drawn, values_used
+from search_spaces import SweepSpec, own_code_used, own_metrics, recipes_drawn, values_used
 from trainables.augmentations import find_policy
 from trainables.classifiers import check_drop_path, check_own_export, check_pool
 from trainables.devices.devices import resolve_device
 from trainables.devices.precision import check_precision
 from trainables.own_code import load_own, make_importable
-from trainables.training import own_metric_names
 
 __all__ = ["check_own_code", "check_parts", "check_precisions"]
 
 
 def check_own_code(spec: SweepSpec) -> None:
-    """Check that every trial can build and serve its own backbone, and find its augmentation and the metric.
+    """Check that every trial can build and serve its own backbone, and find its augmentation and metrics.
 
     Raises OwnCodeError.
     """
     if own_code_used(spec):
         make_importable(spec.folder)
-    for name in own_metric_names(spec.metric.name):
+    for name in own_metrics(spec):
         load_own(name, "metric")
     for policy in values_used(spec, "augment.policy"):
         find_policy(str(policy))

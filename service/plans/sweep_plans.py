@@ -16,7 +16,9 @@ from search_spaces import BACKBONES, Recipe, SweepSpec, weights_used
 from search_spaces.recipes import Caution, cautions
 from service.clusters import Allotment, Machine
 from service.clusters.gpu_shares import share_out
+from service.objectives import ModelCosts, Objectives, check_limits
 from service.plans.admission import check_own_code, check_parts, check_precisions
+from service.plans.costs import measure_models
 from service.plans.estimates import Frozen, Playthrough, TrialCosts, Workload, play, trial_costs
 from service.plans.shared_work import Sharing, share_work
 from service.plans.sharing import SharingSurvey
@@ -77,7 +79,8 @@ class SweepPlan:
     """The content of `plan`.
 
     recipes: the recipes played, the default first. trials: their costs, in the same order.
-    sharing: the work that trials share.
+    sharing: the work that trials share. costs: of the models that trials can have; None if no metric needs them.
+    warnings: models that break a limit.
     most, likely: the sweep without and with early stopping; equal if no scheduler stops trials.
     preparing: seconds of decoding all images first; 0 if they are decoded or need not be.
     """
@@ -94,6 +97,8 @@ class SweepPlan:
     most: Playthrough
     likely: Playthrough
     preparing: float
+    costs: ModelCosts | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def trials_planned(self) -> int:
@@ -144,6 +149,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
     say("drawing recipes")
     recipes = tuple(_drawn(spec))
     measured = _measure(spec, recipes, survey, weights, allotment, say, seconds)
+    costs, warnings = _model_costs(spec, len(survey.table.classes), say)
     work = Workload(train=survey.images("train"), val=survey.images("val"), streamed=survey.plan.mode == "streamed")
     sharing = _sharing(spec, home, measured, work)
     trials = tuple(_costs(recipe, measured.stages_of(recipe), measured.data, work, sharing) for recipe in recipes)
@@ -161,7 +167,18 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
         most=play(trials, slots=slots, scheduler=NoStopping(epochs=spec.budget.epochs)),
         likely=play(trials, slots=slots, scheduler=build_scheduler(spec), seed=spec.seed),
         preparing=0.0 if survey.prepared else measured.data.decode * len(survey.table.images) / machine.cores,
+        costs=costs,
+        warnings=warnings,
     )
+
+
+def _model_costs(spec: SweepSpec, classes: int, say: Say) -> tuple[ModelCosts | None, tuple[str, ...]]:
+    """Return the costs of the sweep's models, and a line for each that breaks a limit, if a metric needs them."""
+    objectives = Objectives.from_specs(spec.metrics)
+    if not objectives.costs:
+        return None, ()
+    costs = measure_models(spec, classes, lambda done, total: say(f"measuring models: {done + 1} of {total}"))
+    return costs, tuple(check_limits(objectives, costs))
 
 
 def _sharing(spec: SweepSpec, home: Home, measured: Measured, work: Workload) -> Sharing:

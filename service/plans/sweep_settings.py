@@ -13,6 +13,7 @@ from search_spaces import (
 )
 from search_spaces.extensions import count_own_stages, modules_in
 from service.ledgers import OWN_STAGES, REVISABLE_SECTIONS, Json
+from service.objectives import Objectives
 
 __all__ = ["flat_settings", "learned_settings", "revisable_settings"]
 
@@ -20,7 +21,7 @@ __all__ = ["flat_settings", "learned_settings", "revisable_settings"]
 def flat_settings(spec: SweepSpec) -> Json:
     """Return the settings of the sweep file, flat, as MLflow shows them at the sweep's run."""
     sections = {
-        "search": spec.search.model_dump(exclude={"points"}),
+        "search": spec.search.model_dump(exclude={"points", "earlier"}),
         "scheduler": spec.scheduler.model_dump(include={"type", *SCHEDULER_KEYS[spec.scheduler.type]}),
         "budget": spec.budget.model_dump(),
         "resources": spec.resources.model_dump(),
@@ -28,6 +29,10 @@ def flat_settings(spec: SweepSpec) -> Json:
         "confirm": spec.confirm.model_dump() if spec.confirm else {},
     }
     flat = {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
+    if spec.search.earlier:
+        flat["search.from"] = list(spec.search.earlier)
+    if spec.further_metrics:
+        flat["metric.further"] = [entry.as_json() for entry in Objectives.from_specs(spec.metrics).entries[1:]]
     flat["space.drawn"] = _drawn(spec)
     flat[OWN_STAGES] = _count_own_stages(spec) or None
     flat["register.model"] = spec.registration.model if spec.registration else spec.name

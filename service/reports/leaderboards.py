@@ -6,11 +6,14 @@ import csv
 import io
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from search_spaces import Goal
+from service.errors import UsageError
 from service.ledgers import EpochRow, Json, Sweep, Trial, TrialState
+from service.reports.objective_columns import ObjectiveColumns
 from service.reports.recipe_cells import heading, recipe_cell
 from service.reports.standings import Standing
 
@@ -24,7 +27,9 @@ MOST_RECIPE_COLUMNS = 6
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The trials of a sweep, best first; failed trials and those without a value come last, equal ones by number.
+    """The trials of a sweep, best first, equal ones by number.
+
+    Trials that break a limit come after all that keep every limit, failed trials and those without a value come last.
 
     last_epochs, best_epochs: the last and the best finished epoch by trial. epoch_seconds: time in finished epochs by
     trial. standing: what the stored predictions say of the best score; None if it was not read, or says nothing.
@@ -51,8 +56,34 @@ class Leaderboard:
 
     @property
     def ranked(self) -> list[Trial]:
-        """Trials that have a value and did not fail, best first."""
-        return [trial for trial in self.trials if _ranks(trial)]
+        """Trials that have a value, did not fail and keep every limit, best first."""
+        return [trial for trial in self.trials if _ranks(trial) and trial.breaks is None]
+
+    @cached_property
+    def objectives(self) -> ObjectiveColumns:
+        """Further metrics of the trials, and the Pareto set."""
+        return ObjectiveColumns(self.sweep, self.ranked, self.best_epochs)
+
+    def no_candidate(self) -> str:
+        """Return why no trial is ranked."""
+        breaking = next((trial for trial in self.trials if _ranks(trial)), None)
+        if breaking is None:
+            return "no trial gave a value"
+        limits = " and ".join(entry.describe_limit() for entry in self.objectives.limits.objectives.limits)
+        return f"no trial keeps {limits}; the best of those that do not, {breaking.id}, has {breaking.breaks}"
+
+    def only_pareto(self) -> Leaderboard:
+        """Return the trials of the Pareto set.
+
+        Raises:
+            UsageError: better values of only one metric are wanted.
+        """
+        if not self.objectives.has_pareto_set:
+            raise UsageError(
+                f"{self.sweep.id} has one metric to optimise, {self.sweep.metric}, and so no Pareto set; name several "
+                "under `metric` in the sweep file: meltpoint explain metric"
+            )
+        return replace(self, trials=tuple(trial for trial in self.trials if trial.id in self.objectives.pareto))
 
     @property
     def best(self) -> Trial | None:
@@ -72,7 +103,7 @@ class Leaderboard:
         return {state: counts.pop(state, 0) for state in ("completed", "pruned", "failed")} | dict(counts)
 
     def metrics(self, trial: Trial) -> Json:
-        """Return the last epoch's readings, the best epoch's under `best/`, and those on test if there are any.
+        """Return the last epoch's readings, the best epoch's under `best/`, those on test, and the model's costs.
 
         A value that is not finite is None.
         """
@@ -80,6 +111,7 @@ class Leaderboard:
         values = dict(last.metrics()) if last else {}
         if best:
             values |= best.best_metrics() | best.metrics("test")
+        values |= self.objectives.costs(trial)
         return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
     def seconds(self, trial: Trial) -> float:
@@ -111,6 +143,7 @@ class Leaderboard:
                 "error": trial.error,
                 "like_first": self.is_like_first(trial),
                 "optimism": self.standing.optimism if self.standing and trial is self.best else None,
+                **self.objectives.as_json(trial),
             }
             for trial in self.trials[:top]
         ]
@@ -137,7 +170,12 @@ class Leaderboard:
 
     def header(self) -> list[str]:
         """Return the column names of the short table."""
-        return ["trial", "state", self.sweep.metric, "epoch", *map(heading, self._columns()), "seconds"]
+        metrics = [self.sweep.metric, *self.objectives.header()]
+        return ["trial", "state", *metrics, "epoch", *map(heading, self._columns()), "seconds", *self._broken_column]
+
+    @property
+    def _broken_column(self) -> list[str]:
+        return ["breaks"] if any(trial.breaks for trial in self.trials) else []
 
     def _columns(self) -> list[str]:
         return self.sweep.drawn[:MOST_RECIPE_COLUMNS]
@@ -146,15 +184,17 @@ class Leaderboard:
         return self.sweep.own_stages(trial.recipe.get("backbone"))
 
     def cells(self, top: int | None = None) -> list[list[str]]:
-        """Return the short table, a row a trial: best value and epoch, hyperparameters that vary, seconds."""
+        """Return the short table, a row a trial: best values and epoch, hyperparameters that vary, seconds."""
         return [
             [
                 trial.id,
                 trial.state.value,
                 "" if trial.best_value is None else f"{trial.best_value:.4f}{self._mark(trial)}",
+                *self.objectives.cells(trial),
                 f"{trial.best_epoch or '-'}/{trial.epochs}",
                 *(recipe_cell(trial.recipe, name, own_stages=self._own_stages(trial)) for name in self._columns()),
                 f"{self.seconds(trial):.1f}",
+                *[trial.breaks or ""] * len(self._broken_column),
             ]
             for trial in self.trials[:top]
         ]
@@ -170,7 +210,7 @@ class Leaderboard:
         metrics = sorted({name for row in rows for name in row["metrics"]})
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        fixed = ["trial_id", "state", "epochs", "seconds", "mlflow_run_id", "error"]
+        fixed = ["trial_id", "state", "epochs", "seconds", "mlflow_run_id", "error", "breaks", "pareto"]
         writer.writerow([*fixed, *recipe, *metrics])
         for row in rows:
             values = [row["recipe"].get(n, "") for n in recipe] + [row["metrics"].get(n, "") for n in metrics]
@@ -195,7 +235,7 @@ def _ranks(trial: Trial) -> bool:
     return trial.best_value is not None and trial.state is not TrialState.FAILED
 
 
-def _rank(trial: Trial, goal: Goal) -> tuple[bool, float, int]:
+def _rank(trial: Trial, goal: Goal) -> tuple[int, float, int]:
     if trial.best_value is None or not _ranks(trial):
-        return True, 0.0, trial.number
-    return False, goal.sort_key(trial.best_value), trial.number
+        return 2, 0.0, trial.number
+    return int(trial.breaks is not None), goal.sort_key(trial.best_value), trial.number

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import DBAPIError
 
-from search_spaces import Recipe, SpecError, SweepSpec, own_code_used, parse_spec
+from search_spaces import Recipe, SpecError, SweepSpec, own_code_used, own_metrics, parse_spec
 from service.clusters import Allotment
 from service.coordination import Coordinator
 from service.errors import ConfirmationError, LeaseError, LedgerError
@@ -380,6 +380,7 @@ class Driver:
             folder=str(self.folder / trial.id),
             metric=self.sweep.metric,
             goal=self.sweep.goal,
+            own_metrics=own_metrics(self.spec),
             device=self.allotment.device,
             code=str(self.spec.folder) if own_code_used(self.spec) else "",
             sharing=self._sharing(trial),
@@ -407,7 +408,7 @@ class Driver:
             board = Leaderboard.read(self.ledger, self.sweep)
             if board.best is None or coordinator.failed_too_often:
                 why = coordinator.closing if coordinator.failed_too_often else coordinator.cut_short
-                return self._end(SweepState.FAILED, why or "no trial gave a value", may_train=may_train)
+                return self._end(SweepState.FAILED, why or board.no_candidate(), may_train=may_train)
             self.offers.offer_first_usable(board)
         if self._action is SweepAction.STOP and coordinator.cut_short:
             self.ledger.sweeps.move(self.sweep.id, SweepState.STOPPING)

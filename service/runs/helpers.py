@@ -56,6 +56,15 @@ class TorchTasks(Protocol):
             DataError: an image or the splits cannot be used.
         """
 
+    def measure_models(self, progress: Callable[[int, int], None]) -> Json:
+        """Return the costs of every model that a trial can have, as `ModelCosts.as_json`; images must be prepared.
+
+        progress: called with models measured and in all.
+
+        Raises:
+            OwnCodeError: the user's own backbone fails.
+        """
+
     def load(self, best: Trial, sharing: Json) -> None:
         """Load the model of a trial as its best epoch left it.
 

@@ -26,6 +26,7 @@ class Phase(StrEnum):
     LOADING_TORCH = "loading torch"
     CHECKING_WEIGHTS = "checking weights"
     DECODING_IMAGES = "decoding images"
+    MEASURING_MODELS = "measuring models"
     TESTING = "reading the best model on the test images"
     READING_TEST = "reading winner and default on the test images"
     WRITING_MLFLOW = "writing MLflow"

@@ -15,6 +15,7 @@ from service.confirmations import Confirmation
 from service.coordination import new_sweep
 from service.errors import ConfirmationError, ResumeError
 from service.ledgers import Json, Ledger, Revision, Sweep, TrialPhase
+from service.objectives import ModelCosts, Objectives, check_limits
 from service.plans import flat_settings, revisable_settings
 from service.runs.confirming import confirmation_of
 from service.runs.driver import Driver
@@ -27,7 +28,7 @@ from service.settings import Home
 from service.tune import run_tune
 from trainables.processes import ObjectHandle
 
-__all__ = ["Outcome", "confirm_sweep", "describe_data", "prepare_images", "resume_sweep", "run_sweep"]
+__all__ = ["Outcome", "confirm_sweep", "describe_data", "measure_costs", "prepare_images", "resume_sweep", "run_sweep"]
 
 
 def run_sweep(
@@ -47,7 +48,17 @@ def run_sweep(
     Raises:
         MeltpointError: own code, the data, the weights or the machine do not fit the spec; no sweep was made.
     """
-    return _run(spec, _create, home=home, listener=listener, prestarted=prestarted, apart=apart)
+
+    def create(images: ImageSets, ledger: Ledger, torch_helper: ObjectHandle[TorchTasks]) -> Sweep:
+        return new_sweep(
+            spec,
+            ledger,
+            data=describe_data(spec, images),
+            settings=flat_settings(spec),
+            model_costs=measure_costs(spec, torch_helper, listener or SilentListener()),
+        )
+
+    return _run(spec, create, home=home, listener=listener, prestarted=prestarted, apart=apart)
 
 
 def resume_sweep(
@@ -67,7 +78,7 @@ def resume_sweep(
         ConfirmationError: it was being confirmed, and its images or the starting weights have changed.
     """
 
-    def get_sweep(_spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
+    def get_sweep(images: ImageSets, ledger: Ledger, _helper: ObjectHandle[TorchTasks]) -> Sweep:
         if sweep.phase is TrialPhase.CONFIRM and spec.text == sweep.spec_text:
             check_unchanged(sweep, images)
         if images.summary["digest"] != sweep.data["digest"]:
@@ -97,7 +108,7 @@ def confirm_sweep(
         LeaseError: another process drives the sweep.
     """
 
-    def get_sweep(_spec: SweepSpec, images: ImageSets, _ledger: Ledger) -> Sweep:
+    def get_sweep(images: ImageSets, _ledger: Ledger, _helper: ObjectHandle[TorchTasks]) -> Sweep:
         check_unchanged(sweep, images)
         return sweep
 
@@ -136,7 +147,7 @@ def check_unchanged(sweep: Sweep, images: ImageSets) -> None:
 
 def _run(
     spec: SweepSpec,
-    get_sweep: Callable[[SweepSpec, ImageSets, Ledger], Sweep],
+    get_sweep: Callable[[ImageSets, Ledger, ObjectHandle[TorchTasks]], Sweep],
     begin: Callable[[Ledger], Sweep] | None = None,
     *,
     home: Home,
@@ -167,7 +178,7 @@ def _run(
         with in_phase(listener, Phase.CHECKING_WEIGHTS):
             torch_helper.call(TorchTasks.check, allotment.device)
         images = prepare_images(torch_helper, listener)
-        sweep = get_sweep(spec, images, ledger)
+        sweep = get_sweep(images, ledger, torch_helper)
         keeper = stack.enter_context(driving(home, ledger, sweep.id))
         guarded = ledger.with_lease(keeper.lease)
         if begin is not None:
@@ -197,11 +208,26 @@ def prepare_images(torch_helper: ObjectHandle[TorchTasks], listener: Listener) -
     return images
 
 
+def measure_costs(spec: SweepSpec, torch_helper: ObjectHandle[TorchTasks], listener: Listener) -> Json | None:
+    """Return the costs of a sweep's models as plain data; None if no metric of the sweep needs them.
+
+    The listener hears of models that break a limit.
+
+    Raises:
+        MeltpointError: every model breaks a limit, or a model cannot be built.
+    """
+    objectives = Objectives.from_specs(spec.metrics)
+    if not objectives.costs:
+        return None
+    with in_phase(listener, Phase.MEASURING_MODELS):
+        progress = partial(listener.phase_advanced, Phase.MEASURING_MODELS)
+        measured = torch_helper.call(TorchTasks.measure_models, progress=progress)
+    for line in check_limits(objectives, ModelCosts.from_json(measured)):
+        listener.notice(line)
+    return measured
+
+
 def describe_data(spec: SweepSpec, images: ImageSets) -> Json:
     """Return what a sweep's row says of its images."""
     source = {"source": spec.data.source, "split": spec.data.split.model_dump(), "stores": images.stores}
     return images.summary | source
-
-
-def _create(spec: SweepSpec, images: ImageSets, ledger: Ledger) -> Sweep:
-    return new_sweep(spec, ledger, data=describe_data(spec, images), settings=flat_settings(spec))

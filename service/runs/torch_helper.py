@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from search_spaces import SweepSpec, weights_used
+from search_spaces import SweepSpec, own_metrics, weights_used
 from service.clocks import now_ms
 from service.clusters import Allotment
 from service.clusters.gpu_shares import share_out
@@ -14,6 +14,7 @@ from service.ledgers import Json, Trial
 from service.logs import configure_helper_logs
 from service.models import best_trainer
 from service.plans.admission import check_own_code, check_parts, check_precisions
+from service.plans.costs import measure_models
 from service.runs.helpers import TorchTasks
 from service.runs.image_sets import ImageSet, ImageSets
 from service.runs.versions import training_versions
@@ -22,7 +23,7 @@ from trainables.activations import SharingSettings
 from trainables.datasets import ImageTable
 from trainables.devices import Gpu
 from trainables.stores.prepared import PreparedData, Progress, prepare_for_backbones, read_table, summarize_data
-from trainables.training import add_own_metrics, own_metric_names
+from trainables.training import add_own_metrics
 from trainables.training.predictions import pack, pack_labels
 from trainables.training.trainer import Trainer
 from trainables.weights.digests import weights_digest
@@ -80,6 +81,11 @@ class TorchHelper(TorchTasks):
         data = next(iter(self._data.values()))
         return {split: pack_labels(data.labels[data.splits[split]]) for split in ("val", "confirm", "test")}
 
+    def measure_models(self, progress: Progress) -> Json:
+        """Measure the costs of every model that a trial can have."""
+        (classes,) = {len(data.classes) for data in self._data.values()}
+        return measure_models(self._spec, classes, progress).as_json()
+
     def load(self, best: Trial, sharing: Json) -> None:
         """Load the model of a trial as its best epoch left it."""
         data = self._data[best.recipe["backbone"]]
@@ -90,7 +96,7 @@ class TorchHelper(TorchTasks):
         assert self._best is not None
         if len(self._best.data.splits[split]) == 0:
             return None
-        evaluation = add_own_metrics(self._best.evaluate(split), own_metric_names(self._spec.metric.name))
+        evaluation = add_own_metrics(self._best.evaluate(split), own_metrics(self._spec))
         return {
             "epoch": self._best.epoch,
             "images": len(evaluation.labels),

@@ -52,6 +52,10 @@ class SweepModel(Answer):
     """Name, digest, classes and splits of the images."""
     settings: JsonObject = Field(default_factory=dict)
     """Settings of the sweep file, flat, such as `budget.trials`."""
+    model_costs: JsonObject | None = None
+    """Sizes and latencies of its models, and the machine that measured them; null if no metric needs them."""
+    warm_start: JsonObject | None = None
+    """Earlier sweeps from which it started, and the recipes that it took from them."""
     mlflow: JsonObject | None = None
     """Ids of the sweep's MLflow experiment and run."""
     registered: JsonObject | None = None

@@ -41,6 +41,8 @@ class TrialModel(Answer):
     started_at: Milliseconds | None = None
     finished_at: Milliseconds | None = None
     mlflow_run_id: str | None = None
+    breaks: str | None = None
+    """Limits that the trial breaks, in words; null if it keeps all."""
 
     @classmethod
     def from_record(cls, trial: Trial) -> TrialModel:
@@ -110,3 +112,7 @@ class TrialResult(Answer):
     """False if the val images tell the trial apart from the first; null if that is not known."""
     optimism: float | None = None
     """For the best trial, how much better its value is expected to be than the same model's on new images."""
+    breaks: str | None = None
+    """Limits that the trial breaks, in words; null if it keeps all."""
+    pareto: bool | None = None
+    """True if no other trial beats it in every wanted metric; null if only one metric is wanted."""

@@ -50,8 +50,11 @@ class Searcher(ABC):
         """Return a proposal for the trial of this number; None if the search is exhausted."""
 
     @abstractmethod
-    def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
-        """Take note of how a trial ended; values: the metric after each epoch, possibly none."""
+    def tell(self, number: int, *, values: Sequence[float], state: TrialState, keeps_limits: bool = True) -> None:
+        """Take note of how a trial ended.
+
+        values: the metric after each epoch, possibly none. keeps_limits: whether it keeps the limits of all metrics.
+        """
 
 
 class SpaceSearcher(Searcher):

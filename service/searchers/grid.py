@@ -32,7 +32,7 @@ class GridSearcher(SpaceSearcher):
         """Return the points that are left, for any number."""
         return self._left
 
-    def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
+    def tell(self, number: int, *, values: Sequence[float], state: TrialState, keeps_limits: bool = True) -> None:
         """Do nothing: a fixed list learns nothing."""
 
 

@@ -39,7 +39,7 @@ class PointsSearcher(Searcher):
         recipe = self._recipes[number]
         return Proposal(point=dict(recipe.flat()), recipe=recipe)
 
-    def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
+    def tell(self, number: int, *, values: Sequence[float], state: TrialState, keeps_limits: bool = True) -> None:
         """Do nothing: a fixed list learns nothing."""
 
 

@@ -13,5 +13,5 @@ __all__ = ["RandomSearcher"]
 class RandomSearcher(SpaceSearcher):
     """Independent draws (Bergstra & Bengio, JMLR 2012), each from the sweep's seed and the trial's number."""
 
-    def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
+    def tell(self, number: int, *, values: Sequence[float], state: TrialState, keeps_limits: bool = True) -> None:
         """Do nothing: independent draws learn nothing."""

@@ -40,5 +40,5 @@ class RetrainingSearcher(Searcher):
         place = number - FIRST_RETRAINING
         return self._proposals[place] if place < len(self._proposals) else None
 
-    def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
+    def tell(self, number: int, *, values: Sequence[float], state: TrialState, keeps_limits: bool = True) -> None:
         """Do nothing: the list is fixed."""

@@ -69,9 +69,15 @@ class TpeSearcher(SpaceSearcher):
                 n_startup_trials=self._startup,
             )
 
-    def tell(self, number: int, *, values: Sequence[float], state: TrialState) -> None:
-        """Tell Optuna the values and the end of the trial."""
+    def tell(self, number: int, *, values: Sequence[float], state: TrialState, keeps_limits: bool = True) -> None:
+        """Tell Optuna the values and the end of the trial.
+
+        A trial that breaks a limit counts as worse than all that keep them (Optuna's way with constraints,
+        https://arxiv.org/abs/2606.09889, after c-TPE, https://arxiv.org/abs/2211.14411).
+        """
         trial = self._open.pop(number)
+        if not keeps_limits:
+            trial.set_constraint("limits", 1.0)
         for step, value in enumerate(values, start=1):
             trial.report(value, step)
         if state is TrialState.COMPLETED and values:

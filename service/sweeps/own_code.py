@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from search_spaces import METRICS, Choice, Fixed, Metric, Problem, SpecError, SweepSpec
+from search_spaces import Choice, Fixed, Problem, SpecError, SweepSpec, own_metrics
 from search_spaces.extensions import EXTENSIONS, ExtensionKind, is_function_name
 from search_spaces.spaces.domains import Domain
 
@@ -33,10 +33,8 @@ def refuse_own_code(spec: SweepSpec) -> None:
 
 
 def _names(spec: SweepSpec) -> Iterator[tuple[ExtensionKind, str]]:
-    metric = spec.metric.name
     names: list[tuple[ExtensionKind, object]] = [("dataset", spec.data.source)]
-    if metric not in METRICS:
-        names.append(("metric", Metric(metric).measure))
+    names += [("metric", name) for name in own_metrics(spec)]
     for recipe in spec.points:
         names += [("backbone", recipe.backbone), ("augmentation", recipe.augment.policy)]
     for entry in spec.space.entries:  # also beside points, which take defaults from the space

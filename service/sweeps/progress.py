@@ -25,6 +25,7 @@ class _TrialProgress:
     attempt: int = 1
     epochs: int = 0
     best_value: float | None = None
+    breaks: str | None = None
 
 
 class SweepProgress:
@@ -69,7 +70,8 @@ class SweepProgress:
             trial = replace(trial, state=TrialState.RUNNING, number=number, attempt=attempt)
         elif kind == EventKind.TRIAL_REPORTED:
             best = payload.get("best_value", trial.best_value)
-            trial = replace(trial, epochs=max(trial.epochs, payload.get("epochs", 0)), best_value=best)
+            epochs = max(trial.epochs, payload.get("epochs", 0))
+            trial = replace(trial, epochs=epochs, best_value=best, breaks=payload.get("breaks"))
         elif kind == EventKind.TRIAL_WAITING:
             trial = replace(trial, state=TrialState(payload["state"]))
         elif kind == EventKind.TRIAL_ENDED:
@@ -116,7 +118,9 @@ class SweepProgress:
     def best(self) -> Trial | None:
         """The best trial so far, as far as events tell of it."""
         ranked = [
-            trial for trial in self._present() if trial.best_value is not None and trial.state is not TrialState.FAILED
+            trial
+            for trial in self._present()
+            if trial.best_value is not None and trial.breaks is None and trial.state is not TrialState.FAILED
         ]
         best = min(ranked, key=lambda trial: _rank(trial, self._sweep.goal), default=None)
         return None if best is None else self._as_trial(best)

@@ -32,7 +32,7 @@ def show_outcome(outcome: Outcome, form: Format, console: Console) -> int:
 def epilogue(outcome: Outcome) -> list[str]:
     """Return the lines below the leaderboard: how the sweep ended, its best recipe, and where to look."""
     sweep, board = outcome.sweep, outcome.board
-    lines = [*left_out(board), *board.standing_lines(), "", ending(sweep, board)]
+    lines = [*left_out(board), *board.standing_lines(), *board.objectives.notes(), "", ending(sweep, board)]
     if board.best is not None:
         lines += best_lines(board, board.best)
     return [*lines, *failure_lines(board), *_places(outcome)]
@@ -64,7 +64,10 @@ def best_lines(board: Leaderboard, best: Trial) -> list[str]:
     metrics = board.metrics(best)
     test = metrics.get(Metric(board.sweep.metric).on("test"))
     on_test = "" if test is None else f", {test:.4f} on the test images"
-    lines = [f"best trial {best.id}: {board.sweep.metric} {best.best_value:.4f} in epoch {best.best_epoch}{on_test}"]
+    further = zip(board.objectives.header(), board.objectives.cells(best), strict=True)
+    others = "".join(f", {name} {value}" for name, value in further if value and name != "pareto")
+    in_epoch = f"{best.best_value:.4f} in epoch {best.best_epoch}"
+    lines = [f"best trial {best.id}: {board.sweep.metric} {in_epoch}{on_test}{others}"]
     own_stages = board.sweep.own_stages(best.recipe.get("backbone"))
     return lines + [f"  {name}: {text}" for name, text in recipe_lines(best.recipe, own_stages=own_stages)]
 

@@ -12,11 +12,13 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 
 from service.confirmations import Confirmation, summarize_decision
 from service.ledgers import EpochRow, Json, Sweep, SweepState, Trial, TrialPhase, TrialState
+from service.objectives import Limits
 from service.schedulers import bracket_in
 
 __all__ = [
     "RUN_STATUS",
     "best_metrics",
+    "cost_metrics",
     "dataset_input",
     "decision_metrics",
     "decision_tags",
@@ -53,13 +55,16 @@ _LONGEST_PROFILE = 16_000_000
 
 def sweep_tags(sweep: Sweep) -> dict[str, str]:
     """Return the tags with which a sweep's run begins; the `meltpoint.*` ids find it again."""
-    return {
+    costs = Limits.from_sweep(sweep).costs
+    measured = costs.describe_machine() if costs else ""
+    tags = {
         "mlflow.runName": f"{sweep.name} {sweep.id}",
         "mlflow.source.name": Path(sweep.spec_file).name,
         "meltpoint.kind": "sweep",
         "meltpoint.sweep_id": sweep.id,
         "meltpoint.state": SweepState.RUNNING.value,
     }
+    return tags | {"meltpoint.latency": measured} if measured else tags
 
 
 def trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
@@ -93,6 +98,8 @@ def end_tags(trial: Trial) -> list[RunTag]:
         reason = sharing["trouble"] or sharing["reason"]
         note = f"{sharing['computed']} images computed, {sharing['read']} read; {reason}"
         tags += [RunTag("meltpoint.prefix", sharing["training"]), RunTag("meltpoint.prefix.note", note)]
+    if trial.breaks:
+        tags.append(RunTag("meltpoint.breaks", trial.breaks))
     if trial.error:
         tags.append(RunTag("meltpoint.error", trial.error[:_LONGEST_ERROR]))
     return tags
@@ -158,6 +165,12 @@ def best_metrics(trial: Trial, rows: Sequence[EpochRow], at: int) -> list[Metric
         for name, value in metrics.items()
         if math.isfinite(value)
     ]
+
+
+def cost_metrics(sweep: Sweep, trial: Trial) -> list[Metric]:
+    """Return what the trial's model costs, as measured before the sweep's first trial."""
+    costs = Limits.from_sweep(sweep).values(trial.recipe, None)
+    return [Metric(name, value, trial.created_at, 0) for name, value in costs.items()]
 
 
 def dataset_input(data: Mapping[str, Any]) -> DatasetInput:

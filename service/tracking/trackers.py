@@ -20,6 +20,7 @@ from service.tracking.experiments import find_or_create_experiment
 from service.tracking.run_contents import (
     RUN_STATUS,
     best_metrics,
+    cost_metrics,
     dataset_input,
     decision_metrics,
     decision_tags,
@@ -252,6 +253,8 @@ def _update_of(
     reported = [row for row in rows if any(span["first"] <= row.epoch <= span["last"] for span in spans)]
     metrics = [metric for row in reported for metric in epoch_metrics(row)]
     at = trial.finished_at or messages[-1].created_at
+    if begins:
+        metrics = [*cost_metrics(sweep, trial), *metrics]
     return RunUpdate(
         metrics=[*metrics, *best_metrics(trial, rows, at)] if ends else metrics,
         params=recipe_params(trial.recipe) if begins else (),

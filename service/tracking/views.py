@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from search_spaces import Goal
 from service.ledgers import Sweep
+from service.objectives import Objectives
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ def prepared_view(sweep: Sweep) -> PreparedView:
         "orderByKey": f"metrics.`{best}`",
         "orderByAsc": sweep.goal is Goal.MINIMIZE,
         "runsHiddenMode": "SHOWALL",
-        "selectedColumns": [f"metrics.`{best}`", *(f"params.`{name}`" for name in sweep.drawn)],
+        "selectedColumns": [
+            *(f"metrics.`{name}`" for name in _shown_metrics(sweep)),
+            *(f"params.`{name}`" for name in sweep.drawn),
+        ],
         "isAccordionReordered": True,
         "compareRunSections": [
             *(_section(name, display=True) for name in ("Recipes", "Curves")),
@@ -45,6 +49,12 @@ def prepared_view(sweep: Sweep) -> PreparedView:
         ],
     }
     return PreparedView(tag=f"mlflow.sharedViewState.{sweep.id}", state=json.dumps(state))
+
+
+def _shown_metrics(sweep: Sweep) -> list[str]:
+    """Return the metrics of the table: validation metrics at the best epoch, then costs."""
+    entries = Objectives.from_sweep(sweep).entries
+    return [entry.name if entry.is_cost else f"best/{entry.name}" for entry in entries]
 
 
 def view_address(base: str, experiment_id: str, sweep_id: str) -> str:

@@ -42,6 +42,7 @@ class TrialPlan:
         folder: folder of the trial's checkpoints and predictions.
         metric: name of the metric that decides the best epoch.
         goal: direction of the metric.
+        own_metrics: functions of the user's own that measure further metrics.
         device: `cpu` or `cuda`.
         code: folder that may contain own modules, or "".
         sharing: fields of a `SharingSettings`; None computes every activation anew.
@@ -58,6 +59,7 @@ class TrialPlan:
     folder: str
     metric: str
     goal: Goal
+    own_metrics: Sequence[str] = ()
     device: str = "cpu"
     code: str = ""
     sharing: Json | None = None

@@ -154,7 +154,8 @@ class TrialTraining:
             self._latest = self._checkpoint
 
     def _add_own_metrics(self, result: EpochResult) -> EpochResult:
-        return replace(result, val=add_own_metrics(result.val, own_metric_names(self.plan.metric)))
+        names = dict.fromkeys([*own_metric_names(self.plan.metric), *self.plan.own_metrics])
+        return replace(result, val=add_own_metrics(result.val, names))
 
     def _keep_if_best(self, result: EpochResult) -> None:
         value = result.val.metrics[Metric(self.plan.metric).measure]

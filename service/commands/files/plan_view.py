@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from search_spaces import varying_names
+from search_spaces import format_metric, varying_names
 from search_spaces.backbones import written_freeze_depth
 from search_spaces.documents import format_size
+from search_spaces.sweeps import LATENCY, PARAMETER_COUNT
 from service.clusters import memory_available
 from service.formats import Format, counted
 from service.ledgers import Json
+from service.objectives import ModelCosts
 from service.plans.sweep_plans import SweepPlan, WeightsNeed
 from service.reports import heading, recipe_cell
 from service.terminals import print_data, print_table, stdout
 from trainables.datasets import SPLITS
 
 CLASSES_SHOWN = 20
+_COST_HEADINGS = (f"{PARAMETER_COUNT} without the head", LATENCY)
 ERROR_SEEN = (
     "an estimate: on a machine busy with other work, epochs trained right after it took 22 % less to 29 % more than "
     "foreseen, and those of a sweep during which that other work doubled 71 % more"
@@ -52,6 +55,7 @@ def as_json(made: SweepPlan, recipes: int) -> Json:
             "prepared": survey.prepared,
         },
         "weights": [dataclasses.asdict(need) for need in made.weights],
+        "models": [] if made.costs is None else made.costs.as_json()["models"],
         "resources": {"slots": allotment.slots, "cpu": allotment.cpu, "gpu": allotment.gpu, "device": allotment.device},
         "measured": {
             "seconds": made.measured.seconds,
@@ -101,6 +105,10 @@ def _print(made: SweepPlan, recipes: int) -> None:
     lines(_shared(made))
     title("weights")
     lines(_weights(need) for need in made.weights)
+    if made.costs is not None:
+        title("models")
+        print_table(["backbone", "pool", *_COST_HEADINGS], list(_model_rows(made.costs)))
+        lines(line for line in (made.costs.describe_machine(), *made.warnings) if line)
     title("machine")
     lines(_machine(made))
     title(f"estimate, from {made.measured.seconds:.0f} s of measuring here and now")
@@ -177,6 +185,13 @@ def _weights(need: WeightsNeed) -> str:
     else:
         how = "at hand"
     return f"{need.backbone} {need.weights}: {how}"
+
+
+def _model_rows(costs: ModelCosts) -> Iterator[list[str]]:
+    for model in costs.models:
+        latency = "" if model.latency_ms is None else format_metric(LATENCY, model.latency_ms)
+        parameters = format_metric(PARAMETER_COUNT, model.parameters)
+        yield [model.backbone, model.pool, parameters, latency]
 
 
 def _machine(made: SweepPlan) -> Iterator[str]:

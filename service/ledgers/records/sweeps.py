@@ -32,6 +32,8 @@ class Sweep:
     trials at once; None for no limit. idempotency_key, request_digest: by which a repeated submission is recognized.
     queued_at: when it last joined the queue. restarts: how often its driver was replaced. waiting_for: why it waits.
     phase: what its driver does, or did last. confirmation: rule, recipes, seeds and decision, once one began.
+    model_costs: costs of its models (`service.objectives.ModelCosts`); None if no metric needs them. warm_start: what
+    it knows from earlier sweeps (`service.warm_starts.WarmStart`); None without earlier sweeps.
     """
 
     id: str
@@ -61,6 +63,8 @@ class Sweep:
     waiting_for: str | None = None
     phase: TrialPhase = TrialPhase.SEARCH
     confirmation: Json | None = None
+    model_costs: Json | None = None
+    warm_start: Json | None = None
 
     @property
     def drawn(self) -> list[str]:

@@ -21,7 +21,8 @@ class Trial:
 
     point: values as the searcher drew them. recipe: resolved values. checkpoint: of the best epoch.
     latest: checkpoint of the newest report. retrains: id of the search's trial with this recipe, if this trial is a
-    retraining and the search had one.
+    retraining and the search had one. breaks: limits of the sweep's metrics that the best epoch breaks, in words;
+    None if it keeps all.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Trial:
     mlflow_run_id: str | None = None
     phase: TrialPhase = TrialPhase.SEARCH
     retrains: str | None = None
+    breaks: str | None = None
 
     @staticmethod
     def make_id(sweep_id: str, number: int) -> str:

@@ -56,6 +56,8 @@ def test_every_shipped_space_is_accepted(name: str) -> None:
         "space: {augment.policy: {values: [none, flip]}, dropout.rate: {value: 0.1, when: {augment.policy: [flip]}}}",
         "space: {one_of: [{batch_size: 8}, {batch_size: 16, one_of: [{freeze_depth: all}, {freeze_depth: 0}]}]}",
         "search: {algorithm: points, points: [{optimizer.lr: 0.1}, {optimizer: {name: sgd, lr: 1}, freeze_depth: -1}]}",
+        "space: {}\nmetric: [{name: val/loss, max: 0.4}, {name: latency_ms, max: 20}, {name: parameters, max: 5M}]",
+        "space: {}\nmetric: [{name: val/accuracy, min: 0.9}]\nsearch: {from: [last, s-7f3a9c]}",
         "space: {}\nbudget: {wall: 1h30m, gpu_hours: 0.5, max_failed: null}\nresources: {cpu: 1, gpu: 0.25}",
         "space: {}\ndata: {source: photos, disk: 20G, memory: 1000000, split: {confirm: 0}}",
     ],
@@ -95,6 +97,10 @@ def test_what_is_valid_is_accepted(text: str) -> None:
         "space: {}\nsearch: {seed: -1}",
         "space: {}\nsearch: {algorithm: annealing}",
         "space: {}\nmetric: {name: accuracy}",
+        "space: {}\nmetric: []",
+        "space: {}\nmetric: [{name: val/loss}, {name: parameters, max: 5Q}]",
+        "space: {}\nsearch: {from: last}",
+        "space: {}\nsearch: {from: []}",
         "space: {}\nschedular: {type: asha}",
         "space: {}\nscheduler: {type: asha, reduction_factor: 1}",
         "search: {algorithm: points, points: [{optimizer.lr: {min: 1, max: 2}}]}",
@@ -118,5 +124,7 @@ def test_every_key_and_name_has_a_description() -> None:
     for key in (*SECTIONS, "name", "space"):
         assert schema["properties"][key]["description"]
     for key in SECTIONS:
-        assert all(inner["description"] for inner in schema["properties"][key]["properties"].values()), key
+        section = schema["properties"][key]
+        mapping = section["anyOf"][0] if key == "metric" else section
+        assert all(inner["description"] for inner in mapping["properties"].values()), key
     assert all(schema["definitions"][name]["description"] for name in (*PARAMETERS, *GROUPS))

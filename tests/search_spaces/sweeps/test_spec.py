@@ -97,7 +97,7 @@ def test_all_problems_are_reported_at_once_with_their_places(tmp_path: Path) -> 
         ' ({"val": 0.6, "confirm": 0.3, "test": 0.2})',
         "sweep.yaml:5:3 data.image_sze: unknown key; did you mean image_size?",
         "sweep.yaml:6:10 metric.name: must be one of val/loss, val/accuracy, val/balanced_accuracy,"
-        " val/macro_f1, val/auroc, val/ece; did you mean val/accuracy? (val/acuracy)",
+        " val/macro_f1, val/auroc, val/ece, latency_ms, parameters; did you mean val/accuracy? (val/acuracy)",
         "sweep.yaml:9:3 space.dropout.rte: unknown name; did you mean rate?",
         "sweep.yaml:15:11 space.optimizer.one_of[0].lr.max: must be > min (0.01)",
         "sweep.yaml:16:10 budget.wall: must be a duration such as 90s, 30m, 2h or 1h30m (30 minutes)",

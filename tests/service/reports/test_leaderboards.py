@@ -6,12 +6,15 @@ import csv
 import io
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from search_spaces import Goal
+from service.errors import UsageError
 from service.ledgers import Ending, EpochRow, Ledger, Sweep, TrialState
+from service.objectives import Limits
 from service.reports import Leaderboard
 
 
@@ -98,3 +101,94 @@ def test_csv_and_html_hold_every_trial_and_escape_what_users_named(ledger: Ledge
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert all(trial in page for trial in ids)
+
+
+SEVERAL = [
+    {"name": "latency_ms", "goal": "minimize", "limit": 20.0, "wanted": True},
+    {"name": "val/ece", "goal": "minimize", "limit": 0.2, "wanted": False},
+]
+COSTS = {
+    "classes": 10,
+    "processor": "a processor",
+    "threads": 1,
+    "load": 3.0,
+    "models": [
+        {"backbone": name, "pool": "backbone", "parameters": 10, "features": 5, "latency_ms": ms, "repeats": 20}
+        for name, ms in (("slow", 15.0), ("fast", 5.0), ("slowest", 30.0))
+    ],
+}
+
+
+def add_several(ledger: Ledger, sweep: Sweep, number: int, backbone: str, **val: float) -> str:
+    recipe = {"backbone": backbone}
+    trial = ledger.trials.create(sweep.id, number=number, point={}, recipe=recipe, identity=str(number), seed=0)
+    attempt = ledger.trials.start_attempt(trial.id).attempt
+    row = EpochRow(epoch=1, seconds=2.0, recorded_at=1, readings={"val": val})
+    ledger.trials.record_epochs(
+        trial.id,
+        attempt=attempt,
+        rows=[row],
+        metric=sweep.metric,
+        goal=sweep.goal,
+        ending=Ending(state=TrialState.COMPLETED),
+        breaks=partial(Limits.from_sweep(sweep).broken_by, recipe),
+    )
+    return trial.id
+
+
+def several(ledger: Ledger) -> Sweep:
+    return ledger.sweeps.create(
+        name="a",
+        spec_text="",
+        spec_file="",
+        metric="val/accuracy",
+        goal=Goal.MAXIMIZE,
+        seed=0,
+        data={},
+        settings={"space.drawn": ["backbone"], "metric.further": SEVERAL},
+        model_costs=COSTS,
+    )
+
+
+def test_trials_that_break_a_limit_rank_below_all_that_keep_it_and_are_never_best(ledger: Ledger) -> None:
+    sweep = several(ledger)
+    too_slow = add_several(ledger, sweep, 0, "slowest", accuracy=0.99, ece=0.1)
+    accurate = add_several(ledger, sweep, 1, "slow", accuracy=0.9, ece=0.1)
+    dominated = add_several(ledger, sweep, 2, "slow", accuracy=0.8, ece=0.1)
+    fast = add_several(ledger, sweep, 3, "fast", accuracy=0.7, ece=0.1)
+    overconfident = add_several(ledger, sweep, 4, "fast", accuracy=0.95, ece=0.3)
+    board = Leaderboard.read(ledger, sweep)
+    assert [trial.id for trial in board.trials] == [accurate, dominated, fast, too_slow, overconfident]
+    assert [trial.id for trial in board.ranked] == [accurate, dominated, fast]
+    rows = {row["trial_id"]: row for row in board.as_json()}
+    assert {trial_id for trial_id, row in rows.items() if row["pareto"]} == {accurate, fast}
+    assert rows[too_slow]["breaks"] == "latency_ms 30 > 20"
+    assert rows[overconfident]["breaks"] == "val/ece 0.3000 > 0.2"
+    assert rows[fast]["metrics"]["latency_ms"] == 5.0
+    assert rows[fast]["metrics"]["parameters"] == 10 + 5 * 10 + 10
+    assert board.header()[2:6] == ["val/accuracy", "latency_ms", "val/ece", "pareto"]
+    assert board.cells()[0][2:6] == ["0.9000", "15", "0.1000", "*"]
+    assert board.cells()[3][-1] == "latency_ms 30 > 20"
+    assert [trial.id for trial in board.only_pareto().trials] == [accurate, fast]
+    assert ledger.sweeps.trial_counts([sweep.id])[sweep.id].best_value(sweep.goal) == 0.9
+    assert any("the machine was busy" in line for line in board.objectives.notes())
+
+
+def test_a_sweep_without_a_trial_that_keeps_the_limits_says_so(ledger: Ledger) -> None:
+    sweep = several(ledger)
+    only = add_several(ledger, sweep, 0, "slowest", accuracy=0.99, ece=0.1)
+    board = Leaderboard.read(ledger, sweep)
+    assert board.best is None
+    assert board.no_candidate() == (
+        f"no trial keeps latency_ms <= 20 and val/ece <= 0.2; the best of those that do not, {only}, has "
+        "latency_ms 30 > 20"
+    )
+
+
+def test_a_sweep_with_one_metric_has_no_pareto_set(ledger: Ledger) -> None:
+    sweep = new_sweep(ledger)
+    add(ledger, sweep, 0, TrialState.COMPLETED, 0.7)
+    board = Leaderboard.read(ledger, sweep)
+    assert (board.as_json()[0]["pareto"], board.as_json()[0]["breaks"]) == (None, None)
+    with pytest.raises(UsageError, match="has one metric to optimise"):
+        board.only_pareto()
