@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from search_spaces import MeltpointError, Recipe, SpecError, parse_spec
 from service.clients import Connection
 from service.clients.remote_sweeps import RemoteSweeps
 from service.clocks import now_ms
+from service.confirmations.readings import compute_decision
 from service.errors import ConflictError, SweepNotFoundError, UnavailableError, UsageError
 from service.ledgers import Ending, EventKind, Ledger, Role, Sweep, SweepAction, SweepState, TrialPhase, TrialState
 from service.runs.leases import driving
 from service.settings import Home
 from service.sweeps import HomeSweeps, Submission, SweepRequests
 from tests.contracts.services import ApiServer, Driver, beat_drivers, serve_api, signed_in
+from tests.service.confirmations.searched_sweeps import SearchedSweep
 from tests.service.sweeps.sweeps import SPEC, add_sweep, add_trials
 
 REGISTERED = {"uri": "models:/cells@candidate", "version": "1"}
@@ -170,6 +173,19 @@ def test_the_recipe_is_that_of_the_best_finished_trial(requests: SweepRequests, 
     assert file.hyperparameters == Recipe()
     assert file.is_as_exported
     assert file == HomeSweeps(home).recipe(sweep.id)
+
+
+def test_the_recipe_of_a_confirmed_sweep_is_its_winner(requests: SweepRequests, ledger: Ledger, home: Home) -> None:
+    searched = SearchedSweep(ledger, {0.0: 0.6, 0.25: 0.85, 0.5: 0.62})
+    confirmation = searched.plan(seeds=2)
+    searched.retrain(confirmation)
+    decided = replace(confirmation, decision=compute_decision(ledger, searched.sweep, confirmation))
+    ledger.sweeps.note(searched.sweep.id, confirmation=decided.as_json())
+    file = requests.recipe("last")
+    assert (file.chosen.how, file.recipe["dropout"]["rate"]) == ("confirmed", 0.25)
+    assert file.score.training_interval is not None
+    assert file.is_as_exported
+    assert file == HomeSweeps(home).recipe("last")
 
 
 def test_a_sweep_without_a_result_has_no_recipe(

@@ -7,12 +7,15 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import timm.data
 import timm.optim
 import timm.scheduler
 import torch
 import torchvision
 import yaml  # type: ignore[import-untyped]  # its stubs are no dependency
+from PIL import Image
 from timm.scheduler.scheduler_factory import scheduler_kwargs
 
 from search_spaces import Recipe
@@ -135,6 +138,33 @@ def test_timm_builds_a_schedule_with_the_same_rates(values: dict[str, Any]) -> N
         # In the warm-up timm's rate is a step behind: it begins at 0.
         tolerance = lr / warmup + 1e-9 if step < warmup else 1e-9
         assert optimizer.param_groups[0]["lr"] == pytest.approx(expected, abs=tolerance), step
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes"),
+    [("none", set()), ("flip", {"mirrored"}), ("flip_crop", {"mirrored", "cropped"}), ("color", {"cropped"})],
+)
+def test_timm_changes_square_images_as_the_policy_does(policy: str, changes: set[str]) -> None:
+    """Count a change of colours as `cropped` too: both give other pixels than the image and its mirror."""
+    settings = timm_settings({"augment.policy": policy})
+    names_there = {"no_aug", "scale", "ratio", "hflip", "color_jitter"}
+    options = {name: value for name, value in settings.items() if name in names_there}
+    transform = timm.data.create_transform(
+        tuple(settings["input_size"]),
+        is_training=True,
+        interpolation=settings["train_interpolation"],
+        normalize=False,
+        **options,
+    )
+    size = settings["input_size"][1]
+    pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    seen = set()
+    for _ in range(30):
+        view = np.asarray(transform(Image.fromarray(pixels))).transpose(1, 2, 0)
+        kinds = {"plain": pixels, "mirrored": pixels[:, ::-1]}
+        seen |= {name for name, image in kinds.items() if np.array_equal(view, image)} or {"cropped"}
+    assert changes <= seen
+    assert seen <= {"plain", *changes}
 
 
 @pytest.mark.parametrize("values", [*OPTIMIZERS, *SCHEDULES], ids=names)
