@@ -27,6 +27,7 @@ class RecipeFormat(StrEnum):
 
     RECIPE: YAML that `meltpoint train` reads. JSON: the same as JSON. TIMM: for `train.py --config` of timm.
     TORCHVISION: arguments of references/classification/train.py. LIGHTNING: for LightningCLI.
+    ONNX: the model itself, with its preprocessing.
     """
 
     RECIPE = "recipe"
@@ -34,6 +35,7 @@ class RecipeFormat(StrEnum):
     TIMM = "timm"
     TORCHVISION = "torchvision"
     LIGHTNING = "lightning"
+    ONNX = "onnx"
 
 
 def brief(error: str) -> str:

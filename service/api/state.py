@@ -12,6 +12,7 @@ from service.api.settings import ApiSettings
 from service.errors import ForbiddenError
 from service.identities import Identity, check_may_change, visible_owner
 from service.ledgers import Json, Role, Sweep
+from service.registry import RegistryProcesses
 from service.settings import Home
 from service.sweeps import CountCache
 
@@ -29,6 +30,7 @@ class Api:
     ledger: Ledger
     hub: Hub
     counts: CountCache = field(default_factory=CountCache)
+    registry: RegistryProcesses = field(default_factory=RegistryProcesses)
 
     @property
     def home(self) -> Home:

@@ -16,7 +16,8 @@ from service.clients.connections import Connection
 from service.clients.remote_sweeps import RemoteSweeps
 from service.errors import UsageError
 from service.exports import RecipeFile
-from service.ledgers import Event, Sweep, SweepAction, SweepState
+from service.ledgers import Event, Promotion, Sweep, SweepAction, SweepState
+from service.promotions import MovedAlias, PromotionOutcome
 from service.reports import Comparison, Leaderboard
 from service.runs import Snapshot
 from service.schemas import IdentityModel, IssuedToken, TokenModel, UserModel
@@ -195,6 +196,33 @@ class Client:
         assign: changes of the budget, such as `budget.trials=64`.
         """
         return self._requests.change(sweep, assign=assign, priority=priority, slot_cap=slots)
+
+    def promote(
+        self,
+        sweep: str = "last",
+        *,
+        alias: str = "champion",
+        model: str | None = None,
+        force: bool = False,
+        unconfirmed: bool = False,
+    ) -> PromotionOutcome:
+        """Give the model of a sweep's confirmed recipe an alias, unless it is worse than the one that has it.
+
+        Its `status` says what became of it: promoted, unchanged, refused, or waiting for MLflow.
+        """
+        return self._requests.promote(sweep, alias=alias, model=model, force=force, unconfirmed=unconfirmed)
+
+    def rollback(self, model: str, *, alias: str = "champion") -> Promotion:
+        """Give an alias back to the version that had it before, and return the move."""
+        return self._requests.rollback(model, alias=alias)
+
+    def models(self) -> builtins.list[MovedAlias]:
+        """Return the aliases that models were promoted to, the last moved first."""
+        return self._requests.models()
+
+    def model_history(self, model: str) -> builtins.list[Promotion]:
+        """Return the moves of a registered model's aliases, newest first."""
+        return self._requests.model_history(model)
 
     def rm(self, *sweeps: str) -> builtins.list[Sweep]:
         """Delete sweeps with their trials and checkpoints, and return what they were; MLflow keeps runs and models."""

@@ -14,16 +14,20 @@ import httpx2
 from search_spaces import SpecError
 from service.clients.connections import Connection
 from service.clients.submissions import send_submission
-from service.errors import ServiceError, SweepNotFoundError, UnavailableError
+from service.errors import NotFoundError, ServiceError, SweepNotFoundError, UnavailableError
 from service.exports import RecipeFile
-from service.ledgers import Event, EventKind, Sweep, SweepAction, SweepState
+from service.ledgers import Event, EventKind, Promotion, Sweep, SweepAction, SweepState
+from service.promotions import MovedAlias, PromotionOutcome, PromotionStatus
 from service.reports import Comparison, Leaderboard
 from service.schemas import (
+    AliasModel,
+    AliasMoveModel,
     ComparisonModel,
     EventModel,
     EventsModel,
     LeaderboardModel,
     Page,
+    PromotionModel,
     QueueModel,
     StatusModel,
     SummaryModel,
@@ -35,6 +39,9 @@ __all__ = ["RemoteSweeps"]
 
 LONGEST_REFERENCE: Final = 128
 PAGE: Final = 200
+PROMOTION_PATIENCE_SECONDS: Final = 600.0
+"""Time for which a promotion that is being carried out is asked for again."""
+
 FOLLOW_PATIENCE_SECONDS: Final = 300.0
 """Time for which a follower tries to reach a service again."""
 
@@ -172,6 +179,38 @@ class RemoteSweeps(SweepRequests):
             body["slot_cap"] = slot_cap or None
         return self.read_sweep(self._connection.patch(_path(reference), body)) if body else self.find(reference)
 
+    def promote(
+        self,
+        reference: str,
+        *,
+        alias: str = "champion",
+        model: str | None = None,
+        force: bool = False,
+        unconfirmed: bool = False,
+    ) -> PromotionOutcome:
+        """Give a sweep's model an alias; a promotion that takes long is asked for again, which changes nothing."""
+        body = {"alias": alias, "model": model, "force": force, "unconfirmed": unconfirmed}
+        deadline = self._clock() + PROMOTION_PATIENCE_SECONDS
+        while True:
+            answer = self._connection.post(_path(reference, "promotion"), body)
+            outcome = PromotionModel.model_validate(answer).to_record()
+            if outcome.status is not PromotionStatus.RUNNING or self._clock() > deadline:
+                return outcome
+
+    def rollback(self, model: str, *, alias: str = "champion") -> Promotion:
+        """Give an alias back to the version that had it before."""
+        answer = self._connection.post(f"{_model_path(model)}/rollback", {"alias": alias})
+        return AliasMoveModel.model_validate(answer).to_record()
+
+    def models(self) -> builtins.list[MovedAlias]:
+        """Return the aliases that models were promoted to."""
+        return [entry.to_record() for entry in Page[AliasModel].model_validate(self._connection.get("/models")).items]
+
+    def model_history(self, model: str) -> builtins.list[Promotion]:
+        """Return the moves of a registered model's aliases."""
+        page = Page[AliasMoveModel].model_validate(self._connection.get(_model_path(model)))
+        return [move.to_record() for move in page.items]
+
     def delete(self, reference: str) -> Sweep:
         """Delete a sweep."""
         sweep = self.find(reference)
@@ -254,6 +293,14 @@ def _path(reference: str, *below: str) -> str:
     if not fits or reference in (".", ".."):
         raise SweepNotFoundError(f"no sweep {reference}; `meltpoint ls` lists the sweeps there are")
     return "/".join(["/sweeps", quote(reference, safe=""), *below])
+
+
+def _model_path(model: str) -> str:
+    """Return the path of a registered model; a text that no path can have goes by no model."""
+    fits = 0 < len(model) <= LONGEST_REFERENCE and model.isprintable() and "/" not in model
+    if not fits or model in (".", ".."):
+        raise NotFoundError(f"nothing was promoted to {model}; `meltpoint models` lists what was")
+    return f"/models/{quote(model, safe='')}"
 
 
 def _record(model: EventModel) -> Event:

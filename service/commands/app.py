@@ -16,7 +16,7 @@ import typer
 
 from service.commands.files import backbones, explain, init, plan, schema, spaces, validate
 from service.commands.homes import backup, cache, completion, doctor, restore, sync, ui
-from service.commands.production import confirm, export, train
+from service.commands.production import confirm, export, models, promote, rollback, train
 from service.commands.services import context, login, queue, serve, token, user
 from service.commands.surroundings import is_debugging
 from service.commands.sweeps import (
@@ -71,6 +71,9 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         confirm.confirm,
         export.export,
         train.train,
+        promote.promote,
+        rollback.rollback,
+        models.models,
     ),
     USE_A_SERVICE: (
         login.login,

@@ -100,6 +100,12 @@ class Outbox:
                 failed = update(outbox).where(outbox.c.id.in_(ids)).values(tries=outbox.c.tries + 1, error=error)
                 connection.execute(failed)
 
+    def last_error(self, sweep_id: str) -> str | None:
+        """Return why MLflow has not taken the newest of the sweep's messages that it refused; None for no reason."""
+        query = select(outbox.c.error).where(outbox.c.sweep_id == sweep_id, outbox.c.sent_at.is_(None))
+        with self._transactions.reading() as connection:
+            return connection.scalar(query.where(outbox.c.error.is_not(None)).order_by(outbox.c.id.desc()).limit(1))
+
     def _count(self, query: Select[Any]) -> int:
         with self._transactions.reading() as connection:
             return connection.scalar(query) or 0

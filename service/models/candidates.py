@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from mlflow.entities import LoggedModelStatus
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from search_spaces import Metric
@@ -15,6 +13,7 @@ from search_spaces.backbones import written_freeze_depth
 from service.ledgers import Json, Sweep, Trial
 from service.models.logged import log_classifier, tracking_to
 from service.models.rebuilt import best_model
+from service.models.versions import find_version, register_version, show_version
 from trainables.own_code import make_importable
 from trainables.stores.prepared import PreparedData
 
@@ -56,47 +55,18 @@ def log_candidate(
     Returns the registered name, version, alias and URI.
     """
     name = _registered_name(sweep)
-    version = _version_of(client, name, trial)
+    version = find_version(client, name, trial)
     if version is None:
         description = _description(sweep, trial, test)
         with tracking_to(tracking_uri):
-            version = _register(client, name, model_id, trial, description)
-    _show_version(client, model_id, name, version)
+            version = register_version(client, name, model_id, trial, description)
+    show_version(client, model_id, name, version)
     client.set_registered_model_alias(name, CANDIDATE, version)
     return {"model": name, "version": version, "alias": CANDIDATE, "uri": f"models:/{name}@{CANDIDATE}"}
 
 
 def _registered_name(sweep: Sweep) -> str:
     return str(sweep.settings["register.model"])
-
-
-def _register(client: MlflowClient, name: str, model_id: str, trial: Trial, description: str) -> str:
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    tags = {
-        "meltpoint.trial_id": trial.id,
-        "meltpoint.sweep_id": trial.sweep_id,
-        "meltpoint.identity": trial.identity,
-    }
-    version = client.create_model_version(
-        name,
-        source=f"models:/{model_id}",
-        run_id=trial.mlflow_run_id,
-        model_id=model_id,
-        tags=tags,
-        description=description,
-    )
-    return str(version.version)
-
-
-def _show_version(client: MlflowClient, model_id: str, name: str, version: str) -> None:
-    """Let the page of the logged model link to its version, as a server of MLflow does by itself."""
-    if "mlflow.modelVersions" not in client.get_logged_model(model_id).tags:
-        versions = json.dumps([{"name": name, "version": version}])
-        client.set_logged_model_tags(model_id, {"mlflow.modelVersions": versions})
 
 
 def _description(sweep: Sweep, trial: Trial, test: Mapping[str, float | None]) -> str:
@@ -132,12 +102,6 @@ def _description(sweep: Sweep, trial: Trial, test: Mapping[str, float | None]) -
 
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4f}"
-
-
-def _version_of(client: MlflowClient, name: str, trial: Trial) -> str | None:
-    """Return the version that this trial's model is already."""
-    versions = client.search_model_versions(f"run_id = '{trial.mlflow_run_id}'")
-    return next((str(version.version) for version in versions if version.name == name), None)
 
 
 def _logged_model(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:

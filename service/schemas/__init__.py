@@ -15,6 +15,7 @@ from service.schemas.base import Page
 from service.schemas.events import EventModel, EventsModel
 from service.schemas.files import BackboneModel, CautionModel, PlanModel, PlanRequest, SpaceModel, ValidSpec
 from service.schemas.problems import PROBLEM_MEDIA_TYPE, BrokenRule, Problem
+from service.schemas.promotions import AliasModel, AliasMoveModel, PromoteRequest, PromotionModel, RollbackRequest
 from service.schemas.queue import QueueEntryModel, QueueModel
 from service.schemas.reports import ComparisonModel, DifferenceModel, LeaderboardModel, RankedTrial, StatusModel
 from service.schemas.requests import ResumeRequest, SpecRequest, SubmitRequest, SweepChange
@@ -25,6 +26,8 @@ from service.schemas.trials import CurveModel, EpochModel, TrialModel, TrialResu
 __all__ = [
     "PROBLEM_MEDIA_TYPE",
     "ActionResult",
+    "AliasModel",
+    "AliasMoveModel",
     "AuditEntryModel",
     "BackboneModel",
     "BrokenRule",
@@ -45,12 +48,15 @@ __all__ = [
     "PlanModel",
     "PlanRequest",
     "Problem",
+    "PromoteRequest",
+    "PromotionModel",
     "QueueEntryModel",
     "QueueModel",
     "RankedTrial",
     "Readiness",
     "ResumeRequest",
     "RoleName",
+    "RollbackRequest",
     "SpaceModel",
     "SpecRequest",
     "StatusModel",

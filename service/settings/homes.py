@@ -70,6 +70,16 @@ class Home:
         return self.root / "mlflow-backlog.lock"
 
     @property
+    def promotions_lock(self) -> Path:
+        """Lock of the process that moves an alias of a registered model."""
+        return self.root / "promotions.lock"
+
+    @property
+    def promotions_log(self) -> Path:
+        """Log of the processes that carry out promotions for the service."""
+        return self.root / "promotions.log"
+
+    @property
     def server_log(self) -> Path:
         """Log of the MLflow server that `meltpoint ui` or `meltpoint serve` starts."""
         return self.root / "mlflow-server.log"

@@ -7,9 +7,19 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from service.exports import RecipeFile, make_recipe_file
-from service.ledgers import Event, Sweep, SweepAction, SweepState
+from service.ledgers import Event, Promotion, Sweep, SweepAction, SweepState
+from service.promotions import MovedAlias, PromotionOutcome
+from service.registry import (
+    find_outcome,
+    read_model_history,
+    read_models,
+    request_promotion,
+    roll_back_here,
+    send_messages,
+    waiting_outcome,
+)
 from service.reports import Comparison, Leaderboard
-from service.settings import Home
+from service.settings import Home, prepare_environment
 from service.sweeps.actions import request_action
 from service.sweeps.changes import change_sweep, delete_sweep
 from service.sweeps.following import is_over
@@ -120,6 +130,43 @@ class HomeSweeps(SweepRequests):
         """Change a sweep's budget, priority or slot cap."""
         with open_ledger(self._home) as ledger:
             return change_sweep(ledger, reference, assign=assign, priority=priority, slot_cap=slot_cap)
+
+    def promote(
+        self,
+        reference: str,
+        *,
+        alias: str = "champion",
+        model: str | None = None,
+        force: bool = False,
+        unconfirmed: bool = False,
+    ) -> PromotionOutcome:
+        """Give a sweep's model an alias; torch and MLflow are loaded into this process."""
+        prepare_environment(self._home)
+        with open_ledger(self._home) as ledger:
+            sweep = ledger.sweeps.find(reference)
+            request, after = request_promotion(
+                ledger, sweep, alias=alias, model=model, force=force, unconfirmed=unconfirmed
+            )
+            error = send_messages(ledger, self._home, sweep.id)
+            return find_outcome(ledger, sweep.id, request.key, after=after) or waiting_outcome(request, error)
+
+    def rollback(self, model: str, *, alias: str = "champion") -> Promotion:
+        """Give an alias back to the version that had it before."""
+        prepare_environment(self._home)
+        with open_ledger(self._home) as ledger:
+            return roll_back_here(ledger, self._home, model=model, alias=alias)
+
+    def models(self) -> builtins.list[MovedAlias]:
+        """Return the aliases that models were promoted to; none if the home has no ledger."""
+        if not self._home.has_ledger:
+            return []
+        with open_ledger(self._home) as ledger:
+            return read_models(ledger)
+
+    def model_history(self, model: str) -> builtins.list[Promotion]:
+        """Return the moves of a registered model's aliases."""
+        with open_ledger(self._home) as ledger:
+            return read_model_history(ledger, model)
 
     def delete(self, reference: str) -> Sweep:
         """Delete a sweep, with its folder in this home."""

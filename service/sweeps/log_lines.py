@@ -48,6 +48,9 @@ def _text(kind: str, payload: Json) -> str | None:
             return str(payload.get("text"))
         case EventKind.REGISTERED:
             return f"registered {payload.get('uri')}"
+        case EventKind.PROMOTION:
+            place = f"{payload.get('model')}@{payload.get('alias')}"
+            return f"promotion to {place} {payload.get('status')}{_because('; '.join(payload.get('sentences', ())))}"
         case EventKind.SWEEP_CHANGED:
             return describe_changes(payload)
         case EventKind.PHASE:

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from service.exports import RecipeFile
-from service.ledgers import Event, Sweep, SweepAction, SweepState
+from service.ledgers import Event, Promotion, Sweep, SweepAction, SweepState
+from service.promotions import MovedAlias, PromotionOutcome
 from service.reports import Comparison, Leaderboard
 from service.sweeps.listing import SweepSummary
 from service.sweeps.queue import QueueEntry
@@ -152,6 +153,47 @@ class SweepRequests(ABC):
             ConflictError: the sweep was changed by somebody else just now.
             UsageError: the sweep has ended, or another setting than the budget would change.
         """
+
+    @abstractmethod
+    def promote(
+        self,
+        reference: str,
+        *,
+        alias: str = "champion",
+        model: str | None = None,
+        force: bool = False,
+        unconfirmed: bool = False,
+    ) -> PromotionOutcome:
+        """Give the model of a sweep's confirmed recipe an alias, and return what became of it.
+
+        The version that has the alias now is compared with the model on the same test images; a worse model is
+        refused. If MLflow does not answer, the request is kept and sent later.
+
+        model: name of the registered model; by default that of the sweep's candidate. force: promote also a worse
+        model, or one that cannot be compared. unconfirmed: take the best of a search that was not confirmed.
+
+        Raises:
+            UsageError: the sweep is under way, unconfirmed or has no model, or a name cannot be used.
+        """
+
+    @abstractmethod
+    def rollback(self, model: str, *, alias: str = "champion") -> Promotion:
+        """Give an alias back to the version that had it before, and return the move.
+
+        Raises:
+            NotFoundError: nothing was promoted to the alias.
+            UsageError: there is no earlier version.
+            TrackingError: MLflow does not answer; nothing has changed then.
+            ForbiddenError: the present version comes from the sweep of somebody else.
+        """
+
+    @abstractmethod
+    def models(self) -> builtins.list[MovedAlias]:
+        """Return the aliases that models were promoted to, the last moved first."""
+
+    @abstractmethod
+    def model_history(self, model: str) -> builtins.list[Promotion]:
+        """Return the moves of a registered model's aliases, newest first. Raises NotFoundError if there are none."""
 
     @abstractmethod
     def delete(self, reference: str) -> Sweep:

@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 from service.confirmations import Confirmation, explain_decision
 from service.ledgers import EpochRow, Json, Ledger, Message, MessageKind, Sweep, Trial, TrialState
 from service.models import log_candidate, log_model
+from service.promotions import PromotionRequest
 from service.reports import Leaderboard
 from service.settings import Home
 from service.tracking.experiments import find_or_create_experiment
@@ -66,6 +67,7 @@ class Tracker:
             MessageKind.SWEEP_RUNNING: self._begin_sweep,
             MessageKind.MODEL: self._log_model,
             MessageKind.CANDIDATE: self._register_candidate,
+            MessageKind.PROMOTION: self._promote,
             MessageKind.SWEEP_COMPLETED: self._end_sweep,
             MessageKind.SWEEP_STOPPED: self._end_sweep,
             MessageKind.SWEEP_CANCELLED: self._end_sweep,
@@ -156,6 +158,13 @@ class Tracker:
             self._client, sweep=sweep, trial=trial, model_id=model_id, test=payload["test"], tracking_uri=uri
         )
         self._ledger.sweeps.note(sweep.id, registered=registered)
+
+    def _promote(self, message: Message) -> None:
+        from service.promotions.promoting import Promoter  # importing it loads torch, which other messages do not need
+
+        sweep = self._ledger.sweeps.get(message.sweep_id)
+        request = PromotionRequest.from_json(message.payload)
+        Promoter(self._client, self._ledger, self._home).promote(sweep, request)
 
     def _end_sweep(self, message: Message) -> None:
         sweep = self._ledger.sweeps.get(message.sweep_id)

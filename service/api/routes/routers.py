@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.api.routes import actions, events, files, health, queue, submissions, sweeps, tokens, users
+from service.api.routes import actions, events, files, health, models, queue, submissions, sweeps, tokens, users
 from service.api.routes.health import OPEN_PATHS
 from service.api.routes.strict_routes import PREFIX
 
@@ -14,6 +14,7 @@ ALL_ROUTERS = (
     actions.router,
     events.router,
     files.router,
+    models.router,
     queue.router,
     users.router,
     tokens.router,

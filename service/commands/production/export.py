@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from service.commands.surroundings import open_requests
+from service.commands.surroundings import chosen_context, make_home, open_requests
 from service.errors import UsageError
 from service.formats import RecipeFormat
-from service.terminals import ContextFlag, HomeFlag, SweepRef, home_option, print_next, stderr
+from service.terminals import ContextFlag, HomeFlag, SweepRef, home_option, print_next, stderr, working
 
 if TYPE_CHECKING:
     from service.exports import RecipeFile
@@ -28,7 +28,11 @@ def export(
     ] = None,
     form: Annotated[
         RecipeFormat,
-        typer.Option("--format", help="recipe and json are for `meltpoint train`, the others for other programs."),
+        typer.Option(
+            "--format",
+            help="recipe and json are for `meltpoint train`, timm, torchvision and lightning for other programs; "
+            "onnx writes the model.",
+        ),
     ] = RecipeFormat.RECIPE,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
     context: ContextFlag = None,
@@ -37,6 +41,9 @@ def export(
     """Write a sweep's recipe: hyperparameters for production, how they were chosen, and what to expect of them."""
     if file is not None:
         _check_place(file, force=force)
+    if form is RecipeFormat.ONNX:
+        _write_model(sweep, file, context, home)
+        return
     from service.exports import format_recipe
 
     with open_requests(context, home) as requests:
@@ -53,6 +60,26 @@ def export(
     _say(recipe)
     if file is not None and form in (RecipeFormat.RECIPE, RecipeFormat.JSON):
         print_next("train", str(file))
+
+
+def _write_model(sweep: str, file: Path | None, context: str | None, home: Path | None) -> None:
+    """Write the sweep's model as an ONNX file; the checkpoints that it is made from lie in the home."""
+    if file is None:
+        raise UsageError("--format onnx writes a binary file: name it with -f model.onnx")
+    if chosen_context(context) is not None:
+        raise UsageError(
+            "--format onnx needs the sweep's checkpoints: run it on the service's machine with --home, or take the "
+            "registered model"
+        )
+    place, console = make_home(home), stderr()
+    from service.sweeps import open_ledger
+
+    with open_ledger(place) as ledger, working(console, "writing the model as ONNX"):
+        from service.promotions.onnx_files import export_onnx
+
+        sentences = export_onnx(ledger, place, ledger.sweeps.find(sweep), file)
+    for sentence in sentences:
+        console.print(sentence, markup=False, soft_wrap=True)
 
 
 def _check_place(file: Path, *, force: bool) -> None:

@@ -19,6 +19,7 @@ class EventKind(StrEnum):
     done, total}. CONFIRMING {finalists, seeds}. DECIDED {outcome, summary}. NOTICE {text}. IMAGE_SKIPPED {name,
     reason}. REGISTERED {uri, ...}. PROGRESS {...}: numbers of a live view. SWEEP_CHANGED {changes}: for each setting,
     such as `budget.trials` or `priority`, its old and its new value.
+    PROMOTION {key, status, ...}: what became of a request for a promotion.
     """
 
     SWEEP_STATE = "sweep_state"
@@ -34,6 +35,7 @@ class EventKind(StrEnum):
     IMAGE_SKIPPED = "image_skipped"
     REGISTERED = "registered"
     PROGRESS = "progress"
+    PROMOTION = "promotion"
     SWEEP_CHANGED = "sweep_changed"
 
 

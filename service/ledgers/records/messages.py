@@ -26,6 +26,7 @@ class MessageKind(StrEnum):
     TRIAL_FINISHED = "trial_finished"
     MODEL = "model"
     CANDIDATE = "candidate"
+    PROMOTION = "promotion"
 
     @classmethod
     def for_sweep(cls, state: SweepState) -> MessageKind | None:
@@ -67,6 +68,8 @@ class Message:
         """The stream that the message belongs to. Messages of one stream arrive in order; streams do not wait."""
         if self.kind in (MessageKind.MODEL, MessageKind.CANDIDATE):
             return "model"
+        if self.kind is MessageKind.PROMOTION:
+            return f"promotion {self.id}"
         return self.trial_id or self.sweep_id
 
     @property
