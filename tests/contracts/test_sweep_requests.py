@@ -134,6 +134,7 @@ def test_an_unknown_sweep_is_refused_by_every_request(
         lambda: requests.compare("last", reference),
         lambda: requests.spec(reference),
         lambda: requests.recipe(reference),
+        lambda: requests.promote(reference),
         lambda: requests.act(reference, SweepAction.PAUSE),
         lambda: requests.resume(reference),
         lambda: requests.change(reference, priority=1),
