@@ -27,6 +27,8 @@ MODULES: Final = (
     "networkx",
     "opentelemetry.sdk.trace",
     "optuna.samplers",
+    "scipy.special",
+    "service.confirmations.readings",
     "sklearn.datasets",
     "sqlalchemy.dialects.sqlite",
     "timm",

@@ -22,7 +22,7 @@ class Standing:
 
     Attributes:
         optimism: how much better the best value is expected to be than the same model's on new images, in the metric's
-            unit, never negative for a better direction of either goal.
+            unit; for either goal, positive if the value is too good.
         corrected: the best value less the optimism.
         like_first: ids of the trials that are not told apart from the first with a confidence of 95 %, the first itself
             included; of equal recipes only the best trial is named.
