@@ -23,7 +23,7 @@ from service.exports.recipe_files import (
     Shares,
     SplitUsed,
 )
-from service.ledgers import Sweep, TrialState
+from service.ledgers import Json, Sweep, TrialState
 from service.reports import Leaderboard
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ def make_recipe_file(ledger: Ledger, sweep: Sweep, *, with_places: bool) -> Reci
             f"meltpoint watch {sweep.id}"
         )
     confirmed, doubt = _confirmed(ledger, sweep)
-    choice = confirmed or _unconfirmed(sweep, Leaderboard.read(ledger, sweep), doubt)
-    return _written(sweep, choice, with_places=with_places)
+    board = Leaderboard.read(ledger, sweep)
+    choice = confirmed or _unconfirmed(sweep, board, doubt)
+    return _written(sweep, choice, board, with_places=with_places)
 
 
 def _confirmed(ledger: Ledger, sweep: Sweep) -> tuple[RecipeChoice | None, str | None]:
@@ -108,10 +109,12 @@ def _nothing_to_export(sweep: Sweep, board: Leaderboard) -> str:
     if failed and failed == len(board.trials):
         trials = "its only trial has failed" if failed == 1 else f"all {failed} trials have failed"
         return f"{sweep.id} has no recipe to export: {trials}; see why with: meltpoint trials {sweep.id}"
-    return f"{sweep.id} has no recipe to export: no trial has finished with a score; see: meltpoint trials {sweep.id}"
+    breaking = any(trial.breaks is not None and trial.state.is_finished for trial in board.trials)
+    why = board.no_candidate() if breaking else "no trial has finished with a score"
+    return f"{sweep.id} has no recipe to export: {why}; see: meltpoint trials {sweep.id}"
 
 
-def _written(sweep: Sweep, choice: RecipeChoice, *, with_places: bool) -> RecipeFile:
+def _written(sweep: Sweep, choice: RecipeChoice, board: Leaderboard, *, with_places: bool) -> RecipeFile:
     """Return the file of a choice, with the facts that the sweep recorded about data, weights and versions."""
     recipe = Recipe.from_flat(choice.recipe)
     folder = Path(sweep.spec_file).parent
@@ -139,12 +142,21 @@ def _written(sweep: Sweep, choice: RecipeChoice, *, with_places: bool) -> Recipe
         data=data,
         training=choice.training,
         score=choice.score,
-        evidence=choice.evidence,
+        evidence=choice.evidence | _search_metrics(board, choice.chosen.trial),
         versions={str(name): str(version) for name, version in sweep.data.get("versions", {}).items()},
         code=str(folder) if own and with_places else None,
         command="meltpoint train recipe.yaml",
         claim=NO_CLAIM,
     ).signed()
+
+
+def _search_metrics(board: Leaderboard, trial_id: str | None) -> Json:
+    """Return the metrics of the recipe's trial in the search: of its best epoch, and costs such as its latency."""
+    trial = next((trial for trial in board.trials if trial.id == trial_id), None)
+    if trial is None:
+        return {}
+    metrics = board.metrics(trial).items()
+    return {"search_metrics": {name: value for name, value in metrics if name.startswith("best/") or "/" not in name}}
 
 
 def _weights_digest(data: Mapping[str, Any], recipe: Recipe) -> str | None:

@@ -6,17 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces import Goal
+from search_spaces import Goal, parse_spec
 from service.clocks import now_ms
 from service.errors import UsageError
 from service.exports.sweep_recipes import make_recipe_file
-from service.ledgers import Ending, Ledger, Sweep, SweepState, TrialState
-from tests.contracts.ledgers import record, row
+from service.ledgers import Ending, Json, Ledger, Sweep, SweepState, TrialState
+from service.plans import flat_settings
+from tests.contracts.ledgers import row
 
 SPEC = """\
 name: cells
 data: {source: photos, root: ../elsewhere, image_size: 24, split: {val: 0.3, confirm: 0, test: 0.1, seed: 4}}
 space: {backbone: "my_net:build"}
+"""
+LIMITED = """\
+name: cells
+data: {source: photos}
+metric: [{name: val/accuracy}, {name: val/loss, max: 0.5}]
+space: {batch_size: 32}
 """
 DIGEST = "d" * 32
 DATA = {
@@ -30,6 +37,7 @@ DATA = {
     "weights": [{"backbone": "timm/tf_efficientnet_lite0", "weights": "pretrained", "digest": "f0" * 32}],
     "versions": {"torch": "2.15.0"},
 }
+SETTINGS: Json = {"budget.epochs": 5, "resources.cpu": 2.0}
 
 
 @pytest.fixture
@@ -38,8 +46,15 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def completed(ledger: Ledger, folder: Path, *recipes: dict[str, object], text: str = SPEC) -> Sweep:
-    """Return a completed sweep with a trial for each recipe, a better one each time."""
+def completed(
+    ledger: Ledger,
+    folder: Path,
+    *recipes: dict[str, object],
+    text: str = SPEC,
+    settings: Json = SETTINGS,
+    breaks: str | None = None,
+) -> Sweep:
+    """Return a completed sweep with a trial for each recipe, a better one each time; breaks: what all of them break."""
     sweep = ledger.sweeps.create(
         name="cells",
         spec_text=text,
@@ -48,7 +63,7 @@ def completed(ledger: Ledger, folder: Path, *recipes: dict[str, object], text: s
         goal=Goal.MAXIMIZE,
         seed=0,
         data=DATA,
-        settings={"budget.epochs": 5, "resources.cpu": 2.0},
+        settings=settings,
     )
     ledger.sweeps.move(sweep.id, SweepState.RUNNING)
     for number, recipe in enumerate(recipes):
@@ -56,7 +71,14 @@ def completed(ledger: Ledger, folder: Path, *recipes: dict[str, object], text: s
             sweep.id, number=number, point={}, recipe=dict(recipe), identity=str(number), seed=3
         )
         trial = ledger.trials.start_attempt(trial.id)
-        record(ledger, trial, row(1, 0.5), row(2, 0.6 + number / 10))
+        ledger.trials.record_epochs(
+            trial.id,
+            attempt=1,
+            rows=[row(1, 0.5), row(2, 0.6 + number / 10)],
+            metric=sweep.metric,
+            goal=sweep.goal,
+            breaks=None if breaks is None else lambda _: breaks,
+        )
         ledger.trials.finish(trial.id, attempt=1, ending=Ending(state=TrialState.COMPLETED))
     return ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
 
@@ -73,6 +95,7 @@ def test_the_recipe_names_data_weights_versions_and_the_way_to_train(ledger: Led
     assert (file.training.epochs, file.training.best_epochs, file.training.full_data_epochs) == (5, [2], 2)
     assert (file.training.seeds, file.training.threads) == ([3], 2)
     assert file.versions == {"torch": "2.15.0"}
+    assert file.evidence["search_metrics"]["best/val/accuracy"] == 0.7
     assert "the best of 2 trials" in file.chosen.because
 
 
@@ -89,6 +112,14 @@ def test_an_own_backbone_needs_no_import(ledger: Ledger, tmp_path: Path) -> None
     assert (file.backbone.stages, file.backbone.frozen_stages) == (None, 2)
     assert (file.code, file.data.interpolation) == (str(tmp_path), "bilinear")
     assert file.is_as_exported
+
+
+def test_a_sweep_whose_trials_all_break_a_limit_has_no_recipe(ledger: Ledger, tmp_path: Path) -> None:
+    text = LIMITED
+    settings = flat_settings(parse_spec(text, file="sweep.yaml"))
+    sweep = completed(ledger, tmp_path, {}, {}, text=text, settings=settings, breaks="val/loss 0.7")
+    with pytest.raises(UsageError, match=r"no recipe to export: no trial keeps val/loss <= 0\.5; the best of those"):
+        make_recipe_file(ledger, sweep, with_places=True)
 
 
 def test_a_sweep_file_of_another_version_is_refused(ledger: Ledger, tmp_path: Path) -> None:
