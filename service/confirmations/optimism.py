@@ -40,8 +40,7 @@ class LeaderboardOptimism:
 def optimism(search: SearchEvidence, *, seed: int, draws: int = DRAWS) -> LeaderboardOptimism:
     """Return the expected optimism of the best score, and the ranks that may be the best.
 
-    The optimism is that of bootstrap bias-corrected cross-validation (Tsamardinos, Greasidou & Borboudakis 2018,
-    Machine Learning 107, section 4), see `rank_optimism`.
+    The optimism is that of bootstrap bias-corrected cross-validation, see `rank_optimism`.
 
     The contenders are a subset selection (Gupta 1965, Technometrics 7; Hsu 1984, Annals of Statistics 12): they hold
     the truly best of these trained models with a confidence of 95 %, for any number of recipes. A rank is told apart
@@ -57,12 +56,13 @@ def optimism(search: SearchEvidence, *, seed: int, draws: int = DRAWS) -> Leader
 
 
 def rank_optimism(scores: FloatArray, ranks: Sequence[int], *, seed: int, draws: int = DRAWS) -> list[float]:
-    """Return for each rank, from 1, how much the score of the recipe at that rank exceeds its score on new images.
+    """Return for each rank, from 1, how much the score at that rank is expected to exceed its model's on new images.
 
-    In each bootstrap draw of the images the recipes are ranked by their score on the drawn images; the optimism is the
-    score of the recipe at that rank on the drawn images minus its score on the images left out, averaged over draws
-    (Tsamardinos et al. 2018, algorithm 5). The same difference, averaged over all recipes, has the mean 0 and is taken
-    off: this removes most of the bootstrap's own noise.
+    In each bootstrap draw of the images the recipes are ranked by their score on the drawn images, and the recipe at
+    that rank is scored on the images left out. The mean of these scores over the draws is the honest score, and the
+    optimism is the score at that rank minus the honest one (Tsamardinos, Greasidou & Borboudakis 2018, Machine
+    Learning 107, algorithm 5). In each draw, the mean error of all recipes' scores on the images left out is taken off,
+    which removes most of the bootstrap's own noise.
 
     scores: (recipes, images), best first. The order of the images changes nothing.
     """
@@ -105,12 +105,21 @@ def _image_counts(images: int, *, seed: int, draws: int) -> FloatArray:
 
 
 def _optimism_of_ranks(resampled: _Resampled, ranks: Sequence[int]) -> FloatArray:
-    order = np.argsort(-resampled.drawn, axis=0, kind="stable")
-    gap = resampled.drawn - resampled.left_out
-    common = gap.mean(axis=0)
-    picked = order[[rank - 1 for rank in ranks]]
-    values: FloatArray = (np.take_along_axis(gap, picked, axis=0) - common).mean(axis=1)
+    errors = resampled.left_out - resampled.means[:, None]
+    picked = _best_by_draw(resampled.drawn, max(ranks))[[rank - 1 for rank in ranks]]
+    honest = resampled.means[picked] + np.take_along_axis(errors, picked, axis=0) - errors.mean(axis=0)
+    values: FloatArray = resampled.means[[rank - 1 for rank in ranks]] - honest.mean(axis=1)
     return values
+
+
+def _best_by_draw(drawn: FloatArray, count: int) -> NDArray[np.int64]:
+    """Return the best `count` recipes of each draw, (count, draws); of equal scores the one that comes first."""
+    left = drawn.T.copy()
+    best = np.empty((count, len(left)), dtype=np.int64)
+    for place in range(count):
+        best[place] = left.argmax(axis=1)
+        left[np.arange(len(left)), best[place]] = -np.inf
+    return best
 
 
 def _contenders(resampled: _Resampled) -> tuple[bool, ...]:

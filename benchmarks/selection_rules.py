@@ -1,0 +1,118 @@
+"""Ways to pick a recipe after a sweep, each with its cost in retrainings."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from selection_curves import Curves
+from selection_sweeps import Draws, SearchResult
+
+from search_spaces import Recipe
+from service.confirmations import ConfirmRule, Decision, RetrainedRecipe, SearchEvidence, decide
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """A picked recipe, the retrainings that it took, and the interval of its accuracy if the way gives one."""
+
+    recipe: int
+    retrainings: int = 0
+    low: float = math.nan
+    high: float = math.nan
+    decision: Decision | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SearchedSweep:
+    """A simulated sweep with all that a way to pick may read."""
+
+    curves: Curves
+    draws: Draws
+    number: int
+    result: SearchResult
+    default: int
+    costs: Sequence[float]
+
+    def naive(self) -> Scores:
+        """Return the val accuracy of each finished trial, best first."""
+        best: Scores = self.draws.curves[self.number, self.result.recipes].max(axis=1).astype(np.float64)
+        return best
+
+    def search_scores(self) -> Scores:
+        """Return the right answers of each finished trial on the val images, (trials, images)."""
+        rows, seed = self.result.recipes, self.draws.search_seed[self.number]
+        epochs = self.draws.best_epoch[self.number, rows, seed]
+        right = self.curves.correct[rows, seed, epochs]
+        return right[:, self.draws.val[self.number]].astype(np.float64)
+
+    def retrained(self, recipe: int, seeds: int) -> RetrainedRecipe:
+        """Return a recipe's right answers with fresh seeds."""
+        chosen = self.draws.confirm_seeds[self.number, :seeds]
+        epochs = self.draws.best_epoch[self.number, recipe, chosen]
+        right = self.curves.correct[recipe, chosen, epochs]
+        places = np.flatnonzero(self.result.recipes == recipe)
+        return RetrainedRecipe(
+            identity=self.curves.recipes[recipe].identity,
+            trial_number=int(self.result.numbers[places[0]]) if len(places) else 0,
+            rank=int(places[0]) + 1 if len(places) else None,
+            cost=self.costs[recipe],
+            val=right[:, self.draws.val[self.number]].astype(np.float64),
+            confirm=right[:, self.draws.confirm[self.number]].astype(np.float64),
+        )
+
+    def finalists(self, count: int) -> list[int]:
+        """Return the best finished recipes except the default."""
+        return [int(recipe) for recipe in self.result.recipes if recipe != self.default][:count]
+
+
+def training_cost(recipe: Recipe) -> float:
+    """Return a number in the order of a training's multiply-adds: thawed stages first, then the hidden layer."""
+    values = recipe.flat()
+    return 1e6 * (0 if values["freeze_depth"] == "all" else 8 - int(values["freeze_depth"])) + values["head.hidden"]
+
+
+def pick_argmax(sweep: SearchedSweep) -> Pick:
+    """Take the recipe of the best trial."""
+    return Pick(recipe=int(sweep.result.recipes[0]))
+
+
+def pick_one_standard_error(sweep: SearchedSweep) -> Pick:
+    """Take the cheapest recipe within a standard error of the best (Breiman et al. 1984, section 3.4.3)."""
+    naive = sweep.naive()
+    error = math.sqrt(naive[0] * (1 - naive[0]) / sweep.draws.val.shape[1])
+    near = [int(recipe) for recipe, score in zip(sweep.result.recipes, naive, strict=True) if score >= naive[0] - error]
+    return Pick(recipe=min(near, key=lambda recipe: sweep.costs[recipe]))
+
+
+def pick_argmax_over_seeds(sweep: SearchedSweep, rule: ConfirmRule) -> Pick:
+    """Retrain finalists and default, and take the best mean over seeds, val and confirmation images."""
+    candidates = [*sweep.finalists(rule.top_k), sweep.default]
+    means = [sweep.retrained(recipe, rule.seeds).pooled.mean() for recipe in candidates]
+    return Pick(recipe=candidates[int(np.argmax(means))], retrainings=len(candidates) * rule.seeds)
+
+
+def pick_confirmed(sweep: SearchedSweep, rule: ConfirmRule) -> Pick:
+    """Take what `service.confirmations.decide` decides."""
+    identities = [sweep.curves.recipes[recipe].identity for recipe in sweep.result.recipes]
+    evidence = SearchEvidence(
+        identities=identities, scores=sweep.search_scores(), naive=[float(value) for value in sweep.naive()]
+    )
+    default = sweep.retrained(sweep.default, rule.seeds)
+    finalists = [sweep.retrained(recipe, rule.seeds) for recipe in sweep.finalists(rule.top_k)]
+    seed = int.from_bytes(hashlib.sha256(f"{sweep.curves.name}/{sweep.number}".encode()).digest()[:4], "big")
+    decision = decide(evidence, default, finalists, rule, seed=seed)
+    rows = {sweep.curves.recipes[recipe].identity: recipe for recipe in [sweep.default, *sweep.finalists(rule.top_k)]}
+    return Pick(
+        recipe=rows[decision.recipe],
+        retrainings=decision.retrainings,
+        low=math.nan if decision.low is None else decision.low,
+        high=math.nan if decision.high is None else decision.high,
+        decision=decision,
+    )

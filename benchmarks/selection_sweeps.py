@@ -1,0 +1,187 @@
+"""Sweeps drawn from stored curves: other images and another seed each, searched by Meltpoint's searchers and scheduler."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from selection_curves import Curves
+
+from search_spaces import Goal, Point, Space, rungs_below
+from service.ledgers import TrialState
+from service.schedulers import NoStopping, Report, Reports, Scheduler
+from service.schedulers.asha import Asha
+from service.schedulers.brackets import Brackets
+from service.searchers.base import Searcher
+from service.searchers.random_draws import RandomSearcher
+from service.searchers.tpe import TpeSearcher
+
+LANES: Final = 4
+"""Trials that a simulated sweep trains at once."""
+
+CONFIRM_SEEDS: Final = 5
+"""Training seeds that are drawn for the confirmation of each sweep; the last is a spare."""
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Draws:
+    """The images and seeds of many sweeps on one set, and what follows from them for every recipe.
+
+    Images and seeds are drawn with replacement, so that each sweep is an independent sample and the truth is known:
+    the mean over all stored images and seeds. A training is scored at its best epoch on the sweep's val images.
+
+    Attributes:
+        val, confirm: positions in the pool, (sweeps, images).
+        search_seed: (sweeps,); confirm_seeds: (sweeps, CONFIRM_SEEDS).
+        best_epoch: (sweeps, recipes, seeds), from 0.
+        curves: val accuracy of the search's seed after each epoch, (sweeps, recipes, epochs).
+        truth: accuracy of each recipe in each sweep, (sweeps, recipes).
+    """
+
+    val: Ints
+    confirm: Ints
+    search_seed: Ints
+    confirm_seeds: Ints
+    best_epoch: NDArray[np.uint8]
+    curves: Floats
+    truth: NDArray[np.float64]
+
+    @classmethod
+    def make(cls, curves: Curves, *, sweeps: int, val: int, confirm: int, seed: int) -> Draws:
+        """Draw images and seeds of `sweeps` sweeps."""
+        rng = np.random.default_rng(seed)
+        recipes, seeds, epochs, pool = curves.correct.shape
+        val_rows, confirm_rows = (rng.integers(pool, size=(sweeps, count)) for count in (val, confirm))
+        search_seed = rng.integers(seeds, size=sweeps)
+        confirm_seeds = rng.integers(seeds, size=(sweeps, CONFIRM_SEEDS))
+        flat = (val_rows + np.arange(sweeps)[:, None] * pool).ravel()
+        counts = np.bincount(flat, minlength=sweeps * pool).reshape(sweeps, pool).astype(np.float32)
+        best_epoch = np.zeros((sweeps, recipes, seeds), dtype=np.uint8)
+        searched = np.zeros((sweeps, recipes, epochs), dtype=np.float32)
+        truth = np.zeros((sweeps, recipes))
+        for number in range(seeds):
+            right = curves.correct[:, number].reshape(recipes * epochs, pool).astype(np.float32)
+            accuracy = (counts @ right.T / np.float32(val)).reshape(sweeps, recipes, epochs)
+            best = accuracy.argmax(axis=2)
+            best_epoch[:, :, number] = best
+            mine = search_seed == number
+            searched[mine] = accuracy[mine]
+            by_epoch = right.mean(axis=1).reshape(recipes, epochs).astype(np.float64)
+            truth += by_epoch[np.arange(recipes), best] / seeds
+        return cls(
+            val=val_rows,
+            confirm=confirm_rows,
+            search_seed=search_seed,
+            confirm_seeds=confirm_seeds,
+            best_epoch=best_epoch,
+            curves=searched,
+            truth=truth,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SearchResult:
+    """The finished trials of a simulated sweep, best first: recipes as rows of the curves, and trial numbers."""
+
+    recipes: Ints
+    numbers: Ints
+
+
+@dataclass(frozen=True)
+class DefaultedSpace(Space):
+    """A space whose default is a given point."""
+
+    point: Point = field(default_factory=dict)
+
+    def default(self) -> Point:
+        """Return the given point."""
+        return self.point
+
+
+def quantile_default(curves: Curves, share: float) -> int:
+    """Return the recipe that is truly better than `share` of the recipes."""
+    means = curves.correct.mean(axis=(1, 3)).max(axis=1)
+    return int(np.argsort(means, kind="stable")[min(int(share * len(means)), len(means) - 1)])
+
+
+def shipped_default(curves: Curves) -> int:
+    """Return the recipe that the space's own default gives."""
+    identity = curves.space.recipe(curves.space.default()).identity
+    return [recipe.identity for recipe in curves.recipes].index(identity)
+
+
+def search(
+    curves: Curves,
+    values: Floats,
+    *,
+    searcher: str,
+    scheduler: str,
+    trials: int,
+    default: int,
+    points: Sequence[Point],
+    seed: int,
+) -> SearchResult:
+    """Run a sweep whose trials' accuracies are `values` (recipes, epochs).
+
+    points: a point of the space for each recipe.
+    """
+    epochs = values.shape[1]
+    space = DefaultedSpace(curves.space.entries, points[default])
+    rows = {recipe.identity: row for row, recipe in enumerate(curves.recipes)}
+    proposing: Searcher = (
+        TpeSearcher(space, seed=seed, goal=Goal.MAXIMIZE) if searcher == "tpe" else RandomSearcher(space, seed=seed)
+    )
+    finished = dict(_run(proposing, _build_scheduler(scheduler, epochs, seed), values, rows, trials))
+    numbers = np.array(sorted(finished))
+    recipes = np.array([finished[number] for number in numbers])
+    best = values[recipes].max(axis=1)
+    order = np.argsort(-best, kind="stable")
+    return SearchResult(recipes=recipes[order], numbers=numbers[order])
+
+
+def _build_scheduler(name: str, epochs: int, seed: int) -> Scheduler:
+    if name == "none":
+        return NoStopping(epochs=epochs)
+    rungs = rungs_below(epochs, grace_epochs=1, reduction_factor=3)
+    brackets = Brackets(count=1, rungs=rungs, reduction_factor=3, seed=seed)
+    return Asha(epochs=epochs, brackets=brackets, goal=Goal.MAXIMIZE)
+
+
+def _run(
+    searcher: Searcher, scheduler: Scheduler, values: Floats, rows: dict[str, int], trials: int
+) -> Iterator[tuple[int, int]]:
+    """Yield number and recipe of each trial that trains to its end; epochs take equally long, lanes start in turn."""
+    reports, milestones = Reports(), scheduler.milestones
+    waiting: list[tuple[float, int, int, int]] = []
+    started = 0
+
+    def start(now: float) -> None:
+        nonlocal started
+        proposal = searcher.propose(started) if started < trials else None
+        if proposal is not None:
+            heapq.heappush(waiting, (now + milestones[0], started, rows[proposal.recipe.identity], 0))
+            started += 1
+
+    for lane in range(LANES):
+        start(lane / LANES)
+    while waiting:
+        now, number, row, step = heapq.heappop(waiting)
+        epoch = milestones[step]
+        report = Report(number=number, epoch=epoch, value=float(values[row, epoch - 1]))
+        stops = scheduler.stops(reports, report)
+        reports.add(report)
+        if not stops and step + 1 < len(milestones):
+            heapq.heappush(waiting, (now + milestones[step + 1] - epoch, number, row, step + 1))
+            continue
+        seen = [float(value) for value in values[row, :epoch]]
+        searcher.tell(number, values=seen, state=TrialState.PRUNED if stops else TrialState.COMPLETED)
+        if not stops:
+            yield number, row
+        start(now)

@@ -1,0 +1,61 @@
+"""Plain sentences about a decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from service.confirmations import explain_decision, explain_doubt, summarize_decision, what_next
+from tests.service.confirmations.evidence import decided, ranked, retrained, searched
+
+
+def test_a_winner_is_named_with_its_probability_and_its_honest_score() -> None:
+    lines = explain_decision(decided(retrained(0, 0.6), retrained(1, 0.8)))
+    assert lines[0] == "the winner is trial 1: better than the default with probability 0.999"
+    assert lines[1].startswith("score ")
+    assert lines[1].endswith("from 200 confirmation images and 4 seeds")
+    assert lines[2].startswith("the search had measured ")
+    assert lines[3].startswith("trial 1 minus the default: +")
+    assert lines[4].startswith("a repeat of this size would agree with a chance of ")
+    assert len(lines) == 5
+
+
+def test_an_open_decision_says_what_would_settle_it() -> None:
+    decision = decided(retrained(0, 0.75), retrained(4, 0.76))
+    assert summarize_decision(decision).startswith("the default stands: the leader trial 4 is +")
+    images = replace(decision, needs_seeds=False)
+    assert what_next(images) == (
+        f"to confirm {100 * decision.finalists[0].lead:+.2f} points, about {decision.needed_images:,} "
+        "val + confirmation images are needed"
+    )
+    assert "raise confirm.seeds" in (what_next(replace(decision, needs_seeds=True)) or "")
+
+
+def test_a_default_that_is_best_needs_nothing_else() -> None:
+    decision = decided(retrained(0, 0.8), retrained(1, 0.6))
+    assert summarize_decision(decision) == "the default stands: no finalist is ahead of it"
+    assert what_next(decision) is None
+
+
+def test_the_reason_for_no_probability_is_given() -> None:
+    few = decided(retrained(0, 0.6, confirm=80), retrained(1, 0.9, confirm=80))
+    assert explain_doubt(few) == "no probability below 120 confirmation images (80)"
+    assert "data.split.confirm" in (what_next(few) or "")
+    default = retrained(0, 0.7)
+    same = decided(default, replace(default, identity="r1", trial_number=1))
+    assert explain_doubt(same) == "no probability: the leader is right on the same images as the default"
+    single = decided(retrained(0, 0.6, seeds=1), retrained(1, 0.9, seeds=1))
+    assert explain_doubt(single) == "no probability: 1 seed of each recipe is left, at least 2 are needed"
+    assert summarize_decision(single) == "no claim: keep the default recipe"
+
+
+def test_a_cheaper_winner_is_said_to_be_cheaper() -> None:
+    leader = retrained(1, 0.8, cost=2.0)
+    cheaper = replace(leader, identity="r2", trial_number=2, cost=1.0, val=leader.val.copy())
+    cheaper.val[:, 0] = 0.0
+    line = summarize_decision(decided(retrained(0, 0.5), leader, cheaper))
+    assert line.startswith("the winner is trial 2: cheaper than the leader trial 1, better than the default with")
+
+
+def test_ranked_evidence_keeps_the_order_that_it_is_given() -> None:
+    recipes = ranked([retrained(3, 0.9), retrained(1, 0.8)])
+    assert searched(recipes).identities == ["r3", "r1"]
