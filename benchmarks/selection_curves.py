@@ -36,7 +36,7 @@ class Curves:
     def read(cls, chosen: CurveSet, folder: Path) -> Curves:
         """Read all seeds that are stored."""
         space = chosen.read_space(folder)
-        files = sorted((folder / chosen.name).glob("seed-*.npz"))
+        files = sorted((folder / "curves" / chosen.name).glob("seed-*.npz"))
         loaded = [np.load(file) for file in files]
         images = int(loaded[0]["images"])
         bits = [np.unpackbits(seed["bits"], axis=-1, count=images) for seed in loaded]
@@ -68,7 +68,7 @@ class Collector:
 
         torch.set_num_threads(1)
         spec = chosen.load(folder)
-        self._set, self._folder = chosen, folder / chosen.name
+        self._set, self._folder = chosen, folder / "curves" / chosen.name
         self._folder.mkdir(parents=True, exist_ok=True)
         self._recipes = distinct_recipes(spec.space)
         data = prepare_data(spec.data, base_dir=folder, root=folder / "images")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,12 @@ from selection_curves import Curves
 from selection_sweeps import Draws, SearchResult
 
 from search_spaces import Recipe
-from service.confirmations import ConfirmRule, Decision, RetrainedRecipe, SearchEvidence, decide
+from service.confirmations import ConfirmRule, Decision, RetrainedRecipe, SearchEvidence, bootstrap, decide
+
+BOOTSTRAP_SEED: Final = 0
+"""Seed of the bootstrap of every decision. The images differ from sweep to sweep, so that the draws may be the same."""
+
+bootstrap.draw_image_counts = lru_cache(maxsize=1)(bootstrap.draw_image_counts)
 
 Scores = NDArray[np.float64]
 
@@ -39,6 +45,7 @@ class SearchedSweep:
     result: SearchResult
     default: int
     costs: Sequence[float]
+    identities: Sequence[str]
 
     def naive(self) -> Scores:
         """Return the val accuracy of each finished trial, best first."""
@@ -59,7 +66,7 @@ class SearchedSweep:
         right = self.curves.correct[recipe, chosen, epochs]
         places = np.flatnonzero(self.result.recipes == recipe)
         return RetrainedRecipe(
-            identity=self.curves.recipes[recipe].identity,
+            identity=self.identities[recipe],
             trial_number=int(self.result.numbers[places[0]]) if len(places) else 0,
             rank=int(places[0]) + 1 if len(places) else None,
             cost=self.costs[recipe],
@@ -100,15 +107,14 @@ def pick_argmax_over_seeds(sweep: SearchedSweep, rule: ConfirmRule) -> Pick:
 
 def pick_confirmed(sweep: SearchedSweep, rule: ConfirmRule) -> Pick:
     """Take what `service.confirmations.decide` decides."""
-    identities = [sweep.curves.recipes[recipe].identity for recipe in sweep.result.recipes]
+    identities = [sweep.identities[recipe] for recipe in sweep.result.recipes]
     evidence = SearchEvidence(
         identities=identities, scores=sweep.search_scores(), naive=[float(value) for value in sweep.naive()]
     )
     default = sweep.retrained(sweep.default, rule.seeds)
     finalists = [sweep.retrained(recipe, rule.seeds) for recipe in sweep.finalists(rule.top_k)]
-    seed = int.from_bytes(hashlib.sha256(f"{sweep.curves.name}/{sweep.number}".encode()).digest()[:4], "big")
-    decision = decide(evidence, default, finalists, rule, seed=seed)
-    rows = {sweep.curves.recipes[recipe].identity: recipe for recipe in [sweep.default, *sweep.finalists(rule.top_k)]}
+    decision = decide(evidence, default, finalists, rule, seed=BOOTSTRAP_SEED)
+    rows = {sweep.identities[recipe]: recipe for recipe in [sweep.default, *sweep.finalists(rule.top_k)]}
     return Pick(
         recipe=rows[decision.recipe],
         retrainings=decision.retrainings,

@@ -24,7 +24,7 @@ HEADS: Final[Mapping[str, Any]] = {
         ]
     },
     "dropout.rate": {"min": 0.0, "max": 0.6, "step": 0.6},
-    "head.hidden": {"values": [0, 128]},
+    "head.hidden": {"values": [0, 16]},
     "batch_size": {"values": [32, 128]},
     "mix.label_smoothing": {"values": [0.0, 0.1]},
 }
@@ -82,7 +82,7 @@ SETS: Final[tuple[CurveSet, ...]] = (
         name="elpv",
         source="elpv",
         image_size=128,
-        split={"val": 0.5, "confirm": 0.0, "test": 0.2},
+        split={"val": 0.6, "confirm": 0.0, "test": 0.25},
         space=HEADS,
         epochs=5,
         seeds=30,
@@ -100,7 +100,7 @@ SETS: Final[tuple[CurveSet, ...]] = (
         name="emoji",
         source="./emoji",
         image_size=64,
-        split={"val": 0.5, "confirm": 0.0, "test": 0.2},
+        split={"val": 0.6, "confirm": 0.0, "test": 0.2},
         space=HEADS,
         epochs=5,
         seeds=30,

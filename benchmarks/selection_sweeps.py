@@ -1,20 +1,19 @@
-"""Sweeps drawn from stored curves: other images and another seed each, searched by Meltpoint's searchers and scheduler."""
+"""Sweeps drawn from stored curves, searched by Meltpoint's own searchers and schedulers."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from selection_curves import Curves
 
-from search_spaces import Goal, Point, Space, rungs_below
+from search_spaces import Goal, Point, Recipe, Space, grid_points, rungs_below
 from service.ledgers import TrialState
-from service.schedulers import NoStopping, Report, Reports, Scheduler
-from service.schedulers.asha import Asha
+from service.schedulers import Asha, NoStopping, Report, Reports, Scheduler
 from service.schedulers.brackets import Brackets
 from service.searchers.base import Searcher
 from service.searchers.random_draws import RandomSearcher
@@ -95,14 +94,34 @@ class SearchResult:
 
 
 @dataclass(frozen=True)
-class DefaultedSpace(Space):
-    """A space whose default is a given point."""
+class StoredRecipe:
+    """All that a searcher reads of a recipe, and its row in the curves."""
 
-    point: Point = field(default_factory=dict)
+    identity: str
+    row: int
+
+
+class StoredSpace(Space):
+    """The space of stored recipes with another default; it looks recipes up, since building them takes long."""
+
+    def __init__(self, curves: Curves) -> None:
+        super().__init__(curves.space.entries)
+        rows = {recipe.identity: row for row, recipe in enumerate(curves.recipes)}
+        self._stored: dict[tuple[object, ...], StoredRecipe] = {}
+        self._points: dict[int, Point] = {}
+        for point in grid_points(curves.space):
+            identity = curves.space.recipe(point).identity
+            self._stored[tuple(point.items())] = StoredRecipe(identity, rows[identity])
+            self._points.setdefault(rows[identity], point)
+        self.default_row = shipped_default(curves)
 
     def default(self) -> Point:
-        """Return the given point."""
-        return self.point
+        """Return the point of `default_row`."""
+        return self._points[self.default_row]
+
+    def recipe(self, point: Mapping[str, Any]) -> Recipe:
+        """Return the stored recipe of a point."""
+        return cast(Recipe, self._stored[tuple(point.items())])
 
 
 def quantile_default(curves: Curves, share: float) -> int:
@@ -117,28 +136,24 @@ def shipped_default(curves: Curves) -> int:
     return [recipe.identity for recipe in curves.recipes].index(identity)
 
 
-def search(
-    curves: Curves,
-    values: Floats,
-    *,
-    searcher: str,
-    scheduler: str,
-    trials: int,
-    default: int,
-    points: Sequence[Point],
-    seed: int,
-) -> SearchResult:
-    """Run a sweep whose trials' accuracies are `values` (recipes, epochs).
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """The search of a scenario: `searcher` is random or tpe, `scheduler` none or asha."""
 
-    points: a point of the space for each recipe.
-    """
-    epochs = values.shape[1]
-    space = DefaultedSpace(curves.space.entries, points[default])
-    rows = {recipe.identity: row for row, recipe in enumerate(curves.recipes)}
-    proposing: Searcher = (
-        TpeSearcher(space, seed=seed, goal=Goal.MAXIMIZE) if searcher == "tpe" else RandomSearcher(space, seed=seed)
+    searcher: str
+    scheduler: str
+    trials: int
+
+
+def search(space: StoredSpace, values: Floats, settings: SearchSettings, *, seed: int) -> SearchResult:
+    """Run a sweep whose trials' accuracies are `values` (recipes, epochs)."""
+    searcher: Searcher = (
+        TpeSearcher(space, seed=seed, goal=Goal.MAXIMIZE)
+        if settings.searcher == "tpe"
+        else RandomSearcher(space, seed=seed)
     )
-    finished = dict(_run(proposing, _build_scheduler(scheduler, epochs, seed), values, rows, trials))
+    scheduler = _build_scheduler(settings.scheduler, values.shape[1], seed)
+    finished = dict(_run(searcher, scheduler, values, settings.trials))
     numbers = np.array(sorted(finished))
     recipes = np.array([finished[number] for number in numbers])
     best = values[recipes].max(axis=1)
@@ -154,9 +169,7 @@ def _build_scheduler(name: str, epochs: int, seed: int) -> Scheduler:
     return Asha(epochs=epochs, brackets=brackets, goal=Goal.MAXIMIZE)
 
 
-def _run(
-    searcher: Searcher, scheduler: Scheduler, values: Floats, rows: dict[str, int], trials: int
-) -> Iterator[tuple[int, int]]:
+def _run(searcher: Searcher, scheduler: Scheduler, values: Floats, trials: int) -> Iterator[tuple[int, int]]:
     """Yield number and recipe of each trial that trains to its end; epochs take equally long, lanes start in turn."""
     reports, milestones = Reports(), scheduler.milestones
     waiting: list[tuple[float, int, int, int]] = []
@@ -166,7 +179,7 @@ def _run(
         nonlocal started
         proposal = searcher.propose(started) if started < trials else None
         if proposal is not None:
-            heapq.heappush(waiting, (now + milestones[0], started, rows[proposal.recipe.identity], 0))
+            heapq.heappush(waiting, (now + milestones[0], started, cast(StoredRecipe, proposal.recipe).row, 0))
             started += 1
 
     for lane in range(LANES):

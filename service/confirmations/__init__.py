@@ -1,5 +1,6 @@
 """Confirmation of a winner: what retrainings on fresh seeds prove about a sweep's best recipes."""
 
+from service.confirmations.bootstrap import LeaderboardOptimism, optimism
 from service.confirmations.contenders import (
     Contender,
     Retraining,
@@ -13,7 +14,6 @@ from service.confirmations.contenders import (
 from service.confirmations.decisions import Decision, Doubt, Outcome, decide
 from service.confirmations.estimates import DifferenceEstimate, RecipeEstimate
 from service.confirmations.evidence import FloatArray, RetrainedRecipe, SearchEvidence
-from service.confirmations.optimism import LeaderboardOptimism, optimism
 from service.confirmations.records import Confirmation
 from service.confirmations.rules import IMAGES_FOR_CLAIM, IMAGES_FOR_PROBABILITY, ConfirmRule
 from service.confirmations.sentences import explain_decision, explain_doubt, summarize_decision, what_next

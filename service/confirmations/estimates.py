@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.confirmations.bootstrap import rank_optimism
 from service.confirmations.distributions import t_cdf
 from service.confirmations.evidence import FloatArray, RetrainedRecipe, SearchEvidence
 from service.confirmations.intervals import difference_interval
 from service.confirmations.mean_squares import MeanSquares, VarianceOfMean, pooled_seed_part
-from service.confirmations.optimism import rank_optimism
 
 __all__ = ["DifferenceEstimate", "RecipeEstimate", "describe_recipe", "estimate_differences", "rounded"]
 

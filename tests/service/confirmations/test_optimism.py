@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.confirmations import FloatArray, SearchEvidence, optimism
-from service.confirmations.optimism import rank_optimism
+from service.confirmations.bootstrap import rank_optimism
 
 
 def leaderboard(scores: FloatArray) -> SearchEvidence:

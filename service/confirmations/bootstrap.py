@@ -81,7 +81,7 @@ class _Resampled:
     def draw(cls, scores: FloatArray, *, seed: int, draws: int) -> _Resampled:
         ordered = _in_canonical_order(scores)
         images = ordered.shape[1]
-        counts = _image_counts(images, seed=seed, draws=draws)
+        counts = draw_image_counts(images, seed=seed, draws=draws)
         absent = (counts == 0).astype(np.float64)
         return cls(
             means=np.round(ordered.mean(axis=1), _PLACES),
@@ -97,7 +97,7 @@ def _in_canonical_order(scores: FloatArray) -> FloatArray:
     return np.ascontiguousarray(columns[np.argsort(keys, kind="stable")].T)
 
 
-def _image_counts(images: int, *, seed: int, draws: int) -> FloatArray:
+def draw_image_counts(images: int, *, seed: int, draws: int) -> FloatArray:
     """Return how often each image is drawn, (draws, images). The stream of `RandomState` never changes."""
     drawn = np.random.RandomState(seed % 2**32).randint(0, images, size=(draws, images))
     flat = (drawn + np.arange(draws)[:, None] * images).ravel()
