@@ -14,6 +14,7 @@ from selection_curves import Curves
 from selection_sweeps import Draws, SearchResult
 
 from search_spaces import Recipe
+from search_spaces.backbones import BACKBONES
 from service.confirmations import ConfirmRule, Decision, RetrainedRecipe, SearchEvidence, bootstrap, decide
 
 BOOTSTRAP_SEED: Final = 0
@@ -49,15 +50,14 @@ class SearchedSweep:
 
     def naive(self) -> Scores:
         """Return the val accuracy of each finished trial, best first."""
-        best: Scores = self.draws.curves[self.number, self.result.recipes].max(axis=1).astype(np.float64)
-        return best
+        return np.asarray(self.draws.curves[self.number, self.result.recipes].max(axis=1), dtype=np.float64)
 
     def search_scores(self) -> Scores:
         """Return the right answers of each finished trial on the val images, (trials, images)."""
         rows, seed = self.result.recipes, self.draws.search_seed[self.number]
         epochs = self.draws.best_epoch[self.number, rows, seed]
         right = self.curves.correct[rows, seed, epochs]
-        return right[:, self.draws.val[self.number]].astype(np.float64)
+        return np.asarray(right[:, self.draws.val[self.number]], dtype=np.float64)
 
     def retrained(self, recipe: int, seeds: int) -> RetrainedRecipe:
         """Return a recipe's right answers with fresh seeds."""
@@ -81,8 +81,8 @@ class SearchedSweep:
 
 def training_cost(recipe: Recipe) -> float:
     """Return a number in the order of a training's multiply-adds: thawed stages first, then the hidden layer."""
-    values = recipe.flat()
-    return 1e6 * (0 if values["freeze_depth"] == "all" else 8 - int(values["freeze_depth"])) + values["head.hidden"]
+    stages = BACKBONES[recipe.backbone].stages
+    return float(1e6 * (stages - recipe.freeze_depth) + recipe.head.hidden)
 
 
 def pick_argmax(sweep: SearchedSweep) -> Pick:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,5 +157,6 @@ def run_scenario(curves: Curves, draws: Draws, scenario: Scenario, rule: Confirm
     folder.mkdir(parents=True, exist_ok=True)
     rows = simulate(curves, draws, scenario, rule)
     temporary = file.with_suffix(".tmp.npz")
-    np.savez_compressed(temporary, name=np.array(scenario.name), **rows)
+    columns: dict[str, Any] = {"name": np.array(scenario.name), **rows}
+    np.savez_compressed(temporary, **columns)
     temporary.rename(file)

@@ -108,16 +108,16 @@ class StoredSpace(Space):
         super().__init__(curves.space.entries)
         rows = {recipe.identity: row for row, recipe in enumerate(curves.recipes)}
         self._stored: dict[tuple[object, ...], StoredRecipe] = {}
-        self._points: dict[int, Point] = {}
+        self._point_by_row: dict[int, Point] = {}
         for point in grid_points(curves.space):
             identity = curves.space.recipe(point).identity
             self._stored[tuple(point.items())] = StoredRecipe(identity, rows[identity])
-            self._points.setdefault(rows[identity], point)
+            self._point_by_row.setdefault(rows[identity], point)
         self.default_row = shipped_default(curves)
 
     def default(self) -> Point:
         """Return the point of `default_row`."""
-        return self._points[self.default_row]
+        return self._point_by_row[self.default_row]
 
     def recipe(self, point: Mapping[str, Any]) -> Recipe:
         """Return the stored recipe of a point."""
