@@ -105,14 +105,14 @@ def pick_argmax_over_seeds(sweep: SearchedSweep, rule: ConfirmRule) -> Pick:
     return Pick(recipe=candidates[int(np.argmax(means))], retrainings=len(candidates) * rule.seeds)
 
 
-def pick_confirmed(sweep: SearchedSweep, rule: ConfirmRule) -> Pick:
-    """Take what `service.confirmations.decide` decides."""
+def pick_confirmed(sweep: SearchedSweep, rule: ConfirmRule, *, seeds: int | None = None) -> Pick:
+    """Take what `service.confirmations.decide` decides; seeds: another number of retrainings than the rule's."""
     identities = [sweep.identities[recipe] for recipe in sweep.result.recipes]
     evidence = SearchEvidence(
         identities=identities, scores=sweep.search_scores(), naive=[float(value) for value in sweep.naive()]
     )
-    default = sweep.retrained(sweep.default, rule.seeds)
-    finalists = [sweep.retrained(recipe, rule.seeds) for recipe in sweep.finalists(rule.top_k)]
+    default = sweep.retrained(sweep.default, seeds or rule.seeds)
+    finalists = [sweep.retrained(recipe, seeds or rule.seeds) for recipe in sweep.finalists(rule.top_k)]
     decision = decide(evidence, default, finalists, rule, seed=BOOTSTRAP_SEED)
     rows = {sweep.identities[recipe]: recipe for recipe in [sweep.default, *sweep.finalists(rule.top_k)]}
     return Pick(
@@ -121,4 +121,11 @@ def pick_confirmed(sweep: SearchedSweep, rule: ConfirmRule) -> Pick:
         low=math.nan if decision.low is None else decision.low,
         high=math.nan if decision.high is None else decision.high,
         decision=decision,
+    )
+
+
+def spread_seeds(sweep: SearchedSweep, rule: ConfirmRule) -> int:
+    """Return the seeds of each recipe if fewer finalists than `top_k` do not mean fewer retrainings."""
+    return min(
+        (rule.top_k + 1) * rule.seeds // (len(sweep.finalists(rule.top_k)) + 1), sweep.draws.confirm_seeds.shape[1]
     )

@@ -18,13 +18,14 @@ from selection_rules import (
     pick_argmax_over_seeds,
     pick_confirmed,
     pick_one_standard_error,
+    spread_seeds,
     training_cost,
 )
 from selection_sweeps import Draws, SearchSettings, StoredSpace, quantile_default, search, shipped_default
 
 from service.confirmations import ConfirmRule
 
-WAYS: Final = ("argmax", "argmax over seeds", "one standard error", "confirmed")
+WAYS: Final = ("argmax", "argmax over seeds", "one standard error", "confirmed", "confirmed, spread")
 DEFAULTS: Final = ("50 %", "90 %", "shipped")
 Values = NDArray[np.float64]
 
@@ -50,12 +51,17 @@ class Scenario:
 
 
 def scenarios(set_name: str, trials: Sequence[int], tpe_trials: Sequence[int]) -> Iterator[Scenario]:
-    """Yield the scenarios of a set."""
+    """Yield the scenarios of a set: first each search with one default, then with the others."""
     kinds = [("random", "none", trials), ("random", "asha", trials), ("tpe", "none", tpe_trials)]
-    for searcher, scheduler, counts in kinds:
-        for count in counts:
-            settings = SearchSettings(searcher=searcher, scheduler=scheduler, trials=count)
-            yield from (Scenario(set_name=set_name, search=settings, default=default) for default in DEFAULTS)
+    searches = [
+        SearchSettings(searcher=searcher, scheduler=scheduler, trials=count)
+        for searcher, scheduler, counts in kinds
+        for count in counts
+    ]
+    for shift in range(len(DEFAULTS)):
+        for place, settings in enumerate(sorted(searches, key=lambda settings: settings.trials)):
+            default = DEFAULTS[(place + shift) % len(DEFAULTS)]
+            yield Scenario(set_name=set_name, search=settings, default=default)
 
 
 def find_default(curves: Curves, name: str) -> int:
@@ -96,18 +102,15 @@ def simulate(curves: Curves, draws: Draws, scenario: Scenario, rule: ConfirmRule
 
 def _compare(sweep: SearchedSweep, rule: ConfirmRule) -> dict[str, object]:
     truth = sweep.draws.truth[sweep.number]
-    picks = dict(
-        zip(
-            WAYS,
-            (
-                pick_argmax(sweep),
-                pick_argmax_over_seeds(sweep, rule),
-                pick_one_standard_error(sweep),
-                pick_confirmed(sweep, rule),
-            ),
-            strict=True,
-        )
-    )
+    confirmed = pick_confirmed(sweep, rule)
+    seeds = spread_seeds(sweep, rule)
+    picks = {
+        "argmax": pick_argmax(sweep),
+        "argmax over seeds": pick_argmax_over_seeds(sweep, rule),
+        "one standard error": pick_one_standard_error(sweep),
+        "confirmed": confirmed,
+        "confirmed, spread": confirmed if seeds == rule.seeds else pick_confirmed(sweep, rule, seeds=seeds),
+    }
     row: dict[str, object] = {
         "default": truth[sweep.default],
         "best": max(truth[sweep.result.recipes].max(), truth[sweep.default]),

@@ -22,8 +22,8 @@ from service.searchers.tpe import TpeSearcher
 LANES: Final = 4
 """Trials that a simulated sweep trains at once."""
 
-CONFIRM_SEEDS: Final = 5
-"""Training seeds that are drawn for the confirmation of each sweep; the last is a spare."""
+CONFIRM_SEEDS: Final = 8
+"""Training seeds that are drawn for the confirmation of each sweep."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

@@ -33,9 +33,9 @@ def test_the_best_of_equal_recipes_is_as_optimistic_as_it_is_lucky() -> None:
 
 
 def test_a_search_without_choice_has_no_optimism() -> None:
-    found = optimism(leaderboard(answers(1, np.array([0.8]))), seed=1)
-    assert (found.optimism, found.contenders) == (0.0, (True,))
-    assert found.corrected == pytest.approx(leaderboard(answers(1, np.array([0.8]))).naive[0])
+    estimate = optimism(leaderboard(answers(1, np.array([0.8]))), seed=1)
+    assert (estimate.optimism, estimate.contenders) == (0.0, (True,))
+    assert estimate.corrected == pytest.approx(leaderboard(answers(1, np.array([0.8]))).naive[0])
 
 
 def test_lower_ranks_are_less_optimistic() -> None:
