@@ -126,6 +126,5 @@ def pick_confirmed(sweep: SearchedSweep, rule: ConfirmRule, *, seeds: int | None
 
 def spread_seeds(sweep: SearchedSweep, rule: ConfirmRule) -> int:
     """Return the seeds of each recipe if fewer finalists than `top_k` do not mean fewer retrainings."""
-    return min(
-        (rule.top_k + 1) * rule.seeds // (len(sweep.finalists(rule.top_k)) + 1), sweep.draws.confirm_seeds.shape[1]
-    )
+    seeds = (rule.top_k + 1) * rule.seeds // (len(sweep.finalists(rule.top_k)) + 1)
+    return min(seeds, int(sweep.draws.confirm_seeds.shape[1]))
