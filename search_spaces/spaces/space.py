@@ -96,9 +96,17 @@ class Space:
 
     def contains(self, recipe: Recipe) -> bool:
         """Return whether a point of this space gives `recipe`."""
+        return self.find_point(recipe) is not None
+
+    def find_point(self, recipe: Recipe) -> Point | None:
+        """Return the first point of this space that gives `recipe`; None if there is none."""
         flat = recipe.flat()
         points = self.points(lambda entry, _: _agreeing(entry, flat))
-        return any(self.recipe(point) == recipe for point in points)
+        return next((point for point in points if self.recipe(point) == recipe), None)
+
+    def offers(self, name: str, flat: Mapping[str, object]) -> bool:
+        """Return whether an entry for `name` has the value that a recipe has; flat: the recipe's values by name."""
+        return any(_agreeing(entry, flat) for entry in self.entries if entry.name == name)
 
     def points(self, offer: Callable[[Entry, Mapping[str, Value]], Iterable[Value]]) -> Iterator[Point]:
         """Yield every point whose values `offer` gives, in the order of `offer`.

@@ -27,6 +27,7 @@ from service.runs.image_sets import ImageSets
 from service.runs.leases import LeaseKeeper, driving
 from service.runs.runner import check_unchanged, describe_data, measure_costs, prepare_images
 from service.settings import Home
+from service.warm_starts import fit_earlier
 from trainables.errors import DataError
 from trainables.processes import ForkedError, ForkedObject
 
@@ -156,6 +157,8 @@ def _prepare_driver(
     mlflow_helper = make_mlflow_helper() if may_start else None
     admission.result()
     process.look_from_workers(spec)
+    if _is_unfitted(sweep):
+        fit_earlier(sweep.warm_start or {}, spec, digest=None)  # refuses the sweep before it is queued
     if sweep.state is SweepState.VALIDATING:
         sweep = ledger.sweeps.move(sweep.id, SweepState.QUEUED)
     if mlflow_helper is None:
@@ -167,6 +170,10 @@ def _prepare_driver(
         torch_helper.call(TorchTasks.check, allotment.device)
     images = prepare_images(torch_helper, listener)
     sweep = _with_images(ledger, sweep, spec, images)
+    if _is_unfitted(sweep):
+        fitted = fit_earlier(sweep.warm_start or {}, spec, digest=sweep.data["digest"])
+        ledger.sweeps.note(sweep.id, warm_start=fitted)
+        sweep = ledger.sweeps.get(sweep.id)
     if sweep.model_costs is None:
         ledger.sweeps.note(sweep.id, model_costs=measure_costs(spec, torch_helper, listener))
         sweep = ledger.sweeps.get(sweep.id)
@@ -199,6 +206,11 @@ def _with_images(ledger: Ledger, sweep: Sweep, spec: SweepSpec, images: ImageSet
     if not sweep.data:
         ledger.sweeps.note(sweep.id, data=describe_data(spec, images))
     return ledger.sweeps.get(sweep.id)
+
+
+def _is_unfitted(sweep: Sweep) -> bool:
+    """Return whether the sweep's earlier sweeps are named, but their recipes not placed in its space."""
+    return sweep.warm_start is not None and "prior" not in sweep.warm_start
 
 
 class _StageCounter:

@@ -137,7 +137,11 @@ class Driver:
             spec=self.spec,
             sweep=self.sweep,
             ledger=self.ledger,
-            searcher=build_searcher(self.spec, trials=self.sweep.first_settings.get("budget.trials")),
+            searcher=build_searcher(
+                self.spec,
+                trials=self.sweep.first_settings.get("budget.trials"),
+                warm_start=self.sweep.warm_start,
+            ),
             scheduler=build_scheduler(self.spec),
             clock=time.monotonic,
             gpu_share=self.allotment.gpu,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from service.ledgers import Json, Sweep
 from service.reports import Leaderboard
+from service.warm_starts import read_outcome
 
 __all__ = ["Outcome"]
 
@@ -24,6 +25,7 @@ class Outcome:
 
     def as_json(self) -> Json:
         """Return the contract of `run -o json`."""
+        warm_start = read_outcome(self.sweep, self.board.ranked)
         return {
             "sweep_id": self.sweep.id,
             "state": self.sweep.state.value,
@@ -33,4 +35,5 @@ class Outcome:
             "mlflow": self.sweep.mlflow or {"tracking_uri": None, "experiment_id": None, "run_id": None},
             "registered": self.sweep.registered,
             "error": self.sweep.error,
+            "warm_start": None if warm_start is None else warm_start.as_json(),
         }

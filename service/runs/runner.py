@@ -26,6 +26,7 @@ from service.runs.listeners import Listener, Phase, SilentListener, in_phase
 from service.runs.outcomes import Outcome
 from service.settings import Home
 from service.tune import run_tune
+from service.warm_starts import fit_earlier, read_earlier
 from trainables.processes import ObjectHandle
 
 __all__ = ["Outcome", "confirm_sweep", "describe_data", "measure_costs", "prepare_images", "resume_sweep", "run_sweep"]
@@ -55,6 +56,7 @@ def run_sweep(
             ledger,
             data=describe_data(spec, images),
             settings=flat_settings(spec),
+            warm_start=warm_start(spec, ledger, images),
             model_costs=measure_costs(spec, torch_helper, listener or SilentListener()),
         )
 
@@ -225,6 +227,17 @@ def measure_costs(spec: SweepSpec, torch_helper: ObjectHandle[TorchTasks], liste
     for line in check_limits(objectives, ModelCosts.from_json(measured)):
         listener.notice(line)
     return measured
+
+
+def warm_start(spec: SweepSpec, ledger: Ledger, images: ImageSets) -> Json | None:
+    """Return what a new sweep knows from earlier sweeps of the home; None if it names none.
+
+    Raises:
+        SpecError: a sweep does not exist, or has no results.
+        MeltpointError: no earlier recipe lies in the space.
+    """
+    earlier = read_earlier(ledger, spec)
+    return earlier and fit_earlier(earlier, spec, digest=images.summary["digest"])
 
 
 def describe_data(spec: SweepSpec, images: ImageSets) -> Json:

@@ -71,6 +71,7 @@ class SweepModel(Answer):
             **values,
             file=PurePath(sweep.spec_file).name,
             data={name: value for name, value in sweep.data.items() if name not in _PLACES},
+            warm_start=sweep.warm_start and _without_recipes(sweep.warm_start),
             mlflow=None if sweep.mlflow is None else _without(sweep.mlflow, "tracking_uri"),
             spec=sweep.spec_text if with_spec else None,
         )
@@ -80,13 +81,14 @@ class SweepModel(Answer):
         values = {name: getattr(self, name) for name in _SAME if name in Sweep.__dataclass_fields__}
         mlflow = self.mlflow and {"tracking_uri": service.rstrip("/") + MLFLOW_PATH} | self.mlflow
         values |= {"spec_text": self.spec or "", "spec_file": self.file, "data": self.data, "mlflow": mlflow}
+        values["warm_start"] = self.warm_start
         return Sweep(**values)
 
 
 _PLACES = frozenset({"stores", "weights"})
 """Keys of a sweep's data that are about the service's own disk."""
 
-_SAME = frozenset(SweepModel.model_fields) - {"file", "data", "mlflow", "spec"}
+_SAME = frozenset(SweepModel.model_fields) - {"file", "data", "mlflow", "spec", "warm_start"}
 """Fields that are named and written as in the record."""
 
 
@@ -155,6 +157,12 @@ class SummaryModel(Answer):
 
 
 _IN_LISTS = frozenset(SummaryModel.model_fields) & frozenset(SweepModel.model_fields)
+
+
+def _without_recipes(warm_start: dict[str, Any]) -> Any:
+    """Return a warm start without the recipes and values of the earlier sweeps, of which there can be thousands."""
+    sources = [{name: source[name] for name in ("sweep_id", "name")} for source in warm_start["sources"]]
+    return _without({**warm_start, "sources": sources}, "prior")
 
 
 def _without(values: dict[str, Any], name: str) -> Any:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import random
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from search_spaces import Point, Recipe, Space, sample
 from service.ledgers import TrialState
@@ -58,19 +60,22 @@ class Searcher(ABC):
 
 
 class SpaceSearcher(Searcher):
-    """Trial 0 is the default recipe; after it each draw that was not proposed before."""
+    """Trial 0 is the default recipe; after it the points `first`, then each draw that was not proposed before."""
 
     used_up: str | None = f"no new recipe among {DRAWS_BEFORE_GIVING_UP} draws: the space seems exhausted"
     """The reason that is given when there are no further draws."""
 
-    def __init__(self, space: Space, *, seed: int) -> None:
+    def __init__(self, space: Space, *, seed: int, first: Sequence[Point] = ()) -> None:
         self._space = space
+        self._first = deque(first)
         self._seed = seed
         self._proposed: set[str] = set()
 
     def propose(self, number: int) -> Proposal | None:
         """Return the default recipe for number 0, else a recipe that was not proposed before."""
-        draws: Iterable[Point] = [self._space.default()] if number == 0 else self._draws(number)
+        draws: Iterable[Point] = [self._space.default()]
+        if number > 0:
+            draws = chain(self._leave_first(), self._draws(number))
         for point in draws:
             recipe = self._space.recipe(point)
             if recipe.identity not in self._proposed:
@@ -79,6 +84,11 @@ class SpaceSearcher(Searcher):
                 return Proposal(point=point, recipe=recipe)
         self.exhausted = self.used_up
         return None
+
+    def _leave_first(self) -> Iterator[Point]:
+        """Yield the points that come before all draws, each once."""
+        while self._first:
+            yield self._first.popleft()
 
     def _draws(self, number: int) -> Iterator[Point]:
         """Return points to try in turn, at most `DRAWS_BEFORE_GIVING_UP`."""

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from search_spaces import SweepSpec
+from service.ledgers import Json
 from service.searchers.base import Searcher
 from service.searchers.grid import GridSearcher
 from service.searchers.points import PointsSearcher
 from service.searchers.random_draws import RandomSearcher
 from service.searchers.tpe import TpeSearcher
+from service.warm_starts import Prior
 
 __all__ = ["build_searcher"]
 
 
-def build_searcher(spec: SweepSpec, *, trials: int | None = None) -> Searcher:
+def build_searcher(spec: SweepSpec, *, trials: int | None = None, warm_start: Json | None = None) -> Searcher:
     """Return the searcher that a sweep file asks for.
 
-    trials: the number of trials that the sweep began with, if the budget has changed since.
+    trials: the number of trials that the sweep began with, if the budget has changed since. warm_start: what the
+        sweep's row keeps of earlier sweeps.
     """
-    seed = spec.search.seed
+    seed, prior = spec.search.seed, Prior.from_json(warm_start)
     if spec.search.algorithm == "points":
         return PointsSearcher(spec.points, longest_first=_runs_whole(spec))
     if spec.search.algorithm == "random":
-        return RandomSearcher(spec.space, seed=seed)
+        return RandomSearcher(spec.space, seed=seed, first=prior.first)
     if spec.search.algorithm == "grid":
         return GridSearcher(spec.space, seed=seed, trials=trials or spec.budget.trials)
-    return TpeSearcher(spec.space, seed=seed, goal=spec.metric.goal)
+    return TpeSearcher(spec.space, seed=seed, goal=spec.metric.goal, prior=prior)
 
 
 def _runs_whole(spec: SweepSpec) -> bool:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from search_spaces import Choice, Domain, Entry, Fixed, Goal, Point, Space
+from search_spaces import Choice, Domain, Entry, Fixed, Goal, Point, Range, Space
 from service.ledgers import TrialState
 from service.searchers.base import SpaceSearcher, subseed
+from service.warm_starts import PastTrial, Prior
 
 __all__ = ["TpeSearcher"]
+
+NO_PRIOR: Final = Prior()
+_CONSTRAINT: Final = "constraints:limits"
+"""The name under which Optuna keeps what `set_constraint` sets."""
 
 
 class TpeSearcher(SpaceSearcher):
@@ -24,14 +31,16 @@ class TpeSearcher(SpaceSearcher):
     only on what was proposed and told before it.
     """
 
-    def __init__(self, space: Space, *, seed: int, goal: Goal, startup: int = 8) -> None:
-        super().__init__(space, seed=seed)
+    def __init__(self, space: Space, *, seed: int, goal: Goal, startup: int = 8, prior: Prior = NO_PRIOR) -> None:
+        super().__init__(space, seed=seed, first=prior.first)
         self._startup = startup
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._study = optuna.create_study(direction=goal.value)
         self._open: dict[int, optuna.Trial] = {}
         self._goal = goal
         self._drawn: tuple[Point, optuna.Trial] | None = None
+        for past in prior.results:
+            self._study.add_trial(self._past_trial(past))
 
     def _draws(self, number: int) -> Iterator[Point]:
         self._study.sampler = self._sampler(number)
@@ -57,6 +66,20 @@ class TpeSearcher(SpaceSearcher):
         for entry in active:
             _suggest(trial, entry)
         return trial
+
+    def _past_trial(self, past: PastTrial) -> FrozenTrial:
+        """Return an earlier sweep's trial for Optuna; one that was stopped early counts up to its last epoch."""
+        drawn = [entry for entry in self._space.entries if entry.key in past.point]
+        domains = {entry.key: entry.domain for entry in drawn if not isinstance(entry.domain, Fixed)}
+        is_whole = past.state is TrialState.COMPLETED
+        return optuna.trial.create_trial(
+            state=OptunaState.COMPLETE if is_whole else OptunaState.PRUNED,
+            value=past.value if is_whole else None,
+            params={key: _outward(domain, past.point[key]) for key, domain in domains.items()},
+            distributions={key: _distribution(domain) for key, domain in domains.items()},
+            intermediate_values={past.epochs: past.last},
+            system_attrs={} if past.keeps_limits else {_CONSTRAINT: 1.0},
+        )
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         with warnings.catch_warnings():
@@ -95,11 +118,27 @@ def _suggest(trial: optuna.Trial, entry: Entry) -> Any:
         return domain.value
     if isinstance(domain, Choice):
         return domain.values[trial.suggest_categorical(key, range(len(domain.values)))]
-    step = domain.step or (1 if domain.integer else None)
-    last = domain.max if step is None else domain.min + math.floor((domain.max - domain.min) / step + 1e-9) * step
+    step, last = _step_and_last(domain)
     if domain.integer:
         return trial.suggest_int(key, int(domain.min), int(last), log=domain.log, step=int(step or 1))
     return trial.suggest_float(key, domain.min, last, log=domain.log, step=step)
+
+
+def _distribution(domain: Choice | Range) -> BaseDistribution:
+    """Return the distribution from which `_suggest` draws."""
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(range(len(domain.values)))
+    step, last = _step_and_last(domain)
+    if domain.integer:
+        return IntDistribution(int(domain.min), int(last), log=domain.log, step=int(step or 1))
+    return FloatDistribution(domain.min, last, log=domain.log, step=step)
+
+
+def _step_and_last(domain: Range) -> tuple[float | None, float]:
+    """Return the step of a range, None if it is continuous, and its last value."""
+    step = domain.step or (1 if domain.integer else None)
+    last = domain.max if step is None else domain.min + math.floor((domain.max - domain.min) / step + 1e-9) * step
+    return step, last
 
 
 def _outward(domain: Domain, value: Any) -> Any:

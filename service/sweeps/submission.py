@@ -16,6 +16,7 @@ from service.plans import flat_settings
 from service.queues import find_problem
 from service.sweeps.requests import Submission
 from service.sweeps.resumption import make_revision, prepare_resume
+from service.warm_starts import read_earlier
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger
@@ -55,11 +56,16 @@ def submit_sweep(
     return conclude_submission(ledger, sweep)
 
 
-def enter_sweep(ledger: Ledger, submission: Submission, *, spec: SweepSpec, owner: str) -> Sweep:
-    """Write a sweep to the ledger, for a driver to look at its data and weights. spec: the submission's, parsed.
+def enter_sweep(
+    ledger: Ledger, submission: Submission, *, spec: SweepSpec, owner: str, visible_to: str | None = None
+) -> Sweep:
+    """Write a sweep to the ledger, for a driver to look at its data and weights.
+
+    spec: the submission's, parsed. visible_to: the user whose sweeps alone may be started from; None for all.
 
     Raises:
         ConflictError: the key was used for another submission.
+        SpecError: an earlier sweep that `search.from` names does not exist, or has no results.
     """
     sweep, _created = ledger.sweeps.submit(
         name=spec.name,
@@ -74,6 +80,7 @@ def enter_sweep(ledger: Ledger, submission: Submission, *, spec: SweepSpec, owne
         slot_cap=submission.slot_cap,
         idempotency_key=submission.key,
         request_digest=_digest(submission),
+        warm_start=read_earlier(ledger, spec, visible_to=visible_to),
     )
     return sweep
 

@@ -12,6 +12,7 @@ from service.runs import Outcome
 from service.terminals.hints import home_option, print_next
 from service.terminals.outputs import print_data, print_table
 from service.terminals.recipes import recipe_lines
+from service.warm_starts import read_outcome
 
 TOP = 10
 
@@ -35,6 +36,8 @@ def epilogue(outcome: Outcome) -> list[str]:
     lines = [*left_out(board), *board.standing_lines(), *board.objectives.notes(), "", ending(sweep, board)]
     if board.best is not None:
         lines += best_lines(board, board.best)
+    warm_start = read_outcome(sweep, board.ranked)
+    lines += warm_start.lines() if warm_start else []
     return [*lines, *failure_lines(board), *_places(outcome)]
 
 

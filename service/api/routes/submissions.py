@@ -87,7 +87,7 @@ def _enter(request: SubmitRequest, caller: Caller, key: str | None) -> Sweep:
         slot_cap=request.slot_cap,
         key=key,
     )
-    return enter_sweep(caller.ledger, submission, spec=spec, owner=caller.identity.user)
+    return enter_sweep(caller.ledger, submission, spec=spec, owner=caller.identity.user, visible_to=caller.owner)
 
 
 def _check_limits(spec: SweepSpec, caller: Caller, owner: str) -> None:
