@@ -66,21 +66,32 @@ class RegistryProcesses:
 
         after: id of an event before the outcome. start: starts the process.
         """
-        with self._lock:
-            process = self._running.get(sweep_id)
-            if process is None or process.poll() is not None:
-                process = self._running[sweep_id] = (start or _start_sending)(home, sweep_id)
+        start = start or _start_sending
+        process, is_new = self._join_or_start(home, sweep_id, start)
         deadline = time.monotonic() + seconds
         while True:
             ended = process.poll() is not None
             outcome = find_outcome(ledger, sweep_id, request.key, after=after)
             if outcome is not None:
                 return outcome
-            if ended:
+            if ended and is_new:
                 return waiting_outcome(request, ledger.outbox.last_error(sweep_id))
-            if time.monotonic() > deadline:
+            if ended:  # it may have read the outbox before this request was there
+                process, is_new = self._join_or_start(home, sweep_id, start)
+            elif time.monotonic() > deadline:
                 return _running_outcome(request)
             time.sleep(_LOOK_SECONDS)
+
+    def _join_or_start(
+        self, home: Home, sweep_id: str, start: Callable[[Home, str], subprocess.Popen[bytes]]
+    ) -> tuple[subprocess.Popen[bytes], bool]:
+        """Return the sweep's process, and whether it was started just now."""
+        with self._lock:
+            process = self._running.get(sweep_id)
+            if process is not None and process.poll() is None:
+                return process, False
+            process = self._running[sweep_id] = start(home, sweep_id)
+            return process, True
 
 
 def roll_back_apart(home: Home, *, model: str, alias: str, user: str | None) -> Promotion:

@@ -16,8 +16,20 @@ from service.clients import Connection
 from service.clients.remote_sweeps import RemoteSweeps
 from service.clocks import now_ms
 from service.confirmations.readings import compute_decision
-from service.errors import ConflictError, SweepNotFoundError, UnavailableError, UsageError
-from service.ledgers import Ending, EventKind, Ledger, Role, Sweep, SweepAction, SweepState, TrialPhase, TrialState
+from service.errors import ConflictError, NotFoundError, SweepNotFoundError, UnavailableError, UsageError
+from service.ledgers import (
+    Ending,
+    EventKind,
+    Ledger,
+    Promotion,
+    PromotionAction,
+    Role,
+    Sweep,
+    SweepAction,
+    SweepState,
+    TrialPhase,
+    TrialState,
+)
 from service.runs.leases import driving
 from service.settings import Home
 from service.sweeps import HomeSweeps, Submission, SweepRequests
@@ -326,6 +338,32 @@ def test_a_change_of_anything_else_or_after_the_end_is_refused_with_the_same_wor
     ledger.sweeps.note(paused.id, phase=TrialPhase.CONFIRM)
     with pytest.raises(UsageError, match=f"^{paused.id} confirms its best recipes: its search is over"):
         requests.change(paused.id, assign=["budget.trials=64"])
+
+
+def test_a_promotion_that_is_not_possible_is_refused_with_the_same_words(
+    requests: SweepRequests, ledger: Ledger
+) -> None:
+    failed = add_sweep(ledger, SweepState.FAILED)
+    with pytest.raises(UsageError, match=f"{failed.id} has no model to promote"):
+        requests.promote(failed.id)
+    with pytest.raises(UsageError, match="MLflow keeps `latest`"):
+        requests.promote(failed.id, alias="latest")
+    with pytest.raises(UsageError, match="--model a:b: must contain neither / nor :"):
+        requests.promote(failed.id, model="a:b")
+
+
+def test_the_history_of_aliases_is_that_of_the_ledger(requests: SweepRequests, ledger: Ledger) -> None:
+    assert requests.models() == []
+    for name in ("cells", "a/b", "."):
+        with pytest.raises(NotFoundError, match=f"nothing was promoted to {name}; `meltpoint models` lists what was"):
+            requests.model_history(name)
+    promote = PromotionAction.PROMOTE
+    first = Promotion(model="cells", alias="champion", version="1", action=promote, evidence={"confirmed": True})
+    moves = [ledger.promotions.add(move) for move in (first, replace(first, version="2", previous="1"))]
+    moves.append(ledger.promotions.add(replace(first, version="1", previous="2", action=PromotionAction.ROLLBACK)))
+    assert requests.model_history("cells") == moves[::-1]
+    (alias,) = requests.models()
+    assert (alias.last, alias.origin) == (moves[2], moves[0])
 
 
 def test_a_sweep_that_nobody_drives_is_deleted_with_its_folder(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,12 @@ def _confirm(ledger: Ledger, trial: Trial) -> None:
     )
     confirmation = {"decision": decision.as_json(), "deployed": trial.id, "test": None}
     ledger.sweeps.note(trial.sweep_id, confirmation=confirmation)
+
+
+def _tracking(home: Home) -> AbstractContextManager[None]:
+    from service.models.logged import tracking_to
+
+    return tracking_to(home.tracking_uri)
 
 
 def _know(ledger: Ledger, trial: Trial, data: PreparedData, correct: int) -> None:
@@ -320,3 +326,80 @@ def test_a_promotion_that_died_before_it_was_recorded_is_recorded_by_the_next(
     again = sweeps.promote(sweep, model="died", unconfirmed=True)
     assert again.status is PromotionStatus.UNCHANGED, again.sentences
     assert [(move.version, move.trial_id) for move in ledger.promotions.list("died")] == [("1", trials[0].id)]
+
+
+def test_the_model_is_written_as_onnx_by_the_command(
+    finished_sweep: SweepOutcome, home: Home, data: PreparedData, tmp_path: Path
+) -> None:
+    import onnxruntime
+    from typer.testing import CliRunner
+
+    from service.commands.app import app
+
+    file, sweep = tmp_path / "model.onnx", finished_sweep.sweep.id
+    refused = CliRunner().invoke(app, ["export", sweep, "--format", "onnx", "--home", str(home.root)])
+    assert isinstance(refused.exception, UsageError)
+    assert "-f model.onnx" in str(refused.exception)
+    result = CliRunner().invoke(app, ["export", sweep, "--format", "onnx", "-f", str(file), "--home", str(home.root)])
+    assert result.exit_code == 0, result.exception
+    assert "unconfirmed: the best of 7 trials" in result.output
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    photos = np.ascontiguousarray(data.images[data.splits["test"]])
+    (probabilities,) = session.run(None, {"images": photos})
+    assert finished_sweep.sweep.registered is not None
+    with _tracking(home):
+        model = mlflow.pyfunc.load_model(finished_sweep.sweep.registered["uri"])
+    np.testing.assert_allclose(probabilities, np.asarray(model.predict(photos)), rtol=0, atol=1e-4)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == ["one", "two", "zero"]
+
+
+def test_the_commands_tell_of_a_promotion_and_of_the_way_back(
+    finished_sweep: SweepOutcome, home: Home, ledger: Ledger, trials: list[Trial], data: PreparedData
+) -> None:
+    from typer.testing import CliRunner
+
+    from service.commands.app import app
+
+    def run(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, [*arguments, "--home", str(home.root)])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.output
+
+    sweep = finished_sweep.sweep.id
+    code, text = run("promote", sweep, "--model", "told", "--unconfirmed")
+    assert (code, f"promoted: told@champion is version 1 now, the model of {trials[0].id}" in text) == (0, True)
+    _know(ledger, trials[0], data, 20)
+    _know(ledger, trials[1], data, 19)
+    _confirm(ledger, trials[1])
+    code, text = run("promote", sweep, "--model", "told")
+    assert (code, "refused: 19 against 20 of 24 test images right: worse than version 1" in text) == (1, True)
+    code, text = run("promote", sweep, "--model", "told", "--force", "-o", "json")
+    outcome = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    assert (code, outcome["status"], outcome["version"], outcome["previous"]) == (0, "promoted", "2", "1")
+    code, text = run("rollback", "told")
+    assert (code, "told@champion is version 1 now" in text) == (0, True)
+    code, text = run("models", "told", "-o", "json")
+    assert [move["action"] for move in json.loads(text)] == ["rollback", "promote", "promote"]
+    code, text = run("models")
+    assert (code, "told" in text) == (0, True)
+
+
+def test_a_service_promotes_and_rolls_back_in_processes_of_their_own(
+    home: Home, ledger: Ledger, trials: list[Trial], data: PreparedData
+) -> None:
+    from service.registry import RegistryProcesses, request_promotion, roll_back_apart
+
+    processes = RegistryProcesses()
+    for trial, version in ((trials[1], "1"), (trials[0], "2")):
+        _know(ledger, trial, data, 20)
+        _confirm(ledger, trial)
+        sweep = ledger.sweeps.get(trial.sweep_id)
+        request, after = request_promotion(ledger, sweep, alias="champion", model="apart", user="ann")
+        outcome = processes.carry_out(ledger, home, sweep.id, request, after=after, seconds=120)
+        log = home.promotions_log.read_text()
+        assert (outcome.status, outcome.version) == (PromotionStatus.PROMOTED, version), (outcome.sentences, log)
+    move = roll_back_apart(home, model="apart", alias="champion", user="bob")
+    assert (move.version, move.previous, move.user_name) == ("1", "2", "bob")
+    with pytest.raises(UsageError, match="apart@champion has no earlier version"):
+        roll_back_apart(home, model="apart", alias="champion", user="bob")
+    assert [entry.user_name for entry in ledger.promotions.list("apart")] == ["bob", "ann", "ann"]
