@@ -25,6 +25,10 @@ class SweepNotFoundError(NotFoundError):
     """No sweep, or more than one, goes by that reference."""
 
 
+class NoSweepsError(SweepNotFoundError):
+    """There are no sweeps at all."""
+
+
 class TrialNotFoundError(NotFoundError):
     """No trial has that id."""
 

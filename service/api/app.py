@@ -113,7 +113,7 @@ async def _run(app: FastAPI, settings: ApiSettings) -> AsyncIterator[None]:
         started_at=settings.clock(),
         status={"state": "ready"},
     )
-    hub = Hub(ledger, poll_seconds=settings.poll_seconds, clock=settings.clock)
+    hub = Hub(ledger, poll_seconds=settings.poll_seconds, clock=settings.clock, ending=settings.ending)
     app.state.api = Api(settings=settings, ledger=ledger, hub=hub)
     try:
         async with _beating(ledger, process):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,7 +22,8 @@ class ApiSettings:
     home: its ledger is served. limits: of the whole service. max_body_bytes: largest body of a request, but for
     artifacts. body_seconds: time in which a body must arrive. acceptance_seconds: time for which a submission waits
     for the look of a driver at its data. poll_seconds: time between two looks for new events. keepalive_seconds: time
-    after which a silent stream of events sends a comment. clock: UTC milliseconds since 1970.
+    after which a silent stream of events sends a comment. ending: set once the process is to end, so that streams end
+    by themselves. clock: UTC milliseconds since 1970.
     """
 
     home: Home
@@ -31,6 +33,7 @@ class ApiSettings:
     acceptance_seconds: float = 30.0
     poll_seconds: float = 0.1
     keepalive_seconds: float = 15.0
+    ending: threading.Event = field(default_factory=threading.Event)
     clock: Callable[[], int] = now_ms
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -120,6 +121,11 @@ class SignIn:
         """Make the browser forget its cookie. The token stays good; revoke it to end every session of it."""
         if not is_same_origin(request):
             raise ForbiddenError("a page of another site sent this request")
+        token_id = self._key.read(request.cookies.get(COOKIE, ""), self._clock())
+        if token_id is not None:
+            with suppress(UnauthenticatedError):  # of a session that has ended already
+                identity = await run_sync(identify_token, self._get_ledger(request), token_id, self._clock)
+                request.state.identity = identity  # for the audit log
         response = RedirectResponse("/sign-in", status_code=303)
         response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
         return response

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 
 from service.api.followers import Hub
 from service.api.settings import ApiSettings
-from service.errors import ForbiddenError
+from service.errors import ForbiddenError, NoSweepsError, SweepNotFoundError
 from service.identities import Identity, check_may_change, visible_owner
 from service.ledgers import Json, Role, Sweep
 from service.registry import RegistryProcesses
@@ -57,7 +57,12 @@ class Caller:
         Raises:
             SweepNotFoundError: no sweep goes by `reference`, or only a sweep of somebody else.
         """
-        sweep = self.ledger.sweeps.find(reference, owner=self.owner)
+        try:
+            sweep = self.ledger.sweeps.find(reference, owner=self.owner)
+        except NoSweepsError:
+            may_submit = self.identity.role.includes(Role.SUBMITTER)
+            hint = "; start one with: meltpoint submit SPEC" if may_submit else " on this service"
+            raise SweepNotFoundError(f"no sweeps yet{hint}") from None
         self.note_target(sweep.id)
         return sweep
 

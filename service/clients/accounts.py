@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +26,10 @@ class Accounts:
     def whoami(self) -> IdentityModel:
         """Return the user to whom the token belongs."""
         return IdentityModel.model_validate(self._connection.get("/whoami"))
+
+    def log_in(self) -> IdentityModel:
+        """Return the user to whom the token belongs; the service's audit log notes the request."""
+        return IdentityModel.model_validate(self._connection.post("/login", key=secrets.token_hex(16)))
 
     def create_token(
         self, label: str, *, days: int = 90, role: str | None = None, user: str | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from typing import Any, Final, Self
 import httpx2
 
 from service.clients.problems import GATEWAY_STATUSES, error_from
-from service.errors import ServiceError, TooLargeError, UnavailableError
+from service.errors import ServiceError, TooLargeError, UnavailableError, UsageError
 from service.settings import Context
 
 __all__ = ["MAX_BODY_BYTES", "Connection", "client_version"]
@@ -73,8 +75,7 @@ class Connection:
                 "Accept": "application/json, application/problem+json",
             },
             timeout=httpx2.Timeout(timeout, connect=min(5.0, timeout)),
-            # Loading the certificates takes 20 ms, which a plain connection need not pay.
-            verify=context.is_encrypted,
+            verify=_ssl_context() if context.is_encrypted else False,
             trust_env=not context.is_loopback,
             transport=transport,
         )
@@ -157,6 +158,7 @@ class Connection:
             try:
                 response = self._client.send(request)
             except _NOT_SENT as error:
+                _raise_if_not_trusted(error, self.context)
                 if not retries.wait(_reason(error)):
                     raise self.unreachable(error) from None
                 continue
@@ -234,6 +236,32 @@ class _Retries:
             self._notice(notice)
         self._sleep(pause)
         return True
+
+
+def _ssl_context() -> ssl.SSLContext | bool:
+    """Return how certificates are checked: by SSL_CERT_FILE or SSL_CERT_DIR if set, also for a service on loopback.
+
+    Loading the certificates takes 20 to 80 ms, which a plain connection need not pay.
+
+    Raises:
+        UsageError: SSL_CERT_FILE holds no certificate.
+    """
+    try:
+        return httpx2.create_ssl_context()
+    except OSError as error:  # ssl.SSLError is one
+        file = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+        raise UsageError(f"SSL_CERT_FILE {file}: {error.strerror or error}") from None
+
+
+def _raise_if_not_trusted(error: Exception, context: Context) -> None:
+    """Raise UnavailableError if the service's certificate is not trusted: no other try would change that."""
+    reason = _reason(error)
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        cause = reason.partition("certificate verify failed: ")[2].partition(" (_ssl.c")[0]
+        raise UnavailableError(
+            f"the certificate of {context} is not trusted here: {cause or reason}; "
+            "name the file of the authority that signed it in the variable SSL_CERT_FILE"
+        ) from None
 
 
 @cache

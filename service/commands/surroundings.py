@@ -55,12 +55,17 @@ def chosen_context(name: str | None) -> Context | None:
 
 @contextmanager
 def open_requests(context: str | None, home: Path | None) -> Iterator[SweepRequests]:
-    """Open what a command about sweeps acts on: a service if one is chosen, else the home."""
-    chosen = chosen_context(context)
+    """Open what a command about sweeps acts on: a service if one is chosen, else the home.
+
+    If the home has no ledger, but a service runs on it, that service has its ledger elsewhere, and is asked.
+    """
+    chosen, place = chosen_context(context), Home.resolve(home)
+    if chosen is None and not place.has_ledger:
+        chosen = find_local_service(place)
     if chosen is None:
         from service.sweeps import HomeSweeps
 
-        with HomeSweeps(Home.resolve(home)) as requests:
+        with HomeSweeps(place) as requests:
             yield requests
         return
     from service.clients.remote_sweeps import RemoteSweeps

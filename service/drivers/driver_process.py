@@ -17,7 +17,7 @@ from service.drivers.event_listener import EventListener
 from service.drivers.messages import PoolStatus, ask_status, look_from_workers
 from service.drivers.pool_client import train_in_pool
 from service.drivers.tasks import DriverTasks
-from service.errors import ClusterError, LeaseError, ResumeError
+from service.errors import ClusterError, LeaseError, ResumeError, SweepNotFoundError
 from service.ledgers import Ledger, Sweep, SweepState, TrialPhase
 from service.plans import learned_settings
 from service.runs import Phase, in_phase
@@ -68,7 +68,10 @@ class DriverProcess(DriverTasks):
                 return
             if driver is not None:
                 train = partial(train_in_pool, address=self._pool, fork_server=self._fork_server)
-                driver.drive(train)
+                try:
+                    driver.drive(train)
+                except SweepNotFoundError:  # it had ended, and was deleted before MLflow had everything
+                    log.info("%s was deleted", sweep_id, exc_info=True)
 
     def wait_for_pool(self) -> PoolStatus:
         """Return how the pool stands as soon as it is up. Raises ClusterError after `POOL_SECONDS`."""

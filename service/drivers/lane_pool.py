@@ -8,10 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray import tune
@@ -36,6 +35,7 @@ from service.drivers.messages import (
     StatusQuestion,
     Welcome,
 )
+from service.drivers.pool_drivers import Patience, PoolDriver, Shape, SweepFacts
 from service.errors import ClusterError
 from service.ledgers import Json
 from service.queues import Candidate, Shares
@@ -48,68 +48,17 @@ __all__ = ["LanePool", "SweepFacts"]
 
 log = logging.getLogger(__name__)
 
-ANSWER_SECONDS = 10.0
-"""Time after which a driver that does not answer counts as gone."""
-
 _DRY_SECONDS = 0.5
 """Time after which a driver that had no trial to start is asked again."""
 
 _FACTS_SECONDS = 0.5
+GREETING_SECONDS = 2.0
+"""Time in which a process that connects must send its first message."""
 
 STAY_SECONDS = 3.0
 """Time for which a lane stays with its sweep while others take turns."""
 
 _MOST_LANES = 4096
-
-Shape = tuple[float, float]
-"""Cores and GPUs of a lane."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepFacts:
-    """Facts about a sweep and its owner that may change while it runs; see `Candidate`."""
-
-    owner: str
-    weight: float = 1.0
-    priority: int = 0
-    slot_cap: int | None = None
-    max_slots: int | None = None
-    queued_at: int = 0
-
-
-@dataclass
-class _Driver:
-    """The pool's end of one driver. wanted: trials that it could start now."""
-
-    join: Join
-    connection: Connection
-    facts: SweepFacts
-    wanted: int
-    dry_until: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def shape(self) -> Shape:
-        return self.join.cpu, self.join.gpu
-
-    def ask(self, question: Any) -> Any:
-        """Return the driver's answer. Raises EOFError or OSError if the driver is gone or does not answer."""
-        with self.lock:
-            self.connection.send(question)
-            if not self.connection.poll(ANSWER_SECONDS):
-                raise EOFError(f"{self.join.sweep_id}: its driver gives no answer")
-            return self.connection.recv()
-
-    def has_left(self) -> bool:
-        """Return whether the driver has closed the connection; it sends nothing unless it is asked."""
-        if not self.lock.acquire(blocking=False):
-            return False
-        try:
-            return self.connection.poll(0)
-        except OSError:
-            return True
-        finally:
-            self.lock.release()
 
 
 @dataclass
@@ -121,7 +70,7 @@ class _Lane:
     """
 
     shape: Shape
-    driver: _Driver | None = None
+    driver: PoolDriver | None = None
     trial_id: str | None = None
     charged_at: float = 0.0
     serves_since: float = 0.0
@@ -164,7 +113,9 @@ class LanePool(TrialSource):
         self._measure, self._clock = measure, clock
         self._bells = tempfile.mkdtemp(prefix="bells-", dir=Path(address).parent)
         self._lanes: dict[str, _Lane] = {}
-        self._drivers: dict[str, _Driver] = {}
+        self._drivers: dict[str, PoolDriver] = {}
+        self._patience: dict[str, Patience] = {}
+        """Patience with the driver of each sweep; it stays when the driver leaves and joins again."""
         self._shares = Shares()
         self._total: Shape = (0.0, 0.0)
         self._wanted_shape: Shape | None = None
@@ -296,7 +247,7 @@ class LanePool(TrialSource):
         self.failure = self.failure or failure
         self.close()
 
-    def _ask_for_trial(self, lane: _Lane, driver: _Driver) -> Json | None:
+    def _ask_for_trial(self, lane: _Lane, driver: PoolDriver) -> Json | None:
         try:
             offer: Offer = driver.ask(NextTrial())
         except (EOFError, OSError):
@@ -342,7 +293,7 @@ class LanePool(TrialSource):
             Candidate(
                 sweep_id=sweep_id,
                 running=running.count(sweep_id),
-                wanted=max(driver.wanted, int(asking and driver.dry_until <= now)),
+                wanted=0 if driver.patience.is_used_up else max(driver.wanted, int(asking and driver.dry_until <= now)),
                 **vars(driver.facts),
             )
             for sweep_id, driver in self._drivers.items()
@@ -378,9 +329,12 @@ class LanePool(TrialSource):
                 self._welcome(listener.accept())
 
     def _welcome(self, connection: Connection) -> None:
+        if not connection.poll(GREETING_SECONDS):
+            connection.close()  # it would keep all others from the pool
+            return
         first = connection.recv()
         if isinstance(first, StatusQuestion):
-            with self._lock, connection:
+            with connection:
                 connection.send(self._status())
             return
         if isinstance(first, LookQuestion):
@@ -393,7 +347,8 @@ class LanePool(TrialSource):
             connection.close()
             return
         with self._lock:
-            self._drivers[first.sweep_id] = _Driver(first, connection, facts, first.wanted)
+            patience = self._patience.setdefault(first.sweep_id, Patience())
+            self._drivers[first.sweep_id] = PoolDriver(first, connection, facts, first.wanted, patience)
         self._ring()
 
     def _look(self, connection: Connection, question: LookQuestion) -> None:
@@ -414,8 +369,9 @@ class LanePool(TrialSource):
             )
         return None
 
-    def _drop(self, driver: _Driver) -> None:
+    def _drop(self, driver: PoolDriver) -> None:
         """Forget a driver; workers give up its trials within about a second."""
+        log.info("the driver of %s left the pool", driver.join.sweep_id)
         with self._lock:
             if self._drivers.get(driver.join.sweep_id) is driver:
                 del self._drivers[driver.join.sweep_id]
@@ -439,6 +395,11 @@ class LanePool(TrialSource):
                         driver.facts = facts.get(sweep_id, driver.facts)
                     for lane in self._lanes.values():
                         self._charge(lane)
+                    self._patience = {
+                        sweep_id: patience
+                        for sweep_id, patience in self._patience.items()
+                        if sweep_id in self._drivers or not patience.is_whole
+                    }
                 self._total = self._measure()
                 if any(driver.dry_until < self._clock() for driver in list(self._drivers.values())):
                     self._ring()
@@ -454,6 +415,7 @@ class LanePool(TrialSource):
                         (Path(self._bells) / name).touch()
 
     def _status(self) -> PoolStatus:
+        """Return how the pool stands, without its lock, which is held while a driver is asked."""
         lanes = list(self._lanes.values())
         return PoolStatus(
             cpus=self._total[0],

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from service.clusters import why_not_joinable
 from service.clusters.ray_heads import RayHead
 from service.drivers.messages import ask_status
 from service.drivers.tasks import PoolTasks, make_pool
@@ -108,8 +109,12 @@ class PoolKeeper:
             self._closed.wait(_AGAIN_SECONDS)
 
     def _serve(self) -> None:
-        address = self._ray_address or self._own_address()
-        _check_reachable(address)
+        if self._ray_address is not None:
+            address = self._ray_address
+            _check_joinable(address)
+        else:
+            address = self._own_address()
+            _check_reachable(address)
         self.address.unlink(missing_ok=True)
         with suppress(OSError):
             self._log.write_bytes(b"")
@@ -169,6 +174,12 @@ class PoolKeeper:
                     "the cluster's token, and RAY_AUTH_MODE=token"
                 )
         return None
+
+
+def _check_joinable(address: str) -> None:
+    """Raise ClusterError within 5 s if the cluster does not answer, or does not accept the token."""
+    if reason := why_not_joinable(address):
+        raise ClusterError(reason)
 
 
 def _check_reachable(address: str) -> None:

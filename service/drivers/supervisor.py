@@ -49,6 +49,9 @@ class DriverHandle(Protocol):
     def terminate(self) -> None:
         """Ask the process to pause its sweep and to end."""
 
+    def kill(self) -> None:
+        """End the process at once."""
+
 
 class StartDriver(Protocol):
     """Starts driver processes."""
@@ -73,7 +76,7 @@ class Supervisor:
     - Queued sweeps start in the order of the queue; the ledger says why each other waits.
     - Requests about sweeps that wait are carried out here: they have no driver that would follow them.
     - A sweep whose driver died, or ended by an error of ours, is queued again, and fails if that happens again and
-      again without progress.
+      again without progress. A driver that hangs, and so lets its lease run out, is killed.
 
     Several services may use one ledger: a sweep's lease lets one driver in.
 
@@ -205,8 +208,13 @@ class Supervisor:
 
     def _queue_interrupted(self) -> None:
         for sweep in self._ledger.sweeps.list(states=(SweepState.INTERRUPTED,)):
-            if sweep.owner is not None and sweep.id not in self._drivers:
+            if sweep.owner is None:
+                continue
+            if sweep.id not in self._drivers:
                 self._queue_for_another_driver(sweep)
+            elif self._ledger.leases.holder(sweep.id) is None:
+                log.warning("the driver of %s has not renewed its lease; it is killed", sweep.id)
+                self._drivers[sweep.id].handle.kill()
 
     def _queue_for_another_driver(self, sweep: Sweep) -> None:
         self._ledger.sweeps.note(sweep.id, restarts=sweep.restarts + 1)

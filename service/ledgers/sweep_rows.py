@@ -8,11 +8,20 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, func, literal, select
 
 from search_spaces import Goal
-from service.errors import SweepNotFoundError
+from service.errors import ConflictError, NoSweepsError, SweepNotFoundError
 from service.ledgers import tables
 from service.ledgers.records import Sweep, SweepState, TrialPhase
 
-__all__ = ["brief", "find_sweep", "free_id", "get_sweep", "newest_first", "sweep_from_row", "unknown_sweep"]
+__all__ = [
+    "brief",
+    "find_submission",
+    "find_sweep",
+    "free_id",
+    "get_sweep",
+    "newest_first",
+    "sweep_from_row",
+    "unknown_sweep",
+]
 
 _SWEEPS = tables.sweeps.c
 _LARGE = ("spec_text", "data", "plan", "confirmation", "model_costs", "warm_start")
@@ -37,8 +46,7 @@ def find_sweep(connection: Connection, reference: str, owner: str | None) -> Swe
 
     last = first(newest)
     if last is None:
-        command = "run" if owner is None else "submit"  # a sweep with an owner runs on a service
-        raise SweepNotFoundError(f"no sweeps yet; start one with: meltpoint {command} SPEC")
+        raise NoSweepsError("no sweeps yet; start one with: meltpoint run SPEC")
     if reference == "last":
         return last
     exact = first(newest.where(_SWEEPS.id == reference)) or first(newest.where(_SWEEPS.name == reference))
@@ -52,6 +60,23 @@ def find_sweep(connection: Connection, reference: str, owner: str | None) -> Swe
         raise SweepNotFoundError(f"{reference} fits {_several([row['id'] for row in rows])}")
     count = connection.scalar(select(func.count()).select_from(newest.order_by(None).subquery()))
     raise SweepNotFoundError(f"no sweep {reference}; `meltpoint ls` lists the {count} there are")
+
+
+def find_submission(connection: Connection, owner: str, key: str | None, digest: str | None) -> Sweep | None:
+    """Return the owner's sweep that was submitted with an idempotency key; None without a key or such a sweep.
+
+    Raises:
+        ConflictError: the key was used for a request with another digest.
+    """
+    if key is None:
+        return None
+    mine = newest_first(owner).where(_SWEEPS.idempotency_key == key)
+    row = connection.execute(mine).mappings().first()
+    if row is None:
+        return None
+    if row["request_digest"] != digest:
+        raise ConflictError(f"the idempotency key {key} was used for another request")
+    return sweep_from_row(row)
 
 
 def newest_first(owner: str | None = None) -> Select[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, case, func, insert, select, update
 
 from search_spaces import Goal
-from service.errors import ConflictError, TransitionError
+from service.errors import TransitionError
 from service.ledgers import tables
 from service.ledgers.accounts.gpu_seconds import release_gpu
 from service.ledgers.bulk_changes import cancel_trials, delete_rows, pause_trials
@@ -29,6 +29,7 @@ from service.ledgers.records import (
 )
 from service.ledgers.sweep_rows import (
     brief,
+    find_submission,
     find_sweep,
     free_id,
     get_sweep,
@@ -115,14 +116,17 @@ class Sweeps:
         columns |= {"owner": owner, "priority": priority, "slot_cap": slot_cap, "warm_start": warm_start}
         columns |= {"idempotency_key": idempotency_key, "request_digest": request_digest}
         with self._transactions.writing() as connection:
-            if idempotency_key is not None:
-                mine = newest_first(owner).where(_SWEEPS.idempotency_key == idempotency_key)
-                row = connection.execute(mine).mappings().first()
-                if row is not None and row["request_digest"] != request_digest:
-                    raise ConflictError(f"the idempotency key {idempotency_key} was used for another request")
-                if row is not None:
-                    return sweep_from_row(row), False
-            return self._create(connection, columns), True
+            earlier = find_submission(connection, owner, idempotency_key, request_digest)
+            return (self._create(connection, columns), True) if earlier is None else (earlier, False)
+
+    def find_submission(self, owner: str, idempotency_key: str, request_digest: str) -> Sweep | None:
+        """Return the sweep that `submit` would return for this key, or None if it would create one.
+
+        Raises:
+            ConflictError: the owner has used the key with another digest.
+        """
+        with self._transactions.reading() as connection:
+            return find_submission(connection, owner, idempotency_key, request_digest)
 
     def get(self, sweep_id: str) -> Sweep:
         """Return the sweep of exactly this id."""

@@ -20,7 +20,14 @@ from service.sweeps.requests import Submission, SweepRequests
 from service.sweeps.results import compare_sweeps, read_leaderboard
 from service.sweeps.resumption import change_spec, prepare_resume
 from service.sweeps.status import SweepStatus, get_status
-from service.sweeps.submission import check_drivers, conclude_submission, enter_sweep, queue_resume, submit_sweep
+from service.sweeps.submission import (
+    check_drivers,
+    conclude_submission,
+    enter_sweep,
+    find_repeated,
+    queue_resume,
+    submit_sweep,
+)
 
 __all__ = [
     "CountCache",
@@ -39,6 +46,7 @@ __all__ = [
     "delete_sweep",
     "describe_changes",
     "enter_sweep",
+    "find_repeated",
     "get_status",
     "is_complete",
     "is_over",

@@ -21,7 +21,7 @@ from service.warm_starts import read_earlier
 if TYPE_CHECKING:
     from service.ledgers import Ledger
 
-__all__ = ["check_drivers", "conclude_submission", "enter_sweep", "queue_resume", "submit_sweep"]
+__all__ = ["check_drivers", "conclude_submission", "enter_sweep", "find_repeated", "queue_resume", "submit_sweep"]
 
 ACCEPTANCE_SECONDS: Final = 30.0
 LOCAL_OWNER: Final = "admin"
@@ -46,14 +46,29 @@ def submit_sweep(
         ConflictError: the key was used for another submission.
         UnavailableError: no process of the service drives sweeps.
     """
-    check_drivers(ledger)
-    spec = parse_spec(submission.text, file=submission.file, assign=submission.assign)
-    sweep = enter_sweep(ledger, submission, spec=spec, owner=owner)
+    sweep = find_repeated(ledger, submission, owner=owner)
+    if sweep is None:
+        check_drivers(ledger)
+        spec = parse_spec(submission.text, file=submission.file, assign=submission.assign)
+        sweep = enter_sweep(ledger, submission, spec=spec, owner=owner)
     deadline = clock() + ACCEPTANCE_SECONDS
     while sweep.state is SweepState.VALIDATING and clock() < deadline:
         sleep(LOOK_SECONDS)
         sweep = ledger.sweeps.get(sweep.id)
     return conclude_submission(ledger, sweep)
+
+
+def find_repeated(ledger: Ledger, submission: Submission, *, owner: str) -> Sweep | None:
+    """Return the sweep of an earlier submission of the owner with the same key; None if there is none.
+
+    A repeated submission gets its sweep however the service stands by now, and whatever limits have been reached.
+
+    Raises:
+        ConflictError: the key was used for another submission.
+    """
+    if submission.key is None:
+        return None
+    return ledger.sweeps.find_submission(owner, submission.key, _digest(submission))
 
 
 def enter_sweep(
@@ -125,7 +140,8 @@ def check_drivers(ledger: Ledger) -> None:
     processes = ledger.services.list(role="drivers")
     problem = find_problem(processes)
     if problem is not None:
-        is_starting = any(process.status.get("state") == "starting" for process in processes)
+        states = [process.status.get("state") for process in processes]
+        is_starting = "starting" in states and "failed" not in states
         raise (StartingError if is_starting else UnavailableError)(problem)
 
 

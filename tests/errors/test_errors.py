@@ -160,7 +160,8 @@ UNSEEN = {
         "{} is driven by another process, whose lease runs out in {} s",
         "{} is driven in attempt {}; what attempt {} wrote was refused",
         "{}; this process has ended its trials",
-        "see MELTPOINT_LEDGER",
+        "start it, or correct MELTPOINT_LEDGER",
+        "give one such as postgresql+psycopg://USER@HOST/NAME",
         "{} cannot be drawn again as it was: another version of Meltpoint or of Optuna began the sweep, or its ledger "
         "was changed",
         "{} cannot be resumed: its images or their splits have changed since it began",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -53,10 +54,19 @@ class Hub:
         ledger: where the events are.
         poll_seconds: time between two looks.
         clock: UTC milliseconds since 1970, as events have them.
+        ending: every stream ends once it is set.
     """
 
-    def __init__(self, ledger: Ledger, *, poll_seconds: float = 0.1, clock: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        poll_seconds: float = 0.1,
+        clock: Callable[[], int] = now_ms,
+        ending: threading.Event | None = None,
+    ) -> None:
         self._ledger, self._poll_seconds, self._clock = ledger, poll_seconds, clock
+        self._ending = ending or threading.Event()
         self._channels: dict[str, Channel] = {}
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -113,13 +123,16 @@ class Hub:
 
     async def close(self) -> None:
         """End every stream, and the task."""
-        self._is_closed = True
-        for channel in self._channels.values():
-            channel.wake()
+        self._end_streams()
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+
+    def _end_streams(self) -> None:
+        self._is_closed = True
+        for channel in self._channels.values():
+            channel.wake()
 
     async def _page(self, channel: Channel, after: int) -> Sequence[Frame]:
         """Return the next events of one follower, from the channel or, if that has them no longer, from the ledger."""
@@ -135,7 +148,10 @@ class Hub:
         """Look for news as long as anybody follows."""
         reread_at, newest_id = 0.0, -1
         try:
-            while self._channels:
+            while self._channels and not self._is_closed:
+                if self._ending.is_set():
+                    self._end_streams()
+                    return
                 try:
                     present_id = await run_in_threadpool(self._ledger.events.newest_id)
                     rereads = time.monotonic() >= reread_at

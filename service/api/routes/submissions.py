@@ -18,6 +18,7 @@ from service.sweeps import (
     check_drivers,
     conclude_submission,
     enter_sweep,
+    find_repeated,
     prepare_resume,
     queue_resume,
     refuse_own_code,
@@ -72,13 +73,7 @@ def resume_sweep(ref: SweepReference, request: ResumeRequest, caller: Submitter)
 
 
 def _enter(request: SubmitRequest, caller: Caller, key: str | None) -> Sweep:
-    """Check the submission and write it to the ledger."""
-    check_drivers(caller.ledger)
-    spec = parse_spec(request.spec, file=request.file, assign=request.assign)
-    if not caller.identity.own_code:
-        refuse_own_code(spec)
-    check_priority(caller.identity.role, request.priority)
-    _check_limits(spec, caller, caller.identity.user)
+    """Check the submission and write it to the ledger; a repeated one returns the sweep of the first."""
     submission = Submission(
         text=request.spec,
         file=request.file,
@@ -87,7 +82,16 @@ def _enter(request: SubmitRequest, caller: Caller, key: str | None) -> Sweep:
         slot_cap=request.slot_cap,
         key=key,
     )
-    return enter_sweep(caller.ledger, submission, spec=spec, owner=caller.identity.user, visible_to=caller.owner)
+    owner = caller.identity.user
+    if repeated := find_repeated(caller.ledger, submission, owner=owner):
+        return repeated
+    check_drivers(caller.ledger)
+    spec = parse_spec(request.spec, file=request.file, assign=request.assign)
+    if not caller.identity.own_code:
+        refuse_own_code(spec)
+    check_priority(caller.identity.role, request.priority)
+    _check_limits(spec, caller, owner)
+    return enter_sweep(caller.ledger, submission, spec=spec, owner=owner, visible_to=caller.owner)
 
 
 def _check_limits(spec: SweepSpec, caller: Caller, owner: str) -> None:

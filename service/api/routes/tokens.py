@@ -22,6 +22,16 @@ router = make_router("tokens", 409)
 @router.get("/whoami", operation_id="get_identity")
 def get_identity(caller: Viewer) -> IdentityModel:
     """Return the signed-in user."""
+    return _describe(caller)
+
+
+@router.post("/login", operation_id="log_in")
+def log_in(caller: Viewer) -> IdentityModel:
+    """Return the signed-in user, and leave an entry in the audit log, as every request that is not a mere reading."""
+    return _describe(caller)
+
+
+def _describe(caller: Caller) -> IdentityModel:
     identity = caller.identity
     return IdentityModel(user=identity.user, role=identity.role, token_id=identity.token_id, own_code=identity.own_code)
 

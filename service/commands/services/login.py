@@ -46,8 +46,14 @@ def login(
     from service.clients.accounts import Accounts
 
     console = stderr()
-    with Connection(context, notice=lambda text: console.print(text, style="yellow", markup=False)) as connection:
-        identity = Accounts(connection).whoami()
+
+    def notice(text: str) -> None:
+        console.print(text, style="yellow", markup=False, soft_wrap=True)
+
+    with Connection(context, notice=notice) as connection:
+        accounts = Accounts(connection)
+        accounts.whoami()  # an address of something else than a service is noticed here
+        identity = accounts.log_in()
     book.with_context(context).save()
     console.print(
         f"signed in to {context} as {identity.user} ({identity.role}); commands act on it from now on",

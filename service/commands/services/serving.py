@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
+import logging
 import os
 import secrets
 import signal
@@ -137,7 +139,7 @@ class Serving:
 
     def _answer(self, listening: socket.socket) -> None:
         """Answer requests until the service ends."""
-        settings = ApiSettings(home=self._home)
+        settings = ApiSettings(home=self._home, ending=self._ending)
         app = create_service_app(settings, upstream=self._upstream, hosts=_hosts(self._options))
         config = uvicorn.Config(
             app,
@@ -151,6 +153,7 @@ class Serving:
             timeout_graceful_shutdown=STREAM_SECONDS,
             backlog=_BACKLOG,
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_no_late_answer)
         self._server = _Server(config, self._end)
         if not self._ending.is_set():
             self._server.run(sockets=[listening])
@@ -240,6 +243,12 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """End in order; at once if called again."""
         self._end()
+
+
+def _is_no_late_answer(record: logging.LogRecord) -> bool:
+    """Return whether a log entry tells of something else than of an answer that the end of the service cut off."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and "graceful shutdown" not in record.getMessage()
 
 
 @contextmanager

@@ -53,13 +53,18 @@ def _schema_finding(schema: Schema, name: str) -> Finding:
 
 def _database_finding(url: str) -> Finding:
     """Return the finding about a ledger that is not a file of the home."""
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     from service.ledgers import schema_at, without_password
 
     try:
+        without_password(url)
+    except ArgumentError:
+        advice = "give one such as postgresql+psycopg://USER@HOST/NAME"
+        return problem("ledger", "MELTPOINT_LEDGER is no URL of a database", advice)
+    try:
         schema = schema_at(url)
     except (SQLAlchemyError, ImportError) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        return problem("ledger", f"{without_password(url)}: {reason}", "see MELTPOINT_LEDGER")
+        return problem("ledger", f"{without_password(url)}: {reason}", "start it, or correct MELTPOINT_LEDGER")
     return _schema_finding(schema, without_password(url))

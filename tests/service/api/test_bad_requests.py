@@ -221,6 +221,27 @@ def test_without_drivers_the_cause_is_named(api: RunningApi) -> None:
     assert api.ledger.sweeps.list() == []
 
 
+def test_a_repeated_submission_gets_its_sweep_also_without_drivers_and_beyond_limits(tmp_path: Path) -> None:
+    from service.queues import Limits
+
+    with start_api(tmp_path, limits=Limits(max_waiting=1)) as api:
+        first = api.post("/sweeps", {"spec": SPEC}, headers={"Idempotency-Key": "k1"})
+        assert first.status_code == 201
+        for status in ({"state": "ready"}, {"state": "starting"}, {"state": "failed", "problem": "no Ray"}):
+            api.beat(**status)
+            again = api.post("/sweeps", {"spec": SPEC}, headers={"Idempotency-Key": "k1"})
+            assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
+            other = api.post("/sweeps", {"spec": SPEC + "seed: 1\n"}, headers={"Idempotency-Key": "k1"})
+            assert problem_of(other, 409).kind == "conflict"
+        assert len(api.ledger.sweeps.list()) == 1
+
+
+def test_a_hint_of_a_service_without_sweeps_works_there_for_each_role(api: RunningApi) -> None:
+    hints = {user: problem_of(api.get("/sweeps/last", user=user), 404).detail for user in ("ann", "root", "vic")}
+    submit = "no sweeps yet; start one with: meltpoint submit SPEC"
+    assert hints == {"ann": submit, "root": submit, "vic": "no sweeps yet on this service"}
+
+
 def test_a_sweep_that_a_driver_refuses_is_not_kept(tmp_path: Path) -> None:
     with start_api(tmp_path, acceptance_seconds=10.0) as api:
         import threading

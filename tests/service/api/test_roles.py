@@ -101,6 +101,7 @@ CASES: dict[str, Case] = {
     "PATCH /api/v1/users/{name}": Case(ADMIN, body={"weight": 2}),
     "GET /api/v1/audit": Case(ADMIN),
     "GET /api/v1/whoami": Case(READ),
+    "POST /api/v1/login": Case(READ),
     "GET /api/v1/tokens": Case(READ),
     "POST /api/v1/tokens": Case(_access(401, 201, 201, 201, 201, 201), body={"label": "laptop"}),
     "DELETE /api/v1/tokens/{token_id}": Case(_access(401, 404, 404, 200, 404, 200)),

@@ -127,6 +127,28 @@ def test_a_session_opens_pages_and_no_routes_of_the_api(browser: TestClient, tok
     assert browser.get("/api/v1/whoami", headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
+def test_signing_in_and_out_is_in_the_audit_log_and_so_are_wrong_tokens(
+    browser: TestClient, ledger: Ledger, token: str
+) -> None:
+    browser.post("/session", data={"token": "wrong"})
+    browser.post("/session", data={"token": token})
+    browser.post("/sign-out")
+    browser.post("/sign-out")
+    browser.post("/api/v1/login", headers={"Authorization": f"Bearer {token}"})
+    browser.post("/api/v1/login", headers={"Authorization": "Bearer wrong"})
+    browser.get("/api/v1/whoami", headers={"Authorization": f"Bearer {token}"})
+    entries = [(entry.user, entry.action, entry.status) for entry in ledger.audit.list()]
+    assert entries[::-1] == [
+        (None, "POST /session", 401),
+        ("ada", "POST /session", 303),
+        ("ada", "POST /sign-out", 303),
+        ("ada", "POST /api/v1/login", 200),
+        (None, "POST (no route)", 401),
+    ]
+    newest = ledger.audit.list()[1]
+    assert (newest.address, newest.token_id, newest.at) == ("testclient", token.split("_")[1], NOW)
+
+
 def test_the_host_must_be_a_name_of_the_service(home: Home, ledger: Ledger) -> None:
     app = create_service_app(ApiSettings(home=home), upstream=lambda: None, hosts=["127.0.0.1", "[::1]"])
     with TestClient(app) as client:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from multiprocessing.connection import Client
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 
 from service.clusters import Allotment
+from service.drivers import lane_pool, pool_drivers
 from service.drivers.lane_pool import STAY_SECONDS, LanePool, SweepFacts
-from service.drivers.messages import ask_status, look_from_workers
+from service.drivers.messages import Join, ask_status, look_from_workers
 from service.drivers.pool_client import train_in_pool
+from service.drivers.pool_drivers import ANSWER_SECONDS, QUICK_SECONDS, SHORTEST_SECONDS, Patience
 from trainables.processes import Rendezvous
 
 DONE = {"history": [], "done_training": True}
@@ -273,6 +276,53 @@ def test_a_trial_that_asks_for_more_than_there_is_is_refused(service: Service) -
 
 def test_workers_of_this_machine_see_what_it_sees(service: Service, tmp_path: Path) -> None:
     assert look_from_workers(service.address, [str(tmp_path), str(tmp_path / "missing")]) == []
+
+
+def test_a_driver_that_hangs_holds_the_lanes_for_a_bounded_time_and_not_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_drivers, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(pool_drivers, "SHORTEST_SECONDS", 0.2)
+    lane = service.lane("a")
+    hung = Join(sweep_id="s-1", cpu=1.0, gpu=0.0, wanted=5, rendezvous=str(service.folder))
+    service.facts["s-1"] = SweepFacts(owner="alice", priority=1)
+    for turn, (shortest, longest) in enumerate(((0.9, 3.0), (0.0, 0.5))):
+        with Client(service.address, "AF_UNIX") as connection:
+            connection.send(hung)
+            assert connection.recv().refusal is None
+            wait_for(lambda: "s-1" in service.pool._drivers)
+            if turn == 0:
+                service.drive("s-2", 4, owner="bob")
+            began = time.monotonic()
+            assert str(service.next(lane)).startswith("s-2"), "the other sweep is served"
+            assert shortest <= time.monotonic() - began < longest
+            assert ask_status(service.address).busy == 1
+            assert service.pool.record(lane, f"s-2-{turn:04d}", DONE)
+        wait_for(lambda: "s-1" not in service.pool._drivers)
+
+
+def test_a_process_that_connects_and_says_nothing_keeps_nobody_out_for_long(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_pool, "GREETING_SECONDS", 0.2)
+    with Client(service.address, "AF_UNIX"):
+        assert ask_status(service.address).lanes == 0
+
+
+def test_patience_is_used_up_by_slow_answers_and_comes_back() -> None:
+    now = 0.0
+    patience = Patience(lambda: now)
+    patience.spend(QUICK_SECONDS)
+    assert patience.is_whole
+    patience.spend(6.0)
+    assert patience.seconds == ANSWER_SECONDS - 6.0 + QUICK_SECONDS
+    patience.spend(6.0)
+    assert patience.seconds == SHORTEST_SECONDS
+    assert patience.is_used_up
+    now = 11.0
+    assert not patience.is_used_up
+    now = 200.0
+    assert patience.is_whole
 
 
 def test_a_lane_that_was_given_up_for_a_sweep_goes_to_that_sweep(service: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class Driver:
 
     def __init__(self, sweep_id: str, may_start: bool) -> None:
         self.sweep_id, self.may_start = sweep_id, may_start
-        self.ended = self.terminated = False
+        self.ended = self.terminated = self.killed = False
         self.death: str | None = None
 
     def has_ended(self) -> bool:
@@ -33,6 +34,9 @@ class Driver:
 
     def terminate(self) -> None:
         self.terminated = True
+
+    def kill(self) -> None:
+        self.killed = True
 
     def end(self, death: str | None = None) -> None:
         self.ended, self.death = True, death
@@ -134,6 +138,28 @@ def test_a_driver_that_dies_is_replaced(service: Service) -> None:
     assert service.ledger.sweeps.get(sweep.id).restarts == 1
     service.step(60.0)
     assert (len(service.drivers), service.drivers[1].may_start) == (2, True)
+
+
+def test_a_driver_that_hangs_until_its_lease_has_run_out_is_killed_and_replaced(tmp_path: Path) -> None:
+    home, now = Home(tmp_path).create(), 1_000_000
+    with closing(Ledger.open(home, clock=lambda: now)) as ledger:
+        service = Service(ledger, home)
+        sweep = service.submit()
+        service.step()
+        ledger.leases.take(sweep.id, holder="hangs", seconds=30.0)
+        for state in (SweepState.QUEUED, SweepState.RUNNING):
+            ledger.sweeps.move(sweep.id, state)
+        now += 29_000
+        service.step(60.0)
+        assert not service.drivers[0].killed
+        now += 2_000
+        service.step(60.0)
+        assert service.drivers[0].killed
+        assert len(service.drivers) == 1, "no other begins before it has ended"
+        service.drivers[0].end("the driver's process died: killed by SIGKILL")
+        service.step(60.0)
+        service.step(60.0)
+        assert [driver.may_start for driver in service.drivers] == [True, True]
 
 
 def test_a_sweep_that_lost_its_driver_keeps_its_place_before_those_that_never_began(tmp_path: Path) -> None:
