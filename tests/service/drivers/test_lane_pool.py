@@ -318,9 +318,10 @@ def test_patience_is_used_up_by_slow_answers_and_comes_back() -> None:
     assert patience.seconds == ANSWER_SECONDS - 6.0 + QUICK_SECONDS
     patience.spend(6.0)
     assert patience.seconds == SHORTEST_SECONDS
-    assert patience.is_used_up
+    used_up = [patience.is_used_up]
     now = 11.0
-    assert not patience.is_used_up
+    used_up.append(patience.is_used_up)
+    assert used_up == [True, False]
     now = 200.0
     assert patience.is_whole
 
