@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, case, func, insert, select, update
 
 from search_spaces import Goal
-from service.errors import TransitionError
+from service.errors import ConflictError, TransitionError
 from service.ledgers import tables
 from service.ledgers.accounts.gpu_seconds import release_gpu
 from service.ledgers.bulk_changes import cancel_trials, delete_rows, pause_trials
