@@ -283,10 +283,11 @@ def test_a_driver_that_hangs_holds_the_lanes_for_a_bounded_time_and_not_again(
 ) -> None:
     monkeypatch.setattr(pool_drivers, "ANSWER_SECONDS", 1.0)
     monkeypatch.setattr(pool_drivers, "SHORTEST_SECONDS", 0.2)
+    monkeypatch.setattr(pool_drivers, "QUICK_SECONDS", 0.0)
     lane = service.lane("a")
     hung = Join(sweep_id="s-1", cpu=1.0, gpu=0.0, wanted=5, rendezvous=str(service.folder))
     service.facts["s-1"] = SweepFacts(owner="alice", priority=1)
-    for turn, (shortest, longest) in enumerate(((0.9, 3.0), (0.0, 0.5))):
+    for turn, (shortest, longest) in enumerate(((0.9, 5.0), (0.0, 0.8))):
         with Client(service.address, "AF_UNIX") as connection:
             connection.send(hung)
             assert connection.recv().refusal is None
