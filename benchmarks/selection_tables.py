@@ -9,6 +9,7 @@ from typing import Any
 import machines
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from selection_scenarios import WAYS
 
 Rows = dict[str, NDArray[Any]]
@@ -29,6 +30,8 @@ def print_tables(folder: Path) -> None:
         _print_confirmed(scenarios)
         print()
         _print_totals(scenarios)
+        print()
+        _print_designs(scenarios)
 
 
 def _print_failures(scenarios: list[Rows]) -> None:
@@ -66,6 +69,32 @@ def _print_totals(scenarios: list[Rows]) -> None:
             f"| {way} | {np.mean(worse):.2f}, {max(worse):.1f} | {np.mean(much):.2f}, {max(much):.1f} | "
             f"{np.mean(more):+.2f}, {max(more):+.2f} |"
         )
+
+
+def _print_designs(scenarios: list[Rows]) -> None:
+    """Print what other gates and other shares of the luck would have done, without the rule for cheaper recipes."""
+    print("| gate, times the luck taken off | worse | worse by > 0.5 | regret less argmax's | scenarios above 0.05 |")
+    print("| --- | --- | --- | --- | --- |")
+    for gate, times in ((0.8, 1), (0.9, 0), (0.9, 1), (0.9, 2), (0.93, 1), (0.95, 0), (0.95, 1)):
+        gains = [100 * _gain(rows, gate, times) for rows in scenarios]
+        more = [
+            float(np.mean(100 * (rows["argmax"] - rows["default"]) - gain))
+            for rows, gain in zip(scenarios, gains, strict=True)
+        ]
+        worse, much = ([100 * float(np.mean(gain < limit)) for gain in gains] for limit in (-1e-7, -0.5))
+        print(
+            f"| {gate}, {times} | {np.mean(worse):.2f}, {max(worse):.1f} | {np.mean(much):.2f}, {max(much):.1f} | "
+            f"{np.mean(more):+.2f}, {max(more):+.2f} | {sum(value > 0.05 for value in more)} of {len(more)} |"
+        )
+
+
+def _gain(rows: Rows, gate: float, times: float) -> NDArray[Any]:
+    """Return the true gain over the default if the leader wins at this gate, else 0."""
+    leads = np.where(np.isnan(rows["raw"]), -np.inf, rows["raw"] - times * np.nan_to_num(rows["optimism"]))
+    picked = (np.arange(len(leads)), leads.argmax(axis=1))
+    errors = np.sqrt(np.maximum(rows["variance"][picked], 1e-12))
+    chances = stats.t.cdf(leads[picked] / errors, rows["df"][picked])
+    return np.where(chances >= gate, rows["true"][picked], 0.0)
 
 
 def _share(hits: NDArray[Any]) -> str:
