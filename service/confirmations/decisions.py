@@ -245,7 +245,8 @@ def _doubt(leader: MeasuredDifference | None, default: RetrainedRecipe) -> Doubt
         return Doubt.NO_FINALISTS
     if leader.probability is None:
         return Doubt.IDENTICAL_PREDICTIONS
-    return Doubt.FEW_IMAGES_FOR_PROBABILITY if images < IMAGES_FOR_PROBABILITY else None
+    compared = images + default.val.shape[1]
+    return Doubt.FEW_IMAGES_FOR_PROBABILITY if compared < IMAGES_FOR_PROBABILITY else None
 
 
 def _outcome(leader: MeasuredDifference | None, winner: MeasuredDifference | None, doubt: Doubt | None) -> Outcome:

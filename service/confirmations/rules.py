@@ -12,7 +12,7 @@ IMAGES_FOR_CLAIM: Final = 60
 """Confirmation images below which the decision claims nothing, not even an interval of the score."""
 
 IMAGES_FOR_PROBABILITY: Final = 120
-"""Confirmation images below which no probability is given, and so no recipe can pass the gate."""
+"""Val and confirmation images together, below which no probability is given and so no recipe can pass the gate."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,8 @@ def explain_doubt(decision: Decision) -> str | None:
             f"no claim below {IMAGES_FOR_CLAIM} confirmation images ({decision.confirm_images})"
         ),
         Doubt.FEW_IMAGES_FOR_PROBABILITY: (
-            f"no probability below {IMAGES_FOR_PROBABILITY} confirmation images ({decision.confirm_images})"
+            f"no probability below {IMAGES_FOR_PROBABILITY} val + confirmation images "
+            f"({decision.val_images + decision.confirm_images})"
         ),
         Doubt.IDENTICAL_PREDICTIONS: "no probability: the leader is right on the same images as the default",
         Doubt.NO_FINALISTS: "no probability: the search finished no recipe besides the default",
@@ -73,8 +74,10 @@ def what_next(decision: Decision) -> str | None:
     """Return what would settle an open decision; None if nothing is open."""
     if decision.doubt is Doubt.FEW_SEEDS:
         return "run confirm again, so that failed retrainings are repeated"
-    if decision.doubt in (Doubt.FEW_IMAGES_FOR_CLAIM, Doubt.FEW_IMAGES_FOR_PROBABILITY):
-        return f"raise data.split.confirm to {IMAGES_FOR_PROBABILITY} images or more and run the sweep again"
+    if decision.doubt is Doubt.FEW_IMAGES_FOR_CLAIM:
+        return f"raise data.split.confirm to {IMAGES_FOR_CLAIM} images or more and run the sweep again"
+    if decision.doubt is Doubt.FEW_IMAGES_FOR_PROBABILITY:
+        return f"raise data.split to {IMAGES_FOR_PROBABILITY} val + confirm images or more and run the sweep again"
     if decision.leader is None or decision.needed_images is None:
         return None
     leader = decision.finalist(decision.leader)

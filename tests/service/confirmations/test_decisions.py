@@ -101,16 +101,18 @@ def test_a_perfect_default_and_a_perfect_finalist_are_not_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "outcome", "doubt"),
+    ("val", "confirm", "outcome", "doubt"),
     [
-        (59, Outcome.NO_CLAIM, Doubt.FEW_IMAGES_FOR_CLAIM),
-        (60, Outcome.DEFAULT_STANDS, Doubt.FEW_IMAGES_FOR_PROBABILITY),
-        (119, Outcome.DEFAULT_STANDS, Doubt.FEW_IMAGES_FOR_PROBABILITY),
-        (120, Outcome.WINNER, None),
+        (400, 59, Outcome.NO_CLAIM, Doubt.FEW_IMAGES_FOR_CLAIM),
+        (59, 60, Outcome.DEFAULT_STANDS, Doubt.FEW_IMAGES_FOR_PROBABILITY),
+        (60, 60, Outcome.WINNER, None),
     ],
 )
-def test_few_confirmation_images_give_no_probability(images: int, outcome: Outcome, doubt: Doubt | None) -> None:
-    decision = decided(retrained(0, 0.6, confirm=images), retrained(1, 0.9, confirm=images))
+def test_few_images_give_no_probability(val: int, confirm: int, outcome: Outcome, doubt: Doubt | None) -> None:
+    default, finalist = (
+        retrained(number, accuracy, val=val, confirm=confirm) for number, accuracy in ((0, 0.5), (1, 0.95))
+    )
+    decision = decided(default, finalist)
     assert (decision.outcome, decision.doubt) == (outcome, doubt)
     assert (decision.probability is None) == (doubt is not None)
     assert (decision.low is None) == (outcome is Outcome.NO_CLAIM)

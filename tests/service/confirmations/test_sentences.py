@@ -37,9 +37,12 @@ def test_a_default_that_is_best_needs_nothing_else() -> None:
 
 
 def test_the_reason_for_no_probability_is_given() -> None:
-    few = decided(retrained(0, 0.6, confirm=80), retrained(1, 0.9, confirm=80))
-    assert explain_doubt(few) == "no probability below 120 confirmation images (80)"
-    assert "data.split.confirm" in (what_next(few) or "")
+    few = decided(retrained(0, 0.6, val=30, confirm=80), retrained(1, 0.9, val=30, confirm=80))
+    assert explain_doubt(few) == "no probability below 120 val + confirmation images (110)"
+    assert "data.split" in (what_next(few) or "")
+    fewer = decided(retrained(0, 0.6, confirm=50), retrained(1, 0.9, confirm=50))
+    assert explain_doubt(fewer) == "no claim below 60 confirmation images (50)"
+    assert what_next(fewer) == "raise data.split.confirm to 60 images or more and run the sweep again"
     default = retrained(0, 0.7)
     same = decided(default, replace(default, identity="r1", trial_number=1))
     assert explain_doubt(same) == "no probability: the leader is right on the same images as the default"
