@@ -1,0 +1,217 @@
+"""`meltpoint serve` with a ledger in PostgreSQL, on its own Ray or another cluster, and with MLflow elsewhere."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+from mlflow.tracking import MlflowClient
+
+from service.clocks import now_ms
+from service.clusters import why_not_joinable
+from service.ledgers import Ledger, ServiceProcess, SweepState
+from service.settings import Home
+from service.tracking import MlflowServer
+from tests.databases import MakePostgresql, new_postgresql, postgresql
+from tests.running_services import Drivers, attempts, mlflow_points, sweep_text, until
+from tests.service.commands.services import RunningService, serving
+from tests.service.commands.test_service_commands import Shell
+
+__all__ = ["new_postgresql", "postgresql"]
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
+TRIALS, EPOCHS = 3, 40
+"""Size of a sweep that goes on for some time."""
+
+
+@pytest.fixture(autouse=True)
+def _own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MELTPOINT_LEDGER", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, tiny_folder: Path) -> Shell:
+    """The shell of a user on the machine of the service, in a folder with images and two sweep files."""
+    shell = Shell(tmp_path / "shell")
+    (shell.folder / "photos").symlink_to(tiny_folder)
+    (shell.folder / "sweep.yaml").write_text(sweep_text(trials=2, epochs=2) + "register: {model: cells}\n")
+    (shell.folder / "long.yaml").write_text(sweep_text(trials=TRIALS, epochs=EPOCHS))
+    return shell
+
+
+def watcher(shell: Shell, url: str) -> Drivers:
+    """Return a reader of the service's ledger."""
+    return Drivers(Home(shell.folder / "home"), shell.folder, url)
+
+
+def follow(shell: Shell) -> str:
+    """Submit a sweep and follow it until its model is registered; return what was printed for people."""
+    command = shell.start("submit", "sweep.yaml", "--follow")
+    _, printed = command.communicate(timeout=300)
+    assert command.returncode == 0, printed
+    return printed
+
+
+def submit_long(shell: Shell, drivers: Drivers) -> str:
+    """Submit a sweep, and wait until its trials have reported some epochs; return its id."""
+    sweep_id = str(shell.json("submit", "long.yaml")["sweep_id"])
+    drivers.await_epochs(sweep_id, 3)
+    return sweep_id
+
+
+def end(service: RunningService) -> str:
+    """End a service in order; return what it has printed since its start."""
+    assert service.process.stderr is not None
+    service.process.send_signal(signal.SIGTERM)
+    printed = service.process.stderr.read()
+    assert service.process.wait(90) == 0, printed
+    return printed
+
+
+def test_a_service_with_postgresql_starts_follows_and_goes_on_after_a_restart(
+    shell: Shell, new_postgresql: MakePostgresql
+) -> None:
+    url, home = new_postgresql(), shell.folder / "home"
+    drivers = watcher(shell, url)
+    check = shell.run("serve", "--check", "--port", "0", "--ledger", url)
+    assert check.returncode == 0, check.stdout
+    assert "schema none, upgraded to" in check.stdout
+    with serving(home, "--port", "0", "--ledger", url) as service:
+        printed = follow(shell)
+        assert "registered models:/cells@candidate (version 1" in printed
+        assert f"MLflow: {service.url}/mlflow, experiment 1" in printed
+        assert shell.run("trials", "last").stdout.splitlines()[1:], "the hint that was printed works on this home"
+        shell.run("login", service.url, stdin=service.token)
+        sweep_id = submit_long(shell, drivers)
+        follower = shell.start("watch", sweep_id)
+        time.sleep(1)
+        assert "Traceback" not in end(service)
+    assert drivers.sweep(sweep_id).state is SweepState.QUEUED
+    with serving(home, "--port", service.url.rpartition(":")[2], "--ledger", url):
+        drivers.await_completed([sweep_id])
+        _, seen = follower.communicate(timeout=120)
+        assert (follower.returncode, "completed" in seen) == (0, True), f"whoever followed sees the end: {seen}"
+        assert drivers.sweep(sweep_id).restarts == 0
+        assert len(drivers.ledger_points(sweep_id)) == TRIALS * EPOCHS
+        assert drivers.check_rows(sweep_id) == (0, 0)
+
+
+@contextmanager
+def ray_cluster(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Run the head of a cluster that asks for a token; yield its address and the token's file."""
+    token = folder / "cluster-token"
+    token.write_text(secrets.token_hex(32))
+    port, other = _free_port(), _free_port()
+    files = Path(tempfile.mkdtemp(prefix="r"))  # Ray's sockets need a short path
+    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    command = [
+        str(Path(sys.executable).with_name("ray")),
+        *("start", "--head", "--block", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"),
+        *(f"--port={port}", f"--ray-client-server-port={other}", "--node-ip-address=127.0.0.1"),
+        *(f"--temp-dir={files}", "--object-store-memory=100000000"),
+    ]
+    with (folder / "ray.log").open("wb") as log:
+        head = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=os.environ | variables,
+            start_new_session=True,
+        )
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            until(lambda: why_not_joinable(f"127.0.0.1:{port}") is None, "Ray did not start", 60.0)
+        yield f"127.0.0.1:{port}", token
+    finally:
+        for process in psutil.Process(head.pid).children(recursive=True):
+            process.kill()
+        head.kill()
+        head.wait()
+        shutil.rmtree(files, ignore_errors=True)
+
+
+def test_the_roles_apart_on_a_cluster_with_mlflow_elsewhere(
+    shell: Shell, new_postgresql: MakePostgresql, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, home = new_postgresql(), shell.folder / "home"
+    place, drivers = Home(home), watcher(shell, url)
+    elsewhere = Home(tmp_path / "mlflow").create()
+    with ray_cluster(tmp_path) as (ray, token):
+        mlflow = MlflowServer(elsewhere, port=0)
+        address = f"http://127.0.0.1:{mlflow.address.port}"
+        common = ("--ledger", url, "--mlflow", address)
+        with serving(home, "--role", "drivers", "--ray", ray, "--mlflow", address) as refused:
+            assert refused.process.wait(30) == 2
+            assert "--ray: needs a ledger in PostgreSQL" in " ".join(refused.lines)
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "wrong"))
+        (tmp_path / "wrong").write_text(secrets.token_hex(32))
+        with serving(home, "--role", "drivers", "--ray", ray, *common) as wrong:
+            began = time.monotonic()
+            until(lambda: _drivers_problem(url), "the cause was not told", 30.0)
+            assert time.monotonic() - began < 10.0
+            assert f"the Ray cluster at {ray} refuses the token" in str(_drivers_problem(url))
+            end(wrong)
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        with serving(home, "--role", "drivers", "--ray", ray, *common) as worker:
+            with serving(home, "--role", "api", "--port", "0", *common) as api:
+                follow(shell)
+                sweep_id = submit_long(shell, drivers)
+                end(api)
+            assert drivers.sweep(sweep_id).state is SweepState.RUNNING
+            epochs = len(drivers.ledger_points(sweep_id))
+            drivers.await_epochs(sweep_id, epochs + 2)
+            with serving(home, "--role", "api", "--port", "0", *common) as api:
+                mlflow.close()
+                end(worker)
+                assert drivers.sweep(sweep_id).state is SweepState.QUEUED
+                assert mlflow_answers(api, place) == 502
+                mlflow = MlflowServer(elsewhere, port=int(address.rpartition(":")[2]))
+                mlflow.wait_until_ready()
+                with serving(home, "--role", "drivers", "--ray", ray, *common):
+                    drivers.await_completed([sweep_id])
+                assert mlflow_answers(api, place) == 200
+        mlflow.close()
+    assert set(attempts(drivers.events(sweep_id)).values()) <= {1, 2}, "one restart, of the drivers"
+    assert drivers.sweep(sweep_id).restarts == 0
+    points = mlflow_points(elsewhere, sweep_id)
+    assert points == drivers.ledger_points(sweep_id)
+    assert MlflowClient(tracking_uri=elsewhere.local_tracking_uri).get_model_version_by_alias("cells", "candidate")
+
+
+def mlflow_answers(service: RunningService, home: Home) -> int:
+    """Return the status with which the door answers; a service that starts again prints no token."""
+    headers = {"Authorization": f"Bearer {home.admin_token.read_text().strip()}"}
+    return httpx2.get(f"{service.url}/mlflow/version", headers=headers, timeout=30).status_code
+
+
+def _drivers_problem(url: str) -> object:
+    """Return what drivers complain about, as the ledger has it."""
+    with closing(Ledger(url, clock=now_ms)) as ledger:
+        processes: list[ServiceProcess] = ledger.services.list(role="drivers")
+    return next((process.status["problem"] for process in processes if process.status.get("problem")), None)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
