@@ -20,6 +20,7 @@ from search_spaces import load_spec
 from service.settings import Home, prepare_environment
 from service.terminals import stderr
 from service.terminals.console_listener import ConsoleListener
+from tests.digit_photos import write_digits
 
 if TYPE_CHECKING:
     from service.runs.runner import Outcome
@@ -221,16 +222,8 @@ def tracks_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 120 digits of three classes, PNG files of 32 px. Tests read it and never write to it."""
-    from PIL import Image
-    from sklearn.datasets import load_digits
-
     root = tmp_path_factory.mktemp("tiny") / "photos"
-    bunch = load_digits()
-    for code, name in enumerate(DIGITS):
-        (root / name).mkdir(parents=True)
-        for row, pixels in enumerate(bunch.images[bunch.target == code][:DIGITS_PER_CLASS]):
-            image = Image.fromarray((pixels * (255 / 16)).astype("uint8"))
-            image.resize((32, 32), Image.Resampling.BICUBIC).save(root / name / f"{row:03d}.png")
+    write_digits(root, DIGITS, DIGITS_PER_CLASS)
     return root
 
 
