@@ -44,10 +44,12 @@ class Growth:
 
 
 def take_sample(processes: Iterable[psutil.Process]) -> dict[str, dict[str, float]]:
-    """Sum up what the processes take now, by role; a process that ends meanwhile is left out."""
+    """Sum up what the processes take now, by role; a process that has ended, or does meanwhile, is left out."""
     sums: dict[str, dict[str, float]] = {}
     for process in processes:
         with suppress(psutil.Error):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
             role, values = role_of(process), _values(process)
             sums.setdefault(role, dict.fromkeys(("processes", *QUANTITIES), 0.0))
             for name, value in values.items():

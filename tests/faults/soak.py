@@ -222,7 +222,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_flat = all(growth.is_flat for quantities in changes.values() for growth in quantities.values())
     sys.stdout.write(f"{hours:.2f} h\n\n{render(changes)}\n\n{dict(soak.counts)}\n")
     if options.experiments:
-        row = {"test": "tests/faults/soak.py", "experiments": [23], "examples": 1, "passed": is_equal and is_flat}
+        row = {
+            "test": "tests/faults/soak.py",
+            "experiments": ["23 soak"],
+            "examples": 1,
+            "passed": is_equal and is_flat,
+        }
         row |= {"hours": hours, "counts": soak.counts, "lost": soak.counts["lost"], "doubled": soak.counts["doubled"]}
         options.experiments.write_text(json.dumps([row], indent=1))
     return 0 if is_equal and is_flat else 1

@@ -27,7 +27,7 @@ NO_MLFLOW = "http://127.0.0.1:9"
 """An address at which nothing listens: the API then starts no server of MLflow, which the experiment does not need."""
 
 
-@pytest.mark.experiment(1)
+@pytest.mark.experiment("1 API")
 def test_the_api_killed_under_submission_keeps_every_acknowledged_sweep(
     drivers_once: Drivers,
     turn: int,

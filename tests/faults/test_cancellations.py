@@ -23,7 +23,7 @@ SILENT_SECONDS = 2.0
 LONG = sweep_text(trials=400, epochs=50)
 
 
-@pytest.mark.experiment(19, runs=3)
+@pytest.mark.experiment("19 service", runs=3)
 @pytest.mark.parametrize("state", ["validating", "running", "paused", "pausing", "stopping", "queued"])
 def test_a_sweep_of_a_service_is_cancelled_in_every_state(
     drivers_once: Drivers, turn: int, state: str, record_property: Record

@@ -27,7 +27,7 @@ CLIENTS, UNDER_WAY = 20, 12
 PATHS = ("/api/v1/sweeps", "/api/v1/sweeps?state=running")
 
 
-@pytest.mark.experiment(23, runs=2)
+@pytest.mark.experiment("23 lists", runs=2)
 def test_many_clients_list_many_sweeps_without_an_error(
     tmp_path: Path, turn: int, thorough: bool, record_property: Record
 ) -> None:

@@ -15,7 +15,7 @@ TRIALS, LEAST_A_SECOND = 1000, 3.0
 
 
 @pytest.mark.thorough
-@pytest.mark.experiment(23)
+@pytest.mark.experiment("23 no-op")
 def test_a_thousand_trials_that_do_nothing_end_at_three_a_second(
     record_property: Callable[[str, object], None],
 ) -> None:

@@ -19,7 +19,8 @@ from tests.running_services import Board, Drivers, attempts, sweep_text, until
 Record = Callable[[str, object], None]
 
 NOTICE_SECONDS = 30.0
-READY_SECONDS = 60.0
+READY_SECONDS = 240.0
+"""Time to load everything and start Ray on a machine that others use at the same time; no promise."""
 TRIALS, EPOCHS = 3, 10
 TEXT = sweep_text(trials=TRIALS, epochs=EPOCHS)
 
@@ -37,9 +38,9 @@ def calm(drivers_once: Drivers) -> Board:
     return drivers_once.board(sweep_id)
 
 
-def check_all(drivers: Drivers, sweep_ids: list[str], calm: Board, record: Record) -> None:
+def check_all(drivers: Drivers, sweep_ids: list[str], calm: Board, record: Record, *, seconds: float = 300.0) -> None:
     """Wait for the ends of the sweeps; check that ledger and MLflow have what they have without a fault."""
-    drivers.await_completed(sweep_ids, seconds=300.0)
+    drivers.await_completed(sweep_ids, seconds=seconds)
     lost = doubled = 0
     for sweep_id in sweep_ids:
         assert drivers.board(sweep_id) == calm
@@ -70,7 +71,7 @@ def _has_newest_checkpoint(trial: Trial) -> bool:
     return newest.name.startswith(f"epoch-{trial.epochs:06d}-") and newest.exists()
 
 
-@pytest.mark.experiment(20)
+@pytest.mark.experiment("20 service")
 def test_a_service_that_gets_sigterm_saves_checkpoints_and_goes_on_at_its_next_start(
     drivers_once: Drivers, calm: Board, turn: int, thorough: bool, record_property: Record
 ) -> None:
@@ -93,7 +94,7 @@ def test_a_service_that_gets_sigterm_saves_checkpoints_and_goes_on_at_its_next_s
     record_property("kills", rounds)
 
 
-@pytest.mark.experiment(1)
+@pytest.mark.experiment("1 service")
 def test_a_service_that_is_killed_leaves_its_sweeps_to_another_on_the_same_ledger(
     drivers_once: Drivers, calm: Board, turn: int, record_property: Record
 ) -> None:
@@ -146,30 +147,33 @@ def own_drivers(request: pytest.FixtureRequest, drivers_once: Drivers, tmp_path:
 
 
 @pytest.mark.thorough
-@pytest.mark.experiment(1)
+@pytest.mark.experiment("1 service")
 def test_a_service_killed_at_random_points_of_submission_completes_every_sweep(
     own_drivers: Drivers, calm: Board, turn: int, record_property: Record
 ) -> None:
-    rounds, sweep_ids, recoveries = 20, list[str](), list[float]()
+    """Kill it while it submits and drives, and in about half of the rounds also while it is still starting."""
+    rounds, sweep_ids, recoveries, moments = 20, list[str](), list[float](), drawn()
     own_drivers.start()
     own_drivers.await_ready(READY_SECONDS)
-    for _ in range(rounds):
-        kill_at = time.monotonic() + drawn().uniform(0.0, 4.0)
+    for number in range(rounds):
+        kill_at = time.monotonic() + moments.uniform(0.0, 6.0)
         while time.monotonic() < kill_at and len(sweep_ids) < 3 * rounds:
-            sweep_ids.append(own_drivers.submit(TEXT, drawn().choice(["alice", "bob"])))
-            time.sleep(drawn().uniform(0.0, 1.5))
+            sweep_ids.append(own_drivers.submit(TEXT, moments.choice(["alice", "bob"])))
+            time.sleep(moments.uniform(0.0, 2.0))
         own_drivers.kill()
         own_drivers.start()
         began = time.monotonic()
-        own_drivers.await_ready(READY_SECONDS)
-        recoveries.append(time.monotonic() - began)
-    check_all(own_drivers, sweep_ids, calm, record_property)
+        if moments.random() < 0.5 or number == rounds - 1:
+            own_drivers.await_ready(READY_SECONDS)
+            recoveries.append(time.monotonic() - began)
+    record_property("sweeps", len(sweep_ids))
     record_property("recovery", max(recoveries))
     record_property("kills", rounds)
+    check_all(own_drivers, sweep_ids, calm, record_property, seconds=1200.0)
 
 
 @pytest.mark.thorough
-@pytest.mark.experiment(1)
+@pytest.mark.experiment("1 service")
 def test_a_service_of_another_home_on_the_same_ledger_takes_over_once_the_leases_have_run_out(
     own_drivers: Drivers, calm: Board, turn: int, tmp_path: Path, record_property: Record
 ) -> None:

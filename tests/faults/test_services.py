@@ -71,7 +71,7 @@ def kill_driver(drivers: Drivers, sweep_id: str) -> None:
     until(lambda: not driver.is_running() or driver.status() == psutil.STATUS_ZOMBIE, "the driver lives")
 
 
-@pytest.mark.experiment(2, runs=20)
+@pytest.mark.experiment("2 service", runs=20)
 def test_a_driver_of_a_service_that_is_killed_is_replaced(
     drivers_once: Drivers, calm: Board, turn: int, record_property: Record
 ) -> None:
