@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: help setup demo test quick format docs pictures faults lint lock backbones errors-doc vocabulary-doc clean
+.PHONY: help setup demo test quick format docs pictures faults soak lint lock backbones errors-doc vocabulary-doc clean
 .DEFAULT_GOAL := help
 
 help:
@@ -80,6 +80,10 @@ pictures: setup
 faults: setup
 	$(BIN)/python -m pytest tests -m experiment --thorough --experiments experiments.json
 	$(BIN)/python -m tests.faults.page experiments.json
+
+soak: setup
+	$(BIN)/python -m tests.faults.soak .soak-$$(date +%Y%m%dT%H%M%S) --experiments soak.json
+	$(BIN)/python -m tests.faults.page soak.json
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --all-extras --universal --python-version 3.11 --generate-hashes \
