@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from search_spaces import read_spec_text
 from service.clients.accounts import Accounts
@@ -23,6 +23,9 @@ from service.runs import Snapshot
 from service.schemas import IdentityModel, IssuedToken, TokenModel, UserModel
 from service.settings import Context, Home, check_url, choose_context, find_local_service
 from service.sweeps import HomeSweeps, QueueEntry, Submission, SweepProgress, SweepRequests, SweepStatus, SweepSummary
+
+if TYPE_CHECKING:  # importing it loads NumPy
+    from service.confirmations import Confirmation
 
 __all__ = ["Client"]
 
@@ -187,6 +190,17 @@ class Client:
     def resume(self, sweep: str, *, assign: Sequence[str] = ()) -> Sweep:
         """Queue a sweep again that was paused or interrupted, or a finished one with a larger budget."""
         return self._requests.resume(sweep, assign)
+
+    def confirm(self, sweep: str = "last", **changes: float) -> Sweep:
+        """Queue a confirmation: the best recipes and the default are trained anew on fresh seeds.
+
+        changes: any of `top_k`, `seeds`, `gate` and `tolerance`.
+        """
+        return self._requests.confirm(sweep, changes)
+
+    def confirmation(self, sweep: str = "last") -> Confirmation | None:
+        """Return a sweep's confirmation, with its decision once it is made; None if none has begun."""
+        return self._requests.confirmation(sweep)
 
     def change(
         self, sweep: str, *, assign: Sequence[str] = (), priority: int | None = None, slots: int | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import httpx2
@@ -23,6 +23,7 @@ from service.schemas import (
     AliasModel,
     AliasMoveModel,
     ComparisonModel,
+    ConfirmationModel,
     EventModel,
     EventsModel,
     LeaderboardModel,
@@ -34,6 +35,9 @@ from service.schemas import (
     SweepModel,
 )
 from service.sweeps import QueueEntry, Submission, SweepRequests, SweepStatus, SweepSummary, is_over, log_line
+
+if TYPE_CHECKING:  # importing it loads NumPy
+    from service.confirmations import Confirmation
 
 __all__ = ["RemoteSweeps"]
 
@@ -162,6 +166,22 @@ class RemoteSweeps(SweepRequests):
     def resume(self, reference: str, assign: Sequence[str] = ()) -> Sweep:
         """Queue a sweep again."""
         return self.read_sweep(self._connection.post(_path(reference, "resume"), {"assign": [*assign]}))
+
+    def confirm(self, reference: str, changes: Mapping[str, Any] | None = None) -> Sweep:
+        """Queue a confirmation."""
+        return self.read_sweep(self._connection.post(_path(reference, "confirm"), dict(changes or {})))
+
+    def confirmation(self, reference: str) -> Confirmation | None:
+        """Return the confirmation of a sweep."""
+        from service.confirmations import Confirmation
+
+        try:
+            answer = self._connection.get(_path(reference, "confirmation"))
+        except SweepNotFoundError:
+            raise
+        except NotFoundError:
+            return None
+        return Confirmation.from_json(ConfirmationModel.model_validate(answer).model_dump())
 
     def change(
         self,

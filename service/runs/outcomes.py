@@ -35,5 +35,6 @@ class Outcome:
             "mlflow": self.sweep.mlflow or {"tracking_uri": None, "experiment_id": None, "run_id": None},
             "registered": self.sweep.registered,
             "error": self.sweep.error,
+            "decision": (self.sweep.confirmation or {}).get("decision"),
             "warm_start": None if warm_start is None else warm_start.as_json(),
         }

@@ -17,8 +17,15 @@ from service.schemas.files import BackboneModel, CautionModel, PlanModel, PlanRe
 from service.schemas.problems import PROBLEM_MEDIA_TYPE, BrokenRule, Problem
 from service.schemas.promotions import AliasModel, AliasMoveModel, PromoteRequest, PromotionModel, RollbackRequest
 from service.schemas.queue import QueueEntryModel, QueueModel
-from service.schemas.reports import ComparisonModel, DifferenceModel, LeaderboardModel, RankedTrial, StatusModel
-from service.schemas.requests import ResumeRequest, SpecRequest, SubmitRequest, SweepChange
+from service.schemas.reports import (
+    ComparisonModel,
+    ConfirmationModel,
+    DifferenceModel,
+    LeaderboardModel,
+    RankedTrial,
+    StatusModel,
+)
+from service.schemas.requests import ConfirmRequest, ResumeRequest, SpecRequest, SubmitRequest, SweepChange
 from service.schemas.services import ActionResult, Health, Readiness, Version
 from service.schemas.sweeps import SummaryModel, SweepModel, TrialCountsModel
 from service.schemas.trials import CurveModel, EpochModel, TrialModel, TrialResult
@@ -33,6 +40,8 @@ __all__ = [
     "BrokenRule",
     "CautionModel",
     "ComparisonModel",
+    "ConfirmRequest",
+    "ConfirmationModel",
     "CurveModel",
     "DifferenceModel",
     "EpochModel",

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from service.reports import Comparison, Leaderboard, Standing
-from service.schemas.base import Answer, JsonValue
+from service.schemas.base import Answer, JsonObject, JsonValue
 from service.schemas.sweeps import SweepModel, TrialCountsModel
 from service.schemas.trials import EpochModel, TrialModel
 
-__all__ = ["ComparisonModel", "DifferenceModel", "LeaderboardModel", "RankedTrial", "StandingModel", "StatusModel"]
+__all__ = [
+    "ComparisonModel",
+    "ConfirmationModel",
+    "DifferenceModel",
+    "LeaderboardModel",
+    "RankedTrial",
+    "StandingModel",
+    "StatusModel",
+]
 
 
 class RankedTrial(Answer):
@@ -70,6 +78,30 @@ class LeaderboardModel(Answer):
             {row.trial.id: row.seconds for row in self.trials if row.seconds is not None},
             None if self.standing is None else Standing.from_json(self.standing.model_dump()),
         )
+
+
+class ConfirmationModel(Answer):
+    """The confirmation of a sweep, as `meltpoint confirm -o json` prints it."""
+
+    sweep_id: str
+    name: str
+    metric: str
+    rule: JsonObject
+    """Settings: `top_k`, `seeds`, `gate` and `tolerance`."""
+    digest: str
+    """Digest of the sweep, from which the seeds follow."""
+    measure: str
+    """Score of an image on which the decision rests, such as `accuracy`."""
+    seeds: list[int]
+    """Seeds of the retrainings; the last is spare."""
+    recipes: list[JsonObject]
+    """The default and the finalists."""
+    decision: JsonObject | None = None
+    """Null until it is made."""
+    test: JsonObject | None = None
+    """The reading of the test images after the decision."""
+    deployed: str | None = None
+    """Id of the retraining whose model is to be deployed."""
 
 
 class StatusModel(Answer):

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from service.schemas.base import Request
 
-__all__ = ["ResumeRequest", "SpecRequest", "SubmitRequest", "SweepChange"]
+__all__ = ["ConfirmRequest", "ResumeRequest", "SpecRequest", "SubmitRequest", "SweepChange"]
 
 _TEXT = r"^[^\x00]*$"
 
@@ -44,6 +44,23 @@ class ResumeRequest(Request):
 
     assign: list[_Assignment] = Field(default_factory=list, max_length=200)
     """Changes of budget, resources and register as `KEY=VALUE`."""
+
+
+class ConfirmRequest(Request):
+    """A confirmation; what is missing is as in the sweep's confirmation, or in its file if it has none."""
+
+    top_k: int | None = Field(None, ge=1, le=20)
+    """Most finalists, the best of the search except the default."""
+    seeds: int | None = Field(None, ge=2, le=64)
+    """Trainings of each recipe; one does not show how much the seed changes."""
+    gate: float | None = Field(None, ge=0.5, lt=1)
+    """Probability of being better than the default that a winner needs."""
+    tolerance: float | None = Field(None, ge=0, le=1)
+    """Expected loss of score, 0 to 1, for which a cheaper recipe is taken."""
+
+    def changes(self) -> dict[str, float]:
+        """Return what is not missing."""
+        return self.model_dump(exclude_none=True)
 
 
 class SweepChange(Request):

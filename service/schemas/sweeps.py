@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from search_spaces import Goal
-from service.ledgers import Sweep, SweepState, TrialCounts
+from service.ledgers import Sweep, SweepState, TrialCounts, TrialPhase
 from service.schemas.base import Answer, JsonObject, Milliseconds, Number, finite
 
 __all__ = ["SummaryModel", "SweepModel", "TrialCountsModel"]
@@ -43,6 +43,8 @@ class SweepModel(Answer):
     """Reason for which the sweep waits."""
     restarts: int = 0
     """Number of times its driver was replaced."""
+    phase: TrialPhase = TrialPhase.SEARCH
+    """The present or last task of its driver: the search, or the confirmation, which retrains the best recipes."""
     best_trial_id: str | None = None
     error: str | None = None
     """Reason of its end, if it did not complete."""

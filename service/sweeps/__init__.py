@@ -3,6 +3,8 @@
 from service.sweeps.actions import request_action, wait_until_at_rest
 from service.sweeps.changes import change_sweep, delete_sweep
 from service.sweeps.confirmation import (
+    confirmation_as_json,
+    find_confirmation,
     is_complete,
     prepare_confirmation,
     queue_confirmation,
@@ -43,9 +45,11 @@ __all__ = [
     "check_drivers",
     "compare_sweeps",
     "conclude_submission",
+    "confirmation_as_json",
     "delete_sweep",
     "describe_changes",
     "enter_sweep",
+    "find_confirmation",
     "find_repeated",
     "get_status",
     "is_complete",

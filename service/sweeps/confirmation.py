@@ -7,14 +7,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import SweepSpec, parse_spec
-from service.errors import TransitionError, UsageError
-from service.ledgers import Sweep, SweepState, TrialPhase
+from service.errors import NotFoundError, TransitionError, UsageError
+from service.ledgers import Json, Sweep, SweepState, TrialPhase
 
 if TYPE_CHECKING:
     from service.confirmations import Confirmation, ConfirmRule
     from service.ledgers import Ledger
 
-__all__ = ["is_complete", "prepare_confirmation", "queue_confirmation", "read_confirmation"]
+__all__ = [
+    "confirmation_as_json",
+    "find_confirmation",
+    "is_complete",
+    "prepare_confirmation",
+    "queue_confirmation",
+    "read_confirmation",
+]
 
 
 def read_confirmation(sweep: Sweep) -> Confirmation | None:
@@ -22,6 +29,22 @@ def read_confirmation(sweep: Sweep) -> Confirmation | None:
     from service.confirmations import Confirmation
 
     return None if sweep.confirmation is None else Confirmation.from_json(sweep.confirmation)
+
+
+def find_confirmation(sweep: Sweep) -> Json:
+    """Return the contract of `confirm -o json` for a sweep.
+
+    Raises:
+        NotFoundError: no confirmation of the sweep has begun.
+    """
+    if sweep.confirmation is None:
+        raise NotFoundError(f"{sweep.id} has no confirmation; to confirm it: meltpoint confirm {sweep.id}")
+    return {"sweep_id": sweep.id, "name": sweep.name, "metric": sweep.metric, **sweep.confirmation}
+
+
+def confirmation_as_json(sweep: Sweep, confirmation: Confirmation) -> Json:
+    """Return the contract of `confirm -o json`."""
+    return {"sweep_id": sweep.id, "name": sweep.name, "metric": sweep.metric, **confirmation.as_json()}
 
 
 def is_complete(sweep: Sweep, confirmation: Confirmation) -> bool:

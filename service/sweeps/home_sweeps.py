@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from service.exports import RecipeFile, make_recipe_file
 from service.ledgers import Event, Promotion, Sweep, SweepAction, SweepState
@@ -22,6 +23,7 @@ from service.reports import Comparison, Leaderboard
 from service.settings import Home, prepare_environment
 from service.sweeps.actions import request_action
 from service.sweeps.changes import change_sweep, delete_sweep
+from service.sweeps.confirmation import queue_confirmation, read_confirmation
 from service.sweeps.following import is_over
 from service.sweeps.listing import SweepSummary, list_sweeps
 from service.sweeps.log_lines import log_line
@@ -31,6 +33,9 @@ from service.sweeps.requests import Submission, SweepRequests
 from service.sweeps.results import compare_sweeps, read_leaderboard
 from service.sweeps.status import SweepStatus, get_status
 from service.sweeps.submission import queue_resume, submit_sweep
+
+if TYPE_CHECKING:  # importing it loads NumPy
+    from service.confirmations import Confirmation
 
 __all__ = ["HomeSweeps"]
 
@@ -118,6 +123,15 @@ class HomeSweeps(SweepRequests):
         """Queue a sweep again for the service on this ledger."""
         with open_ledger(self._home) as ledger:
             return queue_resume(ledger, reference, assign)
+
+    def confirm(self, reference: str, changes: Mapping[str, Any] | None = None) -> Sweep:
+        """Queue a confirmation."""
+        with open_ledger(self._home) as ledger:
+            return queue_confirmation(ledger, reference, changes)
+
+    def confirmation(self, reference: str) -> Confirmation | None:
+        """Return the confirmation of a sweep."""
+        return read_confirmation(self.find(reference))
 
     def change(
         self,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import builtins
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from service.exports import RecipeFile
 from service.ledgers import Event, Promotion, Sweep, SweepAction, SweepState
@@ -16,6 +16,9 @@ from service.reports import Comparison, Leaderboard
 from service.sweeps.listing import SweepSummary
 from service.sweeps.queue import QueueEntry
 from service.sweeps.status import SweepStatus
+
+if TYPE_CHECKING:  # importing it loads NumPy
+    from service.confirmations import Confirmation
 
 __all__ = ["Submission", "SweepRequests"]
 
@@ -134,6 +137,23 @@ class SweepRequests(ABC):
             UsageError: the sweep runs, was cancelled or has nothing left to do, or a setting may not change.
             UnavailableError: no service runs that would drive the sweep.
         """
+
+    @abstractmethod
+    def confirm(self, reference: str, changes: Mapping[str, Any] | None = None) -> Sweep:
+        """Queue the confirmation of a sweep whose search has ended; one that is under way or decided stays as it is.
+
+        changes: settings of the rule, such as `seeds`, that differ from those of the sweep's confirmation, or of its
+        file if it has none.
+
+        Raises:
+            UsageError: the search has not ended, or a setting is out of range.
+            ConfirmationError: there is nothing to confirm.
+            UnavailableError: no service runs that would drive the sweep.
+        """
+
+    @abstractmethod
+    def confirmation(self, reference: str) -> Confirmation | None:
+        """Return the confirmation of a sweep, decided or not; None if none has begun."""
 
     @abstractmethod
     def change(

@@ -10,7 +10,7 @@ from service.ledgers import Sweep, SweepState, Trial
 from service.reports import Leaderboard
 from service.runs import Outcome
 from service.terminals.hints import home_option, print_next
-from service.terminals.outputs import print_data, print_table
+from service.terminals.outputs import print_data, print_line, print_table
 from service.terminals.recipes import recipe_lines
 from service.warm_starts import read_outcome
 
@@ -26,8 +26,24 @@ def show_outcome(outcome: Outcome, form: Format, console: Console) -> int:
     for line in epilogue(outcome):
         console.print(line, markup=False, soft_wrap=True)
     sweep = outcome.sweep
-    print_next("resume" if sweep.state.rests else "ui" if sweep.mlflow else "status", sweep.id)
+    if sweep.confirmation is not None and sweep.confirmation["decision"] is not None:
+        if form is Format.TABLE:
+            _show_decision(sweep)
+        print_next("export", sweep.id)
+    else:
+        print_next("resume" if sweep.state.rests else "ui" if sweep.mlflow else "status", sweep.id)
     return 0 if sweep.state in (SweepState.COMPLETED, SweepState.STOPPED) else 1
+
+
+def _show_decision(sweep: Sweep) -> None:
+    """Print the decision of a sweep on stdout, below its leaderboard."""
+    from service.sweeps import read_confirmation
+    from service.terminals.confirmation_views import show_decision  # importing it loads NumPy
+
+    confirmation = read_confirmation(sweep)
+    assert confirmation is not None, "there is a decision"
+    print_line("")
+    show_decision(confirmation)
 
 
 def epilogue(outcome: Outcome) -> list[str]:

@@ -12,7 +12,7 @@ from service.api.state import Caller, Submitter
 from service.errors import UsageError
 from service.ledgers import Sweep, SweepState
 from service.queues import check_priority, check_quota
-from service.schemas import ResumeRequest, SubmitRequest, SweepModel
+from service.schemas import ConfirmRequest, ResumeRequest, SubmitRequest, SweepModel
 from service.sweeps import (
     Submission,
     check_drivers,
@@ -20,6 +20,7 @@ from service.sweeps import (
     enter_sweep,
     find_repeated,
     prepare_resume,
+    queue_confirmation,
     queue_resume,
     refuse_own_code,
 )
@@ -70,6 +71,18 @@ def resume_sweep(ref: SweepReference, request: ResumeRequest, caller: Submitter)
     resumed = queue_resume(caller.ledger, sweep.id, request.assign)
     caller.note_detail({"changes": sweep.changes_to(resumed)})
     return SweepModel.from_record(resumed)
+
+
+@router.post("/sweeps/{ref}/confirm", operation_id="confirm_sweep")
+def confirm_sweep(ref: SweepReference, request: ConfirmRequest, caller: Submitter) -> SweepModel:
+    """Queue a confirmation: the best recipes and the default are trained anew; one that is decided stays as it is."""
+    sweep = caller.find_to_change(ref)
+    if sweep.owner is None:
+        raise UsageError(
+            f"{sweep.id} was made by `meltpoint run` and belongs to no user of this service; confirm it where it ran"
+        )
+    caller.note_detail({"changes": request.changes()})
+    return SweepModel.from_record(queue_confirmation(caller.ledger, sweep.id, request.changes()))
 
 
 def _enter(request: SubmitRequest, caller: Caller, key: str | None) -> Sweep:

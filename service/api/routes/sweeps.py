@@ -14,6 +14,7 @@ from service.exports import RecipeFile, make_recipe_file
 from service.ledgers import SweepState
 from service.schemas import (
     ComparisonModel,
+    ConfirmationModel,
     CurveModel,
     LeaderboardModel,
     Page,
@@ -23,7 +24,7 @@ from service.schemas import (
     TrialCountsModel,
     TrialResult,
 )
-from service.sweeps import compare_sweeps, get_status, list_sweeps, read_leaderboard
+from service.sweeps import compare_sweeps, find_confirmation, get_status, list_sweeps, read_leaderboard
 
 __all__ = ["router"]
 
@@ -111,6 +112,12 @@ def get_leaderboard(ref: SweepReference, caller: Viewer) -> LeaderboardModel:
 def get_recipe(ref: SweepReference, caller: Viewer) -> RecipeFile:
     """Return the recipe file of a sweep, as `meltpoint export` writes it: of its winner, else of its best trial."""
     return make_recipe_file(caller.ledger, caller.find(ref), with_places=False)
+
+
+@router.get("/sweeps/{ref}/confirmation", operation_id="get_confirmation")
+def get_confirmation(ref: SweepReference, caller: Viewer) -> ConfirmationModel:
+    """Return the confirmation of a sweep, as `meltpoint confirm -o json` prints it; 404 if none has begun."""
+    return ConfirmationModel(**find_confirmation(caller.find(ref)))
 
 
 @router.get("/sweeps/{ref}/curves", operation_id="list_curves")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from service.commands.surroundings import is_debugging, make_home
+from service.commands.surroundings import chosen_context, is_debugging, make_home, open_requests
 from service.formats import Format
 from service.logs import configure_logs
-from service.terminals import HomeFlag, Output, SweepRef, own_stdout, stderr, working
+from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, own_stdout, print_next, stderr, working
 
 TopK = Annotated[int | None, typer.Option("--top-k", min=1, max=20, help="Most finalists; by default 3.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=2, max=64, help="Trainings of each recipe; by default 4.")]
@@ -31,15 +32,20 @@ def confirm(
     gate: Gate = None,
     tolerance: Tolerance = None,
     output: Output = Format.TABLE,
+    follow: Annotated[bool, typer.Option("--follow", help="On a service: follow it to the decision.")] = False,
+    context: ContextFlag = None,
     home: HomeFlag = None,
 ) -> None:
     """Retrain a sweep's best recipes and the default on fresh seeds, and decide which recipe to use."""
     console = stderr()
-    place = make_home(home)
-    configure_logs(debug=is_debugging())
     options = {"top_k": top_k, "seeds": seeds, "gate": gate, "tolerance": tolerance}
     changes = {name: value for name, value in options.items() if value is not None}
-    from service.commands.production.confirmation_view import show_confirmation
+    from service.terminals.confirmation_views import show_confirmation
+
+    if chosen_context(context) is not None:
+        sys.exit(_confirm_there(sweep, changes, output, context, home, follow=follow))
+    place = make_home(home)
+    configure_logs(debug=is_debugging())
     from service.sweeps import is_complete, open_ledger, prepare_confirmation
 
     with open_ledger(place) as ledger:
@@ -56,3 +62,29 @@ def confirm(
                 outcome = confirm_sweep(row, spec, confirmation, home=place, listener=listener, prestarted=prestarted)
         row = outcome.sweep
     sys.exit(show_confirmation(row, output, console))
+
+
+def _confirm_there(
+    reference: str,
+    changes: dict[str, float],
+    output: Format,
+    context: str | None,
+    home: Path | None,
+    *,
+    follow: bool,
+) -> int:
+    """Queue the confirmation on a service, or print the decision that it has made; return the exit code."""
+    from service.commands.sweeps.follow import follow as follow_sweep
+    from service.ledgers import SweepState
+    from service.terminals.confirmation_views import show_confirmation
+
+    with open_requests(context, home) as requests:
+        sweep = requests.confirm(reference, changes)
+        if follow and sweep.state.is_under_way:
+            return follow_sweep(requests, sweep, output)
+        confirmation = requests.confirmation(sweep.id)
+        if sweep.state is SweepState.COMPLETED and confirmation is not None:
+            return show_confirmation(sweep, output, stderr(), confirmation)
+    stderr().print(f"the confirmation of {sweep.id} is {sweep.state}", markup=False)
+    print_next("watch", sweep.id)
+    return 0

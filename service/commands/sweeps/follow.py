@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.errors import UnavailableError
 from service.formats import Format
-from service.ledgers import Sweep
+from service.ledgers import Sweep, TrialPhase
 from service.reports import Leaderboard
 from service.runs import Outcome
 from service.sweeps import SweepRequests
@@ -47,6 +47,12 @@ def _conclude(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
     if form is not Format.TABLE:
         print_data(Outcome(sweep=sweep, board=board, unsent=0, tracking_error=None).as_json(), form)
     console.print(ending(sweep, board), markup=False, soft_wrap=True)
+    if sweep.phase is TrialPhase.CONFIRM and form is Format.TABLE:
+        confirmation = requests.confirmation(sweep.id)
+        if confirmation is not None and confirmation.decision is not None:
+            from service.terminals.confirmation_views import show_decision  # importing it loads NumPy
+
+            show_decision(confirmation)
     code = exit_code(sweep)
     if code == 0 and not sweep.registered:
         console.print("MLflow has not taken the model yet; look again with: meltpoint status " + sweep.id, markup=False)

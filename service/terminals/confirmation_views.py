@@ -7,15 +7,19 @@ from rich.console import Console
 from service.confirmations import Confirmation, explain_decision
 from service.formats import Format
 from service.ledgers import Json, Sweep
-from service.sweeps import read_confirmation
-from service.terminals import print_data, print_line, print_next, print_table
+from service.sweeps import confirmation_as_json, read_confirmation
+from service.terminals.hints import print_next
+from service.terminals.outputs import print_data, print_line, print_table
 
-__all__ = ["confirmation_as_json", "show_confirmation"]
+__all__ = ["show_confirmation", "show_decision"]
 
 
-def show_confirmation(sweep: Sweep, form: Format, console: Console) -> int:
-    """Print the decision on stdout and the next command on stderr; return the exit code, 1 if there is no decision."""
-    confirmation = read_confirmation(sweep)
+def show_confirmation(sweep: Sweep, form: Format, console: Console, confirmation: Confirmation | None = None) -> int:
+    """Print the decision on stdout and the next command on stderr; return the exit code, 1 if there is no decision.
+
+    confirmation: the sweep's, if its row does not have it, as that of a service.
+    """
+    confirmation = confirmation or read_confirmation(sweep)
     if confirmation is None or confirmation.decision is None:
         console.print(f"{sweep.id} is {sweep.state}, its confirmation is not finished", markup=False)
         print_next("resume" if sweep.state.rests else "confirm", sweep.id)
@@ -23,16 +27,17 @@ def show_confirmation(sweep: Sweep, form: Format, console: Console) -> int:
     if form is not Format.TABLE:
         print_data(confirmation_as_json(sweep, confirmation), form)
         return 0
-    print_table(*_table(confirmation))
-    for line in [*explain_decision(confirmation.decision), *_test_lines(confirmation)]:
-        print_line(line)
-    print_next("status", sweep.id)
+    show_decision(confirmation)
+    print_next("export", sweep.id)
     return 0
 
 
-def confirmation_as_json(sweep: Sweep, confirmation: Confirmation) -> Json:
-    """Return the contract of `confirm -o json`."""
-    return {"sweep_id": sweep.id, "name": sweep.name, "metric": sweep.metric, **confirmation.as_json()}
+def show_decision(confirmation: Confirmation) -> None:
+    """Print a decision on stdout: a table of the recipes, the answer, and what it rests on."""
+    assert confirmation.decision is not None, "there is a decision"
+    print_table(*_table(confirmation))
+    for line in [*explain_decision(confirmation.decision), *_test_lines(confirmation)]:
+        print_line(line)
 
 
 def _table(confirmation: Confirmation) -> tuple[list[str], list[list[str]]]:
