@@ -84,5 +84,10 @@ def _past(trial: Trial, rows: list[EpochRow], spec: SweepSpec) -> Json | None:
         "last": finite[-1],
         "epochs": len(rows),
         "state": trial.state.value,
-        "keeps_limits": trial.breaks is None,
+        "keeps_limits": trial.breaks is None or not _has_limits(spec),
     }
+
+
+def _has_limits(spec: SweepSpec) -> bool:
+    """Return whether the new sweep has limits; the earlier ones' limits do not count if it has none."""
+    return any(metric.limit is not None for metric in spec.metrics)

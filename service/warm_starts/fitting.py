@@ -63,9 +63,15 @@ def fit_earlier(earlier: Mapping[str, Any], spec: SweepSpec, *, digest: str | No
             for identity, (past, _) in chosen
         ],
         "results": len(results),
-        "earlier_best": spec.metric.goal.best(past.value for past in results) if results else None,
+        "earlier_best": _best(results, spec),
         "prior": prior.as_json(),
     }
+
+
+def _best(results: Sequence[PastTrial], spec: SweepSpec) -> float | None:
+    """Return the best earlier value of a trial that keeps all limits; None if there is none."""
+    values = [past.value for past in results if past.keeps_limits]
+    return spec.metric.goal.best(values) if values else None
 
 
 def _fit(trials: Sequence[Json], spec: SweepSpec) -> Iterator[tuple[Json, Point, str]]:
