@@ -74,9 +74,9 @@ def _confirm_there(
     follow: bool,
 ) -> int:
     """Queue the confirmation on a service, or print the decision that it has made; return the exit code."""
-    from service.commands.sweeps.follow import follow as follow_sweep
     from service.ledgers import SweepState
     from service.terminals.confirmation_views import show_confirmation
+    from service.terminals.following import follow as follow_sweep
 
     with open_requests(context, home) as requests:
         sweep = requests.confirm(reference, changes)

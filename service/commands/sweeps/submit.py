@@ -53,7 +53,7 @@ def submit(
             _report(requests, sweep, output)
             return
         stderr().print(f"submitted {sweep.id} ({sweep.name})", markup=False)
-        from service.commands.sweeps.follow import follow as follow_sweep
+        from service.terminals.following import follow as follow_sweep
 
         sys.exit(follow_sweep(requests, sweep, output))
 
@@ -61,7 +61,7 @@ def submit(
 def _load_views() -> None:
     """Load the modules that show the sweep, while the service looks at its data."""
     import service.clients.remote_sweeps
-    import service.commands.sweeps.follow  # noqa: F401
+    import service.terminals.following  # noqa: F401
 
 
 def _as_typed(problem: Problem, file: str, typed: str) -> Problem:

@@ -13,6 +13,6 @@ def watch(sweep: SweepRef, output: Output = Format.TABLE, context: ContextFlag =
     """Follow a sweep until it has ended, with live progress; Ctrl-C ends only the view."""
     with exiting_if_not_found(), open_requests(context, home) as requests:
         row = requests.find(sweep)
-        from service.commands.sweeps.follow import follow
+        from service.terminals.following import follow
 
         sys.exit(follow(requests, row, output))

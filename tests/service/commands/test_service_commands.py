@@ -286,7 +286,7 @@ def test_submit_loads_nothing_heavy(shell: Shell) -> None:
         "import sys; sys.argv = ['meltpoint', 'submit', 'sweep.yaml']\n"
         "from service.commands.app import main\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "import service.clients.remote_sweeps, service.commands.sweeps.follow\n"
+        "import service.clients.remote_sweeps, service.terminals.following\n"
         "print(sorted({'torch', 'ray', 'mlflow', 'sqlalchemy', 'numpy', 'optuna'} & sys.modules.keys()))"
     )
     result = subprocess.run(

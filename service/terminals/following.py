@@ -8,9 +8,10 @@ from service.ledgers import Sweep, TrialPhase
 from service.reports import Leaderboard
 from service.runs import Outcome
 from service.sweeps import SweepRequests
-from service.terminals import home_option, print_data, print_next, print_table, stderr
 from service.terminals.follow_views import EXIT_NOT_DELIVERED, EXIT_NOT_FINISHED, FollowView, exit_code
+from service.terminals.hints import home_option, print_next
 from service.terminals.outcome_views import TOP, best_lines, ending, failure_lines, left_out
+from service.terminals.outputs import print_data, print_table, stderr
 
 __all__ = ["follow"]
 
