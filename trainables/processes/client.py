@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -94,6 +95,7 @@ class ForkedObject(ObjectHandle[T]):
         self._connection = _connect(address)
         self._key = uuid4().hex
         self._pid: int | None = None
+        self._pid_lock = threading.Lock()
         request = ForkRequest(
             key=self._key,
             factory=pickle.dumps((factory, dict(arguments))),
@@ -107,10 +109,11 @@ class ForkedObject(ObjectHandle[T]):
 
     @property
     def pid(self) -> int:
-        """The process's number; waits for a server that still imports."""
-        if self._pid is None:
-            self._pid = int(self._receive(None))
-        return self._pid
+        """The process's number; waits for a server that still imports. Any thread may ask, also during a call."""
+        with self._pid_lock:  # two readers of the one message would wait for each other's for ever
+            if self._pid is None:
+                self._pid = int(self._receive(None))
+            return self._pid
 
     def call(self, method: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the method there, and `progress` here."""

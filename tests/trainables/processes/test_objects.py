@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -56,6 +57,15 @@ def test_an_error_of_ours_is_raised_as_it_is_and_the_object_lives_on(counter: Ob
 def test_another_error_names_its_type(counter: ObjectHandle[Counter]) -> None:
     with pytest.raises((ForkedError, KeyError), match="nothing"):
         counter.call(Counter.fail)
+
+
+def test_the_number_of_a_process_may_be_asked_for_while_another_thread_calls_it(server: ForkServer) -> None:
+    for _ in range(20):
+        forked = ForkedObject(server.address, make_counter, {"begin": 0}, role="counter", environment=os.environ)
+        with ThreadPoolExecutor(4) as threads, closing(forked):
+            call = threads.submit(forked.call, Counter.pid)
+            asked = [threads.submit(lambda forked=forked: forked.pid) for _ in range(3)]
+            assert {call.result(20.0), *(each.result(20.0) for each in asked)} == {forked.pid}
 
 
 def test_a_forked_object_lives_in_a_process_of_its_own(server: ForkServer) -> None:
