@@ -64,7 +64,7 @@ def test_the_number_of_a_process_may_be_asked_for_while_another_thread_calls_it(
         forked = ForkedObject(server.address, make_counter, {"begin": 0}, role="counter", environment=os.environ)
         with ThreadPoolExecutor(4) as threads, closing(forked):
             call = threads.submit(forked.call, Counter.pid)
-            asked = [threads.submit(lambda forked=forked: forked.pid) for _ in range(3)]
+            asked = [threads.submit(getattr, forked, "pid") for _ in range(3)]
             assert {call.result(20.0), *(each.result(20.0) for each in asked)} == {forked.pid}
 
 
