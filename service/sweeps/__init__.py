@@ -13,7 +13,7 @@ from service.sweeps.confirmation import (
 from service.sweeps.following import is_over
 from service.sweeps.home_sweeps import HomeSweeps
 from service.sweeps.listing import CountCache, SweepSummary, list_sweeps
-from service.sweeps.log_lines import describe_changes, log_line
+from service.sweeps.log_lines import describe_changes, describe_confirming, log_line
 from service.sweeps.opening import open_ledger
 from service.sweeps.own_code import refuse_own_code
 from service.sweeps.progress import SweepProgress
@@ -48,6 +48,7 @@ __all__ = [
     "confirmation_as_json",
     "delete_sweep",
     "describe_changes",
+    "describe_confirming",
     "enter_sweep",
     "find_confirmation",
     "find_repeated",

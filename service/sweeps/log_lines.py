@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from service.formats import counted
 from service.ledgers import Event, EventKind, Json
 
-__all__ = ["describe_changes", "log_line"]
+__all__ = ["describe_changes", "describe_confirming", "log_line"]
 
 
 def log_line(event: Event) -> str | None:
@@ -24,6 +25,12 @@ def describe_changes(payload: Json) -> str:
     return f"changed {', '.join(changes)}"
 
 
+def describe_confirming(payload: Json) -> str:
+    """Return what an event of a confirmation tells, such as `confirming: 3 finalists and the default on 4 seeds`."""
+    finalists, seeds = counted(payload["finalists"], "finalist"), counted(payload["seeds"], "seed")
+    return f"confirming: {finalists} and the default on {seeds}"
+
+
 def _written(value: object) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -32,6 +39,28 @@ def _text(kind: str, payload: Json) -> str | None:
     match kind:
         case EventKind.SWEEP_STATE:
             return f"{payload['state']}{_because(payload.get('error'))}"
+        case EventKind.IMAGE_SKIPPED:
+            return f"skipped {payload.get('name')}: {payload.get('reason')}"
+        case EventKind.NOTICE:
+            return str(payload.get("text"))
+        case EventKind.CONFIRMING:
+            return describe_confirming(payload)
+        case EventKind.DECIDED:
+            return str(payload.get("summary"))
+        case EventKind.REGISTERED:
+            return f"registered {payload.get('uri')}"
+        case EventKind.PROMOTION:
+            place = f"{payload.get('model')}@{payload.get('alias')}"
+            return f"promotion to {place} {payload.get('status')}{_because('; '.join(payload.get('sentences', ())))}"
+        case EventKind.SWEEP_CHANGED:
+            return describe_changes(payload)
+        case EventKind.PHASE:
+            return None if payload.get("done") is not None else str(payload.get("phase"))
+    return _trial_text(kind, payload)
+
+
+def _trial_text(kind: str, payload: Json) -> str | None:
+    match kind:
         case EventKind.TRIAL_STARTED:
             attempt = payload.get("attempt", 1)
             return "started" if attempt == 1 else f"started, attempt {attempt}"
@@ -42,19 +71,6 @@ def _text(kind: str, payload: Json) -> str | None:
         case EventKind.TRIAL_ENDED:
             best = payload.get("best_value")
             return f"{payload['state']}{'' if best is None else f', best {best:.4f}'}{_because(payload.get('error'))}"
-        case EventKind.IMAGE_SKIPPED:
-            return f"skipped {payload.get('name')}: {payload.get('reason')}"
-        case EventKind.NOTICE:
-            return str(payload.get("text"))
-        case EventKind.REGISTERED:
-            return f"registered {payload.get('uri')}"
-        case EventKind.PROMOTION:
-            place = f"{payload.get('model')}@{payload.get('alias')}"
-            return f"promotion to {place} {payload.get('status')}{_because('; '.join(payload.get('sentences', ())))}"
-        case EventKind.SWEEP_CHANGED:
-            return describe_changes(payload)
-        case EventKind.PHASE:
-            return None if payload.get("done") is not None else str(payload.get("phase"))
     return None
 
 

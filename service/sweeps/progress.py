@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from search_spaces import Goal
-from service.ledgers import Event, EventKind, Json, Sweep, SweepState, Trial, TrialState
+from service.ledgers import FIRST_RETRAINING, Event, EventKind, Json, Sweep, SweepState, Trial, TrialState
 from service.runs import Snapshot
 
 __all__ = ["SweepProgress"]
@@ -43,6 +43,7 @@ class SweepProgress:
         self._settings = dict(sweep.settings)
         self._lock = threading.Lock()
         self._trials: dict[str, _TrialProgress] = {}
+        self._retrainings: int | None = None
         self._recipes: dict[str, Json] = {}
         self._started_at = self._heard_at = 0
         self._heard = clock()
@@ -58,6 +59,8 @@ class SweepProgress:
             if self.state is SweepState.RUNNING and not self._started_at:
                 self._started_at = event.at
             self.closing = payload.get("error") if self.state.is_under_way else None
+        elif event.kind == EventKind.CONFIRMING:
+            self._retrainings = (payload["finalists"] + 1) * payload["seeds"]
         elif event.kind == EventKind.SWEEP_CHANGED:
             self._settings |= {name: new for name, (_, new) in payload["changes"].items()}
         elif event.trial_id is not None:
@@ -103,7 +106,7 @@ class SweepProgress:
     @property
     def has_trained(self) -> bool:
         """True if all trials of the budget have ended, so that only the best model is left to register."""
-        trials = self._present()
+        trials = [trial for trial in self._present() if trial.number < FIRST_RETRAINING]
         planned = self._settings.get("budget.trials")
         return isinstance(planned, int) and len(trials) >= planned and all(t.state.is_finished for t in trials)
 
@@ -120,21 +123,26 @@ class SweepProgress:
         ranked = [
             trial
             for trial in self._present()
-            if trial.best_value is not None and trial.breaks is None and trial.state is not TrialState.FAILED
+            if trial.number < FIRST_RETRAINING
+            and trial.best_value is not None
+            and trial.breaks is None
+            and trial.state is not TrialState.FAILED
         ]
         best = min(ranked, key=lambda trial: _rank(trial, self._sweep.goal), default=None)
         return None if best is None else self._as_trial(best)
 
     def snapshot(self) -> Snapshot:
-        """Return the sweep at this moment."""
-        trials = self._present()
+        """Return the sweep at this moment; once its confirmation has begun, the retrainings alone."""
+        is_confirming = self._retrainings is not None
+        trials = [trial for trial in self._present() if (trial.number >= FIRST_RETRAINING) is is_confirming]
+        budget = self._retrainings if self._retrainings is not None else int(self._settings.get("budget.trials", 0))
         wall = self._settings.get("budget.wall")
         return Snapshot(
             states=dict(Counter(trial.state for trial in trials)),
-            planned=max(len(trials), int(self._settings.get("budget.trials", 0))),
+            planned=max(len(trials), budget),
             epochs=sum(trial.epochs for trial in trials),
             elapsed=self.elapsed,
-            best=self.best,
+            best=None if is_confirming else self.best,
             running=tuple(self._as_trial(trial) for trial in trials if trial.state is TrialState.RUNNING),
             epochs_each=int(self._settings.get("budget.epochs", 0)),
             metric=self._sweep.metric,

@@ -19,7 +19,7 @@ from service.formats import counted
 from service.ledgers import Event, EventKind, Json, Sweep, SweepState
 from service.reports import Leaderboard
 from service.runs import Phase
-from service.sweeps import SweepProgress, SweepRequests, describe_changes
+from service.sweeps import SweepProgress, SweepRequests, describe_changes, describe_confirming
 from service.terminals.live_views import LiveView
 
 __all__ = ["FollowView", "exit_code"]
@@ -30,7 +30,7 @@ LOOK_SECONDS = 2.0
 """Time between two looks at facts that events do not carry: the reason of waiting, and recipes of trials."""
 
 _TICK_SECONDS = 0.25
-_AFTER_TRAINING = frozenset({Phase.TESTING.value, Phase.WRITING_MLFLOW.value})
+_AFTER_TRAINING = frozenset({Phase.TESTING.value, Phase.READING_TEST.value, Phase.WRITING_MLFLOW.value})
 
 
 def exit_code(sweep: Sweep) -> int:
@@ -69,6 +69,7 @@ class FollowView:
         self._status: Status | None = None
         self._waits_for: str | None = None
         self._has_said_running = self._has_shown_board = self._has_result = False
+        self._is_confirming = False
         self._looked_at = 0.0
 
     def run(self) -> Sweep:
@@ -154,6 +155,15 @@ class FollowView:
                 self._has_shown_board = False  # there may be further trials
             case EventKind.IMAGE_SKIPPED:
                 self._print(f"skipped {payload.get('name')}: {payload.get('reason')}", style="yellow")
+            case EventKind.CONFIRMING:
+                self._end_training()
+                self._show_leaderboard()
+                self._is_confirming = True
+                self._print(describe_confirming(payload))
+            case EventKind.DECIDED:
+                self._end_training()
+                self._is_confirming = False
+                self._print(str(payload.get("summary")), style="bold")
             case EventKind.REGISTERED:
                 self._set_phase(None)
                 self._print(f"registered {payload.get('uri')}{_version(payload)}")
@@ -193,7 +203,7 @@ class FollowView:
             self._print(f"first result after {seconds:.1f} s: {self._sweep.metric} {value:.4f} ({event.trial_id})")
 
     def _begin_training(self) -> None:
-        if self._view is None and not self._has_shown_board:
+        if self._view is None and (self._is_confirming or not self._has_shown_board):
             self._set_phase(None)
             self._view = LiveView(self._progress.snapshot, self._console)
             self._view.start()

@@ -94,7 +94,9 @@ def best_lines(board: Leaderboard, best: Trial) -> list[str]:
 def _places(outcome: Outcome) -> list[str]:
     sweep, lines = outcome.sweep, []
     if sweep.registered:
-        lines.append(f"registered {sweep.registered['uri']} (version {sweep.registered['version']}, unconfirmed)")
+        is_decided = sweep.confirmation is not None and sweep.confirmation["decision"] is not None
+        which = "the best of the search" if is_decided else "unconfirmed"
+        lines.append(f"registered {sweep.registered['uri']} (version {sweep.registered['version']}, {which})")
     if outcome.unsent:
         why = f": {brief(outcome.tracking_error)}" if outcome.tracking_error else ""
         left = "" if sweep.registered or outcome.board.best is None else ", the model among them"

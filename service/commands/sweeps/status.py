@@ -75,6 +75,8 @@ def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
         yield "best", f"{board.best.id}  {sweep.metric} {board.best.best_value:.4f}"
         own_stages = sweep.own_stages(board.best.recipe.get("backbone"))
         yield from ((f"  {name}", text) for name, text in recipe_lines(board.best.recipe, own_stages=own_stages))
+    if sweep.phase.value == "confirm":
+        yield "phase", "confirmation; its decision: meltpoint confirm " + sweep.id
     yield from _data_lines(sweep)
     if sweep.registered:
         yield "registered", sweep.registered["uri"]

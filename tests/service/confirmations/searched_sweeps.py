@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -39,24 +40,30 @@ CLASSES = 3
 class SearchedSweep:
     """A sweep whose search has ended, and whose models are right on images with given chances.
 
-    chances: accuracy by dropout rate; the default recipe has the rate 0.
+    chances: accuracy by dropout rate; the default recipe has the rate 0. owner: the user who submitted it.
     """
 
-    def __init__(self, ledger: Ledger, chances: dict[float, float], *, spec: str = SPEC, seed: int = 0) -> None:
+    def __init__(
+        self, ledger: Ledger, chances: dict[float, float], *, spec: str = SPEC, seed: int = 0, owner: str | None = None
+    ) -> None:
         self.ledger, self.chances = ledger, chances
         self.random = np.random.default_rng(seed)
         self.spec = parse_spec(spec, file="sweep.yaml")
         counts = {"classes": {"a": dict(SPLITS), "b": {}, "c": {}}, "digest": "d"}
-        sweep = ledger.sweeps.create(
-            name="cells",
-            spec_text=spec,
-            spec_file="sweep.yaml",
-            metric=self.spec.metric.name,
-            goal=self.spec.metric.goal,
-            seed=3,
-            data=counts,
-            settings=flat_settings(self.spec),
-        )
+        columns: dict[str, Any] = {
+            "name": "cells",
+            "spec_text": spec,
+            "spec_file": "sweep.yaml",
+            "metric": self.spec.metric.name,
+            "goal": self.spec.metric.goal,
+            "seed": 3,
+            "settings": flat_settings(self.spec),
+        }
+        if owner is None:
+            sweep = ledger.sweeps.create(**columns, data=counts)
+        else:
+            sweep, _ = ledger.sweeps.submit(**columns, owner=owner)
+            ledger.sweeps.note(sweep.id, data=counts)
         ledger.sweeps.move(sweep.id, SweepState.RUNNING)
         self.labels = {split: self.random.integers(0, CLASSES, size=images) for split, images in SPLITS.items()}
         ledger.predictions.note_labels(sweep.id, {split: pack_labels(labels) for split, labels in self.labels.items()})

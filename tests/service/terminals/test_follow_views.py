@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from service.ledgers import Ending, Ledger, Sweep, SweepState, TrialState
+from service.ledgers import FIRST_RETRAINING, Ending, EventKind, Ledger, Sweep, SweepState, TrialPhase, TrialState
 from service.reports import Leaderboard
 from service.settings import Home
 from service.sweeps import HomeSweeps, SweepProgress, change_sweep
@@ -72,6 +72,40 @@ def test_the_leaderboard_is_shown_again_if_the_budget_grew_after_the_last_trial(
     _, lines = followed(home, sweep)
     assert lines[2].startswith("changed budget.trials from 1 to 2, ")
     assert sorted(lines[-2:]) == ["LEADERBOARD of 1", "registered models:/cells@candidate (version 1, unconfirmed)"]
+
+
+def test_a_confirmation_is_shown_behind_the_leaderboard_and_its_retrainings_are_no_trials(
+    home: Home, ledger: Ledger
+) -> None:
+    sweep = add_sweep(ledger, SweepState.RUNNING)
+    add_trials(ledger, sweep, 0.5)
+    ledger.events.add(sweep.id, EventKind.CONFIRMING, {"finalists": 1, "seeds": 2})
+    retraining = ledger.trials.create(
+        sweep.id,
+        number=FIRST_RETRAINING,
+        point={},
+        recipe={},
+        identity="0",
+        seed=1,
+        phase=TrialPhase.CONFIRM,
+        started=True,
+    )
+    record(ledger, retraining, row(1, 0.9))
+    progress = SweepProgress(ledger.sweeps.get(sweep.id))
+    for event in ledger.events.after(sweep.id, 0):
+        progress.apply(event)
+    snapshot = progress.snapshot()
+    assert (snapshot.planned, len(snapshot.running), snapshot.best) == (4, 1, None)
+    assert progress.best is not None
+    assert progress.best.best_value == 0.5
+    ledger.events.add(sweep.id, EventKind.DECIDED, {"outcome": "default best", "summary": "the default stands"})
+    ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
+    ledger.sweeps.note(sweep.id, registered=REGISTERED)
+    _, lines = followed(home, sweep)
+    assert lines[2:5] == ["LEADERBOARD of 1", "confirming: 1 finalist and the default on 2 seeds", "the default stands"]
+    log = [line.split(" ", 2)[2] for line in HomeSweeps(home).logs(sweep.id)]
+    assert "confirming: 1 finalist and the default on 2 seeds" in log
+    assert "the default stands" in log
 
 
 def test_the_leaderboard_is_shown_before_the_model_is_registered(home: Home, ledger: Ledger) -> None:

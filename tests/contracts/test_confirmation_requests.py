@@ -1,0 +1,137 @@
+"""The contract of requests for a confirmation, over a home, and over a service: a real API before a real ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from search_spaces import MeltpointError
+from service.clients import Connection
+from service.clients.remote_sweeps import RemoteSweeps
+from service.clocks import now_ms
+from service.confirmations import Confirmation
+from service.confirmations.readings import compute_decision, read_test_scores, retrainings_of
+from service.errors import TransitionError, UnavailableError, UsageError
+from service.ledgers import Ledger, Sweep, SweepState, TrialPhase
+from service.settings import Home
+from service.sweeps import HomeSweeps, SweepRequests
+from tests.contracts.services import beat_drivers, serve_api
+from tests.service.confirmations.searched_sweeps import SearchedSweep
+
+GOOD = {0.0: 0.60, 0.25: 0.85, 0.5: 0.62}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.delenv("MELTPOINT_LEDGER", raising=False)
+    return Home(tmp_path / "home").create()
+
+
+@pytest.fixture
+def ledger(home: Home) -> Iterator[Ledger]:
+    with closing(Ledger.open(home, clock=now_ms)) as ledger:
+        yield ledger
+
+
+@pytest.fixture(params=["home", "service"])
+def requests(request: pytest.FixtureRequest, home: Home, ledger: Ledger) -> Iterator[SweepRequests]:
+    if request.param == "home":
+        yield HomeSweeps(home)
+        return
+    with serve_api(home) as context, Connection(context, patience=5) as connection:
+        yield RemoteSweeps(connection)
+
+
+@pytest.fixture
+def searched(ledger: Ledger) -> SearchedSweep:
+    return SearchedSweep(ledger, GOOD, owner="admin")
+
+
+@pytest.fixture
+def drivers(ledger: Ledger) -> None:
+    beat_drivers(ledger)
+
+
+def confirm_all(searched: SearchedSweep, confirmation: Confirmation) -> Sweep:
+    """Do what the driver does, without training."""
+    ledger, sweep = searched.ledger, searched.sweep
+    searched.retrain(confirmation)
+    decided = replace(confirmation, decision=compute_decision(ledger, sweep, confirmation))
+    trials = retrainings_of(decided, ledger.trials.list(sweep.id, TrialPhase.CONFIRM))
+    searched.read_test([trial for row in trials.values() for trial in row])
+    finished = replace(decided, test=read_test_scores(ledger, sweep, decided), deployed="x")
+    ledger.sweeps.note(sweep.id, confirmation=finished.as_json())
+    return ledger.sweeps.get(sweep.id)
+
+
+@pytest.mark.usefixtures("drivers")
+def test_a_confirmation_is_queued_once(requests: SweepRequests, searched: SearchedSweep) -> None:
+    sweep_id = searched.sweep.id
+    assert requests.confirmation(sweep_id) is None
+    queued = requests.confirm(sweep_id, {"seeds": 2})
+    assert (queued.id, queued.state, queued.phase) == (sweep_id, SweepState.QUEUED, TrialPhase.CONFIRM)
+    confirmation = requests.confirmation(sweep_id)
+    assert confirmation is not None
+    assert (confirmation.rule.seeds, confirmation.decision) == (2, None)
+    assert requests.confirm(sweep_id, {"seeds": 2}).state is SweepState.QUEUED
+    assert requests.confirm(sweep_id).state is SweepState.QUEUED
+    with pytest.raises(UsageError, match=f"^{sweep_id} is queued: a confirmation of it is under way. To follow it: "):
+        requests.confirm(sweep_id, {"seeds": 3})
+    states = [event.payload["state"] for event in requests.events(sweep_id) if event.kind == "sweep_state"]
+    assert states.count("queued") == 1
+
+
+@pytest.mark.usefixtures("drivers")
+def test_a_complete_confirmation_is_returned_as_it_is(requests: SweepRequests, searched: SearchedSweep) -> None:
+    sweep = confirm_all(searched, searched.plan(seeds=2))
+    assert requests.confirm(sweep.id).state is SweepState.COMPLETED
+    confirmation = requests.confirmation(sweep.id)
+    assert confirmation is not None
+    assert confirmation.as_json() == sweep.confirmation
+    assert requests.confirm(sweep.id, {"seeds": 3}).state is SweepState.QUEUED
+
+
+@pytest.mark.usefixtures("drivers")
+def test_a_confirmation_that_rests_goes_on(requests: SweepRequests, searched: SearchedSweep, ledger: Ledger) -> None:
+    sweep = requests.confirm(searched.sweep.id, {"seeds": 2})
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    ledger.sweeps.move(sweep.id, SweepState.INTERRUPTED)
+    again = requests.confirm(sweep.id)
+    assert again.state is SweepState.QUEUED
+    assert ledger.sweeps.get(sweep.id).confirmation == sweep.confirmation or sweep.confirmation is None
+
+
+def test_without_drivers_no_confirmation_is_accepted(requests: SweepRequests, searched: SearchedSweep) -> None:
+    with pytest.raises(UnavailableError):
+        requests.confirm(searched.sweep.id)
+    assert requests.find(searched.sweep.id).state is SweepState.COMPLETED
+
+
+@pytest.mark.usefixtures("drivers")
+def test_a_sweep_without_another_recipe_has_nothing_to_confirm(requests: SweepRequests, ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, {0.0: 0.6}, owner="admin")
+    with pytest.raises(MeltpointError, match=f"^{searched.sweep.id} has nothing to confirm: the default is its only"):
+        requests.confirm(searched.sweep.id)
+
+
+def test_a_sweep_that_is_under_way_or_cancelled_is_not_queued(ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, GOOD)
+    confirmation = searched.plan(seeds=2).as_json()
+    ledger.sweeps.queue_confirmation(searched.sweep.id, confirmation)
+    with pytest.raises(TransitionError, match="cannot be confirmed before it ends"):
+        ledger.sweeps.queue_confirmation(searched.sweep.id, confirmation)
+    ledger.sweeps.cancel(searched.sweep.id)
+    with pytest.raises(TransitionError):
+        ledger.sweeps.queue_confirmation(searched.sweep.id, confirmation)
+
+
+def test_a_confirmation_that_cannot_go_on_leaves_the_sweep_completed(ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, GOOD)
+    assert searched.sweep.failure_state is SweepState.FAILED
+    queued = ledger.sweeps.queue_confirmation(searched.sweep.id, searched.plan(seeds=2).as_json())
+    ended = ledger.sweeps.move(queued.id, queued.failure_state, error="its images have changed")
+    assert (ended.state, ended.error) == (SweepState.COMPLETED, "its images have changed")
