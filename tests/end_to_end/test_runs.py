@@ -85,6 +85,8 @@ def test_the_json_of_the_trials_keeps_its_contract(finished_sweep: Outcome) -> N
             "mlflow_run_id",
             "sharing",
             "error",
+            "breaks",
+            "pareto",
             "like_first",
             "optimism",
         }

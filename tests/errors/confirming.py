@@ -78,6 +78,30 @@ CONFIRMATIONS = Section(
             "`meltpoint confirm last`, which was cancelled",
             at_home("confirm", "last", make=sweep_in(SweepState.CANCELLED)),
         ),
+        Case("`meltpoint promote last --alias latest`", at_home("promote", "last", "--alias", "latest", make=searched)),
+        Case(
+            "`meltpoint promote last --alias candidate`",
+            at_home("promote", "last", "--alias", "candidate", make=searched),
+        ),
+        Case("`meltpoint promote last --alias 'a b'`", at_home("promote", "last", "--alias", "a b", make=searched)),
+        Case("`meltpoint promote last`, whose checkpoints are gone", at_home("promote", "last", make=searched)),
+        Case(
+            "`meltpoint promote last`, which waits for its turn",
+            at_home("promote", "last", make=sweep_in(SweepState.QUEUED)),
+        ),
+        Case("`meltpoint export last --format onnx`", at_home("export", "last", "--format", "onnx", make=searched)),
+        Case(
+            "`meltpoint trials last --pareto` of a sweep with one metric",
+            at_home("trials", "last", "--pareto", make=searched),
+        ),
+    ],
+)
+
+UNCONFIRMABLE = Section(
+    "Sweeps that cannot be confirmed, models that cannot go back",
+    "The sweep's search has ended with several recipes, unless a row says more.",
+    1,
+    [
         Case(
             "`meltpoint confirm last`; its images have changed since its search",
             at_home("confirm", "last", make=searched),
@@ -91,22 +115,6 @@ CONFIRMATIONS = Section(
             "`meltpoint confirm last`; its split has no confirmation images",
             at_home("confirm", "last", make=without_confirmation_images),
         ),
-        Case("`meltpoint promote last --alias latest`", at_home("promote", "last", "--alias", "latest", make=searched)),
-        Case(
-            "`meltpoint promote last --alias candidate`",
-            at_home("promote", "last", "--alias", "candidate", make=searched),
-        ),
-        Case("`meltpoint promote last --alias 'a b'`", at_home("promote", "last", "--alias", "a b", make=searched)),
-        Case("`meltpoint promote last`, whose checkpoints are gone", at_home("promote", "last", make=searched)),
-        Case(
-            "`meltpoint promote last`, which waits for its turn",
-            at_home("promote", "last", make=sweep_in(SweepState.QUEUED)),
-        ),
         Case("`meltpoint rollback cells` before any promotion", at_home("rollback", "cells", make=searched)),
-        Case("`meltpoint export last --format onnx`", at_home("export", "last", "--format", "onnx", make=searched)),
-        Case(
-            "`meltpoint trials last --pareto` of a sweep with one metric",
-            at_home("trials", "last", "--pareto", make=searched),
-        ),
     ],
 )

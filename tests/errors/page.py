@@ -11,7 +11,7 @@ import torch
 
 from service.settings import Home, prepare_environment
 from tests.errors.cases import FOLDER_SHOWN, HOME_SHOWN, Case, Section, run
-from tests.errors.confirming import CONFIRMATIONS
+from tests.errors.confirming import CONFIRMATIONS, UNCONFIRMABLE
 from tests.errors.data import IMAGES, MANIFESTS, SOURCES, SPLITS, STORES
 from tests.errors.folders import Folder
 from tests.errors.going_on import BACKUPS, GOING_ON
@@ -32,7 +32,7 @@ SECTIONS = (
     *(COMMAND_LINE, NAMES, TEXT, KEYS, SETTINGS, SPACES, RECIPES, TOGETHER, WEIGHTS),
     *(SOURCES, MANIFESTS, SPLITS, IMAGES, STORES),
     *(OWN_CODE, OWN_CODE_IN_TRIALS, OWN_BACKBONES, OWN_BACKBONES_AT_START),
-    *(TRIALS, MACHINE, HOME, GOING_ON, BACKUPS, CONFIRMATIONS, EXPORTS, TRAININGS),
+    *(TRIALS, MACHINE, HOME, GOING_ON, BACKUPS, CONFIRMATIONS, UNCONFIRMABLE, EXPORTS, TRAININGS),
     *(SERVE, CONTEXTS, REQUESTS, REFUSED_INPUT),
 )
 _COLUMNS = ("wrong input", "output")

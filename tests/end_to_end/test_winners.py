@@ -1,4 +1,7 @@
-"""Models promoted, refused and rolled back: a real registry, real models and real test images."""
+"""Models promoted, refused and rolled back: a real registry, real models and real test images.
+
+The models of the shared sweep are registered anew here, so this file comes after those that look at its candidate.
+"""
 
 from __future__ import annotations
 
