@@ -47,7 +47,9 @@ def server(finished_sweep: Outcome, home: Home, tmp_path_factory: pytest.TempPat
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
     }
-    serve = ["models", "serve", "-m", finished_sweep.sweep.registered["uri"], "--env-manager", "local", "-p", str(port)]
+    registered = finished_sweep.sweep.registered  # other tests move the alias of the shared sweep
+    uri = f"models:/{registered['model']}/{registered['version']}"
+    serve = ["models", "serve", "-m", uri, "--env-manager", "local", "-p", str(port)]
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             [python, "-m", "mlflow", *serve], cwd=folder, env=variables, stdout=log, stderr=subprocess.STDOUT
