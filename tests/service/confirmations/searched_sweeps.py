@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces import Goal, Recipe, parse_spec
+from search_spaces import Recipe, parse_spec
 from service.confirmations import Confirmation, ConfirmRule, missing_retrainings
 from service.confirmations.planning import plan_confirmation
 from service.ledgers import (
@@ -116,13 +116,15 @@ class SearchedSweep:
             return
         predictions = [self._predict(split, self.chances[rate], phase.value) for split in splits]
         accuracy = self._accuracy
-        row = EpochRow(epoch=1, seconds=1.0, recorded_at=1, readings={"val": {"accuracy": accuracy, "loss": 1.0}})
+        row = EpochRow(
+            epoch=1, seconds=1.0, recorded_at=1, readings={"val": {"accuracy": accuracy, "loss": self._loss}}
+        )
         self.ledger.trials.record_epochs(
             trial.id,
             attempt=1,
             rows=[row],
             metric=self.spec.metric.name,
-            goal=Goal.MAXIMIZE,
+            goal=self.spec.metric.goal,
             ending=Ending(state=TrialState.COMPLETED),
             predictions=predictions,
         )
@@ -135,6 +137,7 @@ class SearchedSweep:
         probabilities[np.arange(len(labels)), predicted] = 0.8
         if split == "val":
             self._accuracy = float(right.mean())
+            self._loss = float(-np.log(np.where(right, 0.8, 0.1)).mean())
         packed = pack(probabilities, labels)
         return PackedPredictions(split=split, epoch=1, images=len(labels), packed=packed, read_by=read_by)
 

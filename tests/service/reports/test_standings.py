@@ -52,10 +52,13 @@ def test_a_first_far_ahead_is_told_apart(ledger: Ledger) -> None:
 
 def test_a_loss_is_corrected_upwards(ledger: Ledger) -> None:
     searched = SearchedSweep(ledger, ALIKE, spec=SPEC + "metric: {name: val/loss}\n")
-    standing = Standing.read(ledger, searched.sweep)
+    board = Leaderboard.read(ledger, searched.sweep, with_standing=True)
+    standing, best = board.standing, board.best
     assert standing is not None
     assert standing.optimism > 0
-    assert standing.corrected > 1.0
+    assert best is not None
+    assert best.best_value is not None
+    assert standing.corrected > best.best_value
 
 
 def test_a_metric_that_is_no_mean_over_images_has_no_standing(ledger: Ledger) -> None:
