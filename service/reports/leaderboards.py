@@ -51,7 +51,7 @@ class Leaderboard:
         best = {t.id: row for t in trials for row in rows.get(t.id, ()) if row.epoch == t.best_epoch}
         ranked = sorted(trials, key=lambda trial: _rank(trial, sweep.goal))
         seconds = {trial_id: sum(row.seconds for row in epochs) for trial_id, epochs in rows.items()}
-        standing = Standing.read(ledger, sweep) if with_standing else None
+        standing = Standing.read(ledger, sweep, trials) if with_standing else None
         return cls(sweep, tuple(ranked), last, best, seconds, standing)
 
     @property
@@ -130,6 +130,7 @@ class Leaderboard:
 
     def as_json(self, top: int | None = None) -> list[Json]:
         """Return one object a trial, for `trials -o json`."""
+        best = self.best
         return [
             {
                 "trial_id": trial.id,
@@ -142,7 +143,7 @@ class Leaderboard:
                 "sharing": trial.sharing,
                 "error": trial.error,
                 "like_first": self.is_like_first(trial),
-                "optimism": self.standing.optimism if self.standing and trial is self.best else None,
+                "optimism": self.standing.optimism if self.standing and trial is best else None,
                 **self.objectives.as_json(trial),
             }
             for trial in self.trials[:top]
@@ -152,8 +153,13 @@ class Leaderboard:
         """Return whether the val images do not tell a trial apart from the first; None if that is not known."""
         if self.standing is None or not _ranks(trial):
             return None
-        identities = {other.identity for other in self.trials if other.id in self.standing.like_first}
-        return trial.identity in identities
+        return trial.identity in self._identities_like_first
+
+    @cached_property
+    def _identities_like_first(self) -> frozenset[str]:
+        """Recipes of the trials that the val images do not tell apart from the first."""
+        like_first = frozenset(self.standing.like_first if self.standing else ())
+        return frozenset(trial.identity for trial in self.trials if trial.id in like_first)
 
     def standing_lines(self) -> list[str]:
         """Return sentences that say how far the best score and the ranks can be trusted."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from search_spaces import Metric
-from service.ledgers import Json, Sweep
+from service.ledgers import Json, Sweep, Trial
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger
@@ -35,8 +36,8 @@ class Standing:
     images: int
 
     @classmethod
-    def read(cls, ledger: Ledger, sweep: Sweep) -> Self | None:
-        """Compute the standing from the ledger.
+    def read(cls, ledger: Ledger, sweep: Sweep, trials: Sequence[Trial]) -> Self | None:
+        """Compute the standing from the ledger; trials: those of the sweep's search.
 
         None if fewer than two recipes have finished, if the metric is no mean over images, or if a trial has no
         predictions in the ledger, as those that an older version trained.
@@ -46,7 +47,7 @@ class Standing:
         from service.errors import ConfirmationError
 
         measure = decided_measure(sweep.metric)
-        ranked = rank_search(ledger.trials.list(sweep.id), sweep.goal)
+        ranked = rank_search(trials, sweep.goal)
         if len(ranked) < 2 or measure != Metric(sweep.metric).measure:
             return None
         try:

@@ -63,7 +63,7 @@ def test_a_loss_is_corrected_upwards(ledger: Ledger) -> None:
 
 def test_a_metric_that_is_no_mean_over_images_has_no_standing(ledger: Ledger) -> None:
     searched = SearchedSweep(ledger, ALIKE, spec=SPEC + "metric: {name: val/auroc}\n")
-    assert Standing.read(ledger, searched.sweep) is None
+    assert Standing.read(ledger, searched.sweep, ledger.trials.list(searched.sweep.id)) is None
 
 
 def test_without_predictions_there_is_no_standing(ledger: Ledger) -> None:
