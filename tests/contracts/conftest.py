@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from service.clients import Connection
+from service.clients.remote_sweeps import RemoteSweeps
 from service.ledgers import Ledger
+from service.settings import Home
+from service.sweeps import HomeSweeps, SweepRequests
 from tests.contracts.ledgers import Ticks
+from tests.contracts.services import beat_drivers, serve_api
 from tests.databases import MakePostgresql, new_postgresql, postgresql
 
 __all__ = ["new_postgresql", "postgresql"]
@@ -55,3 +60,24 @@ def ledger(url: str, clock: Ticks) -> Iterator[Ledger]:
     ledger = Ledger(url, clock=clock)
     yield ledger
     ledger.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.delenv("MELTPOINT_LEDGER", raising=False)
+    return Home(tmp_path / "home").create()
+
+
+@pytest.fixture(params=["home", "service"])
+def requests(request: pytest.FixtureRequest, home: Home, ledger: Ledger) -> Iterator[SweepRequests]:
+    """Return requests on the ledger of the test's home, in this process and over a service."""
+    if request.param == "home":
+        yield HomeSweeps(home)
+        return
+    with serve_api(home) as context, Connection(context, patience=5) as connection:
+        yield RemoteSweeps(connection)
+
+
+@pytest.fixture
+def drivers(ledger: Ledger) -> None:
+    beat_drivers(ledger)

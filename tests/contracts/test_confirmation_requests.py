@@ -5,30 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from search_spaces import MeltpointError
-from service.clients import Connection
-from service.clients.remote_sweeps import RemoteSweeps
 from service.clocks import now_ms
 from service.confirmations import Confirmation
 from service.confirmations.readings import compute_decision, read_test_scores, retrainings_of
 from service.errors import TransitionError, UnavailableError, UsageError
 from service.ledgers import Ledger, Sweep, SweepState, TrialPhase
 from service.settings import Home
-from service.sweeps import HomeSweeps, SweepRequests
-from tests.contracts.services import beat_drivers, serve_api
+from service.sweeps import SweepRequests
 from tests.service.confirmations.searched_sweeps import SearchedSweep
 
 GOOD = {0.0: 0.60, 0.25: 0.85, 0.5: 0.62}
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.delenv("MELTPOINT_LEDGER", raising=False)
-    return Home(tmp_path / "home").create()
 
 
 @pytest.fixture
@@ -37,23 +27,9 @@ def ledger(home: Home) -> Iterator[Ledger]:
         yield ledger
 
 
-@pytest.fixture(params=["home", "service"])
-def requests(request: pytest.FixtureRequest, home: Home, ledger: Ledger) -> Iterator[SweepRequests]:
-    if request.param == "home":
-        yield HomeSweeps(home)
-        return
-    with serve_api(home) as context, Connection(context, patience=5) as connection:
-        yield RemoteSweeps(connection)
-
-
 @pytest.fixture
 def searched(ledger: Ledger) -> SearchedSweep:
     return SearchedSweep(ledger, GOOD, owner="admin")
-
-
-@pytest.fixture
-def drivers(ledger: Ledger) -> None:
-    beat_drivers(ledger)
 
 
 def confirm_all(searched: SearchedSweep, confirmation: Confirmation) -> Sweep:

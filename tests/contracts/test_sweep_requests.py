@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -33,17 +32,11 @@ from service.ledgers import (
 from service.runs.leases import driving
 from service.settings import Home
 from service.sweeps import HomeSweeps, Submission, SweepRequests
-from tests.contracts.services import ApiServer, Driver, beat_drivers, serve_api, signed_in
+from tests.contracts.services import ApiServer, Driver, beat_drivers, signed_in
 from tests.service.confirmations.searched_sweeps import SearchedSweep
 from tests.service.sweeps.sweeps import SPEC, add_sweep, add_trials
 
 REGISTERED = {"uri": "models:/cells@candidate", "version": "1"}
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.delenv("MELTPOINT_LEDGER", raising=False)
-    return Home(tmp_path / "home").create()
 
 
 @pytest.fixture
@@ -62,20 +55,6 @@ def driven(home: Home, ledger: Ledger) -> Iterator[Callable[[Sweep], Sweep]]:
             return sweep
 
         yield drive
-
-
-@pytest.fixture(params=["home", "service"])
-def requests(request: pytest.FixtureRequest, home: Home, ledger: Ledger) -> Iterator[SweepRequests]:
-    if request.param == "home":
-        yield HomeSweeps(home)
-        return
-    with serve_api(home) as context, Connection(context, patience=5) as connection:
-        yield RemoteSweeps(connection)
-
-
-@pytest.fixture
-def drivers(ledger: Ledger) -> None:
-    beat_drivers(ledger)
 
 
 def submission(text: str = SPEC, key: str | None = None, assign: tuple[str, ...] = ()) -> Submission:
