@@ -9,7 +9,7 @@ from typing import Any, Self
 from service.confirmations.contenders import Contender, Role
 from service.confirmations.decisions import Decision
 from service.confirmations.rules import ConfirmRule
-from service.ledgers import Json
+from service.ledgers import Json, Sweep
 
 __all__ = ["Confirmation"]
 
@@ -80,6 +80,11 @@ class Confirmation:
             "test": self.test,
             "deployed": self.deployed,
         }
+
+    @classmethod
+    def from_sweep(cls, sweep: Sweep) -> Self | None:
+        """Return the confirmation in a sweep's row; None if none has begun."""
+        return None if sweep.confirmation is None else cls.from_json(sweep.confirmation)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:

@@ -17,7 +17,7 @@ from service.drivers.event_listener import EventListener
 from service.drivers.messages import PoolStatus, ask_status, look_from_workers
 from service.drivers.pool_client import train_in_pool
 from service.drivers.tasks import DriverTasks
-from service.errors import ClusterError, LeaseError, ResumeError, SweepNotFoundError
+from service.errors import ClusterError, LeaseError, SweepNotFoundError
 from service.ledgers import Ledger, Sweep, SweepState, TrialPhase
 from service.plans import learned_settings
 from service.runs import Phase, in_phase
@@ -25,7 +25,7 @@ from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
 from service.runs.leases import LeaseKeeper, driving
-from service.runs.runner import check_unchanged, describe_data, measure_costs, prepare_images
+from service.runs.runner import check_resumable, describe_data, measure_costs, prepare_images
 from service.settings import Home
 from service.warm_starts import fit_earlier
 from trainables.errors import DataError
@@ -202,11 +202,9 @@ def _with_images(ledger: Ledger, sweep: Sweep, spec: SweepSpec, images: ImageSet
         ResumeError: they have changed since it began.
         ConfirmationError: it is to be confirmed, and they or the starting weights have changed.
     """
-    if sweep.phase is TrialPhase.CONFIRM:
-        check_unchanged(sweep, images)
-    if sweep.data and images.summary["digest"] != sweep.data["digest"]:
-        raise ResumeError(f"{sweep.id} cannot be resumed: its images or their splits have changed since it began")
-    if not sweep.data:
+    if sweep.data:
+        check_resumable(sweep, images, confirms=sweep.phase is TrialPhase.CONFIRM)
+    else:
         ledger.sweeps.note(sweep.id, data=describe_data(spec, images))
     return ledger.sweeps.get(sweep.id)
 

@@ -137,7 +137,7 @@ def _written(sweep: Sweep, choice: RecipeChoice, board: Leaderboard, *, with_pla
             if recipe.backbone in BACKBONES
             else sweep.own_stages(recipe.backbone),
             frozen_stages=recipe.freeze_depth,
-            weights_sha256=_weights_digest(sweep.data, recipe),
+            weights_sha256=sweep.weights_digest(recipe.backbone, recipe.weights),
         ),
         data=data,
         training=choice.training,
@@ -157,14 +157,6 @@ def _search_metrics(board: Leaderboard, trial_id: str | None) -> Json:
         return {}
     metrics = board.metrics(trial).items()
     return {"search_metrics": {name: value for name, value in metrics if name.startswith("best/") or "/" not in name}}
-
-
-def _weights_digest(data: Mapping[str, Any], recipe: Recipe) -> str | None:
-    """Return the digest of the weights that the sweep recorded; None for random weights and in old sweeps."""
-    for weights in data.get("weights", ()):
-        if (weights["backbone"], weights["weights"]) == (recipe.backbone, recipe.weights):
-            return weights["digest"]  # type: ignore[no-any-return]
-    return None
 
 
 def _data_used(sweep: Sweep, recipe: Recipe, folder: Path | None) -> DataUsed:

@@ -55,12 +55,8 @@ class SweepImages:
     def _check_weights(self, trial: Trial) -> None:
         """Refuse other starting weights, since a checkpoint leaves out frozen stages."""
         backbone, weights = str(trial.recipe["backbone"]), str(trial.recipe["weights"])
-        known = [
-            entry["digest"]
-            for entry in self._sweep.data.get("weights", ())
-            if (entry["backbone"], entry["weights"]) == (backbone, weights)
-        ]
-        if known and known[0] is not None and weights_digest(backbone, weights) != known[0]:
+        known = self._sweep.weights_digest(backbone, weights)
+        if known is not None and weights_digest(backbone, weights) != known:
             raise UsageError(
                 f"the weights {weights} of {backbone} have changed since {self._sweep.id}: "
                 "its models cannot be made again"

@@ -19,15 +19,10 @@ from service.runs.readings import record_reading
 from service.searchers.retrainings import RetrainingSearcher
 from trainables.processes import ObjectHandle
 
-__all__ = ["Confirming", "confirmation_of"]
+__all__ = ["Confirming"]
 
 MakeCoordinator = Callable[[SweepSpec, RetrainingSearcher, SweepHistory], Coordinator]
 """Makes the coordinator of some retrainings from their spec, their searcher and their history."""
-
-
-def confirmation_of(sweep: Sweep) -> Confirmation | None:
-    """Return the confirmation in a sweep's row; None if none has begun."""
-    return None if sweep.confirmation is None else Confirmation.from_json(sweep.confirmation)
 
 
 class Confirming:
@@ -58,7 +53,7 @@ class Confirming:
             ConfirmationError: there is nothing to confirm, or a trial of the search has no predictions.
         """
         self._keep_old_predictions()
-        confirmation = confirmation_of(self._ledger.sweeps.get(self._sweep.id))
+        confirmation = Confirmation.from_sweep(self._ledger.sweeps.get(self._sweep.id))
         if confirmation is None:
             confirmation = plan_confirmation(self._ledger, self._sweep, self._spec, rule_of(self._spec))
         ranked = rank_search(self._ledger.trials.list(self._sweep.id), self._sweep.goal)

@@ -32,7 +32,7 @@ from service.runs.offers import Offers
 from service.runs.outcomes import Outcome
 from service.runs.snapshots import Snapshot
 from service.schedulers import build_scheduler
-from service.searchers import build_searcher
+from service.searchers import Searcher, build_searcher
 from service.searchers.retrainings import RetrainingSearcher
 from service.settings import Home
 from trainables.processes import ForkedError, ObjectHandle, Pending
@@ -111,7 +111,7 @@ class Driver:
         )
         self._confirms = self.sweep.phase is TrialPhase.CONFIRM
         self._obstacle: str | None = None
-        self.coordinator = self._make_coordinator(past)
+        self.coordinator = self._make_search(past)
         self.offers = Offers(
             spec,
             images,
@@ -122,41 +122,25 @@ class Driver:
             listener=listener,
         )
 
-    def _make_coordinator(self, past: SweepHistory) -> Coordinator:
-        checkpoints = KeptCheckpoints(
-            self.folder,
-            goal=self.sweep.goal,
-            ended=[trial for trial in past.trials if trial.state.is_finished],
+    def _make_search(self, past: SweepHistory) -> Coordinator:
+        """Make the coordinator of the search."""
+        searcher = build_searcher(
+            self.spec,
+            trials=self.sweep.first_settings.get("budget.trials"),
+            warm_start=self.sweep.warm_start,
         )
+        ended = [trial for trial in past.trials if trial.state.is_finished]
+        checkpoints = KeptCheckpoints(self.folder, goal=self.sweep.goal, ended=ended)
+        return self._make_coordinator(self.spec, searcher, past, checkpoints, TrialPhase.SEARCH)
 
-        def trial_ended(trial: Trial) -> None:
-            checkpoints.add(trial)
-            self.listener.trial_ended(trial)
-
-        return Coordinator(
-            spec=self.spec,
-            sweep=self.sweep,
-            ledger=self.ledger,
-            searcher=build_searcher(
-                self.spec,
-                trials=self.sweep.first_settings.get("budget.trials"),
-                warm_start=self.sweep.warm_start,
-            ),
-            scheduler=build_scheduler(self.spec),
-            clock=time.monotonic,
-            gpu_share=self.allotment.gpu,
-            notice=self.listener.notice,
-            ended=trial_ended,
-            history=past,
-            gpu_budget=make_gpu_reservations(self.ledger, self.sweep, gpus=self.allotment.gpu),
-        )
-
-    def _make_confirming_coordinator(
-        self, spec: SweepSpec, searcher: RetrainingSearcher, past: SweepHistory
-    ) -> Coordinator:
+    def _make_confirmation(self, spec: SweepSpec, searcher: RetrainingSearcher, past: SweepHistory) -> Coordinator:
         """Make the coordinator of retrainings; each keeps its best epoch's checkpoint until the decision."""
         checkpoints = KeptCheckpoints(self.folder, goal=self.sweep.goal, most=searcher.count)
+        return self._make_coordinator(spec, searcher, past, checkpoints, TrialPhase.CONFIRM)
 
+    def _make_coordinator(
+        self, spec: SweepSpec, searcher: Searcher, past: SweepHistory, checkpoints: KeptCheckpoints, phase: TrialPhase
+    ) -> Coordinator:
         def trial_ended(trial: Trial) -> None:
             checkpoints.add(trial)
             self.listener.trial_ended(trial)
@@ -173,7 +157,7 @@ class Driver:
             ended=trial_ended,
             history=past,
             gpu_budget=make_gpu_reservations(self.ledger, self.sweep, gpus=self.allotment.gpu),
-            phase=TrialPhase.CONFIRM,
+            phase=phase,
         )
 
     def drive(self, train: TrainTrials, cluster: ExitStack | None = None) -> Outcome:
@@ -239,7 +223,7 @@ class Driver:
             self.listener.notice(str(error))
             return
         self.listener.confirmation_started(confirmation)
-        for coordinator in self.confirming.coordinators(self._make_confirming_coordinator):
+        for coordinator in self.confirming.coordinators(self._make_confirmation):
             self._go_on_with(coordinator)
             self._train_once(train)
 

@@ -17,7 +17,6 @@ from service.errors import ConfirmationError, ResumeError
 from service.ledgers import Json, Ledger, Revision, Sweep, TrialPhase
 from service.objectives import ModelCosts, Objectives, check_limits
 from service.plans import flat_settings, revisable_settings
-from service.runs.confirming import confirmation_of
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
@@ -81,10 +80,7 @@ def resume_sweep(
     """
 
     def get_sweep(images: ImageSets, ledger: Ledger, _helper: ObjectHandle[TorchTasks]) -> Sweep:
-        if sweep.phase is TrialPhase.CONFIRM and spec.text == sweep.spec_text:
-            check_unchanged(sweep, images)
-        if images.summary["digest"] != sweep.data["digest"]:
-            raise ResumeError(f"{sweep.id} cannot be resumed: its images or their splits have changed since it began")
+        check_resumable(sweep, images, confirms=sweep.phase is TrialPhase.CONFIRM and spec.text == sweep.spec_text)
         if spec.text == sweep.spec_text:
             return sweep
         revision = Revision(old_text=sweep.spec_text, text=spec.text, settings=revisable_settings(spec))
@@ -120,10 +116,23 @@ def confirm_sweep(
 
 def _begin_confirmation(sweep_id: str, asked: Confirmation, ledger: Ledger) -> Sweep:
     """Write the confirmation that was asked for, unless there is one like it by now; the ledger has the lease."""
-    present = confirmation_of(ledger.sweeps.get(sweep_id))
+    present = Confirmation.from_sweep(ledger.sweeps.get(sweep_id))
     noted = present if present is not None and present.is_like(asked) else asked
     ledger.sweeps.note(sweep_id, phase=TrialPhase.CONFIRM.value, confirmation=noted.as_json())
     return ledger.sweeps.get(sweep_id)
+
+
+def check_resumable(sweep: Sweep, images: ImageSets, *, confirms: bool) -> None:
+    """Check that a sweep can go on with these images; confirms: whether it goes on with its confirmation.
+
+    Raises:
+        ResumeError: they have changed since it began.
+        ConfirmationError: it is to be confirmed, and they or the starting weights have changed.
+    """
+    if confirms:
+        check_unchanged(sweep, images)
+    elif images.summary["digest"] != sweep.data["digest"]:
+        raise ResumeError(f"{sweep.id} cannot be resumed: its images or their splits have changed since it began")
 
 
 def check_unchanged(sweep: Sweep, images: ImageSets) -> None:
@@ -137,9 +146,8 @@ def check_unchanged(sweep: Sweep, images: ImageSets) -> None:
             f"{sweep.id} cannot be confirmed: its images or their splits have changed since its search "
             f"(digest {sweep.data['digest']}, now {images.summary['digest']}); restore them, or run the sweep again"
         )
-    before = {(row["backbone"], row["weights"]): row["digest"] for row in sweep.data.get("weights", ())}
     for row in images.summary.get("weights", ()):
-        known = before.get((row["backbone"], row["weights"]))
+        known = sweep.weights_digest(row["backbone"], row["weights"])
         if known is not None and known != row["digest"]:
             raise ConfirmationError(
                 f"{sweep.id} cannot be confirmed: the weights {row['weights']} of {row['backbone']} have changed since "

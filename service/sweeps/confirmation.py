@@ -28,7 +28,7 @@ def read_confirmation(sweep: Sweep) -> Confirmation | None:
     """Return the confirmation in a sweep's row; None if none has begun."""
     from service.confirmations import Confirmation
 
-    return None if sweep.confirmation is None else Confirmation.from_json(sweep.confirmation)
+    return Confirmation.from_sweep(sweep)
 
 
 def find_confirmation(sweep: Sweep) -> Json:

@@ -80,6 +80,11 @@ class Sweep:
         """Return the number of images in a split; 0 before a driver has read the images."""
         return sum(int(counts.get(split, 0)) for counts in self.data.get("classes", {}).values())
 
+    def weights_digest(self, backbone: object, weights: object) -> str | None:
+        """Return the digest of starting weights; None for random ones, and if no driver has recorded it."""
+        rows = self.data.get("weights", ())
+        return next((row["digest"] for row in rows if (row["backbone"], row["weights"]) == (backbone, weights)), None)
+
     @property
     def failure_state(self) -> SweepState:
         """The state in which it ends if it cannot go on: `failed`, or `completed` if only its confirmation cannot."""

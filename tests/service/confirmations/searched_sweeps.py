@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -140,8 +139,3 @@ class SearchedSweep:
             self._loss = float(-np.log(np.where(right, 0.8, 0.1)).mean())
         packed = pack(probabilities, labels)
         return PackedPredictions(split=split, epoch=1, images=len(labels), packed=packed, read_by=read_by)
-
-
-def undecided(confirmation: Confirmation) -> Confirmation:
-    """Return the confirmation without its decision."""
-    return replace(confirmation, decision=None, test=None, deployed=None)
