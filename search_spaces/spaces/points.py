@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Final
 
 from search_spaces.backbones import resolve_freeze_depth, written_freeze_depth
 from search_spaces.documents import join_path
 from search_spaces.errors import MeltpointError, Problem, SpecError, did_you_mean
-from search_spaces.extensions import is_counting_forbidden
+from search_spaces.extensions import is_counting_forbidden, without_counting
 from search_spaces.recipes import PARAMETERS, Recipe, TrainingContext, Value, broken_rules, same
 from search_spaces.records import GROUPS
 from search_spaces.spaces.domains import Choice
@@ -82,7 +83,8 @@ def _recipe(
     raw: object, path: str, space: Space | None, context: TrainingContext, *, count_stages: bool = True
 ) -> Recipe:
     problems: list[Problem] = []
-    given = _given(raw, path, problems)
+    with nullcontext() if count_stages else without_counting():
+        given = _given(raw, path, problems)
     if problems:
         raise SpecError(problems)
     values = given if space is None else {**_completed(given, path, space), **given}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import Goal, parse_spec
+from search_spaces.extensions import stage_counts
 from service.clocks import now_ms
 from service.errors import UsageError
 from service.exports.sweep_recipes import make_recipe_file
@@ -111,6 +112,20 @@ def test_an_own_backbone_needs_no_import(ledger: Ledger, tmp_path: Path) -> None
     file = make_recipe_file(ledger, completed(ledger, tmp_path, own), with_places=True)
     assert (file.backbone.stages, file.backbone.frozen_stages) == (None, 2)
     assert (file.code, file.data.interpolation) == (str(tmp_path), "bilinear")
+    assert file.is_as_exported
+
+
+def test_a_program_that_counts_stages_does_not_need_the_own_backbone_either(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def count(backbone: str, _folder: Path) -> int:
+        raise ValueError(f"no module of {backbone} can be imported")
+
+    monkeypatch.setattr(stage_counts, "_counters", [count])
+    monkeypatch.setattr(stage_counts, "_counted", {})
+    own = {"backbone": "my_net:build", "weights": "random", "freeze_depth": 2}
+    file = make_recipe_file(ledger, completed(ledger, tmp_path, own), with_places=True)
+    assert (file.backbone.stages, file.backbone.frozen_stages) == (None, 2)
     assert file.is_as_exported
 
 
