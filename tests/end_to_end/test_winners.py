@@ -349,9 +349,10 @@ def test_the_model_is_written_as_onnx_by_the_command(
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     photos = np.ascontiguousarray(data.images[data.splits["test"]])
     (probabilities,) = session.run(None, {"images": photos})
-    assert finished_sweep.sweep.registered is not None
-    with _tracking(home):
-        model = mlflow.pyfunc.load_model(finished_sweep.sweep.registered["uri"])
+    registered = finished_sweep.sweep.registered
+    assert registered is not None
+    with _tracking(home):  # by its version, since other tests move the alias of the shared sweep
+        model = mlflow.pyfunc.load_model(f"models:/{registered['model']}/{registered['version']}")
     np.testing.assert_allclose(probabilities, np.asarray(model.predict(photos)), rtol=0, atol=1e-4)
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == ["one", "two", "zero"]
 
