@@ -4,7 +4,13 @@ from service.clusters.addresses import why_not_joinable
 from service.clusters.allotments import TRIALS_A_GPU, Allotment
 from service.clusters.machines import Machine, cgroup_cores, memory_available, usable_cores, workers_gpus
 from service.clusters.prestarts import Prestarted, prestart
-from service.clusters.ray_internals import actor_of, error_text, live_lanes, use_prestarted_workers
+from service.clusters.ray_internals import (
+    actor_of,
+    error_text,
+    forget_results,
+    live_lanes,
+    use_prestarted_workers,
+)
 
 __all__ = [
     "TRIALS_A_GPU",
@@ -14,6 +20,7 @@ __all__ = [
     "actor_of",
     "cgroup_cores",
     "error_text",
+    "forget_results",
     "live_lanes",
     "memory_available",
     "prestart",

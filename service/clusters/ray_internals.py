@@ -16,6 +16,7 @@ __all__ = [
     "CHECK_ALIVE",
     "actor_of",
     "error_text",
+    "forget_results",
     "live_lanes",
     "prestart_variables",
     "skip_unused_parts",
@@ -52,14 +53,16 @@ def prestart_variables(preload: str) -> dict[str, str]:
     """Return variables by which Ray starts workers beforehand, which import the module `preload`.
 
     Uses flags of Ray's C++ part that are not documented. Workers then load Tune while the fork server loads torch, and
-    are kept for a minute; by default Ray would end them after a second once all cores are taken. Ray ignores a flag
-    that it does not know: each worker then starts when its actor is asked for, 2 to 4 s later.
+    are kept for a minute; by default Ray would end them after a second once all cores are taken. Ray's head keeps no
+    history of calls, which nobody would look at and which grows up to 100,000 of them. Ray ignores a flag that it does
+    not know: each worker then starts when its actor is asked for, 2 to 4 s later.
     """
     return {
         "RAY_enable_worker_prestart": "1" if (os.cpu_count() or 1) <= _MOST_CORES else "0",
         "RAY_prestart_worker_first_driver": "0",
         "RAY_preload_python_modules": preload,
         "RAY_idle_worker_killing_time_threshold_ms": "60000",
+        "RAY_task_events_report_interval_ms": "0",
     }
 
 
@@ -108,6 +111,24 @@ def live_lanes(tune_controller: Any) -> Collection[Any]:
     """
     get_live_trials = getattr(tune_controller, "get_live_trials", None)
     return () if get_live_trials is None else get_live_trials()
+
+
+def forget_results(tune_controller: Any) -> bool:
+    """Let go of the results of steps that have ended; return whether that could be arranged.
+
+    Uses `_actor_manager` of Tune's controller, which keeps a reference to the result of every step until the step's
+    actor ends. A lane lives as long as its service, and each reference holds about 5 KiB. The public way is to keep
+    them all.
+    """
+    manager = getattr(tune_controller, "_actor_manager", None)
+    results_by_actor = getattr(manager, "_tracked_actors_to_task_futures", None)
+    get_awaited = getattr(getattr(manager, "_actor_task_events", None), "get_futures", None)
+    if results_by_actor is None or get_awaited is None:
+        return False
+    awaited = set(get_awaited())
+    for results in results_by_actor.values():
+        results.intersection_update(awaited)
+    return True
 
 
 def _module(name: str) -> Any | None:

@@ -18,13 +18,16 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from typing_extensions import override
 
-from service.clusters import actor_of, error_text, live_lanes
+from service.clusters import actor_of, error_text, forget_results, live_lanes
 from service.ledgers import Json
 from service.tune.sources import TrialSource
 from trainables.trials.ray_worker import REPORT
 
 START_SECONDS = 60.0
 """Time within which a worker starts if there is room for it, also on a busy machine."""
+
+_REPORTS_KEPT = 100
+"""Number of reports after which Tune is made to forget the results of all but those that it awaits."""
 
 _BRIDGES: dict[str, TuneBridge] = {}
 
@@ -117,6 +120,7 @@ class LaneScheduler(FIFOScheduler):
     def __init__(self, bridge: TuneBridge) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._bridge = bridge
+        self._reports = 0
 
     def __reduce__(self) -> Any:
         return _scheduler_of, (self._bridge.source.key,)
@@ -124,6 +128,9 @@ class LaneScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Json) -> str:
         """Record a report; return whether the lane continues. A worker without a trial reports nothing."""
         source = self._bridge.source
+        self._reports += 1
+        if self._reports % _REPORTS_KEPT == 0:
+            forget_results(tune_controller)
         try:
             trial_id, report = result[REPORT]
             ended = trial_id is None or source.record(trial.trial_id, trial_id, report)

@@ -8,6 +8,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 from ray._private import node
+from ray.air.execution import FixedResourceManager
+from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.execution import class_cache
 
 from service.clusters import ray_internals
@@ -59,6 +61,21 @@ def test_a_tune_that_keeps_its_actors_elsewhere_gives_none() -> None:
     assert ray_internals.actor_of(SimpleNamespace()) is None
     assert ray_internals.actor_of(SimpleNamespace(temporary_state=SimpleNamespace())) is None
     assert list(ray_internals.live_lanes(SimpleNamespace())) == []
+
+
+def test_results_of_steps_that_have_ended_are_let_go() -> None:
+    """Ask the installed Tune's own manager of actors, which keeps them as long as the actor lives."""
+    manager = RayActorManager(resource_manager=FixedResourceManager(total_resources={"CPU": 1}))
+    ended, awaited = object(), object()
+    manager._actor_task_events.track_future(awaited, on_result=print, on_error=print)
+    manager._tracked_actors_to_task_futures["actor"] |= {ended, awaited}
+    assert ray_internals.forget_results(SimpleNamespace(_actor_manager=manager))
+    assert manager._tracked_actors_to_task_futures["actor"] == {awaited}
+
+
+def test_a_tune_that_keeps_results_elsewhere_keeps_them() -> None:
+    assert not ray_internals.forget_results(SimpleNamespace())
+    assert not ray_internals.forget_results(SimpleNamespace(_actor_manager=SimpleNamespace()))
 
 
 def test_a_failure_is_read_from_its_file_if_there_is_one(tmp_path: Path) -> None:

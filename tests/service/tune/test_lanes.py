@@ -109,3 +109,17 @@ def test_without_a_way_to_the_worker_a_lane_ends_and_the_next_lane_gets_the_next
     ended = {"report": ["s-0000", {"history": [], "done_training": True}]}
     assert bridge.scheduler.on_trial_result(controller, unknown, ended) == "STOP"
     assert bridge.searcher.suggest("b") == {"trial_id": "s-0001"}
+
+
+def test_tune_is_made_to_forget_the_results_of_steps_from_time_to_time(clock: Clock) -> None:
+    ended = set(range(5))
+    manager = SimpleNamespace(
+        _tracked_actors_to_task_futures={"actor": ended}, _actor_task_events=SimpleNamespace(get_futures=lambda: [4])
+    )
+    bridge = bridge_of(Trials(1), [])
+    for _ in range(tune_bridge._REPORTS_KEPT):
+        assert ended == set(range(5))
+        bridge.scheduler.on_trial_result(
+            SimpleNamespace(_actor_manager=manager), lane("a", "RUNNING"), {"report": [None, None]}
+        )
+    assert ended == {4}
