@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from ray._private import node
@@ -65,7 +66,7 @@ def test_a_tune_that_keeps_its_actors_elsewhere_gives_none() -> None:
 
 def test_results_of_steps_that_have_ended_are_let_go() -> None:
     """Ask the installed Tune's own manager of actors, which keeps them as long as the actor lives."""
-    manager = RayActorManager(resource_manager=FixedResourceManager(total_resources={"CPU": 1}))
+    manager: Any = RayActorManager(resource_manager=FixedResourceManager(total_resources={"CPU": 1}))
     ended, awaited = object(), object()
     manager._actor_task_events.track_future(awaited, on_result=print, on_error=print)
     manager._tracked_actors_to_task_futures["actor"] |= {ended, awaited}
