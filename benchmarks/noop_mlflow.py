@@ -17,7 +17,8 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from noop_options import shape_parser
 
-from service.tracking.trackers import use_write_ahead_log
+from service.settings import Home
+from service.tracking import prepare_local_store
 
 PARAMS = 30
 """The number of a recipe's parameters."""
@@ -27,9 +28,10 @@ def main() -> None:
     """Write the runs in a fresh store and print what they took."""
     options = shape_parser(__doc__, trials=50).parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        client = MlflowClient(f"sqlite:///{Path(folder) / 'mlflow.db'}")
+        home = Home(Path(folder))
+        prepare_local_store(home)
+        client = MlflowClient(home.local_tracking_uri)
         experiment = client.create_experiment("noop")
-        use_write_ahead_log(Path(folder) / "mlflow.db")
         write(client, experiment, options.epochs, options.metrics)
         begun = time.perf_counter()
         for _ in range(options.trials):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-__all__ = ["try_lock"]
+__all__ = ["try_lock", "wait_for_lock"]
 
 
 @contextmanager
-def try_lock(path: Path) -> Iterator[bool]:
-    """Lock a file until the block ends, and yield True; yield False at once if the lock is taken.
+def wait_for_lock(path: Path, seconds: float) -> Iterator[bool]:
+    """Lock a file until the block ends, and yield True; yield False if the lock is still taken after `seconds`.
 
     The system frees the lock when its process ends, however it ends. A second lock on the same file is refused within
     one process too. The file stays, and its folder is made.
@@ -25,7 +25,7 @@ def try_lock(path: Path) -> Iterator[bool]:
     # filelock's fallback for file systems without locks would outlive a process that is killed.
     lock = FileLock(path, thread_local=False, fallback_to_soft=False)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=seconds)
     except Timeout:
         yield False
         return
@@ -33,3 +33,8 @@ def try_lock(path: Path) -> Iterator[bool]:
         yield True
     finally:
         lock.release()
+
+
+def try_lock(path: Path) -> AbstractContextManager[bool]:
+    """Lock a file as `wait_for_lock` does, without waiting."""
+    return wait_for_lock(path, 0)

@@ -117,8 +117,10 @@ def roll_back_here(ledger: Ledger, home: Home, *, model: str, alias: str, user: 
     from mlflow.tracking import MlflowClient
 
     from service.promotions.rollbacks import roll_back
+    from service.tracking import prepare_local_store
 
     check_alias(alias)
+    prepare_local_store(home)
     client = MlflowClient(tracking_uri=home.tracking_uri)
     return roll_back(client, ledger, home, model=model, alias=alias, user=user)
 

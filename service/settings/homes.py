@@ -123,6 +123,11 @@ class Home:
         """URI of the home's own MLflow store."""
         return f"sqlite:///{self.mlflow_store}"
 
+    @property
+    def has_local_tracking(self) -> bool:
+        """True if MLflow's store is the file in the home."""
+        return self.tracking_uri == self.local_tracking_uri
+
     def create(self) -> Home:
         """Make the folder, and check that it can be written.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from service.child_processes import ChildProcess
 from service.errors import TrackingError
 from service.settings import Home
+from service.tracking.local_store import is_local_store_ready
 
 __all__ = ["MlflowServer", "ServerAddress", "free_port"]
 
@@ -157,9 +158,11 @@ def free_port(port: int, host: str = HOST) -> int:
 def _command(home: Home, address: ServerAddress, prefix: str) -> list[str]:
     listening = f"--uds {address.unix_socket} " if address.unix_socket else ""
     hosts = ["localhost", f"localhost:{address.port}", f"{HOST}:{address.port}"]
+    is_ready = not home.has_local_tracking or is_local_store_ready(home)
+    program = ["mlflow"] if is_ready else ["service.tracking.mlflow_program", str(home.root)]
     return [
-        sys.executable,
-        *("-m", "mlflow", "server", "--host", HOST, "--port", str(address.port or 1), "--workers", "1"),
+        *(sys.executable, "-m", *program),
+        *("server", "--host", HOST, "--port", str(address.port or 1), "--workers", "1"),
         *("--backend-store-uri", home.tracking_uri),
         *("--artifacts-destination", home.mlflow_artifacts.as_uri(), "--serve-artifacts"),
         *("--allowed-hosts", ",".join(hosts)),

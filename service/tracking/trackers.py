@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from service.promotions import PromotionRequest
 from service.reports import Leaderboard
 from service.settings import Home
 from service.tracking.experiments import find_or_create_experiment
+from service.tracking.local_store import prepare_local_store
 from service.tracking.run_contents import (
     RUN_STATUS,
     best_metrics,
@@ -36,7 +36,7 @@ from service.tracking.run_contents import (
 from service.tracking.run_writers import RunUpdate, RunWriter
 from service.tracking.views import prepared_view
 
-__all__ = ["Tracker", "use_write_ahead_log"]
+__all__ = ["Tracker"]
 
 
 class Tracker:
@@ -52,9 +52,7 @@ class Tracker:
     def __init__(self, ledger: Ledger, home: Home) -> None:
         self._ledger = ledger
         self._home = home
-        self._local = home.tracking_uri == home.local_tracking_uri
-        if self._local:
-            use_write_ahead_log(home.mlflow_store)
+        prepare_local_store(home)
         self._client = MlflowClient(tracking_uri=home.tracking_uri)
         self._runs = RunWriter(self._client)
         self._new_sweeps: set[str] = set()
@@ -87,7 +85,7 @@ class Tracker:
 
     def _begin_sweep(self, message: Message) -> None:
         sweep = self._ledger.sweeps.get(message.sweep_id)
-        folder = self._home.mlflow_artifacts if self._local else None
+        folder = self._home.mlflow_artifacts if self._home.has_local_tracking else None
         experiment_id = find_or_create_experiment(self._client, sweep.name, folder)
         view = prepared_view(sweep)
         self._client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
@@ -245,13 +243,6 @@ class Tracker:
         except Exception:
             self._doubtful.append((experiment_id, dict(tags)))
             raise
-
-
-def use_write_ahead_log(store: Path) -> None:
-    """Let readers of MLflow's SQLite file and its writer work at the same time; the file keeps the setting."""
-    with sqlite3.connect(store) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()
 
 
 def _update_of(

@@ -17,10 +17,10 @@ from service.formats import brief
 from service.ledgers import EpochRow
 from service.models.logged import log_classifier, tracking_to
 from service.settings import Home
+from service.tracking import prepare_local_store
 from service.tracking.experiments import find_or_create_experiment
 from service.tracking.run_contents import dataset_input, epoch_metrics, recipe_params
 from service.tracking.run_writers import RunUpdate, RunWriter
-from service.tracking.trackers import use_write_ahead_log
 from service.trainings.loop import Trained
 from service.trainings.outcomes import Promise, SplitScore
 from service.trainings.preparation import Prepared
@@ -51,13 +51,11 @@ class ProductionRun:
 
     def __enter__(self) -> ProductionRun:
         home, file = self._home, self._request.file
-        is_local = home.tracking_uri == home.local_tracking_uri
         try:
-            if is_local:
-                use_write_ahead_log(home.mlflow_store)
+            prepare_local_store(home)
             self._client = MlflowClient(tracking_uri=home.tracking_uri)
             self._runs = RunWriter(self._client)
-            folder = home.mlflow_artifacts if is_local else None
+            folder = home.mlflow_artifacts if home.has_local_tracking else None
             self._experiment_id = find_or_create_experiment(self._client, experiment_name(file), folder)
             self.run_id = self._runs.create(self._experiment_id, self._tags(), now_ms(), self._beginning())
             self._client.log_text(self.run_id, write_recipe(file), "recipe/recipe.yaml")
