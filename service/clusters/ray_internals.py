@@ -53,9 +53,9 @@ def prestart_variables(preload: str) -> dict[str, str]:
     """Return variables by which Ray starts workers beforehand, which import the module `preload`.
 
     Uses flags of Ray's C++ part that are not documented. Workers then load Tune while the fork server loads torch, and
-    are kept for a minute; by default Ray would end them after a second once all cores are taken. Ray's head keeps no
-    history of calls, which nobody would look at and which grows up to 100,000 of them. Ray ignores a flag that it does
-    not know: each worker then starts when its actor is asked for, 2 to 4 s later.
+    are kept for a minute; by default Ray would end them after a second once all cores are taken. Ray keeps no history
+    of calls, and no metrics of its own: nobody would read them here, and both grow for hours. Ray ignores a flag that it
+    does not know: each worker then starts when its actor is asked for, 2 to 4 s later.
     """
     return {
         "RAY_enable_worker_prestart": "1" if (os.cpu_count() or 1) <= _MOST_CORES else "0",
@@ -63,6 +63,7 @@ def prestart_variables(preload: str) -> dict[str, str]:
         "RAY_preload_python_modules": preload,
         "RAY_idle_worker_killing_time_threshold_ms": "60000",
         "RAY_task_events_report_interval_ms": "0",
+        "RAY_enable_metrics_collection": "0",
     }
 
 
