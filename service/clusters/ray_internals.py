@@ -54,8 +54,8 @@ def prestart_variables(preload: str) -> dict[str, str]:
 
     Uses flags of Ray's C++ part that are not documented. Workers then load Tune while the fork server loads torch, and
     are kept for a minute; by default Ray would end them after a second once all cores are taken. Ray keeps no history
-    of calls, and no metrics of its own: nobody would read them here, and both grow for hours. Ray ignores a flag that it
-    does not know: each worker then starts when its actor is asked for, 2 to 4 s later.
+    of calls, and no metrics of its own: nobody would read them here, and both grow for hours. Ray ignores a flag that
+    it does not know: each worker then starts when its actor is asked for, 2 to 4 s later.
     """
     return {
         "RAY_enable_worker_prestart": "1" if (os.cpu_count() or 1) <= _MOST_CORES else "0",
