@@ -18,7 +18,7 @@ from service.errors import UsageError
 from service.exports import RecipeFile
 from service.ledgers import Event, Promotion, Sweep, SweepAction, SweepState
 from service.promotions import MovedAlias, PromotionOutcome
-from service.reports import Comparison, Leaderboard
+from service.reports import Comparison, Leaderboard, RetrainingResult
 from service.runs import Snapshot
 from service.schemas import IdentityModel, IssuedToken, TokenModel, UserModel
 from service.settings import Context, Home, check_url, choose_context, find_local_service
@@ -201,6 +201,10 @@ class Client:
     def confirmation(self, sweep: str = "last") -> Confirmation | None:
         """Return a sweep's confirmation, with its decision once it is made; None if none has begun."""
         return self._requests.confirmation(sweep)
+
+    def retrainings(self, sweep: str = "last") -> builtins.list[RetrainingResult]:
+        """Return the retrainings of a sweep's confirmation, in the order in which they began."""
+        return self._requests.retrainings(sweep)
 
     def change(
         self, sweep: str, *, assign: Sequence[str] = (), priority: int | None = None, slots: int | None = None

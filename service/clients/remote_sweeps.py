@@ -18,7 +18,7 @@ from service.errors import NotFoundError, ServiceError, SweepNotFoundError, Unav
 from service.exports import RecipeFile
 from service.ledgers import Event, EventKind, Promotion, Sweep, SweepAction, SweepState
 from service.promotions import MovedAlias, PromotionOutcome, PromotionStatus
-from service.reports import Comparison, Leaderboard
+from service.reports import Comparison, Leaderboard, RetrainingResult
 from service.schemas import (
     AliasModel,
     AliasMoveModel,
@@ -30,11 +30,21 @@ from service.schemas import (
     Page,
     PromotionModel,
     QueueModel,
+    RetrainingModel,
     StatusModel,
     SummaryModel,
     SweepModel,
 )
-from service.sweeps import QueueEntry, Submission, SweepRequests, SweepStatus, SweepSummary, is_over, log_line
+from service.sweeps import (
+    ConfirmationStatus,
+    QueueEntry,
+    Submission,
+    SweepRequests,
+    SweepStatus,
+    SweepSummary,
+    is_over,
+    log_line,
+)
 
 if TYPE_CHECKING:  # importing it loads NumPy
     from service.confirmations import Confirmation
@@ -129,6 +139,7 @@ class RemoteSweeps(SweepRequests):
             unsent=model.unsent,
             checkpoint_files=model.checkpoint_files,
             checkpoint_bytes=model.checkpoint_bytes,
+            confirmation=model.confirmation and ConfirmationStatus(**model.confirmation.model_dump()),
         )
 
     def leaderboard(self, reference: str) -> Leaderboard:
@@ -182,6 +193,11 @@ class RemoteSweeps(SweepRequests):
         except NotFoundError:
             return None
         return Confirmation.from_json(ConfirmationModel.model_validate(answer).model_dump())
+
+    def retrainings(self, reference: str) -> builtins.list[RetrainingResult]:
+        """Return the retrainings of a sweep's confirmation."""
+        page = Page[RetrainingModel].model_validate(self._connection.get(_path(reference, "retrainings")))
+        return [model.to_record() for model in page.items]
 
     def change(
         self,

@@ -15,6 +15,7 @@ from service.confirmations.decisions import Decision, Doubt, Outcome, decide
 from service.confirmations.estimates import DifferenceEstimate, RecipeEstimate
 from service.confirmations.evidence import FloatArray, RetrainedRecipe, SearchEvidence
 from service.confirmations.records import Confirmation
+from service.confirmations.retraining_counts import RetrainingCounts
 from service.confirmations.rules import IMAGES_FOR_CLAIM, IMAGES_FOR_PROBABILITY, ConfirmRule
 from service.confirmations.sentences import explain_decision, explain_doubt, summarize_decision, what_next
 
@@ -33,6 +34,7 @@ __all__ = [
     "RecipeEstimate",
     "RetrainedRecipe",
     "Retraining",
+    "RetrainingCounts",
     "Role",
     "SearchEvidence",
     "choose_contenders",

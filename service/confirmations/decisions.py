@@ -58,6 +58,9 @@ class Doubt(StrEnum):
     NO_FINALISTS = "no_finalists"
     """The search finished no recipe besides the default."""
 
+    LIMITS_BROKEN = "limits_broken"
+    """Every finalist breaks a limit of the sweep's metrics with fresh seeds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
@@ -68,7 +71,8 @@ class Decision:
         doubt: why there is no probability; None if there is one.
         recipe: identity of the recipe to use: the winner's, else the default's.
         winner: identity of the winner; None without one.
-        leader: identity of the finalist with the highest lead, also if it is not confirmed; None without finalists.
+        leader: identity of the finalist with the highest lead among those that keep every limit, also if it is not
+            confirmed; None if there is none.
         probability: that the leader is truly better than the default.
         default: the default.
         finalists: each finalist's difference to the default, in the order of the search.
@@ -154,10 +158,11 @@ def decide(
 ) -> Decision:
     """Decide whether a finalist replaces the default.
 
-    The leader is the finalist whose lead over the default is highest after the search's luck is taken off. It wins if
-    its lead is positive with the probability `rule.gate`, by Student's t. A cheaper finalist is taken in its place
-    only if it passes the gate itself and its expected shortfall against the leader is within `rule.tolerance`. Equal
-    leads are ordered by the search's ranks. The order of finalists, seeds and images changes nothing.
+    The leader is the finalist whose lead over the default is highest after the search's luck is taken off, among those
+    that keep every limit. It wins if its lead is positive with the probability `rule.gate`, by Student's t. A cheaper
+    finalist is taken in its place only if it passes the gate itself and its expected shortfall against the leader is
+    within `rule.tolerance`. Equal leads are ordered by the search's ranks. The order of finalists, seeds and images
+    changes nothing.
 
     Args:
         search: the search's finished trials.
@@ -174,9 +179,10 @@ def decide(
     check_evidence(search, default, finalists)
     ordered = sorted(finalists, key=lambda recipe: (recipe.rank or 0, recipe.trial_number))
     differences = estimate_differences(search, default, ordered, seed=seed) if default.seeds > 1 else []
-    leader = max(differences, key=lambda difference: difference.lead, default=None)
-    doubt = _doubt(leader, default)
-    winner = _winner(leader, differences, rule) if leader is not None and doubt is None else None
+    usable = [difference for difference in differences if difference.recipe.breaks is None]
+    leader = max(usable, key=lambda difference: difference.lead, default=None)
+    doubt = _doubt(leader, default, are_finalists_broken=bool(differences) and not usable)
+    winner = _winner(leader, usable, rule) if leader is not None and doubt is None else None
     return Decision(
         outcome=_outcome(leader, winner, doubt),
         doubt=doubt,
@@ -203,7 +209,7 @@ def decide(
 _CLAIMLESS: Final = (Doubt.FEW_SEEDS, Doubt.FEW_IMAGES_FOR_CLAIM)
 """Doubts with which not even a score's interval is given."""
 
-_PROBABLE: Final = (None, Doubt.IDENTICAL_PREDICTIONS)
+_PROBABLE: Final = (None, Doubt.IDENTICAL_PREDICTIONS, Doubt.LIMITS_BROKEN)
 """Doubts with which the probabilities of other finalists than the leader are given."""
 
 
@@ -235,14 +241,14 @@ def _about_choice(
     return about | {"low": rounded(interval.low), "high": rounded(interval.high)}
 
 
-def _doubt(leader: MeasuredDifference | None, default: RetrainedRecipe) -> Doubt | None:
+def _doubt(leader: MeasuredDifference | None, default: RetrainedRecipe, *, are_finalists_broken: bool) -> Doubt | None:
     images = default.confirm.shape[1]
     if default.seeds < 2:
         return Doubt.FEW_SEEDS
     if images < IMAGES_FOR_CLAIM:
         return Doubt.FEW_IMAGES_FOR_CLAIM
     if leader is None:
-        return Doubt.NO_FINALISTS
+        return Doubt.LIMITS_BROKEN if are_finalists_broken else Doubt.NO_FINALISTS
     if leader.probability is None:
         return Doubt.IDENTICAL_PREDICTIONS
     compared = images + default.val.shape[1]

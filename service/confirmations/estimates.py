@@ -22,7 +22,8 @@ PLACES = 9
 class RecipeEstimate:
     """A retrained recipe: its mean score over seeds on confirmation images, and on val and confirmation images.
 
-    `naive` is its score in the search; None for a default that did not finish.
+    `naive` is its score in the search; None for a default that did not finish. `breaks` are the limits that it breaks
+    over its seeds, in words; None if it keeps all.
     """
 
     identity: str
@@ -32,6 +33,7 @@ class RecipeEstimate:
     naive: float | None
     confirm_mean: float | None
     pooled_mean: float | None
+    breaks: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +114,7 @@ def describe_recipe(recipe: RetrainedRecipe, search: SearchEvidence) -> RecipeEs
         naive=None if recipe.rank is None else rounded(search.naive[recipe.rank - 1]),
         confirm_mean=rounded(recipe.confirm.mean()) if recipe.confirm.size else None,
         pooled_mean=rounded(recipe.pooled.mean()) if recipe.pooled.size else None,
+        breaks=recipe.breaks,
     )
 
 

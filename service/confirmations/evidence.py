@@ -52,6 +52,7 @@ class RetrainedRecipe:
         cost: cost of a training, comparable between recipes, such as multiply-adds.
         val: score of each val image, (S, val images).
         confirm: score of each confirmation image, (S, confirmation images).
+        breaks: limits of the sweep's metrics that its means over the seeds break, in words; None if it keeps all.
 
     Raises:
         ValueError: the numbers of seeds differ, or a score is not finite.
@@ -63,6 +64,7 @@ class RetrainedRecipe:
     cost: float
     val: FloatArray
     confirm: FloatArray
+    breaks: str | None = None
 
     def __post_init__(self) -> None:
         _check_scores("val", self.val)

@@ -18,6 +18,7 @@ from service.confirmations.mean_squares import MeanSquares
 from service.confirmations.records import Confirmation
 from service.errors import ConfirmationError
 from service.ledgers import Json, PackedPredictions, Sweep, Trial, TrialPhase, TrialState
+from service.objectives import Limits
 from trainables.training.predictions import unpack, unpack_labels
 
 if TYPE_CHECKING:
@@ -102,8 +103,9 @@ def compute_decision(ledger: Ledger, sweep: Sweep, confirmation: Confirmation) -
         split: read_scores(ledger, sweep, split, [trial for row in rows.values() for trial in row], measure)
         for split in ("val", "confirm")
     }
+    broken = _broken_limits(ledger, sweep, rows)
     recipes = [
-        _retrained(contender, rows[contender.identity], scores)
+        _retrained(contender, rows[contender.identity], scores, broken[contender.identity])
         for contender in confirmation.contenders
         if contender.identity in rows
     ]
@@ -166,8 +168,25 @@ def _difference(tables: Mapping[str, FloatArray], chosen: str, confirmation: Con
     return {"mean": mean, "low": rounded(mean - half), "high": rounded(mean + half)}
 
 
+def _broken_limits(ledger: Ledger, sweep: Sweep, rows: Mapping[str, Sequence[Trial]]) -> dict[str, str | None]:
+    """Return by identity which limits of the sweep's metrics a retrained recipe breaks by its means over the seeds."""
+    limits = Limits.from_sweep(sweep)
+    epochs = ledger.trials.epochs_of(trial.id for trials in rows.values() for trial in trials)
+    best = {
+        identity: [row for trial in trials for row in epochs.get(trial.id, ()) if row.epoch == trial.best_epoch]
+        for identity, trials in rows.items()
+    }
+    return {
+        identity: limits.broken_by_means(trials[0].recipe, best[identity]) if trials else None
+        for identity, trials in rows.items()
+    }
+
+
 def _retrained(
-    contender: Contender, trials: Sequence[Trial], scores: Mapping[str, Mapping[str, FloatArray]]
+    contender: Contender,
+    trials: Sequence[Trial],
+    scores: Mapping[str, Mapping[str, FloatArray]],
+    breaks: str | None,
 ) -> RetrainedRecipe:
     tables = {}
     for split, rows in scores.items():
@@ -180,6 +199,7 @@ def _retrained(
         cost=contender.cost,
         val=tables["val"],
         confirm=tables["confirm"],
+        breaks=breaks,
     )
 
 

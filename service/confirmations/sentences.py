@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from service.confirmations.decisions import Decision, Doubt, Outcome
 from service.confirmations.estimates import DifferenceEstimate
 from service.confirmations.rules import IMAGES_FOR_CLAIM, IMAGES_FOR_PROBABILITY
 
 __all__ = ["explain_decision", "explain_doubt", "summarize_decision", "what_next"]
 
+_MOST_IMAGES: Final = 1_000_000
+"""Largest number of needed images that is named; above it, more images are no way to tell two recipes apart."""
+
 
 def summarize_decision(decision: Decision) -> str:
-    """Return the answer in one sentence."""
+    """Return the answer in one sentence; a default that breaks a limit is not named without saying so."""
+    breaks = decision.default.breaks
+    warning = f", but it breaks a limit: {breaks}" if breaks and decision.winner is None else ""
+    return f"{_answer(decision)}{warning}"
+
+
+def _answer(decision: Decision) -> str:
     if decision.outcome is Outcome.NO_CLAIM:
         return "no claim: keep the default recipe"
+    if decision.doubt is Doubt.LIMITS_BROKEN:
+        return "the default stands: with fresh seeds every finalist breaks a limit"
     if decision.outcome is Outcome.DEFAULT_BEST:
         return "the default stands: no finalist is ahead of it"
     leader = decision.finalist(decision.leader or "")
@@ -45,9 +58,22 @@ def explain_decision(decision: Decision) -> list[str]:
         for finalist in decision.finalists
         if finalist.recipe.identity in (decision.leader, decision.winner)
     ]
+    lines += _broken_limits(decision)
     if decision.agreement is not None:
         lines.append(f"a repeat of this size would agree with a chance of {decision.agreement:.0%}")
     return [*lines, *(sentence for sentence in (explain_doubt(decision), what_next(decision)) if sentence)]
+
+
+def _broken_limits(decision: Decision) -> list[str]:
+    """Return which finalists are no candidates because of a limit, and that the default is none."""
+    lines = [
+        f"{_name(finalist)} cannot win: with fresh seeds it breaks a limit: {finalist.recipe.breaks}"
+        for finalist in decision.finalists
+        if finalist.recipe.breaks
+    ]
+    if decision.default.breaks and decision.winner is not None:
+        lines.append(f"the default breaks a limit: {decision.default.breaks}")
+    return lines
 
 
 def explain_doubt(decision: Decision) -> str | None:
@@ -67,6 +93,7 @@ def explain_doubt(decision: Decision) -> str | None:
         ),
         Doubt.IDENTICAL_PREDICTIONS: "no probability: the leader is right on the same images as the default",
         Doubt.NO_FINALISTS: "no probability: the search finished no recipe besides the default",
+        Doubt.LIMITS_BROKEN: "no leader: no finalist keeps every limit of the sweep's metrics",
     }[decision.doubt]
 
 
@@ -79,11 +106,20 @@ def what_next(decision: Decision) -> str | None:
     if decision.doubt is Doubt.FEW_IMAGES_FOR_PROBABILITY:
         return f"raise data.split to {IMAGES_FOR_PROBABILITY} val + confirm images or more and run the sweep again"
     if decision.leader is None or decision.needed_images is None:
+        if decision.default.breaks and decision.winner is None:
+            return "give the space a default that keeps every limit, and run the sweep again"
         return None
     leader = decision.finalist(decision.leader)
     if decision.needs_seeds:
         return f"to confirm {_lead(leader)}, raise confirm.seeds: seeds differ more than images do"
-    return f"to confirm {_lead(leader)}, about {decision.needed_images:,} val + confirmation images are needed"
+    return f"to confirm {_lead(leader)}, {_roughly(decision.needed_images)} val + confirmation images are needed"
+
+
+def _roughly(images: int) -> str:
+    """Return a number of images with the two figures that such an estimate is worth; round up."""
+    unit = 10 ** max(len(str(images)) - 2, 0)
+    rounded = -(-images // unit) * unit
+    return f"about {rounded:,}" if rounded <= _MOST_IMAGES else "more than a million"
 
 
 def _name(finalist: DifferenceEstimate) -> str:

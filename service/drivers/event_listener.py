@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
-from service.confirmations import Confirmation, summarize_decision
 from service.ledgers import EventKind, Ledger
 from service.runs import Phase, SilentListener
 
@@ -17,7 +16,10 @@ _ADVANCE_SECONDS = 1.0
 
 
 class EventListener(SilentListener):
-    """Writes phases, notices and skipped images. The ledger itself writes events of trials and states."""
+    """Writes phases, notices and skipped images.
+
+    The ledger itself writes events of trials and states, and `Confirming` those of a confirmation.
+    """
 
     def __init__(self, ledger: Ledger, sweep_id: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger, self._sweep_id, self._clock = ledger, sweep_id, clock
@@ -41,20 +43,6 @@ class EventListener(SilentListener):
     def image_skipped(self, name: str, reason: str) -> None:
         """Write the image and the reason."""
         self._ledger.events.add(self._sweep_id, EventKind.IMAGE_SKIPPED, {"name": name, "reason": reason})
-
-    @override
-    def confirmation_started(self, confirmation: Confirmation) -> None:
-        """Write how much is trained anew."""
-        payload = {"finalists": len(confirmation.finalists), "seeds": confirmation.rule.seeds}
-        self._ledger.events.add(self._sweep_id, EventKind.CONFIRMING, payload)
-
-    @override
-    def decided(self, confirmation: Confirmation) -> None:
-        """Write the decision in short."""
-        decision = confirmation.decision
-        assert decision is not None
-        payload = {"outcome": decision.outcome.value, "summary": summarize_decision(decision)}
-        self._ledger.events.add(self._sweep_id, EventKind.DECIDED, payload)
 
     @override
     def notice(self, text: str) -> None:

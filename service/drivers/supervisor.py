@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.errors import SweepNotFoundError, TransitionError
-from service.ledgers import Ledger, Sweep, SweepAction, SweepState
+from service.ledgers import Ledger, Sweep, SweepAction, SweepState, TrialPhase
 from service.queues import Limits, Submission, Waiting, next_to_start, order_queue
 from service.runs.leases import mark_interrupted
 from service.settings import Home
@@ -245,13 +245,16 @@ class Supervisor:
             driving.handle.terminate()
 
     def _carry_out(self, sweep: Sweep, action: SweepAction) -> None:
-        """Do what was requested about a sweep without a driver; a sweep with trials is stopped by its next driver."""
-        sweeps = self._ledger.sweeps
+        """Do what was requested about a sweep without a driver.
+
+        A search with trials is stopped by its next driver, which registers its best model; a confirmation at once.
+        """
+        sweeps, confirms = self._ledger.sweeps, sweep.phase is TrialPhase.CONFIRM
         if action is SweepAction.CANCEL:
             sweeps.cancel(sweep.id)
         elif sweep.state is SweepState.QUEUED and action is SweepAction.PAUSE:
             sweeps.move(sweep.id, SweepState.PAUSED, error=action.reason)
-        elif sweep.state is SweepState.QUEUED and not self._ledger.trials.count_epochs(sweep.id):
+        elif sweep.state is SweepState.QUEUED and (confirms or not self._ledger.trials.count_epochs(sweep.id)):
             sweeps.move(sweep.id, SweepState.STOPPED, error=action.reason)
 
 

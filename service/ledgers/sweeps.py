@@ -355,12 +355,17 @@ class Sweeps:
     def cancel(self, sweep_id: str) -> Sweep:
         """End every unfinished trial and then the sweep as cancelled, in one transaction.
 
+        If the sweep is being confirmed, only its confirmation ends: its search has ended before, so that the sweep is
+        completed, and can be confirmed again.
+
         Raises:
             TransitionError: the sweep has finished.
         """
         reason = SweepAction.CANCEL.reason
         with self._transactions.writing() as connection:
             cancel_trials(connection, sweep_id, reason, self._transactions.now())
+            if get_sweep(connection, sweep_id).phase is TrialPhase.CONFIRM:
+                return self._move(connection, sweep_id, SweepState.COMPLETED, f"its confirmation was {reason}")
             return self._move(connection, sweep_id, SweepState.CANCELLED, reason)
 
     def delete(self, sweep_id: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from service.ledgers import EpochRow, Sweep
@@ -34,3 +35,11 @@ class Limits:
     def broken_by(self, recipe: Mapping[str, Any], row: EpochRow) -> str | None:
         """Return which limits a trial would break if `row` were its best epoch, in words; None if it keeps all."""
         return self.objectives.broken_by(self.values(recipe, row)) if self.objectives.limits else None
+
+    def broken_by_means(self, recipe: Mapping[str, Any], rows: Sequence[EpochRow]) -> str | None:
+        """Return which limits a recipe breaks by the mean of each metric over the best epochs of its trainings."""
+        if not self.objectives.limits or not rows:
+            return None
+        tables = [self.values(recipe, row) for row in rows]
+        shared = set(tables[0]).intersection(*tables)
+        return self.objectives.broken_by({name: fmean(table[name] for table in tables) for name in shared})

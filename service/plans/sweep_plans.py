@@ -16,9 +16,11 @@ from search_spaces import BACKBONES, Recipe, SweepSpec, weights_used
 from search_spaces.recipes import Caution, cautions
 from service.clusters import Allotment, Machine
 from service.clusters.gpu_shares import share_out
+from service.ledgers import Json
 from service.objectives import ModelCosts, Objectives, check_limits
 from service.plans.admission import check_own_code, check_parts, check_precisions
 from service.plans.costs import measure_models
+from service.plans.earlier_sweeps import EarlierSweeps, plan_earlier
 from service.plans.estimates import Frozen, Playthrough, TrialCosts, Workload, play, trial_costs
 from service.plans.shared_work import Sharing, share_work
 from service.plans.sharing import SharingSurvey
@@ -80,7 +82,7 @@ class SweepPlan:
 
     recipes: the recipes played, the default first. trials: their costs, in the same order.
     sharing: the work that trials share. costs: of the models that trials can have; None if no metric needs them.
-    warnings: models that break a limit.
+    warnings: models that break a limit. earlier: what earlier sweeps contribute; None if the sweep names none.
     most, likely: the sweep without and with early stopping; equal if no scheduler stops trials.
     preparing: seconds of decoding all images first; 0 if they are decoded or need not be.
     """
@@ -99,6 +101,7 @@ class SweepPlan:
     preparing: float
     costs: ModelCosts | None = None
     warnings: tuple[str, ...] = ()
+    earlier: EarlierSweeps | None = None
 
     @property
     def trials_planned(self) -> int:
@@ -147,7 +150,8 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
     backbones = {backbone for backbone, _ in weights_used(spec)}
     survey = survey_data(spec.data, backbones, base_dir=spec.folder, root=home.data)
     say("drawing recipes")
-    recipes = tuple(_drawn(spec))
+    earlier = plan_earlier(spec, home)
+    recipes = tuple(_drawn(spec, earlier and earlier.warm_start))
     measured = _measure(spec, recipes, survey, weights, allotment, say, seconds)
     costs, warnings = _model_costs(spec, len(survey.table.classes), say)
     work = Workload(train=survey.images("train"), val=survey.images("val"), streamed=survey.plan.mode == "streamed")
@@ -169,6 +173,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
         preparing=0.0 if survey.prepared else measured.data.decode * len(survey.table.images) / machine.cores,
         costs=costs,
         warnings=warnings,
+        earlier=earlier,
     )
 
 
@@ -219,9 +224,9 @@ def _need(backbone: str, weights: str, image_size: int) -> WeightsNeed:
     return WeightsNeed(backbone=backbone, weights=weights, download=info.parameters * _BYTES_A_WEIGHT)
 
 
-def _drawn(spec: SweepSpec) -> Iterator[Recipe]:
+def _drawn(spec: SweepSpec, warm_start: Json | None) -> Iterator[Recipe]:
     """Return the recipes that the sweep's searcher proposes before it has any result."""
-    searcher = build_searcher(spec)
+    searcher = build_searcher(spec, warm_start=warm_start)
     numbers = searcher.ordered(range(spec.budget.trials))[:MOST_PLAYED]
     proposals = takewhile(lambda proposal: proposal is not None, map(searcher.propose, numbers))
     return (proposal.recipe for proposal in proposals if proposal is not None)

@@ -3,6 +3,18 @@
 from service.reports.comparisons import Comparison, Difference
 from service.reports.leaderboards import Leaderboard
 from service.reports.recipe_cells import heading, recipe_cell, short
+from service.reports.retrainings import RetrainingResult, read_retrainings, retraining_table
 from service.reports.standings import Standing
 
-__all__ = ["Comparison", "Difference", "Leaderboard", "Standing", "heading", "recipe_cell", "short"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Leaderboard",
+    "RetrainingResult",
+    "Standing",
+    "heading",
+    "read_retrainings",
+    "recipe_cell",
+    "retraining_table",
+    "short",
+]

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from search_spaces import MeltpointError, SweepSpec
-from service.confirmations import Confirmation, Retraining, missing_retrainings, rank_search
+from service.confirmations import Confirmation, Retraining, missing_retrainings, rank_search, summarize_decision
 from service.confirmations.planning import plan_confirmation, rule_of
 from service.confirmations.readings import compute_decision, read_search, read_test_scores, retrainings_of
 from service.coordination import Coordinator
-from service.ledgers import Json, Ledger, PackedPredictions, Sweep, SweepHistory, Trial, TrialPhase
+from service.ledgers import EventKind, Json, Ledger, PackedPredictions, Sweep, SweepHistory, Trial, TrialPhase
 from service.runs.helpers import TorchTasks
 from service.runs.kept_checkpoints import delete_checkpoints
 from service.runs.listeners import Listener, Phase, in_phase
@@ -59,6 +59,8 @@ class Confirming:
         ranked = rank_search(self._ledger.trials.list(self._sweep.id), self._sweep.goal)
         read_search(self._ledger, self._sweep, ranked, confirmation.measure)  # before anything is trained in vain
         self._note(confirmation)
+        payload = {"finalists": len(confirmation.finalists), "seeds": confirmation.rule.seeds}
+        self._ledger.events.add(self._sweep.id, EventKind.CONFIRMING, payload)
         return confirmation
 
     def coordinators(self, make: MakeCoordinator) -> Iterator[Coordinator]:
@@ -100,6 +102,8 @@ class Confirming:
         is_new = self._confirmation.decision is None
         self._note(decided)
         if is_new:
+            payload = {"outcome": decision.outcome.value, "summary": summarize_decision(decision)}
+            self._ledger.events.add(self._sweep.id, EventKind.DECIDED, payload)
             self._listener.decided(decided)
         wanted = dict.fromkeys((decision.recipe, decided.default.identity))
         read = [trial for identity in wanted for trial in rows.get(identity, [])]

@@ -43,7 +43,9 @@ def driving(home: Home, ledger: Ledger, sweep_id: str) -> Iterator[LeaseKeeper]:
     lock_file, holder = _lock_file(home, sweep_id), secrets.token_hex(8)
     with _patient_lock(lock_file) as is_mine:
         if not is_mine:
-            raise LeaseError(f"{sweep_id} is driven by another process on this machine")
+            raise LeaseError(
+                f"{sweep_id} is driven by another process on this machine; to follow it: meltpoint watch {sweep_id}"
+            )
         dead = _read_holder(lock_file)  # the lock is free, so its process is no more
         lease = ledger.leases.take(sweep_id, holder=holder, seconds=LEASE_SECONDS, replacing=dead)
         lock_file.write_text(holder, encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from service.ledgers import Trial, TrialState
+from service.ledgers import Trial, TrialPhase, TrialState
 
 if TYPE_CHECKING:  # importing it loads Optuna, which a listener does not need
     from service.coordination import Coordinator
@@ -18,7 +18,8 @@ class Snapshot:
     """The sweep at one moment.
 
     states: number of trials in each state. planned: trials in all. epochs: epochs trained so far. elapsed, wall: in
-    seconds. closing: why no further trial starts, None while trials do.
+    seconds. closing: why no further trial starts, None while trials do. phase: of the trials; in a confirmation they
+    are retrainings, those that were cancelled and are trained again are left out, and no best one is named.
     """
 
     states: dict[TrialState, int]
@@ -31,22 +32,31 @@ class Snapshot:
     metric: str
     closing: str | None
     wall: float | None = None
+    phase: TrialPhase = TrialPhase.SEARCH
 
     @classmethod
     def take(cls, coordinator: Coordinator) -> Snapshot:
         """Read a coordinator; may be called from any thread."""
+        states, phase = dict(coordinator.progress.states), coordinator.phase
+        left_out = states.pop(TrialState.CANCELLED, 0) if phase is TrialPhase.CONFIRM else 0
         return cls(
-            states=dict(coordinator.progress.states),
-            planned=coordinator.planned,
+            states=states,
+            planned=coordinator.planned - left_out,
             epochs=coordinator.progress.epochs,
             elapsed=coordinator.elapsed,
-            best=coordinator.progress.best,
+            best=None if phase is TrialPhase.CONFIRM else coordinator.progress.best,
             running=tuple(coordinator.running),
             epochs_each=coordinator.spec.budget.epochs,
             metric=coordinator.sweep.metric,
             closing=coordinator.closing,
             wall=coordinator.spec.budget.wall,
+            phase=phase,
         )
+
+    @property
+    def noun(self) -> str:
+        """The word for its trials."""
+        return "retrainings" if self.phase is TrialPhase.CONFIRM else "trials"
 
     @property
     def finished(self) -> int:

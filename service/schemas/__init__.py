@@ -20,9 +20,11 @@ from service.schemas.queue import QueueEntryModel, QueueModel
 from service.schemas.reports import (
     ComparisonModel,
     ConfirmationModel,
+    ConfirmationStatusModel,
     DifferenceModel,
     LeaderboardModel,
     RankedTrial,
+    RetrainingModel,
     StatusModel,
 )
 from service.schemas.requests import ConfirmRequest, ResumeRequest, SpecRequest, SubmitRequest, SweepChange
@@ -42,6 +44,7 @@ __all__ = [
     "ComparisonModel",
     "ConfirmRequest",
     "ConfirmationModel",
+    "ConfirmationStatusModel",
     "CurveModel",
     "DifferenceModel",
     "EpochModel",
@@ -64,6 +67,7 @@ __all__ = [
     "RankedTrial",
     "Readiness",
     "ResumeRequest",
+    "RetrainingModel",
     "RoleName",
     "RollbackRequest",
     "SpaceModel",

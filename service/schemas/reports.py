@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from service.reports import Comparison, Leaderboard, Standing
-from service.schemas.base import Answer, JsonObject, JsonValue
+from service.ledgers import TrialState
+from service.reports import Comparison, Leaderboard, RetrainingResult, Standing
+from service.schemas.base import Answer, JsonObject, JsonValue, Number
 from service.schemas.sweeps import SweepModel, TrialCountsModel
 from service.schemas.trials import EpochModel, TrialModel
 
 __all__ = [
     "ComparisonModel",
     "ConfirmationModel",
+    "ConfirmationStatusModel",
     "DifferenceModel",
     "LeaderboardModel",
     "RankedTrial",
+    "RetrainingModel",
     "StandingModel",
     "StatusModel",
 ]
@@ -104,6 +107,49 @@ class ConfirmationModel(Answer):
     """Id of the retraining whose model is to be deployed."""
 
 
+class ConfirmationStatusModel(Answer):
+    """A confirmation as it stands."""
+
+    finished: int
+    """Number of retrainings that have ended."""
+    planned: int
+    """Number of retrainings in all."""
+    outcome: str | None = None
+    """Outcome of the decision, such as `winner`; null until it is made."""
+    sentence: str | None = None
+    """The decision in a sentence."""
+
+
+class RetrainingModel(Answer):
+    """A retraining of a confirmation, as `meltpoint trials --phase confirm -o json` prints it."""
+
+    trial_id: str
+    state: TrialState
+    contender: str
+    """`default`, or the trial of the search whose recipe it trains, such as `trial 5`."""
+    retrains: str | None = None
+    """Id of the search's trial with this recipe; null if the search had none."""
+    seed: int
+    recipe: JsonObject
+    """Every hyperparameter, resolved."""
+    metrics: dict[str, Number]
+    """Readings of the best epoch on val and confirm."""
+    epochs: int
+    seconds: float
+    """Time in finished epochs."""
+    mlflow_run_id: str | None = None
+    error: str | None = None
+
+    @classmethod
+    def from_record(cls, retraining: RetrainingResult) -> RetrainingModel:
+        """Return the model of a retraining."""
+        return cls(**retraining.as_json())
+
+    def to_record(self) -> RetrainingResult:
+        """Return the retraining as a client knows it."""
+        return RetrainingResult(**{name: getattr(self, name) for name in RetrainingModel.model_fields})
+
+
 class StatusModel(Answer):
     """A sweep as it stands."""
 
@@ -113,6 +159,8 @@ class StatusModel(Answer):
     """Number of messages that MLflow has not taken."""
     checkpoint_files: int
     checkpoint_bytes: int
+    confirmation: ConfirmationStatusModel | None = None
+    """Null if none has begun."""
 
 
 class DifferenceModel(Answer):

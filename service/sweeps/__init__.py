@@ -6,6 +6,7 @@ from service.sweeps.confirmation import (
     confirmation_as_json,
     find_confirmation,
     is_complete,
+    is_confirmable,
     prepare_confirmation,
     queue_confirmation,
     read_confirmation,
@@ -21,7 +22,7 @@ from service.sweeps.queue import QueueEntry, read_queue
 from service.sweeps.requests import Submission, SweepRequests
 from service.sweeps.results import compare_sweeps, read_leaderboard
 from service.sweeps.resumption import change_spec, prepare_resume
-from service.sweeps.status import SweepStatus, get_status
+from service.sweeps.status import ConfirmationStatus, SweepStatus, get_status
 from service.sweeps.submission import (
     check_drivers,
     conclude_submission,
@@ -32,6 +33,7 @@ from service.sweeps.submission import (
 )
 
 __all__ = [
+    "ConfirmationStatus",
     "CountCache",
     "HomeSweeps",
     "QueueEntry",
@@ -54,6 +56,7 @@ __all__ = [
     "find_repeated",
     "get_status",
     "is_complete",
+    "is_confirmable",
     "is_over",
     "list_sweeps",
     "log_line",

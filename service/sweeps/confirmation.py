@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import SweepSpec, parse_spec
 from service.errors import NotFoundError, TransitionError, UsageError
-from service.ledgers import Json, Sweep, SweepState, TrialPhase
+from service.ledgers import Json, Sweep, SweepState, TrialPhase, TrialState
 
 if TYPE_CHECKING:
     from service.confirmations import Confirmation, ConfirmRule
     from service.ledgers import Ledger
+    from service.reports import Leaderboard
 
 __all__ = [
     "confirmation_as_json",
     "find_confirmation",
     "is_complete",
+    "is_confirmable",
     "prepare_confirmation",
     "queue_confirmation",
     "read_confirmation",
@@ -50,6 +52,20 @@ def confirmation_as_json(sweep: Sweep, confirmation: Confirmation) -> Json:
 def is_complete(sweep: Sweep, confirmation: Confirmation) -> bool:
     """Return whether nothing is left to do: the decision is made, and the test images, if there are any, were read."""
     return confirmation.decision is not None and (confirmation.test is not None or not sweep.count_images("test"))
+
+
+def is_confirmable(board: Leaderboard, *, is_remote: bool) -> bool:
+    """Return whether `meltpoint confirm` would find something to do; is_remote: if a service has the sweep.
+
+    At least two recipes must have finished, of which one is not the default, and confirmation images must be there. A
+    service confirms only the sweeps of its users.
+    """
+    sweep = board.sweep
+    if sweep.state not in (SweepState.COMPLETED, SweepState.STOPPED) or not sweep.count_images("confirm"):
+        return False
+    ended = (trial for trial in board.ranked if trial.state in (TrialState.COMPLETED, TrialState.PRUNED))
+    has_finalist = len({trial.identity for trial in ended}) > 1
+    return has_finalist and not (is_remote and sweep.owner is None)
 
 
 def prepare_confirmation(

@@ -19,7 +19,7 @@ from service.registry import (
     send_messages,
     waiting_outcome,
 )
-from service.reports import Comparison, Leaderboard
+from service.reports import Comparison, Leaderboard, RetrainingResult, read_retrainings
 from service.settings import Home, prepare_environment
 from service.sweeps.actions import request_action
 from service.sweeps.changes import change_sweep, delete_sweep
@@ -132,6 +132,11 @@ class HomeSweeps(SweepRequests):
     def confirmation(self, reference: str) -> Confirmation | None:
         """Return the confirmation of a sweep."""
         return read_confirmation(self.find(reference))
+
+    def retrainings(self, reference: str) -> builtins.list[RetrainingResult]:
+        """Return the retrainings of a sweep's confirmation."""
+        with open_ledger(self._home) as ledger:
+            return read_retrainings(ledger, ledger.sweeps.find(reference))
 
     def change(
         self,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from search_spaces import Goal
-from service.ledgers import FIRST_RETRAINING, Event, EventKind, Json, Sweep, SweepState, Trial, TrialState
+from service.ledgers import FIRST_RETRAINING, Event, EventKind, Json, Sweep, SweepState, Trial, TrialPhase, TrialState
 from service.runs import Snapshot
 
 __all__ = ["SweepProgress"]
@@ -60,6 +60,8 @@ class SweepProgress:
                 self._started_at = event.at
             self.closing = payload.get("error") if self.state.is_under_way else None
         elif event.kind == EventKind.CONFIRMING:
+            if self._retrainings is None:
+                self._started_at = event.at
             self._retrainings = (payload["finalists"] + 1) * payload["seeds"]
         elif event.kind == EventKind.SWEEP_CHANGED:
             self._settings |= {name: new for name, (_, new) in payload["changes"].items()}
@@ -87,16 +89,21 @@ class SweepProgress:
         with self._lock:
             self._trials[trial_id] = trial
 
-    def add_recipes(self, trials: Iterable[Trial]) -> None:
-        """Take the recipes of trials, which events do not carry."""
-        self._recipes |= {trial.id: trial.recipe for trial in trials}
+    def add_recipes(self, recipes: Mapping[str, Json]) -> None:
+        """Take the recipes of trials by their ids, which events do not carry."""
+        self._recipes |= recipes
 
     @property
     def lacks_recipes(self) -> bool:
         """True if a trial that runs, or the best one, has no recipe yet."""
-        best = self.best
+        best = None if self.is_confirming else self.best
         shown = [trial.id for trial in self._present() if trial.state is TrialState.RUNNING]
         return any(trial_id not in self._recipes for trial_id in [*shown, *([best.id] if best else [])])
+
+    @property
+    def is_confirming(self) -> bool:
+        """True if a confirmation has begun, so that its retrainings are shown."""
+        return self._retrainings is not None
 
     @property
     def has_trials(self) -> bool:
@@ -112,7 +119,7 @@ class SweepProgress:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the sweep began to run, by the clock of the machine that wrote the events."""
+        """Seconds since the sweep, or its confirmation, began to run, by the clock of the events' machine."""
         if not self._started_at:
             return 0.0
         return (self._heard_at - self._started_at) / 1000 + (self._clock() - self._heard)
@@ -133,8 +140,13 @@ class SweepProgress:
 
     def snapshot(self) -> Snapshot:
         """Return the sweep at this moment; once its confirmation has begun, the retrainings alone."""
-        is_confirming = self._retrainings is not None
-        trials = [trial for trial in self._present() if (trial.number >= FIRST_RETRAINING) is is_confirming]
+        is_confirming = self.is_confirming
+        trials = [
+            trial
+            for trial in self._present()
+            if (trial.number >= FIRST_RETRAINING) is is_confirming
+            and not (is_confirming and trial.state is TrialState.CANCELLED)
+        ]
         budget = self._retrainings if self._retrainings is not None else int(self._settings.get("budget.trials", 0))
         wall = self._settings.get("budget.wall")
         return Snapshot(
@@ -147,7 +159,8 @@ class SweepProgress:
             epochs_each=int(self._settings.get("budget.epochs", 0)),
             metric=self._sweep.metric,
             closing=self.closing,
-            wall=float(wall) if isinstance(wall, int | float) else None,
+            wall=float(wall) if isinstance(wall, int | float) and not is_confirming else None,
+            phase=TrialPhase.CONFIRM if is_confirming else TrialPhase.SEARCH,
         )
 
     def _present(self) -> list[_TrialProgress]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from service.exports import RecipeFile
 from service.ledgers import Event, Promotion, Sweep, SweepAction, SweepState
 from service.promotions import MovedAlias, PromotionOutcome
-from service.reports import Comparison, Leaderboard
+from service.reports import Comparison, Leaderboard, RetrainingResult
 from service.sweeps.listing import SweepSummary
 from service.sweeps.queue import QueueEntry
 from service.sweeps.status import SweepStatus
@@ -154,6 +154,10 @@ class SweepRequests(ABC):
     @abstractmethod
     def confirmation(self, reference: str) -> Confirmation | None:
         """Return the confirmation of a sweep, decided or not; None if none has begun."""
+
+    @abstractmethod
+    def retrainings(self, reference: str) -> builtins.list[RetrainingResult]:
+        """Return the retrainings of a sweep's confirmation, by number; none if none has begun."""
 
     @abstractmethod
     def change(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces import SweepSpec, parse_spec
 from service.errors import UsageError
-from service.ledgers import REVISABLE_SECTIONS, Revision, Sweep, SweepState
+from service.ledgers import REVISABLE_SECTIONS, Revision, Sweep, SweepState, TrialPhase
 from service.plans import revisable_settings
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -
         raise UsageError(
             f"{sweep.id} is cancelled and cannot be resumed; start a new sweep with: "
             f"meltpoint run {shlex.quote(sweep.spec_file)}"
+        )
+    if sweep.state.is_finished and not assign and _is_undecided(sweep):
+        raise UsageError(
+            f"{sweep.id} is {sweep.state}: its search has ended, its confirmation has not. To go on with it: "
+            f"meltpoint confirm {sweep.id}"
         )
     trials = ledger.sweeps.trial_counts([sweep.id])[sweep.id].total
     may_fail_more = original.budget.max_failed != spec.budget.max_failed
@@ -94,6 +99,11 @@ def _fixed_keys_that_differ(original: SweepSpec, spec: SweepSpec, *, may_change:
             yield key
     if original.budget.epochs != spec.budget.epochs:
         yield "budget.epochs"
+
+
+def _is_undecided(sweep: Sweep) -> bool:
+    """Return whether a confirmation began and has no decision."""
+    return sweep.phase is TrialPhase.CONFIRM and (sweep.confirmation or {}).get("decision") is None
 
 
 def _advice(sweep: Sweep, spec: SweepSpec, trials: int) -> str:

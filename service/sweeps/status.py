@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from service.ledgers import Json, Sweep, TrialCounts
+from service.formats import counted
+from service.ledgers import Json, Sweep, SweepState, TrialCounts, TrialPhase
 from service.reports import Leaderboard
 from service.runs import space_taken
 from service.settings import Home
@@ -14,7 +15,53 @@ from service.sweeps.listing import SweepSummary
 if TYPE_CHECKING:
     from service.ledgers import Ledger
 
-__all__ = ["SweepStatus", "get_status"]
+__all__ = ["ConfirmationStatus", "SweepStatus", "get_status"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmationStatus:
+    """A confirmation as it stands.
+
+    finished, planned: numbers of retrainings. outcome: of the decision, such as `winner`; None until it is made.
+    sentence: the decision in a sentence.
+    """
+
+    finished: int
+    planned: int
+    outcome: str | None = None
+    sentence: str | None = None
+
+    @classmethod
+    def read(cls, ledger: Ledger, sweep: Sweep) -> Self | None:
+        """Read the confirmation of a sweep; None if none has begun."""
+        if sweep.confirmation is None:
+            return None
+        from service.confirmations import Confirmation, RetrainingCounts, summarize_decision  # loads NumPy
+
+        confirmation = Confirmation.from_json(sweep.confirmation)
+        counts = RetrainingCounts.count(confirmation, ledger.trials.list(sweep.id, TrialPhase.CONFIRM))
+        decision = confirmation.decision
+        return cls(
+            finished=counts.finished,
+            planned=counts.planned,
+            outcome=None if decision is None else decision.outcome.value,
+            sentence=None if decision is None else summarize_decision(decision),
+        )
+
+    def as_json(self) -> Json:
+        """Return the part `confirmation` of `status -o json`."""
+        return {
+            "retrainings": {"finished": self.finished, "planned": self.planned},
+            "outcome": self.outcome,
+            "decision": self.sentence,
+        }
+
+    def describe(self, state: SweepState) -> str:
+        """Return how it stands, in a sentence; state: of the sweep."""
+        if self.sentence is not None:
+            return self.sentence
+        retrainings = f"{self.finished} of {counted(self.planned, 'retraining')}"
+        return f"confirming: {retrainings}" if state.is_under_way else f"not finished: {retrainings}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +69,7 @@ class SweepStatus:
     """A sweep as it stands.
 
     unsent: number of messages that MLflow has not taken. checkpoint_files, checkpoint_bytes: on this machine's disk.
+    confirmation: None if none has begun.
     """
 
     sweep: Sweep
@@ -30,6 +78,7 @@ class SweepStatus:
     unsent: int
     checkpoint_files: int
     checkpoint_bytes: int
+    confirmation: ConfirmationStatus | None = None
 
     def as_json(self) -> Json:
         """Return the contract of `status -o json`."""
@@ -42,6 +91,8 @@ class SweepStatus:
             "unsent": self.unsent,
             "checkpoints": {"files": self.checkpoint_files, "bytes": self.checkpoint_bytes},
             "data": self.sweep.data,
+            "phase": self.sweep.phase.value,
+            "confirmation": None if self.confirmation is None else self.confirmation.as_json(),
         }
 
 
@@ -60,4 +111,5 @@ def get_status(ledger: Ledger, home: Home, reference: str) -> SweepStatus:
         unsent=ledger.outbox.count_unsent(sweep.id),
         checkpoint_files=files,
         checkpoint_bytes=size,
+        confirmation=ConfirmationStatus.read(ledger, sweep),
     )

@@ -21,7 +21,9 @@ def show_confirmation(sweep: Sweep, form: Format, console: Console, confirmation
     """
     confirmation = confirmation or read_confirmation(sweep)
     if confirmation is None or confirmation.decision is None:
-        console.print(f"{sweep.id} is {sweep.state}, its confirmation is not finished", markup=False)
+        reason = f": {sweep.error}" if sweep.error else ""
+        text = f"no decision yet: {sweep.id} is {sweep.state}{reason}"
+        console.print(text, markup=False, soft_wrap=True)
         print_next("resume" if sweep.state.rests else "confirm", sweep.id)
         return 1
     if form is not Format.TABLE:

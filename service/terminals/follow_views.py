@@ -52,6 +52,8 @@ class FollowView:
         sweep: the sweep as it stands.
         console: for everything but the leaderboard.
         show_board: prints the leaderboard, once, as soon as training has ended.
+        since: UTC milliseconds since 1970; nothing of earlier events is shown, nor the leaderboard, because a
+            confirmation of a finished search is followed. None to show all.
     """
 
     def __init__(
@@ -61,14 +63,16 @@ class FollowView:
         console: Console,
         *,
         show_board: Callable[[Leaderboard], None],
+        since: int | None = None,
     ) -> None:
         self._requests, self._sweep, self._console, self._show_board = requests, sweep, console, show_board
+        self._since = since
         self._progress = SweepProgress(sweep)
         self._arrivals: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
         self._view: LiveView | None = None
         self._status: Status | None = None
         self._waits_for: str | None = None
-        self._has_said_running = self._has_shown_board = self._has_result = False
+        self._has_said_running = self._has_shown_board = self._has_result = since is not None
         self._is_confirming = False
         self._looked_at = 0.0
 
@@ -135,6 +139,8 @@ class FollowView:
 
     def _show(self, event: Event) -> None:
         self._progress.apply(event)
+        if event.at < (self._since or 0):
+            return
         payload = event.payload
         match event.kind:
             case EventKind.SWEEP_STATE:
@@ -152,21 +158,24 @@ class FollowView:
                 self._print(str(payload.get("text")), style="yellow")
             case EventKind.SWEEP_CHANGED:
                 self._print(describe_changes(payload))
-                self._has_shown_board = False  # there may be further trials
+                self._has_shown_board = self._since is not None  # there may be further trials
             case EventKind.IMAGE_SKIPPED:
                 self._print(f"skipped {payload.get('name')}: {payload.get('reason')}", style="yellow")
-            case EventKind.CONFIRMING:
-                self._end_training()
-                self._show_leaderboard()
-                self._is_confirming = True
-                self._print(describe_confirming(payload))
-            case EventKind.DECIDED:
-                self._end_training()
-                self._is_confirming = False
-                self._print(str(payload.get("summary")), style="bold")
+            case EventKind.CONFIRMING | EventKind.DECIDED:
+                self._show_confirmation(event)
             case EventKind.REGISTERED:
                 self._set_phase(None)
                 self._print(f"registered {payload.get('uri')}{_version(payload)}")
+
+    def _show_confirmation(self, event: Event) -> None:
+        """Show that a confirmation begins, behind the leaderboard of the search, or its decision."""
+        self._end_training()
+        self._is_confirming = event.kind is EventKind.CONFIRMING
+        if self._is_confirming:
+            self._show_leaderboard()
+            self._print(describe_confirming(event.payload))
+        else:
+            self._print(str(event.payload.get("summary")), style="bold")
 
     def _show_state(self) -> None:
         state = self._progress.state
@@ -237,9 +246,16 @@ class FollowView:
             if waits:
                 self._show_waiting(self._requests.find(self._sweep.id).waiting_for)
             else:
-                self._progress.add_recipes(self._requests.leaderboard(self._sweep.id).trials)
+                self._progress.add_recipes(self._read_recipes())
         except MeltpointError:
             return  # the stream of events tells of anything that lasts
+
+    def _read_recipes(self) -> dict[str, Json]:
+        """Return the recipes of the sweep's trials, or of its retrainings, by id."""
+        if self._progress.is_confirming:
+            retrainings = self._requests.retrainings(self._sweep.id)
+            return {retraining.trial_id: retraining.recipe for retraining in retrainings}
+        return {trial.id: trial.recipe for trial in self._requests.leaderboard(self._sweep.id).trials}
 
     def _show_waiting(self, reason: str | None) -> None:
         if reason != self._waits_for and reason:

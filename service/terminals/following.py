@@ -1,4 +1,4 @@
-"""Follow a sweep that runs elsewhere, for `meltpoint watch` and `submit --follow`."""
+"""Follow a sweep that runs elsewhere, for `meltpoint watch`, `submit --follow` and `confirm --follow`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from service.runs import Outcome
 from service.sweeps import SweepRequests
 from service.terminals.follow_views import EXIT_NOT_DELIVERED, EXIT_NOT_FINISHED, FollowView, exit_code
 from service.terminals.hints import home_option, print_next
+from service.terminals.next_commands import next_command
 from service.terminals.outcome_views import TOP, best_lines, ending, failure_lines, left_out
 from service.terminals.outputs import print_data, print_table, stderr
 
-__all__ = ["follow"]
+__all__ = ["follow", "follow_confirmation"]
 
 
 def follow(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
@@ -30,16 +31,36 @@ def follow(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
         for line in [*left_out(board), "", *best, *failure_lines(board)]:
             console.print(line, markup=False, soft_wrap=True)
 
-    try:
-        last = FollowView(requests, sweep, console, show_board=show_board).run()
-    except KeyboardInterrupt:
-        console.print(f"detached; {sweep.id} goes on", markup=False)
-        print_next("watch", sweep.id)
+    last = _run(FollowView(requests, sweep, console, show_board=show_board), sweep)
+    return EXIT_NOT_FINISHED if last is None else _conclude(requests, last, form)
+
+
+def follow_confirmation(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
+    """Show a sweep's confirmation until it has ended, and print its decision; returns the exit code.
+
+    sweep: as it is since the confirmation was queued. Nothing of its search is shown. Ctrl-C ends the view alone.
+    """
+    from service.terminals.confirmation_views import show_confirmation  # importing it loads NumPy
+
+    console = stderr()
+    view = FollowView(requests, sweep, console, show_board=lambda _board: None, since=sweep.queued_at or 0)
+    last = _run(view, sweep)
+    if last is None:
         return EXIT_NOT_FINISHED
+    return exit_code(last) or show_confirmation(last, form, console, requests.confirmation(sweep.id))
+
+
+def _run(view: FollowView, sweep: Sweep) -> Sweep | None:
+    """Run the view to its end and return the sweep's last row; None if Ctrl-C ended it."""
+    try:
+        return view.run()
+    except KeyboardInterrupt:
+        stderr().print(f"detached; {sweep.id} goes on", markup=False)
+        print_next("watch", sweep.id)
+        return None
     except UnavailableError as error:
         again = f"meltpoint watch {sweep.id}{home_option()}"
         raise UnavailableError(f"{error}\nthe sweep may go on; to come back: {again}") from None
-    return _conclude(requests, last, form)
 
 
 def _conclude(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
@@ -48,12 +69,12 @@ def _conclude(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
     if form is not Format.TABLE:
         print_data(Outcome(sweep=sweep, board=board, unsent=0, tracking_error=None).as_json(), form)
     console.print(ending(sweep, board), markup=False, soft_wrap=True)
-    if sweep.phase is TrialPhase.CONFIRM and form is Format.TABLE:
-        confirmation = requests.confirmation(sweep.id)
-        if confirmation is not None and confirmation.decision is not None:
-            from service.terminals.confirmation_views import show_decision  # importing it loads NumPy
+    confirmation = requests.confirmation(sweep.id) if sweep.phase is TrialPhase.CONFIRM else None
+    is_decided = confirmation is not None and confirmation.decision is not None
+    if confirmation is not None and is_decided and form is Format.TABLE:
+        from service.terminals.confirmation_views import show_decision  # importing it loads NumPy
 
-            show_decision(confirmation)
+        show_decision(confirmation)
     code = exit_code(sweep)
     if code == 0 and not sweep.registered:
         console.print("MLflow has not taken the model yet; look again with: meltpoint status " + sweep.id, markup=False)
@@ -61,5 +82,6 @@ def _conclude(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
     if sweep.mlflow:
         place = f"MLflow: {sweep.mlflow['tracking_uri']}, experiment {sweep.mlflow['experiment_id']}"
         console.print(place, markup=False, soft_wrap=True)
-    print_next("resume" if sweep.state.rests else "trials", sweep.id)
+    following = next_command(sweep, board, is_remote=requests.is_remote, is_decided=is_decided, otherwise="trials")
+    print_next(following, sweep.id)
     return code

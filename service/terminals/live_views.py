@@ -62,7 +62,9 @@ def summarize(snapshot: Snapshot) -> str:
         "" if snapshot.best is None else f"; best {snapshot.metric} {snapshot.best.best_value:.4f} ({snapshot.best.id})"
     )
     left = "" if snapshot.seconds_left is None else f"; about {clock_time(snapshot.seconds_left)} left"
-    return f"{snapshot.finished}/{snapshot.planned} trials ({counts}); {snapshot.rate:.2f} epochs/s{best}{left}"
+    return (
+        f"{snapshot.finished}/{snapshot.planned} {snapshot.noun} ({counts}); {snapshot.rate:.2f} epochs/s{best}{left}"
+    )
 
 
 def render(snapshot: Snapshot) -> RenderableType:
@@ -71,7 +73,7 @@ def render(snapshot: Snapshot) -> RenderableType:
     counts = "  ".join(f"{state} {n}" for state, n in snapshot.states.items() if n)
     left = "" if snapshot.seconds_left is None else f"about {clock_time(snapshot.seconds_left)} left"
     bar = ProgressBar(total=max(snapshot.planned, 1), completed=snapshot.finished, width=30)
-    head.add_row(bar, f"{snapshot.finished}/{snapshot.planned} trials", clock_time(snapshot.elapsed), left)
+    head.add_row(bar, f"{snapshot.finished}/{snapshot.planned} {snapshot.noun}", clock_time(snapshot.elapsed), left)
     lines: list[RenderableType] = [head, Text(f"{counts}    {snapshot.rate:.2f} epochs/s", style="dim")]
     if snapshot.best is not None:
         text = f"best {snapshot.metric} {snapshot.best.best_value:.4f}  {recipe_summary(snapshot.best.recipe)}"

@@ -10,6 +10,7 @@ from service.ledgers import Sweep, SweepState, Trial
 from service.reports import Leaderboard
 from service.runs import Outcome
 from service.terminals.hints import home_option, print_next
+from service.terminals.next_commands import next_command
 from service.terminals.outputs import print_data, print_line, print_table
 from service.terminals.recipes import recipe_lines
 from service.warm_starts import read_outcome
@@ -26,12 +27,10 @@ def show_outcome(outcome: Outcome, form: Format, console: Console) -> int:
     for line in epilogue(outcome):
         console.print(line, markup=False, soft_wrap=True)
     sweep = outcome.sweep
-    if sweep.confirmation is not None and sweep.confirmation["decision"] is not None:
-        if form is Format.TABLE:
-            _show_decision(sweep)
-        print_next("export", sweep.id)
-    else:
-        print_next("resume" if sweep.state.rests else "ui" if sweep.mlflow else "status", sweep.id)
+    if form is Format.TABLE and sweep.confirmation is not None and sweep.confirmation["decision"] is not None:
+        _show_decision(sweep)
+    otherwise = "ui" if sweep.mlflow else "status"
+    print_next(next_command(sweep, outcome.board, is_remote=False, otherwise=otherwise), sweep.id)
     return 0 if sweep.state in (SweepState.COMPLETED, SweepState.STOPPED) else 1
 
 

@@ -11,7 +11,7 @@ from search_spaces import Choice, Fixed, MeltpointError, Point, Recipe, SpecErro
 from service.ledgers import Json, TrialState
 from service.warm_starts.prior import PastTrial, Prior
 
-__all__ = ["fit_earlier"]
+__all__ = ["count_fitting", "fit_earlier"]
 
 FEWEST_FIRST: Final = 3
 
@@ -66,6 +66,11 @@ def fit_earlier(earlier: Mapping[str, Any], spec: SweepSpec, *, digest: str | No
         "earlier_best": _best(results, spec),
         "prior": prior.as_json(),
     }
+
+
+def count_fitting(source: Mapping[str, Any], spec: SweepSpec) -> int:
+    """Return how many trials of an earlier sweep have a recipe that lies in the space; source: from `read_earlier`."""
+    return sum(1 for _ in _fit(source["trials"], spec))
 
 
 def _best(results: Sequence[PastTrial], spec: SweepSpec) -> float | None:

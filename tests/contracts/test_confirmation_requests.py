@@ -13,7 +13,7 @@ from service.clocks import now_ms
 from service.confirmations import Confirmation
 from service.confirmations.readings import compute_decision, read_test_scores, retrainings_of
 from service.errors import TransitionError, UnavailableError, UsageError
-from service.ledgers import Ledger, Sweep, SweepState, TrialPhase
+from service.ledgers import Ledger, Sweep, SweepState, TrialPhase, TrialState
 from service.settings import Home
 from service.sweeps import SweepRequests
 from tests.service.confirmations.searched_sweeps import SearchedSweep
@@ -100,9 +100,80 @@ def test_a_sweep_that_is_under_way_or_cancelled_is_not_queued(ledger: Ledger) ->
     ledger.sweeps.queue_confirmation(searched.sweep.id, confirmation)
     with pytest.raises(TransitionError, match="cannot be confirmed before it ends"):
         ledger.sweeps.queue_confirmation(searched.sweep.id, confirmation)
+    ledger.sweeps.note(searched.sweep.id, phase="search")
     ledger.sweeps.cancel(searched.sweep.id)
     with pytest.raises(TransitionError):
         ledger.sweeps.queue_confirmation(searched.sweep.id, confirmation)
+
+
+WAYS = {
+    "queued": [],
+    "running": [SweepState.RUNNING],
+    "paused": [SweepState.RUNNING, SweepState.PAUSING, SweepState.PAUSED],
+    "interrupted": [SweepState.RUNNING, SweepState.INTERRUPTED],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cancelled_confirmation_leaves_the_sweep_completed_and_may_begin_again(ledger: Ledger, way: str) -> None:
+    searched = SearchedSweep(ledger, GOOD)
+    confirmation = searched.plan(seeds=2)
+    searched.retrain(confirmation)
+    sweep = ledger.sweeps.queue_confirmation(searched.sweep.id, confirmation.as_json())
+    for state in WAYS[way]:
+        ledger.sweeps.move(sweep.id, state)
+    running = searched.begin(confirmation)
+    ended = ledger.sweeps.cancel(sweep.id)
+    reason = "its confirmation was cancelled by `meltpoint cancel`"
+    assert (ended.state, ended.error, ended.phase) == (SweepState.COMPLETED, reason, TrialPhase.CONFIRM)
+    assert ledger.trials.get(running.id).state is TrialState.CANCELLED
+    begun = ledger.trials.list(sweep.id, TrialPhase.CONFIRM)
+    assert sum(trial.state is TrialState.COMPLETED for trial in begun) == 6
+    assert ledger.sweeps.queue_confirmation(sweep.id, confirmation.as_json()).state is SweepState.QUEUED
+
+
+@pytest.mark.usefixtures("drivers")
+def test_status_counts_the_retrainings_and_then_has_the_decision(
+    requests: SweepRequests, searched: SearchedSweep, ledger: Ledger
+) -> None:
+    sweep_id = searched.sweep.id
+    assert requests.status(sweep_id).confirmation is None
+    assert requests.status(sweep_id).as_json()["confirmation"] is None
+    assert requests.retrainings(sweep_id) == []
+    sweep = requests.confirm(sweep_id, {"seeds": 2})
+    confirmation = Confirmation.from_sweep(ledger.sweeps.get(sweep_id))
+    assert confirmation is not None
+    before = requests.status(sweep_id)
+    assert before.confirmation is not None
+    assert before.confirmation.describe(sweep.state) == "confirming: 0 of 6 retrainings"
+    assert before.as_json()["phase"] == "confirm"
+    confirm_all(searched, confirmation)
+    after = requests.status(sweep_id).as_json()["confirmation"]
+    assert after["retrainings"] == {"finished": 6, "planned": 6}
+    assert after["outcome"] == "winner"
+    assert after["decision"].startswith("the winner is trial 1: better than the default with probability ")
+
+
+@pytest.mark.usefixtures("drivers")
+def test_retrainings_are_listed_with_recipe_seed_and_scores(
+    requests: SweepRequests, searched: SearchedSweep, ledger: Ledger
+) -> None:
+    requests.confirm(searched.sweep.id, {"seeds": 2, "top_k": 1})
+    confirmation = Confirmation.from_sweep(ledger.sweeps.get(searched.sweep.id))
+    assert confirmation is not None
+    searched.retrain(confirmation, failing=[(0.0, 1)])
+    listed = requests.retrainings(searched.sweep.id)
+    assert [(each.contender, each.seed, each.state.value) for each in listed] == [
+        ("default", confirmation.seeds[0], "completed"),
+        ("trial 1", confirmation.seeds[0], "completed"),
+        ("default", confirmation.seeds[1], "failed"),
+        ("trial 1", confirmation.seeds[1], "completed"),
+        ("default", confirmation.seeds[2], "completed"),
+    ]
+    assert listed[1].retrains == f"{searched.sweep.id}-0001"
+    assert listed[1].metrics["val/accuracy"] > listed[0].metrics["val/accuracy"]
+    assert (listed[2].metrics, listed[2].error) == ({}, "it failed")
+    assert [trial.id for trial in requests.leaderboard(searched.sweep.id).trials if "-c" in trial.id] == []
 
 
 def test_a_confirmation_that_cannot_go_on_leaves_the_sweep_completed(ledger: Ledger) -> None:

@@ -154,7 +154,7 @@ UNSEEN = {
         "{}, and so did its fork server",
     ),
     "another driver, another version, other images or a full disk, tested with the code of each": (
-        "{} is driven by another process on this machine",
+        "{} is driven by another process on this machine; to follow it: meltpoint watch {}",
         "{} is driven by another process, whose lease runs out in {} s",
         "{} is driven in attempt {}; what attempt {} wrote was refused",
         "{}; this process has ended its trials",
@@ -240,6 +240,9 @@ UNSEEN = {
         "{} cannot be confirmed: the weights {} of {} have changed since its search (digest {}, now {}); "
         "restore them, or run the sweep again",
         "{} has no confirmation; to confirm it: meltpoint confirm {}",
+        "{} has no retrainings; to confirm it: meltpoint confirm {}",
+        "--top and --pareto choose among the trials of the search, not with --phase confirm",
+        "{} is {}: its search has ended, its confirmation has not. To go on with it: meltpoint confirm {}",
         "{} is {}: a confirmation of it is under way. To follow it: meltpoint watch {}",
     ),
 }

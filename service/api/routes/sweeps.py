@@ -12,12 +12,15 @@ from service.api.routes.strict_routes import make_router
 from service.api.state import Viewer
 from service.exports import RecipeFile, make_recipe_file
 from service.ledgers import SweepState
+from service.reports import read_retrainings
 from service.schemas import (
     ComparisonModel,
     ConfirmationModel,
+    ConfirmationStatusModel,
     CurveModel,
     LeaderboardModel,
     Page,
+    RetrainingModel,
     StatusModel,
     SummaryModel,
     SweepModel,
@@ -88,6 +91,7 @@ def get_sweep_status(ref: SweepReference, caller: Viewer) -> StatusModel:
         unsent=status.unsent,
         checkpoint_files=status.checkpoint_files,
         checkpoint_bytes=status.checkpoint_bytes,
+        confirmation=None if status.confirmation is None else ConfirmationStatusModel(**vars(status.confirmation)),
     )
 
 
@@ -118,6 +122,13 @@ def get_recipe(ref: SweepReference, caller: Viewer) -> RecipeFile:
 def get_confirmation(ref: SweepReference, caller: Viewer) -> ConfirmationModel:
     """Return the confirmation of a sweep, as `meltpoint confirm -o json` prints it; 404 if none has begun."""
     return ConfirmationModel(**find_confirmation(caller.find(ref)))
+
+
+@router.get("/sweeps/{ref}/retrainings", operation_id="list_retrainings")
+def get_retrainings(ref: SweepReference, caller: Viewer) -> Page[RetrainingModel]:
+    """Return the retrainings of a sweep's confirmation, as `meltpoint trials --phase confirm -o json` prints them."""
+    retrainings = read_retrainings(caller.ledger, caller.find(ref))
+    return Page(items=[RetrainingModel.from_record(retraining) for retraining in retrainings])
 
 
 @router.get("/sweeps/{ref}/curves", operation_id="list_curves")

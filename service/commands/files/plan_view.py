@@ -54,6 +54,7 @@ def as_json(made: SweepPlan, recipes: int) -> Json:
             "reason": survey.plan.reason,
             "prepared": survey.prepared,
         },
+        "earlier": None if made.earlier is None else made.earlier.as_json(),
         "weights": [dataclasses.asdict(need) for need in made.weights],
         "models": [] if made.costs is None else made.costs.as_json()["models"],
         "resources": {"slots": allotment.slots, "cpu": allotment.cpu, "gpu": allotment.gpu, "device": allotment.device},
@@ -98,6 +99,9 @@ def _print(made: SweepPlan, recipes: int) -> None:
     title(f"{counted(shown, 'recipe')}, the default first")
     print_table(*_recipe_table(made, recipes))
     lines(f"careful: {caution.text} ({caution.paper})" for caution in made.cautions)
+    if made.earlier is not None:
+        title("from earlier sweeps")
+        lines(made.earlier.lines(spec))
     title("data")
     print_table(["class", *SPLITS], list(_class_rows(made)))
     lines(_data(made))

@@ -76,12 +76,12 @@ def _confirm_there(
     """Queue the confirmation on a service, or print the decision that it has made; return the exit code."""
     from service.ledgers import SweepState
     from service.terminals.confirmation_views import show_confirmation
-    from service.terminals.following import follow as follow_sweep
+    from service.terminals.following import follow_confirmation
 
     with open_requests(context, home) as requests:
         sweep = requests.confirm(reference, changes)
         if follow and sweep.state.is_under_way:
-            return follow_sweep(requests, sweep, output)
+            return follow_confirmation(requests, sweep, output)
         confirmation = requests.confirmation(sweep.id)
         if sweep.state is SweepState.COMPLETED and confirmation is not None:
             return show_confirmation(sweep, output, stderr(), confirmation)

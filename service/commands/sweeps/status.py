@@ -12,7 +12,9 @@ import typer
 from search_spaces.documents import format_size
 from service.commands.surroundings import exiting_if_not_found, open_requests
 from service.formats import Format, counted
+from service.ledgers import TrialPhase
 from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, print_data, print_next, print_table
+from service.terminals.next_commands import next_command
 from service.terminals.recipes import recipe_lines
 
 if TYPE_CHECKING:
@@ -35,22 +37,28 @@ def status(
 ) -> None:
     """Show how a sweep stands."""
     with exiting_if_not_found() if exit_code else nullcontext(), open_requests(context, home) as requests:
-        current = requests.status(sweep)
+        current, is_remote = requests.status(sweep), requests.is_remote
     if output is not Format.TABLE:
         print_data(current.as_json(), output)
     else:
         print_table(["", ""], list(_lines(current)))
-        print_next(_next_command(current), current.sweep.id)
+        print_next(_next_command(current, is_remote=is_remote), current.sweep.id)
     if exit_code:
         from service.terminals.follow_views import exit_code as exit_code_of
 
         sys.exit(exit_code_of(current.sweep))
 
 
-def _next_command(status: SweepStatus) -> str:
-    if status.sweep.state.rests:
-        return "resume"
-    return "trials" if status.board.trials or not status.sweep.state.is_under_way else "watch"
+def _next_command(status: SweepStatus, *, is_remote: bool) -> str:
+    sweep, confirmation = status.sweep, status.confirmation
+    is_watched = sweep.state.is_under_way and (sweep.phase is TrialPhase.CONFIRM or not status.board.trials)
+    return next_command(
+        sweep,
+        status.board,
+        is_remote=is_remote,
+        is_decided=confirmation is not None and confirmation.sentence is not None,
+        otherwise="watch" if is_watched else "trials",
+    )
 
 
 def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
@@ -75,8 +83,8 @@ def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
         yield "best", f"{board.best.id}  {sweep.metric} {board.best.best_value:.4f}"
         own_stages = sweep.own_stages(board.best.recipe.get("backbone"))
         yield from ((f"  {name}", text) for name, text in recipe_lines(board.best.recipe, own_stages=own_stages))
-    if sweep.phase.value == "confirm":
-        yield "phase", "confirmation; its decision: meltpoint confirm " + sweep.id
+    if status.confirmation is not None:
+        yield "confirmation", status.confirmation.describe(sweep.state)
     yield from _data_lines(sweep)
     if sweep.registered:
         yield "registered", sweep.registered["uri"]

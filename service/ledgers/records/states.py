@@ -83,8 +83,9 @@ _SWEEP_TRANSITIONS: dict[SweepState, frozenset[SweepState]] = {
     _S.QUEUED: frozenset({_S.RUNNING, _S.PAUSED, _S.STOPPED, _S.COMPLETED}) | _ABORTS,
     _S.RUNNING: frozenset({_S.PAUSING, _S.STOPPING, _S.COMPLETED}) | _ABORTS,
     _S.PAUSING: frozenset({_S.PAUSED, _S.COMPLETED}) | _ABORTS,
-    _S.PAUSED: frozenset({_S.QUEUED, _S.RUNNING, _S.STOPPED}) | _ABORTS,
-    _S.STOPPING: frozenset({_S.STOPPED}) | _ABORTS,
+    # Completed: a confirmation that is cancelled; its search has ended.
+    _S.PAUSED: frozenset({_S.QUEUED, _S.RUNNING, _S.STOPPED, _S.COMPLETED}) | _ABORTS,
+    _S.STOPPING: frozenset({_S.STOPPED, _S.COMPLETED}) | _ABORTS,
     _S.CANCELLING: frozenset({_S.CANCELLED, _S.FAILED}),
     _S.INTERRUPTED: frozenset({_S.QUEUED, _S.RUNNING, _S.COMPLETED}) | _ABORTS,
     # With more budget than it had.

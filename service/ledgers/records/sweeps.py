@@ -148,7 +148,8 @@ class SweepAction(StrEnum):
     """An action that any process may request from the one that drives a sweep.
 
     PAUSE: end running trials at their next report; they can be resumed. STOP: start no further trial, and let the
-    running ones finish. CANCEL: end running trials at once, for good.
+    running ones finish. CANCEL: end running trials at once, for good; of a sweep that is being confirmed, only the
+    confirmation.
     """
 
     PAUSE = "pause"

@@ -87,7 +87,23 @@ class SearchedSweep:
                 fails = (rate, seeds.index(retraining.seed)) in failing
                 number = FIRST_RETRAINING + place
                 splits = () if fails else ("val", "confirm")
-                self._train(self.sweep, number, rate, retraining.seed, TrialPhase.CONFIRM, splits)
+                retrains = retraining.contender.trial_id
+                self._train(self.sweep, number, rate, retraining.seed, TrialPhase.CONFIRM, splits, retrains)
+
+    def begin(self, confirmation: Confirmation) -> Trial:
+        """Begin one more retraining, of the default with the spare seed, and let it run."""
+        number = FIRST_RETRAINING + len(self.ledger.trials.list(self.sweep.id, TrialPhase.CONFIRM))
+        recipe = Recipe.from_flat(confirmation.default.recipe)
+        return self.ledger.trials.create(
+            self.sweep.id,
+            number=number,
+            point={},
+            recipe=recipe.flat(),
+            identity=recipe.identity,
+            seed=confirmation.seeds[-1],
+            started=True,
+            phase=TrialPhase.CONFIRM,
+        )
 
     def read_test(self, trials: Sequence[Trial]) -> None:
         """Add predictions on the test images."""
@@ -96,7 +112,14 @@ class SearchedSweep:
             self.ledger.predictions.add(trial.id, [self._predict("test", chance, "decision")])
 
     def _train(
-        self, sweep: Sweep, number: int, rate: float, seed: int, phase: TrialPhase, splits: Sequence[str]
+        self,
+        sweep: Sweep,
+        number: int,
+        rate: float,
+        seed: int,
+        phase: TrialPhase,
+        splits: Sequence[str],
+        retrains: str | None = None,
     ) -> None:
         recipe = Recipe.from_flat({"dropout.rate": rate})
         trial = self.ledger.trials.create(
@@ -108,6 +131,7 @@ class SearchedSweep:
             seed=seed,
             started=True,
             phase=phase,
+            retrains=retrains,
         )
         if not splits:
             ending = Ending(state=TrialState.FAILED, error="it failed")

@@ -25,6 +25,23 @@ def test_a_clearly_better_finalist_wins() -> None:
     assert (decision.retrainings, decision.seeds, decision.val_images, decision.confirm_images) == (12, 4, 400, 200)
 
 
+def test_a_finalist_that_breaks_a_limit_is_no_leader_and_wins_neither_as_the_cheapest() -> None:
+    best = replace(retrained(1, 0.85), breaks="val/ece 0.2 > 0.1", cost=0.1)
+    decision = decided(retrained(0, 0.6), best, retrained(2, 0.8))
+    assert (decision.outcome, decision.leader, decision.winner) == (Outcome.WINNER, "r2", "r2")
+    assert decision.finalist("r1").recipe.breaks == "val/ece 0.2 > 0.1"
+    assert decision.finalist("r1").probability is not None
+
+
+def test_without_a_finalist_that_keeps_the_limits_the_default_stands() -> None:
+    broken = [replace(retrained(number, 0.85), breaks="val/ece 0.2 > 0.1") for number in (1, 2)]
+    decision = decided(retrained(0, 0.6), *broken)
+    assert (decision.outcome, decision.doubt, decision.leader) == (Outcome.DEFAULT_BEST, Doubt.LIMITS_BROKEN, None)
+    assert decision.recipe == "r0"
+    assert decision.low is not None
+    assert Decision.from_json(json.loads(json.dumps(decision.as_json()))) == decision
+
+
 def test_the_score_of_the_winner_comes_from_confirmation_images_alone() -> None:
     winner = retrained(1, 0.9)
     decision = decided(retrained(0, 0.6), winner)

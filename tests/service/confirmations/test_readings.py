@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from search_spaces import Recipe
-from service.confirmations import Confirmation, Doubt, Outcome
+from service.confirmations import Confirmation, Doubt, Outcome, RetrainingCounts
 from service.confirmations.readings import (
     compute_decision,
     decided_measure,
@@ -20,7 +20,7 @@ from service.confirmations.readings import (
     retrainings_of,
 )
 from service.errors import ConfirmationError
-from service.ledgers import Ledger, TrialPhase
+from service.ledgers import Ledger, TrialPhase, TrialState
 from tests.service.confirmations.searched_sweeps import SPEC, SPLITS, SearchedSweep
 
 GOOD = {0.0: 0.60, 0.25: 0.85, 0.5: 0.62, 0.75: 0.55}
@@ -50,6 +50,33 @@ def test_a_clearly_better_recipe_wins(ledger: Ledger) -> None:
     assert decision.low is not None
     assert decision.high is not None
     assert decision.low < 0.85 < decision.high
+
+
+def test_limits_are_those_of_the_means_over_the_fresh_seeds(ledger: Ledger) -> None:
+    """The loss of these models is 0.9 at an accuracy of 0.6, and 0.5 at 0.85."""
+    spec = SPEC + "metric: [val/accuracy, {name: val/loss, max: 0.7}]\n"
+    searched = SearchedSweep(ledger, GOOD, spec=spec)
+    confirmation = searched.plan(seeds=2)
+    searched.retrain(confirmation)
+    decision = compute_decision(ledger, searched.sweep, confirmation)
+    assert decision.default.breaks is not None
+    assert decision.default.breaks.startswith("val/loss 1.")
+    winner = decision.finalist(decision.winner or "")
+    assert (rate_of(confirmation, winner.recipe.identity), winner.recipe.breaks) == (0.25, None)
+    others = [finalist.recipe for finalist in decision.finalists if finalist is not winner]
+    assert all(recipe.breaks is not None for recipe in others)
+
+
+def test_retrainings_are_counted_once_each_and_cancelled_ones_not(ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, GOOD)
+    confirmation = searched.plan(seeds=2, top_k=1)
+    begun = ledger.trials.list(searched.sweep.id, TrialPhase.CONFIRM)
+    assert RetrainingCounts.count(confirmation, begun) == RetrainingCounts(finished=0, planned=4)
+    searched.retrain(confirmation, failing=[(0.25, 0)])
+    begun = ledger.trials.list(searched.sweep.id, TrialPhase.CONFIRM)
+    assert RetrainingCounts.count(confirmation, begun) == RetrainingCounts(finished=5, planned=5)
+    cancelled = [replace(begun[0], state=TrialState.CANCELLED), *begun[1:]]
+    assert RetrainingCounts.count(confirmation, cancelled) == RetrainingCounts(finished=4, planned=5)
 
 
 def test_recipes_that_are_alike_leave_the_default(ledger: Ledger) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from service.confirmations import explain_decision, explain_doubt, summarize_decision, what_next
 from tests.service.confirmations.evidence import decided, ranked, retrained, searched
 
@@ -22,12 +24,47 @@ def test_a_winner_is_named_with_its_probability_and_its_honest_score() -> None:
 def test_an_open_decision_says_what_would_settle_it() -> None:
     decision = decided(retrained(0, 0.75), retrained(4, 0.76))
     assert summarize_decision(decision).startswith("the default stands: the leader trial 4 is +")
-    images = replace(decision, needs_seeds=False)
+    images = replace(decision, needs_seeds=False, needed_images=2_341)
     assert what_next(images) == (
-        f"to confirm {100 * decision.finalists[0].lead:+.2f} points, about {decision.needed_images:,} "
-        "val + confirmation images are needed"
+        f"to confirm {100 * decision.finalists[0].lead:+.2f} points, about 2,400 val + confirmation images are needed"
     )
     assert "raise confirm.seeds" in (what_next(replace(decision, needs_seeds=True)) or "")
+
+
+@pytest.mark.parametrize(
+    ("images", "text"),
+    [
+        (95, "about 95 val"),
+        (936_759, "about 940,000 val"),
+        (996_759, "about 1,000,000 val"),
+        (1_000_001, "more than a million val"),
+    ],
+)
+def test_the_images_that_are_missing_have_two_figures_and_no_absurd_number(images: int, text: str) -> None:
+    decision = decided(retrained(0, 0.75), retrained(4, 0.76))
+    assert text in (what_next(replace(decision, needs_seeds=False, needed_images=images)) or "")
+
+
+def test_a_default_that_breaks_a_limit_does_not_stand_without_a_word() -> None:
+    default, better = replace(retrained(0, 0.6), breaks="parameters 9 > 5"), retrained(1, 0.8)
+    worse = retrained(2, 0.5)
+    stands = decided(default, worse)
+    assert summarize_decision(stands) == (
+        "the default stands: no finalist is ahead of it, but it breaks a limit: parameters 9 > 5"
+    )
+    assert explain_decision(stands)[-1] == "give the space a default that keeps every limit, and run the sweep again"
+    won = decided(default, better)
+    assert summarize_decision(won) == "the winner is trial 1: better than the default with probability 0.999"
+    assert "the default breaks a limit: parameters 9 > 5" in explain_decision(won)
+
+
+def test_finalists_that_break_a_limit_are_named() -> None:
+    broken = replace(retrained(1, 0.8), breaks="val/ece 0.2 > 0.1")
+    decision = decided(retrained(0, 0.6), broken)
+    lines = explain_decision(decision)
+    assert lines[0] == "the default stands: with fresh seeds every finalist breaks a limit"
+    assert "trial 1 cannot win: with fresh seeds it breaks a limit: val/ece 0.2 > 0.1" in lines
+    assert explain_doubt(decision) == "no leader: no finalist keeps every limit of the sweep's metrics"
 
 
 def test_a_default_that_is_best_needs_nothing_else() -> None:

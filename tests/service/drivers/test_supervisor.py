@@ -275,6 +275,19 @@ def test_a_sweep_that_was_paused_just_before_it_was_to_be_cancelled_need_not_wai
     assert not service.drivers[0].ended, "it still tells MLflow"
 
 
+def test_a_confirmation_that_waits_is_stopped_or_cancelled_at_once_and_its_sweep_is_not_lost(service: Service) -> None:
+    ends = {SweepAction.STOP: SweepState.STOPPED, SweepAction.CANCEL: SweepState.COMPLETED}
+    for action, state in ends.items():
+        sweep = service.submit()
+        service.ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+        record(service.ledger, running_trial(service.ledger, sweep), row(1, 0.5))
+        service.ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
+        service.ledger.sweeps.queue_confirmation(sweep.id, {})
+        service.ledger.sweeps.request_action(sweep.id, action)
+        service.step(problem="no cluster")
+        assert service.state(sweep) is state
+
+
 def test_a_sweep_with_trials_is_stopped_by_its_next_driver(service: Service) -> None:
     sweep = service.submit()
     service.ledger.sweeps.move(sweep.id, SweepState.QUEUED)

@@ -233,7 +233,7 @@ def test_one_process_drives_a_sweep_and_names_itself_in_the_lock_file(
     holders = []
     for _ in range(2):
         with driving(home, ledger, sweep_id) as keeper:
-            with pytest.raises(LeaseError, match="driven by another process on this machine"):
+            with pytest.raises(LeaseError, match="driven by another process on this machine; to follow it: "):
                 driving(home, ledger, sweep_id).__enter__()
             assert mark_interrupted(ledger, home) == []
             assert (home.sweep(sweep_id) / "driver.lock").read_text() == keeper.lease.holder

@@ -22,6 +22,14 @@ def test_a_sweep_at_rest_is_resumed_with_its_own_spec(ledger: Ledger, state: Swe
     assert (resumed, spec.text) == (sweep, sweep.spec_text)
 
 
+def test_a_sweep_whose_confirmation_was_stopped_is_sent_to_confirm_and_may_get_more_budget(ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.COMPLETED)
+    ledger.sweeps.note(sweep.id, phase="confirm", confirmation={"decision": None})
+    with pytest.raises(UsageError, match=f"To go on with it: meltpoint confirm {sweep.id}$"):
+        prepare_resume(ledger, "cells")
+    assert prepare_resume(ledger, "cells", ["budget.trials=8"])[1].budget.trials == 8
+
+
 def test_budget_resources_and_the_models_name_may_change(ledger: Ledger) -> None:
     sweep = add_sweep(ledger, SweepState.PAUSED)
     changes = ["budget.trials=8", "budget.wall=1h", "resources.cpu=2", "register.model=other"]

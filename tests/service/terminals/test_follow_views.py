@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -33,14 +34,15 @@ def ledger(home: Home) -> Iterator[Ledger]:
     ledger.close()
 
 
-def followed(home: Home, sweep: Sweep) -> tuple[Sweep, list[str]]:
+def followed(home: Home, sweep: Sweep, *, since: int | None = None) -> tuple[Sweep, list[str]]:
     """Follow a sweep to its end; returns its last row and the lines, with `LEADERBOARD` for the leaderboard."""
     out = io.StringIO()
 
     def show_board(board: Leaderboard) -> None:
         out.write(f"LEADERBOARD of {len(board.trials)}\n")
 
-    last = FollowView(HomeSweeps(home), sweep, Console(file=out, width=200), show_board=show_board).run()
+    console = Console(file=out, width=200)
+    last = FollowView(HomeSweeps(home), sweep, console, show_board=show_board, since=since).run()
     return last, out.getvalue().splitlines()
 
 
@@ -96,6 +98,10 @@ def test_a_confirmation_is_shown_behind_the_leaderboard_and_its_retrainings_are_
         progress.apply(event)
     snapshot = progress.snapshot()
     assert (snapshot.planned, len(snapshot.running), snapshot.best) == (4, 1, None)
+    assert snapshot.noun == "retrainings"
+    assert progress.lacks_recipes
+    progress.add_recipes({retraining.id: {}})
+    assert not progress.lacks_recipes, "the best trial of the search is not shown"
     assert progress.best is not None
     assert progress.best.best_value == 0.5
     ledger.events.add(sweep.id, EventKind.DECIDED, {"outcome": "default best", "summary": "the default stands"})
@@ -106,6 +112,21 @@ def test_a_confirmation_is_shown_behind_the_leaderboard_and_its_retrainings_are_
     log = [line.split(" ", 2)[2] for line in HomeSweeps(home).logs(sweep.id)]
     assert "confirming: 1 finalist and the default on 2 seeds" in log
     assert "the default stands" in log
+
+
+def test_a_confirmation_that_is_followed_shows_nothing_of_the_search(home: Home, ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.RUNNING)
+    add_trials(ledger, sweep, 0.5)
+    ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
+    ledger.sweeps.note(sweep.id, registered=REGISTERED)
+    time.sleep(0.002)  # the confirmation is queued in another millisecond
+    queued = ledger.sweeps.queue_confirmation(sweep.id, {})
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    ledger.events.add(sweep.id, EventKind.CONFIRMING, {"finalists": 1, "seeds": 2})
+    ledger.events.add(sweep.id, EventKind.DECIDED, {"outcome": "default best", "summary": "the default stands"})
+    ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
+    _, lines = followed(home, queued, since=queued.queued_at)
+    assert lines == ["confirming: 1 finalist and the default on 2 seeds", "the default stands"]
 
 
 def test_the_leaderboard_is_shown_before_the_model_is_registered(home: Home, ledger: Ledger) -> None:

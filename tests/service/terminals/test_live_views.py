@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from service.ledgers import Trial, TrialState
+from service.ledgers import Trial, TrialPhase, TrialState
 from service.runs import Snapshot
-from service.terminals.live_views import clock_time, render
+from service.terminals.live_views import clock_time, render, summarize
 
 
 def trial(number: int, *, epochs: int, best: float | None) -> Trial:
@@ -67,6 +68,14 @@ def test_it_shows_counts_rate_best_and_what_runs() -> None:
     for part in ("6/16 trials", "completed 3", "pruned 3", "running 2", "0.20 epochs/s", "0.8765", "s-1-0007", "2/5"):
         assert part in text
     assert "freeze -1, adamw lr 0.0003, dropout 0.25, flip" in text
+
+
+def test_a_confirmation_counts_retrainings_and_names_no_best() -> None:
+    confirming = replace(snapshot(), phase=TrialPhase.CONFIRM, best=None)
+    for text in (shown(confirming), summarize(confirming)):
+        assert "6/16 retrainings" in text
+        assert "trials" not in text
+        assert "best" not in text
 
 
 def test_the_time_left_follows_from_the_epochs_of_finished_trials() -> None:
