@@ -131,7 +131,7 @@ class RemoteSweeps(SweepRequests):
     def status(self, reference: str) -> SweepStatus:
         """Return how a sweep stands; checkpoints are those of the service's machine."""
         model = StatusModel.model_validate(self._connection.get(_path(reference, "status")))
-        board = model.leaderboard.to_record(self._url)
+        board, confirmation = model.leaderboard.to_record(self._url), model.confirmation
         return SweepStatus(
             sweep=board.sweep,
             board=board,
@@ -139,7 +139,7 @@ class RemoteSweeps(SweepRequests):
             unsent=model.unsent,
             checkpoint_files=model.checkpoint_files,
             checkpoint_bytes=model.checkpoint_bytes,
-            confirmation=model.confirmation and ConfirmationStatus(**model.confirmation.model_dump()),
+            confirmation=None if confirmation is None else ConfirmationStatus(**confirmation.model_dump()),
         )
 
     def leaderboard(self, reference: str) -> Leaderboard:

@@ -151,7 +151,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
     survey = survey_data(spec.data, backbones, base_dir=spec.folder, root=home.data)
     say("drawing recipes")
     earlier = plan_earlier(spec, home)
-    recipes = tuple(_drawn(spec, earlier and earlier.warm_start))
+    recipes = tuple(_drawn(spec, None if earlier is None else earlier.warm_start))
     measured = _measure(spec, recipes, survey, weights, allotment, say, seconds)
     costs, warnings = _model_costs(spec, len(survey.table.classes), say)
     work = Workload(train=survey.images("train"), val=survey.images("val"), streamed=survey.plan.mode == "streamed")

@@ -26,9 +26,10 @@ def describe_changes(payload: Json) -> str:
 
 
 def describe_confirming(payload: Json) -> str:
-    """Return what an event of a confirmation tells, such as `confirming: 3 finalists and the default on 4 seeds`."""
+    """Return what an event tells, such as `confirming: 3 finalists and the default on 4 seeds, 16 retrainings`."""
     finalists, seeds = counted(payload["finalists"], "finalist"), counted(payload["seeds"], "seed")
-    return f"confirming: {finalists} and the default on {seeds}"
+    retrainings = counted((payload["finalists"] + 1) * payload["seeds"], "retraining")
+    return f"confirming: {finalists} and the default on {seeds}, {retrainings}"
 
 
 def _written(value: object) -> str:

@@ -14,6 +14,7 @@ from search_spaces import BudgetSpec
 from service.formats import counted
 from service.ledgers import Trial
 from service.runs import Outcome, Phase, Snapshot, SweepStart
+from service.sweeps import describe_confirming
 from service.terminals.live_views import LiveView
 
 if TYPE_CHECKING:
@@ -100,9 +101,8 @@ class ConsoleListener:
 
     def confirmation_started(self, confirmation: Confirmation) -> None:
         """Print a line."""
-        finalists, seeds = counted(len(confirmation.finalists), "finalist"), counted(confirmation.rule.seeds, "seed")
-        trainings = counted(len(confirmation.contenders) * confirmation.rule.seeds, "training")
-        self._console.print(f"confirming: {finalists} and the default on {seeds}, {trainings}", markup=False)
+        payload = {"finalists": len(confirmation.finalists), "seeds": confirmation.rule.seeds}
+        self._console.print(describe_confirming(payload), markup=False)
 
     def decided(self, confirmation: Confirmation) -> None:
         """Print the decision in one line."""

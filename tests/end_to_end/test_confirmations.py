@@ -16,13 +16,14 @@ from typer.testing import CliRunner
 from search_spaces import load_spec
 from service.commands.app import app
 from service.confirmations import Confirmation, Outcome
-from service.errors import UsageError
+from service.errors import LeaseError, UsageError
 from service.ledgers import EventKind, SweepAction, SweepState, Trial, TrialPhase, TrialState
 from service.runs import SilentListener
+from service.runs.leases import driving
 from service.runs.runner import Outcome as SweepOutcome
-from service.runs.runner import confirm_sweep, resume_sweep, run_sweep
+from service.runs.runner import confirm_sweep, run_sweep
 from service.settings import Home
-from service.sweeps import HomeSweeps, is_complete, open_ledger, prepare_confirmation, prepare_resume
+from service.sweeps import HomeSweeps, is_complete, open_ledger, prepare_confirmation
 from tests.faults.programs import Place, kill_all, until
 from tests.own_modules import write_module
 
@@ -40,14 +41,14 @@ def measure(probabilities, labels):
 SWEEP = """\
 name: fresh-seeds
 data: {{source: digits, image_size: 32}}
-metric: [val/accuracy, {{name: "val/{module}:measure", goal: maximize}}]
+metric: [{{name: val/accuracy}}, {{name: "val/{module}:measure", goal: maximize}}]
 search:
   algorithm: points
   points:
     - {{backbone: timm/test_efficientnet, weights: random, freeze_depth: all, optimizer.lr: 1.0e-5}}
     - {{backbone: timm/test_efficientnet, weights: random, freeze_depth: all, optimizer.lr: 1.0e-2}}
     - {{backbone: timm/test_efficientnet, weights: random, freeze_depth: all, optimizer.lr: 3.0e-3}}
-budget: {{epochs: 4}}
+budget: {{epochs: 10}}
 scheduler: {{type: none}}
 resources: {{gpu: 0}}
 register: {{model: fresh-seeds}}
@@ -80,7 +81,7 @@ def searched(ray_once: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture
-def home(searched: Home, tmp_path: Path) -> Home:
+def copy(searched: Home, tmp_path: Path) -> Home:
     """A copy of the home after the search."""
     shutil.copytree(searched.root, tmp_path / "home")
     return Home(tmp_path / "home")
@@ -168,107 +169,84 @@ def test_a_restored_ledger_gives_the_same_bytes(whole: Home, tmp_path: Path) -> 
     assert there == here
 
 
-@pytest.mark.parametrize("action", [SweepAction.PAUSE, SweepAction.STOP, SweepAction.CANCEL])
-def test_a_confirmation_that_is_ended_goes_on_to_the_same_decision(
-    home: Home, whole: Home, action: SweepAction
-) -> None:
-    sweep_id = HomeSweeps(home).find("last").id
-    ended = confirm(home, Acting(lambda: HomeSweeps(home).act(sweep_id, action))).sweep
-    ends = {
-        SweepAction.PAUSE: (SweepState.PAUSED, "paused by `meltpoint pause`"),
-        SweepAction.STOP: (SweepState.STOPPED, "stopped by `meltpoint stop`"),
-        SweepAction.CANCEL: (SweepState.COMPLETED, "its confirmation was cancelled by `meltpoint cancel`"),
-    }
-    assert (ended.state, ended.error) == ends[action]
-    assert confirmation_of(home).decision is None
-    status = HomeSweeps(home).status("last")
-    assert status.confirmation is not None
-    assert 0 < status.confirmation.finished < RETRAININGS
-    assert status.confirmation.describe(ended.state) == f"not finished: {status.confirmation.finished} of 6 retrainings"
-    before = {trial.id: trial for trial in retrainings(home) if trial.state is TrialState.COMPLETED}
-    assert confirm(home).sweep.state is SweepState.COMPLETED
-    after = {trial.id: trial for trial in retrainings(home)}
+def test_a_stopped_confirmation_goes_on_to_the_same_decision(copy: Home, whole: Home) -> None:
+    """Ask meanwhile for another rule, which is refused with the command that follows the confirmation."""
+    sweep_id = HomeSweeps(copy).find("last").id
+
+    def refuse_and_stop() -> None:
+        follow = f"a confirmation of it is under way. To follow it: meltpoint watch {sweep_id}$"
+        with open_ledger(copy) as ledger, pytest.raises(UsageError, match=f"^{sweep_id} is running: {follow}"):
+            prepare_confirmation(ledger, "last", {"seeds": 3})
+        HomeSweeps(copy).act(sweep_id, SweepAction.STOP)
+
+    stopped = confirm(copy, Acting(refuse_and_stop)).sweep
+    assert (stopped.state, stopped.error) == (SweepState.STOPPED, "stopped by `meltpoint stop`")
+    assert confirmation_of(copy).decision is None
+    status = HomeSweeps(copy).status("last").confirmation
+    assert status is not None
+    assert 0 < status.finished < RETRAININGS
+    assert status.describe(stopped.state) == f"not finished: {status.finished} of 6 retrainings"
+    before = {trial.id: trial for trial in retrainings(copy) if trial.state is TrialState.COMPLETED}
+    assert confirm(copy).sweep.state is SweepState.COMPLETED
+    after = {trial.id: trial for trial in retrainings(copy)}
     assert {trial_id: after[trial_id] for trial_id in before} == before, "what was trained is not trained again"
-    assert states(home)[TrialState.COMPLETED] == RETRAININGS
-    assert decision_of(home) == decision_of(whole)
+    assert states(copy) == {TrialState.COMPLETED: RETRAININGS}
+    assert decision_of(copy) == decision_of(whole)
 
 
-def test_a_paused_confirmation_goes_on_by_resume_too(home: Home, whole: Home) -> None:
-    sweep_id = HomeSweeps(home).find("last").id
-    confirm(home, Acting(lambda: HomeSweeps(home).act(sweep_id, SweepAction.PAUSE)))
-    with open_ledger(home) as ledger:
-        sweep, spec = prepare_resume(ledger, sweep_id)
-    assert resume_sweep(sweep, spec, home=home).sweep.state is SweepState.COMPLETED
-    assert decision_of(home) == decision_of(whole)
+def test_of_two_commands_at_once_the_second_is_refused_and_told_how_to_follow(copy: Home) -> None:
+    sweep_id = HomeSweeps(copy).find("last").id
+    with open_ledger(copy) as ledger, driving(copy, ledger, sweep_id):
+        follow = f"driven by another process on this machine; to follow it: meltpoint watch {sweep_id}$"
+        with pytest.raises(LeaseError, match=follow):
+            confirm(copy)
+    assert HomeSweeps(copy).find("last").state is SweepState.COMPLETED
+    assert retrainings(copy) == []
 
 
-def test_a_retraining_that_fails_is_replaced_by_the_spare_seed(home: Home, searched: Home) -> None:
+def test_a_retraining_that_fails_is_replaced_by_the_spare_seed(copy: Home, searched: Home) -> None:
     (searched.root.parent / "fail-once").touch()
-    assert confirm(home).sweep.state is SweepState.COMPLETED
-    assert states(home) == {TrialState.COMPLETED: RETRAININGS, TrialState.FAILED: 1}
-    confirmation = confirmation_of(home)
-    (spare,) = [trial for trial in retrainings(home) if trial.seed == confirmation.seeds[-1]]
-    (failed,) = [trial for trial in retrainings(home) if trial.state is TrialState.FAILED]
+    assert confirm(copy).sweep.state is SweepState.COMPLETED
+    assert states(copy) == {TrialState.COMPLETED: RETRAININGS, TrialState.FAILED: 1}
+    confirmation = confirmation_of(copy)
+    (spare,) = [trial for trial in retrainings(copy) if trial.seed == confirmation.seeds[-1]]
+    (failed,) = [trial for trial in retrainings(copy) if trial.state is TrialState.FAILED]
     assert spare.identity == failed.identity
     assert "it fails once" in str(failed.error)
     assert confirmation.decision is not None
     assert (confirmation.decision.seeds, confirmation.decision.retrainings) == (2, RETRAININGS + 1)
-    status = HomeSweeps(home).status("last").confirmation
+    status = HomeSweeps(copy).status("last").confirmation
     assert status is not None
     assert (status.finished, status.planned) == (RETRAININGS + 1, RETRAININGS + 1)
 
 
-def test_a_confirmation_under_way_refuses_another_rule_and_names_the_command_that_follows_it(home: Home) -> None:
-    sweep_id = HomeSweeps(home).find("last").id
-    refusals: list[str] = []
-
-    def ask_twice() -> None:
-        with open_ledger(home) as ledger, pytest.raises(UsageError) as refused:
-            prepare_confirmation(ledger, "last", {"seeds": 3})
-        refusals.append(str(refused.value))
-        HomeSweeps(home).act(sweep_id, SweepAction.CANCEL)
-
-    confirm(home, Acting(ask_twice))
-    assert refusals == [
-        f"{sweep_id} is running: a confirmation of it is under way. To follow it: meltpoint watch {sweep_id}"
-    ]
-
-
 @pytest.mark.slow
-def test_ctrl_c_and_a_kill_change_nothing_and_two_commands_train_once(searched: Home, home: Home, whole: Home) -> None:
-    """Interrupt the command by Ctrl-C, kill it with all its processes, then start it twice at once."""
-    place = Place(searched.root.parent, home.root)
-    arguments = ("confirm", "last", "--seeds", "2", "-o", "json")
-    interrupted = place.start(*arguments)
-    await_retrainings(place, interrupted, home, 1)
+def test_ctrl_c_and_a_kill_change_nothing(searched: Home, copy: Home, whole: Home) -> None:
+    """Interrupt `confirm` by Ctrl-C, kill `resume` with all its processes, then confirm to the end."""
+    place = Place(searched.root.parent, copy.root)
+    interrupted = place.start("confirm", "last", "--seeds", "2")
+    await_training(interrupted, copy)
     interrupted.send_signal(signal.SIGINT)
-    _, errors = interrupted.communicate(timeout=60)
+    _, errors = interrupted.communicate(timeout=120)
     assert interrupted.returncode == 1, errors
-    assert "no decision yet: " in errors
+    assert "confirming: 2 finalists and the default on 2 seeds, 6 retrainings" in errors
     assert "is paused: paused by SIGINT" in errors
     assert "next: meltpoint resume s-" in errors
-    killed = place.start(*arguments)
-    await_retrainings(place, killed, home, 3)
+    killed = place.start("resume", "last")
+    await_training(killed, copy)
     kill_all(killed)
     assert place.run_json("status", "last")["state"] == "interrupted"
-    both = [place.start(*arguments) for _ in range(2)]
-    outputs = [process.communicate(timeout=120) for process in both]
+    decided = place.run_json("confirm", "last")
     place.await_end()
-    assert sorted(process.returncode for process in both)[0] == 0, outputs
-    for process, (out, errors) in zip(both, outputs, strict=True):
-        if process.returncode == 0:
-            assert json.loads(out)["decision"] == json.loads(decision_of(whole))
-        else:
-            assert process.returncode in (1, 2)
-            assert "meltpoint watch s-" in errors
-    assert states(home) == {TrialState.COMPLETED: RETRAININGS}
-    assert decision_of(home) == decision_of(whole)
+    assert decided["decision"] == json.loads(decision_of(whole))
+    assert states(copy) == {TrialState.COMPLETED: RETRAININGS}
 
 
-def await_retrainings(place: Place, process: subprocess.Popen[str], home: Home, count: int) -> None:
-    """Wait until so many retrainings have ended."""
-    until(
-        lambda: process.poll() is not None or states(home)[TrialState.COMPLETED] >= count, "too few retrainings ended"
-    )
+def await_training(process: subprocess.Popen[str], home: Home) -> None:
+    """Wait until a retraining runs."""
+
+    def is_training() -> bool:
+        return HomeSweeps(home).find("last").state is SweepState.RUNNING and states(home)[TrialState.RUNNING] > 0
+
+    until(lambda: process.poll() is not None or is_training(), "no retraining began")
     assert process.poll() is None, process.communicate()
-    assert place.home == home.root

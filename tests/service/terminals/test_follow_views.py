@@ -101,16 +101,21 @@ def test_a_confirmation_is_shown_behind_the_leaderboard_and_its_retrainings_are_
     assert snapshot.noun == "retrainings"
     assert progress.lacks_recipes
     progress.add_recipes({retraining.id: {}})
-    assert not progress.lacks_recipes, "the best trial of the search is not shown"
+    lacks_recipes: bool = progress.lacks_recipes
+    assert not lacks_recipes, "the best trial of the search is not shown"
     assert progress.best is not None
     assert progress.best.best_value == 0.5
     ledger.events.add(sweep.id, EventKind.DECIDED, {"outcome": "default best", "summary": "the default stands"})
     ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
     ledger.sweeps.note(sweep.id, registered=REGISTERED)
     _, lines = followed(home, sweep)
-    assert lines[2:5] == ["LEADERBOARD of 1", "confirming: 1 finalist and the default on 2 seeds", "the default stands"]
+    assert lines[2:5] == [
+        "LEADERBOARD of 1",
+        "confirming: 1 finalist and the default on 2 seeds, 4 retrainings",
+        "the default stands",
+    ]
     log = [line.split(" ", 2)[2] for line in HomeSweeps(home).logs(sweep.id)]
-    assert "confirming: 1 finalist and the default on 2 seeds" in log
+    assert "confirming: 1 finalist and the default on 2 seeds, 4 retrainings" in log
     assert "the default stands" in log
 
 
@@ -126,7 +131,7 @@ def test_a_confirmation_that_is_followed_shows_nothing_of_the_search(home: Home,
     ledger.events.add(sweep.id, EventKind.DECIDED, {"outcome": "default best", "summary": "the default stands"})
     ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
     _, lines = followed(home, queued, since=queued.queued_at)
-    assert lines == ["confirming: 1 finalist and the default on 2 seeds", "the default stands"]
+    assert lines == ["confirming: 1 finalist and the default on 2 seeds, 4 retrainings", "the default stands"]
 
 
 def test_the_leaderboard_is_shown_before_the_model_is_registered(home: Home, ledger: Ledger) -> None:
