@@ -306,7 +306,7 @@ class Coordinator:
                 goal=self.sweep.goal,
                 checkpoint=result.checkpoint,
                 latest=result.latest,
-                sharing=result.sharing,
+                sharing=result.sharing and result.sharing | {"gpus": self._gpu_share},
                 ending=ending,
                 predictions=[replace(packed, read_by=self.phase.value) for packed in result.predictions],
                 extra_readings=result.extra_readings,

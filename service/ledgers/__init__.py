@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from service.ledgers.records import (
     FIRST_RETRAINING,
+    LOG_SCALED,
     OWN_STAGES,
     REVISABLE_SECTIONS,
     AuditEntry,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIRST_RETRAINING",
+    "LOG_SCALED",
     "OWN_STAGES",
     "REVISABLE_SECTIONS",
     "AuditEntry",

@@ -232,6 +232,13 @@ class Trials:
                 _get(connection, trial_id)
             return count
 
+    def occupied_seconds(self, trial_id: str) -> float:
+        """Return how long the trial's ended attempts had a worker, in all, whatever came of them."""
+        lasted = func.coalesce(func.sum(_ATTEMPTS.finished_at - _ATTEMPTS.started_at), 0)
+        query = select(lasted).where(_ATTEMPTS.trial_id == trial_id, _ATTEMPTS.finished_at.is_not(None))
+        with self._transactions.reading() as connection:
+            return float(connection.scalar(query) or 0) / 1000
+
     def count_epochs(self, sweep_id: str) -> int:
         """Return the number of finished epochs of all trials of a sweep."""
         query = select(func.coalesce(func.sum(_TRIALS.epochs), 0)).where(_TRIALS.sweep_id == sweep_id)

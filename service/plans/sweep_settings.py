@@ -7,12 +7,13 @@ from search_spaces import (
     PARAMETERS,
     SCHEDULER_KEYS,
     MeltpointError,
+    Range,
     SweepSpec,
     values_used,
     varying_names,
 )
 from search_spaces.extensions import count_own_stages, modules_in
-from service.ledgers import OWN_STAGES, REVISABLE_SECTIONS, Json
+from service.ledgers import LOG_SCALED, OWN_STAGES, REVISABLE_SECTIONS, Json
 from service.objectives import Objectives
 
 __all__ = ["flat_settings", "learned_settings", "revisable_settings"]
@@ -34,6 +35,7 @@ def flat_settings(spec: SweepSpec) -> Json:
     if spec.further_metrics:
         flat["metric.further"] = [entry.as_json() for entry in Objectives.from_specs(spec.metrics).entries[1:]]
     flat["space.drawn"] = _drawn(spec)
+    flat[LOG_SCALED] = _log_scaled(spec)
     flat[OWN_STAGES] = _count_own_stages(spec) or None
     flat["register.model"] = spec.registration.model if spec.registration else spec.name
     return {name: value for name, value in flat.items() if value is not None}
@@ -61,6 +63,12 @@ def _drawn(spec: SweepSpec) -> list[str]:
     except MeltpointError:
         names = {entry.name for entry in spec.space.entries if entry.domain.size != 1}
         return [name for name in PARAMETERS if name in names]
+
+
+def _log_scaled(spec: SweepSpec) -> list[str]:
+    """Return the names that a range of the space draws on a logarithmic scale."""
+    names = {entry.name for entry in spec.space.entries if isinstance(entry.domain, Range) and entry.domain.log}
+    return [name for name in PARAMETERS if name in names]
 
 
 def _count_own_stages(spec: SweepSpec) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from search_spaces import Condition, Domain, Entry, Metric, Range, SpecError, SweepSpec, parse_spec
 from search_spaces.spaces import Choice, Fixed
-from service.ledgers import OWN_STAGES, Json, Sweep
+from service.ledgers import LOG_SCALED, OWN_STAGES, Json, Sweep
 from service.reports.leaderboards import Leaderboard
 
 __all__ = ["Comparison", "Difference", "describe_entry"]
@@ -70,7 +70,7 @@ class Comparison:
     def _settings(self) -> Iterator[Difference]:
         settings = [board.sweep.present_settings for board in (self.first, self.second)]
         for values in settings:
-            for name in ("space.drawn", OWN_STAGES):
+            for name in ("space.drawn", LOG_SCALED, OWN_STAGES):
                 values.pop(name, None)
         yield from _differing("settings", *settings)
 

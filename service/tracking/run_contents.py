@@ -1,108 +1,44 @@
-"""Tags, params, metrics and data sets of MLflow runs, made from the ledger's records."""
+"""Params, metrics and data sets of MLflow runs, made from the ledger's records."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
-from service.confirmations import Confirmation, summarize_decision
-from service.ledgers import EpochRow, Json, Sweep, SweepState, Trial, TrialPhase, TrialState
+from search_spaces.backbones import written_freeze_depth
+from service.confirmations import Confirmation
+from service.ledgers import EpochRow, Json, Sweep, Trial
 from service.objectives import Limits
-from service.schedulers import bracket_in
 
 __all__ = [
-    "RUN_STATUS",
+    "RANK",
+    "WRITTEN_DEPTH",
     "best_metrics",
-    "cost_metrics",
     "dataset_input",
     "decision_metrics",
-    "decision_tags",
-    "end_tags",
     "epoch_metrics",
+    "log10_name",
+    "model_metrics",
     "recipe_params",
     "settings_params",
-    "state_tag",
-    "sweep_tags",
-    "trial_tags",
+    "split_inputs",
+    "time_metrics",
 ]
 
-RUN_STATUS: Mapping[TrialState | SweepState, str] = {
-    TrialState.COMPLETED: "FINISHED",
-    TrialState.PRUNED: "FINISHED",
-    TrialState.FAILED: "FAILED",
-    TrialState.CANCELLED: "KILLED",
-    TrialState.PAUSED: "KILLED",
-    SweepState.COMPLETED: "FINISHED",
-    SweepState.STOPPED: "FINISHED",
-    SweepState.CANCELLED: "KILLED",
-    SweepState.INTERRUPTED: "KILLED",
-    SweepState.PAUSED: "KILLED",
-    SweepState.FAILED: "FAILED",
-}
-"""MLflow's status of a run for each state that ends one. MLflow knows no pause."""
-
 _LONGEST_PARAM = 6000
-_LONGEST_ERROR = 5000
 _LONGEST_NAME = 500
 _LONGEST_DIGEST = 36
 _LONGEST_PROFILE = 16_000_000
 
+RANK = "best/rank"
+"""The metric by which the view is ordered: 0 for the recipe that a confirmation chose, 1 for the best of the search."""
 
-def sweep_tags(sweep: Sweep) -> dict[str, str]:
-    """Return the tags with which a sweep's run begins; the `meltpoint.*` ids find it again."""
-    costs = Limits.from_sweep(sweep).costs
-    measured = costs.describe_machine() if costs else ""
-    tags = {
-        "mlflow.runName": f"{sweep.name} {sweep.id}",
-        "mlflow.source.name": Path(sweep.spec_file).name,
-        "meltpoint.kind": "sweep",
-        "meltpoint.sweep_id": sweep.id,
-        "meltpoint.state": SweepState.RUNNING.value,
-    }
-    return tags | {"meltpoint.latency": measured} if measured else tags
-
-
-def trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
-    """Return the tags with which a trial's run begins; parent: id of the sweep's run."""
-    tags = {
-        "mlflow.runName": trial.id,
-        "mlflow.parentRunId": parent,
-        "mlflow.source.name": Path(sweep.spec_file).name,
-        "meltpoint.kind": "trial" if trial.phase is TrialPhase.SEARCH else "retraining",
-        "meltpoint.sweep_id": sweep.id,
-        "meltpoint.trial_id": trial.id,
-        "meltpoint.identity": trial.identity,
-        "meltpoint.state": TrialState.RUNNING.value,
-    }
-    if trial.phase is TrialPhase.CONFIRM:
-        return tags | {"meltpoint.retrains": trial.retrains or "default", "meltpoint.seed": str(trial.seed)}
-    bracket = bracket_in(sweep, trial.number)
-    return tags if bracket is None else tags | {"meltpoint.bracket": str(bracket)}
-
-
-def state_tag(state: TrialState | SweepState) -> RunTag:
-    """Return the tag that shows the state."""
-    return RunTag("meltpoint.state", state.value)
-
-
-def end_tags(trial: Trial) -> list[RunTag]:
-    """Return the tags that a trial's run gets at its end: state, error, and how its frozen part was computed."""
-    tags = [state_tag(trial.state)]
-    if trial.sharing is not None:
-        sharing = trial.sharing
-        reason = sharing["trouble"] or sharing["reason"]
-        note = f"{sharing['computed']} images computed, {sharing['read']} read; {reason}"
-        tags += [RunTag("meltpoint.prefix", sharing["training"]), RunTag("meltpoint.prefix.note", note)]
-    if trial.breaks:
-        tags.append(RunTag("meltpoint.breaks", trial.breaks))
-    if trial.error:
-        tags.append(RunTag("meltpoint.error", trial.error[:_LONGEST_ERROR]))
-    return tags
+WRITTEN_DEPTH = "freeze_depth.written"
+"""The param with the freeze depth as sweep files write it, such as `-2` or `all`."""
 
 
 def settings_params(sweep: Sweep) -> list[Param]:
@@ -110,13 +46,29 @@ def settings_params(sweep: Sweep) -> list[Param]:
     return [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in sweep.first_settings.items()]
 
 
-def recipe_params(recipe: Json) -> list[Param]:
-    """Return a recipe's values as params, the rate also as a power of ten: parallel coordinates have no log axis."""
+def recipe_params(recipe: Json, *, log_scaled: Sequence[str] = (), own_stages: int | None = None) -> list[Param]:
+    """Return a recipe's values as params.
+
+    The freeze depth is there as the number of frozen stages and as sweep files write it.
+
+    log_scaled: names whose values are there as powers of ten too, since MLflow's parallel coordinates have no
+    logarithmic axis; the learning rate always is. own_stages: the number of stages of the user's own backbone.
+    """
     params = {name: str(value) for name, value in recipe.items()}
-    rate = recipe.get("optimizer.lr")
-    if rate:
-        params["optimizer.log10_lr"] = f"{math.log10(rate):.4f}"
-    return [Param(name, value) for name, value in params.items()]
+    for name in dict.fromkeys(("optimizer.lr", *log_scaled)):
+        value = recipe.get(name)
+        if isinstance(value, int | float) and value > 0:
+            params[log10_name(name)] = f"{math.log10(value):.4f}"
+    if "freeze_depth" in recipe:
+        backbone = str(recipe.get("backbone"))
+        params[WRITTEN_DEPTH] = written_freeze_depth(recipe["freeze_depth"], backbone=backbone, own_stages=own_stages)
+    return [Param(name, value[:_LONGEST_PARAM]) for name, value in params.items()]
+
+
+def log10_name(name: str) -> str:
+    """Return the name of the param with the power of ten of another, such as `optimizer.log10_lr`."""
+    group, dot, last = name.rpartition(".")
+    return f"{group}{dot}log10_{last}"
 
 
 def decision_metrics(confirmation: Confirmation, at: int) -> list[Metric]:
@@ -132,19 +84,6 @@ def decision_metrics(confirmation: Confirmation, at: int) -> list[Metric]:
         "confirm/test_score": test.get("chosen", {}).get("mean"),
     }
     return [Metric(name, value, at, 0) for name, value in values.items() if value is not None]
-
-
-def decision_tags(confirmation: Confirmation) -> list[RunTag]:
-    """Return the tags of a sweep's run that tell its decision: outcome, recipe, and the model to deploy."""
-    decision, chosen = confirmation.decision, confirmation.chosen
-    assert decision is not None, "there is a decision"
-    assert chosen is not None, "a decision chooses a recipe"
-    return [
-        RunTag("meltpoint.decision", decision.outcome.value),
-        RunTag("meltpoint.decision.summary", summarize_decision(decision)),
-        RunTag("meltpoint.chosen", chosen.trial_id or "default"),
-        RunTag("meltpoint.deployed", confirmation.deployed or ""),
-    ]
 
 
 def epoch_metrics(row: EpochRow) -> list[Metric]:
@@ -167,21 +106,54 @@ def best_metrics(trial: Trial, rows: Sequence[EpochRow], at: int) -> list[Metric
     ]
 
 
-def cost_metrics(sweep: Sweep, trial: Trial) -> list[Metric]:
-    """Return what the trial's model costs, as measured before the sweep's first trial."""
+def model_metrics(sweep: Sweep, trial: Trial) -> list[Metric]:
+    """Return what the trial's model costs, as measured before the sweep's first trial: parameters and latency."""
     costs = Limits.from_sweep(sweep).values(trial.recipe, None)
     return [Metric(name, value, trial.created_at, 0) for name, value in costs.items()]
 
 
+def time_metrics(trial: Trial, seconds: float, at: int) -> list[Metric]:
+    """Return the time that a trial took and saved, under `cost/`.
+
+    seconds: how long its attempts had a worker. at: milliseconds since 1970.
+    """
+    sharing = trial.sharing or {}
+    values = {"cost/seconds": seconds}
+    if sharing.get("gpus"):
+        values["cost/gpu_seconds"] = seconds * sharing["gpus"]
+    if "saved_seconds" in sharing:
+        values["cost/saved_seconds"] = sharing["saved_seconds"]
+    return [Metric(name, value, at, trial.epochs) for name, value in values.items() if math.isfinite(value)]
+
+
 def dataset_input(data: Mapping[str, Any]) -> DatasetInput:
     """Return the sweep's images as the data set that its runs trained on."""
-    source = {"source": data["source"], "split": data["split"]}
     profile = {"images": data["images"], "image_size": data["image_size"], "classes": data["classes"]}
+    return _input(data, data["name"], data["digest"], profile, "training")
+
+
+def split_inputs(data: Mapping[str, Any]) -> list[DatasetInput]:
+    """Return the sweep's images as a data set, and each of its splits that holds images as another.
+
+    A split has a digest of its own if all backbones see the same resized images.
+    """
+    resized = list(data.get("resized", {}).values())
+    splits = resized[0]["splits"] if len(resized) == 1 else {}
+    inputs = [dataset_input(data)]
+    for split, about in splits.items():
+        if about["images"]:
+            classes = {name: counts.get(split, 0) for name, counts in data["classes"].items()}
+            profile = {"images": about["images"], "image_size": data["image_size"], "classes": classes}
+            inputs.append(_input(data, f"{data['name']}/{split}", about["digest"], profile, split))
+    return inputs
+
+
+def _input(data: Mapping[str, Any], name: str, digest: str, profile: Json, context: str) -> DatasetInput:
     dataset = Dataset(
-        name=data["name"][:_LONGEST_NAME],
-        digest=data["digest"][:_LONGEST_DIGEST],
+        name=name[:_LONGEST_NAME],
+        digest=digest[:_LONGEST_DIGEST],
         source_type="local",
-        source=json.dumps(source),
+        source=json.dumps({"source": data["source"], "split": data["split"]}),
         profile=json.dumps(profile)[:_LONGEST_PROFILE],
     )
-    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
+    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", context)])

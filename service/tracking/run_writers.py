@@ -27,7 +27,7 @@ class RunUpdate:
     metrics: Sequence[Metric] = ()
     params: Sequence[Param] = ()
     tags: Sequence[RunTag] = ()
-    dataset: DatasetInput | None = None
+    datasets: Sequence[DatasetInput] = ()
     status: str | None = None
     ended_at: int | None = None
 
@@ -56,8 +56,8 @@ class RunWriter:
         """Write an update in as few requests as MLflow's limits allow; params and tags go with the first metrics."""
         if update.status is not None and update.ended_at is None:
             self._client.update_run(run_id, status=update.status)
-        if update.dataset is not None:
-            self._client.log_inputs(run_id, datasets=[update.dataset])
+        if update.datasets:
+            self._client.log_inputs(run_id, datasets=list(update.datasets))
         metrics = list(update.metrics)
         if metrics or update.params or update.tags:
             first = metrics[:METRICS_A_BATCH]

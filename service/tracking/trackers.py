@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,32 +12,55 @@ from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 
 from service.confirmations import Confirmation, explain_decision
-from service.ledgers import EpochRow, Json, Ledger, Message, MessageKind, Sweep, Trial, TrialState
+from service.ledgers import EpochRow, Json, Ledger, Message, MessageKind, Sweep, Trial, TrialPhase, TrialState
 from service.models import log_candidate, log_model
 from service.promotions import PromotionRequest
 from service.reports import Leaderboard
 from service.settings import Home
+from service.tracking.branches import Branches
 from service.tracking.experiments import find_or_create_experiment
+from service.tracking.failures import describe_failure
+from service.tracking.importances import rank_numbers
 from service.tracking.local_store import prepare_local_store
 from service.tracking.run_contents import (
-    RUN_STATUS,
     best_metrics,
-    cost_metrics,
     dataset_input,
     decision_metrics,
-    decision_tags,
-    end_tags,
     epoch_metrics,
+    model_metrics,
     recipe_params,
     settings_params,
+    split_inputs,
+    time_metrics,
+)
+from service.tracking.run_tags import (
+    RUN_STATUS,
+    decision_tags,
+    end_tags,
+    origin_tags,
     state_tag,
     sweep_tags,
     trial_tags,
 )
 from service.tracking.run_writers import RunUpdate, RunWriter
-from service.tracking.views import prepared_view
+from service.tracking.standings import mark_standings
+from service.tracking.sweep_contents import (
+    TABLE_FILE,
+    as_table,
+    describe_environment,
+    progress_metrics,
+    table_tag,
+    trials_csv,
+)
+from service.tracking.views import curves_view, prepared_view
 
 __all__ = ["Tracker"]
+
+PROGRESS_SECONDS = 10.0
+"""Time between two deliveries of a running sweep's progress."""
+
+_SETTLED_MS = 2000
+"""Age from which the order of trials' ends is known to this process: their numbers are then never sent again."""
 
 
 class Tracker:
@@ -59,6 +83,13 @@ class Tracker:
         """Sweeps whose run this tracker has created: their trials have no runs of an earlier process."""
         self._tried_trials: set[str] = set()
         """Trials that may have a run by now although the ledger knows of none."""
+        self._origins: dict[str, dict[str, str]] = {}
+        """Tags of all runs of a sweep, by its id."""
+        self._branches: dict[str, Branches] = {}
+        """What the trials of a sweep have in common, by its id; MLflow's charts are chosen after that."""
+        self._progress_at = time.monotonic()
+        self._progress_steps: dict[str, int] = {}
+        """Number of ended trials whose progress MLflow has, by sweep."""
         self._doubtful: list[tuple[str, dict[str, str]]] = []
         """Experiment and tags of runs whose creation failed, and may have succeeded all the same."""
         self._handlers: Mapping[MessageKind, Callable[[Message], None]] = {
@@ -87,11 +118,9 @@ class Tracker:
         sweep = self._ledger.sweeps.get(message.sweep_id)
         folder = self._home.mlflow_artifacts if self._home.has_local_tracking else None
         experiment_id = find_or_create_experiment(self._client, sweep.name, folder)
-        view = prepared_view(sweep)
         self._client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
-        self._client.set_experiment_tag(experiment_id, view.tag, view.state)
-        tags = sweep_tags(sweep)
-        update = RunUpdate(params=settings_params(sweep), dataset=dataset_input(sweep.data))
+        tags = self._origin(sweep) | sweep_tags(sweep)
+        update = RunUpdate(params=settings_params(sweep), datasets=split_inputs(sweep.data))
         run_id = self._find_run(experiment_id, tags)
         if run_id is None:
             run_id = self._create_run(experiment_id, tags, sweep.started_at, update)
@@ -102,28 +131,70 @@ class Tracker:
             sweep.id,
             mlflow={"tracking_uri": self._home.tracking_uri, "experiment_id": experiment_id, "run_id": run_id},
         )
+        self._show(self._ledger.sweeps.get(sweep.id))
         self._client.log_text(run_id, sweep.spec_text, f"spec/{Path(sweep.spec_file).name}")
+        self._client.log_text(run_id, json.dumps(describe_environment(sweep), indent=2), "environment/versions.json")
 
     def _update_trial(self, messages: Sequence[Message]) -> None:
         """Write all that waits of one trial at once, and note its run in the ledger if it is new."""
         sweep, trial = self._records(messages[0])
         rows = self._ledger.trials.epochs(trial.id)
+        self._note_branch(sweep, trial)
         begins = any(message.kind is MessageKind.TRIAL_STARTED for message in messages)
         ends = any(message.ends_trial for message in messages)
-        update = _update_of(sweep, trial, messages, rows, begins=begins, ends=ends)
+        seconds = self._ledger.trials.occupied_seconds(trial.id) if ends else 0.0
+        update = _update_of(sweep, trial, messages, rows, begins=begins, ends=ends, seconds=seconds)
         if begins:
             run_id = self._begin_trial(sweep, trial, update)
         else:
             run_id = _run_of(trial)
             self._runs.write(run_id, update)
-        if ends and trial.trace:
-            self._client.log_text(run_id, trial.trace, "error.txt")
+        if ends and trial.state is TrialState.FAILED:
+            self._client.log_text(run_id, describe_failure(sweep, trial), "error.md")
         if trial.mlflow_run_id != run_id:
             self._ledger.trials.note_runs({trial.id: run_id})
+        if ends and time.monotonic() - self._progress_at >= PROGRESS_SECONDS:
+            self._write_progress(sweep, self._ledger.trials.list(sweep.id), until=messages[-1].created_at - _SETTLED_MS)
+
+    def _write_progress(self, sweep: Sweep, trials: Sequence[Trial], *, until: int) -> None:
+        """Write the progress that MLflow does not have yet."""
+        metrics = progress_metrics(sweep, trials, until=until)
+        known = self._progress_steps.get(sweep.id, 0)
+        self._runs.write(_place(sweep)["run_id"], RunUpdate(metrics=[point for point in metrics if point.step > known]))
+        self._progress_at = time.monotonic()
+        self._progress_steps[sweep.id] = metrics[-1].step if metrics else 0
+
+    def _show(self, sweep: Sweep, board: Leaderboard | None = None) -> None:
+        """Write the sweep's prepared views. board: of an ended sweep, whose runs have ranks."""
+        numeric = rank_numbers(board, self._branches_of(sweep).numeric) if board is not None else ()
+        is_ranked = board is not None and board.best is not None
+        for view in (
+            prepared_view(sweep, self._branches_of(sweep), numeric=numeric, is_ranked=is_ranked),
+            curves_view(sweep, is_ranked=is_ranked),
+        ):
+            self._client.set_experiment_tag(_place(sweep)["experiment_id"], view.tag, view.state)
+
+    def _note_branch(self, sweep: Sweep, trial: Trial) -> None:
+        """Write the views anew if a trial has other hyperparameters than those before it."""
+        is_known = sweep.id in self._branches
+        branches = self._branches_of(sweep)
+        if trial.phase is TrialPhase.SEARCH and (branches.add(trial.recipe) or not is_known):
+            self._show(sweep)
+
+    def _branches_of(self, sweep: Sweep) -> Branches:
+        if sweep.id not in self._branches:
+            self._branches[sweep.id] = Branches(sweep.drawn)
+            self._branches[sweep.id].add(*(trial.recipe for trial in self._ledger.trials.list(sweep.id)))
+        return self._branches[sweep.id]
+
+    def _origin(self, sweep: Sweep) -> dict[str, str]:
+        if sweep.id not in self._origins:
+            self._origins[sweep.id] = origin_tags(sweep)
+        return self._origins[sweep.id]
 
     def _begin_trial(self, sweep: Sweep, trial: Trial, update: RunUpdate) -> str:
         place = _place(sweep)
-        tags = trial_tags(sweep, trial, parent=place["run_id"])
+        tags = self._origin(sweep) | trial_tags(sweep, trial, parent=place["run_id"])
         # A trial of a sweep whose run was created here has no run, unless this tracker has tried the trial before.
         is_new = sweep.id in self._new_sweeps and trial.id not in self._tried_trials
         self._tried_trials.add(trial.id)
@@ -168,19 +239,21 @@ class Tracker:
         sweep = self._ledger.sweeps.get(message.sweep_id)
         run_id = _place(sweep)["run_id"]
         self._delete_second_runs(sweep)
-        board = Leaderboard.read(self._ledger, sweep, with_standing=True)
-        self._client.log_text(run_id, json.dumps(board.as_json(), indent=2), "leaderboard/leaderboard.json")
-        self._client.log_text(run_id, board.as_csv(), "leaderboard/leaderboard.csv")
-        self._client.log_text(run_id, board.as_html(), "leaderboard/leaderboard.html")
         state = message.kind.sweep_state  # the sweep may run again by now
         assert state is not None, message
         at = sweep.finished_at if sweep.finished_at and sweep.state is state else message.created_at
+        trials = self._ledger.trials.list(sweep.id, None)
         if state.rests:
-            self._pause_trials(sweep, at)
+            self._pause_trials(trials, at)
+        board = Leaderboard.read(self._ledger, sweep, with_standing=True)
+        self._log_leaderboard(run_id, board, trials)
+        self._write_progress(sweep, trials, until=at)
         counts = {f"trials/{name}": float(count) for name, count in board.counts().items()}
         metrics = board.metrics(board.best) if board.best else {}
         best = {name: value for name, value in metrics.items() if name.startswith("best/") and value is not None}
         decided = self._log_confirmation(sweep, run_id)
+        mark_standings(self._client, self._runs, _place(sweep)["experiment_id"], board, decided, at)
+        self._show(sweep, board)
         note = board.as_markdown()
         if decided is not None and decided.decision is not None:
             note = "\n".join([*(f"- {line}" for line in explain_decision(decided.decision)), "", note])
@@ -192,12 +265,24 @@ class Tracker:
             tags=[
                 state_tag(state),
                 RunTag("mlflow.note.content", note),
+                table_tag(),
                 *(decision_tags(decided) if decided is not None else ()),
             ],
             status=RUN_STATUS[state],
             ended_at=at,
         )
         self._runs.write(run_id, update)
+
+    def _log_leaderboard(self, run_id: str, board: Leaderboard, trials: Sequence[Trial]) -> None:
+        files = {
+            "leaderboard/leaderboard.json": json.dumps(board.as_json(), indent=2),
+            "leaderboard/leaderboard.csv": board.as_csv(),
+            "leaderboard/leaderboard.html": board.as_html(),
+            TABLE_FILE: as_table(board),
+            "trials.csv": trials_csv(board.sweep, trials, board),
+        }
+        for file, text in files.items():
+            self._client.log_text(run_id, text, file)
 
     def _log_confirmation(self, sweep: Sweep, run_id: str) -> Confirmation | None:
         """Log the confirmation as a file of the sweep's run and return it, if its decision is made."""
@@ -206,9 +291,9 @@ class Tracker:
         self._client.log_text(run_id, json.dumps(sweep.confirmation, indent=2), "confirmation/confirmation.json")
         return Confirmation.from_json(sweep.confirmation)
 
-    def _pause_trials(self, sweep: Sweep, at: int) -> None:
-        """Show the sweep's paused trials as ended until they are resumed."""
-        for trial in self._ledger.trials.list(sweep.id, None):
+    def _pause_trials(self, trials: Sequence[Trial], at: int) -> None:
+        """Show paused trials as ended until they are resumed."""
+        for trial in trials:
             if trial.state is TrialState.PAUSED and trial.mlflow_run_id is not None:
                 update = RunUpdate(tags=[state_tag(trial.state)], status=RUN_STATUS[trial.state], ended_at=at)
                 self._runs.write(trial.mlflow_run_id, update)
@@ -246,20 +331,30 @@ class Tracker:
 
 
 def _update_of(
-    sweep: Sweep, trial: Trial, messages: Sequence[Message], rows: Sequence[EpochRow], *, begins: bool, ends: bool
+    sweep: Sweep,
+    trial: Trial,
+    messages: Sequence[Message],
+    rows: Sequence[EpochRow],
+    *,
+    begins: bool,
+    ends: bool,
+    seconds: float,
 ) -> RunUpdate:
-    """Return what the messages of one trial say."""
+    """Return what the messages of one trial say; seconds: how long its attempts had a worker."""
     spans = [message.payload for message in messages if message.kind is MessageKind.EPOCHS]
     reported = [row for row in rows if any(span["first"] <= row.epoch <= span["last"] for span in spans)]
     metrics = [metric for row in reported for metric in epoch_metrics(row)]
     at = trial.finished_at or messages[-1].created_at
     if begins:
-        metrics = [*cost_metrics(sweep, trial), *metrics]
+        metrics = [*model_metrics(sweep, trial), *metrics]
+    if ends:
+        metrics = [*metrics, *best_metrics(trial, rows, at), *time_metrics(trial, seconds, at)]
+    own_stages = sweep.own_stages(trial.recipe.get("backbone"))
     return RunUpdate(
-        metrics=[*metrics, *best_metrics(trial, rows, at)] if ends else metrics,
-        params=recipe_params(trial.recipe) if begins else (),
+        metrics=metrics,
+        params=recipe_params(trial.recipe, log_scaled=sweep.log_scaled, own_stages=own_stages) if begins else (),
         tags=end_tags(trial) if ends else (),
-        dataset=dataset_input(sweep.data) if begins else None,
+        datasets=[dataset_input(sweep.data)] if begins else (),
         status=RUN_STATUS[trial.state] if ends else None,
         ended_at=at if ends else None,
     )

@@ -7,6 +7,7 @@ browser test holds it.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +15,19 @@ from urllib.parse import urlencode
 from search_spaces import Goal
 from service.ledgers import Sweep
 from service.objectives import Objectives
+from service.tracking.branches import Branch, Branches
+from service.tracking.run_contents import RANK, WRITTEN_DEPTH, log10_name
+
+__all__ = ["CURVES_SUFFIX", "PreparedView", "curves_view", "prepared_view", "view_address"]
+
+CURVES_SUFFIX = "-curves"
+"""Added to the sweep's id: the key of the view with the learning curves of the best twenty trials."""
+
+_MOST_AXES = 7
+"""Most params of a parallel-coordinates chart: MLflow turns the labels of more than 8 axes."""
+
+_MLFLOWS_OWN = ("best", "best/val", "val", "train", "test", "time", "cost")
+"""Sections that MLflow makes of metric names; they stay, folded, below ours."""
 
 
 @dataclass(frozen=True)
@@ -24,31 +38,72 @@ class PreparedView:
     state: str
 
 
-def prepared_view(sweep: Sweep) -> PreparedView:
-    """The tag that holds the sweep's view, and its content."""
+def prepared_view(
+    sweep: Sweep, branches: Branches, *, numeric: Sequence[str] = (), is_ranked: bool = False
+) -> PreparedView:
+    """Return the tag that holds the sweep's view, and its content.
+
+    branches: what the trials have in common. numeric: names of numeric hyperparameters, the most important first.
+    is_ranked: whether runs have a rank, by which the winner comes first; else they are ordered by the metric.
+    """
     best = f"best/{sweep.metric}"
-    params = ["optimizer.log10_lr" if name == "optimizer.lr" else name for name in sweep.drawn]
-    state = {
+    params = [_axis(sweep, name) for name in branches.common]
+    sections = [
+        _section("All trials", columns=1, height=400),
+        *(_section(_only(branch), columns=1, height=400) for branch in branches.branches),
+        _section("Cost and depth", columns=2, height=380),
+        _section("Learning curves", columns=2, height=380),
+    ]
+    names = [section["name"] for section in sections]
+    charts = [_parallel("parallel", names[0], params[:_MOST_AXES], best)]
+    for number, branch in enumerate(branches.branches, start=1):
+        axes = [_axis(sweep, name) for name in branch.names][:_MOST_AXES]
+        own = [_axis(sweep, name) for name in branch.names if name not in branches.common]
+        charts.append(_parallel(f"parallel-{number}", names[number], _with(axes, own[0]), best))
+    charts += _scatters(sweep, branches, numeric, best, names[-2])
+    charts += [_curve(name, names[-1]) for name in _curves(sweep.metric)]
+    state = _state(sweep, sections, charts, is_ranked=is_ranked)
+    return PreparedView(tag=f"mlflow.sharedViewState.{sweep.id}", state=json.dumps(state))
+
+
+def curves_view(sweep: Sweep, *, is_ranked: bool = False) -> PreparedView:
+    """Return a second view, with the learning curves of the best twenty trials only."""
+    name = "Best 20 trials"
+    charts = [_curve(metric, name) for metric in _curves(sweep.metric)]
+    state = _state(sweep, [_section(name, columns=1, height=420)], charts, is_ranked=is_ranked)
+    state["runsHiddenMode"] = "FIRST_20_RUNS"
+    return PreparedView(tag=f"mlflow.sharedViewState.{sweep.id}{CURVES_SUFFIX}", state=json.dumps(state))
+
+
+def view_address(base: str, experiment_id: str, key: str) -> str:
+    """Return the address at which a server at `base` shows a view; key: the sweep's id, for its prepared view."""
+    query = urlencode({"viewStateShareKey": key, "compareRunsMode": "CHART", "workflowType": "machine_learning"})
+    return f"{base}/#/experiments/{experiment_id}/runs?{query}"
+
+
+def _state(
+    sweep: Sweep, sections: list[dict[str, Any]], charts: list[dict[str, Any]], *, is_ranked: bool
+) -> dict[str, Any]:
+    return {
         "searchFilter": f"tags.`meltpoint.sweep_id` = '{sweep.id}' and tags.`meltpoint.kind` = 'trial'",
-        "orderByKey": f"metrics.`{best}`",
-        "orderByAsc": sweep.goal is Goal.MINIMIZE,
-        "runsHiddenMode": "SHOWALL",
+        "orderByKey": f"metrics.`{RANK}`" if is_ranked else f"metrics.`best/{sweep.metric}`",
+        "orderByAsc": is_ranked or sweep.goal is Goal.MINIMIZE,
+        "runsHiddenMode": "SHOW_ALL",
         "selectedColumns": [
+            *("tags.`meltpoint.state`", "tags.`meltpoint.rank`"),
             *(f"metrics.`{name}`" for name in _shown_metrics(sweep)),
-            *(f"params.`{name}`" for name in sweep.drawn),
+            "metrics.`cost/seconds`",
+            *(f"params.`{WRITTEN_DEPTH if name == 'freeze_depth' else name}`" for name in sweep.drawn),
         ],
         "isAccordionReordered": True,
-        "compareRunSections": [
-            *(_section(name, display=True) for name in ("Recipes", "Curves")),
-            *(_section(name, display=False) for name in _MLFLOWS_OWN),
-        ],
-        "compareRunCharts": [
-            _parallel(params, best),
-            *_scatters(params, best),
-            *(_curve(name) for name in _curves(sweep.metric)),
-        ],
+        "compareRunSections": [*sections, *(_folded(name) for name in _MLFLOWS_OWN)],
+        "compareRunCharts": charts,
     }
-    return PreparedView(tag=f"mlflow.sharedViewState.{sweep.id}", state=json.dumps(state))
+
+
+def _only(branch: Branch) -> str:
+    """Return a section's name that is short enough to be read whole beside MLflow's buttons."""
+    return f"Only {branch.choice.removesuffix('.name').removesuffix('.policy')} {branch.value}"
 
 
 def _shown_metrics(sweep: Sweep) -> list[str]:
@@ -57,22 +112,21 @@ def _shown_metrics(sweep: Sweep) -> list[str]:
     return [entry.name if entry.is_cost else f"best/{entry.name}" for entry in entries]
 
 
-def view_address(base: str, experiment_id: str, sweep_id: str) -> str:
-    """Return the address at which a server at `base` shows the sweep's prepared view."""
-    query = urlencode({"viewStateShareKey": sweep_id, "compareRunsMode": "CHART", "workflowType": "machine_learning"})
-    return f"{base}/#/experiments/{experiment_id}/runs?{query}"
+def _axis(sweep: Sweep, name: str) -> str:
+    return log10_name(name) if name in sweep.log_scaled or name == "optimizer.lr" else name
 
 
-_MLFLOWS_OWN = ("best", "best/val", "val", "train", "test", "time")
-"""Sections that MLflow makes of metric names; they stay, folded, below ours."""
+def _with(axes: list[str], needed: str) -> list[str]:
+    """Return the axes with a needed one, which goes in the place of the last if it is not there."""
+    return axes if needed in axes else [*axes[:-1], needed]
 
 
-def _section(name: str, *, display: bool) -> dict[str, Any]:
-    return {"uuid": name, "name": name, "display": display, "isReordered": False}
+def _section(name: str, *, columns: int, height: int) -> dict[str, Any]:
+    return _folded(name) | {"display": True, "columns": columns, "cardHeight": height}
 
 
-def _curves(metric: str) -> list[str]:
-    return list(dict.fromkeys([metric, "val/loss", "train/loss"]))
+def _folded(name: str) -> dict[str, Any]:
+    return {"uuid": name, "name": name, "display": False, "isReordered": False}
 
 
 def _chart(uuid: str, kind: str, section: str, **more: Any) -> dict[str, Any]:
@@ -87,28 +141,44 @@ def _chart(uuid: str, kind: str, section: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def _parallel(params: list[str], best: str) -> dict[str, Any]:
-    return _chart("parallel", "PARALLEL", "Recipes", selectedParams=params, selectedMetrics=[best], showAllRuns=False)
+def _parallel(uuid: str, section: str, params: list[str], best: str) -> dict[str, Any]:
+    return _chart(uuid, "PARALLEL", section, selectedParams=params, selectedMetrics=[best], showAllRuns=True)
 
 
-def _scatters(params: list[str], best: str) -> list[dict[str, Any]]:
-    return [
-        _chart(
-            f"scatter-{number}",
-            "SCATTER",
-            "Recipes",
-            xaxis={"key": name, "type": "PARAM"},
-            yaxis={"key": best, "type": "METRIC"},
-        )
-        for number, name in enumerate(params[:4])
+def _scatters(
+    sweep: Sweep, branches: Branches, numeric: Sequence[str], best: str, section: str
+) -> list[dict[str, Any]]:
+    """Return the charts of the metric against cost and freeze depth, and over the two most important numbers."""
+    metric = {"key": best, "type": "METRIC"}
+    charts = [_chart("cost", "SCATTER", section, xaxis={"key": "cost/seconds", "type": "METRIC"}, yaxis=metric)]
+    if "freeze_depth" in sweep.drawn:
+        depth = {"key": "freeze_depth", "type": "PARAM"}
+        charts.append(_chart("freeze-depth", "SCATTER", section, xaxis=depth, yaxis=metric))
+    ordered = list(dict.fromkeys((*numeric, *_DEFAULT_ORDER, *branches.numeric)))
+    axes = [{"key": _axis(sweep, name), "type": "PARAM"} for name in ordered if name in branches.numeric][:2]
+    charts += [
+        _chart(f"scatter-{axis['key']}", "SCATTER", section, xaxis=axis, yaxis=metric)
+        for axis in axes
+        if axis["key"] != "freeze_depth"
     ]
+    if len(axes) == 2:
+        charts.append(_chart("contour", "CONTOUR", section, xaxis=axes[0], yaxis=axes[1], zaxis=metric))
+    return charts
 
 
-def _curve(metric: str) -> dict[str, Any]:
+_DEFAULT_ORDER = ("optimizer.lr", "freeze_depth")
+"""Numbers that count as most important as long as nothing is known of them."""
+
+
+def _curves(metric: str) -> list[str]:
+    return list(dict.fromkeys([metric, "val/loss", "train/loss"]))
+
+
+def _curve(metric: str, section: str) -> dict[str, Any]:
     return _chart(
         f"curve-{metric.replace('/', '-')}",
         "LINE",
-        "Curves",
+        section,
         metricKey=metric,
         selectedMetricKeys=[metric],
         xAxisKey="step",

@@ -156,4 +156,4 @@ class ProductionRun:
             *(Param(name, str(value)) for name, value in policy.items()),
         ]
         about = data.summary() | {"source": policy["data.source"], "split": file.data.split.model_dump()}
-        return RunUpdate(params=params, dataset=dataset_input(about))
+        return RunUpdate(params=params, datasets=[dataset_input(about)])

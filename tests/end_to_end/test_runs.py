@@ -126,8 +126,12 @@ def test_the_parent_run_has_spec_data_and_leaderboard(
     parent = client.get_run(finished_sweep.sweep.mlflow["run_id"])
     assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent.info.run_id}
     assert parent.info.status == "FINISHED"
-    (data,) = parent.inputs.dataset_inputs
-    assert data.dataset.digest == finished_sweep.sweep.data["digest"][:36]
+    sets = {entry.tags[0].value: entry.dataset for entry in parent.inputs.dataset_inputs}
+    (resized,) = finished_sweep.sweep.data["resized"].values()
+    digests = {"training": finished_sweep.sweep.data["digest"]}
+    digests |= {split: about["digest"] for split, about in resized["splits"].items()}
+    assert sets.keys() == {"training", "train", "val", "confirm", "test"}
+    assert {context: dataset.digest for context, dataset in sets.items()} == digests
     spec = client.download_artifacts(parent.info.run_id, "spec/tiny.yaml", str(tmp_path))
     assert Path(spec).read_text() == finished_sweep.sweep.spec_text
     board = client.download_artifacts(parent.info.run_id, "leaderboard/leaderboard.json", str(tmp_path))
@@ -311,7 +315,10 @@ def test_a_trial_has_one_run_although_the_ledger_did_not_note_the_first_delivery
         tracker.deliver([message])
     experiment = client.get_experiment_by_name("twice")
     assert experiment is not None
-    runs = {run.info.run_name: run.info.run_id for run in client.search_runs([experiment.experiment_id])}
+    runs = {
+        run.data.tags.get("meltpoint.trial_id"): run.info.run_id
+        for run in client.search_runs([experiment.experiment_id])
+    }
     assert len(client.search_runs([experiment.experiment_id])) == 4
     assert {trial.id: trial.mlflow_run_id for trial in ledger.trials.list(sweep.id)}.items() <= runs.items()
     ledger.outbox.mark_sent(*(message.id for message in (start, *begun)))

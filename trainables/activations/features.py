@@ -71,7 +71,7 @@ class Features:
         sharing: the cache and its expected use; None computes everything.
 
     Attributes:
-        counts: number of rows "computed" and "read".
+        counts: number of rows "used" by the training, "computed", "read" and "written".
         reason: why training activations are cached or not.
     """
 
@@ -94,6 +94,7 @@ class Features:
         self.reason = "nothing is frozen" if not self._depth else "the cache is off"
         self._training: dict[int, PrefixMode] = {}
         self._evaluation: dict[int, PrefixMode] = {}
+        self._own_costs: Costs | None = None
         if self._cache is not None and sharing is not None:
             self._choose_modes(self._cache, sharing, epochs)
 
@@ -103,7 +104,7 @@ class Features:
         return None if self._cache is None else self._cache.trouble
 
     def summary(self) -> dict[str, object]:
-        """Return modes, reason, numbers of rows computed and read, and trouble with the cache, as plain values."""
+        """Return modes, reason, numbers of rows computed and read, time saved, and trouble, as plain values."""
         return {
             "boundary": self._depth,
             "training": self._training.get(self._depth, "computed"),
@@ -111,8 +112,22 @@ class Features:
             "reason": self.reason,
             "computed": self.counts["computed"],
             "read": self.counts["read"],
+            "saved_seconds": self._saved_seconds(),
             "trouble": self.trouble,
         }
+
+    def _saved_seconds(self) -> float:
+        """Return an estimate of the time that the cache saved; below 0 if it cost more than it has saved so far.
+
+        Each use of an image's activations that was not computed for it saved one pass through the frozen stages.
+        Reading, and writing what was computed, took some of that time. The seconds of one image were measured before
+        the training.
+        """
+        if self._own_costs is None:
+            return 0.0
+        costs, computed = self._own_costs, self.counts["computed"]
+        saved = (self.counts["used"] - computed) * costs.compute
+        return saved - self.counts["read"] * costs.read - self.counts["written"] * costs.keep
 
     @property
     def row_bytes(self) -> int:
@@ -169,6 +184,7 @@ class Features:
         except OSError as error:
             cache.give_up(error)
             return
+        self._own_costs = self._costs(self._depth, speed)
         views = count_distinct_views(self._recipe.augment.drawing, self._recipe.augment.views or epochs)
         mixed = self._recipe.mix.per_batch
         self.reason = "images are mixed before the frozen stages" if mixed else self.reason
@@ -217,6 +233,7 @@ class Features:
                 yield pixels.contiguous(memory_format=torch.channels_last)
         elif image_pass.modes.get(self._depth, "computed") == "computed":
             for rows in batches:
+                self.counts["used"] += len(rows)
                 self.counts["computed"] += len(rows)
                 parts = self._chunks(rows, image_pass.beat)
                 computed = [self._prefix.compute(self._pixels(part, image_pass), self._depth) for part in parts]
@@ -240,6 +257,7 @@ class Features:
             if self._prefix is None:
                 yield mixed.contiguous(memory_format=torch.channels_last)
             else:
+                self.counts["used"] += len(rows)
                 self.counts["computed"] += len(rows)
                 yield self._prefix.compute(mixed, self._depth)
 
@@ -251,6 +269,7 @@ class Features:
         used: set[str] = set()
         for portion in _portions(batches, most=_READ_AT_ONCE // self._prefix.row_bytes(self._depth)):
             rows = np.concatenate(portion)
+            self.counts["used"] += len(rows)
             kinds = self._kinds(rows, image_pass)
             content = self._read(rows, kinds)
             if content is None and not filled:
@@ -337,6 +356,7 @@ class Features:
             digests = self._data.digests[claimed]
             if not self._cache.append(key, digests, computed[self._depth]):
                 return
+            self.counts["written"] += len(claimed)
             for depth in depths:
                 if depth != self._depth:
                     self._cache.append(self._key(kind, depth), digests, computed[depth])

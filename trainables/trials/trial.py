@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -132,7 +133,7 @@ class TrialTraining:
             "done_training": done,
             "best_checkpoint": str(self._checkpoint) if self._checkpoint else None,
             "latest_checkpoint": str(self._latest) if self._latest else None,
-            "sharing": self._trainer.features.summary(),
+            "sharing": self._trainer.features.summary() | {"node": platform.node()},
             "predictions": predictions,
         }
 

@@ -9,11 +9,20 @@ from service.ledgers.records.messages import Message, MessageKind
 from service.ledgers.records.promotions import Promotion, PromotionAction
 from service.ledgers.records.services import ServiceProcess
 from service.ledgers.records.states import SweepState, TrialPhase, TrialState
-from service.ledgers.records.sweeps import OWN_STAGES, REVISABLE_SECTIONS, Lease, Revision, Sweep, SweepAction
+from service.ledgers.records.sweeps import (
+    LOG_SCALED,
+    OWN_STAGES,
+    REVISABLE_SECTIONS,
+    Lease,
+    Revision,
+    Sweep,
+    SweepAction,
+)
 from service.ledgers.records.trials import FIRST_RETRAINING, Ending, EpochRow, PackedPredictions, Trial, TrialCounts
 
 __all__ = [
     "FIRST_RETRAINING",
+    "LOG_SCALED",
     "OWN_STAGES",
     "REVISABLE_SECTIONS",
     "AuditEntry",

@@ -10,13 +10,16 @@ from search_spaces import Goal
 from service.ledgers.records.json_data import Json
 from service.ledgers.records.states import SweepState, TrialPhase
 
-__all__ = ["OWN_STAGES", "REVISABLE_SECTIONS", "Lease", "Revision", "Sweep", "SweepAction"]
+__all__ = ["LOG_SCALED", "OWN_STAGES", "REVISABLE_SECTIONS", "Lease", "Revision", "Sweep", "SweepAction"]
 
 REVISABLE_SECTIONS: Final = ("budget", "resources", "confirm", "register")
 """Sections of a sweep file that may change after the sweep has begun."""
 
 OWN_STAGES: Final = "space.own_stages"
 """Setting with the number of stages of each own backbone, by its name."""
+
+LOG_SCALED: Final = "space.log"
+"""Setting with the names that the space draws on a logarithmic scale."""
 
 _FIRST: Final = "first."
 
@@ -70,6 +73,11 @@ class Sweep:
     def drawn(self) -> list[str]:
         """Names of the hyperparameters that may differ between its trials."""
         return list(self.settings.get("space.drawn", ()))
+
+    @property
+    def log_scaled(self) -> list[str]:
+        """Names of the hyperparameters that are drawn on a logarithmic scale; sweeps of old versions know of `lr`."""
+        return list(self.settings.get(LOG_SCALED, ("optimizer.lr",)))
 
     def own_stages(self, backbone: object) -> int | None:
         """Return the number of stages of an own backbone; None if no program has counted them."""

@@ -1,0 +1,81 @@
+"""Ranks of a sweep's trials, and its winner, marked at their runs once the sweep has ended."""
+
+from __future__ import annotations
+
+from mlflow.entities import Metric, RunTag
+from mlflow.tracking import MlflowClient
+
+from service.confirmations import Confirmation
+from service.ledgers import Trial
+from service.reports import Leaderboard
+from service.tracking.run_contents import RANK
+from service.tracking.run_names import BEST_SIGN, WINNER_SIGN, trial_name
+from service.tracking.run_writers import RunUpdate, RunWriter
+
+__all__ = ["MOST_RANKED", "mark_standings"]
+
+MOST_RANKED = 100
+"""Most trials whose runs get a rank: a page of MLflow's UI."""
+
+_COLOURS = {True: "#0b6e4f", False: "#1f6fb2"}
+"""Colours of the winner of a confirmation, and of the best trial of a search without one."""
+
+
+def mark_standings(
+    client: MlflowClient,
+    runs: RunWriter,
+    experiment_id: str,
+    board: Leaderboard,
+    confirmation: Confirmation | None,
+    at: int,
+) -> None:
+    """Give the best trials' runs their ranks, and the winner its sign; take the sign from an earlier winner.
+
+    The winner is the recipe that the confirmation chose; without a confirmation, the best trial, as `unconfirmed`.
+    at: milliseconds since 1970.
+    """
+    winner, is_confirmed = _winner(board, confirmation)
+    for run_id in _marked_runs(client, experiment_id, board):
+        if winner is None or run_id != winner.mlflow_run_id:
+            _unmark(client, board, run_id)
+    ranks = {trial.id: rank for rank, trial in enumerate(board.ranked, start=1)}
+    shown = board.ranked[:MOST_RANKED]
+    last = [winner] if winner is not None and winner.id in ranks and winner not in shown else []
+    for trial in [*shown, *last]:
+        if trial.mlflow_run_id is not None:
+            is_first = trial is winner and is_confirmed
+            place = 0 if is_first else ranks[trial.id]
+            metrics = [Metric(RANK, float(place), at, 0)]
+            tags = [RunTag("meltpoint.rank", str(ranks[trial.id]))]
+            if trial is winner:
+                tags += _winner_tags(board, trial, is_confirmed=is_confirmed)
+            runs.write(trial.mlflow_run_id, RunUpdate(metrics=metrics, tags=tags))
+
+
+def _winner(board: Leaderboard, confirmation: Confirmation | None) -> tuple[Trial | None, bool]:
+    if confirmation is None or confirmation.chosen is None:
+        return board.best, False
+    chosen = confirmation.chosen.trial_id
+    return next((trial for trial in board.trials if trial.id == chosen), None), True
+
+
+def _winner_tags(board: Leaderboard, trial: Trial, *, is_confirmed: bool) -> list[RunTag]:
+    sign = WINNER_SIGN if is_confirmed else BEST_SIGN
+    return [
+        RunTag("meltpoint.winner", "confirmed" if is_confirmed else "unconfirmed"),
+        RunTag("mlflow.runName", trial_name(board.sweep, trial, sign=sign)),
+        RunTag("mlflow.runColor", _COLOURS[is_confirmed]),
+    ]
+
+
+def _marked_runs(client: MlflowClient, experiment_id: str, board: Leaderboard) -> list[str]:
+    query = f"tags.`meltpoint.sweep_id` = '{board.sweep.id}' and tags.`meltpoint.winner` LIKE '%confirmed'"
+    return [str(run.info.run_id) for run in client.search_runs([experiment_id], filter_string=query)]
+
+
+def _unmark(client: MlflowClient, board: Leaderboard, run_id: str) -> None:
+    for tag in ("meltpoint.winner", "mlflow.runColor"):
+        client.delete_tag(run_id, tag)
+    trial = next((trial for trial in board.trials if trial.mlflow_run_id == run_id), None)
+    if trial is not None:
+        client.set_tag(run_id, "mlflow.runName", trial_name(board.sweep, trial))
