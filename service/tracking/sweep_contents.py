@@ -1,4 +1,4 @@
-"""What the run of a whole sweep shows: progress against trials, a table of all trials, and the environment."""
+"""Contents of the run of a whole sweep: progress against trials, a table of all trials, and the environment."""
 
 from __future__ import annotations
 

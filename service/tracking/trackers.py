@@ -86,7 +86,7 @@ class Tracker:
         self._origins: dict[str, dict[str, str]] = {}
         """Tags of all runs of a sweep, by its id."""
         self._branches: dict[str, Branches] = {}
-        """What the trials of a sweep have in common, by its id; MLflow's charts are chosen after that."""
+        """Hyperparameters that trials of a sweep have in common, by its id: MLflow's charts follow them."""
         self._progress_at = time.monotonic()
         self._progress_steps: dict[str, int] = {}
         """Number of ended trials whose progress MLflow has, by sweep."""
