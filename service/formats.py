@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-__all__ = ["Format", "RecipeFormat", "brief", "counted"]
+__all__ = ["Format", "RecipeFormat", "ReportFormat", "brief", "counted"]
 
 
 class Format(StrEnum):
@@ -20,6 +20,13 @@ class Format(StrEnum):
 def counted(number: int, noun: str) -> str:
     """Return the number with its noun, such as `1 trial` or `2 trials`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+class ReportFormat(StrEnum):
+    """A format of reports: a page for people, or the numbers behind it."""
+
+    HTML = "html"
+    JSON = "json"
 
 
 class RecipeFormat(StrEnum):

@@ -26,6 +26,7 @@ from service.sweeps import HomeSweeps, QueueEntry, Submission, SweepProgress, Sw
 
 if TYPE_CHECKING:  # importing it loads NumPy
     from service.confirmations import Confirmation
+    from service.sweep_reports import SweepReport
 
 __all__ = ["Client"]
 
@@ -139,6 +140,17 @@ class Client:
     def trials(self, sweep: str = "last") -> Leaderboard:
         """Return a sweep's leaderboard; its `as_json()` is a list of rows, for pandas for instance."""
         return self._requests.leaderboard(sweep)
+
+    def report(self, sweep: str = "last") -> SweepReport:
+        """Return the numbers behind a sweep's report; its `model_dump()` is plain data."""
+        return self._requests.report(sweep)
+
+    def report_page(self, sweep: str = "last", *, with_images: bool = True) -> str:
+        """Return a sweep's report as an HTML page that needs no other file, such as for `IPython.display.HTML`.
+
+        with_images: show training images and worst mistakes; a service shows none.
+        """
+        return self._requests.report_page(sweep, with_images=with_images)
 
     def compare(self, first: str, second: str) -> Comparison:
         """Return what differs between two sweeps."""

@@ -48,6 +48,7 @@ from service.sweeps import (
 
 if TYPE_CHECKING:  # importing it loads NumPy
     from service.confirmations import Confirmation
+    from service.sweep_reports import SweepReport
 
 __all__ = ["RemoteSweeps"]
 
@@ -146,6 +147,16 @@ class RemoteSweeps(SweepRequests):
         """Return a sweep's trials, best first."""
         answer = self._connection.get(_path(reference, "leaderboard"))
         return LeaderboardModel.model_validate(answer).to_record(self._url)
+
+    def report(self, reference: str) -> SweepReport:
+        """Return the numbers behind a sweep's report."""
+        from service.sweep_reports import SweepReport
+
+        return SweepReport.model_validate(self._connection.get(_path(reference, "report")))
+
+    def report_page(self, reference: str, *, with_images: bool = True) -> str:  # noqa: ARG002
+        """Return a sweep's report as a page; a service shows no images."""
+        return self._connection.get_text(_path(reference, "report.html"))
 
     def compare(self, first: str, second: str) -> Comparison:
         """Return what differs between two sweeps."""

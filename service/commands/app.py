@@ -35,6 +35,7 @@ from service.commands.sweeps import (
     trials,
     watch,
 )
+from service.commands.sweeps import report as report_command
 from service.settings import has_settings
 from service.terminals import completions, stderr
 
@@ -62,6 +63,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         ls.ls,
         status.status,
         trials.trials,
+        report_command.report,
         compare.compare,
         watch.watch,
         logs.logs,

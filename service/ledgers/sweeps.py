@@ -434,7 +434,8 @@ class Sweeps:
         kind = MessageKind.for_sweep(state)
         has_run = sweep.started_at is not None or state is SweepState.RUNNING
         if kind is not None and has_run:  # MLflow never hears of a sweep that did not begin
-            self._outbox.add(connection, [(kind, {})], sweep_id=sweep_id)
+            kinds = [kind, MessageKind.REPORT] if state.is_finished else [kind]
+            self._outbox.add(connection, [(kind, {}) for kind in kinds], sweep_id=sweep_id)
         if not state.is_under_way:
             release_gpu(connection, sweep_id)
         if state is SweepState.INTERRUPTED:

@@ -239,6 +239,19 @@ class Trials:
         with self._transactions.reading() as connection:
             return float(connection.scalar(query) or 0) / 1000
 
+    def attempt_spans(self, sweep_id: str) -> dict[str, builtins.list[tuple[int, int | None]]]:
+        """Return start and end of each attempt by trial, in order; the end is None while it runs."""
+        query = (
+            select(_ATTEMPTS.trial_id, _ATTEMPTS.started_at, _ATTEMPTS.finished_at)
+            .join(tables.trials, _TRIALS.id == _ATTEMPTS.trial_id)
+            .where(_TRIALS.sweep_id == sweep_id)
+            .order_by(_TRIALS.number, _ATTEMPTS.attempt)
+        )
+        spans: dict[str, builtins.list[tuple[int, int | None]]] = {}
+        for row in self._transactions.rows(query):
+            spans.setdefault(row["trial_id"], []).append((row["started_at"], row["finished_at"]))
+        return spans
+
     def count_epochs(self, sweep_id: str) -> int:
         """Return the number of finished epochs of all trials of a sweep."""
         query = select(func.coalesce(func.sum(_TRIALS.epochs), 0)).where(_TRIALS.sweep_id == sweep_id)

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -43,14 +44,24 @@ class Leaderboard:
     standing: Standing | None = None
 
     @classmethod
-    def read(cls, ledger: Ledger, sweep: Sweep, *, with_standing: bool = False) -> Leaderboard:
-        """Read the trials of a sweep from the ledger; with_standing: this takes a moment."""
+    def read(
+        cls,
+        ledger: Ledger,
+        sweep: Sweep,
+        *,
+        with_standing: bool = False,
+        epochs: Mapping[str, Sequence[EpochRow]] | None = None,
+    ) -> Leaderboard:
+        """Read the trials of a sweep from the ledger; with_standing: this takes a moment.
+
+        epochs: of all trials of the sweep, if they have been read already.
+        """
         trials = ledger.trials.list(sweep.id)
-        rows = ledger.trials.epochs_of_sweep(sweep.id)
-        last = {trial_id: epochs[-1] for trial_id, epochs in rows.items()}
+        rows = ledger.trials.epochs_of_sweep(sweep.id) if epochs is None else epochs
+        last = {trial_id: own[-1] for trial_id, own in rows.items()}
         best = {t.id: row for t in trials for row in rows.get(t.id, ()) if row.epoch == t.best_epoch}
         ranked = sorted(trials, key=lambda trial: _rank(trial, sweep.goal))
-        seconds = {trial_id: sum(row.seconds for row in epochs) for trial_id, epochs in rows.items()}
+        seconds = {trial_id: sum(row.seconds for row in own) for trial_id, own in rows.items()}
         standing = Standing.read(ledger, sweep, trials) if with_standing else None
         return cls(sweep, tuple(ranked), last, best, seconds, standing)
 

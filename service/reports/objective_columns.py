@@ -46,7 +46,7 @@ class ObjectiveColumns:
         if not self.has_pareto_set:
             return frozenset()
         wanted = self.limits.objectives.wanted
-        values = {trial.id: self._values(trial) for trial in self.ranked}
+        values = {trial.id: self.values(trial) for trial in self.ranked}
         rows = {trial_id: [row.get(entry.name, math.nan) for entry in wanted] for trial_id, row in values.items()}
         return frozenset(pareto_set(rows, wanted))
 
@@ -64,7 +64,7 @@ class ObjectiveColumns:
 
     def cells(self, trial: Trial) -> list[str]:
         """Return the values for `header`, at the trial's best epoch."""
-        values = self._values(trial)
+        values = self.values(trial)
         cells = [
             format_metric(entry.name, values[entry.name]) if entry.name in values else "" for entry in self.further
         ]
@@ -80,5 +80,6 @@ class ObjectiveColumns:
         shows_latency = any(entry.is_cost for entry in self.further) and costs is not None
         return lines + ([costs.describe_machine()] if shows_latency and costs and costs.describe_machine() else [])
 
-    def _values(self, trial: Trial) -> dict[str, float]:
+    def values(self, trial: Trial) -> dict[str, float]:
+        """Return the validation metrics of the trial's best epoch and the costs of its model, by published names."""
         return self.limits.values(trial.recipe, self.best.get(trial.id))

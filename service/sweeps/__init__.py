@@ -20,7 +20,7 @@ from service.sweeps.own_code import refuse_own_code
 from service.sweeps.progress import SweepProgress
 from service.sweeps.queue import QueueEntry, read_queue
 from service.sweeps.requests import Submission, SweepRequests
-from service.sweeps.results import compare_sweeps, read_leaderboard
+from service.sweeps.results import compare_sweeps, read_leaderboard, read_report, render_report
 from service.sweeps.resumption import change_spec, prepare_resume
 from service.sweeps.status import ConfirmationStatus, SweepStatus, get_status
 from service.sweeps.submission import (
@@ -68,7 +68,9 @@ __all__ = [
     "read_confirmation",
     "read_leaderboard",
     "read_queue",
+    "read_report",
     "refuse_own_code",
+    "render_report",
     "request_action",
     "submit_sweep",
     "wait_until_at_rest",

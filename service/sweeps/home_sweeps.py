@@ -30,12 +30,13 @@ from service.sweeps.log_lines import log_line
 from service.sweeps.opening import open_ledger
 from service.sweeps.queue import QueueEntry, read_queue
 from service.sweeps.requests import Submission, SweepRequests
-from service.sweeps.results import compare_sweeps, read_leaderboard
+from service.sweeps.results import compare_sweeps, read_leaderboard, read_report, render_report
 from service.sweeps.status import SweepStatus, get_status
 from service.sweeps.submission import queue_resume, submit_sweep
 
 if TYPE_CHECKING:  # importing it loads NumPy
     from service.confirmations import Confirmation
+    from service.sweep_reports import SweepReport
 
 __all__ = ["HomeSweeps"]
 
@@ -94,6 +95,16 @@ class HomeSweeps(SweepRequests):
         """Return a sweep's trials, best first."""
         with open_ledger(self._home) as ledger:
             return read_leaderboard(ledger, reference)
+
+    def report(self, reference: str) -> SweepReport:
+        """Return the numbers behind a sweep's report."""
+        with open_ledger(self._home) as ledger:
+            return read_report(ledger, reference)
+
+    def report_page(self, reference: str, *, with_images: bool = True) -> str:
+        """Return a sweep's report as a page; images take a moment, since they need torch."""
+        with open_ledger(self._home) as ledger:
+            return render_report(ledger, reference, images=self._home.data if with_images else None)
 
     def compare(self, first: str, second: str) -> Comparison:
         """Return what differs between two sweeps."""

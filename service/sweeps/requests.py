@@ -19,6 +19,7 @@ from service.sweeps.status import SweepStatus
 
 if TYPE_CHECKING:  # importing it loads NumPy
     from service.confirmations import Confirmation
+    from service.sweep_reports import SweepReport
 
 __all__ = ["Submission", "SweepRequests"]
 
@@ -90,6 +91,17 @@ class SweepRequests(ABC):
     @abstractmethod
     def leaderboard(self, reference: str) -> Leaderboard:
         """Return a sweep's trials, best first."""
+
+    @abstractmethod
+    def report(self, reference: str) -> SweepReport:
+        """Return the numbers behind a sweep's report, in any state of the sweep."""
+
+    @abstractmethod
+    def report_page(self, reference: str, *, with_images: bool = True) -> str:
+        """Return a sweep's report as an HTML page that needs no other file.
+
+        with_images: show training images and worst mistakes, if the prepared images are at hand; a service shows none.
+        """
 
     @abstractmethod
     def compare(self, first: str, second: str) -> Comparison:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.confirmations import Confirmation, explain_decision
 from service.ledgers import EpochRow, Json, Ledger, Message, MessageKind, Sweep, Trial, TrialPhase, TrialState
@@ -17,6 +19,7 @@ from service.models import log_candidate, log_model
 from service.promotions import PromotionRequest
 from service.reports import Leaderboard
 from service.settings import Home
+from service.sweep_reports import render_report
 from service.tracking.branches import Branches
 from service.tracking.experiments import find_or_create_experiment
 from service.tracking.failures import describe_failure
@@ -54,7 +57,12 @@ from service.tracking.sweep_contents import (
 )
 from service.tracking.views import curves_view, prepared_view
 
-__all__ = ["Tracker"]
+__all__ = ["REPORT_FILE", "Tracker"]
+
+log = logging.getLogger(__name__)
+
+REPORT_FILE = "report.html"
+"""Name of a report among the artifacts of the sweep's run."""
 
 PROGRESS_SECONDS = 10.0
 """Time between two deliveries of a running sweep's progress."""
@@ -97,6 +105,7 @@ class Tracker:
             MessageKind.MODEL: self._log_model,
             MessageKind.CANDIDATE: self._register_candidate,
             MessageKind.PROMOTION: self._promote,
+            MessageKind.REPORT: self._log_report,
             MessageKind.SWEEP_COMPLETED: self._end_sweep,
             MessageKind.SWEEP_STOPPED: self._end_sweep,
             MessageKind.SWEEP_CANCELLED: self._end_sweep,
@@ -283,6 +292,18 @@ class Tracker:
         }
         for file, text in files.items():
             self._client.log_text(run_id, text, file)
+
+    def _log_report(self, message: Message) -> None:
+        """Log the report as a file of the sweep's run; one that cannot be made is noted in the log, and left out."""
+        sweep = self._ledger.sweeps.get(message.sweep_id)
+        try:
+            page = render_report(self._ledger, sweep, images=self._home.data)
+        except SQLAlchemyError:
+            raise  # the ledger may answer again
+        except Exception:
+            log.exception("the report of %s cannot be made", sweep.id)
+            return
+        self._client.log_text(_place(sweep)["run_id"], page, REPORT_FILE)
 
     def _log_confirmation(self, sweep: Sweep, run_id: str) -> Confirmation | None:
         """Log the confirmation as a file of the sweep's run and return it, if its decision is made."""

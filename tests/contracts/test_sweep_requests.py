@@ -121,6 +121,8 @@ def test_an_unknown_sweep_is_refused_by_every_request(
         lambda: requests.find(reference),
         lambda: requests.status(reference),
         lambda: requests.leaderboard(reference),
+        lambda: requests.report(reference),
+        lambda: requests.report_page(reference),
         lambda: requests.compare(reference, "last"),
         lambda: requests.compare("last", reference),
         lambda: requests.spec(reference),
@@ -153,6 +155,19 @@ def test_status_leaderboard_and_comparison_are_those_of_the_ledger(
     assert theirs.best.best_value == 0.75
     assert requests.compare(first.id, second.id).as_json() == here.compare(first.id, second.id).as_json()
     assert requests.spec(first.id) == SPEC
+
+
+def test_the_report_is_that_of_the_ledger_and_its_page_needs_no_other_file(
+    requests: SweepRequests, ledger: Ledger, home: Home
+) -> None:
+    sweep = add_sweep(ledger, SweepState.COMPLETED)
+    add_trials(ledger, sweep, 0.5, 0.75, 0.25)
+    report = requests.report(sweep.id)
+    assert report == HomeSweeps(home).report(sweep.id)
+    assert (report.headline.standing, report.headline.value) == ("unconfirmed", 0.75)
+    page = requests.report_page("last", with_images=False)
+    assert page.startswith("<!doctype html>")
+    assert "0.7500" in page
 
 
 def test_the_recipe_is_that_of_the_best_finished_trial(requests: SweepRequests, ledger: Ledger, home: Home) -> None:

@@ -146,6 +146,7 @@ def test_cancelling_a_sweep_ends_its_unfinished_trials_with_a_message_for_each(l
         (running.id, MessageKind.TRIAL_FINISHED, {"state": "cancelled"}),
         (failed.id, MessageKind.TRIAL_FINISHED, {"state": "cancelled"}),
         (None, MessageKind.SWEEP_CANCELLED, {}),
+        (None, MessageKind.REPORT, {}),
     ]
     ended = [entry.trial_id for entry in ledger.history(sweep.id).journal if entry.kind is JournalEvent.ENDED]
     assert ended == [done.id, running.id, failed.id, f"{sweep.id}-0003"]
@@ -170,7 +171,7 @@ def test_mlflow_never_hears_of_a_sweep_that_did_not_begin(ledger: Ledger) -> Non
     ledger.sweeps.move(begun.id, SweepState.INTERRUPTED)
     ledger.sweeps.cancel(begun.id)
     assert ledger.outbox.count_unsent(never.id) == 0
-    assert ledger.outbox.count_unsent(begun.id) == 3
+    assert ledger.outbox.count_unsent(begun.id) == 4
 
 
 def test_several_sweeps_are_read_at_once_and_unknown_ones_left_out(ledger: Ledger) -> None:
@@ -235,7 +236,7 @@ def _largest_statement(ledger: Ledger, url: str, many: int) -> tuple[int, int]:
     ledger.sweeps.move(sweep.id, SweepState.RUNNING)
     ledger.sweeps.move(sweep.id, SweepState.INTERRUPTED)
     ledger.sweeps.cancel(sweep.id)
-    assert ledger.outbox.count_unsent(sweep.id) == many + 3
+    assert ledger.outbox.count_unsent(sweep.id) == many + 4
     ledger.sweeps.delete(sweep.id)
     assert ledger.sweeps.list() == []
     event.remove(ledger._engine, "before_cursor_execute", measure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from service.api.routes.parameters import After, Limit, Name, SweepReference
 from service.api.routes.strict_routes import make_router
@@ -27,7 +27,16 @@ from service.schemas import (
     TrialCountsModel,
     TrialResult,
 )
-from service.sweeps import compare_sweeps, find_confirmation, get_status, list_sweeps, read_leaderboard
+from service.sweep_reports import PAGE_POLICY, SweepReport
+from service.sweeps import (
+    compare_sweeps,
+    find_confirmation,
+    get_status,
+    list_sweeps,
+    read_leaderboard,
+    read_report,
+    render_report,
+)
 
 __all__ = ["router"]
 
@@ -110,6 +119,24 @@ def get_trials(
 def get_leaderboard(ref: SweepReference, caller: Viewer) -> LeaderboardModel:
     """Return the trials of a sweep, best first, with all that a leaderboard needs."""
     return LeaderboardModel.from_record(read_leaderboard(caller.ledger, caller.find(ref).id))
+
+
+@router.get("/sweeps/{ref}/report", operation_id="get_report")
+def get_report(ref: SweepReference, caller: Viewer) -> SweepReport:
+    """Return the numbers behind the report of a sweep, as `meltpoint report -o json` prints them."""
+    return read_report(caller.ledger, caller.find(ref).id)
+
+
+@router.get(
+    "/sweeps/{ref}/report.html",
+    operation_id="get_report_page",
+    response_class=HTMLResponse,
+    responses={200: {"description": "The page", "content": {"text/html": {"schema": {"type": "string"}}}}},
+)
+def get_report_page(ref: SweepReference, caller: Viewer) -> HTMLResponse:
+    """Return the report of a sweep as a page that needs no other file; it shows no images."""
+    page = render_report(caller.ledger, caller.find(ref).id)
+    return HTMLResponse(page.encode("utf-8", "replace"), headers={"Content-Security-Policy": f"{PAGE_POLICY}; sandbox"})
 
 
 @router.get("/sweeps/{ref}/recipe", operation_id="get_recipe")

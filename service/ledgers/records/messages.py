@@ -27,6 +27,7 @@ class MessageKind(StrEnum):
     MODEL = "model"
     CANDIDATE = "candidate"
     PROMOTION = "promotion"
+    REPORT = "report"
 
     @classmethod
     def for_sweep(cls, state: SweepState) -> MessageKind | None:
@@ -70,6 +71,8 @@ class Message:
             return "model"
         if self.kind is MessageKind.PROMOTION:
             return f"promotion {self.id}"
+        if self.kind is MessageKind.REPORT:  # a report that cannot be written holds up nothing else
+            return f"report {self.sweep_id}"
         return self.trial_id or self.sweep_id
 
     @property

@@ -26,6 +26,8 @@ with start_api(Path(sys.argv[1])) as api:
     add_trials(api.ledger, api.add_sweep(SweepState.RUNNING, name="cells"), 0.5, 0.7)
     for path in ("", "/status", "/trials", "/leaderboard", "/curves", "/spec", "/events", "/logs"):
         assert api.get(f"/sweeps/cells{path}").status_code == 200, path
+    for path in ("/report", "/report.html"):
+        assert api.get(f"/sweeps/cells{path}").status_code == 200, path
     for path in ("/sweeps", "/queue", "/spaces", "/backbones", "/comparison?first=cells&second=cells"):
         assert api.get(path).status_code == 200, path
     for action in ("pause", "stop", "cancel"):

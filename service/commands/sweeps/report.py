@@ -1,0 +1,74 @@
+"""`meltpoint report`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands.surroundings import open_requests
+from service.errors import UsageError
+from service.formats import ReportFormat
+from service.terminals import ContextFlag, HomeFlag, SweepRef, print_next, stderr, working
+
+
+def report(
+    sweep: SweepRef,
+    file: Annotated[
+        Path | None,
+        typer.Option("-f", "--file", metavar="FILE", help="Write to this file; by default SWEEP.html for a page."),
+    ] = None,
+    output: Annotated[
+        ReportFormat,
+        typer.Option("-o", "--output", help="html is a page that needs no other file; json the numbers behind it."),
+    ] = ReportFormat.HTML,
+    images: Annotated[
+        bool,
+        typer.Option("--images/--no-images", help="Show training images and worst mistakes if they are at hand."),
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+    context: ContextFlag = None,
+    home: HomeFlag = None,
+) -> None:
+    """Write a sweep's report: the decision, what mattered, what it cost, and how sure that is, in pictures."""
+    if file is not None:
+        _check_place(file, force=force)
+    console = stderr()
+    with open_requests(context, home) as requests:
+        if output is ReportFormat.JSON:
+            text = json.dumps(requests.report(sweep).model_dump(mode="json"), indent=2) + "\n"
+        else:
+            row = requests.find(sweep)
+            if file is None:
+                file = Path(f"{row.id}.html")
+                _check_place(file, force=force)
+            with working(console, f"writing the report of {row.id}"):
+                text = requests.report_page(row.id, with_images=images)
+        following = "status" if requests.is_remote else "ui"
+    if file is None:
+        sys.stdout.write(text)
+        return
+    _write(file, text)
+    console.print(f"wrote {file}", markup=False, soft_wrap=True)
+    print_next(following, sweep)
+
+
+def _check_place(file: Path, *, force: bool) -> None:
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise UsageError(f"{file}: not a file that can be written; give a file's name in a folder that exists")
+    if file.exists() and not force:
+        raise UsageError(f"{file} exists already; --force writes over it")
+
+
+def _write(file: Path, text: str) -> None:
+    """Write under another name, then rename: a full disk leaves no half of a report."""
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", errors="replace")
+        partial.replace(file)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

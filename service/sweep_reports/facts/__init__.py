@@ -1,0 +1,6 @@
+"""Facts: the numbers behind the pictures of a report, computed from the ledger's rows alone."""
+
+from service.sweep_reports.facts.base import Section, duration, score
+from service.sweep_reports.facts.report import SweepReport, make_report
+
+__all__ = ["Section", "SweepReport", "duration", "make_report", "score"]

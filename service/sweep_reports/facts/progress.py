@@ -1,0 +1,80 @@
+"""Progress: the best value so far, against the number of finished trials and against working seconds."""
+
+from __future__ import annotations
+
+from service.sweep_reports.facts.base import Part, Section, decimals, duration, score
+from service.sweep_reports.facts.rows import SweepRows
+from service.sweep_reports.facts.timelines import WorkClock
+
+__all__ = ["Improvement", "Progress", "read_progress"]
+
+
+class Improvement(Part):
+    """A trial whose value was better than all before it."""
+
+    trial_id: str
+    finished: int
+    """Number of trials that had finished by then, this one included."""
+    seconds: float
+    """Working seconds since the sweep's start."""
+    value: float
+
+
+class Progress(Section):
+    """The best value so far."""
+
+    finished: int
+    """Number of finished trials."""
+    seconds: float
+    """Working seconds until the last of them had finished."""
+    improvements: tuple[Improvement, ...] = ()
+    default_value: float | None = None
+    """Value of the default recipe's trial; null if it has none."""
+    results: tuple[tuple[int, float, float | None], ...] = ()
+    """For each finished trial, in order: how many had finished, working seconds, value."""
+
+
+def read_progress(rows: SweepRows, clock: WorkClock) -> Progress:
+    """Return the course of the best value."""
+    ranked = set(rows.ranks)
+    finished = sorted((t for t in rows.trials if t.finished_at is not None), key=lambda t: (t.finished_at, t.number))
+    improvements: list[Improvement] = []
+    results: list[tuple[int, float, float | None]] = []
+    best: float | None = None
+    for count, trial in enumerate(finished, start=1):
+        seconds = decimals(clock.seconds(trial.finished_at or 0), 3)
+        value = trial.best_value if trial.id in ranked else None
+        results.append((count, seconds, value))
+        if value is not None and rows.goal.is_better(value, best):
+            best = value
+            improvements.append(Improvement(trial_id=trial.id, finished=count, seconds=seconds, value=value))
+    default = next((t.best_value for t in rows.trials if t.number == 0 and t.id in ranked), None)
+    default = default if rows.sweep.settings.get("search.algorithm") != "points" else None
+    end = results[-1][1] if results else 0.0
+    return Progress(
+        sentence=_sentence(rows, improvements, default, len(finished), end),
+        is_shown=bool(improvements),
+        finished=len(finished),
+        seconds=end,
+        improvements=improvements,
+        default_value=default,
+        results=results,
+    )
+
+
+def _sentence(
+    rows: SweepRows, improvements: list[Improvement], default: float | None, finished: int, seconds: float
+) -> str:
+    if not improvements:
+        return "No trial has a value yet." if not finished else "No finished trial has a value."
+    last = improvements[-1]
+    text = (
+        f"The best {rows.sweep.metric}, {score(last.value)}, came with finished trial {last.finished} of {finished}, "
+        f"after {duration(last.seconds)} of {duration(seconds)}"
+    )
+    if default is not None and rows.goal.is_better(last.value, default):
+        text += f"; it is {score(abs(last.value - default))} better than the default recipe's {score(default)}"
+    elif default is not None:
+        text += "; it is the default recipe's"
+    later = finished - last.finished
+    return f"{text}. The {later} trials after it brought nothing better." if later > 1 else f"{text}."
