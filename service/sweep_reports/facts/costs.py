@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from service.ledgers import Json
 from service.sweep_reports.facts.base import Section, decimals, duration
 from service.sweep_reports.facts.rows import SweepRows
 
-__all__ = ["Costs", "read_costs", "saved_seconds"]
-
-_FIGURES: Final = re.compile(r"an image takes ([\d.]+) ms to compute, ([\d.]+) ms to keep, ([\d.]+) ms to read")
+__all__ = ["Costs", "read_costs"]
 
 
 class Costs(Section):
@@ -35,7 +30,7 @@ class Costs(Section):
     images_read: int
     """Images whose activations another pass had computed already, so that they were only read."""
     saved_seconds: float | None = None
-    """Time that reading saved, by the times that were measured before each trial; null if they are not known."""
+    """Time that reading saved, by the times that each trial measured; null if an older version trained them."""
 
 
 def read_costs(rows: SweepRows) -> Costs:
@@ -45,7 +40,7 @@ def read_costs(rows: SweepRows) -> Costs:
         for trials in (rows.trials, rows.retrainings)
     )
     sharing = [trial.sharing for trial in (*rows.trials, *rows.retrainings) if trial.sharing]
-    saved = [seconds for each in sharing if (seconds := saved_seconds(each)) is not None]
+    saved = [float(each["saved_seconds"]) for each in sharing if each.get("saved_seconds") is not None]
     epochs = sum(trial.epochs for trial in rows.trials)
     each = rows.sweep.settings.get("budget.epochs")
     facts = {
@@ -61,19 +56,6 @@ def read_costs(rows: SweepRows) -> Costs:
         "saved_seconds": decimals(sum(saved), 3) if saved else None,
     }
     return Costs(sentence=_sentence(facts), is_shown=bool(rows.trials), **facts)
-
-
-def saved_seconds(sharing: Json) -> float | None:
-    """Return the seconds that reading activations saved a trial, less those of keeping them; None if not known.
-
-    sharing: of a trial. Its reason has the milliseconds that an image takes, measured before the trial trained.
-    """
-    figures = _FIGURES.search(str(sharing.get("reason", "")))
-    if figures is None:
-        return None
-    compute, keep, read = (float(figure) / 1000 for figure in figures.groups())
-    kept = int(sharing["computed"]) if sharing.get("training") == "kept" else 0
-    return max(0.0, int(sharing["read"]) * (compute - read) - kept * keep)
 
 
 def _sentence(facts: Json) -> str:

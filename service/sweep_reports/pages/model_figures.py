@@ -212,7 +212,7 @@ def draw_optimism(report: SweepReport) -> Figure:
     for index, (value, interval) in enumerate(zip(values, intervals, strict=True)):
         if interval is not None:
             canvas.line(frame.x(interval[0]), frame.y(index), frame.x(interval[1]), frame.y(index), "whisker")
-        shape, style = (("disc", "c1"), ("ring", "c1"), ("diamond", "c2"))[index]
+        shape, style = _MARKS[index]
         draw_marks(frame, [Mark(x=value, y=float(index), shape=shape, style=style, size=4.5, hint=score(value))])
     return Figure(
         name="optimism",

@@ -15,11 +15,11 @@ from service.sweep_reports import SweepReport, make_report
 from tests.service.confirmations.searched_sweeps import SearchedSweep
 from tests.service.sweep_reports.made_sweeps import Clock, MadeSweep
 
-ADAMW = {"optimizer": "adamw", "optimizer[adamw].name": "adamw", "optimizer[adamw].weight_decay": 0.01}
+ADAMW: Point = {"optimizer": "adamw", "optimizer[adamw].name": "adamw", "optimizer[adamw].weight_decay": 0.01}
 
 
 def point(rate: float, depth: int | str = -1, policy: str = "none") -> Point:
-    rest = {"dropout.rate": 0.1, "augment.policy": policy, "batch_size": 16}
+    rest: Point = {"dropout.rate": 0.1, "augment.policy": policy, "batch_size": 16}
     return {"freeze_depth": depth, **rest, **ADAMW, "optimizer[adamw].lr": rate}
 
 
@@ -87,8 +87,8 @@ def test_a_metric_that_is_minimized_has_its_best_value_at_the_bottom(ledger: Led
     report = report_of(made)
     assert [each.value for each in report.progress.improvements] == [0.9, 0.4]
     assert report.headline.value == 0.4
-    (rate,) = [each for each in report.slices.slices if each.label == "lr (adamw)"]
-    assert rate.sentence == "The best of 3 trials has lr (adamw) 0.002."
+    (rates,) = [each for each in report.slices.slices if each.label == "lr (adamw)"]
+    assert rates.sentence == "The best of 3 trials has lr (adamw) 0.002."
 
 
 def test_working_time_leaves_out_a_pause_of_the_whole_sweep(made: MadeSweep, clock: Clock) -> None:
@@ -116,7 +116,12 @@ def test_a_slice_of_choices_compares_medians(made: MadeSweep) -> None:
 
 
 def test_freeze_depth_by_learning_rate_has_a_field_for_each_pair(made: MadeSweep) -> None:
-    values = {("all", 1e-4): 0.5, ("all", 1e-2): 0.6, (0, 1e-4): 0.7, (0, 1e-2): 0.9}
+    values: dict[tuple[int | str, float], float] = {
+        ("all", 1e-4): 0.5,
+        ("all", 1e-2): 0.6,
+        (0, 1e-4): 0.7,
+        (0, 1e-2): 0.9,
+    }
     for (depth, rate), value in values.items():
         made.add(value, point=point(rate, depth))
     (grid,) = report_of(made).depths.grids

@@ -29,8 +29,9 @@ def drawn_trials(count: int, seed: int) -> list[optuna.trial.FrozenTrial]:
     rng = random.Random(seed)
     trials = []
     for _ in range(count):
-        params = {
-            "rate": math.exp(rng.uniform(math.log(1e-5), math.log(1e-1))),
+        rate = math.exp(rng.uniform(math.log(1e-5), math.log(1e-1)))
+        params: dict[str, object] = {
+            "rate": rate,
             "step": rng.randint(0, 4) * 0.25,
             "size": rng.randint(8, 64),
             "depth": rng.randint(0, 7),
@@ -38,7 +39,7 @@ def drawn_trials(count: int, seed: int) -> list[optuna.trial.FrozenTrial]:
         }
         if rng.random() < 0.5:
             params["drop"] = rng.uniform(0, 0.5)
-        value = -abs(math.log10(params["rate"]) + 3) + (params["policy"] == "flip") + rng.gauss(0, 0.3)
+        value = -abs(math.log10(rate) + 3) + (params["policy"] == "flip") + rng.gauss(0, 0.3)
         distributions = {name: DISTRIBUTIONS[name] for name in params}
         trials.append(optuna.trial.create_trial(params=params, distributions=distributions, value=value))
     return trials
