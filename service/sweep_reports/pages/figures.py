@@ -57,8 +57,8 @@ def draw_widths(draw: Callable[[float], Canvas]) -> str:
 
 def legend(entries: Sequence[LegendEntry]) -> str:
     """Return the meaning of marks."""
-    items = "".join(f"<li>{_sample(shape, style)}{escape(words)}</li>" for shape, style, words in entries)
-    return f'<ul class="legend">{items}</ul>'
+    listed = "".join(f"<li>{_sample(shape, style)}{escape(words)}</li>" for shape, style, words in entries)
+    return f'<ul class="legend">{listed}</ul>'
 
 
 def _sample(shape: Sample, style: str) -> str:

@@ -124,11 +124,11 @@ def _groups(report: SweepReport, pictures: Pictures) -> list[tuple[str, list[Fig
 
 def _missing(figures: list[Figure]) -> str:
     """Return which pictures the page does not have, and why."""
-    items = "".join(
+    listed = "".join(
         f'<li id="{figure.name}"><b>{escape(figure.title)}</b>: {escape(figure.sentence)} {escape(figure.note)}</li>'
         for figure in figures
     )
-    return f'<section id="missing"><h2>Not in this report</h2><ul>{items}</ul></section>' if items else ""
+    return f'<section id="missing"><h2>Not in this report</h2><ul>{listed}</ul></section>' if items else ""
 
 
 def _trials(report: SweepReport) -> str:
