@@ -116,7 +116,7 @@ class Log(Scale):
 
 @dataclass(frozen=True)
 class Categories(Scale):
-    """One band for each name; a value is a name's index."""
+    """Bands, one for each name; a value is a name's index."""
 
     names: Sequence[str]
 

@@ -22,7 +22,7 @@ _LEAST_WEIGHT: Final = 0.35
 
 
 class ContourAxis(Part):
-    """One of the two hyperparameters."""
+    """A hyperparameter of the two."""
 
     key: str
     label: str

@@ -31,7 +31,7 @@ class Progress(Section):
     default_value: float | None = None
     """Value of the default recipe's trial; null if it has none."""
     results: tuple[tuple[int, float, float | None], ...] = ()
-    """For each finished trial, in order: how many had finished, working seconds, value."""
+    """Finished trials in order: how many had finished, working seconds, value."""
 
 
 def read_progress(rows: SweepRows, clock: WorkClock) -> Progress:

@@ -40,7 +40,7 @@ class Slice(Part):
     is_log: bool
     trials: int
     choices: tuple[ChoiceSummary, ...] = ()
-    """Of a list, in its order; choices without a trial are left out."""
+    """Choices of a list, in its order; those without a trial are left out."""
     good_low: float | None = None
     good_high: float | None = None
     """Range of the middle four fifths of the values in the best fifth of the trials; null with few trials."""

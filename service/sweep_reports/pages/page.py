@@ -128,7 +128,7 @@ def _missing(figures: list[Figure]) -> str:
         f'<li id="{figure.name}"><b>{escape(figure.title)}</b>: {escape(figure.sentence)} {escape(figure.note)}</li>'
         for figure in figures
     )
-    return f'<section id="missing"><h2>Not in this report</h2><ul>{listed}</ul></section>' if items else ""
+    return f'<section id="missing"><h2>Not in this report</h2><ul>{listed}</ul></section>' if listed else ""
 
 
 def _trials(report: SweepReport) -> str:
