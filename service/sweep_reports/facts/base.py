@@ -20,7 +20,7 @@ class Section(Part):
     """A section of a report."""
 
     sentence: str
-    """What the section's picture shows for this sweep; or, without a picture, why there is none."""
+    """Finding that the picture shows for this sweep; without a picture, the reason why there is none."""
     is_shown: bool = True
     """False if the sweep has too little for a picture."""
 

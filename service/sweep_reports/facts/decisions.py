@@ -24,7 +24,7 @@ class Headline(Part):
     sentence: str
     """The answer in one sentence."""
     details: list[str]
-    """What the answer rests on, and what to do next, a sentence each."""
+    """Grounds of the answer, and what to do next, a sentence each."""
     trial_id: str | None = None
     """The trial of the search with the recipe to use; null for a default without one."""
     value: float | None = None
