@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selection_curves import Collector, Curves
-from selection_scenarios import run_scenario, scenarios
+from selection_scenarios import DEFAULTS, Scenario, run_scenarios, searches
 from selection_sets import SETS, CurveSet, write_emoji
 from selection_sweeps import Draws
 from selection_tables import print_tables
@@ -41,6 +41,7 @@ def main() -> None:
     simulating.add_argument("--confirm", type=int, default=262)
     simulating.add_argument("--trials", type=int, nargs="*", default=[12, 48, 160])
     simulating.add_argument("--tpe-trials", type=int, nargs="*", default=[12, 48, 160])
+    simulating.add_argument("--defaults", nargs="+", choices=DEFAULTS, default=DEFAULTS)
     reporting = commands.add_parser("report")
     reporting.add_argument("folder", type=Path)
     options = parser.parse_args()
@@ -75,9 +76,10 @@ def _simulate(folder: Path, wanted: Sequence[CurveSet], options: argparse.Namesp
             [trials for trials in given if trials < len(curves.recipes)]
             for given in (options.trials, options.tpe_trials)
         ]
-        for scenario in scenarios(chosen.name, *counts):
-            print(scenario.name, file=sys.stderr, flush=True)
-            run_scenario(curves, draws, scenario, ConfirmRule(), folder / f"results-{options.val}-{options.confirm}")
+        for settings in searches(*counts):
+            scenarios = [Scenario(set_name=chosen.name, search=settings, default=name) for name in options.defaults]
+            print(chosen.name, settings, file=sys.stderr, flush=True)
+            run_scenarios(curves, draws, scenarios, ConfirmRule(), folder / f"results-{options.val}-{options.confirm}")
 
 
 if __name__ == "__main__":

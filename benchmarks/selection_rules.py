@@ -49,14 +49,13 @@ class SearchedSweep:
     identities: Sequence[str]
 
     def naive(self) -> Scores:
-        """Return the val accuracy of each finished trial, best first."""
-        return np.asarray(self.draws.curves[self.number, self.result.recipes].max(axis=1), dtype=np.float64)
+        """Return the val accuracy of each trial, best first."""
+        return np.asarray(self.result.scores, dtype=np.float64)
 
     def search_scores(self) -> Scores:
-        """Return the right answers of each finished trial on the val images, (trials, images)."""
-        rows, seed = self.result.recipes, self.draws.search_seed[self.number]
-        epochs = self.draws.best_epoch[self.number, rows, seed]
-        right = self.curves.correct[rows, seed, epochs]
+        """Return the right answers of each trial on the val images, (trials, images)."""
+        seed = self.draws.search_seed[self.number]
+        right = self.curves.correct[self.result.recipes, seed, self.result.epochs]
         return np.asarray(right[:, self.draws.val[self.number]], dtype=np.float64)
 
     def retrained(self, recipe: int, seeds: int) -> RetrainedRecipe:
@@ -75,7 +74,7 @@ class SearchedSweep:
         )
 
     def finalists(self, count: int) -> list[int]:
-        """Return the best finished recipes except the default."""
+        """Return the best recipes of the search except the default."""
         return [int(recipe) for recipe in self.result.recipes if recipe != self.default][:count]
 
 
@@ -105,14 +104,14 @@ def pick_argmax_over_seeds(sweep: SearchedSweep, rule: ConfirmRule) -> Pick:
     return Pick(recipe=candidates[int(np.argmax(means))], retrainings=len(candidates) * rule.seeds)
 
 
-def pick_confirmed(sweep: SearchedSweep, rule: ConfirmRule, *, seeds: int | None = None) -> Pick:
-    """Take what `service.confirmations.decide` decides; seeds: another number of retrainings than the rule's."""
+def pick_confirmed(sweep: SearchedSweep, rule: ConfirmRule) -> Pick:
+    """Take what `service.confirmations.decide` decides."""
     identities = [sweep.identities[recipe] for recipe in sweep.result.recipes]
     evidence = SearchEvidence(
         identities=identities, scores=sweep.search_scores(), naive=[float(value) for value in sweep.naive()]
     )
-    default = sweep.retrained(sweep.default, seeds or rule.seeds)
-    finalists = [sweep.retrained(recipe, seeds or rule.seeds) for recipe in sweep.finalists(rule.top_k)]
+    default = sweep.retrained(sweep.default, rule.seeds)
+    finalists = [sweep.retrained(recipe, rule.seeds) for recipe in sweep.finalists(rule.top_k)]
     decision = decide(evidence, default, finalists, rule, seed=BOOTSTRAP_SEED)
     rows = {sweep.identities[recipe]: recipe for recipe in [sweep.default, *sweep.finalists(rule.top_k)]}
     return Pick(
@@ -122,9 +121,3 @@ def pick_confirmed(sweep: SearchedSweep, rule: ConfirmRule, *, seeds: int | None
         high=math.nan if decision.high is None else decision.high,
         decision=decision,
     )
-
-
-def spread_seeds(sweep: SearchedSweep, rule: ConfirmRule) -> int:
-    """Return the seeds of each recipe if fewer finalists than `top_k` do not mean fewer retrainings."""
-    seeds = (rule.top_k + 1) * rule.seeds // (len(sweep.finalists(rule.top_k)) + 1)
-    return min(seeds, int(sweep.draws.confirm_seeds.shape[1]))

@@ -18,14 +18,22 @@ from selection_rules import (
     pick_argmax_over_seeds,
     pick_confirmed,
     pick_one_standard_error,
-    spread_seeds,
     training_cost,
 )
-from selection_sweeps import Draws, SearchSettings, StoredSpace, quantile_default, search, shipped_default
+from selection_sweeps import (
+    DrawnPoints,
+    Draws,
+    SearchResult,
+    SearchSettings,
+    StoredSpace,
+    quantile_default,
+    search,
+    shipped_default,
+)
 
 from service.confirmations import ConfirmRule
 
-WAYS: Final = ("argmax", "argmax over seeds", "one standard error", "confirmed", "confirmed, spread")
+WAYS: Final = ("argmax", "argmax over seeds", "one standard error", "confirmed")
 DEFAULTS: Final = ("50 %", "90 %", "shipped")
 Values = NDArray[np.float64]
 
@@ -50,18 +58,15 @@ class Scenario:
         return self.name.replace(" ", "-").replace("-%", "") + ".npz"
 
 
-def scenarios(set_name: str, trials: Sequence[int], tpe_trials: Sequence[int]) -> Iterator[Scenario]:
-    """Yield the scenarios of a set: first each search with one default, then with the others."""
+def searches(trials: Sequence[int], tpe_trials: Sequence[int]) -> list[SearchSettings]:
+    """Return the searches of a set, those with fewer trials first."""
     kinds = [("random", "none", trials), ("random", "asha", trials), ("tpe", "none", tpe_trials)]
-    searches = [
+    settings = [
         SearchSettings(searcher=searcher, scheduler=scheduler, trials=count)
         for searcher, scheduler, counts in kinds
         for count in counts
     ]
-    for shift in range(len(DEFAULTS)):
-        for place, settings in enumerate(sorted(searches, key=lambda settings: settings.trials)):
-            default = DEFAULTS[(place + shift) % len(DEFAULTS)]
-            yield Scenario(set_name=set_name, search=settings, default=default)
+    return sorted(settings, key=lambda settings: settings.trials)
 
 
 def find_default(curves: Curves, name: str) -> int:
@@ -71,21 +76,20 @@ def find_default(curves: Curves, name: str) -> int:
     )
 
 
-def simulate(curves: Curves, draws: Draws, scenario: Scenario, rule: ConfirmRule) -> dict[str, Values]:
-    """Run a scenario; return a row for each sweep.
+def simulate(
+    curves: Curves, draws: Draws, scenario: Scenario, searched: Sequence[SearchResult], rule: ConfirmRule
+) -> dict[str, Values]:
+    """Pick a recipe in each way after each search of a scenario; return a row for each sweep.
 
-    Keys: `default`, `best` (the best finished recipe's or the default's accuracy), for each way its recipe's accuracy
+    Keys: `default`, `best` (the accuracy of the best recipe of the search), for each way its recipe's accuracy
     and `retrainings WAY`, for the confirmed recipe `low`, `high` and `won`, and for each finalist its true difference
     `true`, and `raw`, `optimism`, `variance`, `df` as decided, (sweeps, finalists).
     """
     row = find_default(curves, scenario.default)
-    space, costs = StoredSpace(curves), [training_cost(recipe) for recipe in curves.recipes]
-    space.default_row = row
+    costs = [training_cost(recipe) for recipe in curves.recipes]
     identities = [recipe.identity for recipe in curves.recipes]
     results: dict[str, list[object]] = {}
-    for number in range(len(draws.truth)):
-        seed = int.from_bytes(hashlib.sha256(f"{number}".encode()).digest()[:4], "big")
-        result = search(space, draws.curves[number], scenario.search, seed=seed)
+    for number, result in enumerate(searched):
         sweep = SearchedSweep(
             curves=curves,
             draws=draws,
@@ -100,21 +104,39 @@ def simulate(curves: Curves, draws: Draws, scenario: Scenario, rule: ConfirmRule
     return {key: np.array(values, dtype=np.float64) for key, values in results.items()}
 
 
+def run_searches(
+    curves: Curves, draws: Draws, scenarios: Sequence[Scenario], folder: Path
+) -> Iterator[tuple[Scenario, list[SearchResult]]]:
+    """Yield the searches of all sweeps of scenarios with the same search; those stored in `folder` are read."""
+    spaces = {
+        scenario: StoredSpace(curves, find_default(curves, scenario.default))
+        for scenario in scenarios
+        if not (folder / scenario.file).exists()
+    }
+    searched: dict[Scenario, list[SearchResult]] = {scenario: [] for scenario in spaces}
+    for number, values in enumerate(draws.curves if spaces else ()):
+        seed = int.from_bytes(hashlib.sha256(f"{number}".encode()).digest()[:4], "big")
+        drawn: DrawnPoints = {}
+        for scenario, space in spaces.items():
+            searched[scenario].append(search(space, values, scenario.search, seed=seed, drawn=drawn))
+    folder.mkdir(parents=True, exist_ok=True)
+    for scenario, results in searched.items():
+        SearchResult.write(folder / scenario.file, results)
+    for scenario in scenarios:
+        yield scenario, SearchResult.read(folder / scenario.file)
+
+
 def _compare(sweep: SearchedSweep, rule: ConfirmRule) -> dict[str, object]:
     truth = sweep.draws.truth[sweep.number]
-    confirmed = pick_confirmed(sweep, rule)
-    seeds = spread_seeds(sweep, rule)
     picks = {
         "argmax": pick_argmax(sweep),
         "argmax over seeds": pick_argmax_over_seeds(sweep, rule),
         "one standard error": pick_one_standard_error(sweep),
-        "confirmed": confirmed,
-        "confirmed, spread": confirmed if seeds == rule.seeds else pick_confirmed(sweep, rule, seeds=seeds),
+        "confirmed": pick_confirmed(sweep, rule),
     }
     row: dict[str, object] = {
         "default": truth[sweep.default],
         "best": max(truth[sweep.result.recipes].max(), truth[sweep.default]),
-        "finished": len(sweep.result.recipes),
         "naive": sweep.naive()[0],
         "argmax model": _accuracy_of_best_model(sweep),
     }
@@ -125,8 +147,7 @@ def _compare(sweep: SearchedSweep, rule: ConfirmRule) -> dict[str, object]:
 
 def _accuracy_of_best_model(sweep: SearchedSweep) -> float:
     """Return the pool accuracy of the model that the leaderboard shows first."""
-    recipe, seed = sweep.result.recipes[0], sweep.draws.search_seed[sweep.number]
-    epoch = sweep.draws.best_epoch[sweep.number, recipe, seed]
+    recipe, epoch, seed = sweep.result.recipes[0], sweep.result.epochs[0], sweep.draws.search_seed[sweep.number]
     return float(sweep.curves.correct[recipe, seed, epoch].mean())
 
 
@@ -152,14 +173,16 @@ def _confirmed_row(sweep: SearchedSweep, pick: Pick, rule: ConfirmRule) -> dict[
     }
 
 
-def run_scenario(curves: Curves, draws: Draws, scenario: Scenario, rule: ConfirmRule, folder: Path) -> None:
-    """Run a scenario unless its file of results is there."""
-    file = folder / scenario.file
-    if file.exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = simulate(curves, draws, scenario, rule)
-    temporary = file.with_suffix(".tmp.npz")
-    columns: dict[str, Any] = {"name": np.array(scenario.name), **rows}
-    np.savez_compressed(temporary, **columns)
-    temporary.rename(file)
+def run_scenarios(curves: Curves, draws: Draws, scenarios: Sequence[Scenario], rule: ConfirmRule, folder: Path) -> None:
+    """Run scenarios with the same search, unless their files of results are there.
+
+    The searches, which no rule changes, are kept beside the results.
+    """
+    missing = [scenario for scenario in scenarios if not (folder / scenario.file).exists()]
+    for scenario, searched in run_searches(curves, draws, missing, folder / "searches"):
+        rows = simulate(curves, draws, scenario, searched, rule)
+        file = folder / scenario.file
+        temporary = file.with_suffix(".tmp.npz")
+        columns: dict[str, Any] = {"name": np.array(scenario.name), **rows}
+        np.savez_compressed(temporary, **columns)
+        temporary.rename(file)

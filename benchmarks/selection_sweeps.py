@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
@@ -87,10 +88,43 @@ class Draws:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SearchResult:
-    """The finished trials of a simulated sweep, best first: recipes as rows of the curves, and trial numbers."""
+    """The trials of a simulated sweep, best first; those that were stopped early count too, as on a leaderboard.
+
+    Attributes:
+        recipes: rows of the curves. numbers: trial numbers.
+        scores: best val accuracy that the trial has reached. epochs: the epoch of it, from 0.
+    """
 
     recipes: Ints
     numbers: Ints
+    scores: Floats
+    epochs: Ints
+
+    @classmethod
+    def read(cls, file: Path) -> list[SearchResult]:
+        """Return the results of many sweeps that `write` stored."""
+        with np.load(file) as stored:
+            columns = [stored[name] for name in ("recipes", "numbers", "scores", "epochs")]
+            ends = np.cumsum(stored["trials"])[:-1]
+        rows = zip(*(np.split(column, ends) for column in columns), strict=True)
+        return [
+            cls(recipes=recipes, numbers=numbers, scores=scores, epochs=epochs)
+            for recipes, numbers, scores, epochs in rows
+        ]
+
+    @staticmethod
+    def write(file: Path, results: Sequence[SearchResult]) -> None:
+        """Store the results of many sweeps."""
+        temporary = file.with_suffix(".tmp.npz")
+        np.savez_compressed(
+            temporary,
+            recipes=np.concatenate([result.recipes for result in results]),
+            numbers=np.concatenate([result.numbers for result in results]),
+            scores=np.concatenate([result.scores for result in results]),
+            epochs=np.concatenate([result.epochs for result in results]),
+            trials=np.array([len(result.recipes) for result in results]),
+        )
+        temporary.rename(file)
 
 
 @dataclass(frozen=True)
@@ -104,7 +138,7 @@ class StoredRecipe:
 class StoredSpace(Space):
     """The space of stored recipes with another default; it looks recipes up, since building them takes long."""
 
-    def __init__(self, curves: Curves) -> None:
+    def __init__(self, curves: Curves, default: int) -> None:
         super().__init__(curves.space.entries)
         rows = {recipe.identity: row for row, recipe in enumerate(curves.recipes)}
         self._stored: dict[tuple[object, ...], StoredRecipe] = {}
@@ -113,11 +147,11 @@ class StoredSpace(Space):
             identity = curves.space.recipe(point).identity
             self._stored[tuple(point.items())] = StoredRecipe(identity, rows[identity])
             self._point_by_row.setdefault(rows[identity], point)
-        self.default_row = shipped_default(curves)
+        self._default = default
 
     def default(self) -> Point:
-        """Return the point of `default_row`."""
-        return self._point_by_row[self.default_row]
+        """Return the point of the default's row."""
+        return self._point_by_row[self._default]
 
     def recipe(self, point: Mapping[str, Any]) -> Recipe:
         """Return the stored recipe of a point."""
@@ -145,20 +179,46 @@ class SearchSettings:
     trials: int
 
 
-def search(space: StoredSpace, values: Floats, settings: SearchSettings, *, seed: int) -> SearchResult:
-    """Run a sweep whose trials' accuracies are `values` (recipes, epochs)."""
+DrawnPoints = dict[int, tuple[list[Point], Iterator[Point]]]
+"""For each trial number the points that a random search has drawn, and the draws that follow."""
+
+
+class RepeatedDraws(RandomSearcher):
+    """Random search that reads its draws from `drawn`, so that the searches with other defaults do not draw again."""
+
+    def __init__(self, space: Space, *, seed: int, drawn: DrawnPoints) -> None:
+        super().__init__(space, seed=seed)
+        self._drawn = drawn
+
+    def _draws(self, number: int) -> Iterator[Point]:
+        if number not in self._drawn:
+            self._drawn[number] = [], iter(super()._draws(number))
+        points, following = self._drawn[number]
+        yield from points
+        for point in following:
+            points.append(point)
+            yield point
+
+
+def search(
+    space: StoredSpace, values: Floats, settings: SearchSettings, *, seed: int, drawn: DrawnPoints
+) -> SearchResult:
+    """Run a sweep whose trials' accuracies are `values` (recipes, epochs).
+
+    drawn: draws of this sweep's random searches with other defaults; those of this search are added.
+    """
     searcher: Searcher = (
         TpeSearcher(space, seed=seed, goal=Goal.MAXIMIZE)
         if settings.searcher == "tpe"
-        else RandomSearcher(space, seed=seed)
+        else RepeatedDraws(space, seed=seed, drawn=drawn)
     )
     scheduler = _build_scheduler(settings.scheduler, values.shape[1], seed)
-    finished = dict(_run(searcher, scheduler, values, settings.trials))
-    numbers = np.array(sorted(finished))
-    recipes = np.array([finished[number] for number in numbers])
-    best = values[recipes].max(axis=1)
-    order = np.argsort(-best, kind="stable")
-    return SearchResult(recipes=recipes[order], numbers=numbers[order])
+    ended = np.array(sorted(_run(searcher, scheduler, values, settings.trials)))
+    numbers, recipes, trained = ended.T
+    epochs = np.array([values[row, :count].argmax() for row, count in zip(recipes, trained, strict=True)])
+    scores = values[recipes, epochs]
+    order = np.argsort(-scores, kind="stable")
+    return SearchResult(recipes=recipes[order], numbers=numbers[order], scores=scores[order], epochs=epochs[order])
 
 
 def _build_scheduler(name: str, epochs: int, seed: int) -> Scheduler:
@@ -169,8 +229,8 @@ def _build_scheduler(name: str, epochs: int, seed: int) -> Scheduler:
     return Asha(epochs=epochs, brackets=brackets, goal=Goal.MAXIMIZE)
 
 
-def _run(searcher: Searcher, scheduler: Scheduler, values: Floats, trials: int) -> Iterator[tuple[int, int]]:
-    """Yield number and recipe of each trial that trains to its end; epochs take equally long, lanes start in turn."""
+def _run(searcher: Searcher, scheduler: Scheduler, values: Floats, trials: int) -> Iterator[tuple[int, int, int]]:
+    """Yield number, recipe and epochs of each trial; epochs take equally long, lanes start in turn."""
     reports, milestones = Reports(), scheduler.milestones
     waiting: list[tuple[float, int, int, int]] = []
     started = 0
@@ -195,6 +255,5 @@ def _run(searcher: Searcher, scheduler: Scheduler, values: Floats, trials: int) 
             continue
         seen = [float(value) for value in values[row, :epoch]]
         searcher.tell(number, values=seen, state=TrialState.PRUNED if stops else TrialState.COMPLETED)
-        if not stops:
-            yield number, row
+        yield number, row, epoch
         start(now)

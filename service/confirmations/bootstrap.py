@@ -71,23 +71,31 @@ def rank_optimism(scores: FloatArray, ranks: Sequence[int], *, seed: int, draws:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Resampled:
-    """Scores of the recipes, (recipes,), and in each draw, (recipes, draws), on images drawn and on those left out."""
+    """The recipes' scores (recipes, images), their means (recipes,), and their means in each draw (recipes, draws).
 
+    `absent` (draws, images) is 1 for an image that is left out of a draw.
+    """
+
+    scores: FloatArray
     means: FloatArray
     drawn: FloatArray
-    left_out: FloatArray
+    absent: FloatArray
 
     @classmethod
     def draw(cls, scores: FloatArray, *, seed: int, draws: int) -> _Resampled:
         ordered = _in_canonical_order(scores)
         images = ordered.shape[1]
         counts = draw_image_counts(images, seed=seed, draws=draws)
-        absent = (counts == 0).astype(np.float64)
         return cls(
+            scores=ordered,
             means=np.round(ordered.mean(axis=1), _PLACES),
             drawn=np.round(ordered @ counts.T / images, _PLACES),
-            left_out=np.round(ordered @ absent.T / np.maximum(absent.sum(axis=1), 1.0), _PLACES),
+            absent=(counts == 0).astype(np.float64),
         )
+
+    def left_out(self, scores: FloatArray) -> FloatArray:
+        """Return means of `scores` (..., images) on the images left out of each draw, (..., draws)."""
+        return np.round(scores @ self.absent.T / np.maximum(self.absent.sum(axis=1), 1.0), _PLACES)
 
 
 def _in_canonical_order(scores: FloatArray) -> FloatArray:
@@ -105,9 +113,12 @@ def draw_image_counts(images: int, *, seed: int, draws: int) -> FloatArray:
 
 
 def _optimism_of_ranks(resampled: _Resampled, ranks: Sequence[int]) -> FloatArray:
-    errors = resampled.left_out - resampled.means[:, None]
     picked = _best_by_draw(resampled.drawn, max(ranks))[[rank - 1 for rank in ranks]]
-    honest = resampled.means[picked] + np.take_along_axis(errors, picked, axis=0) - errors.mean(axis=0)
+    recipes, places = np.unique(picked, return_inverse=True)
+    left_out = resampled.left_out(resampled.scores[recipes])
+    scored = np.take_along_axis(left_out, places.reshape(picked.shape), axis=0)
+    mean_error = resampled.left_out(resampled.scores.mean(axis=0)) - resampled.means.mean()
+    honest = scored - mean_error
     values: FloatArray = resampled.means[[rank - 1 for rank in ranks]] - honest.mean(axis=1)
     return values
 

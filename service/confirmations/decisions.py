@@ -80,7 +80,7 @@ class Decision:
         score, low, high: mean score of `recipe` on the confirmation images over its seeds, and its interval; low and
             high are None if no claim is made.
         naive: score of `recipe` in the search; None for a default that did not finish.
-        optimism: part of the lead of `recipe` that was taken off as the search's luck; 0 for the default.
+        optimism: part of the difference of `recipe` that was taken off, see `DifferenceEstimate`; 0 for the default.
         agreement: chance that a repeat of the same size would see the leader ahead again; None without a probability.
         needed_images: val + confirmation images that would confirm the leader; None if it won or is not ahead.
         needs_seeds: if most of the uncertainty comes from training seeds, so that more images would help little.
@@ -158,11 +158,11 @@ def decide(
 ) -> Decision:
     """Decide whether a finalist replaces the default.
 
-    The leader is the finalist whose lead over the default is highest after the search's luck is taken off, among those
-    that keep every limit. It wins if its lead is positive with the probability `rule.gate`, by Student's t. A cheaper
-    finalist is taken in its place only if it passes the gate itself and its expected shortfall against the leader is
-    within `rule.tolerance`. Equal leads are ordered by the search's ranks. The order of finalists, seeds and images
-    changes nothing.
+    The leader is the finalist whose lead over the default is highest, see `estimate_differences`, among those that keep
+    every limit. It wins if its lead is positive with the probability `rule.gate`, by Student's t. A cheaper finalist is
+    taken in its place only if it passes the gate itself and its expected shortfall against the leader is within
+    `rule.tolerance`. Equal leads are ordered by the search's ranks. The order of finalists, seeds and images changes
+    nothing.
 
     Args:
         search: the search's finished trials.
@@ -286,7 +286,7 @@ def _shortfall(leader: MeasuredDifference | None, other: MeasuredDifference) -> 
 
 
 def _agreement(leader: MeasuredDifference) -> float | None:
-    """Return the chance that a repeat of this size has the same sign: Phi(z / sqrt 2), since both carry the noise."""
+    """Return the chance that a repeat of this size has the same sign; the lead and the repeat carry noise."""
     if leader.variance.value == 0:
         return None
-    return rounded(normal_cdf(abs(leader.lead) / math.sqrt(2 * leader.variance.value)))
+    return rounded(normal_cdf(abs(leader.lead) / math.sqrt(leader.lead_variance + leader.variance.value)))

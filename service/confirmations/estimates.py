@@ -11,6 +11,7 @@ from service.confirmations.distributions import t_cdf
 from service.confirmations.evidence import FloatArray, RetrainedRecipe, SearchEvidence
 from service.confirmations.intervals import difference_interval
 from service.confirmations.mean_squares import MeanSquares, VarianceOfMean, pooled_seed_part
+from service.confirmations.priors import estimate_prior
 
 __all__ = ["DifferenceEstimate", "RecipeEstimate", "describe_recipe", "estimate_differences", "rounded"]
 
@@ -43,7 +44,8 @@ class DifferenceEstimate:
     Attributes:
         recipe: the finalist.
         raw: the difference as measured.
-        optimism: the part of it that is due to the search's choice by the same val images.
+        optimism: the part of it that is taken off, since the search chose the recipe; negative if the search's other
+            trials let expect more than was measured.
         lead: raw - optimism.
         variance: of the lead; 0 if the difference is the same on all images with all seeds.
         df: degrees of freedom of the variance.
@@ -64,12 +66,20 @@ class DifferenceEstimate:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MeasuredDifference:
-    """A difference before rounding, for further computation."""
+    """A difference before rounding, for further computation.
+
+    Attributes:
+        recipe: the finalist.
+        raw: the difference as measured. optimism: the part that is taken off.
+        variance: of the measured difference.
+        weight: the share of the measured difference in the lead, 0 to 1; the rest of the lead is prior knowledge.
+    """
 
     recipe: RetrainedRecipe
     raw: float
     optimism: float
     variance: VarianceOfMean
+    weight: float = 1.0
 
     @property
     def lead(self) -> float:
@@ -77,21 +87,26 @@ class MeasuredDifference:
         return rounded(self.raw - self.optimism)
 
     @property
+    def lead_variance(self) -> float:
+        """The variance of the lead: that of a normal mean with a normal prior."""
+        return self.weight * self.variance.value
+
+    @property
     def probability(self) -> float | None:
         """The probability of being better than the default; None if all predictions are the same."""
-        if self.variance.value == 0:
+        if self.lead_variance == 0:
             return None if self.raw == 0 else float(self.lead > 0)
-        return rounded(t_cdf(self.lead / math.sqrt(self.variance.value), self.variance.df))
+        return rounded(t_cdf(self.lead / math.sqrt(self.lead_variance), self.variance.df))
 
     def estimate(self, search: SearchEvidence, *, confidence: float, with_probability: bool) -> DifferenceEstimate:
         """Return the rounded figures."""
-        interval = difference_interval(self.lead, self.variance, confidence=confidence)
+        interval = difference_interval(self.lead, self.lead_variance, df=self.variance.df, confidence=confidence)
         return DifferenceEstimate(
             recipe=describe_recipe(self.recipe, search),
             raw=rounded(self.raw),
             optimism=rounded(self.optimism),
             lead=self.lead,
-            variance=rounded(self.variance.value),
+            variance=rounded(self.lead_variance),
             df=rounded(self.variance.df),
             probability=self.probability if with_probability else None,
             low=rounded(interval.low),
@@ -126,27 +141,42 @@ def estimate_differences(
     The part of the variance that is due to seeds is pooled over the finalists: by itself a finalist's has S - 1
     degrees of freedom, which wastes power.
 
-    The search chose the finalists by the val images that are read again, so that their differences on val are too
-    high. Of the optimism of their ranks (see `rank_optimism`) only the share survives that belongs to the recipe and
-    the images: the share that belonged to the search's own training seed is gone with fresh seeds.
+    The search chose the finalists by the val images that are read again, so that their differences are too high. With
+    a prior (see `estimate_prior`) the lead is the posterior mean: no choice makes it too high, as far as the prior is
+    right. A search with too few trials for a prior has the luck of its choice taken off (see `_luck`).
     """
     if not finalists:
         return []
     tables = [MeanSquares.measure(recipe.pooled - default.pooled) for recipe in finalists]
     part, df = pooled_seed_part(tables)
-    share = surviving_share([recipe.val - default.val for recipe in finalists])
-    ranks = [recipe.rank or 1 for recipe in finalists]
-    val_share = default.val.shape[1] / default.pooled.shape[1]
-    luck = [share * val_share * bias for bias in rank_optimism(search.scores, ranks, seed=seed)]
+    variances = [table.variance(seed_part=part, seed_df=df) for table in tables]
+    prior = estimate_prior(search, default, seed_variance=part / tables[0].images)
+    if prior is None:
+        weights = [1.0] * len(tables)
+        optimism = _luck(search, default, finalists, seed=seed)
+    else:
+        weights = [prior.weight(variance.value) for variance in variances]
+        optimism = [(1 - weight) * (table.mean - prior.mean) for weight, table in zip(weights, tables, strict=True)]
     return [
-        MeasuredDifference(
-            recipe=recipe,
-            raw=table.mean,
-            optimism=chance,
-            variance=table.variance(seed_part=part, seed_df=df),
+        MeasuredDifference(recipe=recipe, raw=table.mean, optimism=taken_off, variance=variance, weight=weight)
+        for recipe, table, taken_off, variance, weight in zip(
+            finalists, tables, optimism, variances, weights, strict=True
         )
-        for recipe, table, chance in zip(finalists, tables, luck, strict=True)
     ]
+
+
+def _luck(
+    search: SearchEvidence, default: RetrainedRecipe, finalists: Sequence[RetrainedRecipe], *, seed: int
+) -> list[float]:
+    """Return how much of each finalist's difference is expected to be the luck of the search's choice.
+
+    Of the optimism of their ranks (see `rank_optimism`) only the share survives that belongs to the recipe and
+    the images: the share that belonged to the search's own training seed is gone with fresh seeds.
+    """
+    share = surviving_share([recipe.val - default.val for recipe in finalists])
+    val_share = default.val.shape[1] / default.pooled.shape[1]
+    ranks = [recipe.rank or 1 for recipe in finalists]
+    return [share * val_share * bias for bias in rank_optimism(search.scores, ranks, seed=seed)]
 
 
 def surviving_share(differences: Sequence[FloatArray]) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from service.confirmations.distributions import t_quantile
 from service.confirmations.evidence import FloatArray
-from service.confirmations.mean_squares import MeanSquares, VarianceOfMean
+from service.confirmations.mean_squares import MeanSquares
 
 __all__ = ["Interval", "difference_interval", "score_interval"]
 
@@ -36,7 +36,7 @@ def score_interval(scores: FloatArray, *, confidence: float, bounded: bool) -> I
     table = MeanSquares.measure(scores)
     variance = table.variance()
     if not bounded:
-        return difference_interval(table.mean, variance, confidence=confidence)
+        return difference_interval(table.mean, variance.value, df=variance.df, confidence=confidence)
     mean, images = min(max(table.mean, 0.0), 1.0), table.images
     effective, df = float(images), float(images - 1)
     if variance.value > 0:
@@ -47,7 +47,7 @@ def score_interval(scores: FloatArray, *, confidence: float, bounded: bool) -> I
     return Interval((mean + square / 2 - half) / (1 + square), (mean + square / 2 + half) / (1 + square))
 
 
-def difference_interval(mean: float, variance: VarianceOfMean, *, confidence: float) -> Interval:
-    """Return mean +- t * standard error."""
-    half = t_quantile((1 + confidence) / 2, variance.df) * math.sqrt(variance.value)
+def difference_interval(mean: float, variance: float, *, df: float, confidence: float) -> Interval:
+    """Return mean +- t * standard error; variance: of the mean, with `df` degrees of freedom."""
+    half = t_quantile((1 + confidence) / 2, df) * math.sqrt(variance)
     return Interval(mean - half, mean + half)
