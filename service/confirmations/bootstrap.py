@@ -95,7 +95,8 @@ class _Resampled:
 
     def left_out(self, scores: FloatArray) -> FloatArray:
         """Return means of `scores` (..., images) on the images left out of each draw, (..., draws)."""
-        return np.round(scores @ self.absent.T / np.maximum(self.absent.sum(axis=1), 1.0), _PLACES)
+        means: FloatArray = np.round(scores @ self.absent.T / np.maximum(self.absent.sum(axis=1), 1.0), _PLACES)
+        return means
 
 
 def _in_canonical_order(scores: FloatArray) -> FloatArray:
