@@ -59,6 +59,5 @@ def estimate_prior(search: SearchEvidence, default: RetrainedRecipe, *, seed_var
 
 def _image_variance(scores: FloatArray, default: FloatArray) -> float:
     """Return the mean variance, over images, of the difference of a trial (trials, images) and a default's training."""
-    images = scores.shape[1]
     variances = [float((scores - training).var(axis=1, ddof=1).mean()) for training in default]
-    return sum(variances) / len(variances) / images
+    return sum(variances) / len(variances) / int(scores.shape[1])
