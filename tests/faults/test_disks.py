@@ -1,4 +1,4 @@
-"""Full disks under checkpoints and under the ledger: a clear message, no damaged file, and a sweep that goes on."""
+"""Full disks under checkpoints, the ledger and a report: a clear message, no damaged file, and a sweep that goes on."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from service.terminals import stderr
 from service.terminals.console_listener import ConsoleListener
 from service.tracking import Sender
 from tests.faults.programs import Place, until
+from tests.tracked_sweeps import Clock, deliver_all, mixed_sweep
 
 Record = Callable[[str, object], None]
 
@@ -121,6 +122,32 @@ def test_a_full_disk_under_the_ledger_delays_its_sender(small_disk: Path, tmp_pa
     ballast.unlink()
     assert sender.finish(60) == 0
     assert set(range(300)) <= set(network.taken)
+    ledger.close()
+
+
+def test_a_full_disk_under_the_report_delays_the_report_alone(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report waits in the outbox with the reason, later messages pass it, and it is written when there is room."""
+    monkeypatch.setattr(Home, "mlflow_artifacts", property(lambda _: small_disk / "artifacts"))
+    place = Home(tmp_path / "home").create()
+    ledger = Ledger.open(place, clock=Clock())
+    sweep = mixed_sweep(ledger)
+    tracker = deliver_all(ledger, place)
+    ledger.outbox.put(sweep.id, MessageKind.REPORT, {})
+    ballast = fill(small_disk)
+    trial = ledger.trials.list(sweep.id)[0]
+    ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"first": 1, "last": 1}, trial_id=trial.id)
+    sender = Sender(ledger, sweep.id, lambda: tracker, backlog_lock=place.backlog_lock).start()
+    until(lambda: sender.last_error, "the sender did not notice")
+    until(lambda: ledger.outbox.count_unsent(sweep.id) == 1, "a later message waits for the report")
+    (waiting,) = ledger.outbox.unsent(sweep.id)
+    assert waiting.kind is MessageKind.REPORT
+    assert "No space left on device" in (ledger.outbox.last_error(sweep.id) or "")
+    ballast.unlink()
+    assert sender.finish(60) == 0
+    (page,) = small_disk.rglob("report.html")
+    assert page.read_text().endswith("</html>")
     ledger.close()
 
 
