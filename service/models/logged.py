@@ -22,6 +22,9 @@ __all__ = ["log_classifier", "tracking_to"]
 EXAMPLE_SIZE = 32
 """Pixels to which the example that is logged with a model is thinned out: MLflow writes it as text, twice."""
 
+_SAMPLE = 64
+"""Training images that are looked at: photos of more than 0 and 1 let the model refuse images of nothing else."""
+
 SERVING_PACKAGES = ("torch", "numpy", "mlflow")
 
 _NOT_IN_NAMES = str.maketrans(dict.fromkeys("/:.%\"'", "-"))
@@ -66,7 +69,8 @@ def log_classifier(
         MlflowException: MLflow does not take the model.
     """
     size = int(data.images.shape[1])
-    module = export_module(classifier, size, data.interpolation)
+    sample = data.images[data.splits["train"][:_SAMPLE]]
+    module = export_module(classifier, size, data.interpolation, refuses_fractions=bool(np.max(sample) > 1))
     step_in_pixels = max(1, size // EXAMPLE_SIZE)
     rows = np.concatenate([data.splits["val"], data.splits["train"]])[:2]
     example = np.ascontiguousarray(data.images[rows][:, ::step_in_pixels, ::step_in_pixels])

@@ -143,10 +143,16 @@ def test_pixels_outside_0_to_255_and_wrong_shapes_are_refused(server: str) -> No
     assert _ask(server, np.zeros((1, 4, 4)).tolist())[0] == 400
 
 
-def test_fractions_of_pixels_are_cut_off_by_mlflow_as_the_page_on_models_warns(server: str) -> None:
+def test_fractions_of_pixels_are_refused_although_mlflow_cuts_them_off(server: str) -> None:
     generator = np.random.default_rng(0)
-    black = _ask(server, np.zeros((1, 8, 8, 3), dtype=int).tolist())
-    assert _ask(server, (generator.random((1, 8, 8, 3)) * 0.99).tolist()) == black
+    scaled = generator.random((2, 8, 8, 3))
+    for wrong in (scaled, scaled * 2 - 1, np.zeros((1, 8, 8, 3), dtype=int)):
+        status, answer = _ask(server, wrong.tolist())
+        assert status == 400
+        assert "every pixel is 0 or 1: send whole numbers from 0 to 255" in answer
+    black_and_grey = np.stack([np.zeros((8, 8, 3), dtype=int), np.full((8, 8, 3), 128)])
+    status, probabilities = _ask(server, black_and_grey.tolist())
+    assert (status, len(probabilities)) == (200, 2)
 
 
 def test_the_client_without_our_packages_prints_the_class(server: str, table: ImageTable, tmp_path: Path) -> None:

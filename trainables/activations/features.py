@@ -71,7 +71,7 @@ class Features:
         sharing: the cache and its expected use; None computes everything.
 
     Attributes:
-        counts: number of rows "used" by the training, "computed", "read" and "written".
+        counts: number of rows "computed" and "read".
         reason: why training activations are cached or not.
     """
 
@@ -95,6 +95,7 @@ class Features:
         self._training: dict[int, PrefixMode] = {}
         self._evaluation: dict[int, PrefixMode] = {}
         self._own_costs: Costs | None = None
+        self._used = self._written = 0  # rows that the training asked for, and rows put into the cache
         if self._cache is not None and sharing is not None:
             self._choose_modes(self._cache, sharing, epochs)
 
@@ -126,8 +127,8 @@ class Features:
         if self._own_costs is None:
             return 0.0
         costs, computed = self._own_costs, self.counts["computed"]
-        saved = (self.counts["used"] - computed) * costs.compute
-        return saved - self.counts["read"] * costs.read - self.counts["written"] * costs.keep
+        saved = (self._used - computed) * costs.compute
+        return saved - self.counts["read"] * costs.read - self._written * costs.keep
 
     @property
     def row_bytes(self) -> int:
@@ -233,7 +234,7 @@ class Features:
                 yield pixels.contiguous(memory_format=torch.channels_last)
         elif image_pass.modes.get(self._depth, "computed") == "computed":
             for rows in batches:
-                self.counts["used"] += len(rows)
+                self._used += len(rows)
                 self.counts["computed"] += len(rows)
                 parts = self._chunks(rows, image_pass.beat)
                 computed = [self._prefix.compute(self._pixels(part, image_pass), self._depth) for part in parts]
@@ -257,7 +258,7 @@ class Features:
             if self._prefix is None:
                 yield mixed.contiguous(memory_format=torch.channels_last)
             else:
-                self.counts["used"] += len(rows)
+                self._used += len(rows)
                 self.counts["computed"] += len(rows)
                 yield self._prefix.compute(mixed, self._depth)
 
@@ -269,7 +270,7 @@ class Features:
         used: set[str] = set()
         for portion in _portions(batches, most=_READ_AT_ONCE // self._prefix.row_bytes(self._depth)):
             rows = np.concatenate(portion)
-            self.counts["used"] += len(rows)
+            self._used += len(rows)
             kinds = self._kinds(rows, image_pass)
             content = self._read(rows, kinds)
             if content is None and not filled:
@@ -356,7 +357,7 @@ class Features:
             digests = self._data.digests[claimed]
             if not self._cache.append(key, digests, computed[self._depth]):
                 return
-            self.counts["written"] += len(claimed)
+            self._written += len(claimed)
             for depth in depths:
                 if depth != self._depth:
                     self._cache.append(self._key(kind, depth), digests, computed[depth])

@@ -69,6 +69,12 @@ def test_results_are_the_same_without_cache_with_an_empty_and_with_a_full_one(
         assert second.features.counts["computed"] == 0
         assert second.features.counts["read"] > 0
         assert second.features.summary()["training"] == "kept"
+        costs = second.features._own_costs
+        assert costs is not None
+        saved, read = second.features.summary()["saved_seconds"], second.features.counts["read"]
+        assert saved == pytest.approx(read * (costs.compute - costs.read))
+        assert isinstance(first_saved := first.features.summary()["saved_seconds"], float)
+        assert first_saved < read * costs.compute, "what was computed and written is not saved"
 
 
 def test_equal_draws_are_computed_once(tiny: PreparedData, tmp_path: Path) -> None:

@@ -65,6 +65,22 @@ def test_served_images_are_resized_like_training_images(
     torch.testing.assert_close(served(photos(shape)), expected, rtol=0, atol=1e-6)
 
 
+def test_a_program_can_refuse_pixels_whose_fractions_were_cut_off(classifier: Classifier, tmp_path: Path) -> None:
+    served = export_module(classifier, SIZE, "bilinear", refuses_fractions=True)
+    dynamic = {0: Dim.AUTO, 1: Dim.AUTO, 2: Dim.AUTO}
+    program = torch.export.export(served, (photos((2, SIZE, SIZE, 3)),), dynamic_shapes=(dynamic,))
+    torch.export.save(program, tmp_path / "model.pt2")
+    loaded = torch.export.load(tmp_path / "model.pt2").module()
+    for value in (0, 1):
+        with pytest.raises(RuntimeError, match="every pixel is 0 or 1: send whole numbers from 0 to 255"):
+            loaded(torch.full((2, 20, 30, 3), value, dtype=torch.uint8))
+    for shape in SHAPES:
+        mixed = photos(shape)
+        mixed[0] = 0
+        mixed[-1, -1, -1] = 2
+        torch.testing.assert_close(loaded(mixed), served(mixed), rtol=0, atol=1e-6)
+
+
 def test_serving_does_not_change_the_classifier(classifier: Classifier) -> None:
     export_module(classifier, SIZE, "bilinear")
     assert classifier.training
