@@ -8,9 +8,8 @@ from pathlib import Path
 from mlflow.entities import LoggedModelStatus
 from mlflow.tracking import MlflowClient
 
-from search_spaces import Metric
-from search_spaces.backbones import written_freeze_depth
 from service.ledgers import Json, Sweep, Trial
+from service.models.cards import ModelCard, write_card
 from service.models.logged import log_classifier, tracking_to
 from service.models.rebuilt import best_model
 from service.models.versions import find_version, register_version, show_version
@@ -70,38 +69,19 @@ def _registered_name(sweep: Sweep) -> str:
 
 
 def _description(sweep: Sweep, trial: Trial, test: Mapping[str, float | None]) -> str:
-    """Return the version's description in Markdown: how it was chosen, its scores, its recipe, how to load it."""
-    metric = Metric(sweep.metric)
-    on_test = test.get(metric.measure)
-    scores = [f"{metric} {_number(trial.best_value)} in epoch {trial.best_epoch}"]
-    if on_test is not None:
-        scores.append(f"{metric.on('test')} {_number(on_test)}")
-    backbone = str(trial.recipe["backbone"])
-    depth = written_freeze_depth(trial.recipe["freeze_depth"], backbone=backbone, own_stages=sweep.own_stages(backbone))
-    recipe = trial.recipe | {"freeze_depth": f"{depth} ({trial.recipe['freeze_depth']} stages are frozen)"}
-    rows = [f"| {name} | {value} |" for name, value in recipe.items()]
+    """Return the card of an unconfirmed candidate; test: readings on the test images, by measure."""
     name = _registered_name(sweep)
-    return "\n".join(
-        [
-            f"**Unconfirmed candidate**: the best trial of sweep {sweep.id} ({sweep.name}), {trial.id}.",
-            "The best of many trials is likely to be better here than on new images.",
-            "",
-            f"Scores: {', '.join(scores)}.",
-            f"Images: {sweep.data['name']}, {sweep.data['image_size']} px; {len(sweep.data['classes'])} classes.",
-            "",
-            f'```python\nmodel = mlflow.pyfunc.load_model("models:/{name}@{CANDIDATE}")\n'
-            "# photos: uint8 pixels, images x height x width x 3; the result: a probability for each image and class\n"
-            "model.predict(photos)\n```",
-            "",
-            "| hyperparameter | value |",
-            "| --- | --- |",
-            *rows,
-        ]
+    card = ModelCard(
+        headline=f"**Unconfirmed candidate**: the best trial of sweep {sweep.id} ({sweep.name}), {trial.id}.",
+        uri=f"models:/{name}@{CANDIDATE}",
+        test=test,
+        test_images=sweep.count_images("test"),
+        limits=[
+            "It is unconfirmed: the best of many trials is likely to be better here than on new images. "
+            f"`meltpoint confirm {sweep.id}` retrains it on fresh seeds."
+        ],
     )
-
-
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4f}"
+    return write_card(sweep, trial, card)
 
 
 def _logged_model(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:
@@ -126,9 +106,14 @@ def _log(client: MlflowClient, sweep: Sweep, trial: Trial, data: PreparedData) -
         data,
         experiment_id=_experiment_id(sweep),
         run_id=str(trial.mlflow_run_id),
-        name=_registered_name(sweep),
+        name=f"{sweep.name}-{trial.id}",
         step=trial.best_epoch or 0,
         recipe=trial.recipe,
-        tags={"mlflow.source.name": Path(sweep.spec_file).name, "meltpoint.trial_id": trial.id},
+        tags={
+            "mlflow.source.name": Path(sweep.spec_file).name,
+            "meltpoint.sweep_id": sweep.id,
+            "meltpoint.trial_id": trial.id,
+            "meltpoint.identity": trial.identity,
+        },
         metadata={"sweep": sweep.id},
     )

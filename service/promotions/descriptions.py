@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces import Metric
-from search_spaces.backbones import written_freeze_depth
 from service.ledgers import Sweep, Trial
+from service.models.cards import ModelCard, write_card
 from service.promotions.requests import PromotionRequest
 
 __all__ = ["describe_version", "version_tags"]
@@ -26,10 +25,6 @@ def describe_version(
 
     right: on which test images the model is right. comparison: with the champion before, in one sentence.
     """
-    metric = Metric(sweep.metric)
-    scores = [] if trial.best_value is None else [f"{metric} {trial.best_value:.4f} in epoch {trial.best_epoch}"]
-    if len(right):
-        scores.append(f"test/accuracy {right.mean():.4f} ({int(right.sum())} of {len(right)} images)")
     decision = request.evidence.get("decision") or {}
     expected = []
     if decision.get("low") is not None and decision.get("high") is not None:
@@ -38,27 +33,19 @@ def describe_version(
         )
     if decision.get("naive") is not None:
         expected.append(f"The search had measured {decision['naive']:.4f}.")
-    depth = written_freeze_depth(trial.recipe["freeze_depth"], backbone=str(trial.recipe["backbone"]))
-    recipe = trial.recipe | {"freeze_depth": f"{depth} ({trial.recipe['freeze_depth']} stages are frozen)"}
-    headline = request.headline[:1].upper() + request.headline[1:]
-    return "\n".join(
-        [
-            f"**{headline}.**",
-            f"Sweep {sweep.id} ({sweep.name}), {trial.id}.",
+    limits = [] if request.confirmed else ["It is unconfirmed: its score is likely to be better than on new images."]
+    card = ModelCard(
+        headline=f"**{request.headline[:1].upper()}{request.headline[1:]}.**",
+        uri=f"models:/{request.model}@{request.alias}",
+        test={"accuracy": float(right.mean())} if len(right) else {},
+        test_images=len(right),
+        evidence=[
             *([" ".join(expected)] if expected else []),
-            "",
-            f"Scores of this model: {', '.join(scores) or 'unknown'}.",
             f"Comparison with the version before: {comparison}.",
-            f"Images: {sweep.data['name']}, {sweep.data['image_size']} px; classes in order: "
-            f"{', '.join(sweep.data['classes'])}.",
-            "",
-            f"```\nmlflow models serve -m models:/{request.model}@{request.alias} --env-manager local -p 5001\n```",
-            "",
-            "| hyperparameter | value |",
-            "| --- | --- |",
-            *(f"| {name} | {value} |" for name, value in recipe.items()),
-        ]
+        ],
+        limits=limits,
     )
+    return write_card(sweep, trial, card)
 
 
 def version_tags(request: PromotionRequest, right: NDArray[np.bool_], classes: Sequence[str]) -> dict[str, str]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.exports import Interval, RecipeFile
+from service.shares import wilson_bounds
 
 __all__ = ["Promise", "SplitScore", "TrainingOutcome", "wilson_interval"]
 
 _LEVEL = 0.95
-_NORMAL_QUANTILE = 1.959963984540054
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,9 +142,6 @@ class TrainingOutcome:
 
 
 def wilson_interval(share: float, images: int) -> Interval:
-    """Return the 95 % interval of a share of images (Wilson 1927, JASA 22)."""
-    square = _NORMAL_QUANTILE**2 / images
-    half = _NORMAL_QUANTILE * math.sqrt(share * (1 - share) / images + square / (4 * images))
-    return Interval(
-        low=(share + square / 2 - half) / (1 + square), high=(share + square / 2 + half) / (1 + square), level=_LEVEL
-    )
+    """Return the 95 % interval of a share of images."""
+    low, high = wilson_bounds(share, images)
+    return Interval(low=low, high=high, level=_LEVEL)

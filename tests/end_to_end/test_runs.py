@@ -165,7 +165,7 @@ def test_the_model_carries_its_scores_and_its_origin_and_nothing_of_this_machine
     assert registered is not None
     version = client.get_model_version(registered["model"], registered["version"])
     model = client.get_logged_model(str(version.source).removeprefix("models:/"))
-    assert model.name == "tiny"
+    assert model.name == f"tiny-digits-{best.id}"
     assert model.tags["mlflow.source.name"] == "tiny.yaml"
     assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "tiny", "version": str(version.version)}]
     assert not [tag for tag in model.tags if tag.startswith("mlflow.source.git.")]

@@ -44,7 +44,7 @@ class ServedClassifier(nn.Module):
         """Take uint8 RGB images (N, H, W, 3) of any size, and return float32 probabilities (N, classes)."""
         if self.refuses_fractions:
             # The check runs on the CPU: an assertion that fails on a GPU ends the process's use of that GPU.
-            torch._assert((images > 1).any().cpu(), CUT_OFF)  # type: ignore[no-untyped-call]
+            torch._assert((images > 1).any().cpu(), CUT_OFF)
         # This operation is inside torchvision's resize, which resized the training images. torchvision skips it
         # if the size is right already, and that branch would fix H and W in an exported graph.
         resized = functional.interpolate(
