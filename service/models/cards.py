@@ -20,7 +20,7 @@ _SPLITS = ("train", "val", "confirm", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What a version's description says beside the sweep's and the trial's records.
+    """Facts that a version's description adds to the records of sweep and trial.
 
     headline: how the model was chosen, as Markdown. uri: the name by which it is called, such as `models:/x@champion`.
     test: readings on the test images, by measure. test_images: their number. evidence: further sentences about its
@@ -92,7 +92,8 @@ def _data(sweep: Sweep) -> list[str]:
     lines = [
         "**Images**",
         "",
-        f"- {data['name']}, {data['image_size']} px; {len(data['classes'])} classes in order: {', '.join(data['classes'])}",
+        f"- {data['name']}, {data['image_size']} px; {len(data['classes'])} classes in order: "
+        f"{', '.join(data['classes'])}",
         "- " + ", ".join(f"{count} {split}" for split, count in sizes.items() if count),
     ]
     if len(data["classes"]) > _MOST_CLASSES:

@@ -1,29 +1,111 @@
-"""Experiments of MLflow, found by their names."""
+"""Experiments of MLflow, found by their names, and their descriptions, which lead to the views of their sweeps."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-__all__ = ["find_or_create_experiment"]
+from service.ledgers import Sweep, SweepState
+from service.tracking.views import CURVES_SUFFIX, view_address
+
+__all__ = ["NOTE", "NamedExperiment", "describe_sweep", "find_or_create_experiment"]
+
+NOTE = "mlflow.note.content"
+"""The tag with a description."""
+
+HEADER = "Sweeps, the newest first. A view shows a sweep's trials with charts, the winner first."
+
+_MOST_SWEEPS = 50
+_KEY = "viewStateShareKey="
 
 
-def find_or_create_experiment(client: MlflowClient, name: str, folder: Path | None) -> str:
-    """Return the id of the experiment of that name; create it, or restore it if it was deleted.
+@dataclass(frozen=True, kw_only=True)
+class NamedExperiment:
+    """An experiment's id and name."""
+
+    id: str
+    name: str
+
+
+def find_or_create_experiment(client: MlflowClient, name: str, folder: Path | None) -> NamedExperiment:
+    """Return the experiment of that name; create it if there is none.
+
+    A deleted experiment stays deleted, since restoring it would bring back every run that was deleted by hand. The
+    first name of `NAME-2`, `NAME-3` and so on that is free or in use takes its place.
 
     folder: of the artifacts of all experiments in the home's own store; None leaves the place to MLflow's server.
     """
-    experiment = client.get_experiment_by_name(name)
-    if experiment is not None:
-        if experiment.lifecycle_stage == "deleted":
-            client.restore_experiment(experiment.experiment_id)
-        return str(experiment.experiment_id)
+    for number in count(1):
+        present = name if number == 1 else f"{name}-{number}"
+        experiment = _find(client, present) or _create(client, present, folder)
+        if experiment.lifecycle_stage == "active":
+            return NamedExperiment(id=str(experiment.experiment_id), name=present)
+    raise AssertionError("count() has no end")
+
+
+def _find(client: MlflowClient, name: str) -> Experiment | None:
+    return client.get_experiment_by_name(name)
+
+
+def _create(client: MlflowClient, name: str, folder: Path | None) -> Experiment:
+    """Create an experiment, unless another process has created it meanwhile; return it."""
     location = None if folder is None else (folder / name).as_uri()
     try:
-        return str(client.create_experiment(name, artifact_location=location))
+        return client.get_experiment(client.create_experiment(name, artifact_location=location))
     except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+        experiment = _find(client, name) if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
+        if experiment is None:
             raise
-        return find_or_create_experiment(client, name, folder)
+        return experiment
+
+
+def describe_sweep(client: MlflowClient, sweep: Sweep, state: SweepState, *, report: str | None = None) -> None:
+    """Write a line with links to the sweep's views into its experiment's description, in place of an earlier one.
+
+    Other text of the description stays. Lines of more than fifty sweeps are cut, the oldest first.
+
+    report: path of a new report among the artifacts of the sweep's run; the link to an earlier one stays.
+    """
+    assert sweep.mlflow is not None, sweep
+    experiment_id, run_id = sweep.mlflow["experiment_id"], sweep.mlflow["run_id"]
+    links = [
+        f"[view]({view_address('', experiment_id, sweep.id).removeprefix('/')})",
+        f"[curves of the best 20]({view_address('', experiment_id, sweep.id + CURVES_SUFFIX).removeprefix('/')})",
+        f"[leaderboard and files](#/experiments/{experiment_id}/runs/{run_id}/artifacts)",
+    ]
+    before = client.get_experiment(experiment_id).tags.get(NOTE, "")
+    if report is not None:
+        links.append(f"[report](#/experiments/{experiment_id}/runs/{run_id}/artifacts/{report})")
+    else:
+        links += _report_links(before, sweep.id)
+    line = f"- **{sweep.id}** {state.value}: {', '.join(links)}"
+    after = _with_line(before, line, sweep.id)
+    if after != before:
+        client.set_experiment_tag(experiment_id, NOTE, after)
+
+
+def _report_links(note: str, sweep_id: str) -> list[str]:
+    """Return the link to the sweep's report that the description has already."""
+    line = next((text for text in note.splitlines() if f"{_KEY}{sweep_id}&" in text), "")
+    return re.findall(r"\[report\]\([^)]*\)", line)
+
+
+def _with_line(note: str, line: str, sweep_id: str) -> str:
+    lines = note.splitlines()
+    places = [number for number, text in enumerate(lines) if f"{_KEY}{sweep_id}&" in text]
+    if places:
+        lines[places[0]] = line
+    elif HEADER in lines:
+        lines.insert(lines.index(HEADER) + 2, line)
+    else:
+        lines += [*([""] if lines else []), HEADER, "", line]
+    ours = [number for number, text in enumerate(lines) if text.startswith("- **s-") and _KEY in text]
+    for number in reversed(ours[_MOST_SWEEPS:]):
+        del lines[number]
+    return "\n".join(lines)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mlflow.entities import DatasetInput, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-__all__ = ["METRICS_A_BATCH", "RunUpdate", "RunWriter"]
+__all__ = ["METRICS_A_BATCH", "RunUpdate", "RunWriter", "leaving_deleted_alone"]
+
+log = logging.getLogger(__name__)
 
 METRICS_A_BATCH = 1000
 """Most metrics that MLflow takes in one request."""
@@ -53,7 +57,19 @@ class RunWriter:
         return str(run.info.run_id)
 
     def write(self, run_id: str, update: RunUpdate) -> None:
-        """Write an update in as few requests as MLflow's limits allow; params and tags go with the first metrics."""
+        """Write an update in as few requests as MLflow's limits allow; params and tags go with the first metrics.
+
+        A run that was deleted by hand is left alone.
+        """
+        with leaving_deleted_alone(run_id):
+            self._write(run_id, update)
+
+    def log_text(self, run_id: str, text: str, file: str) -> None:
+        """Log a text as a file of a run, unless the run was deleted by hand."""
+        with leaving_deleted_alone(run_id):
+            self._client.log_text(run_id, text, file)
+
+    def _write(self, run_id: str, update: RunUpdate) -> None:
         if update.status is not None and update.ended_at is None:
             self._client.update_run(run_id, status=update.status)
         if update.datasets:
@@ -66,6 +82,19 @@ class RunWriter:
             self._client.log_batch(run_id, metrics=metrics[start : start + METRICS_A_BATCH])
         if update.ended_at is not None:
             self._client.set_terminated(run_id, status=update.status, end_time=update.ended_at)
+
+
+@contextmanager
+def leaving_deleted_alone(run_id: str) -> Iterator[None]:
+    """Let MLflow refuse to write to a run that was deleted by hand; its messages would otherwise wait for ever."""
+    try:
+        yield
+    except MlflowException as error:
+        is_gone = error.error_code == "RESOURCE_DOES_NOT_EXIST"
+        is_deleted = error.error_code == "INVALID_PARAMETER_VALUE" and "must be in the 'active' state" in str(error)
+        if not is_gone and not is_deleted:
+            raise
+        log.info("run %s was deleted by hand, and is left alone", run_id)
 
 
 @contextmanager

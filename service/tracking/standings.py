@@ -10,7 +10,7 @@ from service.ledgers import Trial
 from service.reports import Leaderboard
 from service.tracking.run_contents import RANK
 from service.tracking.run_names import BEST_SIGN, WINNER_SIGN, trial_name
-from service.tracking.run_writers import RunUpdate, RunWriter
+from service.tracking.run_writers import RunUpdate, RunWriter, leaving_deleted_alone
 
 __all__ = ["MOST_RANKED", "mark_standings"]
 
@@ -74,8 +74,9 @@ def _marked_runs(client: MlflowClient, experiment_id: str, board: Leaderboard) -
 
 
 def _unmark(client: MlflowClient, board: Leaderboard, run_id: str) -> None:
-    for tag in ("meltpoint.winner", "mlflow.runColor"):
-        client.delete_tag(run_id, tag)
     trial = next((trial for trial in board.trials if trial.mlflow_run_id == run_id), None)
-    if trial is not None:
-        client.set_tag(run_id, "mlflow.runName", trial_name(board.sweep, trial))
+    with leaving_deleted_alone(run_id):
+        for tag in ("meltpoint.winner", "mlflow.runColor"):
+            client.delete_tag(run_id, tag)
+        if trial is not None:
+            client.set_tag(run_id, "mlflow.runName", trial_name(board.sweep, trial))

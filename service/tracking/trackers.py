@@ -14,14 +14,26 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.confirmations import Confirmation, explain_decision
-from service.ledgers import EpochRow, Json, Ledger, Message, MessageKind, Sweep, Trial, TrialPhase, TrialState
+from service.ledgers import (
+    EpochRow,
+    EventKind,
+    Json,
+    Ledger,
+    Message,
+    MessageKind,
+    Sweep,
+    SweepState,
+    Trial,
+    TrialPhase,
+    TrialState,
+)
 from service.models import log_candidate, log_model
 from service.promotions import PromotionRequest
 from service.reports import Leaderboard
 from service.settings import Home
 from service.sweep_reports import render_report
 from service.tracking.branches import Branches
-from service.tracking.experiments import find_or_create_experiment
+from service.tracking.experiments import describe_sweep, find_or_create_experiment
 from service.tracking.failures import describe_failure
 from service.tracking.importances import rank_numbers
 from service.tracking.local_store import prepare_local_store
@@ -126,7 +138,8 @@ class Tracker:
     def _begin_sweep(self, message: Message) -> None:
         sweep = self._ledger.sweeps.get(message.sweep_id)
         folder = self._home.mlflow_artifacts if self._home.has_local_tracking else None
-        experiment_id = find_or_create_experiment(self._client, sweep.name, folder)
+        experiment = find_or_create_experiment(self._client, sweep.name, folder)
+        experiment_id = experiment.id
         self._client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
         tags = self._origin(sweep) | sweep_tags(sweep)
         update = RunUpdate(params=settings_params(sweep), datasets=split_inputs(sweep.data))
@@ -134,15 +147,23 @@ class Tracker:
         if run_id is None:
             run_id = self._create_run(experiment_id, tags, sweep.started_at, update)
             self._new_sweeps.add(sweep.id)
+            if experiment.name != sweep.name:
+                text = (
+                    f"MLflow's experiment {sweep.name} was deleted and stays so: the runs of {sweep.id} are in the "
+                    f"experiment {experiment.name}"
+                )
+                self._ledger.events.add(sweep.id, EventKind.NOTICE, {"text": text})
         else:
             self._runs.write(run_id, replace(update, status="RUNNING"))  # an interruption had ended the run
         self._ledger.sweeps.note(
             sweep.id,
             mlflow={"tracking_uri": self._home.tracking_uri, "experiment_id": experiment_id, "run_id": run_id},
         )
-        self._show(self._ledger.sweeps.get(sweep.id))
-        self._client.log_text(run_id, sweep.spec_text, f"spec/{Path(sweep.spec_file).name}")
-        self._client.log_text(run_id, json.dumps(describe_environment(sweep), indent=2), "environment/versions.json")
+        sweep = self._ledger.sweeps.get(sweep.id)
+        self._show(sweep)
+        describe_sweep(self._client, sweep, SweepState.RUNNING)
+        self._runs.log_text(run_id, sweep.spec_text, f"spec/{Path(sweep.spec_file).name}")
+        self._runs.log_text(run_id, json.dumps(describe_environment(sweep), indent=2), "environment/versions.json")
 
     def _update_trial(self, messages: Sequence[Message]) -> None:
         """Write all that waits of one trial at once, and note its run in the ledger if it is new."""
@@ -159,7 +180,7 @@ class Tracker:
             run_id = _run_of(trial)
             self._runs.write(run_id, update)
         if ends and trial.state is TrialState.FAILED:
-            self._client.log_text(run_id, describe_failure(sweep, trial), "error.md")
+            self._runs.log_text(run_id, describe_failure(sweep, trial), "error.md")
         if trial.mlflow_run_id != run_id:
             self._ledger.trials.note_runs({trial.id: run_id})
         if ends and time.monotonic() - self._progress_at >= PROGRESS_SECONDS:
@@ -263,6 +284,7 @@ class Tracker:
         decided = self._log_confirmation(sweep, run_id)
         mark_standings(self._client, self._runs, _place(sweep)["experiment_id"], board, decided, at)
         self._show(sweep, board)
+        describe_sweep(self._client, sweep, state)
         note = board.as_markdown()
         if decided is not None and decided.decision is not None:
             note = "\n".join([*(f"- {line}" for line in explain_decision(decided.decision)), "", note])
@@ -291,7 +313,7 @@ class Tracker:
             "trials.csv": trials_csv(board.sweep, trials, board),
         }
         for file, text in files.items():
-            self._client.log_text(run_id, text, file)
+            self._runs.log_text(run_id, text, file)
 
     def _log_report(self, message: Message) -> None:
         """Log the report as a file of the sweep's run; one that cannot be made is noted in the log, and left out."""
@@ -303,13 +325,14 @@ class Tracker:
         except Exception:
             log.exception("the report of %s cannot be made", sweep.id)
             return
-        self._client.log_text(_place(sweep)["run_id"], page, REPORT_FILE)
+        self._runs.log_text(_place(sweep)["run_id"], page, REPORT_FILE)
+        describe_sweep(self._client, sweep, sweep.state, report=REPORT_FILE)
 
     def _log_confirmation(self, sweep: Sweep, run_id: str) -> Confirmation | None:
         """Log the confirmation as a file of the sweep's run and return it, if its decision is made."""
         if sweep.confirmation is None or sweep.confirmation["decision"] is None:
             return None
-        self._client.log_text(run_id, json.dumps(sweep.confirmation, indent=2), "confirmation/confirmation.json")
+        self._runs.log_text(run_id, json.dumps(sweep.confirmation, indent=2), "confirmation/confirmation.json")
         return Confirmation.from_json(sweep.confirmation)
 
     def _pause_trials(self, trials: Sequence[Trial], at: int) -> None:

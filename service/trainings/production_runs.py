@@ -56,7 +56,7 @@ class ProductionRun:
             self._client = MlflowClient(tracking_uri=home.tracking_uri)
             self._runs = RunWriter(self._client)
             folder = home.mlflow_artifacts if home.has_local_tracking else None
-            self._experiment_id = find_or_create_experiment(self._client, experiment_name(file), folder)
+            self._experiment_id = find_or_create_experiment(self._client, experiment_name(file), folder).id
             self.run_id = self._runs.create(self._experiment_id, self._tags(), now_ms(), self._beginning())
             self._client.log_text(self.run_id, write_recipe(file), "recipe/recipe.yaml")
         except Exception as error:  # MLflow's client raises what its stores and the network raise

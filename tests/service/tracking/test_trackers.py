@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from service.clocks import now_ms
 from service.confirmations import Confirmation
-from service.ledgers import Ledger, MessageKind, Sweep, SweepState, TrialState
+from service.ledgers import EventKind, Ledger, MessageKind, Sweep, SweepState, TrialState
 from service.reports import Leaderboard
 from service.settings import Home
 from service.tracking.run_names import trial_name
@@ -261,3 +261,64 @@ def test_a_confirmed_choice_takes_the_sign_from_the_best_of_the_search(
     assert runs[second.id].data.metrics["best/rank"] == 0
     assert runs[second.id].data.tags["meltpoint.winner"] == "confirmed"
     assert "meltpoint.winner" not in runs[board.ranked[0].id].data.tags
+
+
+def description(client: MlflowClient, sweep: Sweep) -> str:
+    assert sweep.mlflow is not None
+    return str(client.get_experiment(sweep.mlflow["experiment_id"]).tags["mlflow.note.content"])
+
+
+def test_the_experiments_description_leads_to_the_views_of_its_sweeps(
+    client: MlflowClient, ledger: Ledger, place: Home
+) -> None:
+    first = mixed_sweep(ledger, trials=3, name="described")
+    deliver_all(ledger, place)
+    first = ledger.sweeps.get(first.id)
+    assert first.mlflow is not None
+    experiment_id = first.mlflow["experiment_id"]
+    own = "Ask Ada before you delete anything here."
+    client.set_experiment_tag(experiment_id, "mlflow.note.content", f"{own}\n\n{description(client, first)}")
+    second = mixed_sweep(ledger, trials=3, name="described")
+    deliver_all(ledger, place)
+    lines = description(client, first).splitlines()
+    assert lines[0] == own
+    sweeps = [line for line in lines if line.startswith("- ")]
+    assert [line.partition("**")[2].partition("**")[0] for line in sweeps] == [second.id, first.id], "newest first"
+    for line, sweep in zip(sweeps, (second, first), strict=True):
+        assert "completed" in line
+        assert f"#/experiments/{experiment_id}/runs?viewStateShareKey={sweep.id}&" in line
+        assert line.endswith("/artifacts/report.html)")
+
+
+def test_a_deleted_experiment_stays_deleted(client: MlflowClient, ledger: Ledger, place: Home) -> None:
+    first = mixed_sweep(ledger, trials=2, name="deleted")
+    deliver_all(ledger, place)
+    first = ledger.sweeps.get(first.id)
+    assert first.mlflow is not None
+    client.delete_experiment(first.mlflow["experiment_id"])
+    for _ in range(2):
+        sweep = mixed_sweep(ledger, trials=2, name="deleted")
+        deliver_all(ledger, place)
+        sweep = ledger.sweeps.get(sweep.id)
+        assert sweep.mlflow is not None
+        experiment = client.get_experiment(sweep.mlflow["experiment_id"])
+        assert (experiment.name, experiment.lifecycle_stage) == ("deleted-2", "active")
+        events = ledger.events.after(sweep.id, 0)
+        (notice,) = [event.payload["text"] for event in events if event.kind is EventKind.NOTICE]
+        assert notice.startswith("MLflow's experiment deleted was deleted and stays so: the runs of")
+        assert notice.endswith("in the experiment deleted-2")
+    assert client.get_experiment(first.mlflow["experiment_id"]).lifecycle_stage == "deleted"
+
+
+def test_runs_that_were_deleted_by_hand_hold_up_nothing(client: MlflowClient, ledger: Ledger, place: Home) -> None:
+    sweep = mixed_sweep(ledger, trials=4, name="thinned")
+    tracker = deliver_all(ledger, place)
+    best = Leaderboard.read(ledger, ledger.sweeps.get(sweep.id)).ranked[0]
+    client.delete_run(str(best.mlflow_run_id))
+    kinds = ((MessageKind.TRIAL_FINISHED, best.id), (MessageKind.SWEEP_COMPLETED, None))
+    for kind, trial_id in kinds:
+        ledger.outbox.put(sweep.id, kind, {"state": "completed"}, trial_id=trial_id)
+    deliver_all(ledger, place, tracker)
+    assert client.get_run(str(best.mlflow_run_id)).info.lifecycle_stage == "deleted"
+    assert best.id not in read_runs(client, ledger.sweeps.get(sweep.id))
+    assert ledger.outbox.count_unsent(sweep.id) == 0
