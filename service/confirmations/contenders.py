@@ -19,6 +19,7 @@ __all__ = [
     "Role",
     "choose_contenders",
     "confirmation_seeds",
+    "counted_retrainings",
     "missing_retrainings",
     "rank_search",
     "sweep_digest",
@@ -184,9 +185,8 @@ def missing_retrainings(
     counts as not begun.
     The order is by seed; recipes that see the same activations follow each other, so that a small cache holds them.
     """
-    *common, spare = seeds
-    done = [trial for trial in done if trial.state is not TrialState.CANCELLED]
-    present = {(trial.identity, trial.seed) for trial in done}
+    *common, _spare = seeds
+    present = {(trial.identity, trial.seed) for trial in done if trial.state is not TrialState.CANCELLED}
     places: dict[object, int] = {}
     for contender in contenders:
         places.setdefault(_activations(contender), len(places))
@@ -199,12 +199,32 @@ def missing_retrainings(
     ]
     if missing:
         return missing
-    identities = {contender.identity: contender for contender in contenders}
-    mine = [trial for trial in done if trial.identity in identities and trial.seed in seeds]
-    if any(trial.seed == spare or not trial.state.is_finished for trial in mine):
+    return _spare_retrainings(contenders, seeds, counted_retrainings(contenders, seeds, done))
+
+
+def _spare_retrainings(
+    contenders: Sequence[Contender], seeds: Sequence[int], counted: Sequence[Trial]
+) -> list[Retraining]:
+    """Return the retraining with the spare seed for the first that has failed, once all others have ended."""
+    spare = seeds[-1]
+    if any(trial.seed == spare or not trial.state.is_finished for trial in counted):
         return []
-    failed = [trial for trial in mine if trial.state is TrialState.FAILED]
+    identities = {contender.identity: contender for contender in contenders}
+    failed = [trial for trial in counted if trial.state is TrialState.FAILED]
     return [Retraining(contender=identities[trial.identity], seed=spare) for trial in failed[:1]]
+
+
+def counted_retrainings(contenders: Sequence[Contender], seeds: Sequence[int], done: Sequence[Trial]) -> list[Trial]:
+    """Return the retrainings on which a decision with these seeds rests, failed ones included, in the order of `done`.
+
+    Cancelled ones do not count. One with the spare seed counts only if another of its recipe has failed: a confirmation
+    with more seeds may have trained every recipe with it.
+    """
+    *common, spare = seeds
+    identities = {contender.identity for contender in contenders}
+    mine = [trial for trial in done if trial.identity in identities and trial.state is not TrialState.CANCELLED]
+    failed = {trial.identity for trial in mine if trial.seed in common and trial.state is TrialState.FAILED}
+    return [trial for trial in mine if trial.seed in common or (trial.seed == spare and trial.identity in failed)]
 
 
 def _activations(contender: Contender) -> object:

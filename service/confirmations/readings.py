@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search_spaces import Metric
-from service.confirmations.contenders import Contender, rank_search
+from service.confirmations.contenders import Contender, counted_retrainings, rank_search
 from service.confirmations.decisions import Decision, decide
 from service.confirmations.distributions import t_quantile
 from service.confirmations.estimates import rounded
@@ -109,8 +109,7 @@ def compute_decision(ledger: Ledger, sweep: Sweep, confirmation: Confirmation) -
         for contender in confirmation.contenders
         if contender.identity in rows
     ]
-    identities = {contender.identity for contender in confirmation.contenders}
-    spent = [trial for trial in done if trial.identity in identities and trial.seed in confirmation.seeds]
+    spent = counted_retrainings(confirmation.contenders, confirmation.seeds, done)
     return decide(
         search,
         recipes[0],

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from service.confirmations.contenders import counted_retrainings
 from service.confirmations.records import Confirmation
-from service.ledgers import Trial, TrialState
+from service.ledgers import Trial
 
 __all__ = ["RetrainingCounts"]
 
@@ -25,15 +26,8 @@ class RetrainingCounts:
     @classmethod
     def count(cls, confirmation: Confirmation, begun: Sequence[Trial]) -> Self:
         """Count the retrainings of a confirmation; begun: all of its sweep. Cancelled ones are trained again."""
-        identities = {contender.identity for contender in confirmation.contenders}
+        counted = counted_retrainings(confirmation.contenders, confirmation.seeds, begun)
         *common, spare = confirmation.seeds
-        counted = [
-            trial
-            for trial in begun
-            if trial.identity in identities
-            and trial.seed in confirmation.seeds
-            and trial.state is not TrialState.CANCELLED
-        ]
         spares = sum(trial.seed == spare for trial in counted)
         finished = sum(trial.state.is_finished for trial in counted)
-        return cls(finished=finished, planned=len(identities) * len(common) + spares)
+        return cls(finished=finished, planned=len(confirmation.contenders) * len(common) + spares)

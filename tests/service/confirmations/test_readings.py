@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from search_spaces import Recipe
-from service.confirmations import Confirmation, Doubt, Outcome, RetrainingCounts
+from service.confirmations import Confirmation, Doubt, Outcome, RetrainingCounts, missing_retrainings
 from service.confirmations.readings import (
     compute_decision,
     decided_measure,
@@ -20,7 +20,7 @@ from service.confirmations.readings import (
     retrainings_of,
 )
 from service.errors import ConfirmationError
-from service.ledgers import Ledger, TrialPhase, TrialState
+from service.ledgers import Ending, Ledger, TrialPhase, TrialState
 from tests.service.confirmations.searched_sweeps import SPEC, SPLITS, SearchedSweep
 
 GOOD = {0.0: 0.60, 0.25: 0.85, 0.5: 0.62, 0.75: 0.55}
@@ -77,6 +77,35 @@ def test_retrainings_are_counted_once_each_and_cancelled_ones_not(ledger: Ledger
     assert RetrainingCounts.count(confirmation, begun) == RetrainingCounts(finished=5, planned=5)
     cancelled = [replace(begun[0], state=TrialState.CANCELLED), *begun[1:]]
     assert RetrainingCounts.count(confirmation, cancelled) == RetrainingCounts(finished=4, planned=5)
+
+
+def test_fewer_seeds_than_were_trained_give_the_decision_that_they_alone_would_give(ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, GOOD)
+    few = searched.plan(seeds=2)
+    searched.retrain(few)
+    before = compute_decision(ledger, searched.sweep, few)
+    searched.retrain(searched.plan(seeds=4))
+    assert compute_decision(ledger, searched.sweep, few) == before
+    assert before.retrainings == 8
+
+
+def test_a_failed_retraining_gets_its_spare_although_others_were_trained_with_that_seed(ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, GOOD)
+    many, few = searched.plan(seeds=4, top_k=1), searched.plan(seeds=2, top_k=1)
+    searched.retrain(many, failing=[(0.25, 0), (0.25, 2)])
+    begun = ledger.trials.list(searched.sweep.id, TrialPhase.CONFIRM)
+    without = [trial for trial in begun if (trial.seed, trial.state) != (few.seeds[-1], TrialState.FAILED)]
+    (spare,) = missing_retrainings(few.contenders, few.seeds, without)
+    assert (rate_of(few, spare.contender.identity), spare.seed) == (0.25, few.seeds[-1])
+
+
+def test_a_cancelled_retraining_is_no_part_of_the_decision(ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, GOOD)
+    confirmation = searched.plan(seeds=2)
+    running = searched.begin(confirmation)
+    ledger.trials.finish(running.id, attempt=1, ending=Ending(state=TrialState.CANCELLED))
+    searched.retrain(confirmation)
+    assert compute_decision(ledger, searched.sweep, confirmation).retrainings == 8
 
 
 def test_recipes_that_are_alike_leave_the_default(ledger: Ledger) -> None:
