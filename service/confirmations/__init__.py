@@ -17,6 +17,7 @@ from service.confirmations.evidence import FloatArray, RetrainedRecipe, SearchEv
 from service.confirmations.records import Confirmation
 from service.confirmations.retraining_counts import RetrainingCounts
 from service.confirmations.rules import IMAGES_FOR_CLAIM, IMAGES_FOR_PROBABILITY, ConfirmRule
+from service.confirmations.score_texts import difference_text, interval_text, score_text
 from service.confirmations.sentences import explain_decision, explain_doubt, summarize_decision, what_next
 
 __all__ = [
@@ -40,11 +41,14 @@ __all__ = [
     "choose_contenders",
     "confirmation_seeds",
     "decide",
+    "difference_text",
     "explain_decision",
     "explain_doubt",
+    "interval_text",
     "missing_retrainings",
     "optimism",
     "rank_search",
+    "score_text",
     "summarize_decision",
     "sweep_digest",
     "what_next",

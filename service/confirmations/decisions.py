@@ -86,6 +86,7 @@ class Decision:
         needs_seeds: if most of the uncertainty comes from training seeds, so that more images would help little.
         seeds, val_images, confirm_images, retrainings: what the decision rests on.
         gate, tolerance, confidence: the rule.
+        bounded: if scores lie in 0..1; else they are negative losses.
     """
 
     outcome: Outcome
@@ -112,6 +113,7 @@ class Decision:
     gate: float
     tolerance: float
     confidence: float
+    bounded: bool = True
 
     def as_json(self) -> Json:
         """Return the decision as JSON values."""
@@ -201,6 +203,7 @@ def decide(
         gate=rule.gate,
         tolerance=rule.tolerance,
         confidence=rule.confidence,
+        bounded=bounded,
         **_about_leader(leader, doubt, rule, is_confirmed=winner is not None),
         **_about_choice(search, default if winner is None else winner.recipe, doubt, rule, bounded=bounded),
     )

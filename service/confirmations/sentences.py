@@ -7,6 +7,7 @@ from typing import Final
 from service.confirmations.decisions import Decision, Doubt, Outcome
 from service.confirmations.estimates import DifferenceEstimate
 from service.confirmations.rules import IMAGES_FOR_CLAIM, IMAGES_FOR_PROBABILITY
+from service.confirmations.score_texts import difference_text, interval_text, score_text
 
 __all__ = ["explain_decision", "explain_doubt", "summarize_decision", "what_next"]
 
@@ -30,12 +31,13 @@ def _answer(decision: Decision) -> str:
         return "the default stands: no finalist is ahead of it"
     leader = decision.finalist(decision.leader or "")
     if decision.outcome is Outcome.DEFAULT_STANDS:
-        return f"the default stands: the leader {_name(leader)} is {_lead(leader)} ahead, which chance can explain"
+        lead = _lead(decision, leader)
+        return f"the default stands: the leader {_name(leader)} is {lead} ahead, which chance can explain"
     winner = decision.finalist(decision.winner or "")
     if winner is not leader:
         return (
             f"the winner is {_name(winner)}: cheaper than the leader {_name(leader)}, better than the default with "
-            f"probability {_probability(winner)}, and expected to lose {_points(decision.expected_shortfall or 0.0)}"
+            f"probability {_probability(winner)}, and expected to lose {_amount(decision, decision.expected_shortfall)}"
         )
     return f"the winner is {_name(winner)}: better than the default with probability {_probability(winner)}"
 
@@ -44,17 +46,21 @@ def explain_decision(decision: Decision) -> list[str]:
     """Return the answer, what it rests on, and what to do next, a sentence each."""
     lines = [summarize_decision(decision)]
     if decision.score is not None and decision.low is not None and decision.high is not None:
+        interval = interval_text(decision.low, decision.high, bounded=decision.bounded)
         lines.append(
-            f"score {_percent(decision.score)}, {decision.confidence:.0%} interval {_percent(decision.low)} to "
-            f"{_percent(decision.high)}, from {decision.confirm_images} confirmation images and {decision.seeds} seeds"
+            f"{'score' if decision.bounded else 'loss'} {score_text(decision.score, bounded=decision.bounded)}, "
+            f"{decision.confidence:.0%} interval {interval}, from {decision.confirm_images} confirmation images and "
+            f"{decision.seeds} seeds"
         )
     if decision.naive is not None and decision.score is not None and decision.winner is not None:
-        lines.append(
-            f"the search had measured {_percent(decision.naive)}: {_points(decision.naive - decision.score)} more"
-        )
+        change = decision.naive - decision.score
+        word = "better" if change >= 0 else "worse"
+        naive = score_text(decision.naive, bounded=decision.bounded)
+        lines.append(f"the search had measured {naive}: {_amount(decision, abs(change))} {word}")
     lines += [
-        f"{_name(finalist)} minus the default: {_lead(finalist)}, {decision.confidence:.0%} interval "
-        f"{_signed(finalist.low)} to {_signed(finalist.high)} points"
+        f"{_name(finalist)} minus the default: {_lead(decision, finalist)}, {decision.confidence:.0%} interval "
+        f"{difference_text(finalist.low, bounded=decision.bounded)} to "
+        f"{difference_text(finalist.high, bounded=decision.bounded)}{_unit(decision)}"
         for finalist in decision.finalists
         if finalist.recipe.identity in (decision.leader, decision.winner)
     ]
@@ -111,8 +117,9 @@ def what_next(decision: Decision) -> str | None:
         return None
     leader = decision.finalist(decision.leader)
     if decision.needs_seeds:
-        return f"to confirm {_lead(leader)}, raise confirm.seeds: seeds differ more than images do"
-    return f"to confirm {_lead(leader)}, {_roughly(decision.needed_images)} val + confirmation images are needed"
+        return f"to confirm {_lead(decision, leader)}, raise confirm.seeds: seeds differ more than images do"
+    images = f"{_roughly(decision.needed_images)} val + confirmation images"
+    return f"to confirm {_lead(decision, leader)}, {images} are needed"
 
 
 def _roughly(images: int) -> str:
@@ -126,8 +133,13 @@ def _name(finalist: DifferenceEstimate) -> str:
     return f"trial {finalist.recipe.trial_number}"
 
 
-def _lead(finalist: DifferenceEstimate) -> str:
-    return f"{_signed(finalist.lead)} points"
+def _lead(decision: Decision, finalist: DifferenceEstimate) -> str:
+    return f"{difference_text(finalist.lead, bounded=decision.bounded)}{_unit(decision)}"
+
+
+def _unit(decision: Decision) -> str:
+    """Return the unit of differences; those of a loss have their sign turned, so that a positive one is better."""
+    return " points" if decision.bounded else " in loss (+ is better)"
 
 
 def _probability(finalist: DifferenceEstimate) -> str:
@@ -136,13 +148,7 @@ def _probability(finalist: DifferenceEstimate) -> str:
     return f"{min(finalist.probability, 0.999):.3f}"
 
 
-def _percent(value: float) -> str:
-    return f"{value:.2%}"
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:.2f} points"
-
-
-def _signed(value: float) -> str:
-    return f"{100 * value:+.2f}"
+def _amount(decision: Decision, difference: float | None) -> str:
+    """Return the size of a difference with its unit."""
+    amount = difference or 0.0
+    return f"{100 * amount:.2f} points" if decision.bounded else f"{amount:.4f} in loss"

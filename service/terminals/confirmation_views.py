@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from service.confirmations import Confirmation, explain_decision
+from service.confirmations import Confirmation, difference_text, explain_decision, interval_text, score_text
 from service.formats import Format
 from service.ledgers import Json, Sweep
 from service.sweeps import confirmation_as_json, read_confirmation
@@ -45,18 +45,19 @@ def show_decision(confirmation: Confirmation) -> None:
 def _table(confirmation: Confirmation) -> tuple[list[str], list[list[str]]]:
     decision = confirmation.decision
     assert decision is not None
+    bounded, default = decision.bounded, decision.default
     header = ["recipe", "search", "retrained", "difference", "interval", "probability"]
-    default = decision.default
-    rows = [["default", _percent(default.naive), _percent(default.pooled_mean), "", "", ""]]
+    rows = [["default", _score(default.naive, bounded), _score(default.pooled_mean, bounded), "", "", ""]]
     for finalist in decision.finalists:
         mark = " *" if finalist.recipe.identity == decision.winner else ""
+        low, high = (difference_text(end, bounded=bounded) for end in (finalist.low, finalist.high))
         rows.append(
             [
                 f"trial {finalist.recipe.trial_number}{mark}",
-                _percent(finalist.recipe.naive),
-                _percent(finalist.recipe.pooled_mean),
-                f"{100 * finalist.lead:+.2f}",
-                f"{100 * finalist.low:+.2f} to {100 * finalist.high:+.2f}",
+                _score(finalist.recipe.naive, bounded),
+                _score(finalist.recipe.pooled_mean, bounded),
+                difference_text(finalist.lead, bounded=bounded),
+                f"{low} to {high}",
                 "" if finalist.probability is None else f"{min(finalist.probability, 0.999):.3f}",
             ]
         )
@@ -64,27 +65,28 @@ def _table(confirmation: Confirmation) -> tuple[list[str], list[list[str]]]:
 
 
 def _test_lines(confirmation: Confirmation) -> list[str]:
-    test = confirmation.test
-    if test is None:
+    test, decision = confirmation.test, confirmation.decision
+    if test is None or decision is None:
         return []
-    chosen = test["chosen"]
-    lines = [f"on the {test['images']} test images: {_percent(chosen['mean'])}{_interval(chosen)}"]
+    bounded, chosen = decision.bounded, test["chosen"]
+    score = _score(chosen["mean"], bounded)
+    lines = [f"on the {test['images']} test images: {score}{_interval(chosen, bounded)}"]
     if "difference" in test:
         difference = test["difference"]
-        lines[0] += (
-            f"; the default {_percent(test['default']['mean'])}, difference {100 * difference['mean']:+.2f} points"
-        )
+        mean, unit = difference_text(difference["mean"], bounded=bounded), " points" if bounded else ""
+        lines[0] += f"; the default {_score(test['default']['mean'], bounded)}, difference {mean}{unit}"
         if difference["low"] is not None:
-            lines[0] += f" ({100 * difference['low']:+.2f} to {100 * difference['high']:+.2f})"
+            low, high = (difference_text(difference[end], bounded=bounded) for end in ("low", "high"))
+            lines[0] += f" ({low} to {high})"
     deployed = test["deployed"]
-    score = _percent(deployed["score"])
+    score = _score(deployed["score"], bounded)
     lines.append(f"the model to deploy is that of {deployed['trial_id']}, the first seed's: {score} on the test images")
     return lines
 
 
-def _interval(mean: Json) -> str:
-    return "" if mean["low"] is None else f" ({_percent(mean['low'])} to {_percent(mean['high'])})"
+def _interval(mean: Json, bounded: bool) -> str:
+    return "" if mean["low"] is None else f" ({interval_text(mean['low'], mean['high'], bounded=bounded)})"
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.2%}"
+def _score(value: float | None, bounded: bool) -> str:
+    return "" if value is None else score_text(value, bounded=bounded)

@@ -68,6 +68,8 @@ def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
     yield "name", sweep.name
     yield "state", sweep.state.value
     yield "trials", counts or "none yet"
+    if status.confirmation is not None:
+        yield "confirmation", status.confirmation.describe(sweep.state)
     if sweep.owner:
         yield "owner", sweep.owner
     if sweep.waiting_for and sweep.state.is_under_way:
@@ -83,8 +85,6 @@ def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
         yield "best", f"{board.best.id}  {sweep.metric} {board.best.best_value:.4f}"
         own_stages = sweep.own_stages(board.best.recipe.get("backbone"))
         yield from ((f"  {name}", text) for name, text in recipe_lines(board.best.recipe, own_stages=own_stages))
-    if status.confirmation is not None:
-        yield "confirmation", status.confirmation.describe(sweep.state)
     yield from _data_lines(sweep)
     if sweep.registered:
         yield "registered", sweep.registered["uri"]

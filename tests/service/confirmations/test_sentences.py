@@ -31,6 +31,23 @@ def test_an_open_decision_says_what_would_settle_it() -> None:
     assert "raise confirm.seeds" in (what_next(replace(decision, needs_seeds=True)) or "")
 
 
+def test_a_worse_score_of_the_search_is_called_worse() -> None:
+    decision = decided(retrained(0, 0.6), retrained(1, 0.8))
+    lines = explain_decision(replace(decision, naive=0.5, score=0.75))
+    assert "the search had measured 50.00%: 25.00 points worse" in lines
+    lines = explain_decision(replace(decision, naive=0.8, score=0.75))
+    assert "the search had measured 80.00%: 5.00 points better" in lines
+
+
+def test_a_decision_by_the_loss_speaks_of_losses() -> None:
+    decision = decided(retrained(0, 0.6), retrained(1, 0.8))
+    lines = explain_decision(replace(decision, bounded=False, naive=-0.5, score=-0.6, low=-0.7, high=-0.55))
+    assert lines[1].startswith("loss 0.6000, 95% interval 0.5500 to 0.7000, from 200 confirmation images")
+    assert lines[2] == "the search had measured 0.5000: 0.1000 in loss better"
+    assert " in loss (+ is better), 95% interval +" in lines[3]
+    assert not any("%:" in line or "points" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("images", "text"),
     [
