@@ -14,8 +14,7 @@ from service.confirmations.contenders import (
 from service.confirmations.decisions import Decision, Doubt, Outcome, decide
 from service.confirmations.estimates import DifferenceEstimate, RecipeEstimate
 from service.confirmations.evidence import FloatArray, RetrainedRecipe, SearchEvidence
-from service.confirmations.records import Confirmation
-from service.confirmations.retraining_counts import RetrainingCounts
+from service.confirmations.records import Confirmation, RetrainingCounts
 from service.confirmations.rules import IMAGES_FOR_CLAIM, IMAGES_FOR_PROBABILITY, ConfirmRule
 from service.confirmations.score_texts import difference_text, interval_text, score_text
 from service.confirmations.sentences import explain_decision, explain_doubt, summarize_decision, what_next

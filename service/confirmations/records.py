@@ -1,17 +1,17 @@
-"""The record of a confirmation, as the sweep's row in the ledger keeps it."""
+"""The record of a confirmation, as the sweep's row in the ledger keeps it, and how far its retrainings are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from service.confirmations.contenders import Contender, Role
+from service.confirmations.contenders import Contender, Role, counted_retrainings
 from service.confirmations.decisions import Decision
 from service.confirmations.rules import ConfirmRule
-from service.ledgers import Json, Sweep
+from service.ledgers import Json, Sweep, Trial
 
-__all__ = ["Confirmation"]
+__all__ = ["Confirmation", "RetrainingCounts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,3 +100,23 @@ class Confirmation:
             test=values["test"],
             deployed=values["deployed"],
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainingCounts:
+    """Numbers of retrainings.
+
+    finished: ended, the failed ones included. planned: in all, with the spare one if it has begun.
+    """
+
+    finished: int
+    planned: int
+
+    @classmethod
+    def count(cls, confirmation: Confirmation, begun: Sequence[Trial]) -> Self:
+        """Count the retrainings of a confirmation; begun: all of its sweep. Cancelled ones are trained again."""
+        counted = counted_retrainings(confirmation.contenders, confirmation.seeds, begun)
+        *common, spare = confirmation.seeds
+        spares = sum(trial.seed == spare for trial in counted)
+        finished = sum(trial.state.is_finished for trial in counted)
+        return cls(finished=finished, planned=len(confirmation.contenders) * len(common) + spares)
