@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import tempfile
 import threading
@@ -26,6 +27,9 @@ from trainables.trials.ray_worker import TrialWorker
 
 MakePlan = Callable[[Trial], TrialPlan]
 
+_left_workers = threading.Event()
+"""Set while workers of a broken run of this process may still be there, with their cores."""
+
 
 def run_tune(
     coordinator: Coordinator,
@@ -47,6 +51,9 @@ def run_tune(
     Raises:
         Exception: the first error of ours inside Tune's loop, after all trials were closed.
     """
+    if _left_workers.is_set():
+        gc.collect()  # Tune's loop lies in cycles of references; until it is collected, its workers keep their cores
+        _left_workers.clear()
     if fork_server:
         use_prestarted_workers()
     rendezvous = Rendezvous(tempfile.mkdtemp(prefix="rendezvous-", dir=folder), allotment.slots)
@@ -67,6 +74,9 @@ def run_tune(
         try:
             with _watching(coordinator, source, rendezvous, poll), breakable():
                 _tuner(bridge, allotment, folder, worker).fit()
+        except BaseException:
+            _left_workers.set()
+            raise
         finally:
             shutil.rmtree(rendezvous.folder, ignore_errors=True)
             coordinator.leave(coordinator.closing or "the sweep ended before the trial did")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -20,11 +21,13 @@ from mlflow.tracking import MlflowClient
 
 from search_spaces import MeltpointError, SweepSpec, load_spec, parse_spec
 from service.clocks import now_ms
-from service.ledgers import Cause, Ledger, MessageKind, SweepState, TrialState
+from service.ledgers import Cause, Ledger, MessageKind, SweepAction, SweepState, Trial, TrialState
 from service.models import log_model
+from service.runs.listeners import SilentListener
 from service.runs.runner import Outcome, run_sweep
 from service.schedulers import Asha, build_scheduler
 from service.settings import Home
+from service.sweeps import HomeSweeps
 from service.terminals import stderr
 from service.terminals.console_listener import ConsoleListener
 from service.tracking.trackers import Tracker
@@ -367,6 +370,33 @@ def test_a_trial_whose_process_is_killed_is_tried_again(
     ledger = Ledger.open(home, clock=now_ms)
     assert (again.attempt, ledger.trials.count_failures(again.id, cause), again.epochs) == (2, 1, 40)
     ledger.close()
+
+
+class _Cancelling(SilentListener):
+    """Cancels a sweep once its first trial has ended."""
+
+    def __init__(self, home: Home) -> None:
+        self._home: Home | None = home
+
+    def trial_ended(self, trial: Trial) -> None:
+        if self._home is not None:
+            HomeSweeps(self._home).act(trial.sweep_id, SweepAction.CANCEL)
+            self._home = None
+
+
+def test_a_sweep_gets_the_workers_of_one_that_was_cancelled_in_the_same_process(
+    home: Home, ray_once: None, finished_sweep: Outcome, tmp_path: Path
+) -> None:
+    """Keep Python from collecting cycles of references: what is left of Tune's loop lies in some, and holds workers."""
+    gc.disable()
+    try:
+        cancelled = run_sweep(
+            _small(finished_sweep, tmp_path, "trials: 6, epochs: 40"), home=home, listener=_Cancelling(home)
+        )
+        whole = run_sweep(_small(finished_sweep, tmp_path, "trials: 2, epochs: 1"), home=home)
+    finally:
+        gc.enable()
+    assert (cancelled.sweep.state, whole.sweep.state) == (SweepState.CANCELLED, SweepState.COMPLETED)
 
 
 def test_a_sender_that_is_killed_is_replaced(
