@@ -39,7 +39,9 @@ class Headline(Part):
     drawn: tuple[str, ...] = ()
     """The names of the recipe that the sweep drew."""
     model: str | None = None
-    """URI of the registered model; null before one is registered."""
+    """URI of the model that the sweep registered, that of the search's best trial; null before one is registered."""
+    model_trial_id: str | None = None
+    """The trial whose model that is."""
 
 
 class Optimism(Section):
@@ -99,6 +101,8 @@ def _decided(rows: SweepRows, decision: Decision) -> Headline:
     if decision.outcome in (Outcome.WINNER, Outcome.NO_CLAIM):
         standing = "confirmed" if decision.outcome is Outcome.WINNER else "no claim"
     _, *details = explain_decision(decision)
+    if decision.outcome is Outcome.WINNER:
+        details.append(f"to serve its model: meltpoint promote {rows.sweep.id}")
     return Headline(
         standing=standing,
         sentence=_sentence_case(summarize_decision(decision)),
@@ -111,6 +115,7 @@ def _decided(rows: SweepRows, decision: Decision) -> Headline:
         written_freeze_depth=_depth(rows, chosen.trial_id),
         drawn=rows.sweep.drawn,
         model=_model(rows),
+        model_trial_id=rows.sweep.best_trial_id,
     )
 
 
@@ -141,6 +146,7 @@ def _unconfirmed(rows: SweepRows, best: Trial) -> Headline:
         written_freeze_depth=written_depth(rows, best),
         drawn=sweep.drawn,
         model=_model(rows),
+        model_trial_id=sweep.best_trial_id,
     )
 
 

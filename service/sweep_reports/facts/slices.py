@@ -16,7 +16,7 @@ from service.sweep_reports.facts.rows import SweepRows
 __all__ = ["ChoiceSummary", "Slice", "Slices", "read_slices"]
 
 _GOOD_SHARE = 0.2
-_WIDE = 0.7
+_WIDE = 0.6
 """Part of the range from which the best trials count as spread over it: uniform ones cover 0.8."""
 _FEWEST_FOR_RANGE = 10
 """A range of the best fifth says something from two of at least ten trials on."""
@@ -44,6 +44,8 @@ class Slice(Part):
     good_low: float | None = None
     good_high: float | None = None
     """Range of the middle four fifths of the values in the best fifth of the trials; null with few trials."""
+    is_spread: bool = False
+    """True if that range covers most of the parameter's range, so that no value stands out."""
     sentence: str
 
 
@@ -80,6 +82,7 @@ def _slice(rows: SweepRows, parameter: Parameter) -> Slice:
         choices=choices,
         good_low=good and decimals(good[0], 12),
         good_high=good and decimals(good[1], 12),
+        is_spread=good is not None and _spread(parameter, good) > _WIDE,
         sentence=_sentence(rows, parameter, choices, good),
     )
 
@@ -120,7 +123,7 @@ def _sentence(
 ) -> str:
     if choices:
         best = min(choices, key=lambda each: (rows.goal.sort_key(each.median), -each.trials))
-        others = [f"{each.choice} {score(each.median)}" for each in choices if each is not best]
+        others = [f"{each.choice} has {score(each.median)}" for each in choices if each is not best]
         trials = counted(best.trials, "trial")
         text = f"{parameter.label} {best.choice} has the best median, {score(best.median)} over {trials}"
         shown = f"{joined(others[:3])}{' and others' * (len(others) > 3)}"

@@ -63,7 +63,10 @@ def _recipe(report: SweepReport) -> str:
         f"<div><dt>{escape(name)}</dt><dd>{escape(_value(report, name))}</dd></div>" for name in headline.recipe
     )
     source = f"of {named(headline.trial_id)}" if headline.trial_id else "of the default"
-    model = f'<p class="note">Registered model: <code>{escape(headline.model)}</code></p>' if headline.model else ""
+    model = ""
+    if headline.model:
+        trial = f" of {named(headline.model_trial_id)}, the best of the search," if headline.model_trial_id else ""
+        model = f'<p class="note">The sweep registered the model{trial} as <code>{escape(headline.model)}</code></p>'
     return (
         f'<h3>Recipe to use, {escape(source)}</h3><dl class="recipe">{shown}</dl>{model}'
         f'<details><summary>Every hyperparameter</summary><dl class="recipe">{whole}</dl></details>'

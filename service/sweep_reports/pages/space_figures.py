@@ -118,7 +118,7 @@ def _draw_slice(report: SweepReport, each: Slice, trials: Sequence[TrialFacts], 
         scale = Categories(choices)
         place = _spread(each.key, having, choices)
     frame = Frame(canvas, Axis(scale, each.label), Axis(window.scale, report.sweep.metric))
-    if each.good_low is not None and each.good_high is not None:
+    if each.good_low is not None and each.good_high is not None and not each.is_spread:
         left, right = frame.x(each.good_low), frame.x(each.good_high)
         canvas.rectangle(left - 2, frame.top, right - left + 4, frame.bottom - frame.top, "good")
     _draw_trials(frame, having, place, window)
@@ -138,7 +138,7 @@ def _draw_slice(report: SweepReport, each: Slice, trials: Sequence[TrialFacts], 
             [[c.choice, str(c.trials), score(c.median), score(c.best)] for c in each.choices],
         )
     entries = _state_legend(having)
-    if each.good_low is not None:
+    if each.good_low is not None and not each.is_spread:
         entries.append(("field", "good", "the best fifth"))
     if each.choices:
         entries.append(("line", "median", "median"))

@@ -103,17 +103,7 @@ class MadeSweep:
         error: str = "it broke",
     ) -> Trial:
         """Add a trial with a value for each epoch; point: by default a random one."""
-        point = point or sample(self.spec.space, self._random)
-        recipe = self.spec.space.recipe(point)
-        trial = self.ledger.trials.create(
-            self.sweep.id,
-            number=self._number,
-            point=point,
-            recipe=recipe.flat(),
-            identity=recipe.identity,
-            seed=3,
-            started=True,
-        )
+        trial = self.begin(self._number, point)
         self._number += 1
         rows = [self._row(epoch, value) for epoch, value in enumerate(values, start=1)]
         ending = Ending(state=state, error=error if state is TrialState.FAILED else None)
@@ -129,6 +119,32 @@ class MadeSweep:
             goal=self.goal,
             ending=ending,
             predictions=[self.predictions(best)],
+        )
+
+    def begin(self, number: int, point: Point | None = None) -> Trial:
+        """Begin a trial, which `finish` ends; point: by default a random one."""
+        point = point or sample(self.spec.space, self._random)
+        recipe = self.spec.space.recipe(point)
+        return self.ledger.trials.create(
+            self.sweep.id,
+            number=number,
+            point=point,
+            recipe=recipe.flat(),
+            identity=recipe.identity,
+            seed=3,
+            started=True,
+        )
+
+    def finish(self, trial: Trial, value: float) -> Trial:
+        """Complete a trial that was begun, with one epoch."""
+        return self.ledger.trials.record_epochs(
+            trial.id,
+            attempt=1,
+            rows=[self._row(1, value)],
+            metric=self.sweep.metric,
+            goal=self.goal,
+            ending=Ending(state=TrialState.COMPLETED),
+            predictions=[self.predictions(value)],
         )
 
     def add_random(self, count: int) -> None:
