@@ -25,8 +25,13 @@ def print_tables(folder: Path) -> None:
         scenarios = [dict(np.load(file)) for file in sorted(results.glob("*.npz")) if ".tmp" not in file.name]
         if not scenarios:
             continue
-        print(f"\n{val} val and {confirm} confirmation images, {len(scenarios)} scenarios")
-        for table in (_print_wanted, _print_totals, _print_searches, _print_gates, _print_scenarios):
+        most = max(len(rows["default"]) for rows in scenarios)
+        whole = [rows for rows in scenarios if len(rows["default"]) == most]
+        print(f"\n{val} val and {confirm} confirmation images, {len(whole)} scenarios of {most} sweeps")
+        for table in (_print_wanted, _print_totals, _print_gates):
+            print()
+            table(whole)
+        for table in (_print_searches, _print_scenarios):
             print()
             table(scenarios)
 
@@ -91,18 +96,21 @@ def _print_scenarios(scenarios: list[Rows]) -> None:
 
 def _print_searches(scenarios: list[Rows]) -> None:
     """Print each way's figures by search, means over sets and defaults."""
-    groups: dict[str, list[Rows]] = {}
+    groups: dict[tuple[str, int], list[Rows]] = {}
     for rows in scenarios:
-        groups.setdefault(str(rows["name"]).partition(" ")[2].partition(" default")[0], []).append(rows)
-    print(f"| search, trials | scenarios | {' | '.join(WAYS)} |")
+        search = str(rows["name"]).partition(" ")[2].partition(" default")[0]
+        groups.setdefault((search, len(rows["default"])), []).append(rows)
+    print(f"| search, trials | scenarios, sweeps of each | {' | '.join(WAYS)} |")
     print(f"| --- | --- |{' --- |' * len(WAYS)}")
-    for search, members in sorted(groups.items(), key=lambda group: (group[0].split()[0], len(group[0]), group[0])):
+    for (search, sweeps), members in sorted(
+        groups.items(), key=lambda group: (group[0][0].split()[0], len(group[0][0]))
+    ):
         cells = []
         for way in WAYS:
             worse, much, _ = _figures(members, way)
             regret = np.mean([100 * float(np.mean(rows["best"] - rows[way])) for rows in members])
             cells.append(f"{np.mean(worse):.1f} / {np.mean(much):.1f} / {regret:.2f}")
-        print(f"| {search} | {len(members)} | {' | '.join(cells)} |")
+        print(f"| {search} | {len(members)}, {sweeps} | {' | '.join(cells)} |")
 
 
 def _print_totals(scenarios: list[Rows]) -> None:
