@@ -73,7 +73,7 @@ def _figures(scenarios: list[Rows], way: str) -> tuple[list[float], list[float],
 
 
 def _above(values: Sequence[float], limit: float) -> int:
-    return sum(value > limit for value in values)
+    return sum(value > limit + 1e-9 for value in values)
 
 
 def _covered(rows: Rows) -> NDArray[Any]:
