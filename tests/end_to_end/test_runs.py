@@ -143,6 +143,19 @@ def test_the_parent_run_has_spec_data_and_leaderboard(
     ]
 
 
+def test_the_parent_run_has_the_report_with_images(
+    finished_sweep: Outcome, client: MlflowClient, tmp_path: Path
+) -> None:
+    assert finished_sweep.sweep.mlflow is not None
+    assert finished_sweep.board.best is not None
+    page = Path(
+        client.download_artifacts(finished_sweep.sweep.mlflow["run_id"], "report.html", str(tmp_path))
+    ).read_text()
+    assert f"{finished_sweep.board.best.best_value:.4f}" in page
+    assert "What the augmentation does" in page
+    assert page.count("data:image/jpeg;base64,") >= 5
+
+
 def test_the_candidate_serves_without_meltpoint_and_without_pickle(
     finished_sweep: Outcome, home: Home, tracks_home: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
