@@ -23,7 +23,7 @@ from service.sweep_reports.charts import (
 from service.sweep_reports.facts import SweepReport, score
 from service.sweep_reports.facts.base import named
 from service.sweep_reports.facts.decisions import ConfirmedRecipe
-from service.sweep_reports.pages.figures import Figure, LegendEntry, Table, legend
+from service.sweep_reports.pages.figures import NARROW, Figure, LegendEntry, Table, legend
 from service.sweep_reports.pages.pictures import Pictures
 
 __all__ = [
@@ -101,7 +101,7 @@ def draw_confusion(report: SweepReport) -> Figure:
                 for r, true in enumerate(confusion.classes)
             ],
         ),
-        width=320,
+        width=NARROW,
         label=f"{title}. {confusion.sentence}",
         row_height=40.0 if size <= 4 else 26.0,
     )
@@ -119,7 +119,7 @@ def _draw_pairs(report: SweepReport) -> str:
     pairs = report.confusion.pairs[:10]
     if not pairs:
         return ""
-    canvas = Canvas(320, 58 + 34 * len(pairs), f"Most frequent confusions. {report.confusion.sentence}")
+    canvas = Canvas(NARROW, 58 + 34 * len(pairs), f"Most frequent confusions. {report.confusion.sentence}")
     scale = Linear(0.0, max(pair.images for pair in pairs) * 1.08)
     for index, pair in enumerate(pairs):
         y = 24 + index * 34
@@ -158,7 +158,7 @@ def draw_calibration(report: SweepReport) -> Figure:
     calibration, title = report.calibration, "Can its probabilities be believed"
     if not calibration.is_shown:
         return Figure(name="calibration", title=title, sentence=calibration.sentence)
-    canvas = Canvas(320, 230, f"{title}. {calibration.sentence}")
+    canvas = Canvas(NARROW, 230, f"{title}. {calibration.sentence}")
     unit = Linear(0.0, 1.02)
     frame = Frame(canvas, Axis(unit, "probability of the predicted class"), Axis(unit, "accuracy"))
     draw_line(frame, [(0.0, 0.0), (1.0, 1.0)], "dashed c4")
@@ -206,7 +206,7 @@ def draw_optimism(report: SweepReport) -> Figure:
         names.append("confirmed")
         values.append(headline.value)
         intervals.append((headline.low, headline.high))
-    canvas = Canvas(320, 60 + 30 * len(names), f"{title}. {optimism.sentence}")
+    canvas = Canvas(NARROW, 60 + 30 * len(names), f"{title}. {optimism.sentence}")
     ends = [*values, *(end for interval in intervals if interval for end in interval)]
     frame = Frame(canvas, Axis(Linear.around(ends), report.sweep.metric), Axis(Categories(names), "", grid=False))
     for index, (value, interval) in enumerate(zip(values, intervals, strict=True)):
@@ -271,7 +271,7 @@ def _open_table(rows: Sequence[Sequence[str]]) -> str:
 
 def _draw_leads(report: SweepReport, leads: Sequence[ConfirmedRecipe]) -> str:
     names = [named(recipe.trial_id or "") for recipe in leads]
-    canvas = Canvas(320, 60 + 30 * len(leads), f"Leads over the default in points. {report.confirmation.sentence}")
+    canvas = Canvas(NARROW, 60 + 30 * len(leads), f"Leads over the default in points. {report.confirmation.sentence}")
     ends = [100 * end for recipe in leads for end in (recipe.low, recipe.high, recipe.lead, 0.0) if end is not None]
     frame = Frame(
         canvas, Axis(Linear.around(ends), "points ahead of the default"), Axis(Categories(names), "", grid=False)

@@ -19,11 +19,11 @@ from service.sweep_reports.pages.model_figures import (
 from service.sweep_reports.pages.overview import render_answer, render_costs, render_heading
 from service.sweep_reports.pages.pictures import Pictures
 from service.sweep_reports.pages.search_figures import draw_curves, draw_progress, draw_timeline
+from service.sweep_reports.pages.slice_figures import draw_slices
 from service.sweep_reports.pages.space_figures import (
     draw_contour,
     draw_depths,
     draw_importance,
-    draw_slices,
     draw_tradeoffs,
 )
 

@@ -23,7 +23,7 @@ from service.sweep_reports.charts import (
 from service.sweep_reports.facts import SweepReport, duration, score
 from service.sweep_reports.facts.base import named
 from service.sweep_reports.facts.curves import BEST_CURVES, Curve
-from service.sweep_reports.pages.figures import Figure, LegendEntry, Table, draw_widths, legend
+from service.sweep_reports.pages.figures import NARROW, Figure, LegendEntry, Table, draw_widths, legend
 from service.sweep_reports.pages.windows import Window, find_window
 
 __all__ = ["draw_curves", "draw_progress", "draw_timeline"]
@@ -76,7 +76,7 @@ def _draw_progress(
 ) -> tuple[str, str]:
     """Return the picture and its legend."""
     progress = report.progress
-    canvas = Canvas(320, _HEIGHT, f"Best {report.sweep.metric} so far against {x.title}. {progress.sentence}")
+    canvas = Canvas(NARROW, _HEIGHT, f"Best {report.sweep.metric} so far against {x.title}. {progress.sentence}")
     frame = Frame(canvas, x, Axis(window.scale, report.sweep.metric))
     entries: list[LegendEntry] = []
     values = [(place(count, seconds), window.clip(v)) for count, seconds, v in progress.results if v is not None]

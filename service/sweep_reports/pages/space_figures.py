@@ -1,9 +1,8 @@
-"""Figures of the space: importance, slices, freeze depth by learning rate, a contour, and trade-offs with cost."""
+"""Figures of the space: importance, freeze depth by learning rate, a contour, and trade-offs with cost."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from search_spaces import Goal
 from service.sweep_reports.charts import (
@@ -23,24 +22,19 @@ from service.sweep_reports.charts import (
     draw_steps,
     duration_scale,
     level_of,
-    scale_for,
 )
 from service.sweep_reports.facts import SweepReport, score
 from service.sweep_reports.facts.base import named
 from service.sweep_reports.facts.contours import ContourAxis
 from service.sweep_reports.facts.depths import DepthGrid
 from service.sweep_reports.facts.parameters import written
-from service.sweep_reports.facts.slices import Slice
 from service.sweep_reports.facts.tradeoffs import TRAINING_SECONDS, Tradeoff
-from service.sweep_reports.facts.trials import TrialFacts
-from service.sweep_reports.pages.figures import Figure, LegendEntry, Table, legend
-from service.sweep_reports.pages.windows import Window, find_window
+from service.sweep_reports.pages.figures import NARROW, Figure, LegendEntry, Table, legend
+from service.sweep_reports.pages.windows import find_window
 
-__all__ = ["draw_contour", "draw_depths", "draw_importance", "draw_slices", "draw_tradeoffs"]
+__all__ = ["draw_contour", "draw_depths", "draw_importance", "draw_tradeoffs"]
 
 _HEIGHT = 220.0
-_MOST_MARKS = 150
-"""Up to so many trials, each point has a hint of its own."""
 
 
 def draw_importance(report: SweepReport) -> Figure:
@@ -50,7 +44,7 @@ def draw_importance(report: SweepReport) -> Figure:
         return Figure(name="importance", title=title, sentence=importance.sentence)
     shown = importance.parameters
     names = Categories([each.label for each in shown])
-    canvas = Canvas(320, 58 + 30 * len(shown), f"{title}. {importance.sentence}")
+    canvas = Canvas(NARROW, 58 + 30 * len(shown), f"{title}. {importance.sentence}")
     widest = min(1.0, max(each.high for each in shown))
     x = Axis(Linear(0.0, widest * 1.04 + 0.01, 0.01), "share of the importance in %")
     frame = Frame(canvas, x, Axis(names, "", grid=False))
@@ -89,117 +83,6 @@ def draw_importance(report: SweepReport) -> Figure:
         note="By PED-ANOVA, with 95 % intervals: if a value decides whether a trial is among the best. Pruned trials "
         "count with the best value that they reached.",
     )
-
-
-def draw_slices(report: SweepReport) -> list[Figure]:
-    """Return the metric against each hyperparameter."""
-    slices, goal = report.slices, Goal(report.sweep.goal)
-    if not slices.is_shown:
-        return [Figure(name="slices", title="One hyperparameter at a time", sentence=slices.sentence)]
-    trials = [trial for trial in report.trials if trial.value is not None and trial.state in ("completed", "pruned")]
-    window = find_window([trial.value for trial in trials if trial.value is not None], goal)
-    return [
-        _draw_slice(report, each, trials, window, name="slices" if index == 0 else f"slices-{index}")
-        for index, each in enumerate(slices.slices)
-    ]
-
-
-def _draw_slice(report: SweepReport, each: Slice, trials: Sequence[TrialFacts], window: Window, *, name: str) -> Figure:
-    having = [trial for trial in trials if each.key in trial.point]
-    title = f"{report.sweep.metric} by {each.label}"
-    canvas = Canvas(320, _HEIGHT, f"{title}. {each.sentence}")
-    place: Callable[[TrialFacts], float]
-    if each.is_number:
-        numbers = [float(trial.point[each.key]) for trial in having]
-        scale: Scale = scale_for(numbers, is_log=each.is_log)
-        place = lambda trial: float(trial.point[each.key])  # noqa: E731
-    else:
-        choices = [choice.choice for choice in each.choices]
-        scale = Categories(choices)
-        place = _spread(each.key, having, choices)
-    frame = Frame(canvas, Axis(scale, each.label), Axis(window.scale, report.sweep.metric))
-    if each.good_low is not None and each.good_high is not None and not each.is_spread:
-        left, right = frame.x(each.good_low), frame.x(each.good_high)
-        canvas.rectangle(left - 2, frame.top, right - left + 4, frame.bottom - frame.top, "good")
-    _draw_trials(frame, having, place, window)
-    for index, choice in enumerate(each.choices):
-        y, half = frame.y(window.clip(choice.median)), frame.band * 0.32
-        canvas.line(frame.x(index) - half, y, frame.x(index) + half, y, "median")
-    table = Table(
-        ["trial", each.label, report.sweep.metric, "state"],
-        [
-            [named(t.trial_id), written(t.point[each.key]), score(t.value or 0.0), t.state]
-            for t in sorted(having, key=lambda t: Goal(report.sweep.goal).sort_key(t.value or 0.0))
-        ],
-    )
-    if each.choices:
-        table = Table(
-            [each.label, "trials", "median", "best"],
-            [[c.choice, str(c.trials), score(c.median), score(c.best)] for c in each.choices],
-        )
-    entries = _state_legend(having)
-    if each.good_low is not None and not each.is_spread:
-        entries.append(("field", "good", "the best fifth"))
-    if each.choices:
-        entries.append(("line", "median", "median"))
-    return Figure(
-        name=name,
-        title=title,
-        sentence=each.sentence,
-        body=canvas.render(),
-        legend=legend(entries),
-        table=table,
-        note=window.note("trial"),
-    )
-
-
-def _spread(key: str, trials: Sequence[TrialFacts], choices: Sequence[str]) -> Callable[[TrialFacts], float]:
-    """Return places of trials within the band of their choice, side by side so that points do not cover each other."""
-    counts = Counter(written(trial.point[key]) for trial in trials)
-    seen: Counter[str] = Counter()
-    places = {}
-    for trial in trials:
-        name = written(trial.point[key])
-        seen[name] += 1
-        offset = (seen[name] * 0.6180339887) % 1 - 0.5 if counts[name] > 1 else 0.0
-        index = choices.index(name) if name in choices else 0
-        places[trial.trial_id] = index + 0.6 * offset
-    return lambda trial: places[trial.trial_id]
-
-
-def _draw_trials(
-    frame: Frame, trials: Sequence[TrialFacts], place: Callable[[TrialFacts], float], window: Window
-) -> None:
-    """Draw completed trials as discs, pruned ones as rings, and the best as a star."""
-    ordered = sorted(trials, key=lambda trial: -(trial.rank or len(trials) + 1))
-    if len(trials) > _MOST_MARKS:
-        for state, style in (("pruned", "boxes c3"), ("completed", "small c1")):
-            chosen = [t for t in ordered if t.state == state]
-            draw_dots(frame, [(place(t), window.clip(t.value or 0.0)) for t in chosen], style)
-        ordered = ordered[-20:]
-    draw_marks(frame, [_mark(trial, place(trial), window) for trial in ordered])
-
-
-def _mark(trial: TrialFacts, x: float, window: Window) -> Mark:
-    assert trial.value is not None, trial
-    hint = f"{named(trial.trial_id)}: {score(trial.value)}, {trial.state}"
-    y = window.clip(trial.value)
-    if trial.rank == 1:
-        return Mark(x=x, y=y, shape="star", style="c2", size=4.5, hint=hint)
-    if trial.state == "pruned":
-        return Mark(x=x, y=y, shape="ring", style="c3", hint=hint)
-    return Mark(x=x, y=y, shape="disc", style="c1", hint=hint)
-
-
-def _state_legend(trials: Sequence[TrialFacts]) -> list[LegendEntry]:
-    entries: list[LegendEntry] = []
-    if any(trial.rank == 1 for trial in trials):
-        entries.append(("star", "c2", "best"))
-    if any(trial.state == "completed" for trial in trials):
-        entries.append(("disc", "c1", "completed"))
-    if any(trial.state == "pruned" for trial in trials):
-        entries.append(("square", "c3", "pruned") if len(trials) > _MOST_MARKS else ("ring", "c3", "pruned"))
-    return entries
 
 
 def draw_depths(report: SweepReport) -> list[Figure]:
@@ -256,7 +139,7 @@ def _draw_depths(grid: DepthGrid, edges: Sequence[float], goal: Goal, *, name: s
             marked=frozenset([best]),
             hints=[["" if c is None else f"median {score(c.median)} of {c.trials}" for c in row] for row in grid.cells],
         ),
-        width=320,
+        width=NARROW,
         label=f"{title}, {grid.optimizer}. {sentence}",
     )
     rows = [
@@ -288,7 +171,7 @@ def draw_contour(report: SweepReport) -> Figure:
     title = "Two hyperparameters together"
     if not contour.is_shown or contour.x is None or contour.y is None:
         return Figure(name="contour", title=title, sentence=contour.sentence)
-    canvas = Canvas(320, 250, f"{title}. {contour.sentence}")
+    canvas = Canvas(NARROW, 250, f"{title}. {contour.sentence}")
     x, y = contour.x, contour.y
     frame = Frame(canvas, Axis(_scale(x), x.label, grid=False), Axis(_scale(y), y.label, grid=False))
     _fill(frame, contour.cells, contour.edges, goal)
@@ -360,7 +243,7 @@ def draw_tradeoffs(report: SweepReport) -> list[Figure]:
 def _draw_tradeoff(report: SweepReport, each: Tradeoff, *, name: str) -> Figure:
     goal = Goal(report.sweep.goal)
     title = f"{report.sweep.metric} against {each.cost}"
-    canvas = Canvas(320, _HEIGHT, f"{title}. {each.sentence}")
+    canvas = Canvas(NARROW, _HEIGHT, f"{title}. {each.sentence}")
     costs = [point.cost for point in each.points]
     axis = Axis(_cost_scale(costs), each.cost)
     if each.cost == TRAINING_SECONDS and not isinstance(axis.scale, Log):
