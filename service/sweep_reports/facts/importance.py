@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from service.sweep_reports.facts.base import Part, Section, decimals, joined, score
 from service.sweep_reports.facts.parameters import Parameter
 from service.sweep_reports.facts.rows import SweepRows
+from service.sweep_reports.facts.slices import covers_most, good_range
 from service.sweep_reports.statistics import GridParameter, grid_indices, is_best, measure_importance, spearman
 
 __all__ = ["NEEDED_TRIALS", "Importance", "ParameterImportance", "read_importance"]
@@ -153,9 +154,13 @@ def _direction(rows: SweepRows, parameter: Parameter) -> str:
         best = min(medians, key=lambda position: (rows.goal.sort_key(medians[position]), position))
         return f"best with {parameter.written(best)} (median {score(medians[best])})"
     rank = rows.goal.sign * spearman(parameter.places, np.array(values))
-    if len(values) < 4 or abs(rank) * math.sqrt(len(values) - 1) < _CLEAR_RANK:
-        return "neither high nor low values are clearly better"
-    return f"{'higher' if rank > 0 else 'lower'} values are better"
+    parts = []
+    if len(values) >= 4 and abs(rank) * math.sqrt(len(values) - 1) >= _CLEAR_RANK:
+        parts.append(f"{'higher' if rank > 0 else 'lower'} values are better on the whole")
+    good = good_range(rows, parameter)
+    if good is not None and not covers_most(parameter, good):
+        parts.append(f"best from {parameter.written(good[0])} to {parameter.written(good[1])}")
+    return ", ".join(parts) or "no values are clearly better"
 
 
 def _sentence(measured: Sequence[ParameterImportance], trials: int, quantile: float) -> str:

@@ -13,7 +13,7 @@ from service.sweep_reports.facts.base import Part, Section, decimals, joined, sc
 from service.sweep_reports.facts.parameters import Parameter
 from service.sweep_reports.facts.rows import SweepRows
 
-__all__ = ["ChoiceSummary", "Slice", "Slices", "read_slices"]
+__all__ = ["ChoiceSummary", "Slice", "Slices", "covers_most", "good_range", "read_slices"]
 
 _GOOD_SHARE = 0.2
 _WIDE = 0.6
@@ -72,7 +72,7 @@ def read_slices(rows: SweepRows, parameters: Sequence[Parameter], order: Sequenc
 
 def _slice(rows: SweepRows, parameter: Parameter) -> Slice:
     choices = _summarize_choices(rows, parameter)
-    good = _good_range(rows, parameter)
+    good = good_range(rows, parameter)
     return Slice(
         key=parameter.key,
         label=parameter.label,
@@ -82,7 +82,7 @@ def _slice(rows: SweepRows, parameter: Parameter) -> Slice:
         choices=choices,
         good_low=good and decimals(good[0], 12),
         good_high=good and decimals(good[1], 12),
-        is_spread=good is not None and _spread(parameter, good) > _WIDE,
+        is_spread=good is not None and covers_most(parameter, good),
         sentence=_sentence(rows, parameter, choices, good),
     )
 
@@ -97,7 +97,8 @@ def _summarize_choices(rows: SweepRows, parameter: Parameter) -> list[ChoiceSumm
     return summaries
 
 
-def _good_range(rows: SweepRows, parameter: Parameter) -> tuple[float, float] | None:
+def good_range(rows: SweepRows, parameter: Parameter) -> tuple[float, float] | None:
+    """Return the middle four fifths of a number's values in the best fifth of trials; None for lists or few trials."""
     if not parameter.is_number or len(parameter.trials) < _FEWEST_FOR_RANGE:
         return None
     pairs: list[tuple[Trial, float]] = list(zip(parameter.trials, parameter.values, strict=True))
@@ -107,12 +108,12 @@ def _good_range(rows: SweepRows, parameter: Parameter) -> tuple[float, float] | 
     return good[spare], good[-1 - spare]
 
 
-def _spread(parameter: Parameter, good: tuple[float, float]) -> float:
-    """Return the part of a parameter's range that `good` covers, on its scale."""
+def covers_most(parameter: Parameter, good: tuple[float, float]) -> bool:
+    """Return whether `good` covers most of a parameter's range, on its scale, so that no value stands out."""
     low, high = parameter.low, parameter.high
     if parameter.is_log:
-        return math.log(good[1] / good[0]) / math.log(high / low)
-    return (good[1] - good[0]) / (high - low)
+        return math.log(good[1] / good[0]) / math.log(high / low) > _WIDE
+    return (good[1] - good[0]) / (high - low) > _WIDE
 
 
 def _sentence(
@@ -128,7 +129,7 @@ def _sentence(
         text = f"{parameter.label} {best.choice} has the best median, {score(best.median)} over {trials}"
         shown = f"{joined(others[:3])}{' and others' * (len(others) > 3)}"
         return f"{text}; {shown}." if others else f"{text}."
-    if good is not None and _spread(parameter, good) > _WIDE:
+    if good is not None and covers_most(parameter, good):
         text = f"The best fifth of {len(parameter.trials)} trials is spread over most of the range of {parameter.label}"
         return f"{text}: no value stands out."
     if good is not None:
