@@ -24,7 +24,7 @@ with start_api(Path(sys.argv[1])) as api:
         checked = api.post(path, {"spec": text})
         assert checked.status_code == 200, checked.text
     add_trials(api.ledger, api.add_sweep(SweepState.RUNNING, name="cells"), 0.5, 0.7)
-    for path in ("", "/status", "/trials", "/leaderboard", "/curves", "/spec", "/events", "/logs"):
+    for path in ("", "/status", "/trials", "/leaderboard", "/retrainings", "/curves", "/spec", "/events", "/logs"):
         assert api.get(f"/sweeps/cells{path}").status_code == 200, path
     for path in ("/report", "/report.html"):
         assert api.get(f"/sweeps/cells{path}").status_code == 200, path

@@ -79,6 +79,7 @@ CASES: dict[str, Case] = {
     "GET /api/v1/sweeps/{ref}/report.html": Case(READ_SWEEP),
     "GET /api/v1/sweeps/{ref}/recipe": Case(_access(401, 409, 404, 409, 404, 409), SweepState.COMPLETED),
     "GET /api/v1/sweeps/{ref}/confirmation": Case(_access(401, 404, 404, 404, 404, 404), SweepState.COMPLETED),
+    "GET /api/v1/sweeps/{ref}/retrainings": Case(READ_SWEEP),
     "GET /api/v1/sweeps/{ref}/curves": Case(READ_SWEEP),
     "GET /api/v1/sweeps/{ref}/events": Case(READ_SWEEP),
     "GET /api/v1/sweeps/{ref}/logs": Case(READ_SWEEP),

@@ -73,7 +73,7 @@ def test_stdout_is_one_object_and_the_rest_agrees_with_it(place: Path) -> None:
     outcome = json.loads(run.stdout)
     assert (outcome["state"], outcome["counts"]["completed"]) == ("completed", 3)
     assert "Traceback" not in run.stderr
-    assert f"next: meltpoint ui {outcome['sweep_id']}" in run.stderr
+    assert f"next: meltpoint confirm {outcome['sweep_id']}" in run.stderr
     assert left_behind(place) == []
     (kept,) = (place / "home" / "mlflow-artifacts").rglob("spec/short.yaml")
     assert kept.read_text().startswith("# The sweep file with\n# --set budget.trials=3\nname: small\n")
