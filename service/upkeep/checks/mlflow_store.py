@@ -2,45 +2,111 @@
 
 from __future__ import annotations
 
+import base64
+import configparser
+import http.client
+import json
 import sqlite3
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 
-from service.upkeep.checks.findings import PATIENCE_SECONDS, Finding, Surroundings, problem
+from service.upkeep.checks.findings import PATIENCE_SECONDS, Finding, Surroundings, problem, warning
 
 __all__ = ["check_mlflow_store"]
 
+_NAME = "mlflow store"
+_USER, _PASSWORD, _TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
+_SERVER_SECONDS = 10.0
+"""Time that a server has for an answer: one that asks for passwords hashes them slowly."""
+
+_OLDEST_MAJOR = 3
+"""The first major version of MLflow's server that has logged models."""
+
 
 def check_mlflow_store(surroundings: Surroundings) -> Iterator[Finding]:
-    """Check that MLflow's server answers, or that its file can be read."""
+    """Check that MLflow's server answers a request that needs an account, or that its file can be read."""
     uri = surroundings.home.tracking_uri
     if uri.startswith(("http://", "https://")):
-        yield _server_finding(uri)
+        yield _server_finding(uri.rstrip("/"), surroundings.environment)
     elif uri.startswith("sqlite:///"):
         yield _file_finding(Path(uri.removeprefix("sqlite:///")))
     else:
-        yield Finding(name="mlflow store", text=f"{uri} (not asked)")
+        yield Finding(name=_NAME, text=f"{uri} (not asked)")
 
 
-def _server_finding(uri: str) -> Finding:
-    """Ask the server at /health, where MLflow's servers answer."""
+def _server_finding(uri: str, environment: Mapping[str, str]) -> Finding:
+    """Search the experiments, as a sweep does first; `/health` answers without an account, and for every host."""
+    credentials = _authorization(environment)
+    headers = {"Content-Type": "application/json"} | ({"Authorization": credentials} if credentials else {})
+    url = f"{uri}/api/2.0/mlflow/experiments/search"
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE_SECONDS):
-            return Finding(name="mlflow store", text=f"{uri} answers")
-    except (OSError, ValueError) as error:
+        request = urllib.request.Request(url, json.dumps({"max_results": 1}).encode(), headers)
+        with urllib.request.urlopen(request, timeout=_SERVER_SECONDS) as answer:
+            json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return _refusal(uri, error, has_credentials=credentials is not None)
+    except ValueError:
+        return problem(_NAME, f"{uri} is no server of MLflow", "correct MLFLOW_TRACKING_URI")
+    except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        return problem("mlflow store", f"{uri} does not answer: {reason}", "start it, or correct MLFLOW_TRACKING_URI")
+        return problem(_NAME, f"{uri} does not answer: {reason}", "start it, or correct MLFLOW_TRACKING_URI")
+    version = _version(uri)
+    if version and version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < _OLDEST_MAJOR:
+        advice = f"MLflow {_OLDEST_MAJOR} or newer keeps models with their metrics"
+        return warning(_NAME, f"{uri} answers, as MLflow {version}", advice)
+    return Finding(name=_NAME, text=f"{uri} answers{f', as MLflow {version}' if version else ''}")
+
+
+def _refusal(uri: str, error: urllib.error.HTTPError, *, has_credentials: bool) -> Finding:
+    if error.code == http.client.UNAUTHORIZED:
+        complaint = "refuses the user name and password, or the token" if has_credentials else "asks who you are"
+        return problem(_NAME, f"{uri} {complaint} (401)", f"set {_USER} and {_PASSWORD}, or {_TOKEN}")
+    if error.code == http.client.FORBIDDEN:
+        reason = " ".join(error.read(200).decode(errors="replace").split())
+        advice = "name its host in --allowed-hosts of MLflow's server, or ask its admin for the right to write"
+        return problem(_NAME, f"{uri} refuses requests (403): {reason}", advice)
+    return problem(
+        _NAME, f"{uri} answers {error.code} to a search of experiments", "correct MLFLOW_TRACKING_URI, or see its log"
+    )
+
+
+def _authorization(environment: Mapping[str, str]) -> str | None:
+    """Return the header that MLflow's client would send: from its variables, else from `~/.mlflow/credentials`."""
+    file = _credentials_file()
+    user, password = (environment.get(name) or file.get(name.lower()) for name in (_USER, _PASSWORD))
+    if user and password:
+        return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+    token = environment.get(_TOKEN)
+    return f"Bearer {token}" if token else None
+
+
+def _credentials_file() -> Mapping[str, str]:
+    parser = configparser.ConfigParser()
+    with suppress(OSError, RuntimeError, configparser.Error, UnicodeError):
+        parser.read(Path("~/.mlflow/credentials").expanduser())
+    return dict(parser.items("mlflow")) if parser.has_section("mlflow") else {}
+
+
+def _version(uri: str) -> str | None:
+    """Return the server's version; None if it does not say."""
+    try:
+        with urllib.request.urlopen(f"{uri}/version", timeout=_SERVER_SECONDS) as answer:
+            text = str(answer.read(40).decode()).strip()
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    return text if text[:1].isdigit() else None
 
 
 def _file_finding(path: Path) -> Finding:
     if not path.exists():
-        return Finding(name="mlflow store", text=f"{path}: made by the first sweep")
+        return Finding(name=_NAME, text=f"{path}: made by the first sweep")
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)) as opened:
             opened.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
-        return problem("mlflow store", f"{path} cannot be read: {error}", f"move {path} away")
-    return Finding(name="mlflow store", text=f"{path}")
+        return problem(_NAME, f"{path} cannot be read: {error}", f"move {path} away")
+    return Finding(name=_NAME, text=f"{path}")
