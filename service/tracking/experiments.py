@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,8 +19,6 @@ __all__ = ["NOTE", "NamedExperiment", "describe_sweep", "find_or_create_experime
 
 NOTE = "mlflow.note.content"
 """The tag with a description."""
-
-HEADER = "Sweeps, the newest first. A view shows a sweep's trials with charts, the winner first."
 
 _MOST_SWEEPS = 50
 _KEY = "viewStateShareKey="
@@ -68,7 +67,8 @@ def _create(client: MlflowClient, name: str, folder: Path | None) -> Experiment:
 def describe_sweep(client: MlflowClient, sweep: Sweep, state: SweepState, *, report: str | None = None) -> None:
     """Write a line with links to the sweep's views into its experiment's description, in place of an earlier one.
 
-    Other text of the description stays. Lines of more than fifty sweeps are cut, the oldest first.
+    The newest sweep's line goes first: MLflow shows the first line of a folded description. Other text stays. Lines of
+    more than fifty sweeps are cut, the oldest first.
 
     report: path of a new report among the artifacts of the sweep's run; the link to an earlier one stays.
     """
@@ -84,7 +84,7 @@ def describe_sweep(client: MlflowClient, sweep: Sweep, state: SweepState, *, rep
         links.append(f"[report](#/experiments/{experiment_id}/runs/{run_id}/artifacts/{report})")
     else:
         links += _report_links(before, sweep.id)
-    line = f"- **{sweep.id}** {state.value}: {', '.join(links)}"
+    line = f"- Sweep **{sweep.id}** {state.value}: {', '.join(links)}"
     after = _with_line(before, line, sweep.id)
     if after != before:
         client.set_experiment_tag(experiment_id, NOTE, after)
@@ -101,11 +101,15 @@ def _with_line(note: str, line: str, sweep_id: str) -> str:
     places = [number for number, text in enumerate(lines) if f"{_KEY}{sweep_id}&" in text]
     if places:
         lines[places[0]] = line
-    elif HEADER in lines:
-        lines.insert(lines.index(HEADER) + 2, line)
     else:
-        lines += [*([""] if lines else []), HEADER, "", line]
-    ours = [number for number, text in enumerate(lines) if text.startswith("- **s-") and _KEY in text]
+        ours = _ours(lines)
+        lines[ours[0] if ours else 0 : 0] = [line] if ours or not lines else [line, ""]
+    ours = _ours(lines)
     for number in reversed(ours[_MOST_SWEEPS:]):
         del lines[number]
     return "\n".join(lines)
+
+
+def _ours(lines: Sequence[str]) -> list[int]:
+    """Return the places of the lines that `describe_sweep` wrote."""
+    return [number for number, text in enumerate(lines) if text.startswith("- Sweep **") and _KEY in text]

@@ -282,7 +282,7 @@ def test_the_experiments_description_leads_to_the_views_of_its_sweeps(
     deliver_all(ledger, place)
     lines = description(client, first).splitlines()
     assert lines[0] == own
-    sweeps = [line for line in lines if line.startswith("- ")]
+    sweeps = [line for line in lines if line.startswith("- Sweep ")]
     assert [line.partition("**")[2].partition("**")[0] for line in sweeps] == [second.id, first.id], "newest first"
     for line, sweep in zip(sweeps, (second, first), strict=True):
         assert "completed" in line
