@@ -166,7 +166,10 @@ def stage_count(backbone: str) -> int:
         return BACKBONES[backbone].stages
     stages = count_own_stages(backbone)
     if stages is None:
-        raise MeltpointError(f"the stages of backbone {backbone} can be counted only by a program that imports it")
+        raise MeltpointError(
+            f"the stages of backbone {backbone} can be counted only by a program that imports it, "
+            "such as `meltpoint plan` on your machine"
+        )
     return stages
 
 

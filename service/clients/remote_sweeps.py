@@ -20,6 +20,7 @@ from service.ledgers import Event, EventKind, Promotion, Sweep, SweepAction, Swe
 from service.promotions import MovedAlias, PromotionOutcome, PromotionStatus
 from service.reports import Comparison, Leaderboard, RetrainingResult
 from service.schemas import (
+    MLFLOW_PATH,
     AliasModel,
     AliasMoveModel,
     ComparisonModel,
@@ -91,6 +92,11 @@ class RemoteSweeps(SweepRequests):
     def place(self) -> str:
         """The service."""
         return str(self._connection.context)
+
+    @property
+    def mlflow_address(self) -> str:
+        """The address of the service's door to MLflow."""
+        return self._connection.context.url.rstrip("/") + MLFLOW_PATH
 
     def user(self) -> str | None:
         """Return the name of the signed-in user."""

@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from typing import Final
 from search_spaces import MeltpointError
 from service.clocks import now_ms
 from service.clusters.ray_heads import RayHead
+from service.drivers.backlog import Backlog, send_by_fork
 from service.drivers.pool_keeper import PoolKeeper
 from service.drivers.supervisor import DriverHandle, Supervisor
 from service.drivers.tasks import DriverTasks, make_driver
@@ -71,8 +73,10 @@ def run_drivers(
         stack.callback(starter.close)
         supervisor = Supervisor(ledger, home, starter.start, limits=limits, clock=time.monotonic)
         beat = stack.enter_context(closing(_Beat(home, pool, supervisor, limits)))
+        backlog = stack.enter_context(closing(Backlog(home, partial(send_by_fork, home, server.address))))
         beat.start()
         pool.start()
+        backlog.start()
         _step_until(stop, supervisor, pool)
         _drain(supervisor)
 

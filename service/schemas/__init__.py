@@ -29,10 +29,11 @@ from service.schemas.reports import (
 )
 from service.schemas.requests import ConfirmRequest, ResumeRequest, SpecRequest, SubmitRequest, SweepChange
 from service.schemas.services import ActionResult, Health, Readiness, Version
-from service.schemas.sweeps import SummaryModel, SweepModel, TrialCountsModel
+from service.schemas.sweeps import MLFLOW_PATH, SummaryModel, SweepModel, TrialCountsModel
 from service.schemas.trials import CurveModel, EpochModel, TrialModel, TrialResult
 
 __all__ = [
+    "MLFLOW_PATH",
     "PROBLEM_MEDIA_TYPE",
     "ActionResult",
     "AliasModel",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from service.ledgers import Ledger
 
 __all__ = ["change_sweep", "delete_sweep"]
+
+_DRIVER_SECONDS = 3.0
+"""Time for which a deletion waits for the driver of an ended sweep."""
+
+_LOOK_SECONDS = 0.1
 
 
 def change_sweep(
@@ -69,10 +75,20 @@ def _check_not_ended(sweep: Sweep) -> None:
     raise UsageError(f"{sweep.id} is {sweep.state}: its budget, priority and slot cap no longer matter{advice}")
 
 
-def delete_sweep(ledger: Ledger, home: Home, reference: str, *, owner: str | None = None) -> Sweep:
+def delete_sweep(
+    ledger: Ledger,
+    home: Home,
+    reference: str,
+    *,
+    owner: str | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Sweep:
     """Delete a sweep that no process drives, with its trials and its folder in `home`; return what it was.
 
-    MLflow keeps its runs and models. owner: the user whose sweeps alone are considered; None for all.
+    MLflow keeps its runs and models. The driver of a sweep that has just ended is waited for, since it may still be
+    sending MLflow the end of runs.
+
+    owner: the user whose sweeps alone are considered; None for all. sleep: waits some seconds.
 
     Raises:
         SweepNotFoundError: no sweep goes by `reference`.
@@ -81,6 +97,14 @@ def delete_sweep(ledger: Ledger, home: Home, reference: str, *, owner: str | Non
     sweep = ledger.sweeps.find(reference, owner=owner)
     if sweep.state.is_under_way:
         raise UsageError(f"{sweep.id} is {sweep.state}; end it first with: meltpoint cancel {sweep.id}")
+    waited = 0.0
+    while sweep.state is not SweepState.INTERRUPTED and ledger.leases.holder(sweep.id) is not None:
+        if waited >= _DRIVER_SECONDS:
+            raise UsageError(
+                f"{sweep.id} is {sweep.state}, but its driver is still sending MLflow its end; try again in a minute"
+            )
+        sleep(_LOOK_SECONDS)
+        waited += _LOOK_SECONDS
     ledger.sweeps.delete(sweep.id)
     shutil.rmtree(home.sweep(sweep.id), ignore_errors=True)
     return sweep

@@ -62,6 +62,12 @@ class HomeSweeps(SweepRequests):
         """The folder of the home."""
         return str(self._home.root)
 
+    @property
+    def mlflow_address(self) -> str | None:
+        """The address of MLflow's server, if `MLFLOW_TRACKING_URI` names one."""
+        uri = self._home.tracking_uri
+        return uri.rstrip("/") if uri.startswith(("http://", "https://")) else None
+
     def user(self) -> str | None:
         """Return None: the sweeps of a home have no owner."""
         return None

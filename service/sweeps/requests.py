@@ -60,6 +60,11 @@ class SweepRequests(ABC):
     def place(self) -> str:
         """The folder or the service that the requests act on, for people."""
 
+    @property
+    @abstractmethod
+    def mlflow_address(self) -> str | None:
+        """The address of MLflow's server for browsers; None if MLflow's store is a file, which no server shows."""
+
     @abstractmethod
     def user(self) -> str | None:
         """Return the name under which sweeps are submitted; None on a home."""
@@ -238,7 +243,7 @@ class SweepRequests(ABC):
         MLflow keeps its runs and models.
 
         Raises:
-            UsageError: a process drives the sweep.
+            UsageError: a process drives the sweep, or is still sending MLflow its end after some seconds.
         """
 
     @abstractmethod

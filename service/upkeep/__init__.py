@@ -1,5 +1,6 @@
 """Upkeep of a home and its machine: caches and checks."""
 
+from service.upkeep.checks.mlflow_store import why_mlflow_is_away
 from service.upkeep.checkups import Finding, Level, Surroundings, examine, examine_ray_start
 from service.upkeep.service_checkups import ServiceNeeds, describe_running_service, examine_service
 
@@ -12,4 +13,5 @@ __all__ = [
     "examine",
     "examine_ray_start",
     "examine_service",
+    "why_mlflow_is_away",
 ]

@@ -374,6 +374,35 @@ def test_a_sweep_that_nobody_drives_is_deleted_with_its_folder(
         requests.find(done.id)
 
 
+def test_a_sweep_whose_driver_still_sends_is_deleted_once_the_driver_has_ended(
+    requests: SweepRequests, ledger: Ledger, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = add_sweep(ledger, SweepState.COMPLETED)
+    with driving(home, ledger, done.id):
+        with monkeypatch.context() as patch:
+            patch.setattr("service.sweeps.changes._DRIVER_SECONDS", 0.2)
+            with pytest.raises(UsageError, match=f"{done.id} is completed, but its driver is still sending MLflow"):
+                requests.delete(done.id)
+        deleting = threading.Thread(target=requests.delete, args=(done.id,))
+        deleting.start()
+        time.sleep(0.3)
+        assert requests.find(done.id).id == done.id
+    deleting.join()
+    with pytest.raises(SweepNotFoundError):
+        requests.find(done.id)
+
+
+def test_the_address_of_mlflow_is_known_unless_its_store_is_a_file(
+    requests: SweepRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if requests.is_remote:
+        assert str(requests.mlflow_address).endswith("/mlflow")
+        return
+    assert requests.mlflow_address is None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example.org/")
+    assert requests.mlflow_address == "http://mlflow.example.org"
+
+
 def test_events_come_in_order_and_from_where_the_reader_was(requests: SweepRequests, ledger: Ledger) -> None:
     sweep = add_sweep(ledger, SweepState.RUNNING)
     add_trials(ledger, sweep, 0.5)

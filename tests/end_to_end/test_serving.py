@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -35,6 +36,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 TRIALS, EPOCHS = 3, 40
 """Size of a sweep that goes on for some time."""
+
+NAMED_SECONDS = 5.0
+"""Time in which a service names the cause of what it cannot use."""
+
+RETURN_SECONDS = 120.0
+"""Time in which MLflow has everything once it is there again."""
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +78,12 @@ def submit_long(shell: Shell, drivers: Drivers) -> str:
     sweep_id = str(shell.json("submit", "long.yaml")["sweep_id"])
     drivers.await_epochs(sweep_id, 3)
     return sweep_id
+
+
+def next_line(service: RunningService, words: str) -> str:
+    """Return the next line with these words that the service prints."""
+    assert service.process.stderr is not None
+    return next(line for line in service.process.stderr if words in line)
 
 
 def end(service: RunningService) -> str:
@@ -165,8 +178,9 @@ def test_the_roles_apart_on_a_cluster_with_mlflow_elsewhere(
         (tmp_path / "wrong").write_text(secrets.token_hex(32))
         with serving(home, "--role", "drivers", "--ray", ray, *common) as wrong:
             began = time.monotonic()
-            until(lambda: _drivers_problem(url), "the cause was not told", 30.0)
-            assert time.monotonic() - began < 10.0
+            assert f"drivers: the Ray cluster at {ray} refuses the token" in next_line(wrong, "Ray cluster")
+            assert time.monotonic() - began < NAMED_SECONDS
+            until(lambda: _drivers_problem(url), "the queue does not tell the cause", 30.0)
             assert f"the Ray cluster at {ray} refuses the token" in str(_drivers_problem(url))
             end(wrong)
         monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
@@ -194,6 +208,34 @@ def test_the_roles_apart_on_a_cluster_with_mlflow_elsewhere(
     points = mlflow_points(elsewhere, sweep_id)
     assert points == drivers.ledger_points(sweep_id)
     assert MlflowClient(tracking_uri=elsewhere.local_tracking_uri).get_model_version_by_alias("cells", "candidate")
+
+
+def test_a_service_without_its_mlflow_runs_sweeps_and_mlflow_gets_everything_once_it_is_there(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """Let the sweep end, and its driver give up on MLflow, before MLflow's server starts."""
+    elsewhere, port = Home(tmp_path / "mlflow").create(), _free_port()
+    address = f"http://127.0.0.1:{port}"
+    drivers = Drivers(Home(shell.folder / "home"), shell.folder)
+    with serving(shell.folder / "home", "--port", "0", "--mlflow", address) as service:
+        line = next_line(service, "MLflow: ")
+        assert f"{address} does not answer: " in line
+        assert "sweeps run without it, and what it is to be sent waits in the ledger" in line
+        assert mlflow_answers(service, drivers.home) == 502
+        submitting = shell.start("submit", "sweep.yaml", "-o", "json")
+        sweep_id = str(json.loads(submitting.communicate(timeout=300)[0])["sweep_id"])
+        drivers.await_state(sweep_id, SweepState.COMPLETED, seconds=300.0)
+        until(lambda: drivers.driver_of(sweep_id) is None, "the driver did not give up on MLflow", 120.0)
+        waiting = shell.json("status", sweep_id)["unsent"]
+        assert waiting
+        with closing(MlflowServer(elsewhere, port=port)) as server:
+            server.wait_until_ready()
+            until(lambda: not shell.json("status", sweep_id)["unsent"], "MLflow did not get everything", RETURN_SECONDS)
+            assert mlflow_answers(service, drivers.home) == 200
+            assert mlflow_points(elsewhere, sweep_id) == drivers.ledger_points(sweep_id)
+        printed = end(service)
+    assert printed.count("does not answer") == 0, "it is said once"
+    assert f"MLflow answers at {address}" in printed
 
 
 def mlflow_answers(service: RunningService, home: Home) -> int:

@@ -39,7 +39,8 @@ UNSEEN = {
         "sweep {} is {}; it cannot become {}",
         "is a group; give its names: {}",
         "a point's number lies below the size",
-        "the stages of backbone {} can be counted only by a program that imports it",
+        "the stages of backbone {} can be counted only by a program that imports it, such as `meltpoint plan` on your "
+        "machine",
         "module {} has no attribute {}",
         "{} must be >= 1, not {}",
         "no limit",

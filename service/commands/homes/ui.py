@@ -1,4 +1,4 @@
-"""`meltpoint ui`: serves MLflow's own UI on loopback, and opens it on a sweep's prepared view."""
+"""`meltpoint ui`: opens MLflow's own UI on a sweep's prepared view: the service's, or one that it serves itself."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from service.clocks import now_ms
-from service.commands.surroundings import make_home
+from service.commands.surroundings import make_home, open_requests
 from service.settings import Home
-from service.terminals import HomeFlag, completions, stderr, working
+from service.terminals import ContextFlag, HomeFlag, completions, stderr, working
 
 if TYPE_CHECKING:
     from service.ledgers import Sweep
+    from service.sweeps import SweepRequests
 
 
 def ui(
@@ -26,15 +26,17 @@ def ui(
     ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 takes a free one.")] = 5000,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+    context: ContextFlag = None,
     home: HomeFlag = None,
 ) -> None:
-    """Serve MLflow's UI on loopback until Ctrl-C."""
-    place, console = make_home(home), stderr()
-    shown = _find(sweep, place)
-    if place.tracking_uri.startswith(("http://", "https://")):
-        _point(place.tracking_uri.rstrip("/"), shown, browser=browser, console=console)
+    """Open MLflow's UI: that of the service with a context, else one on loopback, until Ctrl-C."""
+    console = stderr()
+    with open_requests(context, home) as requests:
+        shown, address = _find(sweep, requests), requests.mlflow_address
+    if address is not None:
+        _point(address, shown, browser=browser, console=console)
         return
-    sys.exit(_serve(place, port, shown, browser=browser, console=console))
+    sys.exit(_serve(make_home(home), port, shown, browser=browser, console=console))
 
 
 def _serve(home: Home, port: int, sweep: Sweep | None, *, browser: bool, console: Console) -> int:
@@ -55,22 +57,17 @@ def _serve(home: Home, port: int, sweep: Sweep | None, *, browser: bool, console
         server.close()
 
 
-def _find(reference: str | None, home: Home) -> Sweep | None:
-    from service.ledgers import Ledger
-
-    ledger = Ledger.open(home, clock=now_ms)
-    try:
-        if reference is not None:
-            return ledger.sweeps.find(reference)
-        return next(iter(ledger.sweeps.list(limit=1)), None)
-    finally:
-        ledger.close()
+def _find(reference: str | None, requests: SweepRequests) -> Sweep | None:
+    """Return the sweep that is asked for, by default the newest; None if there is none."""
+    if reference is not None:
+        return requests.find(reference)
+    return next((summary.sweep for summary in requests.list(limit=1)), None)
 
 
 def _point(base: str, sweep: Sweep | None, *, browser: bool, console: Console) -> None:
     from service.tracking import view_address
 
-    address = base
+    address = f"{base}/"
     if sweep is not None and sweep.mlflow is not None:
         address = view_address(base, sweep.mlflow["experiment_id"], sweep.id)
     console.print(f"MLflow: {address}", soft_wrap=True, markup=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import logging
 import os
@@ -14,17 +13,15 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from rich.console import Console
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.api import ApiSettings
 from service.api.mlflow_door import PREFIX, Upstream
@@ -32,6 +29,7 @@ from service.api.service_app import create_service_app
 from service.child_processes import ChildProcess
 from service.clocks import now_ms
 from service.commands.services.options import ServeOptions, is_loopback
+from service.commands.services.part_watch import PartWatch
 from service.errors import UsageError
 from service.file_locks import try_lock
 from service.identities import ensure_admin
@@ -91,16 +89,16 @@ class Serving:
             if role.has_drivers:
                 _note_start_of_drivers(ledger)
             self._start_children()
-            watcher = threading.Thread(target=self._watch, args=(ledger,), name="watcher", daemon=True)
+            watch = self._part_watch(ledger)
             if listening is None:
                 self._say("Meltpoint drives sweeps; Ctrl-C ends it")
-                watcher.start()
+                watch.start()
                 self._ending.wait()
             else:
                 url = self._options.url(listening.getsockname()[1])
                 stack.enter_context(self._written_address(url))
                 self._announce(url, ensure_admin(ledger, self._home, now_ms))
-                watcher.start()
+                watch.start()
                 self._answer(listening)
                 return 0 if self._ending.is_set() else 1  # uvicorn has said why it could not start
         return 0
@@ -192,25 +190,17 @@ class Serving:
         self._say(f"MLflow:   {url}{PREFIX}/")
         self._say("the rest of it is starting; Ctrl-C ends it")
 
-    def _watch(self, ledger: Ledger) -> None:
-        """Say when MLflow and the drivers are ready, and what the drivers complain about."""
-        started = time.monotonic()
-        since = self._started_at if self._options.role.has_drivers else 0
-        waits_for_mlflow, state = self._has_own_mlflow, ""
-        while not self._ending.wait(_WATCH_SECONDS):
-            seconds = time.monotonic() - started
-            if waits_for_mlflow and self._mlflow is not None and self._mlflow.answers():
-                self._say(f"MLflow is ready after {seconds:.0f} s", style="green")
-                waits_for_mlflow = False
-            with contextlib.suppress(SQLAlchemyError):  # the ledger is away for a moment; the drivers say so themselves
-                status = _drivers_status(ledger, since)
-                new_state = f"{status.get('state')} {status.get('problem')}"
-                if new_state != state and status.get("state") == "ready":
-                    slots = status.get("slots", status.get("lanes"))
-                    self._say(f"drivers are ready after {seconds:.0f} s: {slots} trials at a time", style="green")
-                elif new_state != state and status.get("problem"):
-                    self._complain(f"drivers: {status['problem']}")
-                state = new_state
+    def _part_watch(self, ledger: Ledger) -> PartWatch:
+        has_drivers, uri = self._options.role.has_drivers, self._home.tracking_uri
+        return PartWatch(
+            ledger,
+            since=self._started_at if has_drivers else 0,
+            ray=self._options.ray if has_drivers else None,
+            own_mlflow=lambda: self._mlflow,
+            mlflow_address=uri if _is_address(uri) else None,
+            ending=self._ending,
+            say=self._say_unless_ending,
+        )
 
     @contextmanager
     def _written_address(self, url: str) -> Iterator[None]:
@@ -226,8 +216,11 @@ class Serving:
             self._home.service_file.unlink(missing_ok=True)
 
     def _complain(self, sentence: str) -> None:
+        self._say_unless_ending(sentence, "yellow")
+
+    def _say_unless_ending(self, sentence: str, style: str) -> None:
         if not self._ending.is_set():
-            self._say(sentence, style="yellow")
+            self._say(sentence, style)
 
     def _say(self, sentence: str, style: str = "") -> None:
         _print(self._console, sentence, style)
@@ -269,12 +262,6 @@ def _listen(options: ServeOptions) -> Iterator[socket.socket]:
         yield listening
     finally:
         listening.close()
-
-
-def _drivers_status(ledger: Ledger, since: int) -> dict[str, Any]:
-    """Return the status of the drivers that were seen last, of those that started `since`; empty if there are none."""
-    processes = [process for process in ledger.services.list(role="drivers") if process.started_at >= since]
-    return dict(max(processes, key=lambda process: process.seen_at).status) if processes else {}
 
 
 def _hosts(options: ServeOptions) -> list[str]:

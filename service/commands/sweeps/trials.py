@@ -47,8 +47,7 @@ def trials(
             return
         board = requests.leaderboard(sweep)
         board = board.only_pareto() if pareto else board
-        otherwise = "status" if requests.is_remote else "ui"
-        following = next_command(board.sweep, board, is_remote=requests.is_remote, otherwise=otherwise)
+        following = next_command(board.sweep, board, is_remote=requests.is_remote, otherwise="ui")
     if output is not Format.TABLE:
         print_data(board.as_json(top), output)
         return

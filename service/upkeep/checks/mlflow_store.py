@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import configparser
+import http
 import http.client
 import json
 import sqlite3
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from service.upkeep.checks.findings import PATIENCE_SECONDS, Finding, Surroundings, problem, warning
 
-__all__ = ["check_mlflow_store"]
+__all__ = ["check_mlflow_store", "why_mlflow_is_away"]
 
 _NAME = "mlflow store"
 _USER, _PASSWORD, _TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
@@ -35,6 +36,20 @@ def check_mlflow_store(surroundings: Surroundings) -> Iterator[Finding]:
         yield _file_finding(Path(uri.removeprefix("sqlite:///")))
     else:
         yield Finding(name=_NAME, text=f"{uri} (not asked)")
+
+
+def why_mlflow_is_away(address: str) -> str | None:
+    """Return why MLflow's server at an address does not answer; None if it answers, be it with a refusal."""
+    try:
+        with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=PATIENCE_SECONDS):
+            return None
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code < http.HTTPStatus.INTERNAL_SERVER_ERROR:
+                return None  # such as 401: if MLflow's client may write is seen when it writes
+            return f"{address} answers with status {error.code}"
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return f"{address} does not answer: {getattr(error, 'reason', None) or error}"
 
 
 def _server_finding(uri: str, environment: Mapping[str, str]) -> Finding:

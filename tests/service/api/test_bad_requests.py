@@ -114,7 +114,9 @@ def test_no_request_runs_the_code_that_a_sweep_file_names(api: RunningApi, monke
     listed = drawn.replace("algorithm: random", "algorithm: points, points: [{freeze_depth: -1}, {batch_size: 16}]")
     for text in (drawn, listed):
         assert api.post("/validate", {"spec": text}, user="vic").status_code == 200
-        assert api.post("/plan", {"spec": text}, user="vic").status_code == 422
+        plan = api.post("/plan", {"spec": text}, user="vic")
+        assert plan.status_code == 422
+        assert "os:getcwd can be counted only by a program that imports it, such as `meltpoint plan`" in plan.text
         sweep = api.post("/sweeps", {"spec": text}).json()
         assert api.request("PATCH", f"/sweeps/{sweep['id']}", json={"assign": ["budget.wall=1h"]}).status_code == 200
         assert api.get(f"/comparison?first={sweep['id']}&second={sweep['id']}").status_code == 200

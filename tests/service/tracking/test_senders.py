@@ -98,6 +98,27 @@ def test_a_message_that_is_never_taken_holds_up_its_own_trial_alone(
     assert network.taken == [2, 3]
 
 
+def test_a_sweep_that_is_deleted_while_it_is_sent_ends_the_sending_without_a_trace(
+    ledger: Ledger, sweep: Sweep, tmp_path: Path
+) -> None:
+    """Delete the sweep in the middle of a delivery, then let MLflow refuse it."""
+    other = new_sweep(ledger)
+    ledger.outbox.put(other.id, MessageKind.EPOCHS, {"n": 1})
+    for trial in ("t-0", "t-1"):
+        ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"n": 0}, trial_id=trial)
+    ledger.sweeps.move(sweep.id, SweepState.FAILED)
+
+    class Deleting(Network):
+        def deliver(self, messages: Sequence[Message]) -> None:  # noqa: ARG002
+            ledger.sweeps.delete(sweep.id)
+            ledger.sweeps.get(sweep.id)
+
+    sender = Sender(ledger, sweep.id, lambda: Deleting(failures=0), backlog_lock=tmp_path / "lock").start()
+    assert sender.finish(patience=30) == 0
+    assert ledger.outbox.unsent(sweep.id) == []
+    assert ledger.outbox.count_unsent(other.id) == 1, "other sweeps keep their messages"
+
+
 def test_what_an_ended_sweep_left_behind_is_sent_first(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
     other = new_sweep(ledger)
     ledger.sweeps.move(other.id, SweepState.FAILED)
