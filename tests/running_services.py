@@ -224,12 +224,13 @@ class Drivers:
         return sweep
 
     def await_completed(self, sweep_ids: Iterable[str], seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until all sweeps have completed and MLflow has everything."""
+        """Wait until all sweeps have completed and MLflow has everything, for which it has at least a minute."""
         deadline = time.monotonic() + seconds
         for sweep_id in sweep_ids:
             self.await_state(sweep_id, SweepState.COMPLETED, seconds=deadline - time.monotonic())
             with self.ledger() as ledger:
-                until(partial(_is_sent, ledger, sweep_id), f"{sweep_id}: MLflow lacks some", 60.0)
+                is_sent, patience = partial(_is_sent, ledger, sweep_id), max(60.0, deadline - time.monotonic())
+                until(is_sent, f"{sweep_id}: MLflow lacks some", patience)
 
     def await_epochs(self, sweep_id: str, epochs: int = 1) -> None:
         """Wait until the sweep's trials have reported so many epochs."""
