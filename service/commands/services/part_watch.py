@@ -1,4 +1,4 @@
-"""What `meltpoint serve` prints about its parts: which are ready, and what is wrong with them."""
+"""Messages of `meltpoint serve` about its parts: which are ready, and which are in trouble."""
 
 from __future__ import annotations
 
