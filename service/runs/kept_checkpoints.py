@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from fnmatch import fnmatch
 from pathlib import Path
 
 from search_spaces import Goal
@@ -57,10 +60,22 @@ def delete_checkpoints(folder: Path, trial: Trial, *, but: str | None = None) ->
 
 def space_taken(folder: Path) -> tuple[int, int]:
     """Return number and bytes of a sweep's checkpoints."""
-    sizes = []
-    for file in folder.glob(f"*/{_FILES}"):
-        try:
-            sizes.append(file.stat().st_size)
-        except FileNotFoundError:  # a trial has just replaced it
-            continue
+    sizes = [size for subfolder in _entries(folder) for size in _sizes(Path(subfolder))]
     return len(sizes), sum(sizes)
+
+
+def _entries(folder: Path) -> list[str]:
+    """Return the paths in a folder; none if it has just gone, or is a file."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    """Yield the bytes of each checkpoint in a trial's folder."""
+    for path in _entries(folder):
+        if fnmatch(Path(path).name, _FILES):
+            with suppress(FileNotFoundError):  # a trial has just replaced it
+                yield Path(path).stat().st_size

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
-from service.file_locks import try_lock
+from service.file_locks import try_lock, wait_for_lock
 from service.ledgers import Ledger, Message
 
 __all__ = ["Deliverer", "Sender"]
@@ -21,6 +21,9 @@ POLL_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 GIVE_UP_SECONDS = 15.0
 LONGEST_DELIVERY_SECONDS = 30.0
+
+LOCK_SECONDS = 2.0
+"""Time for which a sender waits for another one that is delivering for the same sweep, before it tries again."""
 
 GATHER_SECONDS = 1.0
 """Time for which messages of a running trial wait for more: a short trial is then written in one delivery."""
@@ -42,6 +45,9 @@ class Sender:
     What waits of one trial is delivered at once. A message that is not taken delays the others of its stream (or of
     the whole sweep, if it is the sweep's start) and no others; it is tried again after a pause that doubles up to
     `LONGEST_PAUSE_SECONDS`.
+
+    One sender at a time delivers for a sweep of a home: the sender of a paused sweep may still be at work when that of
+    the resumed sweep begins, and both would create a run of the same trial.
 
     Ownership: borrows the ledger; makes its deliverer inside the thread, since that may take seconds.
     """
@@ -111,6 +117,12 @@ class Sender:
                 self._deliver_sweep(sweep_id)
 
     def _deliver_sweep(self, sweep_id: str) -> bool:
+        """Deliver what waits; return whether all was taken, or False while another sender delivers for the sweep."""
+        lock = self._backlog_lock.parent / "sending" / f"{sweep_id}.lock"
+        with wait_for_lock(lock, LOCK_SECONDS) as ours:
+            return ours and self._deliver_waiting(sweep_id)
+
+    def _deliver_waiting(self, sweep_id: str) -> bool:
         """Deliver what waits, leaving out streams in which a message was not taken; return whether there are none."""
         blocked: set[str] = set()
         unsent = self._ledger.outbox.unsent(sweep_id)

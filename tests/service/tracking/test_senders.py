@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -220,3 +221,25 @@ def test_a_sender_beside_trials_takes_the_last_place_once_mlflow_knows_of_the_sw
     thread.join()
     before, last = taken[0], 19
     assert taken == [before, before, last, last, last]
+
+
+def test_two_senders_of_one_sweep_deliver_one_after_another(ledger: Ledger, sweep: Sweep, tmp_path: Path) -> None:
+    """Start a second sender while the first one delivers, as after a quick pause and resume."""
+    taken: list[int] = []
+    is_delivering, may_go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        def deliver(self, messages: Sequence[Message]) -> None:
+            is_delivering.set()
+            assert may_go_on.wait(30)
+            taken.extend(message.payload["n"] for message in messages)
+
+    for n in range(3):
+        ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"n": n})
+    first = Sender(ledger, sweep.id, Slow, backlog_lock=tmp_path / "lock").start()
+    assert is_delivering.wait(30)
+    second = Sender(ledger, sweep.id, Slow, backlog_lock=tmp_path / "lock").start()
+    time.sleep(0.2)
+    may_go_on.set()
+    assert (first.finish(patience=30), second.finish(patience=30)) == (0, 0)
+    assert sorted(taken) == [0, 1, 2]
