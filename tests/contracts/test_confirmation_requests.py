@@ -173,7 +173,11 @@ def test_retrainings_are_listed_with_recipe_seed_and_scores(
     assert listed[1].retrains == f"{searched.sweep.id}-0001"
     assert listed[1].metrics["val/accuracy"] > listed[0].metrics["val/accuracy"]
     assert (listed[2].metrics, listed[2].error) == ({}, "it failed")
-    assert [trial.id for trial in requests.leaderboard(searched.sweep.id).trials if "-c" in trial.id] == []
+    assert [
+        trial.id
+        for trial in requests.leaderboard(searched.sweep.id).trials
+        if trial.id.startswith(f"{searched.sweep.id}-c")
+    ] == []
 
 
 def test_a_confirmation_that_cannot_go_on_leaves_the_sweep_completed(ledger: Ledger) -> None:

@@ -68,7 +68,7 @@ def test_a_sweep_of_it_registers_a_model_that_serves_without_it(
     sys.modules.pop("own_stripes")
     (folder / "own_stripes.py").unlink()
     served = mlflow.pyfunc.load_model(outcome.sweep.registered["uri"])
-    probabilities = served.predict(np.zeros((3, 40, 50, 3), dtype=np.uint8))
+    probabilities = served.predict(np.full((3, 40, 50, 3), 128, dtype=np.uint8))
     assert np.asarray(probabilities).sum(axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
 
 
