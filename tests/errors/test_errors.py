@@ -64,6 +64,7 @@ UNSEEN = {
     "answers of a service, tested where it gives them": (
         "the idempotency key {} was used for another request",
         "sweep {} is {}; it cannot be deleted before it ends",
+        "{} is {}, but its driver is still sending MLflow its end; try again in a minute",
         "sweep {} is {}; it can no longer change",
         "{} was changed by somebody else just now; look at it and try again",
         "the token of this session is unknown here",
