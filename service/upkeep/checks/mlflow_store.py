@@ -69,7 +69,7 @@ def _server_finding(uri: str, environment: Mapping[str, str]) -> Finding:
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         return problem(_NAME, f"{uri} does not answer: {reason}", "start it, or correct MLFLOW_TRACKING_URI")
-    version = _version(uri)
+    version = _version(uri, headers)
     if version and version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < _OLDEST_MAJOR:
         advice = f"MLflow {_OLDEST_MAJOR} or newer keeps models with their metrics"
         return warning(_NAME, f"{uri} answers, as MLflow {version}", advice)
@@ -106,10 +106,11 @@ def _credentials_file() -> Mapping[str, str]:
     return dict(parser.items("mlflow")) if parser.has_section("mlflow") else {}
 
 
-def _version(uri: str) -> str | None:
-    """Return the server's version; None if it does not say."""
+def _version(uri: str, headers: Mapping[str, str]) -> str | None:
+    """Return the server's version; None if it does not say. headers: with the user's credentials."""
     try:
-        with urllib.request.urlopen(f"{uri}/version", timeout=_SERVER_SECONDS) as answer:
+        request = urllib.request.Request(f"{uri}/version", headers=dict(headers))
+        with urllib.request.urlopen(request, timeout=_SERVER_SECONDS) as answer:
             text = str(answer.read(40).decode()).strip()
     except (OSError, http.client.HTTPException, ValueError):
         return None
