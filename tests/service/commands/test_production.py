@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from service.clocks import now_ms
 from service.exports import load_recipe
 from service.ledgers import Ledger, SweepState
 from service.settings import Home
@@ -27,21 +23,6 @@ space: {backbone: timm/test_efficientnet, weights: random}
 search: {algorithm: random}
 budget: {trials: 2, epochs: 2}
 """
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    for name in [name for name in os.environ if name.startswith(("MELTPOINT_", "MLFLOW_TRACKING"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("NO_COLOR", "1")
-    return Home(tmp_path / "home").create()
-
-
-@pytest.fixture
-def ledger(home: Home) -> Iterator[Ledger]:
-    with closing(Ledger.open(home, clock=now_ms)) as ledger:
-        yield ledger
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

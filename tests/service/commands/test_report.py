@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from service.clocks import now_ms
 from service.ledgers import Ledger, SweepState
 from service.settings import Home
 from service.sweep_reports import SweepReport
 from tests.service.sweeps.sweeps import add_sweep, add_trials
 
 MELTPOINT = Path(sys.executable).with_name("meltpoint")
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    for name in [name for name in os.environ if name.startswith("MELTPOINT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("NO_COLOR", "1")
-    return Home(tmp_path / "home").create()
-
-
-@pytest.fixture
-def ledger(home: Home) -> Iterator[Ledger]:
-    with closing(Ledger.open(home, clock=now_ms)) as ledger:
-        yield ledger
 
 
 def run(folder: Path, home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,7 @@ from service.ledgers import Ledger, MessageKind, Sweep
 from service.settings import Home
 from service.sweep_reports import render_report
 from service.tracking.trackers import REPORT_FILE
-from tests.tracked_sweeps import Clock, deliver_all, mixed_sweep
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("home")).create()
-
-
-@pytest.fixture(scope="module")
-def ledger(place: Home) -> Iterator[Ledger]:
-    ledger = Ledger.open(place, clock=Clock())
-    yield ledger
-    ledger.close()
+from tests.tracked_sweeps import deliver_all, mixed_sweep
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import io
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -24,19 +23,7 @@ from service.settings import Home
 from service.tracking.run_names import trial_name
 from service.tracking.run_writers import RunWriter
 from service.tracking.standings import mark_standings
-from tests.tracked_sweeps import DATA, Clock, deliver_all, mixed_sweep
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("home")).create()
-
-
-@pytest.fixture(scope="module")
-def ledger(place: Home) -> Iterator[Ledger]:
-    ledger = Ledger.open(place, clock=Clock())
-    yield ledger
-    ledger.close()
+from tests.tracked_sweeps import DATA, deliver_all, mixed_sweep
 
 
 @pytest.fixture(scope="module")
