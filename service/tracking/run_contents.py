@@ -13,15 +13,13 @@ from search_spaces.backbones import written_freeze_depth
 from service.confirmations import Confirmation
 from service.ledgers import EpochRow, Json, Sweep, Trial
 from service.objectives import Limits
+from service.tracking.run_names import WRITTEN_DEPTH, log10_name
 
 __all__ = [
-    "RANK",
-    "WRITTEN_DEPTH",
     "best_metrics",
     "dataset_input",
     "decision_metrics",
     "epoch_metrics",
-    "log10_name",
     "model_metrics",
     "recipe_params",
     "settings_params",
@@ -33,12 +31,6 @@ _LONGEST_PARAM = 6000
 _LONGEST_NAME = 500
 _LONGEST_DIGEST = 36
 _LONGEST_PROFILE = 16_000_000
-
-RANK = "best/rank"
-"""The metric by which the view is ordered: 0 for the recipe that a confirmation chose, 1 for the best of the search."""
-
-WRITTEN_DEPTH = "freeze_depth.written"
-"""The param with the freeze depth as sweep files write it, such as `-2` or `all`."""
 
 
 def settings_params(sweep: Sweep) -> list[Param]:
@@ -63,12 +55,6 @@ def recipe_params(recipe: Json, *, log_scaled: Sequence[str] = (), own_stages: i
         backbone = str(recipe.get("backbone"))
         params[WRITTEN_DEPTH] = written_freeze_depth(recipe["freeze_depth"], backbone=backbone, own_stages=own_stages)
     return [Param(name, value[:_LONGEST_PARAM]) for name, value in params.items()]
-
-
-def log10_name(name: str) -> str:
-    """Return the name of the param with the power of ten of another, such as `optimizer.log10_lr`."""
-    group, dot, last = name.rpartition(".")
-    return f"{group}{dot}log10_{last}"
 
 
 def decision_metrics(confirmation: Confirmation, at: int) -> list[Metric]:

@@ -1,4 +1,4 @@
-"""Names of MLflow's runs: short enough to read in a table, and unique within a sweep."""
+"""Names of MLflow's runs, short enough to read in a table and unique within a sweep; and of some params and metrics."""
 
 from __future__ import annotations
 
@@ -10,10 +10,25 @@ from search_spaces.backbones import written_freeze_depth
 from service.ledgers import Sweep, Trial, TrialPhase
 from service.reports import heading
 
-__all__ = ["BEST_SIGN", "WINNER_SIGN", "short_number", "trial_name", "trial_number"]
+__all__ = [
+    "BEST_SIGN",
+    "RANK",
+    "WINNER_SIGN",
+    "WRITTEN_DEPTH",
+    "log10_name",
+    "short_number",
+    "trial_name",
+    "trial_number",
+]
 
 WINNER_SIGN, BEST_SIGN = "★", "☆"
 """Signs before the name of a run: the recipe that a confirmation chose, and the best of an unconfirmed search."""
+
+RANK = "best/rank"
+"""The metric by which the view is ordered: 0 for the recipe that a confirmation chose, 1 for the best of the search."""
+
+WRITTEN_DEPTH = "freeze_depth.written"
+"""The param with the freeze depth as sweep files write it, such as `-2` or `all`."""
 
 _FIRST = ("optimizer.name", "optimizer.lr", "freeze_depth", "augment.policy")
 """Hyperparameters that a name gives before others."""
@@ -63,3 +78,9 @@ def short_number(value: Any) -> str:
         return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
     digits, _, exponent = f"{value:.1e}".partition("e")
     return f"{digits.removesuffix('.0')}e{int(exponent)}"
+
+
+def log10_name(name: str) -> str:
+    """Return the name of the param with the power of ten of another, such as `optimizer.log10_lr`."""
+    group, dot, last = name.rpartition(".")
+    return f"{group}{dot}log10_{last}"

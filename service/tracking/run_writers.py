@@ -40,12 +40,18 @@ class RunWriter:
     """Creates and updates runs.
 
     An update may be repeated: MLflow stores a metric with the same step, time and value, a param and a data set once.
+    What was written last to a run or a file is not written again. So a delivery of many requests that broke off and is
+    repeated goes on where it broke off; on a bad network it would otherwise never come to its end.
 
     Thread safety: one thread at a time. Raises (any method): MlflowException, or what the network raises.
     """
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
+        self._last_updates: dict[str, int] = {}
+        """Hash of the last whole update, by run."""
+        self._last_texts: dict[tuple[str, str], int] = {}
+        """Hash of the last text, by run and file."""
 
     def create(self, experiment_id: str, tags: Mapping[str, str], started: int | None, update: RunUpdate) -> str:
         """Create a run that began at `started` (milliseconds since 1970), and write `update`; return the run's id."""
@@ -61,13 +67,18 @@ class RunWriter:
 
         A run that was deleted by hand is left alone.
         """
-        with leaving_deleted_alone(run_id):
-            self._write(run_id, update)
+        signature = _hash_of(update)
+        if self._last_updates.pop(run_id, None) != signature:
+            with leaving_deleted_alone(run_id):
+                self._write(run_id, update)
+        self._last_updates[run_id] = signature
 
     def log_text(self, run_id: str, text: str, file: str) -> None:
         """Log a text as a file of a run, unless the run was deleted by hand."""
-        with leaving_deleted_alone(run_id):
-            self._client.log_text(run_id, text, file)
+        if self._last_texts.get((run_id, file)) != hash(text):
+            with leaving_deleted_alone(run_id):
+                self._client.log_text(run_id, text, file)
+            self._last_texts[run_id, file] = hash(text)
 
     def _write(self, run_id: str, update: RunUpdate) -> None:
         if update.status is not None and update.ended_at is None:
@@ -82,6 +93,20 @@ class RunWriter:
             self._client.log_batch(run_id, metrics=metrics[start : start + METRICS_A_BATCH])
         if update.ended_at is not None:
             self._client.set_terminated(run_id, status=update.status, end_time=update.ended_at)
+
+
+def _hash_of(update: RunUpdate) -> int:
+    return hash(
+        (
+            tuple(
+                (metric.key, metric.value, metric.timestamp, metric.step, metric.model_id) for metric in update.metrics
+            ),
+            tuple((entry.key, entry.value) for entry in (*update.params, *update.tags)),
+            tuple((entry.dataset.name, entry.dataset.digest) for entry in update.datasets),
+            update.status,
+            update.ended_at,
+        )
+    )
 
 
 @contextmanager

@@ -8,8 +8,7 @@ from mlflow.tracking import MlflowClient
 from service.confirmations import Confirmation
 from service.ledgers import Trial
 from service.reports import Leaderboard
-from service.tracking.run_contents import RANK
-from service.tracking.run_names import BEST_SIGN, WINNER_SIGN, trial_name
+from service.tracking.run_names import BEST_SIGN, RANK, WINNER_SIGN, trial_name
 from service.tracking.run_writers import RunUpdate, RunWriter, leaving_deleted_alone
 
 __all__ = ["MOST_RANKED", "mark_standings"]

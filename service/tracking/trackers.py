@@ -107,6 +107,8 @@ class Tracker:
         """Tags of all runs of a sweep, by its id."""
         self._branches: dict[str, Branches] = {}
         """Hyperparameters that trials of a sweep have in common, by its id: MLflow's charts follow them."""
+        self._views: dict[str, str] = {}
+        """States of the prepared views that MLflow has, by tag."""
         self._progress_at = time.monotonic()
         self._progress_steps: dict[str, int] = {}
         """Number of ended trials whose progress MLflow has, by sweep."""
@@ -202,7 +204,9 @@ class Tracker:
             prepared_view(sweep, self._branches_of(sweep), numeric=numeric, is_ranked=is_ranked),
             curves_view(sweep, is_ranked=is_ranked),
         ):
-            self._client.set_experiment_tag(_place(sweep)["experiment_id"], view.tag, view.state)
+            if self._views.get(view.tag) != view.state:
+                self._client.set_experiment_tag(_place(sweep)["experiment_id"], view.tag, view.state)
+                self._views[view.tag] = view.state
 
     def _note_branch(self, sweep: Sweep, trial: Trial) -> None:
         """Write the views anew if a trial has other hyperparameters than those before it."""

@@ -16,7 +16,7 @@ from search_spaces import Goal
 from service.ledgers import Sweep
 from service.objectives import Objectives
 from service.tracking.branches import Branch, Branches
-from service.tracking.run_contents import RANK, WRITTEN_DEPTH, log10_name
+from service.tracking.run_names import RANK, WRITTEN_DEPTH, log10_name
 
 __all__ = ["CURVES_SUFFIX", "PreparedView", "curves_view", "prepared_view", "view_address"]
 

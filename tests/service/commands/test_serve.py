@@ -104,7 +104,8 @@ def test_mlflow_is_started_again_when_it_dies(tmp_path: Path) -> None:
     with serving(tmp_path, *API) as service:
         service.wait_for_mlflow()
         for process in service.descendants():
-            if "mlflow" in process.cmdline() and "service.child_processes" not in process.cmdline():
+            is_mlflow = {"mlflow", "service.tracking.mlflow_program"} & set(process.cmdline())
+            if is_mlflow and "service.child_processes" not in process.cmdline():
                 process.kill()
         with service.client() as client:
             wait_for(lambda: client.get("/mlflow/version").status_code == 502)
