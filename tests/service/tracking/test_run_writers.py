@@ -14,7 +14,7 @@ from service.tracking.run_writers import RunUpdate, RunWriter
 from tests.tracked_sweeps import deliver_all, mixed_sweep
 
 
-class BrokenOff(Exception):
+class BrokenOffError(Exception):
     """The network ends a request."""
 
 
@@ -30,7 +30,7 @@ class CountingClient(MlflowClient):
     def log_batch(self, *args: object, **kwargs: object) -> None:
         self.batches += 1
         if self.batches == self._breaks_at:
-            raise BrokenOff
+            raise BrokenOffError
         super().log_batch(*args, **kwargs)  # type: ignore[arg-type]
 
     def log_text(self, *args: object, **kwargs: object) -> None:
@@ -55,7 +55,7 @@ def test_a_repeated_delivery_goes_on_where_it_broke_off(place: Home, run_ids: li
             runs.log_text(run_id, "a note", "note.txt")
             runs.write(run_id, RunUpdate(metrics=[Metric("place", number, 1, 0)]))
 
-    with pytest.raises(BrokenOff):
+    with pytest.raises(BrokenOffError):
         deliver()
     deliver()
     assert client.batches == len(run_ids) + 1
