@@ -101,7 +101,8 @@ def _hash_of(update: RunUpdate) -> int:
             tuple(
                 (metric.key, metric.value, metric.timestamp, metric.step, metric.model_id) for metric in update.metrics
             ),
-            tuple((entry.key, entry.value) for entry in (*update.params, *update.tags)),
+            tuple((param.key, param.value) for param in update.params),
+            tuple((tag.key, tag.value) for tag in update.tags),
             tuple((entry.dataset.name, entry.dataset.digest) for entry in update.datasets),
             update.status,
             update.ended_at,
