@@ -103,7 +103,8 @@ def _train(ledger: Ledger, sweep: Sweep, number: int, recipe: dict[str, Any], rn
             readings={
                 "train": {"loss": 1.0 / epoch},
                 "val": {"accuracy": top - 0.1 / epoch + rng.uniform(0, 0.01), "loss": 0.8 / epoch},
-            },
+            }
+            | ({"system": {"cpu_utilization_percentage": 75.0}} if epoch == 3 else {}),
         )
         for epoch in range(1, epochs + 1)
     ]

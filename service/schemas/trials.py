@@ -62,7 +62,7 @@ class EpochModel(Answer):
     seconds: float
     recorded_at: Milliseconds
     readings: dict[str, dict[str, Number]]
-    """Metrics by split; null if a value is not finite."""
+    """Metrics by split, and the use of the machine as `system` every ten seconds; null if a value is not finite."""
 
     @classmethod
     def from_record(cls, row: EpochRow) -> EpochModel:

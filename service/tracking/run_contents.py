@@ -73,8 +73,11 @@ def decision_metrics(confirmation: Confirmation, at: int) -> list[Metric]:
 
 
 def epoch_metrics(row: EpochRow) -> list[Metric]:
-    """Return the finite readings of an epoch, and its seconds, at the time when they were measured."""
-    values = row.metrics() | {"time/epoch_seconds": row.seconds}
+    """Return the finite readings of an epoch, the use of its machine (`system/`), and its seconds.
+
+    They have the time at which they were measured.
+    """
+    values = row.metrics("train", "val", "system") | {"time/epoch_seconds": row.seconds}
     return [Metric(name, value, row.recorded_at, row.epoch) for name, value in values.items() if math.isfinite(value)]
 
 

@@ -31,11 +31,10 @@ from service.models import log_candidate, log_model
 from service.promotions import PromotionRequest
 from service.reports import Leaderboard
 from service.settings import Home
-from service.sweep_reports import render_report
+from service.sweep_reports import rank_hyperparameters, render_report
 from service.tracking.branches import Branches
 from service.tracking.experiments import describe_sweep, find_or_create_experiment
 from service.tracking.failures import describe_failure
-from service.tracking.importances import rank_numbers
 from service.tracking.local_store import prepare_local_store
 from service.tracking.run_contents import (
     best_metrics,
@@ -198,7 +197,9 @@ class Tracker:
 
     def _show(self, sweep: Sweep, board: Leaderboard | None = None) -> None:
         """Write the sweep's prepared views. board: of an ended sweep, whose runs have ranks."""
-        numeric = rank_numbers(board, self._branches_of(sweep).numeric) if board is not None else ()
+        common = self._branches_of(sweep).numeric
+        ranked = rank_hyperparameters(sweep, board) if board is not None else ()
+        numeric = [name for name in ranked if name in common]
         is_ranked = board is not None and board.best is not None
         for view in (
             prepared_view(sweep, self._branches_of(sweep), numeric=numeric, is_ranked=is_ranked),

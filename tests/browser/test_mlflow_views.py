@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from mlflow.tracking import MlflowClient
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from service.ledgers import Ledger, Sweep, TrialState
 from service.reports import Leaderboard
 from service.settings import Home
 from service.tracking import MlflowServer, view_address
 from service.tracking.run_names import BEST_SIGN, trial_name
+from tests.browser_layouts import check_layout
 from tests.tracked_sweeps import Clock, deliver_all, mixed_sweep
 
 pytestmark = pytest.mark.browser
@@ -127,6 +129,23 @@ def test_the_experiments_page_leads_to_the_view_in_one_click(view: Page, base: s
     expect(chart).to_be_visible(timeout=PATIENCE_MS)
     assert f"viewStateShareKey={board.sweep.id}" in opened.value.url
     opened.value.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (420, "light")])
+def test_mlflows_artifact_viewer_shows_the_whole_report(
+    browser: Browser, base: str, board: Leaderboard, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    assert board.sweep.mlflow is not None
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.goto(
+        f"{base}/#/experiments/{experiment_of(board.sweep)}/runs/{board.sweep.mlflow['run_id']}/artifacts/report.html"
+    )
+    report = page.frame_locator("iframe")
+    expect(report.get_by_role("heading", level=1)).to_contain_text(board.sweep.name, timeout=PATIENCE_MS)
+    body = report.locator("body")
+    assert report.locator("svg[role=img]").count() > 3
+    check_layout(body)
+    page.close()
 
 
 def test_nothing_of_ours_is_an_error_for_the_browser(errors: list[str]) -> None:

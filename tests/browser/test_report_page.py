@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -17,6 +16,7 @@ from service.confirmations.readings import compute_decision
 from service.ledgers import Ledger, Sweep, SweepState, TrialState
 from service.sweep_reports import Pictures, make_report, render_page
 from service.sweep_reports.pages.pictures import AugmentedImage
+from tests.browser_layouts import check_layout
 from tests.ready_ledgers import ready_ledgers
 from tests.service.confirmations.searched_sweeps import SearchedSweep
 from tests.service.sweep_reports.made_sweeps import Clock, MadeSweep
@@ -25,19 +25,6 @@ pytestmark = pytest.mark.browser
 
 LONG = "a class with a name that no column of a phone has room for"
 WINDOWS = [(1280, "light"), (1280, "dark"), (800, "light"), (360, "light"), (360, "dark")]
-
-BOXES = """() => [...document.querySelectorAll("svg[role=img]")].filter(svg => svg.clientWidth > 0).map(svg => {
-  const frame = svg.getBoundingClientRect();
-  const texts = [...svg.querySelectorAll("text")].map(text => {
-    const box = text.getBoundingClientRect();
-    return {words: text.textContent, left: box.left, right: box.right, top: box.top, bottom: box.bottom};
-  });
-  return {label: svg.getAttribute("aria-label"), scale: frame.width / svg.viewBox.baseVal.width,
-          left: frame.left, right: frame.right, top: frame.top, bottom: frame.bottom, texts};
-})"""
-TOO_WIDE = """() => [...document.querySelectorAll("body *")].filter(
-  element => !element.closest(".scroll table, svg *") && element.getBoundingClientRect().right > innerWidth + 0.5
-).map(element => element.outerHTML.slice(0, 120))"""
 
 
 def rich_sweep(ledger: Ledger, clock: Clock) -> Sweep:
@@ -126,31 +113,7 @@ def shown(request: pytest.FixtureRequest, browser: Browser, file: Path) -> Itera
 
 
 def test_nothing_is_cut_off_or_covered(shown: Page) -> None:
-    assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert shown.evaluate(TOO_WIDE) == []
-    for picture in shown.evaluate(BOXES):
-        assert picture["scale"] >= 0.999, (picture["label"], picture["scale"])  # below, text is smaller than 11 px
-        for index, text in enumerate(picture["texts"]):
-            assert _is_inside(text, picture), (picture["label"], text)
-            covering = [other["words"] for other in picture["texts"][:index] if _overlap(text, other)]
-            assert covering == [], (picture["label"], text["words"])
-
-
-def _is_inside(text: dict[str, Any], frame: dict[str, Any]) -> bool:
-    spare = 1.0
-    return bool(
-        frame["left"] - spare <= text["left"]
-        and text["right"] <= frame["right"] + spare
-        and frame["top"] - 2 * spare <= text["top"]
-        and text["bottom"] <= frame["bottom"] + spare
-    )
-
-
-def _overlap(first: dict[str, Any], second: dict[str, Any]) -> bool:
-    """Return whether letters touch: lines of text have two pixels of empty space above and below."""
-    across = min(first["right"], second["right"]) - max(first["left"], second["left"])
-    down = min(first["bottom"], second["bottom"]) - max(first["top"], second["top"])
-    return bool(across > 0.5 and down > 3)
+    check_layout(shown)
 
 
 def test_axe_finds_no_violation(shown: Page) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pynvml
 
-__all__ = ["Gpu", "find_gpus"]
+__all__ = ["Gpu", "GpuUse", "find_gpus", "read_gpu_use"]
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,15 @@ class Gpu:
     driver: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class GpuUse:
+    """How busy a GPU is, whoever uses it. utilization: percent of the last second or less. used, memory: in bytes."""
+
+    utilization: float
+    used: int
+    memory: int
+
+
 def find_gpus() -> tuple[Gpu, ...]:
     """Return the GPUs that `CUDA_VISIBLE_DEVICES` leaves visible; an empty tuple without NVIDIA's driver.
 
@@ -35,6 +47,21 @@ def find_gpus() -> tuple[Gpu, ...]:
     hides itself and all that follow. Cards of other makers, parts of a card (`MIG-...`) and cards that do not tell
     their memory are left out.
     """
+
+    def describe_all(handles: list[Any]) -> list[Gpu | None]:
+        driver = pynvml.nvmlSystemGetDriverVersion()
+        return [_describe(handle, driver) for handle in handles]
+
+    return _ask_visible(describe_all)
+
+
+def read_gpu_use() -> tuple[GpuUse, ...]:
+    """Return how busy the visible GPUs are, in the order of `find_gpus`; those that do not tell are left out."""
+    return _ask_visible(lambda handles: [_read_use(handle) for handle in handles])
+
+
+def _ask_visible(ask: Callable[[list[Any]], Sequence[_Answer | None]]) -> tuple[_Answer, ...]:
+    """Return what NVIDIA's driver answers about the visible GPUs; nothing if it does not answer."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in ("", "-1"):
         return ()
@@ -43,15 +70,14 @@ def find_gpus() -> tuple[Gpu, ...]:
     except pynvml.NVMLError:
         return ()
     try:
-        driver = pynvml.nvmlSystemGetDriverVersion()
         handles = _all_handles()
         chosen = list(handles.values()) if visible is None else _visible_handles(handles, visible)
-        described = [_describe(handle, driver) for handle in chosen]
+        answers = ask(chosen)
     except pynvml.NVMLError:
         return ()
     finally:
         pynvml.nvmlShutdown()
-    return tuple(gpu for gpu in described if gpu is not None)
+    return tuple(answer for answer in answers if answer is not None)
 
 
 def _all_handles() -> dict[int, Any]:
@@ -89,5 +115,14 @@ def _describe(handle: Any, driver: str) -> Gpu | None:
     try:
         memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
         return Gpu(name=pynvml.nvmlDeviceGetName(handle), memory=memory.total, free=memory.free, driver=driver)
+    except pynvml.NVMLError:
+        return None
+
+
+def _read_use(handle: Any) -> GpuUse | None:
+    try:
+        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        utilization = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
+        return GpuUse(utilization=float(utilization), used=memory.used, memory=memory.total)
     except pynvml.NVMLError:
         return None

@@ -16,6 +16,7 @@ import numpy as np
 
 from search_spaces import Metric, Recipe
 from trainables.activations import SharingSettings
+from trainables.devices import UsageMeter
 from trainables.devices.tensors import NestedTensors
 from trainables.errors import CheckpointError
 from trainables.own_code import make_importable
@@ -62,6 +63,7 @@ class TrialTraining:
     _kept_at: int = field(default=0, init=False)
     _unwritten: _Kept | None = field(default=None, init=False)
     _predictions: dict[str, Json] = field(default_factory=dict, init=False)
+    _usage: UsageMeter = field(default_factory=UsageMeter, init=False)
 
     def __post_init__(self) -> None:
         if self.plan.code:
@@ -108,7 +110,7 @@ class TrialTraining:
         started = time.monotonic()
         while self._trainer.epoch < self.plan.epochs:
             result = self._add_own_metrics(self._trainer.run_epoch())
-            row = _row(result)
+            row = _row(result, use=self._usage.sample())
             self._keep_if_best(result)
             self._history.append(row)
             late = time.monotonic() - started >= REPORT_SECONDS
@@ -187,12 +189,14 @@ def _opened(folder: str, split_key: str) -> PreparedData:
     return PreparedData.open(Path(folder), split_key)
 
 
-def _row(result: EpochResult) -> Json:
+def _row(result: EpochResult, *, use: dict[str, float]) -> Json:
+    """Return an epoch's readings by split. use: of the machine, as `system`; empty if it was not sampled."""
+    measured = {"train": dict(result.train), "val": dict(result.val.metrics)}
     return {
         "epoch": result.epoch,
         "seconds": result.seconds,
         "recorded_at": time.time_ns() // 1_000_000,
-        "readings": {"train": dict(result.train), "val": dict(result.val.metrics)},
+        "readings": measured | ({"system": use} if use else {}),
     }
 
 

@@ -115,7 +115,7 @@ class PackedPredictions:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRow:
-    """The readings of one finished epoch: by split, the metrics without the split's name.
+    """The readings of one finished epoch: by split, the metrics without the split's name; `system`: use of the machine.
 
     seconds: duration. recorded_at: UTC milliseconds, as the worker measured them.
     """

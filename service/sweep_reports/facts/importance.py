@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.ledgers import Sweep
+from service.reports import Leaderboard
 from service.sweep_reports.facts.base import Part, Section, decimals, joined, score
-from service.sweep_reports.facts.parameters import Parameter
+from service.sweep_reports.facts.parameters import Parameter, find_parameters
 from service.sweep_reports.facts.rows import SweepRows
 from service.sweep_reports.facts.slices import covers_most, good_range
 from service.sweep_reports.statistics import GridParameter, grid_indices, is_best, measure_importance, spearman
 
-__all__ = ["NEEDED_TRIALS", "Importance", "ParameterImportance", "read_importance"]
+__all__ = ["NEEDED_TRIALS", "Importance", "ParameterImportance", "rank_hyperparameters", "read_importance"]
 
 NEEDED_TRIALS: Final = 20
 """Fewest trials: PED-ANOVA wants 5 among the best (Optuna's documentation), and these are at most the best quarter."""
@@ -24,6 +27,8 @@ _BEST: Final = 5
 _SMALLEST_QUANTILE: Final = 0.1
 """Optuna's default."""
 _RESAMPLES: Final = 200
+_BRANCH = re.compile(r"\[[^]]*\]")
+"""The branch in a parameter's key, such as `[adamw]` in `optimizer[adamw].lr`."""
 _CLEAR_RANK: Final = 1.96
 """Standard errors from which a rank correlation counts as a direction."""
 
@@ -69,10 +74,7 @@ def read_importance(rows: SweepRows, parameters: Sequence[Parameter]) -> Importa
         return Importance(sentence=missing, is_shown=False, trials=len(trials))
     if not parameters:
         return Importance(sentence="All trials have the same values.", is_shown=False, trials=len(trials))
-    losses = np.array([-rows.goal.sign * rows.value(trial) for trial in trials])
-    quantile = max(_SMALLEST_QUANTILE, _BEST / len(trials))
-    places = {trial.id: index for index, trial in enumerate(trials)}
-    grids = [_grid(parameter, places) for parameter in parameters]
+    grids, losses, quantile = _read_grids(rows, parameters)
     raw = measure_importance(grids, is_best(losses, quantile))
     if raw.sum() <= 0:
         return Importance(sentence="All trials have the same value.", is_shown=False, trials=len(trials))
@@ -99,6 +101,33 @@ def read_importance(rows: SweepRows, parameters: Sequence[Parameter]) -> Importa
         quantile=decimals(quantile),
         parameters=measured,
     )
+
+
+def rank_hyperparameters(sweep: Sweep, board: Leaderboard) -> list[str]:
+    """Return the names of the hyperparameters in the order of `read_importance`, such as `optimizer.lr`.
+
+    A name that several branches have comes where its first branch comes. Too few trials say nothing: the list is empty.
+    """
+    rows = SweepRows(sweep=sweep, board=board, retrainings=(), epochs={}, attempts={})
+    parameters = find_parameters(rows)
+    if len(rows.measured) < NEEDED_TRIALS or not parameters:
+        return []
+    grids, losses, quantile = _read_grids(rows, parameters)
+    raw = measure_importance(grids, is_best(losses, quantile))
+    if raw.sum() <= 0:
+        return []
+    order = sorted(range(len(parameters)), key=lambda index: -raw[index])
+    return list(dict.fromkeys(_BRANCH.sub("", parameters[index].key) for index in order))
+
+
+def _read_grids(
+    rows: SweepRows, parameters: Sequence[Parameter]
+) -> tuple[list[GridParameter], NDArray[np.float64], float]:
+    """Return the values of each parameter on its grid, the losses of the trials, and the part that counts as best."""
+    trials = rows.measured
+    losses = np.array([-rows.goal.sign * rows.value(trial) for trial in trials])
+    places = {trial.id: index for index, trial in enumerate(trials)}
+    return [_grid(parameter, places) for parameter in parameters], losses, max(_SMALLEST_QUANTILE, _BEST / len(trials))
 
 
 def _grid(parameter: Parameter, places: dict[str, int]) -> GridParameter:

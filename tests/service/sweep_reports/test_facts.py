@@ -11,7 +11,8 @@ import pytest
 from search_spaces import Point
 from service.confirmations.readings import compute_decision
 from service.ledgers import Ledger, SweepState, TrialState
-from service.sweep_reports import SweepReport, make_report
+from service.reports import Leaderboard
+from service.sweep_reports import SweepReport, make_report, rank_hyperparameters
 from tests.service.confirmations.searched_sweeps import SearchedSweep
 from tests.service.sweep_reports.made_sweeps import Clock, MadeSweep
 
@@ -129,6 +130,19 @@ def test_freeze_depth_by_learning_rate_has_a_field_for_each_pair(made: MadeSweep
     assert (grid.edges[0], grid.edges[-1]) == (1e-4, 1e-2)
     corners = [[row[0], row[-1]] for row in grid.cells]
     assert [[cell and cell.median for cell in row] for row in corners] == [[0.5, 0.6], [0.7, 0.9]]
+
+
+def test_the_view_of_mlflow_ranks_hyperparameters_as_the_report_does(made: MadeSweep) -> None:
+    for index in range(19):
+        made.add(0.6 + index / 100)
+    assert rank_hyperparameters(made.sweep, Leaderboard.read(made.ledger, made.sweep)) == []
+    for index in range(41):
+        made.add(0.7 + index / 200)
+    keys = [each.key for each in report_of(made).importance.parameters]
+    names = [key.replace("[adamw]", "").replace("[nesterov]", "") for key in keys]
+    ranked = rank_hyperparameters(made.sweep, Leaderboard.read(made.ledger, made.sweep))
+    assert ranked == list(dict.fromkeys(names))
+    assert ranked.count("optimizer.lr") == 1
 
 
 def test_the_important_parameter_comes_first_with_its_direction(made: MadeSweep) -> None:

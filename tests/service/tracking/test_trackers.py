@@ -117,7 +117,8 @@ def test_a_run_says_where_it_comes_from_and_what_it_cost(sweep: Sweep, runs: dic
     assert metrics["cost/gpu_seconds"] == pytest.approx(metrics["cost/seconds"] / 2)
     assert metrics["cost/saved_seconds"] == 1.25
     sections = {name.partition("/")[0] for name in metrics}
-    assert sections == {"train", "val", "time", "best", "cost"}
+    assert sections == {"train", "val", "time", "system", "best", "cost"}
+    assert metrics["system/cpu_utilization_percentage"] == 75.0
 
 
 def test_pruned_runs_have_a_colour_of_their_own_and_the_ranks_follow_the_metric(runs: dict[str, Run]) -> None:

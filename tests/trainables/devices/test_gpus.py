@@ -11,6 +11,7 @@ import pynvml
 import pytest
 
 from trainables.devices import find_gpus
+from trainables.devices.gpus import read_gpu_use
 
 MIB = 1024**2
 UUIDS = ("GPU-5ec01f7a", "GPU-aa2b9d11", "GPU-aa77c020")
@@ -33,7 +34,16 @@ class FakeNvml:
             "nvmlDeviceGetUUID": lambda index: UUIDS[index],
             "nvmlDeviceGetName": lambda index: f"NVIDIA H100 number {index}",
             "nvmlDeviceGetMemoryInfo": lambda index: self.answer(
-                index, "memory", SimpleNamespace(total=81559 * MIB, free=(40000 if index == 2 else 81008) * MIB)
+                index,
+                "memory",
+                SimpleNamespace(
+                    total=81559 * MIB,
+                    free=(40000 if index == 2 else 81008) * MIB,
+                    used=(41559 if index == 2 else 551) * MIB,
+                ),
+            ),
+            "nvmlDeviceGetUtilizationRates": lambda index: self.answer(
+                index, "utilization", SimpleNamespace(gpu=30 * index, memory=5)
             ),
         }
         for name, call in calls.items():
@@ -71,6 +81,17 @@ def test_each_gpu_has_its_name_driver_and_memory_in_bytes() -> None:
     assert (first.name, first.driver) == ("NVIDIA H100 number 0", "580.95.05")
     assert (first.memory, first.free) == (81559 * MIB, 81008 * MIB)
     assert third.free == 40000 * MIB
+
+
+def test_the_use_of_each_visible_gpu_is_read(nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
+    assert [(use.utilization, use.used, use.memory) for use in read_gpu_use()] == [
+        (60.0, 41559 * MIB, 81559 * MIB),
+        (0.0, 551 * MIB, 81559 * MIB),
+    ]
+    nvml.broken = {2: "utilization"}
+    assert [use.utilization for use in read_gpu_use()] == [0.0]
+    assert nvml.opened == 0
 
 
 def test_the_driver_is_closed_after_each_call(nvml: FakeNvml) -> None:

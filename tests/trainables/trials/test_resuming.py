@@ -10,6 +10,7 @@ import pytest
 
 from search_spaces import Goal
 from tests.own_modules import Write
+from trainables.devices import usage
 from trainables.processes import ForkedError, ForkServer, Rendezvous
 from trainables.stores.prepared import PreparedData
 from trainables.trials import PRELOAD, ResumePoint, TrialPlan
@@ -49,6 +50,16 @@ def test_a_trial_that_hangs_is_noticed_and_killed(tiny: PreparedData, tmp_path: 
         run.take(vars(plan(tiny, tmp_path, recipe={**RECIPE, "augment.policy": f"{name}:vary"}, code=str(tmp_path))))
         with pytest.raises(ForkedError, match="the trial's process hung: no sign of life for 3 s"):
             run.step()
+
+
+def test_a_long_trial_reports_the_use_of_its_machine_and_a_short_one_does_not(
+    tiny: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = TrialTraining(plan(tiny, tmp_path / "short")).advance()
+    assert short["history"][0]["readings"].keys() == {"train", "val"}
+    monkeypatch.setattr(usage, "SAMPLING_SECONDS", 0.0)
+    long = TrialTraining(plan(tiny, tmp_path / "long")).advance()
+    assert 0 <= long["history"][0]["readings"]["system"]["cpu_utilization_percentage"] <= 100
 
 
 def test_an_attempt_goes_on_from_the_newest_checkpoint_and_gives_the_same(tiny: PreparedData, tmp_path: Path) -> None:
