@@ -46,7 +46,7 @@ search: {algorithm: random, seed: 5}
 scheduler: {type: asha}
 budget: {trials: 7, epochs: 2}
 resources: {gpu: 0}
-register: {model: tiny}
+register: {model: tiny, top_k: 2}
 """
 
 

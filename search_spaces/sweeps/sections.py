@@ -215,9 +215,12 @@ class ConfirmSpec(Section):
 
 
 class RegisterSpec(Section):
-    """The registered model to which the best trial adds a version."""
+    """The registered model to which the best trial adds a version, and how many models MLflow is given at all."""
 
     model: str
+    top_k: Annotated[
+        int, Field(ge=1, le=20, description="best trials whose models are logged; only the best is registered")
+    ] = 1
 
     @field_validator("model")
     @classmethod

@@ -38,6 +38,8 @@ def flat_settings(spec: SweepSpec) -> Json:
     flat[LOG_SCALED] = _log_scaled(spec)
     flat[OWN_STAGES] = _count_own_stages(spec) or None
     flat["register.model"] = spec.registration.model if spec.registration else spec.name
+    if spec.registration and spec.registration.top_k > 1:
+        flat["register.top_k"] = spec.registration.top_k
     return {name: value for name, value in flat.items() if value is not None}
 
 

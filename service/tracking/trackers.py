@@ -67,6 +67,7 @@ from service.tracking.sweep_contents import (
     trials_csv,
 )
 from service.tracking.views import curves_view, prepared_view
+from trainables.errors import CheckpointError
 
 __all__ = ["REPORT_FILE", "Tracker"]
 
@@ -242,9 +243,14 @@ class Tracker:
         return run_id
 
     def _log_model(self, message: Message) -> None:
+        """Log a model; one whose checkpoint is gone or damaged is left out, and people are told."""
         sweep, trial = self._records(message)
         uri = self._home.tracking_uri
-        log_model(self._client, sweep=sweep, trial=trial, payload=message.payload, tracking_uri=uri)
+        try:
+            log_model(self._client, sweep=sweep, trial=trial, payload=message.payload, tracking_uri=uri)
+        except CheckpointError as error:
+            text = f"MLflow has no model of {trial.id}: {error}"
+            self._ledger.events.add(sweep.id, EventKind.NOTICE, {"text": text})
 
     def _register_candidate(self, message: Message) -> None:
         """Write the test reading to the trial's run and its model, and register the model."""

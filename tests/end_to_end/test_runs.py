@@ -197,6 +197,23 @@ def test_the_model_carries_its_scores_and_its_origin_and_nothing_of_this_machine
     assert "| optimizer.lr |" in description
 
 
+def test_the_second_best_model_is_logged_with_its_scores_but_not_registered(
+    finished_sweep: Outcome, client: MlflowClient
+) -> None:
+    """The sweep file has `register.top_k: 2`."""
+    assert finished_sweep.sweep.mlflow is not None
+    first, second = finished_sweep.board.ranked[:2]
+    models = client.search_logged_models([finished_sweep.sweep.mlflow["experiment_id"]])
+    by_name = {model.name: model for model in models if finished_sweep.sweep.id in str(model.name)}
+    assert by_name.keys() == {f"tiny-digits-{first.id}", f"tiny-digits-{second.id}"}
+    model = by_name[f"tiny-digits-{second.id}"]
+    assert model.status is LoggedModelStatus.READY
+    metrics = {metric.key: metric.value for metric in model.metrics or ()}
+    assert metrics["val/accuracy"] == second.best_value
+    assert not [name for name in metrics if name.startswith("test/")]
+    assert "mlflow.modelVersions" not in model.tags
+
+
 def _scores(client: MlflowClient, model_id: str) -> list[tuple[str, float]]:
     return sorted((metric.key, metric.value) for metric in client.get_logged_model(model_id).metrics or ())
 

@@ -59,9 +59,9 @@ def _serve(home: Home, port: int, sweep: Sweep | None, *, browser: bool, console
 
 def _find(reference: str | None, requests: SweepRequests) -> Sweep | None:
     """Return the sweep that is asked for, by default the newest; None if there is none."""
-    if reference is not None:
-        return requests.find(reference)
-    return next((summary.sweep for summary in requests.list(limit=1)), None)
+    if reference is None:  # a list leaves out the ids of MLflow
+        reference = next((summary.sweep.id for summary in requests.list(limit=1)), None)
+    return None if reference is None else requests.find(reference)
 
 
 def _point(base: str, sweep: Sweep | None, *, browser: bool, console: Console) -> None:

@@ -224,6 +224,20 @@ def test_ctrl_c_detaches_and_the_printed_command_comes_back(ada: Shell, home: Ho
     assert ada.run("watch", sweep.id).returncode == 100
 
 
+def test_ui_points_to_the_services_mlflow_and_starts_none(ada: Shell, ledger: Ledger, server: ApiServer) -> None:
+    sweep_id = ada.json("submit", "sweep.yaml")["sweep_id"]
+    before = ada.run("ui", "--no-browser")
+    assert (before.returncode, before.stderr.splitlines()[-1]) == (0, f"MLflow: {server.url}/mlflow/")
+    ledger.sweeps.note(sweep_id, mlflow={"tracking_uri": "http://127.0.0.1:9", "experiment_id": "7", "run_id": "ab"})
+    for arguments in (("ui",), ("ui", sweep_id)):
+        result = ada.run(*arguments, "--no-browser")
+        assert result.returncode == 0
+        view = f"MLflow: {server.url}/mlflow/#/experiments/7/runs?viewStateShareKey={sweep_id}&"
+        assert result.stderr.splitlines()[-1].startswith(view)
+    unknown = ada.run("ui", "s-000000", "--no-browser")
+    assert (unknown.returncode, "s-000000" in unknown.stderr) == (1, True)
+
+
 def test_another_users_sweep_does_not_exist(ada: Shell, home: Home, server: ApiServer, tmp_path: Path) -> None:
     bob = Shell(tmp_path / "bob")
     token = signed_in(home, server, "bob", Role.SUBMITTER).token
