@@ -58,18 +58,25 @@ def recipe_params(recipe: Json, *, log_scaled: Sequence[str] = (), own_stages: i
 
 
 def decision_metrics(confirmation: Confirmation, at: int) -> list[Metric]:
-    """Return the figures of a decision as metrics of the sweep's run; at: milliseconds since 1970."""
+    """Return the figures of a decision as metrics of the sweep's run; at: milliseconds since 1970.
+
+    A decision counts losses as negative scores; MLflow gets losses.
+    """
     decision, test = confirmation.decision, confirmation.test or {}
     assert decision is not None, "there is a decision"
-    values = {
+    low, high = (decision.low, decision.high) if decision.bounded else (decision.high, decision.low)
+    scores = {
         "confirm/score": decision.score,
-        "confirm/low": decision.low,
-        "confirm/high": decision.high,
-        "confirm/probability": decision.probability,
+        "confirm/low": low,
+        "confirm/high": high,
         "confirm/search_score": decision.naive,
         "confirm/test_score": test.get("chosen", {}).get("mean"),
     }
-    return [Metric(name, value, at, 0) for name, value in values.items() if value is not None]
+    sign = 1.0 if decision.bounded else -1.0
+    values = {name: sign * score for name, score in scores.items() if score is not None}
+    if decision.probability is not None:
+        values["confirm/probability"] = decision.probability
+    return [Metric(name, value, at, 0) for name, value in values.items()]
 
 
 def epoch_metrics(row: EpochRow) -> list[Metric]:
