@@ -229,8 +229,8 @@ class Drivers:
         for sweep_id in sweep_ids:
             self.await_state(sweep_id, SweepState.COMPLETED, seconds=deadline - time.monotonic())
             with self.ledger() as ledger:
-                is_sent, patience = partial(_is_sent, ledger, sweep_id), max(60.0, deadline - time.monotonic())
-                until(is_sent, f"{sweep_id}: MLflow lacks some", patience)
+                patience = max(60.0, deadline - time.monotonic())
+                until(partial(_is_sent, ledger, sweep_id), partial(_tell_lacking, ledger, sweep_id), patience)
 
     def await_epochs(self, sweep_id: str, epochs: int = 1) -> None:
         """Wait until the sweep's trials have reported so many epochs."""
@@ -302,13 +302,21 @@ def attempts(events: Sequence[Event]) -> Counter[str]:
     return Counter(str(event.trial_id) for event in events if event.kind is EventKind.TRIAL_STARTED)
 
 
-def until(condition: Callable[[], object], failure: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait until the condition is true; `failure` is the message if the seconds pass first."""
+def until(condition: Callable[[], object], failure: str | Callable[[], str], seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until the condition is true; `failure` is, or returns, the message if the seconds pass first."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"{failure} within {seconds:.0f} s"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{failure if isinstance(failure, str) else failure()} within {seconds:.0f} s")
         time.sleep(0.05)
 
 
 def _is_sent(ledger: Ledger, sweep_id: str) -> bool:
     return ledger.outbox.count_unsent(sweep_id) == 0
+
+
+def _tell_lacking(ledger: Ledger, sweep_id: str) -> str:
+    unsent = [
+        f"{message.kind} of {message.trial_id} ({message.tries} tries)" for message in ledger.outbox.unsent(sweep_id)
+    ]
+    return f"{sweep_id}: MLflow lacks {', '.join(unsent)}; last error: {ledger.outbox.last_error(sweep_id)}"

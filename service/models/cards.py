@@ -15,6 +15,12 @@ __all__ = ["ModelCard", "write_card"]
 _MOST_CLASSES = 30
 """Most classes whose numbers of images are listed."""
 
+_FEW_NAMES = 10
+"""Number of classes that are named if all of them are too many."""
+
+_LONGEST = 5000
+"""Characters that MLflow's databases keep of a version's description; PostgreSQL refuses a longer one."""
+
 _SPLITS = ("train", "val", "confirm", "test")
 
 
@@ -36,7 +42,17 @@ class ModelCard:
 
 
 def write_card(sweep: Sweep, trial: Trial, card: ModelCard) -> str:
-    """Return the card as Markdown: origin, scores, data, limits, how to call it, recipe."""
+    """Return the card as Markdown: origin, scores, data, limits, how to call it, recipe.
+
+    It has at most 5,000 characters. Classes are left out first: their numbers of images, then most of their names.
+    """
+    data = _counts(sweep), _names(sweep), _names(sweep, most=_FEW_NAMES)
+    texts = [_write(sweep, trial, card, classes) for classes in data]
+    text = next((text for text in texts if len(text) <= _LONGEST), texts[-1])
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]}\n..."
+
+
+def _write(sweep: Sweep, trial: Trial, card: ModelCard, classes: Sequence[str]) -> str:
     return "\n".join(
         [
             card.headline,
@@ -45,7 +61,9 @@ def write_card(sweep: Sweep, trial: Trial, card: ModelCard) -> str:
             "",
             *_scores(sweep, trial, card),
             "",
-            *_data(sweep),
+            "**Images**",
+            "",
+            *classes,
             "",
             *_limits(sweep, card),
             "",
@@ -86,22 +104,25 @@ def _of_images(measure: str, value: float, images: int) -> str:
     return f"{round(value * images)} of {images} images" if measure == "accuracy" else f"{images} images"
 
 
-def _data(sweep: Sweep) -> list[str]:
-    data = sweep.data
+def _names(sweep: Sweep, *, most: int | None = None) -> list[str]:
+    """Return the size of the images, the names of the classes, and the sizes of the splits. most: names at most."""
+    data, names = sweep.data, list(sweep.data["classes"])
+    shown = ", ".join(names[:most]) + (f" and {len(names) - most} more" if most and len(names) > most else "")
     sizes = {split: sweep.count_images(split) for split in _SPLITS}
-    lines = [
-        "**Images**",
-        "",
-        f"- {data['name']}, {data['image_size']} px; {len(data['classes'])} classes in order: "
-        f"{', '.join(data['classes'])}",
+    return [
+        f"- {data['name']}, {data['image_size']} px; {len(names)} classes in order: {shown}",
         "- " + ", ".join(f"{count} {split}" for split, count in sizes.items() if count),
     ]
-    if len(data["classes"]) > _MOST_CLASSES:
+
+
+def _counts(sweep: Sweep) -> list[str]:
+    """Return `_names` and, unless the classes are many, a table with the number of images of each class."""
+    lines, classes = _names(sweep), sweep.data["classes"]
+    if len(classes) > _MOST_CLASSES:
         return lines
-    splits = [split for split, count in sizes.items() if count]
+    splits = [split for split in _SPLITS if sweep.count_images(split)]
     rows = [
-        f"| {name} | {' | '.join(str(counts.get(split, 0)) for split in splits)} |"
-        for name, counts in data["classes"].items()
+        f"| {name} | {' | '.join(str(counts.get(split, 0)) for split in splits)} |" for name, counts in classes.items()
     ]
     return [*lines, "", f"| class | {' | '.join(splits)} |", f"| --- |{' --- |' * len(splits)}", *rows]
 

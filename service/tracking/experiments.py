@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +16,16 @@ from mlflow.tracking import MlflowClient
 from service.ledgers import Sweep, SweepState
 from service.tracking.views import CURVES_SUFFIX, view_address
 
-__all__ = ["NOTE", "NamedExperiment", "describe_sweep", "find_or_create_experiment"]
+__all__ = ["NOTE", "NamedExperiment", "decorate_experiment", "describe_sweep", "find_or_create_experiment"]
+
+log = logging.getLogger(__name__)
 
 NOTE = "mlflow.note.content"
 """The tag with a description."""
 
-_MOST_SWEEPS = 50
+_LONGEST_NOTE = 16_000
+"""Characters of a description; MLflow refuses more than 20,000, and people may add some."""
+
 _KEY = "viewStateShareKey="
 
 
@@ -67,8 +72,8 @@ def _create(client: MlflowClient, name: str, folder: Path | None) -> Experiment:
 def describe_sweep(client: MlflowClient, sweep: Sweep, state: SweepState, *, report: str | None = None) -> None:
     """Write a line with links to the sweep's views into its experiment's description, in place of an earlier one.
 
-    The newest sweep's line goes first: MLflow shows the first line of a folded description. Other text stays. Lines of
-    more than fifty sweeps are cut, the oldest first.
+    The newest sweep's line goes first: MLflow shows the first line of a folded description. Other text stays. If the
+    description becomes too long, the lines of the oldest sweeps go; if people's own text is too long, it stays alone.
 
     report: path of a new report among the artifacts of the sweep's run; the link to an earlier one stays.
     """
@@ -86,8 +91,18 @@ def describe_sweep(client: MlflowClient, sweep: Sweep, state: SweepState, *, rep
         links += _report_links(before, sweep.id)
     line = f"- Sweep **{sweep.id}** {state.value}: {', '.join(links)}"
     after = _with_line(before, line, sweep.id)
-    if after != before:
-        client.set_experiment_tag(experiment_id, NOTE, after)
+    if after != before and len(after) <= max(_LONGEST_NOTE, len(before)):
+        decorate_experiment(client, experiment_id, NOTE, after)
+
+
+def decorate_experiment(client: MlflowClient, experiment_id: str, key: str, value: str) -> None:
+    """Write a tag that only pages show. A value that MLflow's server refuses is logged: no run must wait for it."""
+    try:
+        client.set_experiment_tag(experiment_id, key, value)
+    except MlflowException as error:
+        if error.error_code != "INVALID_PARAMETER_VALUE":
+            raise
+        log.warning("MLflow refused the tag %s of experiment %s: %s", key, experiment_id, error)
 
 
 def _report_links(note: str, sweep_id: str) -> list[str]:
@@ -104,9 +119,11 @@ def _with_line(note: str, line: str, sweep_id: str) -> str:
     else:
         ours = _ours(lines)
         lines[ours[0] if ours else 0 : 0] = [line] if ours or not lines else [line, ""]
-    ours = _ours(lines)
-    for number in reversed(ours[_MOST_SWEEPS:]):
-        del lines[number]
+    length = sum(len(text) + 1 for text in lines)
+    for number in reversed(_ours(lines)):
+        if length <= _LONGEST_NOTE:
+            break
+        length -= len(lines.pop(number)) + 1
     return "\n".join(lines)
 
 

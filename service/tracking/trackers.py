@@ -33,7 +33,7 @@ from service.reports import Leaderboard
 from service.settings import Home
 from service.sweep_reports import rank_hyperparameters, render_report
 from service.tracking.branches import Branches
-from service.tracking.experiments import describe_sweep, find_or_create_experiment
+from service.tracking.experiments import decorate_experiment, describe_sweep, find_or_create_experiment
 from service.tracking.failures import describe_failure
 from service.tracking.local_store import prepare_local_store
 from service.tracking.run_contents import (
@@ -142,7 +142,7 @@ class Tracker:
         folder = self._home.mlflow_artifacts if self._home.has_local_tracking else None
         experiment = find_or_create_experiment(self._client, sweep.name, folder)
         experiment_id = experiment.id
-        self._client.set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
+        decorate_experiment(self._client, experiment_id, "mlflow.experimentKind", "custom_model_development")
         tags = self._origin(sweep) | sweep_tags(sweep)
         update = RunUpdate(params=settings_params(sweep), datasets=split_inputs(sweep.data))
         run_id = self._find_run(experiment_id, tags)
@@ -207,7 +207,7 @@ class Tracker:
             curves_view(sweep, is_ranked=is_ranked),
         ):
             if self._views.get(view.tag) != view.state:
-                self._client.set_experiment_tag(_place(sweep)["experiment_id"], view.tag, view.state)
+                decorate_experiment(self._client, _place(sweep)["experiment_id"], view.tag, view.state)
                 self._views[view.tag] = view.state
 
     def _note_branch(self, sweep: Sweep, trial: Trial) -> None:

@@ -167,6 +167,7 @@ def test_a_budget_changes_while_the_sweep_runs_and_its_driver_may_die(
     assert driver is not None
     driver.kill()
     sweeps.change(sweep.id, assign=["budget.trials=5"])
+    until(lambda: drivers_once.sweep(sweep.id).restarts == 1, "no other driver began")
     drivers_once.await_completed([sweep.id])
     trials = drivers_once.trials(sweep.id)
     assert [trial.state for trial in trials] == [TrialState.COMPLETED] * 5

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 from typer.testing import CliRunner
 
 from service import Client
@@ -23,19 +25,22 @@ from tests.service.commands.services import serving
 
 pytestmark = pytest.mark.slow
 
-SWEEP = """\
+POINT = """\
 name: fresh-seeds
 data: {source: digits, image_size: 32}
+resources: {gpu: 0}
 search:
   algorithm: points
   points:
     - {backbone: timm/test_efficientnet, weights: random, freeze_depth: all, optimizer.lr: 1.0e-5}
-    - {backbone: timm/test_efficientnet, weights: random, freeze_depth: all, optimizer.lr: 1.0e-2}
-budget: {epochs: 10}
-scheduler: {type: none}
-resources: {gpu: 0}
-confirm: {seeds: 2}
-register: {model: fresh-seeds}
+"""
+SWEEP = f"""\
+{POINT}\
+    - {{backbone: timm/test_efficientnet, weights: random, freeze_depth: all, optimizer.lr: 1.0e-2}}
+budget: {{epochs: 10}}
+scheduler: {{type: none}}
+confirm: {{seeds: 2}}
+register: {{model: fresh-seeds}}
 """
 
 
@@ -116,6 +121,29 @@ def test_a_confirmed_model_is_promoted_and_listed_over_http_and_the_first_cannot
     assert (code, [entry["model"] for entry in json.loads(out)]) == (0, [model]), err
     code, _, err = meltpoint(context, monkeypatch, "rollback", model)
     assert (code, f"{model}@champion has no earlier version" in err) == (1, True), err
+
+
+def test_an_alias_goes_to_another_sweeps_model_and_back_over_http(
+    confirmed: Sweep, drivers_once: Drivers, context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The other sweep has one trial and no confirmation, so its model takes the alias only if it is forced to."""
+    model, spec = "to-and-fro", tmp_path / "other.yaml"
+    spec.write_text(POINT + "budget: {epochs: 1}\n")
+    with Client(url=context.url, token=context.token) as client:
+        assert client.promote(confirmed.id, model=model).status is PromotionStatus.PROMOTED
+        other = client.submit(spec)
+        drivers_once.await_completed([other.id])
+        forced = client.promote(other.id, model=model, unconfirmed=True, force=True)
+        assert (forced.status, forced.version) == (PromotionStatus.PROMOTED, "2"), forced.sentences
+    code, out, err = meltpoint(context, monkeypatch, "rollback", model, "-o", "json")
+    assert (code, json.loads(out)["version"]) == (0, "1"), err
+    with Client(url=context.url, token=context.token) as client:
+        moves = [(move.action, move.version) for move in client.model_history(model)]
+        assert moves == [("rollback", "1"), ("promote", "2"), ("promote", "1")]
+    alias = MlflowClient(tracking_uri=drivers_once.home.local_tracking_uri).get_model_version_by_alias(
+        model, "champion"
+    )
+    assert str(alias.version) == "1"
 
 
 def test_a_confirmation_is_cancelled_begun_again_and_survives_its_driver(

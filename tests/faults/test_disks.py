@@ -19,6 +19,7 @@ from service.settings import Home
 from service.terminals import stderr
 from service.terminals.console_listener import ConsoleListener
 from service.tracking import Sender
+from service.tracking.trackers import Tracker
 from tests.faults.programs import Place, until
 from tests.tracked_sweeps import Clock, deliver_all, mixed_sweep
 
@@ -133,12 +134,12 @@ def test_a_full_disk_under_the_report_delays_the_report_alone(
     place = Home(tmp_path / "home").create()
     ledger = Ledger.open(place, clock=Clock())
     sweep = mixed_sweep(ledger)
-    tracker = deliver_all(ledger, place)
+    deliver_all(ledger, place)
     ledger.outbox.put(sweep.id, MessageKind.REPORT, {})
     ballast = fill(small_disk)
     trial = ledger.trials.list(sweep.id)[0]
     ledger.outbox.put(sweep.id, MessageKind.EPOCHS, {"first": 1, "last": 1}, trial_id=trial.id)
-    sender = Sender(ledger, sweep.id, lambda: tracker, backlog_lock=place.backlog_lock).start()
+    sender = Sender(ledger, sweep.id, lambda: Tracker(ledger, place), backlog_lock=place.backlog_lock).start()
     until(lambda: sender.last_error, "the sender did not notice")
     until(lambda: ledger.outbox.count_unsent(sweep.id) == 1, "a later message waits for the report")
     (waiting,) = ledger.outbox.unsent(sweep.id)

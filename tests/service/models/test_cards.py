@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,25 @@ def test_a_card_says_scores_with_intervals_split_sizes_limits_and_calls(records:
 
 def test_a_card_without_a_test_reading_says_so(records: tuple[Sweep, Trial]) -> None:
     assert "- not read on test images" in write_card(*records, ModelCard(headline="h", uri="models:/x/1"))
+
+
+@pytest.mark.parametrize("name", ["class {}", "a class with a long name, which is the {}th of them all"])
+@pytest.mark.parametrize("classes", [10, 30, 31, 120, 1000])
+def test_a_card_of_many_classes_is_short_enough_for_postgresql(
+    records: tuple[Sweep, Trial], classes: int, name: str
+) -> None:
+    sweep, trial = records
+    counts = {name.format(number): {"train": 25, "val": 10} for number in range(classes)}
+    many = replace(sweep, data={**sweep.data, "classes": counts})
+    text = write_card(many, trial, ModelCard(headline="h", uri="models:/x/1"))
+    assert len(text) <= 5000
+    assert f"{classes} classes in order: {name.format(0)}" in text
+    assert f"- {25 * classes} train, {10 * classes} val" in text
+    assert text.splitlines()[-1].startswith("| ")
+    assert (f" and {classes - 10} more" in text) == (classes == 1000 or (classes == 120 and len(name) > 10))
+
+
+def test_a_card_with_endless_evidence_is_cut(records: tuple[Sweep, Trial]) -> None:
+    text = write_card(*records, ModelCard(headline="h", uri="models:/x/1", evidence=["It is good. " * 500]))
+    assert len(text) == 5000
+    assert text.endswith("\n...")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -20,9 +22,11 @@ from service.confirmations import Confirmation
 from service.ledgers import EventKind, Ledger, MessageKind, Sweep, SweepState, TrialState
 from service.reports import Leaderboard
 from service.settings import Home
+from service.tracking.experiments import describe_sweep
 from service.tracking.run_names import trial_name
 from service.tracking.run_writers import RunWriter
 from service.tracking.standings import mark_standings
+from service.tracking.views import PreparedView
 from tests.tracked_sweeps import DATA, deliver_all, mixed_sweep
 
 
@@ -276,6 +280,36 @@ def test_the_experiments_description_leads_to_the_views_of_its_sweeps(
         assert "completed" in line
         assert f"#/experiments/{experiment_id}/runs?viewStateShareKey={sweep.id}&" in line
         assert line.endswith("/artifacts/report.html)")
+
+
+def test_the_description_of_many_sweeps_keeps_the_newest_and_what_people_wrote(
+    client: MlflowClient, ledger: Ledger, place: Home
+) -> None:
+    """MLflow refuses more than 20,000 characters."""
+    first = mixed_sweep(ledger, trials=1, name="many")
+    deliver_all(ledger, place)
+    first = ledger.sweeps.get(first.id)
+    sweeps = [replace(first, id=f"s-{number:06x}") for number in range(100)]
+    for own in ("Ask Ada.", "x" * 19_000):
+        client.set_experiment_tag(first.mlflow and first.mlflow["experiment_id"], "mlflow.note.content", own)
+        for sweep in sweeps:
+            describe_sweep(client, sweep, SweepState.COMPLETED, report="report.html")
+        lines = description(client, first).splitlines()
+        assert own in lines
+        kept = re.findall(r"Sweep \*\*(s-\w+)\*\*", description(client, first))
+        assert kept == [sweep.id for sweep in reversed(sweeps)][: len(kept)]
+        assert len(kept) > 30 if own == "Ask Ada." else not kept
+
+
+def test_a_view_that_mlflow_refuses_holds_up_no_run(
+    ledger: Ledger, place: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server of another version may refuse shorter tags than ours."""
+    monkeypatch.setattr("service.tracking.trackers.curves_view", lambda *_, **__: PreparedView("long", "x" * 20_001))
+    sweep = mixed_sweep(ledger, trials=2, name="refused")
+    deliver_all(ledger, place)
+    assert ledger.outbox.count_unsent(sweep.id) == 0
+    assert "MLflow refused the tag long of experiment" in caplog.text
 
 
 def test_a_deleted_experiment_stays_deleted(client: MlflowClient, ledger: Ledger, place: Home) -> None:
