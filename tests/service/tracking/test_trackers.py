@@ -289,9 +289,10 @@ def test_the_description_of_many_sweeps_keeps_the_newest_and_what_people_wrote(
     first = mixed_sweep(ledger, trials=1, name="many")
     deliver_all(ledger, place)
     first = ledger.sweeps.get(first.id)
+    assert first.mlflow is not None
     sweeps = [replace(first, id=f"s-{number:06x}") for number in range(100)]
     for own in ("Ask Ada.", "x" * 19_000):
-        client.set_experiment_tag(first.mlflow and first.mlflow["experiment_id"], "mlflow.note.content", own)
+        client.set_experiment_tag(first.mlflow["experiment_id"], "mlflow.note.content", own)
         for sweep in sweeps:
             describe_sweep(client, sweep, SweepState.COMPLETED, report="report.html")
         lines = description(client, first).splitlines()
