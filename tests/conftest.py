@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,28 +81,37 @@ class _OneRay(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
-        if _shares_service(self.config.rootpath / file):
-            return "service"
-        return "ray" if _shares_ray(self.config.rootpath / file) else file
+        weight = _weight(self.config.rootpath / file)
+        return file if weight > _Weight.RAY else weight.name
 
 
-def _shares_ray(file: Path) -> bool:
-    return re.search(r"\b(ray_once|finished_sweep|whole: Place)\b", file.read_text()) is not None
+class _Weight(enum.IntEnum):
+    """The files with the longest waits go first, so that no process waits alone at the end."""
+
+    SERVICE = 0
+    """Tests of the session's service."""
+    RAY = 1
+    """Tests on the session's Ray."""
+    OWN_RAY = 2
+    """Tests that start a Ray."""
+    LIGHT = 3
 
 
-def _shares_service(file: Path) -> bool:
-    return re.search(r"\bdrivers_once\b", file.read_text()) is not None
-
-
-def _needs_ray(file: Path) -> bool:
-    return _shares_ray(file) or _shares_service(file) or "mark.ray" in file.read_text()
+@cache
+def _weight(file: Path) -> _Weight:
+    text = file.read_text()
+    if re.search(r"\bdrivers_once\b", text):
+        return _Weight.SERVICE
+    if re.search(r"\b(ray_once|finished_sweep|whole: Place)\b", text):
+        return _Weight.RAY
+    return _Weight.OWN_RAY if "mark.ray" in text else _Weight.LIGHT
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Lower the priority of processes without the shared Ray: its tests take longest, and their trials are niced."""
+    """Lower the priority of processes that begin with light tests: those with a Ray take longest."""
     if item.config.stash.get(FIRST, True):
         item.config.stash[FIRST] = False
-        if hasattr(item.config, "workerinput") and not _shares_ray(item.path):
+        if hasattr(item.config, "workerinput") and _weight(item.path) > _Weight.RAY:
             os.nice(19)
 
 
@@ -132,18 +143,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that need --thorough, and with --quick the slow ones and those with Ray."""
+    """Leave out the tests that need --thorough, and with --quick slow ones and those with Ray. Heavy files first."""
     quick, thorough = config.getoption("--quick"), config.getoption("--thorough")
-    needs_ray = {path: _needs_ray(path) for path in {item.path for item in items}} if quick else {}
     left_out = [
         item
         for item in items
         if (not thorough and item.get_closest_marker("thorough"))
-        or (quick and (needs_ray[item.path] or item.get_closest_marker("slow")))
+        or (quick and (_weight(item.path) < _Weight.LIGHT or item.get_closest_marker("slow")))
     ]
     config.hook.pytest_deselected(items=left_out)
     dropped = set(left_out)
-    items[:] = [item for item in items if item not in dropped]
+    items[:] = sorted((item for item in items if item not in dropped), key=lambda item: _weight(item.path))
 
 
 @pytest.hookimpl(wrapper=True)
