@@ -54,8 +54,8 @@ test: setup
 	echo "$(BIN)/mypy --num-workers 2, beside the tests"; \
 	nice -n 19 $(BIN)/mypy --num-workers 2 > .mypy_cache/output.txt 2>&1 & mypy=$$!; \
 	trap "kill $$mypy" INT TERM; \
-	echo "$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder"; \
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	echo "$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder"; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$mypy; types=$$?; \
 	cat .mypy_cache/output.txt; \
 	test $$types -eq 0 || echo "make test: mypy failed, see above"; \

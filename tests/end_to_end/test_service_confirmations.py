@@ -135,8 +135,8 @@ def test_an_alias_goes_to_another_sweeps_model_and_back_over_http(
         drivers_once.await_completed([other.id])
         forced = client.promote(other.id, model=model, unconfirmed=True, force=True)
         assert (forced.status, forced.version) == (PromotionStatus.PROMOTED, "2"), forced.sentences
-    code, out, err = meltpoint(context, monkeypatch, "rollback", model, "-o", "json")
-    assert (code, json.loads(out)["version"]) == (0, "1"), err
+    code, _, err = meltpoint(context, monkeypatch, "rollback", model)
+    assert (code, f"{model}@champion is version 1 now" in err) == (0, True), err
     with Client(url=context.url, token=context.token) as client:
         moves = [(move.action, move.version) for move in client.model_history(model)]
         assert moves == [("rollback", "1"), ("promote", "2"), ("promote", "1")]

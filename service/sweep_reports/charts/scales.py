@@ -74,7 +74,9 @@ class Linear(Scale):
         places = max(0, -math.floor(math.log10(step) + 1e-9))
         places += round(step * 10**places, 6) % 1 != 0
         values = [index * step for index in range(first, last + 1)]
-        return [Tick(min(max(value * self.unit_size, self.low), self.high), _label(value, places)) for value in values]
+        labels = [_label(value, places, step) for value in values]
+        inside = [min(max(value * self.unit_size, self.low), self.high) for value in values]
+        return [Tick(value, label) for value, label in zip(inside, labels, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,11 @@ def _steps(smallest: float) -> Iterable[float]:
         power += 1
 
 
-def _label(value: float, places: int) -> str:
+def _label(value: float, places: int, step: float) -> str:
+    """Return a value as text. places: after the point; of a value from a million on, all digits down to the step's."""
     if abs(value) >= 1e6:
-        return f"{value:.3g}"
+        digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(step)) + 2  # a step has two, such as 2.5
+        return f"{value:.{max(3, digits)}g}"
     text = f"{value:,.{places}f}"
     return "0" if not text.strip("-0.,") else text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from service.sweep_reports.charts import Categories, Linear, Log, Scale, duration_scale, scale_for
@@ -24,6 +24,7 @@ def check_ticks(scale: Scale, low: float, high: float, most: int) -> None:
 
 
 @given(FINITE, FINITE, st.integers(2, 12))
+@example(-6.196e8, -6.159e8, 9)
 def test_linear_ticks_lie_within_the_scale_and_rise_with_labels_of_their_own(a: float, b: float, most: int) -> None:
     low, high = sorted((a, b))
     assume(high - low > 1e-6 * max(1.0, abs(low), abs(high)))
