@@ -52,7 +52,7 @@ register: {model: tiny, top_k: 2}
 """
 
 
-HOME, FIRST = pytest.StashKey[Home](), pytest.StashKey[bool]()
+HOME = pytest.StashKey[Home]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -81,38 +81,30 @@ class _OneRay(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
-        weight = _weight(self.config.rootpath / file)
-        return file if weight > _Weight.RAY else weight.name
+        group = _group(self.config.rootpath / file)
+        return group.name if group in (_Group.SERVICE, _Group.RAY) else file
 
 
-class _Weight(enum.IntEnum):
-    """The files with the longest waits go first, so that no process waits alone at the end."""
+class _Group(enum.IntEnum):
+    """Groups of files in the order in which they run: what a session shares comes last, since it idles from then on."""
 
-    SERVICE = 0
-    """Tests of the session's service."""
-    RAY = 1
-    """Tests on the session's Ray."""
-    OWN_RAY = 2
+    OWN_RAY = 0
     """Tests that start a Ray."""
-    LIGHT = 3
+    LIGHT = 1
+    SERVICE = 2
+    """Tests of the session's service."""
+    RAY = 3
+    """Tests on the session's Ray. They take about as long as those of the service, beside which they run."""
 
 
 @cache
-def _weight(file: Path) -> _Weight:
+def _group(file: Path) -> _Group:
     text = file.read_text()
     if re.search(r"\bdrivers_once\b", text):
-        return _Weight.SERVICE
+        return _Group.SERVICE
     if re.search(r"\b(ray_once|finished_sweep|whole: Place)\b", text):
-        return _Weight.RAY
-    return _Weight.OWN_RAY if "mark.ray" in text else _Weight.LIGHT
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Lower the priority of processes that begin with light tests: those with a Ray take longest."""
-    if item.config.stash.get(FIRST, True):
-        item.config.stash[FIRST] = False
-        if hasattr(item.config, "workerinput") and _weight(item.path) > _Weight.RAY:
-            os.nice(19)
+        return _Group.RAY
+    return _Group.OWN_RAY if "mark.ray" in text else _Group.LIGHT
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _OneRay:
@@ -143,17 +135,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that need --thorough, and with --quick slow ones and those with Ray. Heavy files first."""
+    """Leave out the tests that need --thorough, and with --quick slow ones and those with Ray; sort by group."""
     quick, thorough = config.getoption("--quick"), config.getoption("--thorough")
     left_out = [
         item
         for item in items
         if (not thorough and item.get_closest_marker("thorough"))
-        or (quick and (_weight(item.path) < _Weight.LIGHT or item.get_closest_marker("slow")))
+        or (quick and (_group(item.path) is not _Group.LIGHT or item.get_closest_marker("slow")))
     ]
     config.hook.pytest_deselected(items=left_out)
     dropped = set(left_out)
-    items[:] = sorted((item for item in items if item not in dropped), key=lambda item: _weight(item.path))
+    items[:] = sorted((item for item in items if item not in dropped), key=lambda item: _group(item.path))
 
 
 @pytest.hookimpl(wrapper=True)

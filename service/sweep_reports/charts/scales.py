@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -94,12 +95,14 @@ class Log(Scale):
     def around(cls, values: Iterable[float]) -> Log:
         """Return a scale that holds all values, which must be > 0, with some space at the ends."""
         low, high = _extremes(values)
-        factor = max((high / low) ** _SPARE, 1.05)
-        return cls(low / factor, high * factor)
+        spare = max((math.log(high) - math.log(low)) * _SPARE, math.log(1.05))
+        factor = math.exp(spare)
+        return cls(low / factor, min(high * factor, sys.float_info.max))
 
     def unit(self, value: float) -> float:
         """Return the place of a value > 0."""
-        return math.log(value / self.low) / math.log(self.high / self.low)
+        low = math.log(self.low)
+        return (math.log(value) - low) / (math.log(self.high) - low)
 
     def ticks(self, most: int) -> list[Tick]:
         """Return ticks at powers of ten, between them at 2 and 5 or at 3 if there is room."""
@@ -138,8 +141,9 @@ class Categories(Scale):
 
 
 def scale_for(values: Sequence[float], *, is_log: bool) -> Scale:
-    """Return a scale that holds all values; it is linear if one is not above 0."""
-    return Log.around(values) if is_log and values and min(values) > 0 else Linear.around(values)
+    """Return a scale that holds all values; it is linear if one is not above 0, or too small to have all its digits."""
+    has_log = is_log and values and min(values) >= sys.float_info.min
+    return Log.around(values) if has_log else Linear.around(values)
 
 
 def duration_scale(seconds: Iterable[float]) -> tuple[Linear, str]:

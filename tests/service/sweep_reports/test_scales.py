@@ -37,6 +37,7 @@ def test_log_ticks_lie_within_the_scale_and_rise_with_labels_of_their_own(low: f
 
 
 @given(st.lists(FINITE, min_size=1), st.booleans())
+@example([5e-324, 1e9], True)
 def test_every_value_has_a_place_and_larger_ones_lie_further_on(values: list[float], is_log: bool) -> None:
     scale = scale_for(values, is_log=is_log)
     places = [scale.unit(value) for value in sorted(values)]
