@@ -35,7 +35,8 @@ MARK = "MELTPOINT_TESTED_SERVICE"
 
 Board = dict[int, tuple[str, list[float]]]
 
-AT_REST = frozenset(state for state in SweepState if not state.is_under_way)
+AT_REST = frozenset(state for state in SweepState if not state.is_under_way) - {SweepState.INTERRUPTED}
+"""States that only people change; a service goes on with an interrupted sweep by itself."""
 
 
 @dataclass
