@@ -35,6 +35,12 @@ def plan_confirmation(ledger: Ledger, sweep: Sweep, spec: SweepSpec, rule: Confi
     Raises:
         ConfirmationError: no recipe besides the default has finished, or the sweep has no confirmation images.
     """
+    if sweep.count_images("confirm") == 0:
+        raise ConfirmationError(
+            f"{sweep.id} has no confirmation images (data.split.confirm is 0): its search has seen every image but "
+            "those for training and test. Run the sweep again with images kept apart: "
+            f"meltpoint run {sweep.spec_file} --set data.split.confirm=0.1"
+        )
     trials = ledger.trials.list(sweep.id)
     contenders = choose_contenders(rank_search(trials, sweep.goal), default_recipe(spec), top_k=rule.top_k)
     if len(contenders) == 1:
@@ -45,12 +51,6 @@ def plan_confirmation(ledger: Ledger, sweep: Sweep, spec: SweepSpec, rule: Confi
         raise ConfirmationError(
             f"{sweep.id} has nothing to confirm: {what}{why}; a sweep with more trials has: "
             f"meltpoint resume {sweep.id} --set budget.trials={max(2 * len(trials), 8)}"
-        )
-    if sweep.count_images("confirm") == 0:
-        raise ConfirmationError(
-            f"{sweep.id} has no confirmation images (data.split.confirm is 0): its search has seen every image but "
-            "those for training and test. Run the sweep again with images kept apart: "
-            f"meltpoint run {sweep.spec_file} --set data.split.confirm=0.1"
         )
     digest = sweep_digest(sweep)
     return Confirmation(

@@ -183,6 +183,8 @@ class Leaderboard:
             f"the best score is expected to be {standing.optimism:.4f} too good, about {standing.corrected:.4f}: "
             f"it was chosen among {len(self.ranked)} on the same {standing.images} val images"
         )
+        if standing.optimism <= 0:
+            first = f"nothing suggests that the best score is too good on these {standing.images} val images"
         return [first, f"{tied} by these images" if others else "these images tell the first apart from all others"]
 
     def header(self) -> list[str]:

@@ -57,7 +57,7 @@ def report(
 
 
 def _check_place(file: Path, *, force: bool) -> None:
-    if file.is_dir() or not file.absolute().parent.is_dir():
+    if (file.exists() and not file.is_file()) or not file.absolute().parent.is_dir():
         raise UsageError(f"{file}: not a file that can be written; give a file's name in a folder that exists")
     if file.exists() and not force:
         raise UsageError(f"{file} exists already; --force writes over it")

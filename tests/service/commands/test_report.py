@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,15 @@ def test_a_page_goes_to_a_file_and_writes_over_none(home: Home, ledger: Ledger, 
     assert run(tmp_path, home, "last", "--no-images").returncode == 0
     assert (tmp_path / f"{sweep.id}.html").exists()
     assert not list(tmp_path.glob(".*.partial"))
+
+
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(home: Home, ledger: Ledger, tmp_path: Path) -> None:
+    add_trials(ledger, add_sweep(ledger, SweepState.COMPLETED), 0.5)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    refused = run(tmp_path, home, "last", "-f", "pipe", "--force", "--no-images")
+    assert (refused.returncode, "pipe: not a file that can be written" in refused.stderr) == (2, True)
+    assert pipe.is_fifo()
 
 
 def test_the_numbers_go_to_stdout_or_to_a_file(home: Home, ledger: Ledger, tmp_path: Path) -> None:

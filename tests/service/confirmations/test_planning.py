@@ -34,8 +34,12 @@ def test_a_sweep_without_a_finished_trial_has_nothing_to_confirm(ledger: Ledger)
         searched.plan()
 
 
-def test_a_sweep_without_confirmation_images_is_told_how_to_get_some(ledger: Ledger) -> None:
-    searched = SearchedSweep(ledger, {0.0: 0.8, 0.25: 0.9})
+@pytest.mark.parametrize("chances", [{0.0: 0.8, 0.25: 0.9}, {0.0: 0.8}], ids=["two recipes", "the default alone"])
+def test_a_sweep_without_confirmation_images_is_told_how_to_get_some(
+    ledger: Ledger, chances: dict[float, float]
+) -> None:
+    """More trials would not help it."""
+    searched = SearchedSweep(ledger, chances)
     for counts in searched.sweep.data["classes"].values():
         counts["confirm"] = 0
     with pytest.raises(ConfirmationError, match=r"meltpoint run sweep\.yaml --set data\.split\.confirm=0\.1"):
