@@ -35,18 +35,20 @@ def plan_confirmation(ledger: Ledger, sweep: Sweep, spec: SweepSpec, rule: Confi
     Raises:
         ConfirmationError: no recipe besides the default has finished, or the sweep has no confirmation images.
     """
-    if sweep.count_images("confirm") == 0:
+    trials = ledger.trials.list(sweep.id)
+    contenders = choose_contenders(rank_search(trials, sweep.goal), default_recipe(spec), top_k=rule.top_k)
+    has_value = any(trial.state in (TrialState.COMPLETED, TrialState.PRUNED) for trial in trials)
+    if has_value and sweep.count_images("confirm") == 0:  # more trials would not help
         raise ConfirmationError(
             f"{sweep.id} has no confirmation images (data.split.confirm is 0): its search has seen every image but "
             "those for training and test. Run the sweep again with images kept apart: "
-            f"meltpoint run {sweep.spec_file} --set data.split.confirm=0.1"
+            f"{sweep.start_command} --set data.split.confirm=0.1"
         )
-    trials = ledger.trials.list(sweep.id)
-    contenders = choose_contenders(rank_search(trials, sweep.goal), default_recipe(spec), top_k=rule.top_k)
     if len(contenders) == 1:
-        finished = sum(trial.state in (TrialState.COMPLETED, TrialState.PRUNED) for trial in trials)
         failed = sum(trial.state is TrialState.FAILED for trial in trials)
-        what = "the default is its only finished recipe" if finished else "none of its trials has finished with a value"
+        what = (
+            "the default is its only finished recipe" if has_value else "none of its trials has finished with a value"
+        )
         why = f" ({failed} failed; meltpoint trials {sweep.id} shows why)" if failed else ""
         raise ConfirmationError(
             f"{sweep.id} has nothing to confirm: {what}{why}; a sweep with more trials has: "

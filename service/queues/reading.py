@@ -47,7 +47,7 @@ def find_problem(processes: Sequence[ServiceProcess]) -> str | None:
     """
     states = [process.status.get("state") for process in processes]
     if not states:
-        return "no process drives sweeps of this ledger; start one with: meltpoint serve"
+        return "no process drives sweeps of this ledger; its admin starts one with: meltpoint serve --role drivers"
     if "ready" in states:
         return None
     if "failed" not in states:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -32,8 +31,7 @@ def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -
     spec = change_spec(original, assign, sweep_id=sweep.id)
     if sweep.state is SweepState.CANCELLED:
         raise UsageError(
-            f"{sweep.id} is cancelled and cannot be resumed; start a new sweep with: "
-            f"meltpoint run {shlex.quote(sweep.spec_file)}"
+            f"{sweep.id} is cancelled and cannot be resumed; start a new sweep with: {sweep.start_command}"
         )
     if sweep.state.is_finished and not assign and _is_undecided(sweep):
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -92,6 +93,11 @@ class Sweep:
         """Return the digest of starting weights; None for random ones, and if no driver has recorded it."""
         rows = self.data.get("weights", ())
         return next((row["digest"] for row in rows if (row["backbone"], row["weights"]) == (backbone, weights)), None)
+
+    @property
+    def start_command(self) -> str:
+        """The command that starts another sweep of the same file, where this one was started: on a service or not."""
+        return f"meltpoint {'run' if self.owner is None else 'submit'} {shlex.quote(self.spec_file)}"
 
     @property
     def failure_state(self) -> SweepState:

@@ -46,6 +46,14 @@ def test_a_sweep_without_confirmation_images_is_told_how_to_get_some(
         plan_confirmation(ledger, searched.sweep, searched.spec, ConfirmRule())
 
 
+def test_a_sweep_of_a_service_is_submitted_again_not_run(ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, {0.0: 0.8}, owner="ada")
+    for counts in searched.sweep.data["classes"].values():
+        counts["confirm"] = 0
+    with pytest.raises(ConfirmationError, match=r": meltpoint submit sweep\.yaml --set data\.split\.confirm=0\.1$"):
+        plan_confirmation(ledger, searched.sweep, searched.spec, ConfirmRule())
+
+
 def test_the_rule_is_that_of_the_sweep_file() -> None:
     assert rule_of(parse_spec(SPEC, file="s.yaml")) == ConfirmRule()
     text = SPEC + "confirm: {top_k: 2, seeds: 5, gate: 0.95, tolerance: 0.01}\n"

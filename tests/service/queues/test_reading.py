@@ -109,7 +109,8 @@ def process(state: str, problem: str | None = None, **more: object) -> ServicePr
 
 
 def test_the_problem_is_that_of_the_service_and_none_if_any_process_is_ready() -> None:
-    assert find_problem([]) == "no process drives sweeps of this ledger; start one with: meltpoint serve"
+    hint = "its admin starts one with: meltpoint serve --role drivers"
+    assert find_problem([]) == f"no process drives sweeps of this ledger; {hint}"
     assert find_problem([process("starting")]) == "the service is starting"
     failed = process("failed", "no cluster: the Ray token is wrong")
     assert find_problem([failed]) == "the service cannot run sweeps: no cluster: the Ray token is wrong"
