@@ -1,4 +1,4 @@
-"""The surroundings of a command: its home, made ready, the service that it acts on, and the flag `--debug`."""
+"""The surroundings of a command: its home, the service that it acts on, the file that it writes, and `--debug`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXIT_NOT_FOUND",
+    "check_output_file",
     "chosen_context",
     "exiting_if_not_found",
     "is_debugging",
     "make_home",
     "open_requests",
     "open_service",
+    "write_whole",
 ]
 
 EXIT_NOT_FOUND = 102
@@ -115,3 +117,29 @@ def _connect(context: Context) -> Iterator[Connection]:
 
     with Connection(context, notice=notice) as connection:
         yield connection
+
+
+def check_output_file(file: Path, *, force: bool) -> None:
+    """Refuse a file that a command cannot write, or must not. force: whether it may write over a file that exists.
+
+    Raises:
+        UsageError: the file is a folder, a device or a pipe, its folder does not exist, or it exists without `force`.
+    """
+    if (file.exists() and not file.is_file()) or not file.absolute().parent.is_dir():
+        raise UsageError(f"{file}: not a file that can be written; give a file's name in a folder that exists")
+    if file.exists() and not force:
+        raise UsageError(f"{file} exists already; --force writes over it")
+
+
+def write_whole(file: Path, text: str, *, errors: str = "strict") -> None:
+    """Write under another name, then rename: a full disk leaves no half of a file.
+
+    errors: what becomes of characters that UTF-8 cannot hold, as `str.encode` takes it.
+    """
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", errors=errors)
+        partial.replace(file)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

@@ -75,10 +75,11 @@ class RunWriter:
 
     def log_text(self, run_id: str, text: str, file: str) -> None:
         """Log a text as a file of a run, unless the run was deleted by hand."""
-        if self._last_texts.get((run_id, file)) != hash(text):
+        signature = hash(text)
+        if self._last_texts.pop((run_id, file), None) != signature:
             with leaving_deleted_alone(run_id):
                 self._client.log_text(run_id, text, file)
-            self._last_texts[run_id, file] = hash(text)
+        self._last_texts[run_id, file] = signature
 
     def _write(self, run_id: str, update: RunUpdate) -> None:
         if update.status is not None and update.ended_at is None:

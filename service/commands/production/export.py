@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from service.commands.surroundings import chosen_context, make_home, open_requests
+from service.commands.surroundings import check_output_file, chosen_context, make_home, open_requests, write_whole
 from service.errors import UsageError
 from service.formats import RecipeFormat
 from service.terminals import ContextFlag, HomeFlag, SweepRef, home_option, print_next, stderr, working
@@ -40,7 +40,7 @@ def export(
 ) -> None:
     """Write a sweep's recipe: hyperparameters for production, how they were chosen, and what to expect of them."""
     if file is not None:
-        _check_place(file, force=force)
+        check_output_file(file, force=force)
     if form is RecipeFormat.ONNX:
         _write_model(sweep, file, context, home)
         return
@@ -54,9 +54,7 @@ def export(
     if file is None:
         sys.stdout.write(text)
     else:
-        partial = file.with_name(f".{file.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(file)
+        write_whole(file, text)
     _say(recipe)
     if file is not None and form in (RecipeFormat.RECIPE, RecipeFormat.JSON):
         print_next("train", str(file))
@@ -80,13 +78,6 @@ def _write_model(sweep: str, file: Path | None, context: str | None, home: Path 
         sentences = export_onnx(ledger, place, ledger.sweeps.find(sweep), file)
     for sentence in sentences:
         console.print(sentence, markup=False, soft_wrap=True)
-
-
-def _check_place(file: Path, *, force: bool) -> None:
-    if (file.exists() and not file.is_file()) or not file.absolute().parent.is_dir():
-        raise UsageError(f"{file}: not a file that can be written; give a file's name in a folder that exists")
-    if file.exists() and not force:
-        raise UsageError(f"{file} exists already; --force writes over it")
 
 
 def _say(recipe: RecipeFile) -> None:

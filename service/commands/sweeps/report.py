@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.surroundings import open_requests
-from service.errors import UsageError
+from service.commands.surroundings import check_output_file, open_requests, write_whole
 from service.formats import ReportFormat
 from service.terminals import ContextFlag, HomeFlag, SweepRef, print_next, stderr, working
 
@@ -35,7 +34,7 @@ def report(
 ) -> None:
     """Write a sweep's report: the decision, what mattered, what it cost, and how sure that is, in pictures."""
     if file is not None:
-        _check_place(file, force=force)
+        check_output_file(file, force=force)
     console = stderr()
     with open_requests(context, home) as requests:
         if output is ReportFormat.JSON:
@@ -44,31 +43,13 @@ def report(
             row = requests.find(sweep)
             if file is None:
                 file = Path(f"{row.id}.html")
-                _check_place(file, force=force)
+                check_output_file(file, force=force)
             with working(console, f"writing the report of {row.id}"):
                 text = requests.report_page(row.id, with_images=images)
         following = "status" if requests.is_remote else "ui"
     if file is None:
         sys.stdout.write(text)
         return
-    _write(file, text)
+    write_whole(file, text, errors="replace")
     console.print(f"wrote {file}", markup=False, soft_wrap=True)
     print_next(following, sweep)
-
-
-def _check_place(file: Path, *, force: bool) -> None:
-    if (file.exists() and not file.is_file()) or not file.absolute().parent.is_dir():
-        raise UsageError(f"{file}: not a file that can be written; give a file's name in a folder that exists")
-    if file.exists() and not force:
-        raise UsageError(f"{file} exists already; --force writes over it")
-
-
-def _write(file: Path, text: str) -> None:
-    """Write under another name, then rename: a full disk leaves no half of a report."""
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", errors="replace")
-        partial.replace(file)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
