@@ -105,12 +105,13 @@ class Features:
         return None if self._cache is None else self._cache.trouble
 
     def summary(self) -> dict[str, object]:
-        """Return modes, reason, numbers of rows computed and read, time saved, and trouble, as plain values."""
+        """Return modes, reason, numbers of rows used, computed and read, time saved, and trouble, as plain values."""
         return {
             "boundary": self._depth,
             "training": self._training.get(self._depth, "computed"),
             "evaluation": self._evaluation.get(self._depth, "computed"),
             "reason": self.reason,
+            "used": self._used,
             "computed": self.counts["computed"],
             "read": self.counts["read"],
             "saved_seconds": self._saved_seconds(),

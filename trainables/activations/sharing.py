@@ -30,6 +30,9 @@ written. `computed`: activations are computed each time, since reading them woul
 """
 
 _PROBE_BYTES = 4 * 1024 * 1024
+_PROBE_ROUNDS = 3
+_ENOUGH_PROBE_SECONDS = 0.2
+"""Seconds of rounds after which there is no further one: a slow disk is not measured three times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,15 +133,24 @@ def count_expected_uses(trials: Mapping[int, float], depth: int, *, epochs: int,
 
 @cache
 def measure_disk_speed(folder: Path) -> DiskSpeed:
-    """Measure with 4 MiB in `folder`, once per process. Raises OSError if the folder cannot be written."""
+    """Measure with 4 MiB in `folder`, once per process: the quickest of a few rounds, since others may use the machine.
+
+    Raises OSError if the folder cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     content = os.urandom(_PROBE_BYTES)
+    rounds: list[tuple[float, float]] = []
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        started = time.perf_counter()
-        zlib.crc32(content)
-        file.write(content)
-        written = time.perf_counter()
-        file.seek(0)
-        zlib.crc32(file.read(_PROBE_BYTES))
-        read = time.perf_counter()
-    return DiskSpeed(write=(written - started) / _PROBE_BYTES, read=(read - written) / _PROBE_BYTES)
+        begun = time.perf_counter()
+        while not rounds or (len(rounds) < _PROBE_ROUNDS and time.perf_counter() - begun < _ENOUGH_PROBE_SECONDS):
+            file.seek(0)
+            started = time.perf_counter()
+            zlib.crc32(content)
+            file.write(content)
+            written = time.perf_counter()
+            file.seek(0)
+            again = time.perf_counter()
+            zlib.crc32(file.read(_PROBE_BYTES))
+            rounds.append((written - started, time.perf_counter() - again))
+    write, read = (min(seconds) for seconds in zip(*rounds, strict=True))
+    return DiskSpeed(write=write / _PROBE_BYTES, read=read / _PROBE_BYTES)

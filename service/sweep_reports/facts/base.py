@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Part", "Section", "decimals", "duration", "finite", "joined", "named", "score"]
+__all__ = ["Part", "Section", "decimals", "difference", "duration", "finite", "joined", "named", "ordinal", "score"]
 
 
 class Part(BaseModel):
@@ -38,6 +38,21 @@ def decimals(value: float, places: int = 6) -> float:
 def score(value: float) -> str:
     """Return a metric's value as text."""
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def difference(first: float, second: float) -> str:
+    """Return the distance of two values as text: that of the values as `score` writes them, so that a reader can check.
+
+    Values that differ by less than that are `less than 0.0001` apart.
+    """
+    shown = abs(float(score(first)) - float(score(second)))
+    return score(shown) if shown or first == second else "less than 0.0001"
+
+
+def ordinal(number: int) -> str:
+    """Return a number as an English ordinal, such as `1st` or `12th`."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if 10 < number % 100 < 20 else ending}"
 
 
 def duration(seconds: float) -> str:

@@ -126,7 +126,11 @@ def _unconfirmed(rows: SweepRows, best: Trial) -> Headline:
     value = rows.value(best)
     ranked = len(rows.board.ranked)
     sentence = f"{word}{named(best.id)} is the best of {ranked} ranked trials, with {sweep.metric} {score(value)}"
+    equal = sum(rows.value(trial) == value for trial in rows.board.ranked) - 1
     details = []
+    if equal:
+        others = "Another trial has" if equal == 1 else f"{equal} other trials have"
+        details.append(f"{others} the same value: the first of equal ones, by number, counts as the best.")
     if standing is not None and standing.optimism > 0:
         details.append(
             f"It was chosen by these scores, so {score(value)} is likely too good; expect about "

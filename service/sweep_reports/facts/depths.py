@@ -114,7 +114,9 @@ def _sentence(rows: SweepRows, grids: Sequence[DepthGrid]) -> str:
     grid, depth, column, cell = min(fields, key=lambda field: (rows.goal.sort_key(field[3].median), -field[3].trials))
     low, high = grid.edges[column], grid.edges[column + 1]
     trials = f"{cell.trials} trials" if cell.trials > 1 else "a single trial"
+    equal = sum(score(field[3].median) == score(cell.median) for field in fields) - 1
+    first = f"The best field, with {equal} of the same median," if equal else "The best field"
     return (
-        f"The best field has freeze depth {depth} and a learning rate from {low:.2g} to {high:.2g} with "
+        f"{first} has freeze depth {depth} and a learning rate from {low:.2g} to {high:.2g} with "
         f"{grid.optimizer}: median {score(cell.median)} of {trials}."
     )

@@ -198,8 +198,10 @@ def _sentence(measured: Sequence[ParameterImportance], trials: int, quantile: fl
     basis = f"Among {trials} trials, of which the best {quantile:.0%} count as good, "
     if not clear:
         return f"{basis}no hyperparameter is told apart from chance; {first.label} comes first with {first.share:.0%}."
-    rest = f" Told apart from chance: {joined(clear)}." if len(clear) > 1 or clear != [first.label] else ""
+    rest = f" Told apart from chance: {joined(clear)}." if clear != [first.label] else ""
+    verb = "decides most" if first.is_clear else "comes first"
+    unsure = "" if first.is_clear else ", though not told apart from chance"
     return (
-        f"{basis}{first.label} decides most, with {first.share:.0%} of the importance "
-        f"({first.low:.0%} to {first.high:.0%}): {first.direction}.{rest}"
+        f"{basis}{first.label} {verb}, with {first.share:.0%} of the importance "
+        f"({first.low:.0%} to {first.high:.0%}){unsure}: {first.direction}.{rest}"
     )

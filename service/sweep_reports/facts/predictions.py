@@ -319,11 +319,12 @@ def _bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> list[Cal
 
 
 def _describe_calibration(confidence: float, accuracy: float, ece: float) -> str:
-    gap = confidence - accuracy
-    if abs(gap) < 0.01:
+    gap = round(confidence, 3) - round(accuracy, 3)  # of the shown numbers, so that a reader can check it
+    if abs(gap) < 0.0095:
         verdict = "on the whole, its probabilities are about right"
     else:
-        verdict = f"on the whole it is too {'sure' if gap > 0 else 'unsure'} of itself by {abs(gap):.1%}"
+        word, points = "sure" if gap > 0 else "unsure", f"{abs(gap) * 100:.1f} percentage points"
+        verdict = f"on the whole it is too {word} of itself by {points}"
     return (
         f"The model's mean probability is {confidence:.1%} and its accuracy {accuracy:.1%}: {verdict} "
         f"(expected calibration error {ece:.4f})."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.sweep_reports.facts.base import Part, Section, decimals, duration, score
+from service.sweep_reports.facts.base import Part, Section, decimals, difference, duration, named, ordinal, score
 from service.sweep_reports.facts.rows import SweepRows
 from service.sweep_reports.facts.timelines import WorkClock
 
@@ -52,7 +52,7 @@ def read_progress(rows: SweepRows, clock: WorkClock) -> Progress:
     default = default if rows.sweep.settings.get("search.algorithm") != "points" else None
     end = results[-1][1] if results else 0.0
     return Progress(
-        sentence=_sentence(rows, improvements, default, len(finished), end),
+        sentence=_sentence(rows, improvements, default, results),
         is_shown=bool(improvements),
         finished=len(finished),
         seconds=end,
@@ -63,18 +63,28 @@ def read_progress(rows: SweepRows, clock: WorkClock) -> Progress:
 
 
 def _sentence(
-    rows: SweepRows, improvements: list[Improvement], default: float | None, finished: int, seconds: float
+    rows: SweepRows,
+    improvements: list[Improvement],
+    default: float | None,
+    results: list[tuple[int, float, float | None]],
 ) -> str:
+    finished = len(results)
     if not improvements:
         return "No trial has a value yet." if not finished else "No finished trial has a value."
     last = improvements[-1]
+    best, metric = score(last.value), rows.sweep.metric
+    equal = sum(value == last.value for _, _, value in results) - 1
     text = (
-        f"The best {rows.sweep.metric}, {score(last.value)}, came with finished trial {last.finished} of {finished}, "
-        f"after {duration(last.seconds)} of {duration(seconds)}"
+        f"The best {metric}, {best}, came {'first ' * bool(equal)}with {named(last.trial_id)}, the "
+        f"{ordinal(last.finished)} of {finished} to finish, after {duration(last.seconds)} of "
+        f"{duration(results[-1][1])}"
     )
     if default is not None and rows.goal.is_better(last.value, default):
-        text += f"; it is {score(abs(last.value - default))} better than the default recipe's {score(default)}"
+        text += f"; it is {difference(last.value, default)} better than the default recipe's {score(default)}"
     elif default is not None:
-        text += "; it is the default recipe's"
+        text += "; it is the default recipe's value"
     later = finished - last.finished
+    if equal:
+        others = "One later trial equals" if equal == 1 else f"{equal} later trials equal"
+        return f"{text}. {others} it, and none is better."
     return f"{text}. The {later} trials after it brought nothing better." if later > 1 else f"{text}."

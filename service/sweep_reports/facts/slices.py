@@ -9,7 +9,7 @@ import numpy as np
 
 from service.formats import counted
 from service.ledgers import Trial
-from service.sweep_reports.facts.base import Part, Section, decimals, joined, score
+from service.sweep_reports.facts.base import Part, Section, decimals, joined, named, score
 from service.sweep_reports.facts.parameters import Parameter
 from service.sweep_reports.facts.rows import SweepRows
 
@@ -64,9 +64,9 @@ def read_slices(rows: SweepRows, parameters: Sequence[Parameter], order: Sequenc
         why = "no trial has a value" if not rows.measured else "all trials with a value have the same ones"
         return Slices(sentence=f"No hyperparameter can be compared: {why}.", is_shown=False)
     order_text = ", the most important first" if order else ", in the order of the sweep file"
-    text = f"{len(slices)} hyperparameters differ between the trials{order_text}."
+    text = f"{len(slices)} hyperparameters differ between the trials with a value{order_text}."
     if len(slices) == 1:
-        text = f"Only {slices[0].label} differs between the trials."
+        text = f"Only {slices[0].label} differs between the trials with a value."
     return Slices(sentence=text, slices=slices)
 
 
@@ -124,9 +124,15 @@ def _sentence(
 ) -> str:
     if choices:
         best = min(choices, key=lambda each: (rows.goal.sort_key(each.median), -each.trials))
-        others = [f"{each.choice} has {score(each.median)}" for each in choices if each is not best]
+        equal = [each.choice for each in choices if each is not best and score(each.median) == score(best.median)]
+        others = [
+            f"{each.choice} has {score(each.median)}"
+            for each in choices
+            if each is not best and each.choice not in equal
+        ]
         trials = counted(best.trials, "trial")
         text = f"{parameter.label} {best.choice} has the best median, {score(best.median)} over {trials}"
+        text += f", and so {'has' if len(equal) == 1 else 'have'} {joined(equal)}" if equal else ""
         shown = f"{joined(others[:3])}{' and others' * (len(others) > 3)}"
         return f"{text}; {shown}." if others else f"{text}."
     if good is not None and covers_most(parameter, good):
@@ -137,6 +143,13 @@ def _sentence(
         if good[0] == good[1]:
             spread = f"at {parameter.label} {parameter.written(good[0])}"
         return f"The best fifth of {len(parameter.trials)} trials lies {spread}."
-    pairs = zip(parameter.trials, parameter.values, strict=True)
-    _, value = min(pairs, key=lambda pair: (rows.goal.sort_key(rows.value(pair[0])), pair[0].number))
-    return f"The best of {len(parameter.trials)} trials has {parameter.label} {parameter.written(value)}."
+    pairs = sorted(
+        zip(parameter.trials, parameter.values, strict=True),
+        key=lambda pair: (rows.goal.sort_key(rows.value(pair[0])), pair[0].number),
+    )
+    best, value = pairs[0]
+    equal = sum(rows.value(trial) == rows.value(best) for trial, _ in pairs)
+    if equal > 1:
+        first = f"the first, {named(best.id)}, has {parameter.label} {parameter.written(value)}"
+        return f"{equal} of {len(pairs)} trials are equally good; {first}."
+    return f"The best of {len(pairs)} trials has {parameter.label} {parameter.written(value)}."

@@ -72,7 +72,7 @@ class Timeline(Section):
     seconds: float = 0
     """Working seconds until the last attempt ended."""
     busy_share: float | None = None
-    """Part of the workers' time in which they had an attempt."""
+    """Part of the workers' time in which they had an attempt, loading and saving included."""
     first_start: float | None = None
     """Working seconds before the first attempt began."""
     pauses: tuple[tuple[float, float], ...] = ()
@@ -151,7 +151,8 @@ def _assign(attempts: list[tuple[float, float, Trial, int]], rows: SweepRows) ->
 def _sentence(workers: int, share: float | None, begin: float, seconds: float, clock: WorkClock) -> str:
     text = "One trial ran at a time" if workers == 1 else f"Up to {workers} trials ran at once"
     if share is not None:
-        text += f" and kept the workers busy for {share:.0%} of {duration(seconds)}"
+        had = "its worker had" if workers == 1 else "the workers had"
+        text += f"; in {duration(seconds)}, {had} trials for {share:.0%} of the time, loading and saving included"
     text += f"; the first began after {duration(begin)}" if begin >= 1 else ""
     if clock.pauses:
         times = "a pause" if len(clock.pauses) == 1 else f"{len(clock.pauses)} pauses"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from search_spaces import Goal
-from service.ledgers import Trial
+from service.formats import counted
+from service.ledgers import Trial, TrialState
 from service.objectives import Objective, pareto_set
-from service.sweep_reports.facts.base import Part, Section, decimals, duration, joined, named, score
+from service.sweep_reports.facts.base import Part, Section, decimals, difference, duration, joined, named
 from service.sweep_reports.facts.rows import SweepRows
 
 __all__ = ["Tradeoff", "TradeoffPoint", "Tradeoffs", "read_tradeoffs"]
@@ -77,14 +78,25 @@ def _cost(rows: SweepRows, trial: Trial, name: str) -> float | None:
 def _sentence(rows: SweepRows, name: str, goal: Goal, points: list[TradeoffPoint]) -> str:
     front = sorted((p for p in points if p.is_front), key=lambda p: rows.goal.sort_key(p.value))
     best, cheapest = front[0], front[-1]
-    text = f"{len(front)} of {len(points)} trials are on the front"
-    if best is cheapest:
-        return f"{text}: {named(best.trial_id)} is best in both."
-    gap = score(abs(best.value - cheapest.value))
-    costs = joined([_written(name, point.cost) for point in (cheapest, best)])
+    text = f"{len(front)} of {len(points)} trials {'is' if len(front) == 1 else 'are'} on the front"
+    if best.value == cheapest.value:
+        names = joined([named(point.trial_id) for point in front])
+        verb = "is best in both" if len(front) == 1 else "are equal, and best in both"
+        return f"{text}: {names}, with {_written(name, best.cost)}, {verb}."
     word = "cheapest" if goal is Goal.MINIMIZE else "other end"
-    return f"{text}. Its {word}, {named(cheapest.trial_id)}, is {gap} worse than the best, with {name} of {costs}."
+    return (
+        f"{text}. Its {word}, {_described(rows, cheapest)}, has {_written(name, cheapest.cost)} and is "
+        f"{difference(best.value, cheapest.value)} worse than the best, {_described(rows, best)}, which has "
+        f"{_written(name, best.cost)}."
+    )
+
+
+def _described(rows: SweepRows, point: TradeoffPoint) -> str:
+    """Return a trial in words; one that was pruned is cheap because it trained fewer epochs."""
+    trial = next(trial for trial in rows.trials if trial.id == point.trial_id)
+    is_pruned = trial.state is TrialState.PRUNED
+    return f"{named(trial.id)} (pruned after {counted(trial.epochs, 'epoch')})" if is_pruned else named(trial.id)
 
 
 def _written(name: str, cost: float) -> str:
-    return duration(cost) if name == TRAINING_SECONDS else f"{cost:.4g}"
+    return f"{duration(cost)} of training" if name == TRAINING_SECONDS else f"{name} {cost:.4g}"

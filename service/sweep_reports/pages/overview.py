@@ -94,14 +94,14 @@ def render_costs(report: SweepReport) -> str:
         tiles.insert(0, ("score", score(best.value), between or where))
     if costs.wall_seconds is not None:
         busy = costs.search_seconds + costs.confirm_seconds
-        tiles.append(("time", duration(costs.wall_seconds), f"{duration(busy)} of training"))
-    if costs.saved_seconds:
-        tiles.append(("saved by sharing", duration(costs.saved_seconds), f"{costs.images_read:,} image passes"))
+        tiles.append(("time", duration(costs.wall_seconds), f"{duration(busy)} in epochs, workers added up"))
+    if costs.saved_seconds and costs.saved_seconds > 0:
+        tiles.append(("saved by sharing", duration(costs.saved_seconds), "of the workers' time"))
     elif costs.images_read:
-        tiles.append(("shared", f"{costs.images_read:,}", "image passes only read"))
+        tiles.append(("shared", f"{costs.images_read:,}", "images read, not computed"))
     if costs.planned_epochs and costs.epochs < costs.planned_epochs:
-        spared = costs.planned_epochs - costs.epochs
-        tiles.append(("epochs trained", f"{costs.epochs}", f"{spared} of {costs.planned_epochs} spared"))
+        spared = f", {costs.spared_epochs} spared by pruning" if costs.spared_epochs else ""
+        tiles.append(("epochs trained", f"{costs.epochs}", f"of {costs.planned_epochs}{spared}"))
     body = "".join(
         f"<div><dt>{escape(name)}</dt><dd><b>{escape(value)}</b><span>{escape(more)}</span></dd></div>"
         for name, value, more in tiles

@@ -77,7 +77,7 @@ def test_the_best_value_so_far_rises_and_knows_the_default(made: MadeSweep) -> N
     progress = report_of(made).progress
     assert [(each.finished, each.value) for each in progress.improvements] == [(1, 0.6), (3, 0.8)]
     assert progress.default_value == 0.6
-    assert "came with finished trial 3 of 5" in progress.sentence
+    assert "came with trial 2, the 3rd of 5 to finish, after" in progress.sentence
     assert "The 2 trials after it brought nothing better" in progress.sentence
 
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.recipes import Recipe
-from trainables.activations import Costs, SharingSettings, choose_prefix_modes, features, find_entries
+from trainables.activations import Costs, SharingSettings, choose_prefix_modes, features, find_entries, prefixes
 from trainables.activations.prefixes import FrozenPrefix, load_frozen_prefix
 from trainables.augmentations.views import POLICIES
+from trainables.classifiers import load_body
 from trainables.stores.prepared import PreparedData
 from trainables.training.trainer import EpochResult, Trainer
 
@@ -107,6 +108,28 @@ def test_one_pass_serves_every_boundary_that_the_sweep_asks_for(tiny: PreparedDa
         actual, trainer = trained(tiny, chosen, sharing, epochs=1)
         assert figures(actual) == figures(expected)
         assert (trainer.features.counts["computed"] == 0) == (depth != 7)
+
+
+def test_waiting_for_a_busy_machine_does_not_count_as_time_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of a machine on which every stage waits an hour for its turn."""
+    waits = itertools.count(step=3600)
+    monkeypatch.setattr(prefixes.time, "perf_counter", lambda: float(next(waits)))
+    body = load_body("timm/test_efficientnet", weights="random", image_size=32, seed=0)
+    seconds = FrozenPrefix(body, image_size=32, precision="fp32", device=torch.device("cpu")).seconds
+    assert list(seconds) == list(range(1, len(seconds) + 1))
+    assert 0 < seconds[len(seconds)] < 60 / 16
+
+
+def test_the_quicker_pass_counts_as_the_time_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first pass is the slowest: it allocates memory and chooses kernels."""
+    passes = iter([0.4, 0.016])
+    monkeypatch.setattr(
+        FrozenPrefix, "_time_pass", lambda self, _images: dict.fromkeys(range(1, self.depth + 1), next(passes))
+    )
+    body = load_body("timm/test_efficientnet", weights="random", image_size=32, seed=0)
+    prefix = FrozenPrefix(body, image_size=32, precision="fp32", device=torch.device("cpu"))
+    assert prefix.seconds == dict.fromkeys(range(1, prefix.depth + 1), 0.001)
+    assert next(passes, None) is None
 
 
 def test_an_images_activations_do_not_depend_on_its_company(tiny: PreparedData) -> None:
