@@ -42,6 +42,17 @@ class Events:
                 check_sweep(connection, sweep_id)
         return [Event(**{**row, "kind": EventKind(row["kind"])}) for row in rows]
 
+    def notices(self, sweep_id: str, event_id: int = 0) -> list[str]:
+        """Return the texts of a sweep's notices with an id greater than `event_id`, oldest first."""
+        query = select(events.c.payload).where(
+            events.c.sweep_id == sweep_id, events.c.id > event_id, events.c.kind == EventKind.NOTICE.value
+        )
+        with self._transactions.reading() as connection:
+            payloads = connection.scalars(query.order_by(events.c.id)).all()
+            if not payloads:
+                check_sweep(connection, sweep_id)
+        return [str(payload.get("text")) for payload in payloads]
+
     def last_id(self, sweep_id: str) -> int:
         """Return the id of the newest event of a sweep; 0 if there is none."""
         newest = select(func.max(events.c.id)).where(events.c.sweep_id == sweep_id)

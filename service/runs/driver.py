@@ -92,6 +92,7 @@ class Driver:
         self._known_text, self._has_new_budget = spec.text, False
         self.sweep = ledger.sweeps.move(sweep.id, SweepState.RUNNING)
         self._sending: Pending[None] | None = None
+        self._last_event = ledger.events.last_id(sweep.id)
         with suppress(ForkedError):  # the sender is replaced at the end
             self._sending = self.mlflow_helper.start(MlflowTasks.start, sweep.id)
         self.folder = home.sweep(sweep.id)
@@ -196,6 +197,7 @@ class Driver:
             board=Leaderboard.read(self.ledger, sweep, with_standing=True),
             unsent=self.ledger.outbox.count_unsent(sweep.id),
             tracking_error=trouble,
+            notices=self.ledger.events.notices(sweep.id, self._last_event),
         )
         self.listener.sweep_ended(outcome)
         return outcome

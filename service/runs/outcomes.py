@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.ledgers import Json, Sweep
@@ -16,12 +17,14 @@ class Outcome:
     """A sweep's last row in the ledger, its leaderboard, and how far MLflow is.
 
     unsent: number of messages that MLflow has not taken. tracking_error: the last error of MLflow, if any are unsent.
+    notices: texts about MLflow that the sender wrote into the ledger, such as that its experiment was deleted.
     """
 
     sweep: Sweep
     board: Leaderboard
     unsent: int
     tracking_error: str | None
+    notices: Sequence[str] = ()
 
     def as_json(self) -> Json:
         """Return the contract of `run -o json`."""

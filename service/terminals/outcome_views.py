@@ -53,7 +53,7 @@ def epilogue(outcome: Outcome) -> list[str]:
         lines += best_lines(board, board.best)
     warm_start = read_outcome(sweep, board.ranked)
     lines += warm_start.lines() if warm_start else []
-    return [*lines, *failure_lines(board), *_places(outcome)]
+    return [*lines, *failure_lines(board), *outcome.notices, *_places(outcome)]
 
 
 def left_out(board: Leaderboard) -> list[str]:

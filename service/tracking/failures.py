@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from service.ledgers import Sweep, Trial
+from search_spaces.backbones import written_freeze_depth
+from service.formats import counted
+from service.ledgers import Json, Sweep, Trial
 
 __all__ = ["describe_failure"]
 
@@ -18,8 +20,17 @@ def describe_failure(sweep: Sweep, trial: Trial) -> str:
         "",
         "| hyperparameter | value |",
         "| --- | --- |",
-        *(f"| {name} | {value} |" for name, value in trial.recipe.items()),
+        *(f"| {name} | {_written(sweep, trial.recipe, name)} |" for name in trial.recipe),
     ]
     if trial.trace:
         lines += ["", "## Traceback", "", "```", trial.trace.rstrip().replace("```", "` ` `"), "```"]
     return "\n".join([*lines, ""])
+
+
+def _written(sweep: Sweep, recipe: Json, name: str) -> str:
+    """Return a value as text, the freeze depth as users write it, with the number of frozen stages."""
+    if name != "freeze_depth":
+        return str(recipe[name])
+    backbone = recipe.get("backbone")
+    depth = written_freeze_depth(recipe[name], backbone=str(backbone), own_stages=sweep.own_stages(backbone))
+    return f"{depth} ({counted(recipe[name], 'stage')} frozen)"

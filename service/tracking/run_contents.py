@@ -57,7 +57,7 @@ def recipe_params(recipe: Json, *, log_scaled: Sequence[str] = (), own_stages: i
     return [Param(name, value[:_LONGEST_PARAM]) for name, value in params.items()]
 
 
-def decision_metrics(confirmation: Confirmation, at: int) -> list[Metric]:
+def decision_metrics(confirmation: Confirmation, at: int, *, step: int) -> list[Metric]:
     """Return the figures of a decision as metrics of the sweep's run; at: milliseconds since 1970.
 
     A decision counts losses as negative scores; MLflow gets losses.
@@ -76,7 +76,7 @@ def decision_metrics(confirmation: Confirmation, at: int) -> list[Metric]:
     values = {name: sign * score for name, score in scores.items() if score is not None}
     if decision.probability is not None:
         values["confirm/probability"] = decision.probability
-    return [Metric(name, value, at, 0) for name, value in values.items()]
+    return [Metric(name, value, at, step) for name, value in values.items()]
 
 
 def epoch_metrics(row: EpochRow) -> list[Metric]:

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 WINNER_SIGN, BEST_SIGN = "★", "☆"
-"""Signs before the name of a run: the recipe that a confirmation chose, and the best of an unconfirmed search."""
+"""Signs in the name of a run: the recipe that a confirmation chose, and the best of an unconfirmed search."""
 
 RANK = "best/rank"
 """The metric by which the view is ordered: 0 for the recipe that a confirmation chose, 1 for the best of the search."""
@@ -47,7 +47,7 @@ def trial_name(sweep: Sweep, trial: Trial, *, sign: str = "") -> str:
     """Return the name of a trial's run, such as `0010 adamw lr 2.2e-3 freeze -2 none`.
 
     The number is followed by the hyperparameters that differ between the sweep's trials. A retraining's name ends with
-    its seed. sign: goes first.
+    its seed. sign: follows the number, so that names still sort by it and MLflow's narrow column shows both.
     """
     drawn = [name for name in _FIRST if name in sweep.drawn]
     drawn += [name for name in sweep.drawn if name not in _FIRST]
@@ -55,7 +55,7 @@ def trial_name(sweep: Sweep, trial: Trial, *, sign: str = "") -> str:
     own_stages = sweep.own_stages(backbone)
     parts = [_part(trial.recipe, name, own_stages) for name in drawn if name in trial.recipe][:_MOST_VALUES]
     ending = [f"seed {trial.seed}"] if trial.phase is TrialPhase.CONFIRM else []
-    name = " ".join([*([sign] if sign else []), trial_number(trial), *parts])
+    name = " ".join([trial_number(trial), *([sign] if sign else []), *parts])
     return " ".join([name[:_LONGEST], *ending])
 
 

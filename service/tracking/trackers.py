@@ -13,9 +13,8 @@ from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.confirmations import Confirmation, explain_decision
+from service.confirmations import Confirmation
 from service.ledgers import (
-    EpochRow,
     EventKind,
     Json,
     Ledger,
@@ -33,31 +32,25 @@ from service.reports import Leaderboard
 from service.settings import Home
 from service.sweep_reports import rank_hyperparameters, render_report
 from service.tracking.branches import Branches
-from service.tracking.experiments import decorate_experiment, describe_sweep, find_or_create_experiment
+from service.tracking.experiments import NOTE, decorate_experiment, describe_sweep, find_or_create_experiment
 from service.tracking.failures import describe_failure
 from service.tracking.local_store import prepare_local_store
 from service.tracking.run_contents import (
-    best_metrics,
-    dataset_input,
     decision_metrics,
-    epoch_metrics,
-    model_metrics,
-    recipe_params,
     settings_params,
     split_inputs,
-    time_metrics,
 )
+from service.tracking.run_descriptions import describe_run, has_report, with_report
 from service.tracking.run_tags import (
     RUN_STATUS,
     decision_tags,
-    end_tags,
     origin_tags,
     state_tag,
     sweep_tags,
     trial_tags,
 )
 from service.tracking.run_writers import RunUpdate, RunWriter
-from service.tracking.standings import mark_standings
+from service.tracking.standings import describe_winner, find_end_step, mark_standings
 from service.tracking.sweep_contents import (
     TABLE_FILE,
     as_table,
@@ -66,6 +59,7 @@ from service.tracking.sweep_contents import (
     table_tag,
     trials_csv,
 )
+from service.tracking.trial_updates import trial_update
 from service.tracking.views import curves_view, prepared_view
 from trainables.errors import CheckpointError
 
@@ -175,7 +169,7 @@ class Tracker:
         begins = any(message.kind is MessageKind.TRIAL_STARTED for message in messages)
         ends = any(message.ends_trial for message in messages)
         seconds = self._ledger.trials.occupied_seconds(trial.id) if ends else 0.0
-        update = _update_of(sweep, trial, messages, rows, begins=begins, ends=ends, seconds=seconds)
+        update = trial_update(sweep, trial, messages, rows, begins=begins, ends=ends, seconds=seconds)
         if begins:
             run_id = self._begin_trial(sweep, trial, update)
         else:
@@ -196,14 +190,14 @@ class Tracker:
         self._progress_at = time.monotonic()
         self._progress_steps[sweep.id] = metrics[-1].step if metrics else 0
 
-    def _show(self, sweep: Sweep, board: Leaderboard | None = None) -> None:
-        """Write the sweep's prepared views. board: of an ended sweep, whose runs have ranks."""
+    def _show(self, sweep: Sweep, board: Leaderboard | None = None, *, winner: str = "") -> None:
+        """Write the sweep's prepared views. board: of an ended sweep, whose runs have ranks, and its winner."""
         common = self._branches_of(sweep).numeric
         ranked = rank_hyperparameters(sweep, board) if board is not None else ()
         numeric = [name for name in ranked if name in common]
         is_ranked = board is not None and board.best is not None
         for view in (
-            prepared_view(sweep, self._branches_of(sweep), numeric=numeric, is_ranked=is_ranked),
+            prepared_view(sweep, self._branches_of(sweep), numeric=numeric, is_ranked=is_ranked, winner=winner),
             curves_view(sweep, is_ranked=is_ranked),
         ):
             if self._views.get(view.tag) != view.state:
@@ -293,20 +287,21 @@ class Tracker:
         metrics = board.metrics(board.best) if board.best else {}
         best = {name: value for name, value in metrics.items() if name.startswith("best/") and value is not None}
         decided = self._log_confirmation(sweep, run_id)
-        mark_standings(self._client, self._runs, _place(sweep)["experiment_id"], board, decided, at)
-        self._show(sweep, board)
+        step = find_end_step(self._client, run_id, ended=sum(trial.state.is_finished for trial in trials), at=at)
+        mark_standings(self._client, self._runs, _place(sweep)["experiment_id"], board, decided, at, step=step)
+        self._show(sweep, board, winner=describe_winner(board, decided))
         describe_sweep(self._client, sweep, state)
-        note = board.as_markdown()
-        if decided is not None and decided.decision is not None:
-            note = "\n".join([*(f"- {line}" for line in explain_decision(decided.decision)), "", note])
+        note = describe_run(sweep, board, decided)
+        if has_report(self._note_of(run_id)):
+            note = with_report(note, sweep, REPORT_FILE)
         update = RunUpdate(
             metrics=[
-                *(Metric(name, value, at, 0) for name, value in (counts | best).items()),
-                *(decision_metrics(decided, at) if decided is not None else ()),
+                *(Metric(name, value, at, step) for name, value in (counts | best).items()),
+                *(decision_metrics(decided, at, step=step) if decided is not None else ()),
             ],
             tags=[
                 state_tag(state),
-                RunTag("mlflow.note.content", note),
+                RunTag(NOTE, note),
                 table_tag(),
                 *(decision_tags(decided) if decided is not None else ()),
             ],
@@ -336,8 +331,15 @@ class Tracker:
         except Exception:
             log.exception("the report of %s cannot be made", sweep.id)
             return
-        self._runs.log_text(_place(sweep)["run_id"], page, REPORT_FILE)
+        run_id = _place(sweep)["run_id"]
+        self._runs.log_text(run_id, page, REPORT_FILE)
+        note = with_report(self._note_of(run_id), sweep, REPORT_FILE)
+        self._runs.write(run_id, RunUpdate(tags=[RunTag(NOTE, note)]))
         describe_sweep(self._client, sweep, sweep.state, report=REPORT_FILE)
+
+    def _note_of(self, run_id: str) -> str:
+        """Return a run's description, empty if it has none."""
+        return str(self._client.get_run(run_id).data.tags.get(NOTE, ""))
 
     def _log_confirmation(self, sweep: Sweep, run_id: str) -> Confirmation | None:
         """Log the confirmation as a file of the sweep's run and return it, if its decision is made."""
@@ -383,36 +385,6 @@ class Tracker:
         except Exception:
             self._doubtful.append((experiment_id, dict(tags)))
             raise
-
-
-def _update_of(
-    sweep: Sweep,
-    trial: Trial,
-    messages: Sequence[Message],
-    rows: Sequence[EpochRow],
-    *,
-    begins: bool,
-    ends: bool,
-    seconds: float,
-) -> RunUpdate:
-    """Return what the messages of one trial say; seconds: how long its attempts had a worker."""
-    spans = [message.payload for message in messages if message.kind is MessageKind.EPOCHS]
-    reported = [row for row in rows if any(span["first"] <= row.epoch <= span["last"] for span in spans)]
-    metrics = [metric for row in reported for metric in epoch_metrics(row)]
-    at = trial.finished_at or messages[-1].created_at
-    if begins:
-        metrics = [*model_metrics(sweep, trial), *metrics]
-    if ends:
-        metrics = [*metrics, *best_metrics(trial, rows, at), *time_metrics(trial, seconds, at)]
-    own_stages = sweep.own_stages(trial.recipe.get("backbone"))
-    return RunUpdate(
-        metrics=metrics,
-        params=recipe_params(trial.recipe, log_scaled=sweep.log_scaled, own_stages=own_stages) if begins else (),
-        tags=end_tags(trial) if ends else (),
-        datasets=[dataset_input(sweep.data)] if begins else (),
-        status=RUN_STATUS[trial.state] if ends else None,
-        ended_at=at if ends else None,
-    )
 
 
 def _place(sweep: Sweep) -> Json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from search_spaces import Goal
@@ -26,6 +26,12 @@ CURVES_SUFFIX = "-curves"
 _MOST_AXES = 7
 """Most params of a parallel-coordinates chart: MLflow turns the labels of more than 8 axes."""
 
+_NAME_COLUMN = "attributes.`Run Name`"
+_NAME_WIDTH, _COLUMN_WIDTH = 330, 130
+"""Pixels of the columns of MLflow's table: a whole name beside the winner's mark, and the names of most metrics.
+
+The list beside the charts has a width that MLflow alone sets."""
+
 _MLFLOWS_OWN = ("best", "best/val", "val", "train", "test", "time", "cost")
 """Sections that MLflow makes of metric names; they stay, folded, below ours."""
 
@@ -39,12 +45,13 @@ class PreparedView:
 
 
 def prepared_view(
-    sweep: Sweep, branches: Branches, *, numeric: Sequence[str] = (), is_ranked: bool = False
+    sweep: Sweep, branches: Branches, *, numeric: Sequence[str] = (), is_ranked: bool = False, winner: str = ""
 ) -> PreparedView:
     """Return the tag that holds the sweep's view, and its content.
 
     branches: what the trials have in common. numeric: names of numeric hyperparameters, the most important first.
     is_ranked: whether runs have a rank, by which the winner comes first; else they are ordered by the metric.
+    winner: goes into the first title, since the list beside the charts shows names alone.
     """
     best = f"best/{sweep.metric}"
     params = [_axis(sweep, name) for name in branches.common]
@@ -54,7 +61,9 @@ def prepared_view(
         _section("Cost and depth", columns=2, height=380),
         _section("Learning curves", columns=2, height=380),
     ]
-    names = [section["name"] for section in sections]
+    names = [section["uuid"] for section in sections]
+    if winner:
+        sections[0]["name"] += f". {winner}"
     charts = [_parallel("parallel", names[0], params[:_MOST_AXES], best)]
     for number, branch in enumerate(branches.branches, start=1):
         axes = [_axis(sweep, name) for name in branch.names][:_MOST_AXES]
@@ -75,26 +84,32 @@ def curves_view(sweep: Sweep, *, is_ranked: bool = False) -> PreparedView:
     return PreparedView(tag=f"mlflow.sharedViewState.{sweep.id}{CURVES_SUFFIX}", state=json.dumps(state))
 
 
-def view_address(base: str, experiment_id: str, key: str) -> str:
-    """Return the address at which a server at `base` shows a view; key: the sweep's id, for its prepared view."""
-    query = urlencode({"viewStateShareKey": key, "compareRunsMode": "CHART", "workflowType": "machine_learning"})
+def view_address(base: str, experiment_id: str, key: str, *, mode: Literal["CHART", "TABLE"] = "CHART") -> str:
+    """Return the address at which a server at `base` shows a view.
+
+    key: the sweep's id, for its prepared view. mode: charts beside the names, or the table of all columns.
+    """
+    query = urlencode({"viewStateShareKey": key, "compareRunsMode": mode, "workflowType": "machine_learning"})
     return f"{base}/#/experiments/{experiment_id}/runs?{query}"
 
 
 def _state(
     sweep: Sweep, sections: list[dict[str, Any]], charts: list[dict[str, Any]], *, is_ranked: bool
 ) -> dict[str, Any]:
+    shown = [
+        *(f"metrics.`{name}`" for name in _shown_metrics(sweep)),
+        "metrics.`cost/seconds`",
+        *(f"params.`{WRITTEN_DEPTH if name == 'freeze_depth' else name}`" for name in sweep.drawn),
+        *("tags.`meltpoint.state`", "tags.`meltpoint.rank`"),
+    ]
     return {
         "searchFilter": f"tags.`meltpoint.sweep_id` = '{sweep.id}' and tags.`meltpoint.kind` = 'trial'",
         "orderByKey": f"metrics.`{RANK}`" if is_ranked else f"metrics.`best/{sweep.metric}`",
         "orderByAsc": is_ranked or sweep.goal is Goal.MINIMIZE,
         "runsHiddenMode": "SHOW_ALL",
-        "selectedColumns": [
-            *("tags.`meltpoint.state`", "tags.`meltpoint.rank`"),
-            *(f"metrics.`{name}`" for name in _shown_metrics(sweep)),
-            "metrics.`cost/seconds`",
-            *(f"params.`{WRITTEN_DEPTH if name == 'freeze_depth' else name}`" for name in sweep.drawn),
-        ],
+        "selectedColumns": shown,
+        "columnOrder": [_NAME_COLUMN, *shown],
+        "columnWidths": {_NAME_COLUMN: _NAME_WIDTH} | dict.fromkeys(shown, _COLUMN_WIDTH),
         "isAccordionReordered": True,
         "compareRunSections": [*sections, *(_folded(name) for name in _MLFLOWS_OWN)],
         "compareRunCharts": charts,

@@ -72,7 +72,7 @@ def view(page: Page, base: str, board: Leaderboard, errors: list[str]) -> Page:
 
 def test_the_winner_comes_first_and_every_trial_is_listed_in_order(view: Page, board: Leaderboard) -> None:
     names = [trial_name(board.sweep, trial) for trial in board.ranked]
-    names[0] = f"{BEST_SIGN} {names[0]}"
+    names[0] = trial_name(board.sweep, board.ranked[0], sign=BEST_SIGN)
     for trial in board.trials:
         expect(view.get_by_text(trial_name(board.sweep, trial)).first).to_be_attached(timeout=PATIENCE_MS)
     tops = [view.get_by_role("link", name=name, exact=True).first.bounding_box() for name in names[:8]]

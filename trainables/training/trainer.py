@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from search_spaces.backbones import written_freeze_depth
 from search_spaces.recipes import Recipe
 from trainables.activations import SharingSettings
 from trainables.activations.features import Features
@@ -352,7 +353,11 @@ class Trainer:
         return logits
 
     def _diverged(self, reason: str) -> DivergedError:
-        settings = ", ".join(f"{name}={value}" for name, value in self.recipe.flat().items())
+        written = written_freeze_depth(
+            self.recipe.freeze_depth, backbone=self.recipe.backbone, own_stages=len(self.model.stages)
+        )
+        flat = self.recipe.flat() | {"freeze_depth": written}
+        settings = ", ".join(f"{name}={value}" for name, value in flat.items())
         epoch, recipe = self.epoch + 1, self.recipe.identity
         return DivergedError(f"training diverged in epoch {epoch}: {reason} (recipe {recipe}: {settings})")
 

@@ -51,7 +51,7 @@ def read_costs(rows: SweepRows) -> Costs:
     epochs = sum(trial.epochs for trial in rows.trials)
     each = rows.sweep.settings.get("budget.epochs")
     pruned = [trial for trial in rows.trials if trial.state is TrialState.PRUNED]
-    used = [each.get("used") for each in sharing]
+    used = [int(each["used"]) for each in sharing if "used" in each]
     facts = {
         "wall_seconds": rows.sweep.seconds,
         "search_seconds": decimals(search, 3),
@@ -63,7 +63,7 @@ def read_costs(rows: SweepRows) -> Costs:
         "spared_epochs": sum(max(0, int(each) - trial.epochs) for trial in pruned) if each else None,
         "images_computed": sum(int(each["computed"]) for each in sharing),
         "images_read": sum(int(each["read"]) for each in sharing),
-        "image_passes": None if None in used or not used else sum(map(int, used)),
+        "image_passes": sum(used) if used and len(used) == len(sharing) else None,
         "saved_seconds": decimals(sum(saved), 3) if saved else None,
     }
     return Costs(sentence=_sentence(facts), is_shown=bool(rows.trials), **facts)

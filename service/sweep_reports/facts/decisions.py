@@ -7,12 +7,22 @@ from typing import Any, Literal
 from pydantic import Field
 
 from service.confirmations import Decision, Outcome, explain_decision, summarize_decision
-from service.ledgers import SweepState, Trial
+from service.ledgers import Sweep, SweepState, Trial
+from service.reports import Leaderboard
 from service.sweep_reports.facts.base import Part, Section, decimals, named, score
 from service.sweep_reports.facts.rows import SweepRows
 from service.sweep_reports.facts.trials import written_depth
 
-__all__ = ["Confirmed", "ConfirmedRecipe", "Headline", "Optimism", "read_confirmed", "read_headline", "read_optimism"]
+__all__ = [
+    "Confirmed",
+    "ConfirmedRecipe",
+    "Headline",
+    "Optimism",
+    "read_confirmed",
+    "read_headline",
+    "read_optimism",
+    "summarize_search",
+]
 
 Standing = Literal["confirmed", "default stands", "no claim", "unconfirmed", "under way", "no result"]
 
@@ -91,6 +101,14 @@ def read_headline(rows: SweepRows) -> Headline:
     if best is None:
         return _without_result(rows)
     return _unconfirmed(rows, best)
+
+
+def summarize_search(sweep: Sweep, board: Leaderboard) -> str:
+    """Return the answer of a sweep without a decision in one sentence."""
+    rows = SweepRows(sweep=sweep, board=board, retrainings=(), epochs={}, attempts={})
+    headline = _without_result(rows) if board.best is None else _unconfirmed(rows, board.best)
+    answer = headline.sentence
+    return f"Unconfirmed: {answer[:1].lower()}{answer[1:]}" if headline.standing == "unconfirmed" else answer
 
 
 def _decided(rows: SweepRows, decision: Decision) -> Headline:

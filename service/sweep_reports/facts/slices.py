@@ -147,9 +147,9 @@ def _sentence(
         zip(parameter.trials, parameter.values, strict=True),
         key=lambda pair: (rows.goal.sort_key(rows.value(pair[0])), pair[0].number),
     )
-    best, value = pairs[0]
-    equal = sum(rows.value(trial) == rows.value(best) for trial, _ in pairs)
-    if equal > 1:
-        first = f"the first, {named(best.id)}, has {parameter.label} {parameter.written(value)}"
-        return f"{equal} of {len(pairs)} trials are equally good; {first}."
+    leader, value = pairs[0]
+    ties = sum(rows.value(trial) == rows.value(leader) for trial, _ in pairs)
+    if ties > 1:
+        first = f"the first of them, {named(leader.id)}, has {parameter.label} {parameter.written(value)}"
+        return f"{ties} of {len(pairs)} trials are equally good, and the best; {first}."
     return f"The best of {len(pairs)} trials has {parameter.label} {parameter.written(value)}."

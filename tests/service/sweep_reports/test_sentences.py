@@ -91,7 +91,9 @@ def test_a_slice_of_few_trials_with_equal_values_calls_none_of_them_the_best(mad
     for rate in (1e-3, 2e-3, 4e-3):
         made.add(0.7 if rate > 1e-3 else 0.6, point=point(rate))
     (rates,) = report_of(made).slices.slices
-    assert rates.sentence == "2 of 3 trials are equally good; the first, trial 1, has lr (adamw) 0.002."
+    assert rates.sentence == (
+        "2 of 3 trials are equally good, and the best; the first of them, trial 1, has lr (adamw) 0.002."
+    )
 
 
 def test_only_pruned_trials_count_as_spared_by_early_stopping(made: MadeSweep) -> None:

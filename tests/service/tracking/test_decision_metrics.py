@@ -29,7 +29,7 @@ def test_a_decisions_figures_are_in_the_metrics_own_unit(tmp_path: Path, spec: s
     ledger = Ledger.open_file(tmp_path / "ledger.db", clock=now_ms)
     confirmation = decide(ledger, spec)
     ledger.close()
-    metrics = {metric.key: metric.value for metric in decision_metrics(confirmation, 1)}
+    metrics = {metric.key: metric.value for metric in decision_metrics(confirmation, 1, step=9)}
     assert metrics.keys() == {f"confirm/{name}" for name in ("score", "low", "high", "probability", "search_score")}
     assert 0 < metrics["confirm/low"] < metrics["confirm/score"] < metrics["confirm/high"]
     assert metrics["confirm/search_score"] > 0

@@ -56,7 +56,7 @@ def make_trial(number: int, recipe: dict[str, Any] = RECIPE, phase: TrialPhase =
 
 def test_a_name_says_the_recipe_in_short() -> None:
     assert trial_name(make_sweep(DRAWN), make_trial(10)) == "0010 adamw lr 2.2e-3 freeze -2 none"
-    assert trial_name(make_sweep(DRAWN), make_trial(10), sign="★") == "★ 0010 adamw lr 2.2e-3 freeze -2 none"
+    assert trial_name(make_sweep(DRAWN), make_trial(10), sign="★") == "0010 ★ adamw lr 2.2e-3 freeze -2 none"
 
 
 def test_a_retraining_is_named_by_its_recipe_and_seed() -> None:

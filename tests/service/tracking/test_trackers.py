@@ -25,7 +25,7 @@ from service.settings import Home
 from service.tracking.experiments import describe_sweep
 from service.tracking.run_names import trial_name
 from service.tracking.run_writers import RunWriter
-from service.tracking.standings import mark_standings
+from service.tracking.standings import find_end_step, mark_standings
 from service.tracking.views import PreparedView
 from tests.tracked_sweeps import DATA, deliver_all, mixed_sweep
 
@@ -88,11 +88,12 @@ def test_runs_are_named_after_their_recipes_and_the_best_has_a_sign(
 ) -> None:
     names = {trial_id: run.info.run_name for trial_id, run in runs.items()}
     assert len(set(names.values())) == len(names)
-    signed = [trial_id for trial_id, name in names.items() if name.startswith("☆")]
+    signed = [trial_id for trial_id, name in names.items() if "☆" in name]
     best = max(ledger.trials.list(sweep.id), key=lambda trial: trial.best_value or 0.0)
     assert signed == [best.id]
     for trial in ledger.trials.list(sweep.id):
-        assert names[trial.id].removeprefix("☆ ") == trial_name(sweep, trial)
+        assert names[trial.id].replace("☆ ", "") == trial_name(sweep, trial)
+    assert [names[trial_id] for trial_id in sorted(names)] == sorted(names.values()), "names sort by number"
 
 
 def test_only_active_hyperparameters_are_params_and_log_scaled_ones_have_a_twin(
@@ -153,6 +154,7 @@ def test_a_failed_trial_has_a_page_with_its_reason(client: MlflowClient, runs: d
         page = Path(client.download_artifacts(run.info.run_id, "error.md", str(tmp_path))).read_text()
         assert "the loss is not finite in epoch 1" in page
         assert "| optimizer.lr |" in page
+        assert re.search(r"\| freeze_depth \| (all|-\d) \(\d stages frozen\) \|", page)
         assert "ValueError: nan" in page
     others = [run for run in runs.values() if run not in failed]
     assert not [run for run in others if client.list_artifacts(run.info.run_id)]
@@ -246,9 +248,9 @@ def test_a_confirmed_choice_takes_the_sign_from_the_best_of_the_search(
     second = board.ranked[1]
     decided = cast("Confirmation", SimpleNamespace(chosen=SimpleNamespace(trial_id=second.id)))
     assert sweep.mlflow is not None
-    mark_standings(client, RunWriter(client), sweep.mlflow["experiment_id"], board, decided, now_ms())
+    mark_standings(client, RunWriter(client), sweep.mlflow["experiment_id"], board, decided, now_ms(), step=99)
     runs = read_runs(client, sweep)
-    signs = {trial_id: run.info.run_name[0] for trial_id, run in runs.items() if not run.info.run_name[0].isdigit()}
+    signs = {trial_id: run.info.run_name[5] for trial_id, run in runs.items() if run.info.run_name[5] in "☆★"}
     assert signs == {second.id: "★"}
     assert runs[second.id].data.metrics["best/rank"] == 0
     assert runs[second.id].data.tags["meltpoint.winner"] == "confirmed"
@@ -345,3 +347,55 @@ def test_runs_that_were_deleted_by_hand_hold_up_nothing(client: MlflowClient, le
     assert client.get_run(str(best.mlflow_run_id)).info.lifecycle_stage == "deleted"
     assert best.id not in read_runs(client, ledger.sweeps.get(sweep.id))
     assert ledger.outbox.count_unsent(sweep.id) == 0
+
+
+def test_the_description_of_a_sweeps_run_begins_with_the_answer_and_the_links(
+    client: MlflowClient, ledger: Ledger, sweep: Sweep, parent: Run
+) -> None:
+    best = Leaderboard.read(ledger, sweep).best
+    assert best is not None
+    answer, _, links, *_ = parent.data.tags["mlflow.note.content"].splitlines()
+    assert answer.startswith(f"**Unconfirmed: trial {best.number} is the best of ")
+    run = f"#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}/artifacts"
+    assert re.findall(r"\[([^]]*)\]", links) == ["view", "table of all trials", "report", "leaderboard and files"]
+    assert f"[report]({run}/report.html)" in links
+    assert f"viewStateShareKey={sweep.id}&compareRunsMode=TABLE" in links
+
+
+def test_each_end_of_a_resumed_sweep_writes_one_row_at_a_step_of_its_own(
+    client: MlflowClient, ledger: Ledger, place: Home
+) -> None:
+    sweep = mixed_sweep(ledger, trials=5, name="resumed")
+    deliver_all(ledger, place)
+    sweep = ledger.sweeps.get(sweep.id)
+    assert sweep.mlflow is not None
+    parent = sweep.mlflow["run_id"]
+    for _ in range(2):
+        ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+        ledger.sweeps.move(sweep.id, SweepState.INTERRUPTED)
+        deliver_all(ledger, place)
+    everything = [*read_runs(client, sweep).values(), client.get_run(parent)]
+    for run in everything:
+        for name in run.data.metrics:
+            steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
+            assert len(steps) == len(set(steps)), (run.info.run_name, name)
+    assert [point.step for point in client.get_metric_history(parent, "trials/completed")] == [5, 6, 7]
+
+
+def test_the_step_of_an_end_follows_those_of_earlier_ends_and_is_the_same_for_a_repeated_delivery(
+    client: MlflowClient, ledger: Ledger, place: Home
+) -> None:
+    """A sweep that an earlier version has ended has its rows at step 0."""
+    sweep = mixed_sweep(ledger, trials=1, name="steps")
+    deliver_all(ledger, place)
+    experiment = client.get_experiment_by_name("steps")
+    assert experiment is not None
+    run_id = client.create_run(experiment.experiment_id).info.run_id
+    assert find_end_step(client, run_id, ended=5, at=1000) == 5
+    client.log_metric(run_id, "trials/completed", 3.0, timestamp=1000, step=0)
+    assert find_end_step(client, run_id, ended=5, at=1000) == 0
+    assert find_end_step(client, run_id, ended=5, at=2000) == 5
+    client.log_metric(run_id, "trials/completed", 3.0, timestamp=2000, step=5)
+    assert find_end_step(client, run_id, ended=5, at=3000) == 6
+    client.set_terminated(run_id)
+    assert sweep.state is SweepState.COMPLETED

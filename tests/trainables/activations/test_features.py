@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.recipes import Recipe
-from trainables.activations import Costs, SharingSettings, choose_prefix_modes, features, find_entries, prefixes
+from trainables.activations import Costs, SharingSettings, choose_prefix_modes, features, find_entries
 from trainables.activations.prefixes import FrozenPrefix, load_frozen_prefix
 from trainables.augmentations.views import POLICIES
 from trainables.classifiers import load_body
@@ -113,7 +113,7 @@ def test_one_pass_serves_every_boundary_that_the_sweep_asks_for(tiny: PreparedDa
 def test_waiting_for_a_busy_machine_does_not_count_as_time_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock of a machine on which every stage waits an hour for its turn."""
     waits = itertools.count(step=3600)
-    monkeypatch.setattr(prefixes.time, "perf_counter", lambda: float(next(waits)))
+    monkeypatch.setattr("trainables.activations.prefixes.time.perf_counter", lambda: float(next(waits)))
     body = load_body("timm/test_efficientnet", weights="random", image_size=32, seed=0)
     seconds = FrozenPrefix(body, image_size=32, precision="fp32", device=torch.device("cpu")).seconds
     assert list(seconds) == list(range(1, len(seconds) + 1))

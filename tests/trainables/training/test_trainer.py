@@ -167,6 +167,7 @@ def test_a_learning_rate_out_of_all_bounds_is_named_with_epoch_and_recipe(
     assert "diverged in epoch 1: " in message
     assert mad.identity in message
     assert "optimizer.lr=1e+30" in message
+    assert f"freeze_depth={depth}," in message, "as users write it"
 
 
 def test_a_state_is_a_copy(tiny: PreparedData) -> None:
