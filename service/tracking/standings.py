@@ -72,15 +72,15 @@ def mark_standings(
 def describe_winner(board: Leaderboard, confirmation: Confirmation | None) -> str:
     """Return the winner with its sign, number and value, for a title in the view; empty if there is none.
 
-    The value is that of the search, by which the charts place the trial.
+    The value is that of the search, by which the charts place the trial. MLflow cuts titles after some 50 letters.
     """
     winner, is_confirmed = _winner(board, confirmation)
     if winner is None or winner.best_value is None:
         return ""
-    sign, word = (WINNER_SIGN, "confirmed") if is_confirmed else (BEST_SIGN, "best, unconfirmed")
+    sign, word = (WINNER_SIGN, "winner") if is_confirmed else (BEST_SIGN, "best")
     if confirmation is not None and confirmation.decision is not None and confirmation.decision.winner is None:
-        word = "the default stands"
-    return f"{sign} {trial_number(winner)} ({word}): {board.sweep.metric} {winner.best_value:.4f}"
+        word = "default"
+    return f"{word} {sign} {trial_number(winner)}: {winner.best_value:.4f} {board.sweep.metric}"
 
 
 def _winner(board: Leaderboard, confirmation: Confirmation | None) -> tuple[Trial | None, bool]:

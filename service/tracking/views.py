@@ -27,10 +27,8 @@ _MOST_AXES = 7
 """Most params of a parallel-coordinates chart: MLflow turns the labels of more than 8 axes."""
 
 _NAME_COLUMN = "attributes.`Run Name`"
-_NAME_WIDTH, _COLUMN_WIDTH = 330, 130
-"""Pixels of the columns of MLflow's table: a whole name beside the winner's mark, and the names of most metrics.
-
-The list beside the charts has a width that MLflow alone sets."""
+_NAME_WIDTH = 340
+"""Pixels of the column of names in MLflow's table; the list beside the charts has a width that MLflow alone sets."""
 
 _MLFLOWS_OWN = ("best", "best/val", "val", "train", "test", "time", "cost")
 """Sections that MLflow makes of metric names; they stay, folded, below ours."""
@@ -63,7 +61,7 @@ def prepared_view(
     ]
     names = [section["uuid"] for section in sections]
     if winner:
-        sections[0]["name"] += f". {winner}"
+        sections[0]["name"] += f", {winner}"
     charts = [_parallel("parallel", names[0], params[:_MOST_AXES], best)]
     for number, branch in enumerate(branches.branches, start=1):
         axes = [_axis(sweep, name) for name in branch.names][:_MOST_AXES]
@@ -96,24 +94,31 @@ def view_address(base: str, experiment_id: str, key: str, *, mode: Literal["CHAR
 def _state(
     sweep: Sweep, sections: list[dict[str, Any]], charts: list[dict[str, Any]], *, is_ranked: bool
 ) -> dict[str, Any]:
-    shown = [
-        *(f"metrics.`{name}`" for name in _shown_metrics(sweep)),
-        "metrics.`cost/seconds`",
-        *(f"params.`{WRITTEN_DEPTH if name == 'freeze_depth' else name}`" for name in sweep.drawn),
-        *("tags.`meltpoint.state`", "tags.`meltpoint.rank`"),
-    ]
+    params = [WRITTEN_DEPTH if name == "freeze_depth" else name for name in sweep.drawn]
+    columns = {
+        **{f"metrics.`{name}`": name for name in _shown_metrics(sweep)},
+        "tags.`meltpoint.state`": "meltpoint.state",
+        "metrics.`cost/seconds`": "cost/seconds",
+        **{f"params.`{name}`": name for name in params},
+        "tags.`meltpoint.rank`": "meltpoint.rank",
+    }
     return {
         "searchFilter": f"tags.`meltpoint.sweep_id` = '{sweep.id}' and tags.`meltpoint.kind` = 'trial'",
         "orderByKey": f"metrics.`{RANK}`" if is_ranked else f"metrics.`best/{sweep.metric}`",
         "orderByAsc": is_ranked or sweep.goal is Goal.MINIMIZE,
         "runsHiddenMode": "SHOW_ALL",
-        "selectedColumns": shown,
-        "columnOrder": [_NAME_COLUMN, *shown],
-        "columnWidths": {_NAME_COLUMN: _NAME_WIDTH} | dict.fromkeys(shown, _COLUMN_WIDTH),
+        "selectedColumns": list(columns),
+        "columnOrder": [_NAME_COLUMN, *columns],
+        "columnWidths": {_NAME_COLUMN: _NAME_WIDTH, **{column: _width(title) for column, title in columns.items()}},
         "isAccordionReordered": True,
         "compareRunSections": [*sections, *(_folded(name) for name in _MLFLOWS_OWN)],
         "compareRunCharts": charts,
     }
+
+
+def _width(title: str) -> int:
+    """Return the pixels of a column in which its title can be read whole."""
+    return max(100, 8 * len(title) + 24)
 
 
 def _only(branch: Branch) -> str:

@@ -25,7 +25,7 @@ from service.settings import Home
 from service.tracking.experiments import describe_sweep
 from service.tracking.run_names import trial_name
 from service.tracking.run_writers import RunWriter
-from service.tracking.standings import find_end_step, mark_standings
+from service.tracking.standings import describe_winner, find_end_step, mark_standings
 from service.tracking.views import PreparedView
 from tests.tracked_sweeps import DATA, deliver_all, mixed_sweep
 
@@ -252,6 +252,10 @@ def test_a_confirmed_choice_takes_the_sign_from_the_best_of_the_search(
     runs = read_runs(client, sweep)
     signs = {trial_id: run.info.run_name[5] for trial_id, run in runs.items() if run.info.run_name[5] in "☆★"}
     assert signs == {second.id: "★"}
+    assert describe_winner(board, None).startswith(f"best ☆ {board.ranked[0].number:04d}: 0.")
+    decision = SimpleNamespace(winner=None)
+    stands = cast("Confirmation", SimpleNamespace(chosen=decided.chosen, decision=decision))
+    assert describe_winner(board, stands).startswith(f"default ★ {second.number:04d}: 0.")
     assert runs[second.id].data.metrics["best/rank"] == 0
     assert runs[second.id].data.tags["meltpoint.winner"] == "confirmed"
     assert "meltpoint.winner" not in runs[board.ranked[0].id].data.tags

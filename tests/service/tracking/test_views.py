@@ -91,3 +91,21 @@ def test_the_view_of_curves_shows_the_best_twenty() -> None:
     assert json.loads(view.state)["runsHiddenMode"] == "FIRST_20_RUNS"
     assert view.tag == "mlflow.sharedViewState.s-1-curves"
     assert "viewStateShareKey=s-1-curves" in view_address("http://h", "1", "s-1-curves")
+
+
+def test_the_table_has_whole_names_and_the_score_beside_them() -> None:
+    state = json.loads(prepared_view(make_sweep(DRAWN), Branches(DRAWN), is_ranked=True).state)
+    name, first, *_ = state["columnOrder"]
+    assert (name, first) == ("attributes.`Run Name`", "metrics.`best/val/accuracy`")
+    assert state["columnOrder"][1:] == state["selectedColumns"]
+    assert state["columnWidths"].keys() == set(state["columnOrder"])
+    assert state["columnWidths"][name] > 300
+    assert "compareRunsMode=TABLE" in view_address("", "1", "s-1", mode="TABLE")
+
+
+def test_the_first_title_names_the_winner_and_its_charts_stay_below_it() -> None:
+    view = prepared_view(make_sweep(DRAWN), Branches(DRAWN), winner="winner ★ 0005: 0.8648 val/accuracy")
+    state = json.loads(view.state)
+    section = state["compareRunSections"][0]
+    assert section["name"] == "All trials, winner ★ 0005: 0.8648 val/accuracy"
+    assert section["uuid"] == state["compareRunCharts"][0]["metricSectionId"]
