@@ -1,14 +1,16 @@
-"""The description of a sweep's run in MLflow: the answer in a sentence, links, then grounds and leaderboard."""
+"""Texts of runs in MLflow for people: the description of a sweep's run, and the page about a failed trial."""
 
 from __future__ import annotations
 
+from search_spaces.backbones import written_freeze_depth
 from service.confirmations import Confirmation, explain_decision
-from service.ledgers import Sweep
+from service.formats import counted
+from service.ledgers import Json, Sweep, Trial
 from service.reports import Leaderboard
 from service.sweep_reports import summarize_search
 from service.tracking.views import view_address
 
-__all__ = ["describe_run", "has_report", "with_report"]
+__all__ = ["describe_failure", "describe_run", "has_report", "with_report"]
 
 _FILES = "[leaderboard and files]"
 _REPORT = "[report]"
@@ -55,3 +57,30 @@ def _links(sweep: Sweep) -> tuple[str, ...]:
 def _artifacts(sweep: Sweep) -> str:
     assert sweep.mlflow is not None, sweep
     return f"#/experiments/{sweep.mlflow['experiment_id']}/runs/{sweep.mlflow['run_id']}/artifacts"
+
+
+def describe_failure(sweep: Sweep, trial: Trial) -> str:
+    """Return why a trial failed, in Markdown; it is logged as `error.md`."""
+    lines = [
+        f"# {trial.id} failed",
+        "",
+        f"{trial.error or 'no reason is known'}",
+        "",
+        f"Attempt {trial.attempt} of sweep {sweep.id} ({sweep.name}), after {trial.epochs} finished epochs.",
+        "",
+        "| hyperparameter | value |",
+        "| --- | --- |",
+        *(f"| {name} | {_written(sweep, trial.recipe, name)} |" for name in trial.recipe),
+    ]
+    if trial.trace:
+        lines += ["", "## Traceback", "", "```", trial.trace.rstrip().replace("```", "` ` `"), "```"]
+    return "\n".join([*lines, ""])
+
+
+def _written(sweep: Sweep, recipe: Json, name: str) -> str:
+    """Return a value as text, the freeze depth as users write it, with the number of frozen stages."""
+    if name != "freeze_depth":
+        return str(recipe[name])
+    backbone = recipe.get("backbone")
+    depth = written_freeze_depth(recipe[name], backbone=str(backbone), own_stages=sweep.own_stages(backbone))
+    return f"{depth} ({counted(recipe[name], 'stage')} frozen)"

@@ -33,14 +33,13 @@ from service.settings import Home
 from service.sweep_reports import rank_hyperparameters, render_report
 from service.tracking.branches import Branches
 from service.tracking.experiments import NOTE, decorate_experiment, describe_sweep, find_or_create_experiment
-from service.tracking.failures import describe_failure
 from service.tracking.local_store import prepare_local_store
 from service.tracking.run_contents import (
     decision_metrics,
     settings_params,
     split_inputs,
 )
-from service.tracking.run_descriptions import describe_run, has_report, with_report
+from service.tracking.run_descriptions import describe_failure, describe_run, has_report, with_report
 from service.tracking.run_tags import (
     RUN_STATUS,
     decision_tags,

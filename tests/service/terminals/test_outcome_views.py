@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
 from service.ledgers import EventKind, Ledger, SweepState
 from service.reports import Leaderboard
 from service.runs import Outcome
 from service.terminals.outcome_views import epilogue
-from tests.tracked_sweeps import mixed_sweep
+from tests.tracked_sweeps import Clock, mixed_sweep
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(Ledger.open_file(tmp_path / "ledger.db", clock=Clock())) as ledger:
+        yield ledger
 
 
 def test_a_notice_of_the_sender_is_told_at_the_end(ledger: Ledger) -> None:
