@@ -22,8 +22,27 @@ _TOO_WIDE = """() => [...document.querySelectorAll("body *")].filter(
 ).map(element => element.outerHTML.slice(0, 120))"""
 
 
+_CUT_OFF = """() => [...document.querySelectorAll("body *")].filter(
+  element => getComputedStyle(element).textOverflow === "ellipsis" && element.scrollWidth > element.clientWidth
+).map(element => element.outerHTML.slice(0, 120))"""
+_BROKEN_NAMES = """() => [...document.querySelectorAll("dt")].filter(name => {
+  const walker = document.createTreeWalker(name, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  while (walker.nextNode()) {
+    range.selectNodeContents(walker.currentNode);
+    if (range.getClientRects().length > 1 && !/\\s/.test(walker.currentNode.textContent)) return true;
+  }
+  return false;
+}).map(name => name.textContent)"""
+
+
 def check_layout(document: Page | Locator) -> None:
-    """Fail if the document of a page, or of an element in a frame, is wider than its window, or if texts overlap."""
+    """Fail if the document of a page, or of an element in a frame, is wider than its window, or if texts overlap.
+
+    Captions that are cut off fail too, and names that break within a word instead of behind a dot or an underscore.
+    """
+    assert document.evaluate(_CUT_OFF) == []
+    assert document.evaluate(_BROKEN_NAMES) == []
     assert document.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert document.evaluate(_TOO_WIDE) == []
     for picture in document.evaluate(_BOXES):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import urllib.error
 import urllib.request
 
 import numpy as np
@@ -31,9 +32,18 @@ def classify(server: str, path: str) -> list[float]:
     """Return the probability of each class, in the order of the model's classes."""
     body = json.dumps({"inputs": [read_pixels(path)]}).encode()
     request = urllib.request.Request(f"{server.rstrip('/')}/invocations", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        probabilities: list[float] = json.load(answer)["predictions"][0]
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            probabilities: list[float] = json.load(answer)["predictions"][0]
+    except urllib.error.HTTPError as error:
+        sys.exit(f"{path}: {explain_refusal(error.read())}")
     return probabilities
+
+
+def explain_refusal(body: bytes) -> str:
+    """Return why the server refused; a model's own words are the last line of the server's stack trace."""
+    refusal = json.loads(body)
+    return str(refusal.get("stack_trace", refusal["message"])).strip().splitlines()[-1]
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def _write(sweep: Sweep, trial: Trial, card: ModelCard, classes: Sequence[str]) 
     return "\n".join(
         [
             card.headline,
-            f"Sweep {sweep.id} ({sweep.name}), {trial.id}.",
+            *([] if trial.id in card.headline else [f"Sweep {sweep.id} ({sweep.name}), {trial.id}."]),
             *card.evidence,
             "",
             *_scores(sweep, trial, card),

@@ -157,6 +157,11 @@ def test_fractions_of_pixels_are_refused_although_mlflow_cuts_them_off(server: s
 
 def test_the_client_without_our_packages_prints_the_class(server: str, table: ImageTable, tmp_path: Path) -> None:
     photo = str(table.images[0])
+    black = tmp_path / "black.png"
+    Image.new("RGB", (8, 8)).save(black)
+    refused = subprocess.run([sys.executable, "-I", str(CLIENT), server, str(black)], capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"{black}: RuntimeError: every pixel is 0 or 1: send whole numbers from 0 to 255")
     command = [sys.executable, "-I", str(CLIENT), server, photo, "--classes", "one,two,zero"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     _, ((*probabilities,),) = _ask(server, [_pixels(Path(photo))])

@@ -48,8 +48,9 @@ def draw_augmentation(pictures: Pictures) -> Figure:
     if pictures.missing or not pictures.augmented:
         return Figure(name="augmentation", title=title, sentence=pictures.missing or "There are no training images.")
     rows = "".join(
-        f'<div class="strip"><figure><img src="{each.original}" alt="{escape(f"training image, {each.label}")}">'
-        f"<figcaption>{escape(each.label)}</figcaption></figure>"
+        f'<div class="strip"><p>{escape(each.label)}</p>'
+        f'<figure><img src="{each.original}" alt="{escape(f"training image, {each.label}")}">'
+        "<figcaption>image</figcaption></figure>"
         + "".join(
             f'<figure><img src="{view}" alt="{escape(f"view {n} of it")}"><figcaption>view {n}</figcaption></figure>'
             for n, view in enumerate(each.views, start=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
@@ -58,10 +59,8 @@ def _recipe(report: SweepReport) -> str:
     if not headline.recipe:
         return ""
     drawn = [name for name in headline.drawn if name in headline.recipe]
-    shown = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(_value(report, name))}</dd></div>" for name in drawn)
-    whole = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(_value(report, name))}</dd></div>" for name in headline.recipe
-    )
+    shown = "".join(_entry(report, name) for name in drawn)
+    whole = "".join(_entry(report, name) for name in headline.recipe)
     source = f"of {named(headline.trial_id)}" if headline.trial_id else "of the default"
     model = ""
     if headline.model:
@@ -72,6 +71,12 @@ def _recipe(report: SweepReport) -> str:
         f'<h3>{word}, {escape(source)}</h3><dl class="recipe">{shown}</dl>{model}'
         f'<details><summary>Every hyperparameter</summary><dl class="recipe">{whole}</dl></details>'
     )
+
+
+def _entry(report: SweepReport, name: str) -> str:
+    """Return a hyperparameter of the recipe; on a phone its name breaks behind a dot or an underscore."""
+    breaking = re.sub(r"[._]", r"\g<0><wbr>", escape(name))
+    return f"<div><dt>{breaking}</dt><dd>{escape(_value(report, name))}</dd></div>"
 
 
 def _value(report: SweepReport, name: str) -> str:

@@ -28,6 +28,9 @@ def test_a_card_says_scores_with_intervals_split_sizes_limits_and_calls(records:
     )
     text = write_card(sweep, trial, card)
     assert text.startswith(f"**Chosen.**\nSweep {sweep.id} (photos), {trial.id}.")
+    first = f"**Candidate**: the best trial of sweep {sweep.id} (photos), {trial.id}."
+    again = write_card(sweep, trial, replace(card, headline=first))
+    assert again.startswith(f"{first}\n\n**Scores"), "a headline that names its origin is not said twice"
     assert f"- val/accuracy {trial.best_value:.4f} in epoch {trial.best_epoch}, on 20 images" in text
     assert "- test/accuracy 0.9000, 95 % interval 0.6990 to 0.9721 (18 of 20 images)" in text
     assert "- 50 train, 20 val, 10 confirm, 20 test" in text
