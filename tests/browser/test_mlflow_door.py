@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from service.runs.runner import Outcome
 from service.settings import Home
 from service.tracking import view_address
-from service.tracking.run_names import trial_name
+from service.tracking.run_names import BEST_SIGN, trial_name
 from tests.service.commands.services import RunningService, serving
 
 pytestmark = pytest.mark.browser
@@ -53,7 +53,8 @@ def test_a_token_opens_the_prepared_view_of_a_sweep(
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("Parallel Coordinates").filter(visible=True).first).to_be_visible(timeout=60_000)
     for trial in finished_sweep.board.trials:
-        name = page.get_by_text(trial_name(finished_sweep.sweep, trial)).filter(visible=True)
+        sign = BEST_SIGN if trial is finished_sweep.board.best else ""
+        name = page.get_by_text(trial_name(finished_sweep.sweep, trial, sign=sign)).filter(visible=True)
         expect(name.first).to_be_visible(timeout=30_000)
     expect(page.get_by_text("optimizer.log10_lr").filter(visible=True).first).to_be_visible(timeout=30_000)
 

@@ -73,12 +73,35 @@ def view(page: Page, base: str, board: Leaderboard, errors: list[str]) -> Page:
 def test_the_winner_comes_first_and_every_trial_is_listed_in_order(view: Page, board: Leaderboard) -> None:
     names = [trial_name(board.sweep, trial) for trial in board.ranked]
     names[0] = trial_name(board.sweep, board.ranked[0], sign=BEST_SIGN)
-    for trial in board.trials:
-        expect(view.get_by_text(trial_name(board.sweep, trial)).first).to_be_attached(timeout=PATIENCE_MS)
+    for name in [*names, *(trial_name(board.sweep, trial) for trial in board.trials if trial not in board.ranked)]:
+        expect(view.get_by_text(name).first).to_be_attached(timeout=PATIENCE_MS)
     tops = [view.get_by_role("link", name=name, exact=True).first.bounding_box() for name in names[:8]]
     heights = [box["y"] for box in tops if box is not None]
     assert len(heights) == 8
     assert heights == sorted(heights)
+
+
+def test_the_title_over_the_charts_names_the_winner_with_its_value(view: Page, board: Leaderboard) -> None:
+    best = board.ranked[0]
+    value = f"{best.best_value:.4f} val/accuracy"
+    title = view.get_by_text(f"All trials, best {BEST_SIGN} {best.number:04d}: {value}").first
+    expect(title).to_be_visible(timeout=PATIENCE_MS)
+    assert title.evaluate("title => title.scrollWidth <= title.clientWidth"), "the title is cut off"
+
+
+def test_the_table_has_whole_names_with_the_metric_beside_them(browser: Browser, base: str, board: Leaderboard) -> None:
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page.goto(view_address(base, experiment_of(board.sweep), board.sweep.id, mode="TABLE"))
+    name = page.get_by_role("link", name=trial_name(board.sweep, board.ranked[0], sign=BEST_SIGN), exact=True).first
+    expect(name).to_be_visible(timeout=PATIENCE_MS)
+    assert name.evaluate("name => name.scrollWidth <= name.clientWidth + 1"), "the name is cut off"
+    headers = page.locator(".ag-header-cell-text, .ag-header-cell").filter(visible=True)
+    titles = ("Run Name", "best/val/accuracy", "meltpoint.state", "cost/seconds", "freeze_depth.written")
+    places = [headers.filter(has_text=title).first.bounding_box() for title in titles]
+    lefts = [place["x"] for place in places if place is not None]
+    assert len(lefts) == len(titles)
+    assert lefts == sorted(lefts)
+    page.close()
 
 
 def test_every_trial_with_a_value_is_in_a_parallel_coordinates_chart(place: Home, board: Leaderboard) -> None:
