@@ -9,7 +9,7 @@ from pydantic import Field
 from service.confirmations import Decision, Outcome, explain_decision, summarize_decision
 from service.ledgers import Sweep, SweepState, Trial
 from service.reports import Leaderboard
-from service.sweep_reports.facts.base import Part, Section, decimals, named, score
+from service.sweep_reports.facts.base import Part, Section, decimals, difference, named, score
 from service.sweep_reports.facts.rows import SweepRows
 from service.sweep_reports.facts.trials import written_depth
 
@@ -23,6 +23,9 @@ __all__ = [
     "read_optimism",
     "summarize_search",
 ]
+
+_ROUNDING = 1e-6
+"""Most by which the optimism of a score may miss its distance to the corrected one, if both are of the same images."""
 
 Standing = Literal["confirmed", "default stands", "no claim", "unconfirmed", "under way", "no result"]
 
@@ -218,8 +221,13 @@ def read_optimism(rows: SweepRows) -> Optimism:
 def _standing_lines(rows: SweepRows) -> list[str]:
     standing = rows.board.standing
     assert standing is not None, rows.sweep
+    best = rows.board.best
+    assert best is not None, rows.sweep
+    excess = f"{standing.optimism:.4f}"
+    if abs(abs(rows.value(best) - standing.corrected) - standing.optimism) < _ROUNDING:
+        excess = difference(rows.value(best), standing.corrected)
     first = (
-        f"the best score is expected to be {standing.optimism:.4f} too good, about {standing.corrected:.4f}: it was "
+        f"the best score is expected to be {excess} too good, about {standing.corrected:.4f}: it was "
         f"chosen among {len(rows.board.ranked)} on the same {standing.images} val images"
     )
     if standing.optimism <= 0:
