@@ -17,7 +17,7 @@ from service.sweep_reports.pages.pictures import AugmentedImage
 from tests.service.sweep_reports.made_sweeps import Clock, MadeSweep
 
 ATTACK = '<script>alert("1")</script>&\'"'
-VOID = {"meta", "img", "br", "input", "link", "hr"}
+VOID = {"meta", "img", "br", "wbr", "input", "link", "hr"}
 
 
 class Elements(HTMLParser):
