@@ -30,6 +30,9 @@ _MOST_EARLIER: Final = 20
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
+DataLayout = Literal["class", "split/class", "class/split"]
+"""Levels of folders of an image folder, from the root."""
+
 # Spellings that a section converts to numbers, for the schema.
 _Size = (
     Annotated[str, Field(pattern=r"^\s*\d{1,15}(\.\d{1,6})?\s*[KMGTkmgt]?[iI]?[bB]?\s*$", examples=["20G", "16GiB"])]
@@ -83,6 +86,9 @@ class DataSpec(Section):
     ]
     root: Annotated[
         str | None, Field(min_length=1, description="folder in which the source's paths start and must stay")
+    ] = None
+    layout: Annotated[
+        DataLayout | None, Field(description="levels of folders of an image folder; by default found from their names")
     ] = None
     split: SplitSpec = SplitSpec()
     image_size: Annotated[int, Field(ge=8, le=1024, description="height and width in pixels")] = 224

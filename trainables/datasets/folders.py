@@ -1,78 +1,124 @@
-"""Image folders: one folder for each class, on this machine or behind a URI."""
+"""Image folders: a folder for each class, or for each split with classes in it, on this machine or behind a URI."""
 
 from __future__ import annotations
 
+import mimetypes
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from search_spaces.errors import show
+from search_spaces.sweeps import DataLayout
 from trainables.datasets.files import list_files
-from trainables.datasets.images import SUFFIXES
-from trainables.datasets.splits import SPLITS
-from trainables.datasets.tables import ImageSource, ImageTable, check_class_names
+from trainables.datasets.images import SUFFIXES, is_image
+from trainables.datasets.layouts import Layout, find_layout
+from trainables.datasets.tables import ImageSource, ImageTable, LeftOut, check_class_names
 from trainables.errors import DataError
 
 __all__ = ["load_folder"]
 
+_HIDDEN = "hidden"
+_NO_IMAGE = "not an image"
+_RESOURCE_FORKS = "__MACOSX"
 
-def load_folder(root: Path | str) -> ImageTable:
-    """List the images below `root`; the first folder of an image's path is its class.
 
-    Hidden files and folders are left out.
+def load_folder(root: Path | str, layout: DataLayout | None = None) -> ImageTable:
+    """List the images below `root`, with the classes and splits that their folders name.
+
+    Files with an unusual suffix, or none, are images if their content is. Hidden files and folders are left out.
+    Images of folders for training are divided among the splits that no folder names.
 
     Args:
         root: a path or a URI.
+        layout: how the folders are meant; None to find it from their names.
 
     Raises:
-        DataError: fewer than two classes, a class without images, classes that are splits, or two class names that
-            differ only in case.
+        DataError: fewer than two classes, a class without images, folders that can be read in several ways, or two
+            class names that differ only in case.
         OSError: a folder cannot be read.
     """
-    images = _list_local(root) if isinstance(root, Path) else _list_remote(root)
-    classes = tuple(sorted(images))
-    _check(root, classes, images)
-    names = [name for label in classes for name in images[label]]
+    listing = _list_local(root) if isinstance(root, Path) else _list_remote(root)
+    try:
+        found = find_layout(listing.images, layout)
+    except DataError as error:
+        raise DataError(f"data.source: {root}: {error}") from None
+    places = {name: found.locate(name) for name in listing.images}
+    located = sorted((place, name) for name, place in places.items() if not isinstance(place, str))
+    classes = _classes(root, found, {label for (label, _), _ in located}, listing.empty)
+    code = {label: position for position, label in enumerate(classes)}
+    splits = ["" if split == "train" else split for (_, split), _ in located]
+    without_class = ((place, name) for name, place in places.items() if isinstance(place, str))
     return ImageTable(
         name=root.resolve().name if isinstance(root, Path) else root.rpartition("/")[2],
-        images=[image for label in classes for image in images[label].values()],
-        names=tuple(names),
-        labels=np.repeat(np.arange(len(classes)), [len(images[label]) for label in classes]).astype(np.int64),
+        images=[listing.images[name] for _, name in located],
+        names=tuple(name for _, name in located),
+        labels=np.array([code[label] for (label, _), _ in located], dtype=np.int64),
         classes=classes,
+        split=np.array(splits) if any(splits) else None,
+        layout=found.describe(),
+        left_out=LeftOut.group([*without_class, *listing.left_out]),
     )
 
 
-def _check(root: Path | str, classes: tuple[str, ...], images: Mapping[str, Mapping[str, ImageSource]]) -> None:
-    if not any(images.values()):
+@dataclass(frozen=True, kw_only=True)
+class _Listing:
+    """Files below a root.
+
+    Attributes:
+        images: path below the root -> file, sorted by path.
+        empty: names of the root's own folders that hold no image.
+        left_out: (reason, path) of the other files.
+    """
+
+    images: dict[str, ImageSource]
+    empty: Collection[str]
+    left_out: list[tuple[str, str]]
+
+
+def _classes(root: Path | str, layout: Layout, named: set[str], empty: Collection[str]) -> tuple[str, ...]:
+    hollow = sorted(empty) if layout.kind == "class" and not layout.base else []
+    if not named:
         raise DataError(
             f"data.source: no images: {root} must hold one folder per class with {', '.join(sorted(SUFFIXES))} files"
         )
-    if len(classes) < 2:
-        raise DataError(f"data.source: {root} must hold at least two class folders (only {show(classes[0])})")
-    if set(classes) <= {*SPLITS, "valid", "validation"}:
-        raise DataError(
-            f"data.source: {root} holds splits ({', '.join(classes)}), not classes: "
-            f"list the images in a manifest with the columns image,label,split"
-        )
-    empty = [name for name in classes if not images[name]]
-    if empty:
-        raise DataError(f"data.source: class folders of {root} must hold images (none in {', '.join(empty)})")
+    if len({*named, *hollow}) < 2:
+        raise DataError(f"data.source: {root} must hold at least two class folders (only {show(*named)})")
+    if hollow:
+        raise DataError(f"data.source: class folders of {root} must hold images (none in {', '.join(hollow)})")
+    classes = tuple(sorted(named))
     check_class_names(classes, f"data.source: {root}")
+    return classes
 
 
-def _list_local(root: Path) -> dict[str, dict[str, ImageSource]]:
-    """Return class -> path below `root` -> file, sorted by the path below the class."""
-    folders = [entry.name for entry in root.iterdir() if entry.is_dir() and not _is_hidden(entry.name)]
-    return {
-        name: {image.relative_to(root).as_posix(): image for image in _images_below(root / name)} for name in folders
-    }
+def _list_local(root: Path) -> _Listing:
+    images: dict[str, ImageSource] = {}
+    left_out: list[tuple[str, str]] = []
+    folders = set()
+    for entry in sorted(root.iterdir()):
+        if _is_hidden(entry.name):
+            left_out.append((_HIDDEN, entry.name))
+        elif entry.is_dir():
+            folders.add(entry.name)
+            for file in _files_below(entry, left_out, root):
+                _sort_in(file.relative_to(root).as_posix(), file, images, left_out)
+        else:
+            _sort_in(entry.name, entry, images, left_out)
+    filled = {name.partition("/")[0] for name in images}
+    return _Listing(images=dict(sorted(images.items())), empty=folders - filled, left_out=left_out)
 
 
-def _images_below(folder: Path) -> list[Path]:
-    """Return files with an image suffix at any depth, sorted by path; follow links, but enter each folder once."""
-    images: list[Path] = []
+def _sort_in(name: str, file: Path, images: dict[str, ImageSource], left_out: list[tuple[str, str]]) -> None:
+    if _has_image_suffix(name) or is_image(file):
+        images[name] = file
+    else:
+        left_out.append((_NO_IMAGE, name))
+
+
+def _files_below(folder: Path, left_out: list[tuple[str, str]], root: Path) -> Iterator[Path]:
+    """Yield the visible files at any depth; follow links, but enter each folder once."""
     entered: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_raise):
         real = os.path.realpath(parent)
@@ -80,30 +126,44 @@ def _images_below(folder: Path) -> list[Path]:
             folders.clear()
             continue
         entered.add(real)
+        hidden = [name for name in (*folders, *files) if _is_hidden(name)]
+        left_out += [(_HIDDEN, Path(parent, name).relative_to(root).as_posix()) for name in hidden]
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        images += [Path(parent, name) for name in files if _is_image(name)]
-    return sorted(images, key=lambda image: image.relative_to(folder).as_posix())
+        yield from (Path(parent, name) for name in sorted(files) if not _is_hidden(name))
 
 
 def _raise(error: OSError) -> None:
     raise error
 
 
-def _list_remote(uri: str) -> dict[str, dict[str, ImageSource]]:
-    """Return the same for a URI, from one listing, in which empty folders may be missing."""
-    images: dict[str, dict[str, ImageSource]] = {}
+def _list_remote(uri: str) -> _Listing:
+    """List a URI once. Empty folders may be missing; of unknown suffixes, only files that may be images are read."""
+    images: dict[str, ImageSource] = {}
+    left_out: list[tuple[str, str]] = []
+    folders = set()
     for name, file in list_files(uri).items():
         parts = PurePosixPath(name).parts
-        if len(parts) > 1 and not any(map(_is_hidden, parts)):
-            of_class = images.setdefault(parts[0], {})
-            if _is_image(parts[-1]):
-                of_class[name] = file
-    return images
+        folders.update(parts[:-1][:1])
+        if any(map(_is_hidden, parts)):
+            left_out.append((_HIDDEN, name))
+        elif _has_image_suffix(name) or (_may_be_image(name) and is_image(file.read())):
+            images[name] = file
+        else:
+            left_out.append((_NO_IMAGE, name))
+    filled = {name.partition("/")[0] for name in images}
+    visible = {name for name in folders if not _is_hidden(name)}
+    return _Listing(images=images, empty=visible - filled, left_out=left_out)
 
 
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES and not _is_hidden(name)
+def _has_image_suffix(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def _may_be_image(name: str) -> bool:
+    """Return False for suffixes that belong to another type, such as .txt and .mp4."""
+    kind, _ = mimetypes.guess_type(name)
+    return kind is None or kind.startswith("image/")
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".")
+    return name.startswith(".") or name == _RESOURCE_FORKS

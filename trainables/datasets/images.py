@@ -22,16 +22,17 @@ from trainables.datasets.files import RemoteFile
 from trainables.datasets.tables import ImageSource
 from trainables.errors import DataError
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "decode_image", "quiet_decoding"]
+__all__ = ["MAX_PIXELS", "SUFFIXES", "decode_image", "is_image", "quiet_decoding"]
 
 MAX_PIXELS = 100_000_000
 SUFFIXES = frozenset(
     (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
+"""Suffixes whose files are taken for images without a look at their content."""
 _MODES: Final[Mapping[Interpolation, InterpolationMode]] = MappingProxyType(
     {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 )
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "SGI", "TIFF", "WEBP")
 
 
 def decode_image(image: ImageSource, size: int, interpolation: Interpolation = "bilinear") -> npt.NDArray[np.uint8]:
@@ -51,6 +52,20 @@ def decode_image(image: ImageSource, size: int, interpolation: Interpolation = "
     channels_first = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
     resized = functional.resize(channels_first, [size, size], _MODES[interpolation], antialias=True)
     return np.ascontiguousarray(resized.permute(1, 2, 0).numpy())
+
+
+def is_image(content: Path | bytes) -> bool:
+    """Return if a file, or its content, begins as an image in one of the known formats; nothing is decoded."""
+    try:
+        with (
+            quiet_decoding(),
+            Image.open(content if isinstance(content, Path) else io.BytesIO(content), formats=_FORMATS),
+        ):
+            return True
+    except Image.DecompressionBombError:
+        return True  # decoding refuses it with its reason
+    except Exception:  # damaged files make Pillow's parsers raise nearly anything
+        return False
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 
 from search_spaces.errors import did_you_mean, show
 from search_spaces.extensions import installed_names, is_own
+from search_spaces.sweeps import DataLayout
 from trainables.datasets.files import is_uri, resolve_location
 from trainables.datasets.folders import load_folder
 from trainables.datasets.manifest_readers import MANIFEST_SUFFIXES
@@ -44,6 +45,7 @@ def load_table(
     group: str | None = None,
     root: str | None = None,
     downloads: Path | None = None,
+    layout: DataLayout | None = None,
 ) -> ImageTable:
     """List the labelled images that `source` names, undecoded.
 
@@ -57,18 +59,29 @@ def load_table(
             folder), the folder given to own code (by default `base_dir`), or the folder of torchvision's files (by
             default `downloads`).
         downloads: folder for downloads of torchvision; by default `base_dir`.
+        layout: levels of folders of an image folder; None to find them.
 
     Raises:
         DataError: the source is missing, cannot be read, has fewer than two classes, or is inconsistent.
         OwnCodeError: own code cannot be used.
     """
     try:
-        return _load(source, base_dir=base_dir, group=group, root=root, downloads=downloads)
+        if layout is not None:
+            _check_is_folder(source, base_dir)
+        return _load(source, base_dir=base_dir, group=group, root=root, downloads=downloads, layout=layout)
     except OSError as error:
         raise DataError(f"data.source: {error.filename or source} cannot be read: {error.strerror or error}") from None
 
 
-def _load(source: str, *, base_dir: Path, group: str | None, root: str | None, downloads: Path | None) -> ImageTable:
+def _load(
+    source: str,
+    *,
+    base_dir: Path,
+    group: str | None,
+    root: str | None,
+    downloads: Path | None,
+    layout: DataLayout | None,
+) -> ImageTable:
     place = resolve_location(source, base_dir)
     root_place = None if root is None else resolve_location(root, base_dir)
     if source not in DATASETS and not _is_folder(place) and str(place).lower().endswith(MANIFEST_SUFFIXES):
@@ -82,13 +95,20 @@ def _load(source: str, *, base_dir: Path, group: str | None, root: str | None, d
     if source.startswith(TORCHVISION_PREFIX):
         return load_torchvision(source, _local(root_place or downloads or base_dir))
     if is_uri(source) or _is_folder(place):
-        return load_folder(place)
+        return load_folder(place, layout)
     if is_own(source, "dataset"):
         make_importable(base_dir)
         table = load_own_dataset(source, _local(root_place or base_dir))
         check_table(table, f"data.source: {source}")
         return table
     raise DataError(_no_source(source, base_dir / Path(source).expanduser()))
+
+
+def _check_is_folder(source: str, base_dir: Path) -> None:
+    place = resolve_location(source, base_dir)
+    is_manifest = str(place).lower().endswith(MANIFEST_SUFFIXES)
+    if source in DATASETS or not (_is_folder(place) or (is_uri(source) and not is_manifest)):
+        raise DataError(f"data.layout: only image folders have one, {show(source)} is none: remove the key")
 
 
 def _is_folder(place: Path | str) -> bool:

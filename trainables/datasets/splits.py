@@ -57,7 +57,7 @@ def assign_splits(
 
 
 def check_splits(splits: Strings, labels: Ints, *, classes: Sequence[str], groups: Strings | None) -> None:
-    """Check the splits of a manifest.
+    """Check the splits that a source names.
 
     Raises:
         DataError: a class is missing in train or val, or a group is in two splits.
@@ -67,7 +67,7 @@ def check_splits(splits: Strings, labels: Ints, *, classes: Sequence[str], group
         missing = [name for code, name in enumerate(classes) if code not in present]
         if missing:
             raise DataError(
-                f"the split column must give `{needed}` at least one image of every class "
+                f"the source's own splits must give `{needed}` at least one image of every class "
                 f"(none of {', '.join(map(repr, missing[:5]))})"
             )
     if groups is None:
@@ -78,7 +78,7 @@ def check_splits(splits: Strings, labels: Ints, *, classes: Sequence[str], group
     for group, present_in in splits_of_group.items():
         if len(present_in) > 1:
             raise DataError(
-                f"the split column must keep group {group!r} whole (it is in {', '.join(sorted(present_in))})"
+                f"the source's own splits must keep group {group!r} whole (it is in {', '.join(sorted(present_in))})"
             )
 
 

@@ -13,10 +13,30 @@ from search_spaces.errors import show
 from trainables.datasets.files import RemoteFile
 from trainables.errors import DataError
 
-__all__ = ["ImageSource", "ImageTable", "check_class_names", "check_table"]
+__all__ = ["ImageSource", "ImageTable", "LeftOut", "check_class_names", "check_table", "describe_left_out"]
+
+_EXAMPLES = 3
 
 ImageSource = Path | RemoteFile | npt.NDArray[np.uint8]
 """An image: a file on this machine, a file behind a URI, or uint8 pixels as `decode_image` takes them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Files of a source that are not among its images, for one reason; `examples` names some of them."""
+
+    reason: str
+    files: int
+    examples: tuple[str, ...]
+
+    @classmethod
+    def group(cls, files: Iterable[tuple[str, str]]) -> tuple[LeftOut, ...]:
+        """Return (reason, name) pairs by their reason, the most frequent first."""
+        names: dict[str, list[str]] = {}
+        for reason, name in files:
+            names.setdefault(reason, []).append(name)
+        groups = [cls(reason=why, files=len(those), examples=tuple(those[:_EXAMPLES])) for why, those in names.items()]
+        return tuple(sorted(groups, key=lambda group: (-group.files, group.reason)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +53,8 @@ class ImageTable:
         groups: str (N,), equal for images that must stay in one split; None for no groups.
         split: str (N,) of train, val, confirm and test; "" for images that `data.split` divides among the splits that
             the source does not name. None if the source names no splits.
+        layout: how folders were read, in words; "" for sources without folders.
+        left_out: files of the source that are not among the images.
     """
 
     name: str
@@ -42,6 +64,17 @@ class ImageTable:
     classes: tuple[str, ...]
     groups: npt.NDArray[np.str_] | None = None
     split: npt.NDArray[np.str_] | None = None
+    layout: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def describe_left_out(groups: Iterable[LeftOut]) -> str:
+    """Return one line with the number of files for each reason, such as `3 not an image (a.txt, b.txt, ...)`."""
+    texts = []
+    for group in groups:
+        more = ", ..." if group.files > len(group.examples) else ""
+        texts.append(f"{group.files:,} {group.reason} ({', '.join(group.examples)}{more})")
+    return "; ".join(texts)
 
 
 def check_class_names(classes: Iterable[str], place: str) -> None:

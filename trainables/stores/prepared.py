@@ -287,7 +287,14 @@ def _folder(decoded: Path, mode: StoreMode) -> Path:
 
 def _load(data: DataSpec, *, base_dir: Path, root: Path) -> ImageTable:
     downloads = _downloads(data, root)
-    table = load_table(data.source, base_dir=base_dir, group=data.split.group, root=data.root, downloads=downloads)
+    table = load_table(
+        data.source,
+        base_dir=base_dir,
+        group=data.split.group,
+        root=data.root,
+        downloads=downloads,
+        layout=data.layout,
+    )
     if downloads is not None and downloads.exists():
         downloads.touch()  # its time tells `cache prune` when the set was last used
     return table
