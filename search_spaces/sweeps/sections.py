@@ -66,6 +66,11 @@ class SplitSpec(Section):
         None
     )
 
+    copies: Annotated[
+        Literal["together", "ignore"],
+        Field(description="keep images that show the same picture in one split, or place each by itself"),
+    ] = "ignore"
+
     @model_validator(mode="after")
     def _leaves_some_to_train_on(self) -> Self:
         total = self.val + self.confirm + self.test

@@ -22,7 +22,7 @@ from trainables.datasets.files import RemoteFile
 from trainables.datasets.tables import ImageSource
 from trainables.errors import DataError
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "decode_image", "is_image", "quiet_decoding"]
+__all__ = ["MAX_PIXELS", "SUFFIXES", "decode_image", "is_image", "quiet_decoding", "read_image", "resize_image"]
 
 MAX_PIXELS = 100_000_000
 SUFFIXES = frozenset(
@@ -48,7 +48,16 @@ def decode_image(image: ImageSource, size: int, interpolation: Interpolation = "
     Raises:
         DataError: not a complete image of at most MAX_PIXELS pixels; the message names the file.
     """
-    rgb = _to_rgb(_from_array(image)) if isinstance(image, np.ndarray) else _read(image)
+    return resize_image(read_image(image), size, interpolation)
+
+
+def read_image(image: ImageSource) -> Image.Image:
+    """Decode an image to RGB of its own size, turned upright, on white if transparent; errors as in `decode_image`."""
+    return _to_rgb(_from_array(image)) if isinstance(image, np.ndarray) else _read(image)
+
+
+def resize_image(rgb: Image.Image, size: int, interpolation: Interpolation) -> npt.NDArray[np.uint8]:
+    """Stretch an RGB image to uint8 (size, size, 3)."""
     channels_first = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
     resized = functional.resize(channels_first, [size, size], _MODES[interpolation], antialias=True)
     return np.ascontiguousarray(resized.permute(1, 2, 0).numpy())

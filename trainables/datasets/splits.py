@@ -28,6 +28,7 @@ def assign_splits(
     split: SplitSpec,
     groups: Strings | None = None,
     names: Sequence[str] | None = None,
+    copies: Ints | None = None,
 ) -> Strings:
     """Assign each image to a split.
 
@@ -40,6 +41,8 @@ def assign_splits(
         split: fractions and seed.
         groups: (N,), the group of each image, which stays in one split; None for no groups.
         names: (N,), unique names; by default the row numbers.
+        copies: int64 (N,), the first row of each image's group of copies, which stays in one split as well; None for no
+            copies. Images without copies are ordered as without this argument.
 
     Returns:
         (N,) of "train", "val", "confirm" or "test".
@@ -49,10 +52,12 @@ def assign_splits(
     """
     fractions = np.array([1 - split.val - split.confirm - split.test, split.val, split.confirm, split.test])
     if groups is not None:
-        codes = _assign_groups(labels, groups, classes=classes, fractions=fractions, seed=split.seed)
+        joined = groups if copies is None else _join(groups, copies)
+        codes = _assign_groups(labels, joined, classes=classes, fractions=fractions, seed=split.seed)
     else:
         keys = names if names is not None else [str(row) for row in range(len(labels))]
-        codes = _assign_images(labels, keys, classes=classes, fractions=fractions, seed=split.seed)
+        heads = np.arange(len(labels)) if copies is None else copies
+        codes = _assign_images(labels, keys, heads, classes=classes, fractions=fractions, seed=split.seed)
     return np.array(SPLITS)[codes]
 
 
@@ -82,16 +87,58 @@ def check_splits(splits: Strings, labels: Ints, *, classes: Sequence[str], group
             )
 
 
-def _assign_images(labels: Ints, keys: Sequence[str], *, classes: Sequence[str], fractions: Floats, seed: int) -> Ints:
-    codes = np.zeros(len(labels), dtype=np.int64)
+def _join(groups: Strings, copies: Ints) -> Strings:
+    """Return groups (N,) that hold whole groups and whole groups of copies; each is named by its first member."""
+    from scipy.sparse import coo_array  # takes a moment to load, and most sets have no groups
+    from scipy.sparse.csgraph import connected_components
+
+    _, code = np.unique(groups, return_inverse=True)
+    rows = np.arange(len(groups))
+    ends = np.concatenate([np.stack([rows, copies]), np.stack([rows, len(rows) + code])], axis=1)
+    size = len(rows) + int(code.max()) + 1
+    graph = coo_array((np.ones(ends.shape[1], dtype=bool), tuple(ends)), shape=(size, size))
+    _, component = connected_components(graph, directed=False)
+    _, first, joined = np.unique(component[: len(rows)], return_index=True, return_inverse=True)
+    return groups[first[joined]]
+
+
+def _assign_images(
+    labels: Ints, keys: Sequence[str], heads: Ints, *, classes: Sequence[str], fractions: Floats, seed: int
+) -> Ints:
+    """Place images by class. heads: (N,), the first row of each image's copies; they count as images of its class."""
     order = _shuffled(keys, seed=seed)
     needed = int(np.count_nonzero(fractions > 0))
-    counts = np.bincount(labels, minlength=len(classes))
+    own = heads == np.arange(len(heads))
+    counts = np.bincount(labels[own], minlength=len(classes))
     if np.any(counts < needed):
-        raise DataError(_too_small(classes, counts, "image", fractions))
+        raise DataError(_too_small(classes, counts, "image" if own.all() else "different image", fractions))
+    codes = np.zeros(len(labels), dtype=np.int64)
+    sizes = np.bincount(heads, minlength=len(heads))
     for code in range(len(classes)):
-        rows = order[labels[order] == code]
-        codes[rows] = np.repeat(np.arange(len(SPLITS)), _quotas(len(rows), fractions))
+        rows = order[(labels[order] == code) & own[order]]
+        codes[rows] = _fill(sizes[rows], _quotas(int(sizes[rows].sum()), fractions))
+    return codes[heads]
+
+
+def _fill(sizes: Ints, quotas: Ints) -> Ints:
+    """Place units of given sizes into splits with given quotas; return (U,) positions of splits.
+
+    Units of one image fill the splits in their order. Larger ones come first, each where most is free. No split with a
+    quota stays empty, if there are as many units as such splits.
+    """
+    codes = np.zeros(len(sizes), dtype=np.int64)
+    free, empty = quotas.copy(), quotas > 0
+    large = np.flatnonzero(sizes > 1)
+    for placed, unit in enumerate(large[np.argsort(-sizes[large], kind="stable")]):
+        only_empty = len(sizes) - placed <= np.count_nonzero(empty)
+        codes[unit] = np.argmax(np.where(empty, free, free.min() - 1) if only_empty else free)
+        free[codes[unit]] -= sizes[unit]
+        empty[codes[unit]] = False
+    small = np.flatnonzero(sizes == 1)
+    free = np.maximum(free, empty)
+    while free.sum() > len(small):
+        free[np.argmax(free - empty)] -= 1
+    codes[small] = np.repeat(np.arange(len(SPLITS)), free)
     return codes
 
 

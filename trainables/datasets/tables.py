@@ -13,7 +13,15 @@ from search_spaces.errors import show
 from trainables.datasets.files import RemoteFile
 from trainables.errors import DataError
 
-__all__ = ["ImageSource", "ImageTable", "LeftOut", "check_class_names", "check_table", "describe_left_out"]
+__all__ = [
+    "ImageSource",
+    "ImageTable",
+    "LeftOut",
+    "check_class_names",
+    "check_table",
+    "describe_left_out",
+    "source_facts",
+]
 
 _EXAMPLES = 3
 
@@ -66,6 +74,12 @@ class ImageTable:
     split: npt.NDArray[np.str_] | None = None
     layout: str = ""
     left_out: tuple[LeftOut, ...] = ()
+
+
+def source_facts(table: ImageTable) -> dict[str, object]:
+    """Return how a source was read, as plain data: `layout`, and `left_out` with reason, files and examples."""
+    groups = [{"reason": g.reason, "files": g.files, "examples": list(g.examples)} for g in table.left_out]
+    return {"layout": table.layout, "left_out": groups}
 
 
 def describe_left_out(groups: Iterable[LeftOut]) -> str:

@@ -18,10 +18,11 @@ from trainables.datasets import SPLITS, ImageTable, assign_splits, check_splits
 from trainables.datasets.sources import load_table
 from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX
 from trainables.errors import DataError
+from trainables.stores.copies import CopyFacts, find_copies
 from trainables.stores.locks import FolderLock, lock_for_writing
 from trainables.stores.plans import Capacity, StoreMode, StorePlan, plan_store
 from trainables.stores.streams import StreamedImages, read_sources
-from trainables.stores.writers import Progress, Skipped, hex_digest, store_key, write_store
+from trainables.stores.writers import THUMBNAILS, Progress, Skipped, hex_digest, store_key, write_store
 
 __all__ = [
     "DataSurvey",
@@ -52,6 +53,7 @@ class PreparedData:
         interpolation: the interpolation that resized the images.
         digest: 32 hex digits over everything that a trial reads.
         lock: keeps `cache prune` from removing the folder while this object is in use.
+        copies: facts about images that show the same picture; None if they are not known.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class PreparedData:
     interpolation: Interpolation
     digest: str
     lock: FolderLock
+    copies: CopyFacts | None = None
 
     @classmethod
     def open(cls, folder: Path, split_key: str) -> PreparedData:
@@ -106,8 +109,9 @@ class PreparedData:
         return "streamed" if isinstance(self.images, StreamedImages) else "decoded"
 
     def summary(self) -> dict[str, object]:
-        """Return a dict for JSON: name, digest, images, image_size, interpolation, mode, classes, skipped, resized.
+        """Return a dict for JSON.
 
+        Its keys are name, digest, images, image_size, interpolation, mode, classes, skipped, copies and resized.
         `classes` is class -> split -> number of images. `resized` is interpolation -> `digests_by_split` and the digest
         of the whole.
         """
@@ -123,6 +127,7 @@ class PreparedData:
                 for code, name in enumerate(self.classes)
             },
             "skipped": dict(self.skipped),
+            "copies": None if self.copies is None else self.copies.as_json(),
             "resized": {self.interpolation: {"digest": self.digest, "splits": self.digests_by_split()}},
         }
 
@@ -231,9 +236,13 @@ def _write_each(
             with lock_for_writing(folder):
                 if not (folder / "about.json").exists():
                     write_store(table, data.image_size, interpolation, folder, progress, mode=mode)
-                split_key = _write_split(_assign(_without_skipped(table, folder), data), folder)
+                readable = _without_skipped(table, folder)
+                copies = _find_copies(folder)
+                splits = _assign(readable, data, copies if data.split.copies == "together" else None)
+                split_key = _write_split(splits, folder)
                 (folder / "about.json").touch()  # its time tells `cache prune` when the store was last used
-                prepared[interpolation] = PreparedData.open(folder, split_key)
+                opened = PreparedData.open(folder, split_key)
+                prepared[interpolation] = replace(opened, copies=_count_copies(copies, readable, splits))
     except OSError as error:
         raise DataError(f"cannot write prepared images below {root}: {error.strerror or error}") from error
     return prepared
@@ -353,8 +362,11 @@ def _without_skipped(table: ImageTable, folder: Path) -> ImageTable:
     )
 
 
-def _assign(table: ImageTable, data: DataSpec) -> npt.NDArray[np.str_]:
-    """Return (N,) of SPLITS: the source's own split if it names one, else `data.split` among the splits it left out."""
+def _assign(table: ImageTable, data: DataSpec, copies: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.str_]:
+    """Return (N,) of SPLITS: the source's own split if it names one, else `data.split` among the splits it left out.
+
+    copies: (N,), groups of copies to keep together, if wanted.
+    """
     named = np.full(len(table.labels), "") if table.split is None else table.split
     undecided = np.flatnonzero(named == "")
     splits = named.astype("<U7")
@@ -366,10 +378,41 @@ def _assign(table: ImageTable, data: DataSpec) -> npt.NDArray[np.str_]:
             split=data.split.model_copy(update=fixed),
             groups=None if table.groups is None else table.groups[undecided],
             names=[table.names[row] for row in undecided],
+            copies=None if copies is None else _among(copies, undecided),
         )
     if table.split is not None:
         check_splits(splits, table.labels, classes=table.classes, groups=table.groups)
     return splits
+
+
+def _among(copies: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the groups of copies among `rows` only, (len(rows),), each as the place of its first row in `rows`."""
+    _, first, inverse = np.unique(copies[rows], return_index=True, return_inverse=True)
+    among: npt.NDArray[np.int64] = first[inverse].astype(np.int64)
+    return among
+
+
+def _find_copies(folder: Path) -> npt.NDArray[np.int64]:
+    """Return the groups of copies in a store, (N,), found once and kept.
+
+    Stores of earlier versions have no thumbnails, so that only equal pixels are copies.
+    """
+    kept = folder / "copies.npy"
+    if kept.exists():
+        groups: npt.NDArray[np.int64] = np.load(kept)
+        return groups
+    digests, thumbnails = np.load(folder / "digests.npy"), folder / THUMBNAILS
+    groups = find_copies(digests, np.load(thumbnails) if thumbnails.exists() else None)
+    partial = kept.with_suffix(".partial")
+    with partial.open("wb") as stream:
+        np.save(stream, groups)
+    partial.rename(kept)
+    return groups
+
+
+def _count_copies(copies: npt.NDArray[np.int64], table: ImageTable, splits: npt.NDArray[np.str_]) -> CopyFacts:
+    labels = [table.classes[label] for label in table.labels.tolist()]
+    return CopyFacts.gather(copies, names=table.names, splits=splits.tolist(), labels=labels)
 
 
 def _write_split(splits: npt.NDArray[np.str_], folder: Path) -> str:

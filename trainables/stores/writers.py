@@ -16,17 +16,21 @@ import numpy.typing as npt
 
 from search_spaces.backbones import Interpolation
 from trainables.datasets import ImageSource, ImageTable, RemoteFile
-from trainables.datasets.images import decode_image, quiet_decoding
+from trainables.datasets.images import quiet_decoding, read_image, resize_image
 from trainables.devices.threads import one_thread
 from trainables.errors import DataError
+from trainables.stores.copies import THUMBNAIL, make_thumbnail
 from trainables.stores.plans import StoreMode
 from trainables.stores.streams import pixel_digest, write_sources
 
-__all__ = ["Progress", "Skipped", "hex_digest", "store_key", "write_store"]
+__all__ = ["THUMBNAILS", "Progress", "Skipped", "hex_digest", "store_key", "write_store"]
 
 Progress = Callable[[int, int], None]
 Skipped = tuple[tuple[str, str], ...]
 Pixels = np.memmap[Any, np.dtype[np.uint8]]
+
+THUMBNAILS = "thumbnails.npy"
+"""File of the thumbnails in a store, in which copies are found; stores of earlier versions have none."""
 
 _LAYOUT = "2"
 _CHUNK = 1024
@@ -65,8 +69,9 @@ def write_store(
 ) -> None:
     """Decode the images of `table`, and write them to `folder`.
 
-    The folder gets labels.npy, digests.npy, about.json (name, classes, skipped, size, interpolation, mode) and
-    images.npy, or in mode `streamed` the places of the images instead of images.npy. Both modes decode every image.
+    The folder gets labels.npy, digests.npy, thumbnails.npy, about.json (name, classes, skipped, size, interpolation,
+    mode) and images.npy, or in mode `streamed` the places of the images instead of images.npy. Both modes decode every
+    image.
     Call it from one process at a time: what exists at `folder` or beside it is removed as the rest of a broken write.
 
     Raises:
@@ -79,7 +84,7 @@ def write_store(
     partial.mkdir()
     try:
         pixels = _mapped(partial / "images.npy", len(table.images), size) if mode == "decoded" else None
-        digests, failures = _decode_all(table, size, interpolation, pixels, progress)
+        digests, thumbnails, failures = _decode_all(table, size, interpolation, pixels, progress)
         skipped = _accept(failures, table)
         kept = np.array([row for row in range(len(table.images)) if row not in failures], dtype=np.int64)
         if mode == "streamed":
@@ -88,6 +93,7 @@ def write_store(
             _keep_rows(partial / "images.npy", kept)
         np.save(partial / "labels.npy", table.labels[kept])
         np.save(partial / "digests.npy", digests[kept])
+        np.save(partial / THUMBNAILS, thumbnails[kept])
         about = {
             "name": table.name,
             "classes": table.classes,
@@ -110,18 +116,21 @@ def _mapped(target: Path, total: int, size: int) -> Pixels:
 
 def _decode_all(
     table: ImageTable, size: int, interpolation: Interpolation, pixels: Pixels | None, progress: Progress | None
-) -> tuple[npt.NDArray[np.uint64], dict[int, str]]:
-    """Fill `pixels` (N, size, size, 3), if given; return the digests (N,) and the reason for each row that failed."""
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8], dict[int, str]]:
+    """Fill `pixels` (N, size, size, 3), if given; return digests (N,), thumbnails, and the reason for each failure."""
     total = len(table.images)
     digests = np.zeros(total, dtype=np.uint64)
+    thumbnails = np.zeros((total, THUMBNAIL, THUMBNAIL), dtype=np.uint8)
     failures: dict[int, str] = {}
 
     def decode_row(row: int) -> str | None:
         source = table.images[row]
         try:
-            image = decode_image(source, size, interpolation)
+            whole = read_image(source)
         except DataError as error:
             return str(error).removeprefix(f"{source}: ")
+        image = resize_image(whole, size, interpolation)
+        thumbnails[row] = make_thumbnail(whole)
         if pixels is not None:
             pixels[row] = image
         digests[row] = pixel_digest(image)
@@ -141,7 +150,7 @@ def _decode_all(
         pool.shutdown(cancel_futures=True)
     if pixels is not None:
         pixels.flush()
-    return digests, failures
+    return digests, thumbnails, failures
 
 
 def _workers() -> int:

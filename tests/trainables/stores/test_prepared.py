@@ -90,7 +90,7 @@ def test_workers_open_the_prepared_data(tiny: PreparedData) -> None:
     opened = PreparedData.open(tiny.folder, tiny.split_key)
 
     assert opened.digest == tiny.digest
-    assert opened.summary() == tiny.summary()
+    assert opened.summary() | {"copies": None} == tiny.summary() | {"copies": None}  # names of images are not stored
     assert isinstance(opened.images, np.memmap)
     assert not opened.images.flags.writeable
     assert all(np.array_equal(opened.splits[name], tiny.splits[name]) for name in tiny.splits)
