@@ -1,6 +1,7 @@
 """Leaderboards and comparisons of sweeps."""
 
 from service.reports.comparisons import Comparison, Difference
+from service.reports.data_notes import data_notes
 from service.reports.leaderboards import Leaderboard
 from service.reports.recipe_cells import heading, recipe_cell, short
 from service.reports.retrainings import RetrainingResult, read_retrainings, retraining_table
@@ -12,6 +13,7 @@ __all__ = [
     "Leaderboard",
     "RetrainingResult",
     "Standing",
+    "data_notes",
     "heading",
     "read_retrainings",
     "recipe_cell",

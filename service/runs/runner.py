@@ -17,6 +17,7 @@ from service.errors import ConfirmationError, ResumeError
 from service.ledgers import Json, Ledger, Revision, Sweep, TrialPhase
 from service.objectives import ModelCosts, Objectives, check_limits
 from service.plans import flat_settings, revisable_settings
+from service.reports import data_notes
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
@@ -215,6 +216,8 @@ def prepare_images(torch_helper: ObjectHandle[TorchTasks], listener: Listener) -
         images = torch_helper.call(TorchTasks.prepare, progress=partial(listener.phase_advanced, Phase.DECODING_IMAGES))
     for name, reason in images.skipped:
         listener.image_skipped(name, reason)
+    for line in data_notes(images.summary):
+        listener.notice(line)
     return images
 
 

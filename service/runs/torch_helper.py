@@ -20,7 +20,7 @@ from service.runs.image_sets import ImageSet, ImageSets
 from service.runs.versions import training_versions
 from service.settings import Home
 from trainables.activations import SharingSettings
-from trainables.datasets import ImageTable
+from trainables.datasets import ImageTable, source_facts
 from trainables.devices import Gpu
 from trainables.stores.prepared import PreparedData, Progress, prepare_for_backbones, read_table, summarize_data
 from trainables.training import add_own_metrics
@@ -73,7 +73,8 @@ class TorchHelper(TorchTasks):
         )
         sets = {name: ImageSet(folder=str(d.folder), split_key=d.split_key) for name, d in self._data.items()}
         skipped = next(iter(self._data.values())).skipped
-        summary = summarize_data(self._data.values()) | {"weights": self._weights, "versions": training_versions()}
+        summary = summarize_data(self._data.values()) | source_facts(self._table)
+        summary |= {"weights": self._weights, "versions": training_versions()}
         return ImageSets(by_backbone=sets, summary=summary, skipped=skipped, labels=self._labels())
 
     def _labels(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from trainables.datasets.files import RemoteFile, is_uri
 from trainables.datasets.splits import SPLITS, assign_splits, check_splits
-from trainables.datasets.tables import ImageSource, ImageTable, LeftOut, describe_left_out
+from trainables.datasets.tables import ImageSource, ImageTable, LeftOut, source_facts
 
 __all__ = [
     "SPLITS",
@@ -12,6 +12,6 @@ __all__ = [
     "RemoteFile",
     "assign_splits",
     "check_splits",
-    "describe_left_out",
     "is_uri",
+    "source_facts",
 ]

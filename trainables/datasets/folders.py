@@ -140,7 +140,7 @@ def _list_remote(uri: str) -> _Listing:
     """List a URI once. Empty folders may be missing; of unknown suffixes, only files that may be images are read."""
     images: dict[str, ImageSource] = {}
     left_out: list[tuple[str, str]] = []
-    folders = set()
+    folders: set[str] = set()
     for name, file in list_files(uri).items():
         parts = PurePosixPath(name).parts
         folders.update(parts[:-1][:1])

@@ -19,7 +19,6 @@ __all__ = [
     "LeftOut",
     "check_class_names",
     "check_table",
-    "describe_left_out",
     "source_facts",
 ]
 
@@ -80,15 +79,6 @@ def source_facts(table: ImageTable) -> dict[str, object]:
     """Return how a source was read, as plain data: `layout`, and `left_out` with reason, files and examples."""
     groups = [{"reason": g.reason, "files": g.files, "examples": list(g.examples)} for g in table.left_out]
     return {"layout": table.layout, "left_out": groups}
-
-
-def describe_left_out(groups: Iterable[LeftOut]) -> str:
-    """Return one line with the number of files for each reason, such as `3 not an image (a.txt, b.txt, ...)`."""
-    texts = []
-    for group in groups:
-        more = ", ..." if group.files > len(group.examples) else ""
-        texts.append(f"{group.files:,} {group.reason} ({', '.join(group.examples)}{more})")
-    return "; ".join(texts)
 
 
 def check_class_names(classes: Iterable[str], place: str) -> None:

@@ -13,6 +13,8 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from search_spaces.errors import show
+
 __all__ = ["THUMBNAIL", "CopyFacts", "find_copies", "make_thumbnail", "perceptual_hashes"]
 
 THUMBNAIL: Final = 32
@@ -65,7 +67,9 @@ class CopyFacts:
             for first, *others in members.values():
                 other = next((row for row in others if values[row] != values[first]), None)
                 if other is not None:
-                    examples.append(f"{names[first]} ({values[first]}) and {names[other]} ({values[other]})")
+                    examples.append(
+                        f"{show(names[first])} ({values[first]}) and {show(names[other])} ({values[other]})"
+                    )
             return examples
 
         across, contradictory = differing(splits), differing(labels)
@@ -150,7 +154,8 @@ def _cosines() -> Floats:
     frequency, place = np.arange(_LOW)[:, None], np.arange(THUMBNAIL)[None]
     rows = np.cos(np.pi * (2 * place + 1) * frequency / (2 * THUMBNAIL)) * np.sqrt(2 / THUMBNAIL)
     rows[0] /= np.sqrt(2)
-    return rows.astype(np.float32)
+    transform: Floats = rows.astype(np.float32)
+    return transform
 
 
 def _near_pairs(thumbnails: Bytes) -> Ints:

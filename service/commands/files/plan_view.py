@@ -14,9 +14,9 @@ from service.formats import Format, counted
 from service.ledgers import Json
 from service.objectives import ModelCosts
 from service.plans.sweep_plans import SweepPlan, WeightsNeed
-from service.reports import heading, recipe_cell
+from service.reports import data_notes, heading, recipe_cell
 from service.terminals import print_data, print_table, stdout
-from trainables.datasets import SPLITS
+from trainables.datasets import SPLITS, source_facts
 
 CLASSES_SHOWN = 20
 _COST_HEADINGS = (f"{PARAMETER_COUNT} without the head", LATENCY)
@@ -53,6 +53,7 @@ def as_json(made: SweepPlan, recipes: int) -> Json:
             "decoded_bytes": survey.plan.decoded_bytes,
             "reason": survey.plan.reason,
             "prepared": survey.prepared,
+            **source_facts(survey.table),
         },
         "earlier": None if made.earlier is None else made.earlier.as_json(),
         "weights": [dataclasses.asdict(need) for need in made.weights],
@@ -156,6 +157,7 @@ def _class_rows(made: SweepPlan) -> Iterator[list[str]]:
 def _data(made: SweepPlan) -> Iterator[str]:
     survey = made.survey
     yield f"{survey.table.name}: {survey.plan.reason}"
+    yield from data_notes(source_facts(survey.table))
     if survey.plan.mode == "streamed":
         yield "they are streamed: decoded again in every epoch, and not kept"
     elif survey.prepared:

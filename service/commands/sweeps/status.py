@@ -13,6 +13,7 @@ from search_spaces.documents import format_size
 from service.commands.surroundings import exiting_if_not_found, open_requests
 from service.formats import Format, counted
 from service.ledgers import TrialPhase
+from service.reports import data_notes
 from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, print_data, print_next, print_table
 from service.terminals.next_commands import next_command
 from service.terminals.recipes import recipe_lines
@@ -101,4 +102,5 @@ def _data_lines(sweep: Sweep) -> Iterator[tuple[str, str]]:
         return
     resized = f"{data['image_size']} px, {data.get('interpolation', 'bilinear')}"
     yield "data", f"{data['name']}, {data['images']} images at {resized}, digest {data['digest'][:12]}"
+    yield from (("data note", line) for line in data_notes(data))
     yield from (("skipped", f"{name}: {reason}") for name, reason in data.get("skipped", {}).items())

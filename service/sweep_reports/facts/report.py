@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import Field
 
 from service.ledgers import Sweep
+from service.reports import data_notes
 from service.sweep_reports.facts.base import Part
 from service.sweep_reports.facts.contours import Contour, read_contour
 from service.sweep_reports.facts.costs import Costs, read_costs
@@ -67,6 +68,8 @@ class SweepFacts(Part):
     """Numbers of images by split."""
     classes: int = 0
     """Number of classes."""
+    data_notes: tuple[str, ...] = ()
+    """Sentences on how the images were read: folders, files left out, copies."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Sections of the sweep file as the sweep has them now."""
 
@@ -141,5 +144,6 @@ def _facts(sweep: Sweep) -> SweepFacts:
         images=sweep.data.get("images"),
         splits={split: sweep.count_images(split) for split in splits if counts},
         classes=len(counts),
+        data_notes=tuple(data_notes(sweep.data)),
         settings={name: value for name, value in sweep.present_settings.items() if not name.startswith("space.own")},
     )

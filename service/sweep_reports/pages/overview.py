@@ -34,6 +34,7 @@ def render_heading(report: SweepReport) -> str:
         images = f"{sweep.images:,} images of {sweep.data}" if sweep.images else sweep.data
         parts.append(f"{images}, {sweep.classes} classes" if sweep.classes else images)
     parts.append(f"{sweep.metric}, {'higher' if sweep.goal == 'maximize' else 'lower'} is better")
+    parts += sweep.data_notes
     if sweep.owner:
         parts.append(f"submitted by {sweep.owner}")
     facts = "".join(f"<li>{escape(part)}</li>" for part in parts)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from search_spaces import DataSpec
-from trainables.datasets import ImageTable, describe_left_out
+from search_spaces import DataSpec, SplitSpec
+from trainables.datasets import ImageTable
 from trainables.datasets.layouts import find_layout, split_named_by
 from trainables.datasets.sources import load_table
 from trainables.errors import DataError
@@ -35,6 +35,10 @@ def put(root: Path, *names: str) -> Path:
 
 def load(root: Path, **options: str) -> ImageTable:
     return load_table(str(root), base_dir=root, **options)  # type: ignore[arg-type]
+
+
+def left_out(table: ImageTable) -> list[tuple[int, str, tuple[str, ...]]]:
+    return [(group.files, group.reason, group.examples) for group in table.left_out]
 
 
 def by_split(table: ImageTable) -> dict[str, int]:
@@ -123,10 +127,11 @@ def test_folders_without_labels_are_left_out_by_name(tmp_path: Path) -> None:
     table = load(root)
 
     assert by_split(table) == {"": 6, "test": 6}
-    assert describe_left_out(table.left_out) == (
-        "4 in seg_pred, which is no split with classes (seg_pred/1.png, seg_pred/2.png, seg_pred/3.png, ...); "
-        "1 in seg_train, but in none of its class folders (seg_train/5.png); 1 not in a class folder (cover.png)"
-    )
+    assert left_out(table) == [
+        (4, "in seg_pred, which is no split with classes", ("seg_pred/1.png", "seg_pred/2.png", "seg_pred/3.png")),
+        (1, "in seg_train, but in none of its class folders", ("seg_train/5.png",)),
+        (1, "not in a class folder", ("cover.png",)),
+    ]
 
 
 def test_test_images_without_class_folders_are_left_out(tmp_path: Path) -> None:
@@ -161,8 +166,8 @@ def test_images_are_known_by_their_content(tmp_path: Path) -> None:
     table = load(root)
 
     assert table.names == ("a/1.png", "a/2.jfif", "a/3", "b/4.dat", "b/5.bin", "b/7.ico")
-    assert describe_left_out(table.left_out) == "2 not an image (a/Thumbs.db, b/notes.txt); 1 hidden (b/.6.png)"
-    assert len(prepare_data(DataSpec(source=str(root), image_size=8, split={"val": 0.3, "confirm": 0.0, "test": 0.0}),
+    assert left_out(table) == [(2, "not an image", ("a/Thumbs.db", "b/notes.txt")), (1, "hidden", ("b/.6.png",))]
+    assert len(prepare_data(DataSpec(source=str(root), image_size=8, split=SplitSpec(val=0.3, confirm=0.0, test=0.0)),
                             base_dir=tmp_path, root=tmp_path / "store").labels) == 6  # fmt: skip
 
 
@@ -223,6 +228,7 @@ def test_the_same_rules_hold_behind_a_uri() -> None:
 
     assert set(table.names) == set(names)
     assert by_split(table) == {"": 2, "test": 2}
-    assert describe_left_out(table.left_out) == (
-        "1 hidden (Training/a/.DS_Store); 1 not an image (Training/a/notes.md)"
-    )
+    assert left_out(table) == [
+        (1, "hidden", ("Training/a/.DS_Store",)),
+        (1, "not an image", ("Training/a/notes.md",)),
+    ]

@@ -27,7 +27,9 @@ def picture(seed: int) -> Image.Image:
     """A picture of coarse and fine structure, 96 px."""
     generator = np.random.default_rng(seed)
     layers = [
-        Image.fromarray(generator.integers(0, 256, (side, side, 3), dtype=np.uint8)).resize((96, 96), Image.BICUBIC)
+        Image.fromarray(generator.integers(0, 256, (side, side, 3), dtype=np.uint8)).resize(
+            (96, 96), Image.Resampling.BICUBIC
+        )
         for side in (3, 8, 24)
     ]
     return Image.blend(Image.blend(layers[0], layers[1], 0.4), layers[2], 0.25)
@@ -41,7 +43,8 @@ def compressed(image: Image.Image, quality: int) -> Image.Image:
 
 def groups(images: Pictures) -> list[int]:
     digests = np.array([hash(image.convert("RGB").tobytes()) for image in images], dtype=np.int64).view(np.uint64)
-    return find_copies(digests, np.stack([make_thumbnail(image) for image in images])).tolist()
+    first: list[int] = find_copies(digests, np.stack([make_thumbnail(image) for image in images])).tolist()
+    return first
 
 
 def test_pictures_are_copies_of_themselves_compressed_resized_and_grey() -> None:
