@@ -43,6 +43,7 @@ def test_copies_are_told_with_the_way_out() -> None:
 
     assert data_notes({"copies": COPIES | told | labels}) == [
         "1,200 images are copies of each other, in 3 groups; 3 groups in several splits, which can make scores too "
-        "high: a (train) and b (test); c (train) and d (val); ... (data.split.copies: together keeps copies in one split)",
+        "high: a (train) and b (test); c (train) and d (val); ... (data.split.copies: together keeps copies in one "
+        "split)",
         "1 group of copies with several labels: a (cat) and b (dog)",
     ]
