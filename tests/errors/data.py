@@ -116,6 +116,29 @@ def few(folder: Folder) -> None:
         (folder.path / f"photos/dog/{number}.png").unlink()
 
 
+def folders(*names: str, layout: str = "") -> Make:
+    """Write a photo at `photos`/NAME/1.png for each name."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        for number, name in enumerate(names):
+            folder.photo(f"photos/{name}/1.png", number)
+        return folder.sweep("photos", *([f"data: {{source: photos, layout: {layout}}}"] if layout else []))
+
+    return make
+
+
+def copies(folder: Folder) -> Sequence[str]:
+    """Write a class with five copies of one photo."""
+    folder.photos()
+    for number in range(PHOTOS_PER_CLASS):
+        folder.photo(f"photos/dog/{number}.png", 7)
+    return folder.sweep("photos", "data: {source: photos, image_size: 32, split: {copies: together}}")
+
+
+def layout_of_digits(folder: Folder) -> Sequence[str]:
+    return folder.sweep("digits", "data: {source: digits, image_size: 32, layout: class}")
+
+
 def forbidden(name: str) -> Make:
     """Take all permissions from `name` in the folder of photos."""
     return photos(lambda folder: (folder.path / "photos" / name).chmod(0))
@@ -216,6 +239,15 @@ SOURCES = Section(
         Case("a class folder that may not be read", forbidden("dog")),
         Case("a folder without images", without_images),
         Case("a folder with one class", photos(only_class)),
+        Case("`train` has folders, `bus` beside it has none", folders("train/new", "train/old", "bus")),
+        Case("`val` and `test`, but no images to train on", folders("val/cat", "val/dog", "test/cat")),
+        Case("a class in `test` that `train` does not have", folders("train/cat", "train/dog", "test/bird")),
+        Case(
+            "`more` beside `train` and `test`, with their classes",
+            folders("train/cat", "train/dog", "test/cat", "more/cat"),
+        ),
+        Case("`layout: class/split` for other folders", folders("train/cat", "val/cat", layout="class/split")),
+        Case("`layout` for a registered set", layout_of_digits),
         Case("an empty class folder", photos(lambda folder: (folder.path / "photos/bird").mkdir())),
         Case("two classes with the same name but for case", same_but_for_case),
         Case("folders `train` and `val` instead of classes", splits_for_classes),
@@ -304,6 +336,7 @@ SPLITS = Section(
     1,
     [
         Case("a class of two images", photos(few)),
+        Case("a class of five copies with `copies: together`", copies),
         Case(
             "a class with two groups",
             csv(

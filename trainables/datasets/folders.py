@@ -42,12 +42,12 @@ def load_folder(root: Path | str, layout: DataLayout | None = None) -> ImageTabl
     """
     listing = _list_local(root) if isinstance(root, Path) else _list_remote(root)
     try:
-        found = find_layout(listing.images, layout)
+        reading = find_layout(listing.images, layout)
     except DataError as error:
         raise DataError(f"data.source: {root}: {error}") from None
-    places = {name: found.locate(name) for name in listing.images}
+    places = {name: reading.locate(name) for name in listing.images}
     located = sorted((place, name) for name, place in places.items() if not isinstance(place, str))
-    classes = _classes(root, found, {label for (label, _), _ in located}, listing.empty)
+    classes = _classes(root, reading, {label for (label, _), _ in located}, listing.empty)
     code = {label: position for position, label in enumerate(classes)}
     splits = ["" if split == "train" else split for (_, split), _ in located]
     without_class = ((place, name) for name, place in places.items() if isinstance(place, str))
@@ -58,7 +58,7 @@ def load_folder(root: Path | str, layout: DataLayout | None = None) -> ImageTabl
         labels=np.array([code[label] for (label, _), _ in located], dtype=np.int64),
         classes=classes,
         split=np.array(splits) if any(splits) else None,
-        layout=found.describe(),
+        layout=reading.describe(),
         left_out=LeftOut.group([*without_class, *listing.left_out]),
     )
 

@@ -107,7 +107,7 @@ def find_layout(images: Iterable[str], kind: DataLayout | None = None) -> Layout
         doubled = {name for name, inner in folders.items() if _is_doubled(name, inner)}
         splits = {f"{name}/{name}" if name in doubled else name: split for name, split in layout.splits.items()}
         layout = replace(layout, splits=splits)
-    elif kind == "class/split" or (kind is None and _hold_splits(folders)):
+    elif kind == "class/split" or (kind is None and _all_contain_splits(folders)):
         layout = _read_splits_in_classes(folders)
     else:
         layout = Layout(kind="class")
@@ -157,7 +157,7 @@ def _look_like_splits(folders: Folders) -> bool:
     roles = {name: split_named_by(name) for name in folders}
     named = [name for name, role in roles.items() if role is not None]
     training = [name for name, role in roles.items() if role == "train" and len(_inner(folders, name)) > 1]
-    if len(named) < len(folders) and _hold_splits(folders):
+    if len(named) < len(folders) and _all_contain_splits(folders):
         return False
     if named and (len(named) == len(folders) or (training and len(named) > 1)):
         return True
@@ -192,7 +192,7 @@ def _read_splits(folders: Folders) -> Layout:
     return Layout(kind="split/class", splits=_in_order(splits))
 
 
-def _hold_splits(folders: Folders) -> bool:
+def _all_contain_splits(folders: Folders) -> bool:
     """Return if each class folder holds folders that are named after splits, one of them for training."""
     return len(folders) > 1 and all(
         "" not in inner and {"train"} <= {split_named_by(name) for name in inner} <= {*_ROLES}

@@ -23,6 +23,7 @@ THUMBNAIL: Final = 32
 _LOW: Final = 8
 _BANDS: Final = 5
 _MOST_BITS: Final = 4
+_MOST_LEVELS: Final = 32.0
 _SAME_PICTURE: Final = 0.99
 _PRIOR_IMAGES: Final = 32
 _CROWD: Final = 512
@@ -37,7 +38,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class CopyFacts:
-    """What is known of the copies in a set with its splits.
+    """Counts of the copies in a set with its splits, and examples.
 
     Attributes:
         groups: number of groups of copies.
@@ -106,10 +107,11 @@ def make_thumbnail(image: Image.Image) -> Bytes:
 def find_copies(digests: npt.NDArray[np.uint64], thumbnails: Bytes | None) -> Ints:
     """Group the images that show the same picture.
 
-    Equal pixels are copies. So are images whose perceptual hashes differ in at most 4 of 64 bits, if their thumbnails
-    then correlate by 0.99 or more. Correlated is what an image has apart from the others of its set: its thumbnail less
-    the mean thumbnail, in units of each pixel's deviation. So photos of one kind of thing, such as solar cells, are not
-    copies of each other merely since all have the same outline.
+    Equal pixels are copies. So are images whose perceptual hashes differ in at most 4 of 64 bits and whose brightness
+    differs by at most 32 of 255, if their thumbnails then correlate by 0.99 or more. Correlated is what an image has
+    apart from the others of its set: its thumbnail less the mean thumbnail, in units of each pixel's deviation. So
+    photos of one kind of thing, such as solar cells, are not copies of each other merely since all have the same
+    outline.
 
     In sets of very many look-alikes, hashes of one band that more than 512 images share are compared with their
     64 neighbours in order only, so that some copies can be missed.
@@ -160,12 +162,13 @@ def _cosines() -> Floats:
 
 def _near_pairs(thumbnails: Bytes) -> Ints:
     """Return the pairs (P, 2) of thumbnails that show the same picture."""
-    hashes = perceptual_hashes(thumbnails)
+    hashes, brightness = perceptual_hashes(thumbnails), thumbnails.mean(axis=(1, 2))
     standardize = _Standardizer.fit(thumbnails)
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     for candidates in _candidates(hashes):
         differing = np.bitwise_count(hashes[candidates[:, 0]] ^ hashes[candidates[:, 1]])
-        close = candidates[differing <= _MOST_BITS]
+        fainter = np.abs(brightness[candidates[:, 0]] - brightness[candidates[:, 1]])
+        close = candidates[(differing <= _MOST_BITS) & (fainter <= _MOST_LEVELS)]
         for start in range(0, len(close), _CHUNK):
             left, right = close[start : start + _CHUNK].T
             correlations = np.sum(standardize(thumbnails[left]) * standardize(thumbnails[right]), axis=1)

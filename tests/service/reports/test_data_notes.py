@@ -38,10 +38,10 @@ def test_files_left_out_are_counted_in_one_line_by_reason() -> None:
 def test_copies_are_told_with_the_way_out() -> None:
     assert data_notes({"copies": COPIES}) == ["1,200 images are copies of each other, in 3 groups, each in one split"]
     examples = ["a (train) and b (test)", "c (train) and d (val)", "e (val) and f (test)"]
-    told = {"across_splits": 3, "across_splits_examples": examples}
+    across = {"across_splits": 3, "across_splits_examples": examples}
     labels = {"contradictory_labels": 1, "contradictory_labels_examples": ["a (cat) and b (dog)"]}
 
-    assert data_notes({"copies": COPIES | told | labels}) == [
+    assert data_notes({"copies": COPIES | across | labels}) == [
         "1,200 images are copies of each other, in 3 groups; 3 groups in several splits, which can make scores too "
         "high: a (train) and b (test); c (train) and d (val); ... (data.split.copies: together keeps copies in one "
         "split)",

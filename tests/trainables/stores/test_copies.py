@@ -1,4 +1,4 @@
-"""Copies of images: which are found, and in which split they lie."""
+"""Copies of images: which are first_rows, and in which split they lie."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def picture(seed: int) -> Image.Image:
     """A picture of coarse and fine structure, 96 px."""
     generator = np.random.default_rng(seed)
     layers = [
-        Image.fromarray(generator.integers(0, 256, (side, side, 3), dtype=np.uint8)).resize(
+        Image.fromarray(generator.integers(0, 256, (pixels, pixels, 3), dtype=np.uint8)).resize(
             (96, 96), Image.Resampling.BICUBIC
         )
-        for side in (3, 8, 24)
+        for pixels in (3, 8, 24)
     ]
     return Image.blend(Image.blend(layers[0], layers[1], 0.4), layers[2], 0.25)
 
@@ -69,9 +69,9 @@ def test_of_solar_cells_only_those_of_neighbouring_wafers_are_copies() -> None:
     table = load_table("elpv", base_dir=Path())
     thumbnails = np.stack([make_thumbnail(read_image(image)) for image in table.images])
 
-    found = find_copies(np.arange(len(table.images), dtype=np.uint64), thumbnails)
+    first_rows = find_copies(np.arange(len(table.images), dtype=np.uint64), thumbnails)
 
-    copies = [(table.names[row], table.names[first]) for row, first in enumerate(found.tolist()) if row != first]
+    copies = [(table.names[row], table.names[first]) for row, first in enumerate(first_rows.tolist()) if row != first]
     assert ("images/cell2370.png", "images/cell2369.png") in copies
     assert 10 <= len(copies) <= 20
     assert all(abs(int(a[11:15]) - int(b[11:15])) <= 4 for a, b in copies)
@@ -86,9 +86,9 @@ def test_digits_have_no_copies() -> None:
 
 @given(st.lists(st.integers(0, 5), max_size=30))
 def test_groups_name_their_first_row(digests: list[int]) -> None:
-    found = find_copies(np.array(digests, dtype=np.uint64), None).tolist()
+    first_rows = find_copies(np.array(digests, dtype=np.uint64), None).tolist()
 
-    assert found == [digests.index(digest) for digest in digests]
+    assert first_rows == [digests.index(digest) for digest in digests]
 
 
 def test_many_equal_thumbnails_are_compared_with_neighbours_only() -> None:
