@@ -17,7 +17,13 @@ from service.confirmations.evidence import FloatArray, RetrainedRecipe, SearchEv
 from service.confirmations.records import Confirmation, RetrainingCounts
 from service.confirmations.rules import IMAGES_FOR_CLAIM, IMAGES_FOR_PROBABILITY, ConfirmRule
 from service.confirmations.score_texts import difference_text, interval_text, score_text
-from service.confirmations.sentences import explain_decision, explain_doubt, summarize_decision, what_next
+from service.confirmations.sentences import (
+    explain_decision,
+    explain_doubt,
+    explain_leads,
+    summarize_decision,
+    what_next,
+)
 
 __all__ = [
     "IMAGES_FOR_CLAIM",
@@ -43,6 +49,7 @@ __all__ = [
     "difference_text",
     "explain_decision",
     "explain_doubt",
+    "explain_leads",
     "interval_text",
     "missing_retrainings",
     "optimism",

@@ -17,5 +17,9 @@ def interval_text(low: float, high: float, *, bounded: bool) -> str:
 
 
 def difference_text(difference: float, *, bounded: bool) -> str:
-    """Return a difference of scores with its sign, in points or in loss; a positive one is better also for losses."""
-    return f"{100 * difference:+.2f}" if bounded else f"{difference:+.4f}"
+    """Return a difference of scores with its sign, in points or in loss; a positive one is better also for losses.
+
+    A difference that rounds to zero has no sign.
+    """
+    text = f"{100 * difference:+.2f}" if bounded else f"{difference:+.4f}"
+    return text if float(text) else text[1:]

@@ -9,7 +9,7 @@ from service.confirmations.estimates import DifferenceEstimate
 from service.confirmations.rules import IMAGES_FOR_CLAIM, IMAGES_FOR_PROBABILITY
 from service.confirmations.score_texts import difference_text, interval_text, score_text
 
-__all__ = ["explain_decision", "explain_doubt", "summarize_decision", "what_next"]
+__all__ = ["explain_decision", "explain_doubt", "explain_leads", "summarize_decision", "what_next"]
 
 _MOST_IMAGES: Final = 1_000_000
 """Largest number of needed images that is named; above it, more images are no way to tell two recipes apart."""
@@ -28,7 +28,8 @@ def _answer(decision: Decision) -> str:
     if decision.doubt is Doubt.LIMITS_BROKEN:
         return "the default stands: with fresh seeds every finalist breaks a limit"
     if decision.outcome is Outcome.DEFAULT_BEST:
-        return "the default stands: no finalist is ahead of it"
+        is_luck = any(finalist.raw > 0 for finalist in decision.finalists)
+        return f"the default stands: no finalist is ahead of it{' once luck is taken off' if is_luck else ''}"
     leader = decision.finalist(decision.leader or "")
     if decision.outcome is Outcome.DEFAULT_STANDS:
         lead = _lead(decision, leader)
@@ -48,7 +49,8 @@ def explain_decision(decision: Decision) -> list[str]:
     if decision.score is not None and decision.low is not None and decision.high is not None:
         interval = interval_text(decision.low, decision.high, bounded=decision.bounded)
         lines.append(
-            f"{'score' if decision.bounded else 'loss'} {score_text(decision.score, bounded=decision.bounded)}, "
+            f"{'score' if decision.bounded else 'loss'} of {_chosen(decision)} "
+            f"{score_text(decision.score, bounded=decision.bounded)}, "
             f"{decision.confidence:.0%} interval {interval}, from {decision.confirm_images} confirmation images and "
             f"{decision.seeds} seeds"
         )
@@ -58,9 +60,10 @@ def explain_decision(decision: Decision) -> list[str]:
         naive = score_text(decision.naive, bounded=decision.bounded)
         lines.append(f"the search had measured {naive}: {_amount(decision, abs(change))} {word}")
     lines += [
-        f"{_name(finalist)} minus the default: {_lead(decision, finalist)}, {decision.confidence:.0%} interval "
+        f"{_name(finalist)} minus the default: measured {difference_text(finalist.raw, bounded=decision.bounded)}, "
+        f"corrected {_lead(decision, finalist)}, {decision.confidence:.0%} interval "
         f"{difference_text(finalist.low, bounded=decision.bounded)} to "
-        f"{difference_text(finalist.high, bounded=decision.bounded)}{_unit(decision)}"
+        f"{difference_text(finalist.high, bounded=decision.bounded)}"
         for finalist in decision.finalists
         if finalist.recipe.identity in (decision.leader, decision.winner)
     ]
@@ -68,6 +71,20 @@ def explain_decision(decision: Decision) -> list[str]:
     if decision.agreement is not None:
         lines.append(f"a repeat of this size would agree with a chance of {decision.agreement:.0%}")
     return [*lines, *(sentence for sentence in (explain_doubt(decision), what_next(decision)) if sentence)]
+
+
+def explain_leads(decision: Decision) -> list[str]:
+    """Return how to read a table of retrained recipes with their leads, a sentence each; nothing without finalists."""
+    if not decision.finalists:
+        return []
+    unit = "points" if decision.bounded else "loss, + is better"
+    return [
+        f"retrained: mean of {decision.seeds} fresh seeds on {decision.val_images} val + {decision.confirm_images} "
+        "confirmation images",
+        f"measured lead: retrained minus the default's, in {unit}",
+        "corrected lead: a measured lead is partly luck, because the search picked the finalists by the same val "
+        "images; the scores of all its trials tell how much is left; interval and P(better) are about this lead",
+    ]
 
 
 def _broken_limits(decision: Decision) -> list[str]:
@@ -131,6 +148,10 @@ def _roughly(images: int) -> str:
 
 def _name(finalist: DifferenceEstimate) -> str:
     return f"trial {finalist.recipe.trial_number}"
+
+
+def _chosen(decision: Decision) -> str:
+    return "the default" if decision.winner is None else _name(decision.finalist(decision.winner))
 
 
 def _lead(decision: Decision, finalist: DifferenceEstimate) -> str:

@@ -43,8 +43,9 @@ def write_recipe(file: RecipeFile) -> str:
 
 
 def headline(file: RecipeFile) -> str:
-    """Return how the recipe was chosen, in a line."""
-    return f"{_HEADS[file.chosen.how]}: {file.chosen.because}"
+    """Return how the recipe was chosen, in a line, whose reason does not repeat its head."""
+    head = _HEADS[file.chosen.how]
+    return f"{head}: {file.chosen.because.removeprefix(f'{head.lower()}: ')}"
 
 
 def describe_score(score: ExpectedScore) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -155,6 +155,11 @@ class ExpectedScore(_Part):
 class RecipeFile(_Part):
     """A recipe file. `claim` covers all that the expected score depends on, so that a change by hand is noticed."""
 
+    CLAIMED: ClassVar[tuple[str, ...]] = ("chosen", "backbone", "data", "training", "score", "evidence")
+    """Parts that the claim covers, besides the hyperparameters."""
+    UNCLAIMED_DATA: ClassVar[tuple[str, ...]] = ("name", "source", "root")
+    """Keys of `data` that it does not cover."""
+
     format: Literal["meltpoint-recipe-1"] = FORMAT
     chosen: ChosenBy
     recipe: dict[str, Any]
@@ -231,8 +236,8 @@ class RecipeFile(_Part):
         Comments, names of data and sources, versions and the command do not count. Two ways to write the same recipe
         count as the same.
         """
-        counted = self.model_dump(include={"chosen", "backbone", "data", "training", "score", "evidence"})
-        for name in ("name", "source", "root"):
+        counted = self.model_dump(include=set(self.CLAIMED))
+        for name in self.UNCLAIMED_DATA:
             del counted["data"][name]
         counted["recipe"] = self.hyperparameters.flat()
         text = json.dumps(counted, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -30,7 +30,8 @@ def choose_model(ledger: Ledger, sweep: Sweep, *, unconfirmed: bool) -> ChosenMo
     unconfirmed: take the best of the search if the sweep has no decision.
 
     Raises:
-        UsageError: the sweep is under way, has no model, or is unconfirmed although that was not asked for.
+        UsageError: the sweep is under way, has no model, or is unconfirmed, perhaps because its confirmation came to no
+            claim, although that was not asked for.
     """
     if sweep.state.is_under_way:
         raise UsageError(
@@ -38,8 +39,9 @@ def choose_model(ledger: Ledger, sweep: Sweep, *, unconfirmed: bool) -> ChosenMo
             f"meltpoint watch {sweep.id}"
         )
     confirmation = sweep.confirmation or {}
-    if confirmation.get("decision") and confirmation.get("deployed"):
-        decision = confirmation["decision"]
+    decision = confirmation.get("decision")
+    is_claimless = bool(decision) and decision["outcome"] == "no_claim"
+    if decision and confirmation.get("deployed") and not is_claimless:
         evidence = {"decision": decision, "test": confirmation.get("test")}
         return ChosenModel(
             trial_id=confirmation["deployed"], confirmed=True, headline=_headline(decision), evidence=evidence
@@ -48,9 +50,15 @@ def choose_model(ledger: Ledger, sweep: Sweep, *, unconfirmed: bool) -> ChosenMo
     if best is None:
         raise UsageError(f"{sweep.id} has no model to promote: see its trials with: meltpoint trials {sweep.id}")
     if not unconfirmed:
+        luck = "the best of many trials is likely to be better here than on new images"
+        if is_claimless:
+            raise UsageError(
+                f"{sweep.id} is unconfirmed: its confirmation came to no claim, and {luck}. See why: "
+                f"meltpoint confirm {sweep.id}. To promote it all the same: --unconfirmed"
+            )
         raise UsageError(
-            f"{sweep.id} is unconfirmed: the best of many trials is likely to be better here than on new images. "
-            f"Confirm it first: meltpoint confirm {sweep.id}. To promote it all the same: --unconfirmed"
+            f"{sweep.id} is unconfirmed: {luck}. Confirm it first: meltpoint confirm {sweep.id}. To promote it all "
+            "the same: --unconfirmed"
         )
     trials = len(ledger.trials.list(sweep.id))
     headline = f"unconfirmed: the best of {trials} trials, whose score is likely to be too good"

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from service.confirmations import Confirmation, difference_text, explain_decision, interval_text, score_text
+from service.confirmations import (
+    Confirmation,
+    difference_text,
+    explain_decision,
+    explain_leads,
+    interval_text,
+    score_text,
+)
 from service.formats import Format
 from service.ledgers import Json, Sweep
 from service.sweeps import confirmation_as_json, read_confirmation
@@ -37,8 +44,9 @@ def show_confirmation(sweep: Sweep, form: Format, console: Console, confirmation
 def show_decision(confirmation: Confirmation) -> None:
     """Print a decision on stdout: a table of the recipes, the answer, and what it rests on."""
     assert confirmation.decision is not None, "there is a decision"
+    decision = confirmation.decision
     print_table(*_table(confirmation))
-    for line in [*explain_decision(confirmation.decision), *_test_lines(confirmation)]:
+    for line in [*explain_leads(decision), "", *explain_decision(decision), *_test_lines(confirmation)]:
         print_line(line)
 
 
@@ -46,8 +54,9 @@ def _table(confirmation: Confirmation) -> tuple[list[str], list[list[str]]]:
     decision = confirmation.decision
     assert decision is not None
     bounded, default = decision.bounded, decision.default
-    header = ["recipe", "search", "retrained", "difference", "interval", "probability"]
-    rows = [["default", _score(default.naive, bounded), _score(default.pooled_mean, bounded), "", "", ""]]
+    interval = f"{decision.confidence:.0%} interval"
+    header = ["recipe", "search", "retrained", "measured lead", "corrected lead", interval, "P(better)"]
+    rows = [["default", _score(default.naive, bounded), _score(default.pooled_mean, bounded), "", "", "", ""]]
     for finalist in decision.finalists:
         mark = " *" if finalist.recipe.identity == decision.winner else ""
         low, high = (difference_text(end, bounded=bounded) for end in (finalist.low, finalist.high))
@@ -56,6 +65,7 @@ def _table(confirmation: Confirmation) -> tuple[list[str], list[list[str]]]:
                 f"trial {finalist.recipe.trial_number}{mark}",
                 _score(finalist.recipe.naive, bounded),
                 _score(finalist.recipe.pooled_mean, bounded),
+                difference_text(finalist.raw, bounded=bounded),
                 difference_text(finalist.lead, bounded=bounded),
                 f"{low} to {high}",
                 "" if finalist.probability is None else f"{min(finalist.probability, 0.999):.3f}",

@@ -29,8 +29,12 @@ class ConsoleListener:
     Without a terminal it shows no phases.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, *, shows_summary: bool = True) -> None:
+        """Write to a console.
+
+        shows_summary: print a decision in a line; False if the command prints the whole of it.
+        """
+        self._console, self._shows_summary = console, shows_summary
         self._shown: dict[Phase, Status | Progress] = {}
         self._view: LiveView | None = None
 
@@ -105,7 +109,9 @@ class ConsoleListener:
         self._console.print(describe_confirming(payload), markup=False)
 
     def decided(self, confirmation: Confirmation) -> None:
-        """Print the decision in one line."""
+        """Print the decision in one line, unless the command prints the whole of it."""
+        if not self._shows_summary:
+            return
         from service.confirmations import summarize_decision  # importing it loads NumPy
 
         assert confirmation.decision is not None

@@ -52,6 +52,7 @@ class FollowView:
         sweep: the sweep as it stands.
         console: for everything but the leaderboard.
         show_board: prints the leaderboard, once, as soon as training has ended.
+        shows_summary: print a decision in one sentence; False if the caller prints the whole of it after `run`.
         since: UTC milliseconds since 1970; nothing of earlier events is shown, nor the leaderboard, because a
             confirmation of a finished search is followed. None to show all.
     """
@@ -63,17 +64,20 @@ class FollowView:
         console: Console,
         *,
         show_board: Callable[[Leaderboard], None],
+        shows_summary: bool = True,
         since: int | None = None,
     ) -> None:
         self._requests, self._sweep, self._console, self._show_board = requests, sweep, console, show_board
-        self._since = since
+        self._shows_summary, self._since = shows_summary, since
+        self.has_shown_model = since is not None
+        """True if the registered model is named, or not to be named."""
         self._progress = SweepProgress(sweep)
         self._arrivals: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
         self._view: LiveView | None = None
         self._status: Status | None = None
         self._waits_for: str | None = None
         self._has_said_running = self._has_shown_board = self._has_result = since is not None
-        self._is_confirming = False
+        self._is_confirming = self._is_decided = False
         self._looked_at = 0.0
 
     def run(self) -> Sweep:
@@ -164,18 +168,26 @@ class FollowView:
             case EventKind.CONFIRMING | EventKind.DECIDED:
                 self._show_confirmation(event)
             case EventKind.REGISTERED:
-                self._set_phase(None)
-                self._print(f"registered {payload.get('uri')}{_version(payload)}")
+                self._show_model(payload)
 
     def _show_confirmation(self, event: Event) -> None:
-        """Show that a confirmation begins, behind the leaderboard of the search, or its decision."""
+        """Show that a confirmation begins, behind the leaderboard of the search, or sum up its decision."""
         self._end_training()
         self._is_confirming = event.kind is EventKind.CONFIRMING
         if self._is_confirming:
             self._show_leaderboard()
             self._print(describe_confirming(event.payload))
-        else:
+            return
+        self._is_decided = True
+        if self._shows_summary:
             self._print(str(event.payload.get("summary")), style="bold")
+
+    def _show_model(self, payload: Json) -> None:
+        """Name the registered model, unless it belongs below a decision, where the caller names it."""
+        self._set_phase(None)
+        if not self._is_decided and self._since is None:
+            self.has_shown_model = True
+            self._print(f"registered {payload.get('uri')}{_version(payload)}")
 
     def _show_state(self) -> None:
         state = self._progress.state

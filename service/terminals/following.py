@@ -11,8 +11,8 @@ from service.sweeps import SweepRequests
 from service.terminals.follow_views import EXIT_NOT_DELIVERED, EXIT_NOT_FINISHED, FollowView, exit_code
 from service.terminals.hints import home_option, print_next
 from service.terminals.next_commands import next_command
-from service.terminals.outcome_views import TOP, best_lines, ending, failure_lines, left_out
-from service.terminals.outputs import print_data, print_table, stderr
+from service.terminals.outcome_views import TOP, best_lines, ending, failure_lines, left_out, registered_line
+from service.terminals.outputs import print_data, print_line, print_table, stderr
 
 __all__ = ["follow", "follow_confirmation"]
 
@@ -31,8 +31,12 @@ def follow(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
         for line in [*left_out(board), "", *best, *failure_lines(board)]:
             console.print(line, markup=False, soft_wrap=True)
 
-    last = _run(FollowView(requests, sweep, console, show_board=show_board), sweep)
-    return EXIT_NOT_FINISHED if last is None else _conclude(requests, last, form)
+    shows_summary = form is not Format.TABLE
+    view = FollowView(requests, sweep, console, show_board=show_board, shows_summary=shows_summary)
+    last = _run(view, sweep)
+    if last is None:
+        return EXIT_NOT_FINISHED
+    return _conclude(requests, last, form, has_shown_model=view.has_shown_model)
 
 
 def follow_confirmation(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
@@ -43,7 +47,14 @@ def follow_confirmation(requests: SweepRequests, sweep: Sweep, form: Format) -> 
     from service.terminals.confirmation_views import show_confirmation  # importing it loads NumPy
 
     console = stderr()
-    view = FollowView(requests, sweep, console, show_board=lambda _board: None, since=sweep.queued_at or 0)
+    view = FollowView(
+        requests,
+        sweep,
+        console,
+        show_board=lambda _board: None,
+        shows_summary=form is not Format.TABLE,
+        since=sweep.queued_at or 0,
+    )
     last = _run(view, sweep)
     if last is None:
         return EXIT_NOT_FINISHED
@@ -63,8 +74,8 @@ def _run(view: FollowView, sweep: Sweep) -> Sweep | None:
         raise UnavailableError(f"{error}\nthe sweep may go on; to come back: {again}") from None
 
 
-def _conclude(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
-    """Print how the sweep ended; returns the exit code."""
+def _conclude(requests: SweepRequests, sweep: Sweep, form: Format, *, has_shown_model: bool) -> int:
+    """Print how the sweep ended, its decision, and where its model is; returns the exit code."""
     console, board = stderr(), requests.leaderboard(sweep.id)
     if form is not Format.TABLE:
         print_data(Outcome(sweep=sweep, board=board, unsent=0, tracking_error=None).as_json(), form)
@@ -74,8 +85,11 @@ def _conclude(requests: SweepRequests, sweep: Sweep, form: Format) -> int:
     if confirmation is not None and is_decided and form is Format.TABLE:
         from service.terminals.confirmation_views import show_decision  # importing it loads NumPy
 
+        print_line("")
         show_decision(confirmation)
     code = exit_code(sweep)
+    if sweep.registered and not has_shown_model:
+        console.print(registered_line(sweep.registered, is_decided=is_decided), markup=False, soft_wrap=True)
     if code == 0 and not sweep.registered:
         console.print("MLflow has not taken the model yet; look again with: meltpoint status " + sweep.id, markup=False)
         code = EXIT_NOT_DELIVERED

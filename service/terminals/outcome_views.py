@@ -6,7 +6,7 @@ from rich.console import Console
 
 from search_spaces import Metric
 from service.formats import Format, brief, counted
-from service.ledgers import Sweep, SweepState, Trial
+from service.ledgers import Json, Sweep, SweepState, Trial
 from service.reports import Leaderboard
 from service.runs import Outcome
 from service.terminals.hints import home_option, print_next
@@ -29,6 +29,8 @@ def show_outcome(outcome: Outcome, form: Format, console: Console) -> int:
     sweep = outcome.sweep
     if form is Format.TABLE and sweep.confirmation is not None and sweep.confirmation["decision"] is not None:
         _show_decision(sweep)
+    for line in _places(outcome):
+        console.print(line, markup=False, soft_wrap=True)
     otherwise = "ui" if sweep.mlflow else "status"
     print_next(next_command(sweep, outcome.board, is_remote=False, otherwise=otherwise), sweep.id)
     return 0 if sweep.state in (SweepState.COMPLETED, SweepState.STOPPED) else 1
@@ -46,14 +48,14 @@ def _show_decision(sweep: Sweep) -> None:
 
 
 def epilogue(outcome: Outcome) -> list[str]:
-    """Return the lines below the leaderboard: how the sweep ended, its best recipe, and where to look."""
+    """Return the lines below the leaderboard: how the sweep ended, its best recipe, and its failures."""
     sweep, board = outcome.sweep, outcome.board
     lines = [*left_out(board), *board.standing_lines(), *board.objectives.notes(), "", ending(sweep, board)]
     if board.best is not None:
         lines += best_lines(board, board.best)
     warm_start = read_outcome(sweep, board.ranked)
     lines += warm_start.lines() if warm_start else []
-    return [*lines, *failure_lines(board), *outcome.notices, *_places(outcome)]
+    return [*lines, *failure_lines(board), *outcome.notices]
 
 
 def left_out(board: Leaderboard) -> list[str]:
@@ -90,12 +92,18 @@ def best_lines(board: Leaderboard, best: Trial) -> list[str]:
     return lines + [f"  {name}: {text}" for name, text in recipe_lines(best.recipe, own_stages=own_stages)]
 
 
+def registered_line(registered: Json, *, is_decided: bool) -> str:
+    """Return a line that names the registered model, that of the search's best trial; is_decided: by a confirmation."""
+    which = "the best of the search" if is_decided else "unconfirmed"
+    return f"registered {registered['uri']} (version {registered['version']}, {which})"
+
+
 def _places(outcome: Outcome) -> list[str]:
+    """Return the lines at the end: the registered model, what MLflow has not taken, and where it is."""
     sweep, lines = outcome.sweep, []
     if sweep.registered:
         is_decided = sweep.confirmation is not None and sweep.confirmation["decision"] is not None
-        which = "the best of the search" if is_decided else "unconfirmed"
-        lines.append(f"registered {sweep.registered['uri']} (version {sweep.registered['version']}, {which})")
+        lines.append(registered_line(sweep.registered, is_decided=is_decided))
     if outcome.unsent:
         why = f": {brief(outcome.tracking_error)}" if outcome.tracking_error else ""
         left = "" if sweep.registered or outcome.board.best is None else ", the model among them"

@@ -32,7 +32,10 @@ __all__ = ["Prepared", "prepare_training"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
-    """The parts of a training. obstacles: why the recipe's expected score says nothing about it."""
+    """The parts of a training.
+
+    obstacles: why the recipe's expected score says nothing about it, apart from changes of the file by hand.
+    """
 
     data: PreparedData
     recipe: Recipe
@@ -119,8 +122,6 @@ def _data_spec(request: TrainingRequest) -> DataSpec:
 def _obstacles(request: TrainingRequest, recipe: Recipe, data: PreparedData) -> Iterator[str]:
     """Yield why the recipe's expected score says nothing about this training."""
     file = request.file
-    if not file.is_as_exported:
-        yield "the recipe file was changed by hand after its export"
     if file.data.digest is None:
         yield "the recipe has no digest of its images, by which they could be compared"
     elif data.digest != file.data.digest:

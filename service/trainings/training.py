@@ -11,9 +11,10 @@ from search_spaces import MeltpointError
 from service.formats import brief
 from service.ledgers import EpochRow
 from service.settings import Home
+from service.trainings.edits import describe_edit, explain_edit, find_changes
 from service.trainings.loop import Trained, train
 from service.trainings.outcomes import Promise, SplitScore, TrainingOutcome
-from service.trainings.preparation import Prepared, prepare_training
+from service.trainings.preparation import prepare_training
 from service.trainings.production_runs import ProductionRun, experiment_name
 from service.trainings.requests import TrainingListener, TrainingRequest
 from trainables.devices import keep_freed_memory
@@ -34,9 +35,15 @@ def train_by_recipe(request: TrainingRequest, *, home: Home, listener: TrainingL
     started = time.monotonic()
     torch.set_num_threads(request.file.training.threads)
     keep_freed_memory()
+    edit = None
+    if not request.file.is_as_exported:
+        edit = describe_edit(request.path, find_changes(request.file, home))
+        listener.notice(explain_edit(request.file, request.path, edit))
     prepared = prepare_training(request, home, listener)
-    for obstacle in prepared.obstacles:
-        listener.notice(f"the recipe's expected score will say nothing about this training: {obstacle}")
+    if prepared.obstacles:
+        reasons = "; ".join(prepared.obstacles)
+        listener.notice(f"the recipe's expected score says nothing about this training: {reasons}")
+    obstacles = (*([edit] if edit else []), *prepared.obstacles)
     listener.working("opening MLflow")
     with ProductionRun(home, request, prepared) as run:
 
@@ -47,7 +54,7 @@ def train_by_recipe(request: TrainingRequest, *, home: Home, listener: TrainingL
         listener.working("training")
         trained = train(request, prepared, epoch_ended=epoch_ended)
         listener.working("reading the test images")
-        promise, scores = _read(request, prepared, trained)
+        promise, scores = _read(request, trained, obstacles)
         listener.working("logging the model to MLflow")
         model_uri, tracking_error = None, None
         try:
@@ -76,9 +83,9 @@ def train_by_recipe(request: TrainingRequest, *, home: Home, listener: TrainingL
     )
 
 
-def _read(request: TrainingRequest, prepared: Prepared, trained: Trained) -> tuple[Promise, list[SplitScore]]:
+def _read(request: TrainingRequest, trained: Trained, obstacles: tuple[str, ...]) -> tuple[Promise, list[SplitScore]]:
     """Read the images that the training may be measured on."""
-    expected, obstacles = request.file.score, prepared.obstacles
+    expected = request.file.score
     scores = [] if request.full_data else [trained.read("val")]
     if expected.split == "confirm" and not obstacles:
         scores.append(trained.read("confirm"))

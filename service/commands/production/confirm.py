@@ -58,7 +58,7 @@ def confirm(
                 from service.runs.runner import confirm_sweep
                 from service.terminals.console_listener import ConsoleListener
             with own_stdout():
-                listener = ConsoleListener(console)
+                listener = ConsoleListener(console, shows_summary=output is not Format.TABLE)
                 outcome = confirm_sweep(row, spec, confirmation, home=place, listener=listener, prestarted=prestarted)
         row = outcome.sweep
     sys.exit(show_confirmation(row, output, console))

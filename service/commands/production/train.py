@@ -42,9 +42,8 @@ def train(
     console = stderr()
     place = make_home(home)
     configure_logs(debug=is_debugging())
-    is_sound = file.is_confirmed and file.is_as_exported
-    head = headline(file) if file.is_as_exported else "changed by hand after its export: its claim is dropped"
-    console.print(head, style="green" if is_sound else "yellow", markup=False, soft_wrap=True)
+    if file.is_as_exported:  # otherwise the training says what was changed
+        console.print(headline(file), style="green" if file.is_confirmed else "yellow", markup=False, soft_wrap=True)
     with working(console, "loading torch and MLflow"):
         from service.terminals.training_listener import ConsoleTrainingListener
         from service.trainings.training import train_by_recipe
@@ -67,8 +66,9 @@ def _show(outcome: TrainingOutcome, output: Format) -> None:
         ]
         print_table(["split", "images", *names], rows)
     promise = outcome.promise
-    style = {True: "green", False: "red", None: "yellow"}[promise.is_kept]
-    console.print(promise.sentence(), style=style, markup=False, soft_wrap=True)
+    if not promise.obstacles:  # these were told before the training
+        style = {True: "green", False: "red", None: "yellow"}[promise.is_kept]
+        console.print(promise.sentence(), style=style, markup=False, soft_wrap=True)
     test = outcome.score_on("test")
     if test is not None and test.interval is not None:
         console.print(

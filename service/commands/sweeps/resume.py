@@ -59,5 +59,6 @@ def _resume_here(sweep: str, assign: Sequence[str], output: Format, home: Path |
         with open_ledger(place) as ledger:
             resumed, spec = prepare_resume(ledger, sweep, assign)
         with own_stdout():
-            outcome = resume_sweep(resumed, spec, home=place, listener=ConsoleListener(console), prestarted=prestarted)
+            listener = ConsoleListener(console, shows_summary=output is not Format.TABLE)
+            outcome = resume_sweep(resumed, spec, home=place, listener=listener, prestarted=prestarted)
         sys.exit(show_outcome(outcome, output, console))

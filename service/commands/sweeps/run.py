@@ -25,5 +25,6 @@ def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: 
             from service.terminals.console_listener import ConsoleListener
             from service.terminals.outcome_views import show_outcome
         with own_stdout():
-            outcome = run_sweep(loaded, home=place, listener=ConsoleListener(console), prestarted=prestarted)
+            listener = ConsoleListener(console, shows_summary=output is not Format.TABLE)
+            outcome = run_sweep(loaded, home=place, listener=listener, prestarted=prestarted)
         sys.exit(show_outcome(outcome, output, console))

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from service.confirmations import Decision, Outcome, explain_decision, summarize_decision
+from service.confirmations import Decision, Outcome, explain_decision, explain_leads, summarize_decision
 from service.ledgers import Sweep, SweepState, Trial
 from service.reports import Leaderboard
 from service.sweep_reports.facts.base import Part, Section, decimals, difference, named, score
@@ -76,8 +76,12 @@ class ConfirmedRecipe(Part):
     search_score: float | None = None
     confirm_score: float | None = None
     """Mean on confirmation images over all seeds."""
+    retrained_score: float | None = None
+    """Mean on val and confirmation images over all seeds."""
+    measured_lead: float | None = None
+    """Retrained score minus the default's; null for the default."""
     lead: float | None = None
-    """Score minus the default's on val and confirmation images, less the search's luck; null for the default."""
+    """Measured lead less the luck of the search's choice; null for the default."""
     low: float | None = None
     high: float | None = None
     """95 % interval of the lead."""
@@ -92,6 +96,10 @@ class Confirmed(Section):
     seeds: int | None = None
     images: int | None = None
     gate: float | None = None
+    bounded: bool = True
+    """If scores lie in 0..1; else they are negative losses."""
+    notes: tuple[str, ...] = ()
+    """How to read the scores and leads, a sentence each."""
     recipes: tuple[ConfirmedRecipe, ...] = ()
 
 
@@ -252,6 +260,7 @@ def read_confirmed(rows: SweepRows) -> Confirmed:
         trial_id=confirmation.default.trial_id,
         search_score=decision.default.naive,
         confirm_score=decision.default.confirm_mean,
+        retrained_score=decision.default.pooled_mean,
         is_chosen=decision.recipe == decision.default.identity,
     )
     finalists = [
@@ -260,6 +269,8 @@ def read_confirmed(rows: SweepRows) -> Confirmed:
             trial_id=confirmation.contender(finalist.recipe.identity).trial_id,
             search_score=finalist.recipe.naive,
             confirm_score=finalist.recipe.confirm_mean,
+            retrained_score=finalist.recipe.pooled_mean,
+            measured_lead=finalist.raw,
             lead=finalist.lead,
             low=finalist.low,
             high=finalist.high,
@@ -273,5 +284,7 @@ def read_confirmed(rows: SweepRows) -> Confirmed:
         seeds=decision.seeds,
         images=decision.confirm_images,
         gate=decision.gate,
+        bounded=decision.bounded,
+        notes=[_sentence_case(text) for text in explain_leads(decision)],
         recipes=[default, *finalists],
     )

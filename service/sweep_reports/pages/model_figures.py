@@ -7,6 +7,7 @@ from dataclasses import replace
 from html import escape
 from typing import Final
 
+from service.confirmations import difference_text, score_text
 from service.sweep_reports.charts import (
     Axis,
     Canvas,
@@ -229,20 +230,22 @@ def draw_optimism(report: SweepReport) -> Figure:
 
 
 def draw_confirmation(report: SweepReport) -> Figure:
-    """Return the confirmed recipes with their leads over the default."""
+    """Return the confirmed recipes with their leads over the default, measured and corrected."""
     confirmation, title = report.confirmation, "Confirmation on fresh seeds"
     if not confirmation.is_shown:
         return Figure(name="confirmation", title=title, sentence=confirmation.sentence)
+    bounded = confirmation.bounded
     leads = [recipe for recipe in confirmation.recipes if recipe.lead is not None]
     body = _draw_leads(report, leads) if leads else ""
     rows = [
         [
             named(recipe.trial_id) if recipe.trial_id else "not in the search",
             recipe.role,
-            _percent(recipe.search_score),
-            _percent(recipe.confirm_score),
-            "" if recipe.lead is None else f"{100 * recipe.lead:+.2f}",
-            "" if recipe.low is None or recipe.high is None else f"{100 * recipe.low:+.2f} to {100 * recipe.high:+.2f}",
+            _score(recipe.search_score, bounded),
+            _score(recipe.retrained_score, bounded),
+            _difference(recipe.measured_lead, bounded),
+            _difference(recipe.lead, bounded),
+            " to ".join(_difference(end, bounded) for end in (recipe.low, recipe.high) if end is not None),
             "" if recipe.probability is None else f"{min(recipe.probability, 0.999):.3f}",
             "chosen" if recipe.is_chosen else "",
         ]
@@ -255,13 +258,22 @@ def draw_confirmation(report: SweepReport) -> Figure:
         body=body,
         legend=_open_table(rows),
         is_wide=True,
-        note=f"{confirmation.seeds} seeds of each recipe, {confirmation.images} confirmation images; a winner needs a "
-        f"probability of {confirmation.gate:g}.",
+        note=" ".join([*confirmation.notes, f"A winner needs a probability of {confirmation.gate:g}."]),
     )
 
 
 def _open_table(rows: Sequence[Sequence[str]]) -> str:
-    header = ["recipe", "role", "search", "confirmed", "lead in points", "95 % interval", "P(better)", ""]
+    header = [
+        "recipe",
+        "role",
+        "search",
+        "retrained",
+        "measured lead",
+        "corrected lead",
+        "95 % interval",
+        "P(better)",
+        "",
+    ]
     head = "".join(f'<th scope="col">{name}</th>' if name else "<td></td>" for name in header)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return (
@@ -272,22 +284,31 @@ def _open_table(rows: Sequence[Sequence[str]]) -> str:
 
 def _draw_leads(report: SweepReport, leads: Sequence[ConfirmedRecipe]) -> str:
     names = [named(recipe.trial_id or "") for recipe in leads]
-    canvas = Canvas(NARROW, 60 + 30 * len(leads), f"Leads over the default in points. {report.confirmation.sentence}")
-    ends = [100 * end for recipe in leads for end in (recipe.low, recipe.high, recipe.lead, 0.0) if end is not None]
+    confirmation = report.confirmation
+    scale, unit = (100, "points") if confirmation.bounded else (1, "loss")
+    title = f"Corrected leads over the default in {unit}. {confirmation.sentence}"
+    canvas = Canvas(NARROW, 60 + 30 * len(leads), title)
+    ends = [scale * end for recipe in leads for end in (recipe.low, recipe.high, recipe.lead, 0.0) if end is not None]
     frame = Frame(
-        canvas, Axis(Linear.around(ends), "points ahead of the default"), Axis(Categories(names), "", grid=False)
+        canvas,
+        Axis(Linear.around(ends), f"corrected lead over the default, {unit}"),
+        Axis(Categories(names), "", grid=False),
     )
     canvas.line(frame.x(0.0), frame.top, frame.x(0.0), frame.bottom, "zero")
     for index, recipe in enumerate(leads):
         assert recipe.lead is not None, recipe
         if recipe.low is not None and recipe.high is not None:
-            low, high = frame.x(100 * recipe.low), frame.x(100 * recipe.high)
+            low, high = frame.x(scale * recipe.low), frame.x(scale * recipe.high)
             canvas.line(low, frame.y(index), high, frame.y(index), "whisker")
-        x, y = 100 * recipe.lead, float(index)
+        x, y = scale * recipe.lead, float(index)
         mark = Mark(x=x, y=y, size=4.5)
         draw_marks(frame, [replace(mark, shape="star", style="c2") if recipe.is_chosen else mark])
     return canvas.render()
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.2%}"
+def _score(value: float | None, bounded: bool) -> str:
+    return "" if value is None else score_text(value, bounded=bounded)
+
+
+def _difference(value: float | None, bounded: bool) -> str:
+    return "" if value is None else difference_text(value, bounded=bounded)

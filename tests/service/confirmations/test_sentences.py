@@ -6,17 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from service.confirmations import explain_decision, explain_doubt, summarize_decision, what_next
+from service.confirmations import Outcome, explain_decision, explain_doubt, explain_leads, summarize_decision, what_next
 from tests.service.confirmations.evidence import decided, ranked, retrained, searched
 
 
 def test_a_winner_is_named_with_its_probability_and_its_honest_score() -> None:
     lines = explain_decision(decided(retrained(0, 0.6), retrained(1, 0.8)))
     assert lines[0] == "the winner is trial 1: better than the default with probability 0.999"
-    assert lines[1].startswith("score ")
+    assert lines[1].startswith("score of trial 1 ")
     assert lines[1].endswith("from 200 confirmation images and 4 seeds")
     assert lines[2].startswith("the search had measured ")
-    assert lines[3].startswith("trial 1 minus the default: +")
+    assert lines[3].startswith(
+        "trial 1 minus the default: measured +20.25, corrected +20.25 points, 95% interval +16.38"
+    )
     assert lines[4].startswith("a repeat of this size would agree with a chance of ")
     assert len(lines) == 5
 
@@ -39,10 +41,28 @@ def test_a_worse_score_of_the_search_is_called_worse() -> None:
     assert "the search had measured 80.00%: 5.00 points better" in lines
 
 
+def test_a_lead_that_luck_explains_is_told_as_such() -> None:
+    decision = decided(retrained(0, 0.75), retrained(4, 0.76))
+    ahead = replace(decision.finalists[0], raw=0.0064, optimism=0.00643, lead=-0.00003)
+    luck = replace(decision, outcome=Outcome.DEFAULT_BEST, finalists=(ahead,), needed_images=None)
+    assert summarize_decision(luck) == "the default stands: no finalist is ahead of it once luck is taken off"
+    assert "trial 4 minus the default: measured +0.64, corrected 0.00 points" in "; ".join(explain_decision(luck))
+
+
+def test_the_columns_of_the_table_are_explained() -> None:
+    decision = decided(retrained(0, 0.75), retrained(4, 0.76))
+    means, measured, corrected = explain_leads(decision)
+    assert means == "retrained: mean of 4 fresh seeds on 400 val + 200 confirmation images"
+    assert measured == "measured lead: retrained minus the default's, in points"
+    assert corrected.startswith("corrected lead: ")
+    assert explain_leads(replace(decision, bounded=False))[1].endswith("in loss, + is better")
+    assert explain_leads(replace(decision, finalists=())) == []
+
+
 def test_a_decision_by_the_loss_speaks_of_losses() -> None:
     decision = decided(retrained(0, 0.6), retrained(1, 0.8))
     lines = explain_decision(replace(decision, bounded=False, naive=-0.5, score=-0.6, low=-0.7, high=-0.55))
-    assert lines[1].startswith("loss 0.6000, 95% interval 0.5500 to 0.7000, from 200 confirmation images")
+    assert lines[1].startswith("loss of trial 1 0.6000, 95% interval 0.5500 to 0.7000, from 200 confirmation images")
     assert lines[2] == "the search had measured 0.5000: 0.1000 in loss better"
     assert " in loss (+ is better), 95% interval +" in lines[3]
     assert not any("%:" in line or "points" in line for line in lines)

@@ -44,6 +44,18 @@ def test_a_search_is_promoted_only_if_that_is_asked_for(ledger: Ledger) -> None:
     assert "the best of 2 trials" in chosen.headline
 
 
+def test_a_confirmation_without_a_claim_confirms_no_model(ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.COMPLETED)
+    first, second = add_trials(ledger, sweep, 0.9, 0.8)
+    confirmation = {"decision": {"outcome": "no_claim"}, "deployed": second}
+    ledger.sweeps.note(sweep.id, best_trial_id=first, confirmation=confirmation)
+    sweep = ledger.sweeps.get(sweep.id)
+    with pytest.raises(UsageError, match=f"came to no claim, .* meltpoint confirm {sweep.id}.* --unconfirmed"):
+        choose_model(ledger, sweep, unconfirmed=False)
+    chosen = choose_model(ledger, sweep, unconfirmed=True)
+    assert (chosen.trial_id, chosen.confirmed) == (first, False)
+
+
 def test_the_same_request_waits_once(ledger: Ledger) -> None:
     sweep = add_sweep(ledger, SweepState.COMPLETED)
     (first,) = add_trials(ledger, sweep, 0.9)

@@ -34,7 +34,9 @@ def ledger(home: Home) -> Iterator[Ledger]:
     ledger.close()
 
 
-def followed(home: Home, sweep: Sweep, *, since: int | None = None) -> tuple[Sweep, list[str]]:
+def followed(
+    home: Home, sweep: Sweep, *, since: int | None = None, shows_summary: bool = True
+) -> tuple[Sweep, list[str]]:
     """Follow a sweep to its end; returns its last row and the lines, with `LEADERBOARD` for the leaderboard."""
     out = io.StringIO()
 
@@ -42,7 +44,9 @@ def followed(home: Home, sweep: Sweep, *, since: int | None = None) -> tuple[Swe
         out.write(f"LEADERBOARD of {len(board.trials)}\n")
 
     console = Console(file=out, width=200)
-    last = FollowView(HomeSweeps(home), sweep, console, show_board=show_board, since=since).run()
+    requests = HomeSweeps(home)
+    view = FollowView(requests, sweep, console, show_board=show_board, shows_summary=shows_summary, since=since)
+    last = view.run()
     return last, out.getvalue().splitlines()
 
 
@@ -109,11 +113,10 @@ def test_a_confirmation_is_shown_behind_the_leaderboard_and_its_retrainings_are_
     ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
     ledger.sweeps.note(sweep.id, registered=REGISTERED)
     _, lines = followed(home, sweep)
-    assert lines[2:5] == [
-        "LEADERBOARD of 1",
-        "confirming: 1 finalist and the default on 2 seeds, 4 retrainings",
-        "the default stands",
-    ]
+    confirming = "confirming: 1 finalist and the default on 2 seeds, 4 retrainings"
+    assert lines[2:] == ["LEADERBOARD of 1", confirming, "the default stands"], "the model is named below the decision"
+    _, lines = followed(home, sweep, shows_summary=False)
+    assert lines[2:] == ["LEADERBOARD of 1", confirming], "the command prints the whole decision"
     log = [line.split(" ", 2)[2] for line in HomeSweeps(home).logs(sweep.id)]
     assert "confirming: 1 finalist and the default on 2 seeds, 4 retrainings" in log
     assert "the default stands" in log
@@ -130,6 +133,7 @@ def test_a_confirmation_that_is_followed_shows_nothing_of_the_search(home: Home,
     ledger.events.add(sweep.id, EventKind.CONFIRMING, {"finalists": 1, "seeds": 2})
     ledger.events.add(sweep.id, EventKind.DECIDED, {"outcome": "default best", "summary": "the default stands"})
     ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
+    ledger.sweeps.note(sweep.id, registered=REGISTERED)
     _, lines = followed(home, queued, since=queued.queued_at)
     assert lines == ["confirming: 1 finalist and the default on 2 seeds, 4 retrainings", "the default stands"]
 

@@ -224,10 +224,11 @@ def test_a_file_changed_by_hand_loses_its_claim(train: Train, photos: Path, plac
     file = recipe_for(prepared(photos, place), ANYTHING)
     changed = file.model_copy(update={"recipe": file.recipe | {"batch_size": 8}})
     outcome = train(changed)
-    assert outcome.promise.obstacles == ("the recipe file was changed by hand after its export",)
+    assert outcome.promise.obstacles == ("recipe.yaml was changed by hand after its export",)
     assert outcome.promise.is_kept is None
     assert outcome.score_on("confirm") is None
-    assert any("changed by hand" in notice for notice in log.notices)
+    (notice,) = log.notices
+    assert notice.startswith("recipe.yaml was changed by hand after its export: its claim is dropped")
 
 
 def test_changed_images_are_noticed_with_their_split(train: Train, photos: Path, place: Home) -> None:
