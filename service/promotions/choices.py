@@ -40,7 +40,7 @@ def choose_model(ledger: Ledger, sweep: Sweep, *, unconfirmed: bool) -> ChosenMo
         )
     confirmation = sweep.confirmation or {}
     decision = confirmation.get("decision")
-    is_claimless = bool(decision) and decision["outcome"] == "no_claim"
+    is_claimless = decision is not None and decision["outcome"] == "no_claim"
     if decision and confirmation.get("deployed") and not is_claimless:
         evidence = {"decision": decision, "test": confirmation.get("test")}
         return ChosenModel(
@@ -68,4 +68,5 @@ def choose_model(ledger: Ledger, sweep: Sweep, *, unconfirmed: bool) -> ChosenMo
 def _headline(decision: Json) -> str:
     from service.confirmations import Decision, summarize_decision  # importing it loads NumPy
 
-    return f"confirmed: {summarize_decision(Decision.from_json(decision))}"
+    summary = summarize_decision(Decision.from_json(decision))
+    return summary if summary.startswith("the default stands") else f"confirmed: {summary}"

@@ -162,7 +162,7 @@ def test_the_promoted_version_shows_what_speaks_for_it_and_serves(
     assert version.tags["meltpoint.score_low"] == "0.7"
     assert json.loads(version.tags["meltpoint.classes"]) == ["one", "two", "zero"]
     description = str(version.description)
-    assert description.startswith("**Confirmed: the default stands: no finalist is ahead of it.**")
+    assert description.startswith("**The default stands: no finalist is ahead of it.**")
     assert "Expected score: 0.8000, interval 0.7000 to 0.9000. The search had measured 0.8500." in description
     assert "classes in order: one, two, zero" in description
     assert "| optimizer.lr |" in description

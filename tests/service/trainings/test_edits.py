@@ -73,6 +73,6 @@ def test_an_edit_is_told_with_file_key_meaning_and_way_out(file: RecipeFile) -> 
         "best recipe.yaml was changed by hand after its export (a is 1, was 2; a is 1, was 2; a is 1, was 2; 2 more)"
     )
     assert describe_edit(path, []) == "best recipe.yaml was changed by hand after its export"
-    told = explain_edit(file, path, edit)
-    assert told.startswith(f"{edit}: its claim is dropped, so the expected accuracy of 0.5000 says nothing")
-    assert told.endswith(f"meltpoint export {file.chosen.sweep} -f 'best recipe-as-exported.yaml'")
+    sentence = explain_edit(file, path, edit)
+    assert sentence.startswith(f"{edit}: its claim is dropped, so the expected accuracy of 0.5000 says nothing")
+    assert sentence.endswith(f"meltpoint export {file.chosen.sweep} -f 'best recipe-as-exported.yaml'")
