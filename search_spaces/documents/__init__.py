@@ -1,7 +1,7 @@
 """Read and write YAML documents as plain data, change them, and name the place of each problem."""
 
 from search_spaces.documents.amounts import format_size, parse_duration, parse_size
-from search_spaces.documents.assignments import Assignment
+from search_spaces.documents.assignments import Assignment, written_assignments
 from search_spaces.documents.problems import Location, broken_rule, join_path, problems_from
 from search_spaces.documents.reader import Document, load_document, read_document
 from search_spaces.documents.writer import write_document
@@ -19,4 +19,5 @@ __all__ = [
     "problems_from",
     "read_document",
     "write_document",
+    "written_assignments",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,19 @@ from search_spaces.documents.reader import MAX_BYTES, Place, load_document
 from search_spaces.documents.writer import write_document
 from search_spaces.errors import Problem, SpecError, show
 
-__all__ = ["Assignment", "apply_assignments", "attribute_problems", "read_assignments", "text_with_assignments"]
+__all__ = [
+    "Assignment",
+    "apply_assignments",
+    "attribute_problems",
+    "read_assignments",
+    "text_with_assignments",
+    "written_assignments",
+]
 
 _PART: Final = re.compile(r"[^.\[\]=\s]+|\[\d+\]")
+_HEAD: Final = "# The sweep file with"
+_TAIL: Final = "# The file itself:"
+_OPTION: Final = "# --set "
 _PATH: Final = re.compile(r"[^.\[\]=\s]+(?:\[\d+\])*(?:\.[^.\[\]=\s]+(?:\[\d+\])*)*")
 
 
@@ -146,12 +157,36 @@ def _is_below(path: str, above: str) -> bool:
 
 def text_with_assignments(original: str, data: Mapping[str, Any], assignments: Sequence[Assignment]) -> str:
     """Return the changed document as text, and below it the file's own text as a comment."""
-    head = "".join(f"# {line}\n" for line in map(_on_one_line, assignments))
-    body = f"# The sweep file with\n{head}{write_document(data)}"
+    head = "".join(f"{_OPTION}{_on_one_line(assignment)}\n" for assignment in assignments)
+    body = f"{_HEAD}\n{head}{write_document(data)}"
     below = "".join(f"# {line}".rstrip() + "\n" for line in original.splitlines())
-    whole = f"{body}\n# The file itself:\n{below}"
+    whole = f"{body}\n{_TAIL}\n{below}"
     return whole if len(whole.encode()) <= MAX_BYTES else body
 
 
+def written_assignments(text: str) -> list[str]:
+    """Return the assignments `key=value` that `text_with_assignments` has written into a text, the oldest first.
+
+    A text that was changed again has those of the first time below it. Of several for the same key only the last counts
+    and is returned. A file that is too large to be kept below its change loses the older ones.
+    """
+    by_key: dict[str, str] = {}
+    for layer in reversed([*_layers(text.splitlines())]):
+        for written in layer:
+            key = written.partition("=")[0]
+            by_key.pop(key, None)
+            by_key[key] = written
+    return list(by_key.values())
+
+
+def _layers(lines: list[str]) -> Iterator[list[str]]:
+    """Yield the assignments at the head of a text, then those at the head of the text that it was made from."""
+    while lines and lines[0] == _HEAD:
+        options = itertools.takewhile(lambda line: line.startswith(_OPTION), lines[1:])
+        yield [line.removeprefix(_OPTION) for line in options]
+        tail = lines.index(_TAIL) + 1 if _TAIL in lines else len(lines)
+        lines = [line.removeprefix("#").removeprefix(" ") for line in lines[tail:]]
+
+
 def _on_one_line(assignment: Assignment) -> str:
-    return " ".join(f"--set {assignment.written}".split())
+    return " ".join(assignment.written.split())

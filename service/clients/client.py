@@ -72,7 +72,8 @@ class Client:
         chosen: Context | None = None
         if url is not None:
             address = check_url(url)
-            chosen = Context(name=address, url=address, token=token or "", origin="Client")
+            renewal = "give `Client` another one as `token`"
+            chosen = Context(name=address, url=address, token=token or "", origin="Client", renewal=renewal)
         elif home is None:
             chosen = choose_context(context) or find_local_service(place)
         self._connection = None if chosen is None else Connection(chosen)

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import httpx2
 
 from service.clients.problems import GATEWAY_STATUSES, error_from
-from service.errors import ServiceError, TooLargeError, UnavailableError, UsageError
+from service.errors import ServiceError, TooLargeError, UnauthenticatedError, UnavailableError, UsageError
 from service.settings import Context
 
 __all__ = ["MAX_BODY_BYTES", "Connection", "client_version"]
@@ -51,6 +51,9 @@ class Connection:
         timeout: seconds without a sign of an answer after which a request has failed.
         clock: returns monotonic seconds.
         sleep: waits some seconds.
+
+    Raises:
+        UnauthenticatedError: the token cannot be one, and is not sent.
     """
 
     def __init__(
@@ -64,6 +67,10 @@ class Connection:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        if not context.token.isascii() or not context.token.isprintable() or " " in context.token:
+            raise UnauthenticatedError(
+                f"the token for the service {context} must be one word, such as mp_1a2b3c_...; {context.way_to_renew}"
+            )
         self.context = context
         self._notice, self._patience, self._clock, self._sleep = notice, patience, clock, sleep
         self._has_compared_versions = False

@@ -54,9 +54,7 @@ def error_from(response: httpx2.Response, context: Context) -> MeltpointError:
     detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
     status = response.status_code
     if status == 401:
-        return UnauthenticatedError(
-            f"the service {context} does not take the token: {detail}; sign in with: meltpoint login {context.url}"
-        )
+        return UnauthenticatedError(f"the service {context} does not take the token: {detail}; {context.way_to_renew}")
     if status == 429:
         return QuotaError(detail, retry_after=_seconds(response.headers.get("Retry-After")))
     if problems := _broken_rules(problem):

@@ -57,7 +57,7 @@ def read_search(ledger: Ledger, sweep: Sweep, ranked: Sequence[Trial], measure: 
     scores = []
     for trial in ranked:
         if trial.id not in predictions:
-            raise _without_predictions(trial)
+            raise _without_predictions(sweep, trial)
         scores.append(_scores(predictions[trial.id], labels, measure))
     table = np.stack(scores)
     return SearchEvidence(
@@ -216,14 +216,14 @@ def read_scores(
     labels = _labels(ledger, sweep, split)
     for trial in trials:
         if trial.id not in predictions:
-            raise _without_predictions(trial)
+            raise _without_predictions(sweep, trial)
     return {trial.id: _scores(predictions[trial.id], labels, measure) for trial in trials}
 
 
-def _without_predictions(trial: Trial) -> ConfirmationError:
+def _without_predictions(sweep: Sweep, trial: Trial) -> ConfirmationError:
     return ConfirmationError(
         f"{trial.id} has no predictions in the ledger, since an older version trained it and its folder is gone; "
-        "run the sweep again to confirm it"
+        f"start another sweep, which can be confirmed, with: {sweep.start_command}"
     )
 
 

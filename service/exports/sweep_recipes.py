@@ -37,7 +37,8 @@ NO_CLAIM = "0"
 def make_recipe_file(ledger: Ledger, sweep: Sweep, *, with_places: bool) -> RecipeFile:
     """Return the recipe file of a sweep that has ended or rests.
 
-    with_places: name files and folders of this machine in full; otherwise as the sweep file does.
+    with_places: name files and folders of this machine in full; otherwise as the sweep file does, for the users of a
+    service.
 
     Raises:
         UsageError: the sweep is under way, or none of its trials has finished with a score.
@@ -49,7 +50,7 @@ def make_recipe_file(ledger: Ledger, sweep: Sweep, *, with_places: bool) -> Reci
         )
     confirmed, doubt = _confirmed(ledger, sweep)
     board = Leaderboard.read(ledger, sweep)
-    choice = confirmed or _unconfirmed(sweep, board, doubt)
+    choice = confirmed or _unconfirmed(sweep, board, doubt, is_remote=not with_places)
     return _written(sweep, choice, board, with_places=with_places)
 
 
@@ -62,7 +63,7 @@ def _confirmed(ledger: Ledger, sweep: Sweep) -> tuple[RecipeChoice | None, str |
     return choose_confirmed(ledger, sweep)
 
 
-def _unconfirmed(sweep: Sweep, board: Leaderboard, doubt: str | None) -> RecipeChoice:
+def _unconfirmed(sweep: Sweep, board: Leaderboard, doubt: str | None, *, is_remote: bool) -> RecipeChoice:
     finished = [trial for trial in board.ranked if trial.state in (TrialState.COMPLETED, TrialState.PRUNED)]
     if not finished:
         raise UsageError(_nothing_to_export(sweep, board))
@@ -73,7 +74,7 @@ def _unconfirmed(sweep: Sweep, board: Leaderboard, doubt: str | None) -> RecipeC
         recipe=best.recipe,
         chosen=ChosenBy(
             how="unconfirmed",
-            because=_why_unconfirmed(sweep, len(finished), doubt),
+            because=_why_unconfirmed(board, len(finished), doubt, is_remote=is_remote),
             sweep=sweep.id,
             name=sweep.name,
             trial=best.id,
@@ -91,7 +92,10 @@ def _unconfirmed(sweep: Sweep, board: Leaderboard, doubt: str | None) -> RecipeC
     )
 
 
-def _why_unconfirmed(sweep: Sweep, finished: int, doubt: str | None) -> str:
+def _why_unconfirmed(board: Leaderboard, finished: int, doubt: str | None, *, is_remote: bool) -> str:
+    from service.confirmations.planning import why_not_confirmable  # it loads NumPy
+
+    sweep = board.sweep
     trials = f"the best of {finished} trials" if finished > 1 else "the only finished trial"
     reason = (
         f"{trials}. Its score on val is likely too good, because it was picked as the best"
@@ -100,8 +104,9 @@ def _why_unconfirmed(sweep: Sweep, finished: int, doubt: str | None) -> str:
     )
     if doubt is not None:
         return f"{reason}. A confirmation came to no claim: {doubt}"
-    rest = "" if sweep.state.is_finished else f". The sweep is {sweep.state}, so that others may follow"
-    return f"{reason}{rest}. Confirm it on fresh seeds: meltpoint confirm {sweep.id}"
+    if obstacle := why_not_confirmable(sweep, board.trials, is_remote=is_remote):
+        return f"{reason}. It cannot be confirmed now: {obstacle}"
+    return f"{reason}. Confirm it on fresh seeds: meltpoint confirm {sweep.id}"
 
 
 def _nothing_to_export(sweep: Sweep, board: Leaderboard) -> str:

@@ -78,10 +78,16 @@ def _description(sweep: Sweep, trial: Trial, test: Mapping[str, float | None]) -
         test_images=sweep.count_images("test"),
         limits=[
             "It is unconfirmed: the best of many trials is likely to be better here than on new images. "
-            f"`meltpoint confirm {sweep.id}` retrains it on fresh seeds."
+            f"{_way_to_confirm(sweep)}"
         ],
     )
     return write_card(sweep, trial, card)
+
+
+def _way_to_confirm(sweep: Sweep) -> str:
+    if sweep.count_images("confirm") == 0:
+        return "It cannot be confirmed: the sweep kept no images apart for that (data.split.confirm)."
+    return f"`meltpoint confirm {sweep.id}` retrains it on fresh seeds."
 
 
 def _logged_model(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:

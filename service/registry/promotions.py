@@ -57,7 +57,7 @@ def request_promotion(
     check_alias(alias)
     if model is not None:
         check_model_name(model)
-    chosen = choose_model(ledger, sweep, unconfirmed=unconfirmed)
+    chosen = choose_model(ledger, sweep, unconfirmed=unconfirmed, is_remote=user is not None)
     request = PromotionRequest(
         key=secrets.token_hex(8),
         model=model or str(sweep.settings.get("register.model", sweep.name)),

@@ -145,14 +145,16 @@ def check_unchanged(sweep: Sweep, images: ImageSets) -> None:
     if images.summary["digest"] != sweep.data["digest"]:
         raise ConfirmationError(
             f"{sweep.id} cannot be confirmed: its images or their splits have changed since its search "
-            f"(digest {sweep.data['digest']}, now {images.summary['digest']}); restore them, or run the sweep again"
+            f"(digest {sweep.data['digest']}, now {images.summary['digest']}); restore them, or start "
+            f"another sweep with: {sweep.start_command}"
         )
     for row in images.summary.get("weights", ()):
         known = sweep.weights_digest(row["backbone"], row["weights"])
         if known is not None and known != row["digest"]:
             raise ConfirmationError(
                 f"{sweep.id} cannot be confirmed: the weights {row['weights']} of {row['backbone']} have changed since "
-                f"its search (digest {known}, now {row['digest']}); restore them, or run the sweep again"
+                f"its search (digest {known}, now {row['digest']}); restore them, or start another sweep with: "
+                f"{sweep.start_command}"
             )
 
 

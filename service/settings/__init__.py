@@ -1,6 +1,14 @@
 """The home folder, the settings, and the environment variables of Ray and MLflow."""
 
-from service.settings.contexts import Context, ContextBook, check_url, choose_context, find_local_service, is_name
+from service.settings.contexts import (
+    Context,
+    ContextBook,
+    check_url,
+    choose_context,
+    describe_overruling,
+    find_local_service,
+    is_name,
+)
 from service.settings.environments import prepare_environment
 from service.settings.homes import Home
 from service.settings.secrets import create_secret, write_secret
@@ -15,6 +23,7 @@ __all__ = [
     "check_url",
     "choose_context",
     "create_secret",
+    "describe_overruling",
     "find_local_service",
     "has_settings",
     "is_name",

@@ -22,7 +22,15 @@ from service.errors import UsageError
 from service.settings.homes import Home
 from service.settings.sources import PROJECT_FILE, user_file
 
-__all__ = ["Context", "ContextBook", "check_url", "choose_context", "find_local_service", "is_name"]
+__all__ = [
+    "Context",
+    "ContextBook",
+    "check_url",
+    "choose_context",
+    "describe_overruling",
+    "find_local_service",
+    "is_name",
+]
 
 _SERVICE, _TOKEN = "MELTPOINT_SERVICE", "MELTPOINT_TOKEN"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -31,12 +39,17 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """A service that commands may act on. origin: the option, variable or file that chose it."""
+    """A service that commands may act on.
+
+    origin: the option, variable or file that chose it. renewal: what a user does if the service does not take the
+    token; empty for a token that `meltpoint login` has stored.
+    """
 
     name: str
     url: str
     token: str = field(repr=False)
     origin: str = ""
+    renewal: str = ""
 
     @property
     def is_loopback(self) -> bool:
@@ -47,6 +60,11 @@ class Context:
     def is_encrypted(self) -> bool:
         """True if the connection is encrypted."""
         return self.url.startswith("https://")
+
+    @property
+    def way_to_renew(self) -> str:
+        """What a user does if the service does not take the token."""
+        return self.renewal or f"sign in with another token: meltpoint login {self.url}"
 
     def __str__(self) -> str:
         return self.name if self.name == self.url else f"{self.name} ({self.url})"
@@ -179,11 +197,27 @@ def choose_context(name: str | None = None) -> Context | None:
             stored = book.for_url(url)
             if stored is None and not token:
                 raise UsageError(f"no token for {url} (from {origin}); sign in with: meltpoint login {url}")
-            context = replace(stored or Context(name=url, url=url, token=token), origin=origin)
-        return replace(context, token=token or context.token)
+            context = replace(stored or Context(name=url, url=url, token=""), origin=origin)
+        return replace(context, token=token, renewal=_renewal(context)) if token else context
     if book.current is None:
         return None
     return replace(book.get(book.current), origin=str(book.file()))
+
+
+def describe_overruling(wanted: Context | None) -> str:
+    """Return `; but ...` if a variable or a settings file chooses another service or token than the wanted one.
+
+    wanted: the context that a command has just made the current one; None for the home.
+    """
+    try:
+        present = choose_context()
+    except UsageError as error:
+        return f"; but {error}"
+    if present is None or (wanted is not None and (present.url, present.token) == (wanted.url, wanted.token)):
+        return ""
+    if wanted is not None and present.url == wanted.url:
+        return f"; but {_TOKEN if present.renewal else present.origin} is set, and its token is sent"
+    return f"; but {present.origin} names {present}, and wins"
 
 
 def find_local_service(home: Home) -> Context | None:
@@ -193,10 +227,25 @@ def find_local_service(home: Home) -> Context | None:
         os.kill(int(facts["pid"]), 0)
         token = home.admin_token.read_text().strip()
         return Context(
-            name="this home's service", url=str(facts["url"]).rstrip("/"), token=token, origin=str(home.root)
+            name="this home's service",
+            url=str(facts["url"]).rstrip("/"),
+            token=token,
+            origin=str(home.root),
+            renewal=(
+                f"it is the one in {home.admin_token}. If no admin has a token that works, a service writes a new one "
+                "there when it starts: start it again"
+            ),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _renewal(context: Context) -> str:
+    """Return what to do about a wrong token in the variable. context: the service as it is without the variable."""
+    rest = f"sign in with: meltpoint login {context.url}"
+    if context.token:
+        rest = "the token that `meltpoint login` has stored is used"
+    return f"it is the one in the variable {_TOKEN}. Put another one there; or type `unset {_TOKEN}`, and {rest}"
 
 
 def _choices(name: str | None) -> Iterator[tuple[str, str]]:

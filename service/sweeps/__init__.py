@@ -3,6 +3,7 @@
 from service.sweeps.actions import request_action, wait_until_at_rest
 from service.sweeps.changes import change_sweep, delete_sweep
 from service.sweeps.confirmation import (
+    check_has_owner,
     confirmation_as_json,
     find_confirmation,
     is_complete,
@@ -45,6 +46,7 @@ __all__ = [
     "change_spec",
     "change_sweep",
     "check_drivers",
+    "check_has_owner",
     "compare_sweeps",
     "conclude_submission",
     "confirmation_as_json",

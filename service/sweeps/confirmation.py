@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from service.reports import Leaderboard
 
 __all__ = [
+    "check_has_owner",
     "confirmation_as_json",
     "find_confirmation",
     "is_complete",
@@ -83,15 +84,22 @@ def prepare_confirmation(
         UsageError: its search has not ended, its confirmation is under way, or a setting is out of range.
         ConfirmationError: there is nothing to confirm.
     """
-    from service.confirmations.planning import plan_confirmation
+    from service.confirmations.planning import check_search_ended, plan_confirmation
 
     sweep = ledger.sweeps.find(reference, owner=owner)
-    _check_ended(sweep)
+    check_search_ended(sweep)
     spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
     rule, present = _asked_rule(sweep, changes), read_confirmation(sweep)
     if present is not None and present.rule == rule:
         return sweep, spec, present
     return sweep, spec, plan_confirmation(ledger, sweep, spec, rule)
+
+
+def check_has_owner(sweep: Sweep) -> None:
+    """Check that a sweep belongs to a user of the service, which confirms no others. Raises UsageError."""
+    from service.confirmations.planning import check_runs_here
+
+    check_runs_here(sweep, is_remote=True)
 
 
 def queue_confirmation(
@@ -103,6 +111,7 @@ def queue_confirmation(
 
     Raises as `prepare_confirmation`, and UnavailableError if no process of the service drives sweeps.
     """
+    from service.confirmations.planning import check_search_ended
     from service.sweeps.submission import check_drivers
 
     sweep = ledger.sweeps.find(reference, owner=owner)
@@ -118,7 +127,7 @@ def queue_confirmation(
         sweep = ledger.sweeps.get(sweep.id)
         if _is_being_confirmed(sweep, changes):
             return sweep
-        _check_ended(sweep)
+        check_search_ended(sweep)
         raise
 
 
@@ -143,25 +152,3 @@ def _asked_rule(sweep: Sweep, changes: Mapping[str, Any] | None) -> ConfirmRule:
         return replace(rule, **(changes or {}))
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def _check_ended(sweep: Sweep) -> None:
-    """Check that the search has ended, and that no confirmation is under way; one that rests may go on."""
-    state = sweep.state
-    if sweep.phase is TrialPhase.CONFIRM and state.rests:
-        return
-    if sweep.phase is TrialPhase.CONFIRM and state.is_under_way:
-        raise UsageError(
-            f"{sweep.id} is {state}: a confirmation of it is under way. To follow it: meltpoint watch {sweep.id}"
-        )
-    if state.is_under_way:
-        raise UsageError(
-            f"{sweep.id} is {state}: a sweep is confirmed once it has ended. To wait for its end: meltpoint watch "
-            f"{sweep.id}"
-        )
-    if state.rests:
-        raise UsageError(
-            f"{sweep.id} is {state}: its trials have not ended. To go on with it: meltpoint resume {sweep.id}"
-        )
-    if state is SweepState.CANCELLED:
-        raise UsageError(f"{sweep.id} is cancelled: only a sweep that came to its end can be confirmed")

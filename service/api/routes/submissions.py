@@ -16,6 +16,7 @@ from service.schemas import ConfirmRequest, ResumeRequest, SubmitRequest, SweepM
 from service.sweeps import (
     Submission,
     check_drivers,
+    check_has_owner,
     conclude_submission,
     enter_sweep,
     find_repeated,
@@ -77,10 +78,7 @@ def resume_sweep(ref: SweepReference, request: ResumeRequest, caller: Submitter)
 def confirm_sweep(ref: SweepReference, request: ConfirmRequest, caller: Submitter) -> SweepModel:
     """Queue a confirmation: the best recipes and the default are trained anew; one that is decided stays as it is."""
     sweep = caller.find_to_change(ref)
-    if sweep.owner is None:
-        raise UsageError(
-            f"{sweep.id} was made by `meltpoint run` and belongs to no user of this service; confirm it where it ran"
-        )
+    check_has_owner(sweep)
     caller.note_detail({"changes": request.changes()})
     return SweepModel.from_record(queue_confirmation(caller.ledger, sweep.id, request.changes()))
 

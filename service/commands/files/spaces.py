@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,7 +43,7 @@ def spaces(
     elif name in SHIPPED:
         raise UsageError(f"--set changes a sweep file, {name} is a shipped space")
     elif Path(name).suffix in (".yaml", ".yml") or Path(name).exists():
-        _show_file(load_spec(Path(name), assign or ()), output)
+        _show_file(load_spec(Path(name), assign or ()), output, assign or ())
     else:
         raise UsageError(f"neither a shipped space nor a sweep file: {name}{did_you_mean(name, SHIPPED)}")
 
@@ -67,14 +68,14 @@ def _shipped(name: str, form: Format) -> None:
         _hint(f"to use it: space: {{extends: {name}}}; as YAML: meltpoint spaces {name} -o yaml")
 
 
-def _show_file(spec: SweepSpec, form: Format) -> None:
+def _show_file(spec: SweepSpec, form: Format, assign: Sequence[str]) -> None:
     if spec.points:
         _points(spec, form)
         return
     extended = spec.document["space"].get("extends")
     _print(spec.space, form, origin=extended or "")
     if form is Format.TABLE:
-        print_next("run", spec.file)
+        print_next("run", spec.file, *(word for text in assign for word in ("--set", text)))
 
 
 def _points(spec: SweepSpec, form: Format) -> None:

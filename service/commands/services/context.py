@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
 
 from service.errors import UsageError
 from service.formats import Format
-from service.settings import ContextBook, choose_context
+from service.settings import ContextBook, choose_context, describe_overruling
 from service.terminals import Output, completions, print_data, print_next, print_table, stderr
 
 
@@ -31,14 +30,19 @@ def context(
     match words or []:
         case [] if none:
             book.with_current(None).save()
-            stderr().print("commands act on the home from now on")
+            stderr().print(
+                f"commands act on the home from now on{describe_overruling(None)}", markup=False, soft_wrap=True
+            )
         case [] if show:
             _list(book, output)
         case []:
             _show(output)
         case [name] if not (none or show):
             book.with_current(name).save()
-            stderr().print(f"commands act on {book.get(name)} from now on{_overruled()}", markup=False, soft_wrap=True)
+            chosen = book.get(name)
+            stderr().print(
+                f"commands act on {chosen} from now on{describe_overruling(chosen)}", markup=False, soft_wrap=True
+            )
         case ["rm", name] if not (none or show):
             book.without(name).save()
             stderr().print(
@@ -71,7 +75,3 @@ def _list(book: ContextBook, output: Format) -> None:
     else:
         cells = [["*" if entry.name == book.current else "", entry.name, entry.url] for entry in contexts]
         print_table(["", "context", "service"], cells)
-
-
-def _overruled() -> str:
-    return "; but MELTPOINT_SERVICE is set, and wins" if os.environ.get("MELTPOINT_SERVICE") else ""

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from service.errors import UsageError
-from service.settings import Context, ContextBook, check_url, is_name
+from service.settings import Context, ContextBook, check_url, describe_overruling, is_name
 from service.terminals import print_next, stderr
+
+_ANOTHER = "ask an admin of the service for another one, who types: meltpoint token create --user NAME"
 
 
 def login(
@@ -41,7 +43,7 @@ def login(
             f"{address} is not encrypted: others on the network could read the token; use https://, or --insecure"
         )
     book = ContextBook.load()
-    context = Context(name=chosen, url=address, token=_read_token(token_file))
+    context = Context(name=chosen, url=address, token=_read_token(token_file), renewal=_ANOTHER)
     from service.clients import Connection
     from service.clients.accounts import Accounts
 
@@ -56,7 +58,8 @@ def login(
         identity = accounts.log_in()
     book.with_context(context).save()
     console.print(
-        f"signed in to {context} as {identity.user} ({identity.role}); commands act on it from now on",
+        f"signed in to {context} as {identity.user} ({identity.role}); commands act on it from now on"
+        f"{describe_overruling(context)}",
         markup=False,
         soft_wrap=True,
     )

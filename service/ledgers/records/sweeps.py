@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from search_spaces import Goal
+from search_spaces.documents import written_assignments
 from service.ledgers.records.json_data import Json
 from service.ledgers.records.states import SweepState, TrialPhase
 
@@ -96,8 +97,26 @@ class Sweep:
 
     @property
     def start_command(self) -> str:
-        """The command that starts another sweep of the same file, where this one was started: on a service or not."""
-        return f"meltpoint {'run' if self.owner is None else 'submit'} {shlex.quote(self.spec_file)}"
+        """The command that starts another sweep as this one was started: see `start_command_with`."""
+        return self.start_command_with()
+
+    def start_command_with(self, *assign: str) -> str:
+        """Return the command that starts another sweep of the same file, here or on a service, as this one was started.
+
+        It has the `--set` values with which this sweep was started or resumed, its priority and its slots.
+
+        assign: further values as `KEY=VALUE`; such a value replaces an earlier one of the same key.
+        """
+        keys = {text.partition("=")[0] for text in assign}
+        earlier = (text for text in written_assignments(self.spec_text) if text.partition("=")[0] not in keys)
+        words = ["meltpoint", "run" if self.owner is None else "submit", self.spec_file]
+        for text in (*earlier, *assign):
+            words += ["--set", text]
+        if self.owner is not None and self.priority:
+            words += ["--priority", str(self.priority)]
+        if self.owner is not None and self.slot_cap is not None:
+            words += ["--slots", str(self.slot_cap)]
+        return shlex.join(words)
 
     @property
     def failure_state(self) -> SweepState:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from service.confirmations import Decision, Outcome, explain_decision, explain_leads, summarize_decision
+from service.confirmations.planning import why_not_confirmable
 from service.ledgers import Sweep, SweepState, Trial
 from service.reports import Leaderboard
 from service.sweep_reports.facts.base import Part, Section, decimals, difference, named, score
@@ -166,9 +167,7 @@ def _unconfirmed(rows: SweepRows, best: Trial) -> Headline:
             f"{score(standing.corrected)} on new images."
         )
     if not under_way:
-        details.append(
-            f"Nothing confirms it yet. To retrain it and the default on fresh seeds: meltpoint confirm {sweep.id}"
-        )
+        details.append(f"Nothing confirms it yet. {_way_to_confirm(rows)}")
     return Headline(
         standing="under way" if under_way else "unconfirmed",
         sentence=_sentence_case(sentence),
@@ -181,6 +180,14 @@ def _unconfirmed(rows: SweepRows, best: Trial) -> Headline:
         model=_model(rows),
         model_trial_id=sweep.best_trial_id,
     )
+
+
+def _way_to_confirm(rows: SweepRows) -> str:
+    """Return the command that confirms the sweep, or why there is none."""
+    obstacle = why_not_confirmable(rows.sweep, rows.trials, is_remote=False)
+    if obstacle is not None:
+        return f"It cannot be confirmed now: {obstacle}"
+    return f"To retrain the best recipes and the default on fresh seeds: meltpoint confirm {rows.sweep.id}"
 
 
 def _without_result(rows: SweepRows) -> Headline:
@@ -250,7 +257,7 @@ def read_confirmed(rows: SweepRows) -> Confirmed:
     """Return the table of a confirmation."""
     confirmation = rows.confirmation
     if confirmation is None:
-        sentence = f"The sweep has no confirmation. To begin one: meltpoint confirm {rows.sweep.id}"
+        sentence = f"The sweep has no confirmation. {_way_to_confirm(rows)}"
         return Confirmed(sentence=sentence, is_shown=False)
     decision = confirmation.decision
     if decision is None:

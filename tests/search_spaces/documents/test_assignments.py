@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import SpecError, load_document, parse_spec
-from search_spaces.documents import write_document
+from search_spaces.documents import write_document, written_assignments
 
 FILE = """\
 name: a
@@ -135,3 +135,24 @@ DOCUMENTS = st.recursive(
 @given(data=DOCUMENTS)
 def test_what_is_written_is_read_back_the_same(data: Any) -> None:
     assert load_document(write_document(data), "s.yaml").data == data
+
+
+def test_the_assignments_of_a_kept_text_are_read_back() -> None:
+    assert written_assignments(FILE) == []
+    first = parse_spec(FILE, file="s.yaml", assign=["budget.trials=8", "space.dropout.rate=0.2", "name=a"])
+    assert written_assignments(first.text) == ["budget.trials=8", "space.dropout.rate=0.2", "name=a"]
+
+
+def test_a_text_that_was_changed_again_has_the_assignments_of_both_times_and_the_last_value() -> None:
+    first = parse_spec(FILE, file="s.yaml", assign=["budget.trials=8", "space.dropout.rate=0.2"])
+    second = parse_spec(first.text, file="s.yaml", assign=["budget.trials=16"])
+    third = parse_spec(second.text, file="s.yaml", assign=["budget.max_failed=2"])
+    written = written_assignments(third.text)
+    assert written == ["space.dropout.rate=0.2", "budget.trials=16", "budget.max_failed=2"]
+    assert parse_spec(FILE, file="s.yaml", assign=written).document == third.document
+
+
+def test_comments_of_the_user_are_not_taken_for_assignments() -> None:
+    assert written_assignments("# --set budget.trials=8\n" + FILE) == []
+    kept = parse_spec(FILE + "# --set budget.trials=8\n", file="s.yaml", assign=["budget.epochs=4"]).text
+    assert written_assignments(kept) == ["budget.epochs=4"]

@@ -174,7 +174,9 @@ def test_a_quota_says_how_long_to_wait() -> None:
 
 
 def test_a_token_that_is_not_taken_is_replaced_by_login() -> None:
-    with pytest.raises(UnauthenticatedError, match=r"expired; sign in with: meltpoint login http://127.0.0.1:8000"):
+    with pytest.raises(
+        UnauthenticatedError, match=r"expired; sign in with another token: meltpoint login http://127.0.0.1:8000"
+    ):
         Service(problem(401, "unauthenticated", detail="the token has expired")).connection().get("/sweeps")
 
 

@@ -116,6 +116,18 @@ def test_login_tries_the_token_before_it_keeps_it(shell: Shell, home: Home, serv
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
+def test_a_wrong_token_in_the_variable_is_named_with_a_way_that_helps(ada: Shell, server: ApiServer) -> None:
+    ada.env |= {"MELTPOINT_SERVICE": "lab", "MELTPOINT_TOKEN": "mp_wrong"}
+    refused = ada.run("ls")
+    assert refused.returncode == 1
+    assert "this token is unknown here; it is the one in the variable MELTPOINT_TOKEN" in refused.stderr
+    assert "meltpoint login" not in refused.stderr.replace("`meltpoint login` has stored", "")
+    del ada.env["MELTPOINT_TOKEN"]  # as the message says
+    assert ada.run("ls").returncode == 0
+    ada.env |= {"MELTPOINT_SERVICE": server.url, "MELTPOINT_TOKEN": "mp_\u00fc"}
+    assert "it is the one in the variable MELTPOINT_TOKEN" in ada.run("ls").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

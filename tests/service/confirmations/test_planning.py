@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from search_spaces import parse_spec
 from service.confirmations import ConfirmRule
-from service.confirmations.planning import default_recipe, plan_confirmation, rule_of
+from service.confirmations.planning import default_recipe, plan_confirmation, rule_of, why_not_confirmable
 from service.errors import ConfirmationError
-from service.ledgers import Ledger
+from service.ledgers import Ledger, SweepState
 from tests.service.confirmations.searched_sweeps import SPEC, SearchedSweep
 
 
@@ -52,6 +54,61 @@ def test_a_sweep_of_a_service_is_submitted_again_not_run(ledger: Ledger) -> None
         counts["confirm"] = 0
     with pytest.raises(ConfirmationError, match=r": meltpoint submit sweep\.yaml --set data\.split\.confirm=0\.1$"):
         plan_confirmation(ledger, searched.sweep, searched.spec, ConfirmRule())
+
+
+def test_the_command_that_starts_a_sweep_again_redoes_what_the_user_did(ledger: Ledger) -> None:
+    kept = parse_spec(SPEC, file="sweep.yaml", assign=["budget.trials=6", "data.split.confirm=0", "name=my-cells"])
+    searched = SearchedSweep(ledger, {0.0: 0.8, 0.25: 0.9}, spec=kept.text, owner="ada")
+    sweep = ledger.sweeps.submit(
+        name="cells",
+        spec_text=kept.text,
+        spec_file="my sweeps/sweep.yaml",
+        metric=kept.metric.name,
+        goal=kept.metric.goal,
+        seed=3,
+        settings={},
+        owner="ada",
+        priority=-2,
+        slot_cap=1,
+    )[0]
+    assert sweep.start_command == (
+        "meltpoint submit 'my sweeps/sweep.yaml' --set budget.trials=6 --set data.split.confirm=0 --set name=my-cells "
+        "--priority -2 --slots 1"
+    )
+    for counts in searched.sweep.data["classes"].values():
+        counts["confirm"] = 0
+    again = "meltpoint submit sweep.yaml --set budget.trials=6 --set name=my-cells --set data.split.confirm=0.1"
+    with pytest.raises(ConfirmationError, match=f": {re.escape(again)}$"):
+        plan_confirmation(ledger, searched.sweep, searched.spec, ConfirmRule())
+
+
+def test_a_sweep_that_has_tried_every_recipe_is_not_told_to_resume(ledger: Ledger) -> None:
+    spec = SPEC.replace("{min: 0.0, max: 0.9, default: 0.0}", "0.0")
+    searched = SearchedSweep(ledger, {0.0: 0.8}, spec=spec)
+    again = r"name more in space, and then: meltpoint run sweep\.yaml$"
+    with pytest.raises(ConfirmationError, match=again):
+        searched.plan()
+
+
+@pytest.mark.parametrize("state", [SweepState.RUNNING, SweepState.PAUSED, SweepState.CANCELLED])
+def test_a_search_that_has_not_ended_cannot_be_confirmed(ledger: Ledger, state: SweepState) -> None:
+    searched = SearchedSweep(ledger, {0.0: 0.8, 0.25: 0.9})
+    sweep, trials = replace(searched.sweep, state=state), ledger.trials.list(searched.sweep.id)
+    obstacle = why_not_confirmable(sweep, trials, is_remote=False)
+    way = {"running": "watch", "paused": "resume", "cancelled": "run"}[state.value]
+    assert obstacle is not None
+    assert f"meltpoint {way} " in obstacle
+
+
+def test_a_sweep_is_confirmable_if_a_confirmation_of_it_can_be_planned(ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, {0.0: 0.8, 0.25: 0.9})
+    trials = ledger.trials.list(searched.sweep.id)
+    assert why_not_confirmable(searched.sweep, trials, is_remote=False) is None
+    assert "confirm it where it ran" in (why_not_confirmable(searched.sweep, trials, is_remote=True) or "")
+    assert "the default is its only" in (why_not_confirmable(searched.sweep, trials[:1], is_remote=False) or "")
+    searched.plan()
+    begun = ledger.sweeps.get(searched.sweep.id)
+    assert why_not_confirmable(begun, trials[:1], is_remote=False) is None
 
 
 def test_the_rule_is_that_of_the_sweep_file() -> None:

@@ -14,6 +14,7 @@ from service.exports.sweep_recipes import make_recipe_file
 from service.ledgers import Ending, Json, Ledger, Sweep, SweepState, TrialState
 from service.plans import flat_settings
 from tests.contracts.ledgers import row
+from tests.service.confirmations.searched_sweeps import SearchedSweep
 
 SPEC = """\
 name: cells
@@ -105,6 +106,15 @@ def test_without_places_paths_stay_as_they_were_written(ledger: Ledger, tmp_path
     file = make_recipe_file(ledger, completed(ledger, tmp_path, {}), with_places=False)
     assert (file.data.source, file.code) == ("photos", None)
     assert "the only finished trial" in file.chosen.because
+    assert "It cannot be confirmed now: " in file.chosen.because
+
+
+def test_only_a_sweep_that_can_be_confirmed_is_said_to_be(ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, {0.0: 0.8, 0.25: 0.9})
+    because = make_recipe_file(ledger, searched.sweep, with_places=True).chosen.because
+    assert because.endswith(f"Confirm it on fresh seeds: meltpoint confirm {searched.sweep.id}")
+    because = make_recipe_file(ledger, searched.sweep, with_places=False).chosen.because
+    assert because.endswith("confirm it where it ran")  # a service confirms only the sweeps of its users
 
 
 def test_an_own_backbone_needs_no_import(ledger: Ledger, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from service.ledgers import Ledger, MessageKind, SweepState
 from service.promotions import choose_model
 from service.registry import request_promotion
 from service.settings import Home
+from tests.service.confirmations.searched_sweeps import SearchedSweep
 from tests.service.sweeps.sweeps import add_sweep, add_trials
 
 
@@ -37,7 +38,7 @@ def test_a_search_is_promoted_only_if_that_is_asked_for(ledger: Ledger) -> None:
     first, _ = add_trials(ledger, sweep, 0.9, 0.8)
     ledger.sweeps.note(sweep.id, best_trial_id=first)
     sweep = ledger.sweeps.get(sweep.id)
-    with pytest.raises(UsageError, match=f"is unconfirmed: .* meltpoint confirm {sweep.id}.* --unconfirmed"):
+    with pytest.raises(UsageError, match=r"is unconfirmed: .* add --unconfirmed"):
         choose_model(ledger, sweep, unconfirmed=False)
     chosen = choose_model(ledger, sweep, unconfirmed=True)
     assert (chosen.trial_id, chosen.confirmed) == (first, False)
@@ -50,10 +51,29 @@ def test_a_confirmation_without_a_claim_confirms_no_model(ledger: Ledger) -> Non
     confirmation = {"decision": {"outcome": "no_claim"}, "deployed": second}
     ledger.sweeps.note(sweep.id, best_trial_id=first, confirmation=confirmation)
     sweep = ledger.sweeps.get(sweep.id)
-    with pytest.raises(UsageError, match=f"came to no claim, .* meltpoint confirm {sweep.id}.* --unconfirmed"):
+    with pytest.raises(UsageError, match=f"came to no claim, .* --unconfirmed.* meltpoint confirm {sweep.id}$"):
         choose_model(ledger, sweep, unconfirmed=False)
     chosen = choose_model(ledger, sweep, unconfirmed=True)
     assert (chosen.trial_id, chosen.confirmed) == (first, False)
+
+
+def test_only_a_sweep_that_can_be_confirmed_is_sent_to_confirm(ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, {0.0: 0.8, 0.25: 0.9})
+    ledger.sweeps.note(searched.sweep.id, best_trial_id=f"{searched.sweep.id}-0001")
+    sweep = ledger.sweeps.get(searched.sweep.id)
+    with pytest.raises(UsageError, match=f"To confirm it first: meltpoint confirm {sweep.id}$"):
+        choose_model(ledger, sweep, unconfirmed=False)
+    with pytest.raises(UsageError, match=r"It cannot be confirmed now: .*; confirm it where it ran$"):
+        choose_model(ledger, sweep, unconfirmed=False, is_remote=True)
+
+
+def test_a_single_trial_is_not_called_the_best_of_many(ledger: Ledger) -> None:
+    searched = SearchedSweep(ledger, {0.0: 0.8})
+    ledger.sweeps.note(searched.sweep.id, best_trial_id=f"{searched.sweep.id}-0000")
+    sweep = ledger.sweeps.get(searched.sweep.id)
+    with pytest.raises(UsageError, match=f"its only trial .* cannot be .*: meltpoint resume {sweep.id} --set"):
+        choose_model(ledger, sweep, unconfirmed=False)
+    assert choose_model(ledger, sweep, unconfirmed=True).headline.startswith("unconfirmed: the only trial")
 
 
 def test_the_same_request_waits_once(ledger: Ledger) -> None:

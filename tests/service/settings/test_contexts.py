@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from service.errors import UsageError
-from service.settings import Context, ContextBook, Home, check_url, choose_context, find_local_service
+from service.settings import (
+    Context,
+    ContextBook,
+    Home,
+    check_url,
+    choose_context,
+    describe_overruling,
+    find_local_service,
+)
 from service.settings.sources import user_file
 
 LAB = Context(name="lab", url="https://lab.example.org", token="mp_lab")
@@ -97,6 +105,40 @@ def test_a_variable_may_name_an_address_with_a_token_beside_it(monkeypatch: pyte
         choose_context()
     monkeypatch.setenv("MELTPOINT_TOKEN", "mp_variable")
     assert chosen() == ("http://127.0.0.1:8000", "mp_variable")
+
+
+def test_a_wrong_token_in_the_variable_is_replaced_there_not_by_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    ContextBook().with_context(LAB).save()
+    assert (
+        choose_context() or LAB
+    ).way_to_renew == "sign in with another token: meltpoint login https://lab.example.org"
+    monkeypatch.setenv("MELTPOINT_SERVICE", "http://127.0.0.1:8000")
+    monkeypatch.setenv("MELTPOINT_TOKEN", "mp_variable")
+    context = choose_context()
+    assert context is not None
+    assert context.way_to_renew == (
+        "it is the one in the variable MELTPOINT_TOKEN. Put another one there; or type `unset MELTPOINT_TOKEN`, and "
+        "sign in with: meltpoint login http://127.0.0.1:8000"
+    )
+    monkeypatch.setenv("MELTPOINT_SERVICE", "lab")
+    context = choose_context()
+    assert context is not None
+    assert context.way_to_renew.endswith("and the token that `meltpoint login` has stored is used")
+
+
+def test_who_chooses_a_context_is_told_of_what_overrules_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ContextBook().with_context(OTHER).with_context(LAB).save()
+    assert describe_overruling(LAB) == ""
+    Path("meltpoint.toml").write_text('service = "other"\n')
+    assert describe_overruling(LAB) == "; but meltpoint.toml names other (http://127.0.0.1:9000), and wins"
+    assert describe_overruling(None) == describe_overruling(LAB)
+    assert describe_overruling(OTHER) == ""
+    monkeypatch.setenv("MELTPOINT_SERVICE", "https://lab.example.org")
+    assert describe_overruling(LAB) == ""
+    monkeypatch.setenv("MELTPOINT_TOKEN", "mp_variable")
+    assert describe_overruling(LAB) == "; but MELTPOINT_TOKEN is set, and its token is sent"
+    monkeypatch.setenv("MELTPOINT_SERVICE", "nobody")
+    assert "no context nobody" in describe_overruling(LAB)
 
 
 def test_a_projects_file_cannot_send_the_variables_token_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
