@@ -135,7 +135,8 @@ class MlflowDoor:
         if route.access is Access.WRITE and not identity.role.includes(Role.ADMIN):
             raise ForbiddenError(
                 f"{request.method} {PREFIX}{path}: only an admin may change what MLflow stores; "
-                f"{identity.user} is signed in as {identity.role.value}"
+                f"{identity.user} is signed in as {identity.role.value}. Ask an admin, or move aliases with: "
+                "meltpoint promote SWEEP"
             )
         upstream = self._upstream()
         if upstream is None:

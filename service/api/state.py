@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from service.api.followers import Hub
 from service.api.settings import ApiSettings
 from service.errors import ForbiddenError, NoSweepsError, SweepNotFoundError
-from service.identities import Identity, check_may_change, visible_owner
+from service.identities import Identity, check_may_change, role_error, visible_owner
 from service.ledgers import Json, Role, Sweep
 from service.registry import RegistryProcesses
 from service.settings import Home
@@ -93,7 +93,7 @@ class Caller:
 def _get_caller(request: Request, role: Role) -> Caller:
     identity = cast(Identity, request.state.identity)
     if not identity.role.includes(role):
-        raise ForbiddenError(f"this needs the role {role}; {identity.user} is signed in as {identity.role}")
+        raise role_error(identity, role)
     return Caller(request, identity)
 
 
@@ -113,7 +113,10 @@ async def _get_observer(request: Request) -> Caller:
     """Return the caller if every sweep is visible to that role."""
     caller = _get_caller(request, Role.VIEWER)
     if caller.owner is not None:
-        raise ForbiddenError("this needs the role viewer or admin, which see the sweeps of all users")
+        raise ForbiddenError(
+            f"this needs the role viewer or admin, which see the sweeps of all users; {caller.identity.user} is signed "
+            f"in as {caller.identity.role}: ask an admin"
+        )
     return caller
 
 

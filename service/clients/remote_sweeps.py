@@ -344,7 +344,7 @@ def _path(reference: str, *below: str) -> str:
     """Return the path of a sweep; a text that no path can have goes by no sweep."""
     fits = 0 < len(reference) <= LONGEST_REFERENCE and reference.isprintable() and "/" not in reference
     if not fits or reference in (".", ".."):
-        raise SweepNotFoundError(f"no sweep {reference}; `meltpoint ls` lists the sweeps there are")
+        raise SweepNotFoundError(f"no sweep {reference}; to see the sweeps: meltpoint ls")
     return "/".join(["/sweeps", quote(reference, safe=""), *below])
 
 

@@ -37,8 +37,7 @@ NO_CLAIM = "0"
 def make_recipe_file(ledger: Ledger, sweep: Sweep, *, with_places: bool) -> RecipeFile:
     """Return the recipe file of a sweep that has ended or rests.
 
-    with_places: name files and folders of this machine in full; otherwise as the sweep file does, for the users of a
-    service.
+    with_places: name files and folders of this machine in full; otherwise as the sweep file does.
 
     Raises:
         UsageError: the sweep is under way, or none of its trials has finished with a score.
@@ -50,7 +49,7 @@ def make_recipe_file(ledger: Ledger, sweep: Sweep, *, with_places: bool) -> Reci
         )
     confirmed, doubt = _confirmed(ledger, sweep)
     board = Leaderboard.read(ledger, sweep)
-    choice = confirmed or _unconfirmed(sweep, board, doubt, is_remote=not with_places)
+    choice = confirmed or _unconfirmed(sweep, board, doubt)
     return _written(sweep, choice, board, with_places=with_places)
 
 
@@ -63,7 +62,7 @@ def _confirmed(ledger: Ledger, sweep: Sweep) -> tuple[RecipeChoice | None, str |
     return choose_confirmed(ledger, sweep)
 
 
-def _unconfirmed(sweep: Sweep, board: Leaderboard, doubt: str | None, *, is_remote: bool) -> RecipeChoice:
+def _unconfirmed(sweep: Sweep, board: Leaderboard, doubt: str | None) -> RecipeChoice:
     finished = [trial for trial in board.ranked if trial.state in (TrialState.COMPLETED, TrialState.PRUNED)]
     if not finished:
         raise UsageError(_nothing_to_export(sweep, board))
@@ -74,7 +73,7 @@ def _unconfirmed(sweep: Sweep, board: Leaderboard, doubt: str | None, *, is_remo
         recipe=best.recipe,
         chosen=ChosenBy(
             how="unconfirmed",
-            because=_why_unconfirmed(board, len(finished), doubt, is_remote=is_remote),
+            because=_why_unconfirmed(board, len(finished), doubt),
             sweep=sweep.id,
             name=sweep.name,
             trial=best.id,
@@ -92,7 +91,7 @@ def _unconfirmed(sweep: Sweep, board: Leaderboard, doubt: str | None, *, is_remo
     )
 
 
-def _why_unconfirmed(board: Leaderboard, finished: int, doubt: str | None, *, is_remote: bool) -> str:
+def _why_unconfirmed(board: Leaderboard, finished: int, doubt: str | None) -> str:
     from service.confirmations.planning import why_not_confirmable  # it loads NumPy
 
     sweep = board.sweep
@@ -104,7 +103,7 @@ def _why_unconfirmed(board: Leaderboard, finished: int, doubt: str | None, *, is
     )
     if doubt is not None:
         return f"{reason}. A confirmation came to no claim: {doubt}"
-    if obstacle := why_not_confirmable(sweep, board.trials, is_remote=is_remote):
+    if obstacle := why_not_confirmable(sweep, board.trials, is_remote=False):
         return f"{reason}. It cannot be confirmed now: {obstacle}"
     return f"{reason}. Confirm it on fresh seeds: meltpoint confirm {sweep.id}"
 

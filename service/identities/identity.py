@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.errors import ForbiddenError, SweepNotFoundError
 from service.ledgers import Role, Sweep, Token, User
 
-__all__ = ["Identity", "check_may_change", "visible_owner"]
+__all__ = ["Identity", "check_may_change", "role_error", "visible_owner"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +50,25 @@ def check_may_change(identity: Identity, sweep: Sweep) -> None:
 
     Raises:
         SweepNotFoundError: the sweep is not visible; the error is that of a sweep which does not exist.
-        ForbiddenError: the role allows no changes.
+        ForbiddenError: the role allows no changes; see `role_error`.
     """
     owner = visible_owner(identity)
     if owner is not None and sweep.owner != owner:
         raise SweepNotFoundError(f"no sweep {sweep.id}")
     if not identity.role.includes(Role.SUBMITTER):
-        raise ForbiddenError(f"{identity.user} is signed in as {identity.role}, which changes nothing")
+        raise role_error(identity, Role.SUBMITTER)
+
+
+def role_error(identity: Identity, needed: Role) -> ForbiddenError:
+    """Return the error for a role that is too low, with the commands by which an admin gives a higher one."""
+    user = identity.user
+    create = f"meltpoint token create --user {user} --role {needed}"
+    if identity.user_role.includes(needed):
+        return ForbiddenError(
+            f"this needs the role {needed}, and this token of {user} gives only {identity.role}. Another token of "
+            f"{user} may give it; an admin can create one: {create}"
+        )
+    return ForbiddenError(
+        f"this needs the role {needed}; {user} is signed in as {identity.role}. An admin can do it, or give {user} the "
+        f"role, and a token that has it: meltpoint user set {user} --role {needed} && {create}"
+    )

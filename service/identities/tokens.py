@@ -87,7 +87,9 @@ def _identify(token: Token, user: User, now: int) -> Identity:
         expired = datetime.fromtimestamp(token.expires_at / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
         raise UnauthenticatedError(f"this token expired at {expired}")
     if user.disabled_at is not None:
-        raise UnauthenticatedError(f"the user {user.name} is disabled")
+        raise UnauthenticatedError(
+            f"the user {user.name} is disabled (an admin can type: meltpoint user set {user.name} --enable)"
+        )
     return Identity.from_token(token, user)
 
 

@@ -59,7 +59,9 @@ def find_sweep(connection: Connection, reference: str, owner: str | None) -> Swe
     if rows:
         raise SweepNotFoundError(f"{reference} fits {_several([row['id'] for row in rows])}")
     count = connection.scalar(select(func.count()).select_from(newest.order_by(None).subquery()))
-    raise SweepNotFoundError(f"no sweep {reference}; `meltpoint ls` lists the {count} there are")
+    if count == 1:
+        raise SweepNotFoundError(f"no sweep {reference}; the only one is {last.id} ({last.name})")
+    raise SweepNotFoundError(f"no sweep {reference}; to see the {count} sweeps: meltpoint ls")
 
 
 def find_submission(connection: Connection, owner: str, key: str | None, digest: str | None) -> Sweep | None:
@@ -75,7 +77,7 @@ def find_submission(connection: Connection, owner: str, key: str | None, digest:
     if row is None:
         return None
     if row["request_digest"] != digest:
-        raise ConflictError(f"the idempotency key {key} was used for another request")
+        raise ConflictError(f"the idempotency key {key} was used for another request; each request needs its own")
     return sweep_from_row(row)
 
 

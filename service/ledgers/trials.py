@@ -369,7 +369,7 @@ def _get(connection: Connection, trial_id: str) -> Trial:
 
 
 def _unknown(trial_id: str) -> TrialNotFoundError:
-    return TrialNotFoundError(f"no trial {trial_id}")
+    return TrialNotFoundError(f"no trial {trial_id}; to see those of a sweep: meltpoint trials SWEEP")
 
 
 def _check_attempt(trial: Trial, attempt: int) -> None:

@@ -51,14 +51,20 @@ def check_trials(user: User, trials: int | None) -> None:
         )
 
 
-def check_priority(role: Role, priority: int, *, present: int = 0) -> None:
+def check_priority(role: Role, priority: int, *, present: int = 0, sweep_id: str | None = None) -> None:
     """Check whether a user of that role may give a sweep of priority `present` another priority.
 
     A higher priority takes the workers of everybody else, so that only an admin may raise it above 0. Everybody may
     lower the priority of their own sweeps.
 
+    sweep_id: of the sweep, if it has been accepted already.
+
     Raises:
         ForbiddenError: the priority is above 0 and above the present one.
     """
     if priority > max(0, present) and not role.includes(Role.ADMIN):
-        raise ForbiddenError(f"priority {priority}: only an admin can raise a priority above 0")
+        first = "" if sweep_id else "submit without --priority, and then "
+        raise ForbiddenError(
+            f"priority {priority}: only an admin can raise a priority above 0; {first}ask an admin, who types: "
+            f"meltpoint change {sweep_id or 'SWEEP'} --priority {priority}"
+        )

@@ -15,7 +15,7 @@ _KINDS: Final[Mapping[str, ExtensionKind]] = {"backbone": "backbone", "augment.p
 """Names of recipes whose values may be own code."""
 
 
-def refuse_own_code(spec: SweepSpec) -> None:
+def refuse_own_code(spec: SweepSpec, user: str) -> None:
     """Refuse a sweep that names functions of the user's own; entry points of installed packages are allowed.
 
     Raises:
@@ -23,7 +23,7 @@ def refuse_own_code(spec: SweepSpec) -> None:
     """
     rule = (
         "is your own code, and this service does not run yours; "
-        "an admin can allow it: meltpoint user set USER --own-code"
+        f"an admin can allow it: meltpoint user set {user} --own-code"
     )
     problems = [
         Problem(path=EXTENSIONS[kind].setting, rule=rule, value=name, file=spec.file) for kind, name in _names(spec)

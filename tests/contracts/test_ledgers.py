@@ -42,7 +42,7 @@ def test_a_sweep_is_found_by_id_prefix_name_and_last(ledger: Ledger) -> None:
     assert ledger.sweeps.find("last") == second
     with pytest.raises(SweepNotFoundError, match="fits 2 sweeps"):
         ledger.sweeps.find("s-")
-    with pytest.raises(SweepNotFoundError, match="no sweep fish; `meltpoint ls` lists the 2"):
+    with pytest.raises(SweepNotFoundError, match="no sweep fish; to see the 2 sweeps: meltpoint ls"):
         ledger.sweeps.find("fish")
 
 

@@ -74,7 +74,7 @@ def test_an_owner_finds_and_lists_only_own_sweeps(ledger: Ledger) -> None:
     assert ledger.sweeps.find("s-", owner="ada") == mine
     assert ledger.sweeps.find("last") == other
     for reference in (other.id, other.id[2:], "fish"):
-        with pytest.raises(SweepNotFoundError, match=f"no sweep {reference}; `meltpoint ls` lists the 1 there are"):
+        with pytest.raises(SweepNotFoundError, match=f"no sweep {reference}; the only one is {mine.id}"):
             ledger.sweeps.find(reference, owner="ada")
     with pytest.raises(SweepNotFoundError, match="no sweeps yet"):
         ledger.sweeps.find(mine.id, owner="eve")

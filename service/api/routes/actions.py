@@ -41,7 +41,7 @@ def patch_sweep(ref: SweepReference, change: SweepChange, caller: Submitter) -> 
     """Change a sweep's budget, priority or slot cap, also while it runs."""
     sweep = caller.find_to_change(ref)
     if change.priority is not None:
-        check_priority(caller.identity.role, change.priority, present=sweep.priority)
+        check_priority(caller.identity.role, change.priority, present=sweep.priority, sweep_id=sweep.id)
     slot_cap = (change.slot_cap or 0) if "slot_cap" in change.model_fields_set else None
     changed = change_sweep(
         caller.ledger,

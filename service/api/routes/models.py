@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 from service.api.routes.parameters import Reference, SweepReference
 from service.api.routes.strict_routes import make_router
 from service.api.state import Caller, Submitter, Viewer
 from service.errors import ForbiddenError, SweepNotFoundError
-from service.ledgers import Role
+from service.ledgers import Promotion, Role
 from service.registry import read_model_history, read_models, request_promotion, roll_back_apart
 from service.schemas import AliasModel, AliasMoveModel, Page, PromoteRequest, PromotionModel, RollbackRequest
 
@@ -45,18 +47,21 @@ def roll_back_model(name: Reference, request: RollbackRequest, caller: Submitter
     caller.note_target(f"{name}@{request.alias}")
     moves = [move for move in read_model_history(caller.ledger, name) if move.alias == request.alias]
     if moves:
-        _check_own(caller, moves[0].sweep_id)
+        _check_own(caller, moves[0])
     move = roll_back_apart(caller.home, model=name, alias=request.alias, user=caller.identity.user)
     return AliasMoveModel.from_record(move)
 
 
-def _check_own(caller: Caller, sweep_id: str | None) -> None:
-    """Raise ForbiddenError if a submitter did not promote the present version from an own sweep."""
+def _check_own(caller: Caller, move: Promotion) -> None:
+    """Raise ForbiddenError if a submitter did not promote the present version, that of the move, from an own sweep."""
     if caller.identity.role is Role.ADMIN:
         return
     try:
-        is_own = sweep_id is not None and caller.ledger.sweeps.get(sweep_id).owner == caller.identity.user
+        is_own = move.sweep_id is not None and caller.ledger.sweeps.get(move.sweep_id).owner == caller.identity.user
     except SweepNotFoundError:
         is_own = False
     if not is_own:
-        raise ForbiddenError("the present version comes from the sweep of somebody else: an admin can roll it back")
+        raise ForbiddenError(
+            "the present version comes from the sweep of somebody else; an admin can roll it back: meltpoint rollback "
+            f"{shlex.quote(move.model)} --alias {shlex.quote(move.alias)}"
+        )

@@ -99,7 +99,7 @@ def _enter(request: SubmitRequest, caller: Caller, key: str | None) -> Sweep:
     check_drivers(caller.ledger)
     spec = parse_spec(request.spec, file=request.file, assign=request.assign)
     if not caller.identity.own_code:
-        refuse_own_code(spec)
+        refuse_own_code(spec, owner)
     check_priority(caller.identity.role, request.priority)
     _check_limits(spec, caller, owner)
     return enter_sweep(caller.ledger, submission, spec=spec, owner=owner, visible_to=caller.owner)

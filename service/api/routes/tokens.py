@@ -10,8 +10,8 @@ from service.api.routes.parameters import Limit, Reference
 from service.api.routes.strict_routes import make_router
 from service.api.state import Caller, Viewer
 from service.errors import ForbiddenError, UsageError
-from service.identities import issue_token
-from service.ledgers import Role, Token
+from service.identities import issue_token, role_error
+from service.ledgers import Role, Token, User
 from service.schemas import ActionResult, IdentityModel, IssuedToken, NewToken, Page, TokenModel
 
 __all__ = ["router"]
@@ -38,13 +38,18 @@ def _describe(caller: Caller) -> IdentityModel:
 
 @router.post("/tokens", operation_id="create_token", status_code=201)
 def create_token(request: NewToken, caller: Viewer) -> IssuedToken:
-    """Issue a token; its text is shown only now. It gives no more rights than the token of this request has."""
+    """Issue a token; its text is shown only now. It gives no more rights than its user and your token have."""
     user = request.user or caller.identity.user
     if user != caller.identity.user and not _is_admin(caller):
-        raise ForbiddenError("only an admin can issue a token for another user")
-    if caller.ledger.users.get(user).disabled_at is not None:
-        raise UsageError(f"{user} is disabled")
+        raise ForbiddenError(
+            f"only an admin can create a token for another user; an admin types: meltpoint token create --user {user}"
+        )
+    account = caller.ledger.users.get(user)
+    if account.disabled_at is not None:
+        raise UsageError(f"{user} is disabled; to enable {user} first: meltpoint user set {user} --enable")
     asked = caller.identity.role if request.role is None else Role(request.role.value)
+    if request.role is not None:
+        _check_gives(caller, account, asked)
     text = issue_token(
         caller.ledger,
         user,
@@ -76,6 +81,22 @@ def revoke_token(token_id: Reference, caller: Viewer) -> ActionResult:
     caller.note_target(token_id)
     caller.ledger.tokens.revoke(token_id, None if _is_admin(caller) else caller.identity.user)
     return ActionResult(id=token_id, result="revoked")
+
+
+def _check_gives(caller: Caller, account: User, role: Role) -> None:
+    """Check that a token of the user may have a role that was asked for, rather than to give a lower one silently.
+
+    Raises:
+        ForbiddenError: the caller's token gives a lower role.
+        UsageError: the user has a lower role.
+    """
+    if not caller.identity.role.includes(role):
+        raise role_error(caller.identity, role)
+    if not account.role.includes(role):
+        raise UsageError(
+            f"{account.name} has the role {account.role}, and a token gives no more. To give {account.name} the role "
+            f"{role} first: meltpoint user set {account.name} --role {role}"
+        )
 
 
 def _is_admin(caller: Caller) -> bool:

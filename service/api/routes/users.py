@@ -54,7 +54,11 @@ def change_user(name: Reference, change: UserChange, caller: Admin) -> UserModel
     columns: dict[str, Any] = change.model_dump(exclude_unset=True)
     columns = {field: value for field, value in columns.items() if value is not None or field not in _REQUIRED}
     if name == caller.identity.user and (columns.get("disabled") or columns.get("role", Role.ADMIN) != Role.ADMIN):
-        raise UsageError("you can neither disable yourself nor lower your own role; another admin can")
+        option = "--disable" if columns.get("disabled") else f"--role {columns['role'].value}"
+        raise UsageError(
+            "you can neither disable yourself nor lower your own role; another admin can type: "
+            f"meltpoint user set {name} {option}"
+        )
     if "disabled" in columns:
         columns["disabled_at"] = caller.api.settings.clock() if columns.pop("disabled") else None
     if "role" in columns:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,6 +13,9 @@ from service.commands.surroundings import open_service
 from service.formats import Format
 from service.ledgers import Role
 from service.terminals import ContextFlag, HomeFlag, Output, print_data, print_table, stderr
+
+_TEXT: Final = re.compile(r"mp_([0-9a-f]{16})_[0-9a-f]+")
+"""The text of a token, with its id."""
 
 token = typer.Typer(no_args_is_help=True, help="Create, list and revoke tokens of a service.")
 
@@ -69,6 +73,8 @@ def revoke(
     home: HomeFlag = None,
 ) -> None:
     """Revoke a token at once, and the browser sessions made with it."""
+    if whole := _TEXT.fullmatch(token_id):  # the text of a token must not travel in an address, which logs keep
+        token_id = whole[1]
     with open_service(context, home) as connection:
         from service.clients.accounts import Accounts
 

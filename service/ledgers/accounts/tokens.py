@@ -72,7 +72,7 @@ class Tokens:
             this &= _TOKENS.user_name == user
         with self._transactions.writing() as connection:
             if connection.scalar(select(_TOKENS.id).where(this)) is None:
-                raise TokenNotFoundError(f"no token {token_id}")
+                raise TokenNotFoundError(f"no token {token_id}; to see the ids of tokens: meltpoint token ls")
             revoked = update(tables.tokens).where(this, _TOKENS.revoked_at.is_(None))
             connection.execute(revoked.values(revoked_at=self._transactions.now()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import shlex
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
@@ -44,7 +45,10 @@ class Users:
                 connection.execute(insert(tables.users).values(row))
                 return _get(connection, name)
         except IntegrityError:
-            raise ConflictError(f"there is a user {name} already") from None
+            raise ConflictError(
+                f"there is a user {name} already; to see all users: meltpoint user ls; to see what can be changed: "
+                "meltpoint user set --help"
+            ) from None
 
     def get(self, name: str) -> User:
         """Return the user of exactly this name."""
@@ -99,4 +103,6 @@ def _get(connection: Connection, name: str) -> User:
 
 
 def _unknown(name: str) -> UserNotFoundError:
-    return UserNotFoundError(f"no user {name}")
+    return UserNotFoundError(
+        f"no user {name}; to see all users: meltpoint user ls; to add one: meltpoint user add {shlex.quote(name)}"
+    )

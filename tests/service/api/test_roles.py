@@ -180,9 +180,49 @@ def test_a_token_gives_no_more_than_its_role(api: RunningApi) -> None:
     assert api.get(f"/sweeps/{sweep.id}", user="capped").status_code == 200
     assert api.post(f"/sweeps/{sweep.id}/cancel", user="capped").status_code == 403
     assert api.get("/users", user="capped").status_code == 403
-    issued = api.post("/tokens", {"role": "admin"}, user="capped").json()
+    refused = api.post("/tokens", {"role": "admin"}, user="capped")
+    assert refused.status_code == 403
+    assert refused.json()["detail"] == (
+        "this needs the role admin, and this token of root gives only viewer. Another token of root may give it; an "
+        "admin can create one: meltpoint token create --user root --role admin"
+    )
+    issued = api.post("/tokens", {}, user="capped").json()
     api.tokens["issued"] = issued["token"]
     assert api.get("/whoami", user="issued").json()["role"] == "viewer"
+
+
+def test_a_role_that_a_token_cannot_give_is_refused_not_lowered(api: RunningApi) -> None:
+    refused = api.post("/tokens", {"role": "admin"})
+    assert refused.status_code == 403
+    assert refused.json()["detail"] == (
+        "this needs the role admin; ann is signed in as submitter. An admin can do it, or give ann the role, and a "
+        "token that has it: meltpoint user set ann --role admin && meltpoint token create --user ann --role admin"
+    )
+    for_another = api.post("/tokens", {"role": "admin", "user": "ann"}, user="root")
+    assert for_another.status_code == 409
+    assert for_another.json()["detail"].endswith("first: meltpoint user set ann --role admin")
+    api.request("PATCH", "/users/ann", json={"role": "admin"}, user="root")  # as the messages say
+    api.tokens["raised"] = api.post("/tokens", {"role": "admin", "user": "ann"}, user="root").json()["token"]
+    assert api.get("/whoami", user="raised").json()["role"] == "admin"
+
+
+def test_refusals_about_users_and_tokens_name_the_command_that_leads_on(api: RunningApi) -> None:
+    def detail(method: str, path: str, user: str, body: Any = None) -> str:
+        return str(api.request(method, path, user=user, json=body).json()["detail"])
+
+    assert "to add one: meltpoint user add eve" in detail("GET", "/users/eve", "root")
+    assert detail("DELETE", "/tokens/abc", "ann").endswith("meltpoint token ls")
+    assert "meltpoint user ls" in detail("POST", "/users", "root", {"name": "ann"})
+    assert detail("POST", "/tokens", "ann", {"user": "bob"}).endswith("meltpoint token create --user bob")
+    assert "another admin can type: meltpoint user set root --disable" in detail(
+        "PATCH", "/users/root", "root", {"disabled": True}
+    )
+    api.request("PATCH", "/users/bob", json={"disabled": True}, user="root")
+    assert detail("POST", "/tokens", "root", {"user": "bob"}).endswith("meltpoint user set bob --enable")
+    sweep = api.add_sweep()
+    assert detail("PATCH", f"/sweeps/{sweep.id}", "ann", {"priority": 3}).endswith(
+        f"meltpoint change {sweep.id} --priority 3"
+    )
 
 
 def test_a_revoked_token_and_a_disabled_user_are_refused_at_once(api: RunningApi) -> None:

@@ -106,15 +106,16 @@ def test_without_places_paths_stay_as_they_were_written(ledger: Ledger, tmp_path
     file = make_recipe_file(ledger, completed(ledger, tmp_path, {}), with_places=False)
     assert (file.data.source, file.code) == ("photos", None)
     assert "the only finished trial" in file.chosen.because
-    assert "It cannot be confirmed now: " in file.chosen.because
 
 
 def test_only_a_sweep_that_can_be_confirmed_is_said_to_be(ledger: Ledger) -> None:
     searched = SearchedSweep(ledger, {0.0: 0.8, 0.25: 0.9})
     because = make_recipe_file(ledger, searched.sweep, with_places=True).chosen.because
     assert because.endswith(f"Confirm it on fresh seeds: meltpoint confirm {searched.sweep.id}")
-    because = make_recipe_file(ledger, searched.sweep, with_places=False).chosen.because
-    assert because.endswith("confirm it where it ran")  # a service confirms only the sweeps of its users
+    alone = SearchedSweep(ledger, {0.0: 0.8})
+    because = make_recipe_file(ledger, alone.sweep, with_places=True).chosen.because
+    assert "It cannot be confirmed now: " in because
+    assert because.endswith(f"meltpoint resume {alone.sweep.id} --set budget.trials=8")
 
 
 def test_an_own_backbone_needs_no_import(ledger: Ledger, tmp_path: Path) -> None:
