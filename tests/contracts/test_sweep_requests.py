@@ -140,8 +140,6 @@ def test_an_unknown_sweep_is_refused_by_every_request(
             ask()
         ways = ("the only one is s-", "to see the sweeps: meltpoint ls")
         assert str(caught.value).startswith(tuple(f"no sweep {reference}; {way}" for way in ways))
-            (f"no sweep {reference}; the only one is s-", f"no sweep {reference}; to see the sweeps: ")
-        )
 
 
 def test_status_leaderboard_and_comparison_are_those_of_the_ledger(

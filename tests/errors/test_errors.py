@@ -62,7 +62,7 @@ UNSEEN = {
         "nothing answers at the Ray cluster's address {}: {}",
     ),
     "answers of a service, tested where it gives them": (
-        "the idempotency key {} was used for another request",
+        "the idempotency key {} was used for another request; each request needs its own",
         "sweep {} is {}; it cannot be deleted before it ends",
         "{} is {}, but its driver is still sending MLflow its end; try again in a minute",
         "sweep {} is {}; it can no longer change",
@@ -70,7 +70,6 @@ UNSEEN = {
         "the token of this session is unknown here",
         "this token was revoked",
         "this token expired at {}",
-        "{} is signed in as {}, which changes nothing",
         "the body is not UTF-8 (byte {})",
         "the body is not JSON: {} (line {}, column {})",
         "the body must be at most {} levels deep",
@@ -82,13 +81,18 @@ UNSEEN = {
         "this needs a token: Authorization: Bearer TOKEN",
         "the Authorization header must be: Bearer TOKEN",
         "{} {}{}: this route of MLflow is closed here",
-        "{} {}{}: only an admin may change what MLflow stores; {} is signed in as {}",
+        "{} {}{}: only an admin may change what MLflow stores; {} is signed in as {}. Ask an admin, or move "
+        "aliases with: meltpoint promote SWEEP",
         "the body is longer than {} bytes",
         "the service is not ready to start sweeps",
         "a page of another site sent this request",
         "a page of another site sent this form",
         "the form is longer than {} bytes",
-        "this needs the role viewer or admin, which see the sweeps of all users",
+        "this needs the role viewer or admin, which see the sweeps of all users; {} is signed in as {}: ask an admin",
+        "this needs the role {}, and this token of {} gives only {}. Another token of {} may give it; an "
+        "admin can create one: {}",
+        "{} has the role {}, and a token gives no more. To give {} the role {} first: meltpoint user set {} --role {}",
+        "no trial {}; to see those of a sweep: meltpoint trials SWEEP",
         "must have one of priority, slot_cap, assign",
         "priority must be an integer",
     ),
@@ -102,7 +106,8 @@ UNSEEN = {
         "the service {} answers {}: {}",
         "the service {} sends a recipe that this version of Meltpoint cannot read: {}",
         "the service {} answers {}: {}{}",
-        "no sweep {}; `meltpoint ls` lists the sweeps there are",
+        "no sweep {}; to see the sweeps: meltpoint ls",
+        "the token for the service {} must be one word, such as mp_1a2b3c_...; {}",
         "{}\nthe sweep may go on; to come back: {}",
         "{} confirms its best recipes: its search is over, and so is its budget",
         "the sweep was refused",
@@ -198,9 +203,12 @@ UNSEEN = {
         "{} has names that this version does not know",
     ),
     "what a registry or a champion answers, tested with promotions": (
-        "the present version comes from the sweep of somebody else: an admin can roll it back",
-        "{} is unconfirmed: the best of many trials is likely to be better here than on new images. Confirm "
-        "it first: meltpoint confirm {}. To promote it all the same: --unconfirmed",
+        "the present version comes from the sweep of somebody else; an admin can roll it back: meltpoint "
+        "rollback {} --alias {}",
+        "{} is unconfirmed: {}. {}. To confirm it first: meltpoint confirm {}",
+        "its only trial was compared with no other",
+        "To promote it all the same, add --unconfirmed",
+        "{} is unconfirmed: {}. {}. It cannot be confirmed now: {}",
         "it was not registered by Meltpoint",
         "its classes are {}",
         "it cannot be loaded: {}",
@@ -251,12 +259,14 @@ UNSEEN = {
         "not packed predictions: {}",
     ),
     "sweeps that are or were confirmed, tested with confirmations": (
-        "{} has no predictions in the ledger, since an older version trained it and its folder is gone; run "
-        "the sweep again to confirm it",
+        "{} has no predictions in the ledger, since an older version trained it and its folder is gone; "
+        "start another sweep, which can be confirmed, with: {}",
+        "no recipe besides the default keeps every limit of its metrics",
+        "it has tried every recipe of its file: name more in {}, and then: {}",
         "{} has no labels of its images in the ledger, since an older version ran it",
         "sweep {} is {}; it cannot be confirmed before it ends",
         "{} cannot be confirmed: the weights {} of {} have changed since its search (digest {}, now {}); "
-        "restore them, or run the sweep again",
+        "restore them, or start another sweep with: {}",
         "{} has no confirmation; to confirm it: meltpoint confirm {}",
         "{} has no retrainings; to confirm it: meltpoint confirm {}",
         "--top and --pareto choose among the trials of the search, not with --phase confirm",

@@ -33,7 +33,9 @@ def check_home(surroundings: Surroundings) -> Iterator[Finding]:
     except OSError as error:
         yield problem("home", f"{text} cannot be written: {error.strerror}", "choose another: --home or MELTPOINT_HOME")
         return
-    yield Finding(name="home", text=text if there == root else f"{text}, made by the first sweep")
+    yield Finding(
+        name="home", text=text if there == root else f"{text}, made by the first `meltpoint run` or `meltpoint serve`"
+    )
     free = shutil.disk_usage(there).free
     disk = f"{format_size(free)} free, writes {format_size(speed)} a second"
     if free < LEAST_DISK:

@@ -24,7 +24,7 @@ def check_ledger(surroundings: Surroundings) -> Iterator[Finding]:
         yield _database_finding(surroundings.home.ledger_url)
         return
     if not path.exists():
-        yield Finding(name="ledger", text="none yet: the first sweep makes it")
+        yield Finding(name="ledger", text="none yet: made by the first `meltpoint run` or `meltpoint serve`")
         return
     advice = f"move {path} away, or put a copy from before in its place"
     try:

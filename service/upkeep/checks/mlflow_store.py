@@ -119,7 +119,7 @@ def _version(uri: str, headers: Mapping[str, str]) -> str | None:
 
 def _file_finding(path: Path) -> Finding:
     if not path.exists():
-        return Finding(name=_NAME, text=f"{path}: made by the first sweep")
+        return Finding(name=_NAME, text=f"{path}: made by the first `meltpoint run` or `meltpoint serve`")
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)) as opened:
             opened.execute("SELECT count(*) FROM sqlite_master").fetchone()

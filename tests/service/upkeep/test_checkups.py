@@ -44,7 +44,7 @@ def test_a_new_machine_is_well(tmp_path: Path) -> None:
         "ledger",
         "weights",
     } <= findings.keys()
-    assert "made by the first sweep" in findings["home"].text
+    assert "made by the first `meltpoint run`" in findings["home"].text
     assert not (tmp_path / "home").exists(), "a doctor changes nothing"
 
 
