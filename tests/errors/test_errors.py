@@ -262,7 +262,6 @@ UNSEEN = {
         "{} has no predictions in the ledger, since an older version trained it and its folder is gone; "
         "start another sweep, which can be confirmed, with: {}",
         "no recipe besides the default keeps every limit of its metrics",
-        "it has tried every recipe of its file: name more in {}, and then: {}",
         "{} has no labels of its images in the ledger, since an older version ran it",
         "sweep {} is {}; it cannot be confirmed before it ends",
         "{} cannot be confirmed: the weights {} of {} have changed since its search (digest {}, now {}); "
