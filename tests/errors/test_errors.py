@@ -208,6 +208,8 @@ UNSEEN = {
         "{} is unconfirmed: {}. {}. To confirm it first: meltpoint confirm {}",
         "its only trial was compared with no other",
         "To promote it all the same, add --unconfirmed",
+        "{} is unconfirmed: its confirmation came to no claim, and {}. {}. To see why it came to none: "
+        "meltpoint confirm {}",
         "{} is unconfirmed: {}. {}. It cannot be confirmed now: {}",
         "it was not registered by Meltpoint",
         "its classes are {}",
