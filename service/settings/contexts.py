@@ -63,7 +63,7 @@ class Context:
 
     @property
     def way_to_renew(self) -> str:
-        """What a user does if the service does not take the token."""
+        """The words that tell a user how to renew a token that the service does not take."""
         return self.renewal or f"sign in with another token: meltpoint login {self.url}"
 
     def __str__(self) -> str:
