@@ -11,7 +11,7 @@ from search_spaces.sweeps.metrics import (
     Goal,
     Metric,
 )
-from search_spaces.sweeps.sections import DataLayout
+from search_spaces.sweeps.sections import DataColumns, DataLayout
 from search_spaces.sweeps.spec import NAME_PATTERN, SECTIONS
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "NAME_PATTERN",
     "PARAMETER_COUNT",
     "SECTIONS",
+    "DataColumns",
     "DataLayout",
     "Goal",
     "Metric",

@@ -79,6 +79,23 @@ class SplitSpec(Section):
         return self
 
 
+class DataColumns(Section):
+    """Names of a source's columns, if they are not called image, label and split."""
+
+    image: Annotated[
+        str | None, Field(min_length=1, description="column of the images: their paths, or the files themselves")
+    ] = None
+    label: Annotated[str | None, Field(min_length=1, description="column of the labels")] = None
+    split: Annotated[str | None, Field(min_length=1, description="column of the splits")] = None
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        named = [name for name in (self.image, self.label, self.split) if name is not None]
+        if len(set(named)) != len(named):
+            raise ValueError(f"must name different columns ({', '.join(named)})")
+        return self
+
+
 class DataSpec(Section):
     """Images of the sweep: their source, split, size (pixels, square), and limits of disk and memory.
 
@@ -95,6 +112,7 @@ class DataSpec(Section):
     layout: Annotated[
         DataLayout | None, Field(description="levels of folders of an image folder; by default found from their names")
     ] = None
+    columns: DataColumns = DataColumns()
     split: SplitSpec = SplitSpec()
     image_size: Annotated[int, Field(ge=8, le=1024, description="height and width in pixels")] = 224
     interpolation: Annotated[

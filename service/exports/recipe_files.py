@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from search_spaces import MISSING, Goal, Problem, Recipe, SpecError
 from search_spaces.documents import Location, problems_from
 from search_spaces.spaces import read_point
+from search_spaces.sweeps import DataColumns, DataLayout
 
 __all__ = [
     "FORMAT",
@@ -84,6 +85,7 @@ class Shares(_Part):
     test: _Share
     seed: Annotated[int, Field(ge=0)]
     group: str | None = None
+    copies: Literal["together", "ignore"] = "ignore"
 
 
 class DataUsed(_Part):
@@ -93,6 +95,8 @@ class DataUsed(_Part):
     source: str
     """Source as in a sweep file's `data.source`; a relative path starts at the recipe file's folder."""
     root: str | None = None
+    layout: DataLayout | None = None
+    columns: DataColumns = DataColumns()
     split: Shares
     image_size: Annotated[int, Field(ge=8)]
     """Height and width in pixels."""
@@ -157,7 +161,7 @@ class RecipeFile(_Part):
 
     CLAIMED: ClassVar[tuple[str, ...]] = ("chosen", "backbone", "data", "training", "score", "evidence")
     """Parts that the claim covers, besides the hyperparameters."""
-    UNCLAIMED_DATA: ClassVar[tuple[str, ...]] = ("name", "source", "root")
+    UNCLAIMED_DATA: ClassVar[tuple[str, ...]] = ("name", "source", "root", "layout", "columns")
     """Keys of `data` that it does not cover."""
 
     format: Literal["meltpoint-recipe-1"] = FORMAT
@@ -239,6 +243,8 @@ class RecipeFile(_Part):
         counted = self.model_dump(include=set(self.CLAIMED))
         for name in self.UNCLAIMED_DATA:
             del counted["data"][name]
+        if self.data.split.copies == "ignore":
+            del counted["data"]["split"]["copies"]  # claims of files that were written without the key stay valid
         counted["recipe"] = self.hyperparameters.flat()
         text = json.dumps(counted, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -172,6 +172,8 @@ def _data_used(sweep: Sweep, recipe: Recipe, folder: Path | None) -> DataUsed:
         name=str(sweep.data.get("name", sweep.name)),
         source=_in_full(spec.source, folder),
         root=None if spec.root is None else _in_full(spec.root, folder),
+        layout=spec.layout,
+        columns=spec.columns,
         split=Shares(**spec.split.model_dump()),
         image_size=spec.image_size,
         interpolation=spec.interpolation,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from search_spaces import DataSpec, Recipe, SplitSpec
+from search_spaces.sweeps import DataColumns
 from service.exports import RecipeFile
 from service.plans.sharing import share_alone
 from service.settings import Home
@@ -108,11 +109,14 @@ def _prepare_images(
 def _data_spec(request: TrainingRequest) -> DataSpec:
     used = request.file.data
     split = used.split.model_dump()
-    if request.data is not None and not request.data.lower().endswith(MANIFEST_SUFFIXES):
+    has_columns = request.data is None or request.data.lower().endswith(MANIFEST_SUFFIXES)
+    if not has_columns:
         split["group"] = None  # only a manifest has columns
     return DataSpec(
         source=used.source if request.data is None else request.data,
         root=used.root if request.data is None else None,
+        layout=used.layout if request.data is None else None,
+        columns=used.columns if has_columns else DataColumns(),
         split=SplitSpec(**split),
         image_size=used.image_size,
         interpolation=used.interpolation,

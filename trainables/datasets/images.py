@@ -19,7 +19,7 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 
 from search_spaces.backbones import Interpolation
 from trainables.datasets.files import RemoteFile
-from trainables.datasets.tables import ImageSource
+from trainables.datasets.tables import EmbeddedImage, ImageSource
 from trainables.errors import DataError
 
 __all__ = ["MAX_PIXELS", "SUFFIXES", "decode_image", "is_image", "quiet_decoding", "read_image", "resize_image"]
@@ -41,7 +41,7 @@ def decode_image(image: ImageSource, size: int, interpolation: Interpolation = "
     The resize is torchvision's antialiased one on uint8, which an exported model repeats.
 
     Args:
-        image: a file on this machine or behind a URI, or uint8 pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+        image: a file, uint8 pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or uint8 (L,), the bytes of a file.
         size: height and width of the result in pixels.
         interpolation: of the resize.
 
@@ -53,7 +53,11 @@ def decode_image(image: ImageSource, size: int, interpolation: Interpolation = "
 
 def read_image(image: ImageSource) -> Image.Image:
     """Decode an image to RGB of its own size, turned upright, on white if transparent; errors as in `decode_image`."""
-    return _to_rgb(_from_array(image)) if isinstance(image, np.ndarray) else _read(image)
+    if not isinstance(image, np.ndarray):
+        return _read(image)
+    if image.ndim == 1 and image.dtype == np.uint8:
+        return _decode("an image", io.BytesIO(image.tobytes()))
+    return _to_rgb(_from_array(image))
 
 
 def resize_image(rgb: Image.Image, size: int, interpolation: Interpolation) -> npt.NDArray[np.uint8]:
@@ -85,8 +89,11 @@ def quiet_decoding() -> Iterator[None]:
         yield
 
 
-def _read(path: Path | RemoteFile) -> Image.Image:
-    content = path if isinstance(path, Path) else io.BytesIO(path.read())
+def _read(image: Path | RemoteFile | EmbeddedImage) -> Image.Image:
+    return _decode(str(image), image if isinstance(image, Path) else io.BytesIO(image.read()))
+
+
+def _decode(path: str, content: Path | io.BytesIO) -> Image.Image:
     try:
         with Image.open(content, formats=_FORMATS) as image:
             _check_pixels(image)

@@ -13,12 +13,13 @@ import numpy as np
 
 from search_spaces.errors import did_you_mean, show
 from search_spaces.extensions import installed_names, is_own
-from search_spaces.sweeps import DataLayout
+from search_spaces.sweeps import DataColumns, DataLayout
 from trainables.datasets.files import is_uri, resolve_location
 from trainables.datasets.folders import load_folder
 from trainables.datasets.manifest_readers import MANIFEST_SUFFIXES
 from trainables.datasets.manifests import load_manifest
 from trainables.datasets.own_datasets import load_own_dataset
+from trainables.datasets.parquet_images import find_shards, has_images, load_parquet_images
 from trainables.datasets.tables import ImageTable, check_table
 from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX, load_torchvision
 from trainables.errors import DataError
@@ -46,6 +47,7 @@ def load_table(
     root: str | None = None,
     downloads: Path | None = None,
     layout: DataLayout | None = None,
+    columns: DataColumns | None = None,
 ) -> ImageTable:
     """List the labelled images that `source` names, undecoded.
 
@@ -60,6 +62,7 @@ def load_table(
             default `downloads`).
         downloads: folder for downloads of torchvision; by default `base_dir`.
         layout: levels of folders of an image folder; None to find them.
+        columns: names of the columns of a manifest, or of Parquet files with images.
 
     Raises:
         DataError: the source is missing, cannot be read, has fewer than two classes, or is inconsistent.
@@ -68,28 +71,48 @@ def load_table(
     try:
         if layout is not None:
             _check_is_folder(source, base_dir)
-        return _load(source, base_dir=base_dir, group=group, root=root, downloads=downloads, layout=layout)
+        table = _load_rows(source, base_dir, group=group, root=root, columns=columns or DataColumns())
+        if table is not None:
+            return table
+        _check_no_columns(source, group, columns)
+        return _load(source, base_dir=base_dir, root=root, downloads=downloads, layout=layout)
     except OSError as error:
         raise DataError(f"data.source: {error.filename or source} cannot be read: {error.strerror or error}") from None
 
 
+def _load_rows(
+    source: str, base_dir: Path, *, group: str | None, root: str | None, columns: DataColumns
+) -> ImageTable | None:
+    """Return the images that the rows of a manifest or of Parquet files list; None for other sources."""
+    place = resolve_location(source, base_dir)
+    if source in DATASETS or not (isinstance(place, Path) or is_uri(source)):
+        return None
+    is_manifest = not _is_folder(place) and str(place).lower().endswith(MANIFEST_SUFFIXES)
+    if is_manifest and isinstance(place, Path) and not place.exists():
+        raise DataError(f"data.source: no such file: {place}")
+    if is_manifest or _is_folder(place) or is_uri(source):
+        shards = find_shards(place)
+        if has_images(shards):
+            return load_parquet_images(place, shards, columns=columns, group=group)
+    if is_manifest:
+        root_place = None if root is None else resolve_location(root, base_dir)
+        return load_manifest(place, group=group, root=root_place, columns=columns)
+    return None
+
+
+def _check_no_columns(source: str, group: str | None, columns: DataColumns | None) -> None:
+    if group is not None:
+        raise DataError(f"data.split.group: only a manifest has columns, {show(source)} has none ({group})")
+    named = [role for role in DataColumns.model_fields if columns is not None and getattr(columns, role) is not None]
+    if named:
+        raise DataError(f"data.columns: only a manifest has columns, {show(source)} has none ({', '.join(named)})")
+
+
 def _load(
-    source: str,
-    *,
-    base_dir: Path,
-    group: str | None,
-    root: str | None,
-    downloads: Path | None,
-    layout: DataLayout | None,
+    source: str, *, base_dir: Path, root: str | None, downloads: Path | None, layout: DataLayout | None
 ) -> ImageTable:
     place = resolve_location(source, base_dir)
     root_place = None if root is None else resolve_location(root, base_dir)
-    if source not in DATASETS and not _is_folder(place) and str(place).lower().endswith(MANIFEST_SUFFIXES):
-        if isinstance(place, Path) and not place.exists():
-            raise DataError(f"data.source: no such file: {place}")
-        return load_manifest(place, group=group, root=root_place)
-    if group is not None:
-        raise DataError(f"data.split.group: only a manifest has columns, {show(source)} has none ({group})")
     if source in DATASETS:
         return DATASETS[source].load()
     if source.startswith(TORCHVISION_PREFIX):

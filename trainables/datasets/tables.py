@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from trainables.datasets.files import RemoteFile
 from trainables.errors import DataError
 
 __all__ = [
+    "EmbeddedImage",
     "ImageSource",
     "ImageTable",
     "LeftOut",
@@ -24,8 +26,22 @@ __all__ = [
 
 _EXAMPLES = 3
 
-ImageSource = Path | RemoteFile | npt.NDArray[np.uint8]
-"""An image: a file on this machine, a file behind a URI, or uint8 pixels as `decode_image` takes them."""
+
+class EmbeddedImage(Protocol):
+    """An image file inside another file; `str` gives its name for messages."""
+
+    @property
+    def stamp(self) -> str:
+        """Text that changes with the file around it and names the place in it."""
+        ...
+
+    def read(self) -> bytes:
+        """Return the image file's bytes; raise DataError if they cannot be read."""
+        ...
+
+
+ImageSource = Path | RemoteFile | EmbeddedImage | npt.NDArray[np.uint8]
+"""An image: a file, here, behind a URI or inside another file; or an array as `decode_image` takes it."""
 
 
 @dataclass(frozen=True, kw_only=True)

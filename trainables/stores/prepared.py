@@ -303,6 +303,7 @@ def _load(data: DataSpec, *, base_dir: Path, root: Path) -> ImageTable:
         root=data.root,
         downloads=downloads,
         layout=data.layout,
+        columns=data.columns,
     )
     if downloads is not None and downloads.exists():
         downloads.touch()  # its time tells `cache prune` when the set was last used

@@ -88,15 +88,24 @@ def _for_each(work: Callable[[int], None], places: Iterable[int], threads: int) 
 
 
 def write_sources(sources: Sequence[ImageSource], folder: Path) -> None:
-    """Write the places of the images to `folder`; images that are arrays are written there as they are."""
-    arrays = [source for source in sources if isinstance(source, np.ndarray)]
+    """Write the places of the images to `folder`; arrays, and files inside other files, are copied there."""
     listed = [_listed(source) for source in sources]
     (folder / _SOURCES).write_text(json.dumps(listed), encoding="utf-8")
-    shapes = np.array([(*array.shape, 0)[:3] for array in arrays], dtype=np.int64).reshape(-1, 3)
-    np.save(folder / _SHAPES, shapes)
+    shapes = []
     with (folder / _PIXELS).open("wb") as stream:
-        for array in arrays:
-            stream.write(np.ascontiguousarray(array).data)
+        for source, place in zip(sources, listed, strict=True):
+            if place is None:
+                array = _array(source)
+                shapes.append((*array.shape, 0, 0)[:3])
+                stream.write(np.ascontiguousarray(array).data)
+    np.save(folder / _SHAPES, np.array(shapes, dtype=np.int64).reshape(-1, 3))
+
+
+def _array(source: ImageSource) -> npt.NDArray[np.uint8]:
+    if isinstance(source, np.ndarray):
+        return source
+    assert not isinstance(source, Path)
+    return np.frombuffer(source.read(), dtype=np.uint8)
 
 
 def _listed(source: ImageSource) -> str | list[str] | None:

@@ -51,6 +51,8 @@ def _fingerprint(image: ImageSource) -> str:
         return f"{image.uri} {image.stamp}"
     if isinstance(image, np.ndarray):
         return hex_digest(str(image.shape), image)
+    if not isinstance(image, Path):
+        return image.stamp
     try:
         status = image.stat()
     except OSError:
