@@ -75,7 +75,8 @@ def section_schema(key: str) -> Schema:
         properties["name"] = {**properties["name"], **open_choice([*METRICS, *COSTS], "metric", "val/")}
         del properties["name"]["type"]
     if key == "data":
-        properties["split"] = {name: value for name, value in inner["SplitSpec"].items() if name != "title"}
+        for name, mapping in (("split", "SplitSpec"), ("columns", "DataColumns")):
+            properties[name] = {word: value for word, value in inner[mapping].items() if word != "title"}
     schema["description"] = " ".join(schema["description"].split())
     for key_schema in properties.values():
         inside = (branch["description"] for branch in key_schema.get("anyOf", ()) if "description" in branch)

@@ -135,6 +135,37 @@ def copies(folder: Folder) -> Sequence[str]:
     return folder.sweep("photos", "data: {source: photos, image_size: 32, split: {copies: together}}")
 
 
+def shards(change: Callable[[dict[str, list[object]]], Mapping[str, Sequence[object]]], *lines: str) -> Make:
+    """Write two Parquet files with images; the second has the columns after `change`."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        content = (folder.photo("photo.png")).read_bytes()
+        columns: dict[str, list[object]] = {"image": [content] * 4, "label": list("abab")}
+        (folder.path / "photos").mkdir()
+        folder.parquet("photos/0.parquet", columns)
+        folder.parquet("photos/1.parquet", change(columns))
+        return folder.sweep("photos", *lines)
+
+    return make
+
+
+def unnamed(*named: str) -> Make:
+    """Write a Parquet file with images and two columns that may be the label; named: keys of `data.columns`."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        content = (folder.photo("photo.png")).read_bytes()
+        folder.parquet("x.parquet", {"photo": [content] * 4, "fine": list("abcd"), "coarse": list("abab")})
+        columns = f"columns: {{{', '.join(named)}}}" if named else ""
+        return folder.sweep("x.parquet", f"data: {{source: x.parquet, image_size: 32, {columns}}}")
+
+    return make
+
+
+def columns_of_photos(folder: Folder) -> Sequence[str]:
+    folder.photos()
+    return folder.sweep("photos", "data: {source: photos, image_size: 32, columns: {label: breed}}")
+
+
 def layout_of_digits(folder: Folder) -> Sequence[str]:
     return folder.sweep("digits", "data: {source: digits, image_size: 32, layout: class}")
 
@@ -292,6 +323,17 @@ MANIFESTS = Section(
     "`data: {source: list.csv}` or `list.parquet`. The message counts all wrong rows and shows the first ten.",
     1,
     [
+        Case("Parquet files with images, of which one has no label", shards(lambda c: {"image": c["image"]})),
+        Case("Parquet rows without an image", shards(lambda c: c | {"image": [b"x", None, *c["image"][2:]]})),
+        Case("a Parquet file with images and two columns that may be the label", unnamed()),
+        Case("`columns: {image: foto}` for it", unnamed("label: fine", "image: foto")),
+        Case("`columns: {label: fine, split: part}` for it", unnamed("label: fine", "split: part")),
+        Case(
+            "a group that it does not have",
+            shards(lambda c: c, "data: {source: photos, image_size: 32, split: {group: farm}}"),
+        ),
+        Case("`columns` for a folder of photos", columns_of_photos),
+        Case("one column for two things", unnamed("label: fine", "split: fine")),
         Case("a Parquet file without the column", parquet(lambda columns: {"image": columns["image"]})),
         Case("a Parquet label that is NaN", parquet(lambda c: c | {"label": [float("nan"), *[1.0] * 4, *[2.0] * 5]})),
         Case("a Parquet label that is null", parquet(lambda c: c | {"label": [None, *c["label"][1:]]})),

@@ -13,7 +13,7 @@ from fsspec.core import url_to_fs
 
 from trainables.errors import DataError
 
-__all__ = ["RemoteFile", "is_uri", "list_files", "parent_uri", "read_uri", "resolve_location"]
+__all__ = ["RemoteFile", "is_uri", "list_files", "look_up", "parent_uri", "read_uri", "resolve_location"]
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _STAMPS = ("ETag", "etag", "md5Hash", "checksum", "LastModified", "last_modified", "mtime", "updated", "created")
@@ -83,6 +83,18 @@ def list_files(uri: str) -> dict[str, RemoteFile]:
         raise DataError(f"{uri}: cannot be listed: {_text(error)}") from None
     below = {path.removeprefix(root).lstrip("/"): info for path, info in details.items()}
     return {name: RemoteFile(uri=f"{uri}/{name}", stamp=_stamp(below[name])) for name in sorted(below) if name}
+
+
+def look_up(uri: str) -> RemoteFile | None:
+    """Return the file at a URI, unread; None if there is none. Raise DataError if the file system refuses."""
+    filesystem, path = _filesystem(uri)
+    try:
+        details: dict[str, Any] = filesystem.info(path)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # each driver raises errors of its own
+        raise DataError(f"{uri}: cannot be read: {_text(error)}") from None
+    return RemoteFile(uri=uri, stamp=_stamp(details)) if details.get("type") == "file" else None
 
 
 def _filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:

@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from search_spaces.errors import did_you_mean, show
 from search_spaces.sweeps import DataColumns
-from trainables.datasets.files import RemoteFile, list_files
+from trainables.datasets.files import RemoteFile, list_files, look_up
 from trainables.datasets.layouts import split_named_by
 from trainables.datasets.splits import SPLITS
 from trainables.datasets.tables import ImageTable, LeftOut, check_class_names
@@ -113,9 +113,8 @@ def find_shards(place: Path | str) -> dict[str, Shard]:
         named = {file.relative_to(place).as_posix(): file for file in files}
         return dict(sorted((name, file) for name, file in named.items() if not _is_hidden(name)))
     if place.lower().endswith(_SUFFIX):
-        folder, _, name = place.rpartition("/")
-        listed = list_files(folder)
-        return {name: listed[name]} if name in listed else {}
+        file = look_up(place)
+        return {} if file is None else {place.rpartition("/")[2]: file}
     return {
         name: file
         for name, file in list_files(place).items()

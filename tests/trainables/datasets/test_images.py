@@ -105,7 +105,7 @@ def test_grey_arrays_are_read_like_grey_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "pixels",
-    [np.zeros((4, 4)), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.uint8), np.zeros((0, 4), np.uint8)],
+    [np.zeros((4, 4)), np.zeros((4, 4, 2), np.uint8), np.zeros(4, np.int64), np.zeros((0, 4), np.uint8)],
 )
 def test_arrays_that_are_no_images_are_refused(pixels: np.ndarray) -> None:
     with pytest.raises(DataError, match="uint8"):
