@@ -268,12 +268,12 @@ def _find_columns(place: Path | str, schema: pyarrow.Schema, columns: DataColumn
 
 
 def _image_columns(schema: pyarrow.Schema) -> list[str]:
-    def holds_files(kind: pyarrow.DataType) -> bool:
+    def contains_files(kind: pyarrow.DataType) -> bool:
         if pyarrow.types.is_struct(kind):
-            return any(inner.name == "bytes" and holds_files(inner.type) for inner in kind)
+            return any(inner.name == "bytes" and contains_files(inner.type) for inner in kind)
         return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
 
-    return [column.name for column in schema if holds_files(column.type)]
+    return [column.name for column in schema if contains_files(column.type)]
 
 
 def _features(schema: pyarrow.Schema) -> dict[str, dict[str, Any]]:
