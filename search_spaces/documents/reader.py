@@ -24,6 +24,7 @@ from search_spaces.documents.problems import join_path
 from search_spaces.errors import MISSING, Problem, SpecError
 
 MAX_BYTES: Final = 1024 * 1024
+"""Largest document, as UTF-8."""
 MAX_DEPTH: Final = 32
 MAX_NODES: Final = 20_000
 """Most values in a document, after each alias is replaced by what it stands for."""
@@ -103,8 +104,7 @@ def read_document(text: str, file: str) -> Document:
     Raises:
         SpecError: the text has bad syntax, tags, several documents, or more than MAX_BYTES, MAX_DEPTH or MAX_NODES.
     """
-    if len(text.encode(errors="replace")) > MAX_BYTES:
-        raise SpecError([Problem(path="", rule=f"must be at most {MAX_BYTES} bytes", file=file)])
+    check_size(len(text.encode(errors="replace")), file)
     try:
         root = _parse(text)
     except _RefusedError as error:
@@ -118,6 +118,20 @@ def read_document(text: str, file: str) -> Document:
     converter = _Converter(file)
     data = converter.convert(root, ())
     return Document(data=data, marks=MappingProxyType(converter.marks), file=file, problems=tuple(converter.problems))
+
+
+def check_size(size: int, file: str) -> None:
+    """Refuse a document that is too large. size: its bytes, as UTF-8.
+
+    Raises:
+        SpecError: it has more than MAX_BYTES.
+    """
+    if size > MAX_BYTES:
+        rule = (
+            f"must be at most {MAX_BYTES} bytes (1 MiB), but is {size}; check that this is the right file, "
+            "delete comments, or split a long list of points into several sweeps"
+        )
+        raise SpecError([Problem(path="", rule=rule, file=file)])
 
 
 def _problem(file: str, rule: str, mark: Mark, value: object = MISSING, path: str = "") -> Problem:

@@ -10,7 +10,15 @@ from typing import Annotated, Any, Final, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PrivateAttr, ValidationError, field_validator
 
-from search_spaces.documents import Assignment, Document, Location, assignments, problems_from, read_document
+from search_spaces.documents import (
+    Assignment,
+    Document,
+    Location,
+    assignments,
+    check_size,
+    problems_from,
+    read_document,
+)
 from search_spaces.errors import MeltpointError, Problem, SpecError, did_you_mean
 from search_spaces.extensions import is_counting_forbidden, modules_in
 from search_spaces.recipes import Recipe, TrainingContext
@@ -136,9 +144,10 @@ def read_spec_text(path: Path) -> str:
     """Return the text of a sweep file, unchecked.
 
     Raises:
-        SpecError: the file cannot be read, or is not UTF-8.
+        SpecError: the file cannot be read, is too large, or is not UTF-8.
     """
     try:
+        check_size(path.stat().st_size, str(path))
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SpecError([Problem(path="", rule=f"cannot be read: {error.strerror}", file=str(path))]) from None

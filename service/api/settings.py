@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from service.clocks import now_ms
 from service.queues import Limits
-from service.settings import Home
+from service.settings import MAX_BODY_BYTES, Home
 
 __all__ = ["ApiSettings", "service_version"]
 
@@ -28,7 +28,7 @@ class ApiSettings:
 
     home: Home
     limits: Limits = field(default_factory=Limits)
-    max_body_bytes: int = 1024 * 1024
+    max_body_bytes: int = MAX_BODY_BYTES
     body_seconds: float = 30.0
     acceptance_seconds: float = 30.0
     poll_seconds: float = 0.1

@@ -14,12 +14,9 @@ import httpx2
 
 from service.clients.problems import GATEWAY_STATUSES, error_from
 from service.errors import ServiceError, TooLargeError, UnauthenticatedError, UnavailableError, UsageError
-from service.settings import Context
+from service.settings import MAX_BODY_BYTES, Context
 
-__all__ = ["MAX_BODY_BYTES", "Connection", "client_version"]
-
-MAX_BODY_BYTES: Final = 1024 * 1024
-"""Largest body that a service takes."""
+__all__ = ["Connection", "client_version"]
 
 PATIENCE_SECONDS: Final = 20.0
 """Time for which a request that may be repeated is tried again, such as while a service restarts."""

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from search_spaces.documents import check_size
 from service.clients.connections import Connection
 
 __all__ = ["send_submission"]
@@ -24,6 +25,10 @@ def send_submission(
     """Hand a sweep to a service; returns its `SweepModel` as plain data. See `Submission` for the arguments.
 
     If the answer is lost, the submission is sent again with the same key.
+
+    Raises:
+        SpecError: the text is too large; nothing is sent.
     """
+    check_size(len(text.encode(errors="replace")), file)
     body = {"spec": text, "file": file, "assign": [*assign], "priority": priority, "slot_cap": slot_cap}
     return connection.post("/sweeps", body, key=key or secrets.token_hex(16))

@@ -12,7 +12,8 @@ __all__ = ["ConfirmRequest", "ResumeRequest", "SpecRequest", "SubmitRequest", "S
 
 _TEXT = r"^[^\x00]*$"
 
-_SpecText = Annotated[str, StringConstraints(min_length=1, max_length=1_000_000, pattern=_TEXT)]
+_SpecText = Annotated[str, StringConstraints(min_length=1, pattern=_TEXT)]
+"""Its reader limits its length, so that a file that is too large gets the same message everywhere."""
 _FileName = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _Assignment = Annotated[str, StringConstraints(min_length=1, max_length=10_000, pattern=_TEXT)]
 _Priority = Annotated[int, Field(ge=-1000, le=1000)]

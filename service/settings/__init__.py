@@ -11,11 +11,13 @@ from service.settings.contexts import (
 )
 from service.settings.environments import prepare_environment
 from service.settings.homes import Home
+from service.settings.limits import MAX_BODY_BYTES
 from service.settings.secrets import create_secret, write_secret
 from service.settings.sources import DEFAULT, Setting, has_settings
 
 __all__ = [
     "DEFAULT",
+    "MAX_BODY_BYTES",
     "Context",
     "ContextBook",
     "Home",

@@ -79,4 +79,4 @@ def test_depth_and_size_are_bounded() -> None:
     assert "must not be nested deeper than 32" in refused("a: " + "[" * 5000 + "]" * 5000)
     aliased = "\n".join(["a0: &a0 [x]", *(f"a{i}: &a{i} [*a{i - 1}]" for i in range(1, 60))])
     assert "must not be nested deeper than 32" in refused(aliased)
-    assert "must be at most" in refused("#" * (MAX_BYTES + 1))
+    assert "must be at most 1048576 bytes (1 MiB), but is 1048577; check" in refused("#" * (MAX_BYTES + 1))

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from search_spaces.documents import MAX_BYTES
 from service.ledgers import EventKind, SweepState
 from service.schemas import Problem
+from service.settings import MAX_BODY_BYTES
 from tests.service.api.services import RunningApi, start_api
 from tests.service.sweeps.sweeps import SPEC
 
-LIMIT = 1024 * 1024
+LIMIT = MAX_BODY_BYTES
 
 
 def problem_of(answer: Any, status: int) -> Problem:
@@ -33,8 +35,17 @@ def test_a_body_whose_length_is_too_large_is_refused_before_it_is_read(module_ap
 
 
 def test_a_body_in_chunks_is_refused_as_soon_as_it_is_too_large(module_api: RunningApi) -> None:
-    answer = module_api.request("POST", "/sweeps", content=(b"x" * 65_536 for _ in range(20)))
+    answer = module_api.request("POST", "/sweeps", content=(b"x" * 65_536 for _ in range(80)))
     assert problem_of(answer, 413).kind == "too-large"
+
+
+def test_a_sweep_file_that_is_too_large_gets_the_message_of_the_command_line(module_api: RunningApi) -> None:
+    spec = "#" * (MAX_BYTES + 1)
+    for path in ("/sweeps", "/validate", "/plan"):
+        answer = module_api.post(path, {"spec": spec, "file": "cells.yaml"})
+        (problem,) = problem_of(answer, 422).problems
+        assert problem.file == "cells.yaml"
+        assert problem.rule.startswith(f"must be at most {MAX_BYTES} bytes (1 MiB), but is {MAX_BYTES + 1}; check")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from search_spaces import MeltpointError, SpecError
 from service.clients import Connection
-from service.clients.connections import MAX_BODY_BYTES, START_PATIENCE_SECONDS, client_version
+from service.clients.connections import START_PATIENCE_SECONDS, client_version
 from service.errors import (
     ConflictError,
     ForbiddenError,
@@ -21,7 +21,7 @@ from service.errors import (
     UnavailableError,
     UsageError,
 )
-from service.settings import Context
+from service.settings import MAX_BODY_BYTES, Context
 
 LAB = Context(name="lab", url="http://127.0.0.1:8000", token="mp_secret")
 Answer = httpx2.Response | Exception

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from search_spaces.documents import MAX_BYTES
 from service.clocks import now_ms
 from service.ledgers import Ledger, Role, Sweep, SweepState
 from service.runs.leases import driving
@@ -195,10 +196,22 @@ def test_problems_of_a_submitted_file_are_printed_like_those_of_validate(ada: Sh
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_sent(ada: Shell) -> None:
-    (ada.folder / "sweep.yaml").write_text(SPEC + "#" * 1024 * 1024)
-    result = ada.run("submit", "sweep.yaml")
-    assert result.returncode == 1
-    assert "must be at most 1048576 bytes" in result.stderr
+    text = SPEC + "#" * MAX_BYTES
+    (ada.folder / "sweep.yaml").write_text(text)
+    results = [ada.run(command, "sweep.yaml") for command in ("validate", "plan", "run", "submit")]
+    (message,) = {result.stderr for result in results}
+    assert message.startswith(f"sweep.yaml: must be at most {MAX_BYTES} bytes (1 MiB), but is {len(text)}; check that")
+    assert {result.returncode for result in results} == {2}
+
+
+@pytest.mark.parametrize("letter", ["#", '"', "é"])
+def test_the_largest_file_that_validates_can_be_submitted(ada: Shell, letter: str) -> None:
+    head = f"{SPEC}\n# "
+    room = MAX_BYTES - len(head.encode()) - 1
+    (ada.folder / "sweep.yaml").write_text(head + letter * (room // len(letter.encode())) + "\n", encoding="utf-8")
+    for command in ("validate", "submit"):
+        result = ada.run(command, "sweep.yaml")
+        assert result.returncode == 0, result.stderr
 
 
 def test_following_a_submitted_sweep_shows_it_from_its_first_result_to_its_model(ada: Shell, home: Home) -> None:
