@@ -174,12 +174,12 @@ class Trials:
                 sharing=sharing or trial.sharing,
             )
             messages: builtins.list[tuple[MessageKind, Json]] = []
+            reports: builtins.list[Json] = []
             if fresh:
                 insert_epochs(connection, trial_id, attempt, fresh)
-                epoch, value = best_epoch(trial, fresh, metric, goal)
-                best = [row for row in fresh if row.epoch == epoch]
-                broken = breaks(best[0]) if breaks and best else now.breaks
-                now = replace(now, epochs=fresh[-1].epoch, best_epoch=epoch, best_value=value, breaks=broken)
+                for row in fresh:
+                    now = _add_epoch(now, row, metric, goal, breaks)
+                    reports.append(_report(now, row.metrics().get(metric, math.nan)))
                 first, last = fresh[0].epoch, fresh[-1].epoch
                 messages.append((MessageKind.EPOCHS, {"first": first, "last": last}))
                 write_journal(connection, trial, JournalEvent.REPORTED, first=first, last=last)
@@ -188,7 +188,7 @@ class Trials:
             if now.state.is_finished:
                 messages.append((MessageKind.TRIAL_FINISHED, {"state": now.state.value}))
             if fresh:
-                self._tell_report(connection, trial, now, fresh[-1].metrics().get(metric, math.nan), goal)
+                self._tell_reports(connection, trial, now, reports, goal)
             if ending is not None:
                 self._tell_end(connection, now, ending)
             insert_predictions(connection, trial_id, predictions)
@@ -324,12 +324,12 @@ class Trials:
         now = self._transactions.now()
         write_event(connection, trial.sweep_id, kind, payload, now=now, trial_id=trial.id)
 
-    def _tell_report(self, connection: Connection, before: Trial, after: Trial, value: float, goal: Goal) -> None:
-        """Tell followers of new epochs, and of a value that is better than those of all trials before."""
-        reported = value if math.isfinite(value) else None
-        payload: Json = {"epochs": after.epochs, "value": reported, "best_value": after.best_value}
-        payload |= {} if after.breaks is None else {"breaks": after.breaks}
-        self._tell(connection, after, EventKind.TRIAL_REPORTED, payload)
+    def _tell_reports(
+        self, connection: Connection, before: Trial, after: Trial, reports: Iterable[Json], goal: Goal
+    ) -> None:
+        """Tell followers of each new epoch, and of a value that is better than those of all trials before."""
+        for report in reports:
+            self._tell(connection, after, EventKind.TRIAL_REPORTED, report)
         if after.best_value is None or after.best_value == before.best_value or after.state is TrialState.FAILED:
             return
         if after.phase is not TrialPhase.SEARCH or after.breaks is not None:
@@ -359,6 +359,25 @@ class Trials:
             return replace(trial, state=ending.state)
         write_journal(connection, trial, JournalEvent.ENDED)
         return replace(trial, state=ending.state, error=ending.error, trace=ending.trace, finished_at=now)
+
+
+def _add_epoch(
+    trial: Trial, row: EpochRow, metric: str, goal: Goal, breaks: Callable[[EpochRow], str | None] | None
+) -> Trial:
+    """Return the trial after one more epoch."""
+    epoch, value = best_epoch(trial, [row], metric, goal)
+    broken = breaks(row) if breaks and epoch == row.epoch else trial.breaks
+    return replace(trial, epochs=row.epoch, best_epoch=epoch, best_value=value, breaks=broken)
+
+
+def _report(trial: Trial, value: float) -> Json:
+    """Return the event of a trial's newest epoch. value: of the sweep's metric in it."""
+    payload: Json = {
+        "epochs": trial.epochs,
+        "value": value if math.isfinite(value) else None,
+        "best_value": trial.best_value,
+    }
+    return payload if trial.breaks is None else payload | {"breaks": trial.breaks}
 
 
 def _get(connection: Connection, trial_id: str) -> Trial:

@@ -56,6 +56,7 @@ def test_a_whole_sweep_is_told_in_order(ledger: Ledger) -> None:
         (None, EventKind.SWEEP_STATE, {"state": "queued", "error": None}),
         (None, EventKind.SWEEP_STATE, {"state": "running", "error": None}),
         (first.id, EventKind.TRIAL_STARTED, {"number": 0, "attempt": 1}),
+        (first.id, EventKind.TRIAL_REPORTED, {"epochs": 1, "value": 0.5, "best_value": 0.5}),
         (first.id, EventKind.TRIAL_REPORTED, {"epochs": 2, "value": 0.4, "best_value": 0.5}),
         (first.id, EventKind.BEST, {"trial_id": first.id, "value": 0.5}),
         (first.id, EventKind.TRIAL_WAITING, {"state": "retrying", "error": "killed"}),
@@ -67,6 +68,27 @@ def test_a_whole_sweep_is_told_in_order(ledger: Ledger) -> None:
         (None, EventKind.SWEEP_STATE, {"state": "completed", "error": "budget.wall of 60 s is spent"}),
     ]
     assert ledger.events.last_id(sweep.id) == ledger.events.after(sweep.id, 0)[-1].id
+
+
+def test_each_of_the_epochs_reported_together_has_its_event_with_the_state_after_it(ledger: Ledger) -> None:
+    sweep = new_sweep(ledger)
+    trial = running_trial(ledger, sweep)
+    after = ledger.trials.record_epochs(
+        trial.id,
+        attempt=1,
+        rows=[row(1, 0.5), row(2, math.nan), row(3, 0.7), row(4, 0.6)],
+        metric="val/accuracy",
+        goal=Goal.MAXIMIZE,
+        breaks=lambda best: "val/latency" if best.epoch == 1 else None,
+    )
+    payloads = [payload for _, kind, payload in told_events(ledger, sweep.id) if kind is EventKind.TRIAL_REPORTED]
+    assert payloads == [
+        {"epochs": 1, "value": 0.5, "best_value": 0.5, "breaks": "val/latency"},
+        {"epochs": 2, "value": None, "best_value": 0.5, "breaks": "val/latency"},
+        {"epochs": 3, "value": 0.7, "best_value": 0.7},
+        {"epochs": 4, "value": 0.6, "best_value": 0.7},
+    ]
+    assert (after.epochs, after.best_epoch, after.best_value, after.breaks) == (4, 3, 0.7, None)
 
 
 @pytest.mark.parametrize(
