@@ -106,7 +106,7 @@ def _check_header(sheet: Sheet, names: Mapping[str, str], *, asks_split: bool, g
         column = names[role]
         if column not in header:
             way_out = f": name the right one, as in data: {{columns: {{{role}: NAME}}}}" if column == role else ""
-            hint = did_you_mean(column, header)
+            hint = "" if column == role else did_you_mean(column, header)
             raise DataError(f"{sheet.head}: the header must have a column `{column}` ({shown}){hint}{way_out}")
     if len(set(header)) != len(header):
         raise DataError(f"{sheet.head}: the header must name each column once ({shown})")
