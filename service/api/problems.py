@@ -34,7 +34,7 @@ from service.errors import (
     UsageError,
     UserNotFoundError,
 )
-from service.schemas import PROBLEM_MEDIA_TYPE, BrokenRule, Problem
+from service.schemas import PATTERN_RULES, PROBLEM_MEDIA_TYPE, BrokenRule, Problem
 
 __all__ = ["add_problem_handlers", "problem_responses", "respond_to_error", "respond_with_problem"]
 
@@ -176,7 +176,7 @@ def _rule_of(detail: Any) -> BrokenSpecRule:
     if detail["type"] == "extra_forbidden":
         return BrokenSpecRule(path=path, rule="unknown key")
     value = MISSING if detail["type"] == "missing" or not place else detail["input"]
-    return BrokenSpecRule(path=path, rule=_printable(broken_rule(detail)), value=value)
+    return BrokenSpecRule(path=path, rule=_printable(broken_rule(detail, PATTERN_RULES)), value=value)
 
 
 def _printable(text: str) -> str:

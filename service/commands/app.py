@@ -16,6 +16,7 @@ import typer
 
 from service.commands.files import backbones, explain, init, plan, schema, spaces, validate
 from service.commands.homes import backup, cache, completion, doctor, restore, sync, ui
+from service.commands.option_errors import PlainGroup
 from service.commands.production import confirm, export, models, promote, rollback, train
 from service.commands.services import context, login, queue, serve, token, user
 from service.commands.surroundings import is_debugging
@@ -97,6 +98,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
 
 app = typer.Typer(
     name="meltpoint",
+    cls=PlainGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from search_spaces.documents import broken_rule
 from search_spaces.sweeps.sections import RegisterSpec
 from service.errors import UsageError
 
@@ -38,5 +39,4 @@ def check_model_name(name: str) -> None:
     try:
         RegisterSpec(model=name)
     except ValidationError as error:
-        reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise UsageError(f"--model {name}: {reason}") from None
+        raise UsageError(f"--model {name}: {broken_rule(error.errors()[0])}") from None

@@ -14,6 +14,7 @@ from service.schemas.accounts import (
 from service.schemas.base import Page
 from service.schemas.events import EventModel, EventsModel
 from service.schemas.files import BackboneModel, CautionModel, PlanModel, PlanRequest, SpaceModel, ValidSpec
+from service.schemas.patterns import KEY, PATTERN_RULES, PRINTABLE, PRINTABLE_AND_NOT_EMPTY
 from service.schemas.problems import PROBLEM_MEDIA_TYPE, BrokenRule, Problem
 from service.schemas.promotions import AliasModel, AliasMoveModel, PromoteRequest, PromotionModel, RollbackRequest
 from service.schemas.queue import QueueEntryModel, QueueModel
@@ -33,7 +34,11 @@ from service.schemas.sweeps import MLFLOW_PATH, SummaryModel, SweepModel, TrialC
 from service.schemas.trials import CurveModel, EpochModel, TrialModel, TrialResult
 
 __all__ = [
+    "KEY",
     "MLFLOW_PATH",
+    "PATTERN_RULES",
+    "PRINTABLE",
+    "PRINTABLE_AND_NOT_EMPTY",
     "PROBLEM_MEDIA_TYPE",
     "ActionResult",
     "AliasModel",

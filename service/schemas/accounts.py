@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from service.schemas.base import Answer, JsonObject, Milliseconds, Request
+from service.schemas.patterns import PRINTABLE, USER_NAME
 
 __all__ = [
     "AuditEntryModel",
@@ -24,7 +25,7 @@ __all__ = [
 
 LONGEST_TOKEN_DAYS = 3650
 
-UserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$", max_length=64)]
+UserName = Annotated[str, StringConstraints(pattern=USER_NAME, max_length=64)]
 
 
 class RoleName(StrEnum):
@@ -104,7 +105,7 @@ class TokenModel(Answer):
 class NewToken(Request):
     """A token to issue."""
 
-    label: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")] = "token"
+    label: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PRINTABLE)] = "token"
     """Purpose of the token, for people."""
     days: int = Field(default=90, ge=1, le=LONGEST_TOKEN_DAYS)
     """Days until it expires."""

@@ -7,15 +7,14 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from service.schemas.base import Request
+from service.schemas.patterns import NO_NUL, PRINTABLE
 
 __all__ = ["ConfirmRequest", "ResumeRequest", "SpecRequest", "SubmitRequest", "SweepChange"]
 
-_TEXT = r"^[^\x00]*$"
-
-_SpecText = Annotated[str, StringConstraints(min_length=1, pattern=_TEXT)]
+_SpecText = Annotated[str, StringConstraints(min_length=1, pattern=NO_NUL)]
 """Its reader limits its length, so that a file that is too large gets the same message everywhere."""
-_FileName = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
-_Assignment = Annotated[str, StringConstraints(min_length=1, max_length=10_000, pattern=_TEXT)]
+_FileName = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=PRINTABLE)]
+_Assignment = Annotated[str, StringConstraints(min_length=1, max_length=10_000, pattern=NO_NUL)]
 _Priority = Annotated[int, Field(ge=-1000, le=1000)]
 _SlotCap = Annotated[int, Field(ge=1, le=1_000_000)]
 

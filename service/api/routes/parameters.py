@@ -6,20 +6,21 @@ from typing import Annotated
 
 from fastapi import Header, Path, Query
 
+from service.schemas import KEY, PRINTABLE
+
 __all__ = ["After", "AfterEvent", "IdempotencyKey", "LastEventId", "Limit", "Name", "Reference", "SweepReference"]
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 _LARGEST_ID = 2**62
 
 SweepReference = Annotated[
     str,
-    Path(min_length=1, max_length=128, pattern=_PRINTABLE, description="An id, a unique prefix, a name, or `last`."),
+    Path(min_length=1, max_length=128, pattern=PRINTABLE, description="An id, a unique prefix, a name, or `last`."),
 ]
-Reference = Annotated[str, Path(min_length=1, max_length=128, pattern=_PRINTABLE)]
-Name = Annotated[str | None, Query(max_length=128, pattern=_PRINTABLE)]
+Reference = Annotated[str, Path(min_length=1, max_length=128, pattern=PRINTABLE)]
+Name = Annotated[str | None, Query(max_length=128, pattern=PRINTABLE)]
 Limit = Annotated[int, Query(ge=1, le=200, description="Most items of a page.")]
 After = Annotated[
-    str | None, Query(max_length=128, pattern=_PRINTABLE, description="`next` of the page before, for the next page.")
+    str | None, Query(max_length=128, pattern=PRINTABLE, description="`next` of the page before, for the next page.")
 ]
 AfterEvent = Annotated[int, Query(ge=0, le=_LARGEST_ID, description="Id of the last event that you have.")]
 LastEventId = Annotated[
@@ -30,7 +31,7 @@ IdempotencyKey = Annotated[
     Header(
         min_length=1,
         max_length=128,
-        pattern=r"^[\x21-\x7e]+$",
+        pattern=KEY,
         description="Makes a repeated request return what the first has created.",
     ),
 ]

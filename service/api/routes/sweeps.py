@@ -14,6 +14,7 @@ from service.exports import RecipeFile, make_recipe_file
 from service.ledgers import SweepState
 from service.reports import read_retrainings
 from service.schemas import (
+    PRINTABLE_AND_NOT_EMPTY,
     ComparisonModel,
     ConfirmationModel,
     ConfirmationStatusModel,
@@ -178,8 +179,8 @@ def get_curves(
 @router.get("/comparison", operation_id="compare_sweeps")
 def get_comparison(
     caller: Viewer,
-    first: Annotated[str, Query(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")],
-    second: Annotated[str, Query(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")],
+    first: Annotated[str, Query(min_length=1, max_length=128, pattern=PRINTABLE_AND_NOT_EMPTY)],
+    second: Annotated[str, Query(min_length=1, max_length=128, pattern=PRINTABLE_AND_NOT_EMPTY)],
 ) -> ComparisonModel:
     """Return what differs between two sweeps: data, spaces, settings, winners, cost."""
     comparison = compare_sweeps(caller.ledger, caller.find(first).id, caller.find(second).id)

@@ -161,3 +161,23 @@ def test_an_unknown_sweep_is_one_line(tmp_path: Path, command: str) -> None:
 def test_ls_of_a_new_home_is_an_empty_list(tmp_path: Path) -> None:
     result = meltpoint("ls", "-o", "json", cwd=tmp_path)
     assert (result.returncode, json.loads(result.stdout)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("trials last --top 0", "'--top': must be >= 1 (0)"),
+        ("trials last --top ten", "'--top': must be an integer (ten)"),
+        ("trials last --top 1.5", "'--top': must be an integer (1.5)"),
+        ("ui --port 99999", "'--port': must be <= 65535 (99999)"),
+        ("submit sweep.yaml --priority 1000", "'--priority': must be <= 100 (1000)"),
+        ("token create --days 0", "'--days': must be >= 1 (0)"),
+        ("ls -o jsn", "must be one of table, json, yaml, csv; did you mean json? (jsn)"),
+        ("serve --role workers", "'--role': must be one of all, api, drivers (workers)"),
+    ],
+)
+def test_a_wrong_option_is_named_with_its_rule_and_value(arguments: str, message: str) -> None:
+    outcome = meltpoint_here(shlex.split(arguments))
+    assert outcome.exit_code == 2
+    words = " ".join(outcome.stderr.replace("│", " ").split())
+    assert message in words
