@@ -82,7 +82,8 @@ def _classes(root: Path | str, layout: Layout, named: set[str], empty: Collectio
     hollow = sorted(empty) if layout.kind == "class" and not layout.base else []
     if not named:
         raise DataError(
-            f"data.source: no images: {root} must hold one folder per class with {', '.join(sorted(SUFFIXES))} files"
+            f"data.source: no images: {root} must hold one folder per class with {', '.join(sorted(SUFFIXES))} files; "
+            "for images in other places, name a manifest: a .csv or .parquet file with the columns image and label"
         )
     if len({*named, *hollow}) < 2:
         raise DataError(f"data.source: {root} must hold at least two class folders (only {show(*named)})")

@@ -71,9 +71,7 @@ def serve(
     )
     options.check()
     if check:
-        source = ctx.get_parameter_source("home")
-        typed = source is not None and source.name == "COMMANDLINE"
-        sys.exit(_check(place, options, environment, home_from="--home" if typed else "the settings"))
+        sys.exit(_check(place, options, environment, home_from=_origin_of_home(ctx)))
     from service.commands.services.serving import Serving
 
     sys.exit(Serving(make_home(home), options).run())
@@ -84,6 +82,16 @@ def _set_variables(*, ledger: str | None, ray: str | None, mlflow: str | None) -
     for name, value in (("MELTPOINT_LEDGER", ledger), ("RAY_ADDRESS", ray), ("MLFLOW_TRACKING_URI", mlflow)):
         if value:
             os.environ[name] = value
+
+
+def _origin_of_home(ctx: typer.Context) -> str:
+    """Return where the home comes from, as users write it, such as `--home` or `MELTPOINT_HOME`."""
+    from service.settings.settings import list_settings
+
+    source = ctx.get_parameter_source("home")
+    if source is not None and source.name == "COMMANDLINE":
+        return "--home"
+    return next(setting.origin for setting in list_settings() if setting.name == "home")
 
 
 def _check(home: Home, options: ServeOptions, environment: dict[str, str], *, home_from: str) -> int:
