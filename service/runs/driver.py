@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from search_spaces import Recipe, SpecError, SweepSpec, own_code_used, own_metrics, parse_spec
 from service.clusters import Allotment
-from service.coordination import Coordinator
+from service.coordination import Coordinator, describe_memory_shortage
 from service.errors import ConfirmationError, LeaseError, LedgerError
 from service.ledgers import Json, Ledger, Sweep, SweepAction, SweepHistory, SweepState, Trial, TrialPhase
 from service.plans.sharing import SharingSurvey
@@ -283,7 +283,7 @@ class Driver:
         except Exception as error:
             log.info("the sweep failed", exc_info=True)
             cause = error.orig if isinstance(error, DBAPIError) else error
-            self._interrupt(f"{type(error).__name__}: {cause}")
+            self._interrupt(describe_memory_shortage(str(error)) or f"{type(error).__name__}: {cause}")
 
     def _interrupt(self, reason: str) -> None:
         """Mark the sweep as interrupted, so that it can be resumed.

@@ -33,6 +33,7 @@ def train_by_recipe(request: TrainingRequest, *, home: Home, listener: TrainingL
         TrackingError: MLflow cannot be written at the start; nothing was trained.
     """
     started = time.monotonic()
+    listener = notices = _NoticeKeeper(listener)
     torch.set_num_threads(request.file.training.threads)
     keep_freed_memory()
     edit = None
@@ -80,7 +81,24 @@ def train_by_recipe(request: TrainingRequest, *, home: Home, listener: TrainingL
         model_uri=model_uri,
         tracking_error=tracking_error,
         saved=None if tracking_error is None else str(_save(home, trained, str(run.run_id))),
+        notices=tuple(notices.texts),
     )
+
+
+class _NoticeKeeper:
+    """Passes everything on to a listener, and keeps the texts of the notices."""
+
+    def __init__(self, listener: TrainingListener) -> None:
+        self._listener = listener
+        self.texts: list[str] = []
+        self.working = listener.working
+        self.images_decoded = listener.images_decoded
+        self.epoch_ended = listener.epoch_ended
+
+    def notice(self, text: str) -> None:
+        """Keep the text, and pass it on."""
+        self.texts.append(text)
+        self._listener.notice(text)
 
 
 def _read(request: TrainingRequest, trained: Trained, obstacles: tuple[str, ...]) -> tuple[Promise, list[SplitScore]]:

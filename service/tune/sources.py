@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
-from service.coordination import Coordinator, Result, cause_of
+from service.coordination import Coordinator, Result, cause_of, describe_error, describe_memory_shortage
 from service.errors import StaleAttemptError
 from service.ledgers import Json, Trial
 from trainables.trials import DIED
@@ -107,11 +107,14 @@ class CoordinatorSource(TrialSource):
         """Keep the first error, and close the coordinator."""
         log.debug("failed inside Tune's loop", exc_info=failure)
         self.failure = self.failure or failure
-        self._coordinator.close(f"{type(failure).__name__}: {failure}")
+        self._coordinator.close(describe_error(failure))
 
 
 def crash_reason(error_text: str) -> str:
-    """Return the reason of a crash in one line: how the process ended, else the last error."""
+    """Return the reason of a crash in one line: a lack of memory, how the process ended, else the last error."""
+    shortage = describe_memory_shortage(error_text)
+    if shortage is not None:
+        return shortage
     lines = [line.strip() for line in error_text.splitlines() if line.strip()]
     detail = next((line for line in lines if "Worker exit detail: " in line), None)
     if detail is not None:

@@ -229,6 +229,8 @@ def test_a_file_changed_by_hand_loses_its_claim(train: Train, photos: Path, plac
     assert outcome.score_on("confirm") is None
     (notice,) = log.notices
     assert notice.startswith("recipe.yaml was changed by hand after its export: its claim is dropped")
+    assert outcome.notices == (notice,)
+    assert outcome.as_json()["notices"] == [notice]
 
 
 def test_changed_images_are_noticed_with_their_split(train: Train, photos: Path, place: Home) -> None:
