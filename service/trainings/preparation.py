@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -143,9 +143,18 @@ def _obstacles(request: TrainingRequest, recipe: Recipe, data: PreparedData) -> 
 
 def _changed_images(request: TrainingRequest, data: PreparedData) -> str:
     if request.data is not None:
+        if list(data.classes) != request.file.data.classes:
+            before, now = _names(request.file.data.classes), _names(data.classes)
+            return f"--data {request.data} has other classes than the sweep ({now}, not {before})"
         return f"--data {request.data} has other images than the sweep"
-    before = request.file.data.splits
+    earlier = request.file.data.splits
     now = data.digests_by_split()
-    changed = [split for split, about in now.items() if split in before and before[split].digest != about["digest"]]
+    changed = [split for split, about in now.items() if split in earlier and earlier[split].digest != about["digest"]]
     where = f" (in {', '.join(changed)})" if changed else ""
     return f"the images or their splits have changed since the sweep{where}"
+
+
+def _names(classes: Sequence[str]) -> str:
+    """Return how many classes there are, and the names of the first three."""
+    more = ", ..." if len(classes) > 3 else ""
+    return f"{len(classes)}: {', '.join(classes[:3])}{more}"

@@ -250,6 +250,17 @@ def test_the_same_images_elsewhere_keep_the_claim(train: Train, photos: Path, pl
     assert outcome.promise.is_kept is True
 
 
+def test_other_images_with_the_same_classes_are_noticed(
+    train: Train, photos: Path, place: Home, tmp_path: Path
+) -> None:
+    data = prepared(photos, place)
+    file = recipe_for(data, ANYTHING)
+    other = Path(shutil.copytree(photos, tmp_path / "others"))
+    invert(other, data, "train")
+    (obstacle,) = train(file, data=str(other)).promise.obstacles
+    assert obstacle == f"--data {other} has other images than the sweep"
+
+
 def test_other_images_with_other_classes_train_without_a_claim(
     train: Train, photos: Path, place: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,7 +269,10 @@ def test_other_images_with_other_classes_train_without_a_claim(
     for name in ("one", "two"):
         shutil.copytree(photos / name, other / f"class-{name}")
     outcome = train(file, data=str(other))
-    assert outcome.promise.obstacles == (f"--data {other} has other images than the sweep",)
+    assert outcome.promise.obstacles == (
+        f"--data {other} has other classes than the sweep (2: class-one, class-two, not 3: one, two, zero)",
+    )
+    assert outcome.notices[-1].endswith("(2: class-one, class-two, not 3: one, two, zero)")
     assert outcome.score_on("test") is not None
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place.tracking_uri)
     info = mlflow.models.get_model_info(str(outcome.model_uri))
