@@ -144,12 +144,12 @@ def _obstacles(request: TrainingRequest, recipe: Recipe, data: PreparedData) -> 
 def _changed_images(request: TrainingRequest, data: PreparedData) -> str:
     if request.data is not None:
         if list(data.classes) != request.file.data.classes:
-            before, now = _names(request.file.data.classes), _names(data.classes)
-            return f"--data {request.data} has other classes than the sweep ({now}, not {before})"
+            names, expected = _names(data.classes), _names(request.file.data.classes)
+            return f"--data {request.data} has other classes than the sweep ({names}, not {expected})"
         return f"--data {request.data} has other images than the sweep"
-    earlier = request.file.data.splits
+    before = request.file.data.splits
     now = data.digests_by_split()
-    changed = [split for split, about in now.items() if split in earlier and earlier[split].digest != about["digest"]]
+    changed = [split for split, about in now.items() if split in before and before[split].digest != about["digest"]]
     where = f" (in {', '.join(changed)})" if changed else ""
     return f"the images or their splits have changed since the sweep{where}"
 
