@@ -66,7 +66,7 @@ class Connection:
     ) -> None:
         if not context.token.isascii() or not context.token.isprintable() or " " in context.token:
             raise UnauthenticatedError(
-                f"the token for the service {context} must be one word, such as mp_1a2b3c_...; {context.way_to_renew}"
+                f"the token for {context.title} must be one word, such as mp_1a2b3c_...; {context.way_to_renew}"
             )
         self.context = context
         self._notice, self._patience, self._clock, self._sleep = notice, patience, clock, sleep
@@ -133,7 +133,7 @@ class Connection:
 
     def unreachable(self, error: Exception) -> UnavailableError:
         """Return the error for a service that does not answer."""
-        return UnavailableError(f"the service {self.context} does not answer: {_reason(error)}")
+        return UnavailableError(f"{self.context.title} does not answer: {_reason(error)}")
 
     def _request(
         self,
@@ -200,7 +200,7 @@ class Connection:
             return
         self._has_compared_versions = True
         if theirs.split(".")[:2] != ours.split(".")[:2]:
-            self._notice(f"the service {self.context} has version {theirs}, this client {ours}")
+            self._notice(f"{self.context.title} has version {theirs}, this client {ours}")
 
 
 class _Retries:

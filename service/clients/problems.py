@@ -54,16 +54,16 @@ def error_from(response: httpx2.Response, context: Context) -> MeltpointError:
     detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
     status = response.status_code
     if status == 401:
-        return UnauthenticatedError(f"the service {context} does not take the token: {detail}; {context.way_to_renew}")
+        return UnauthenticatedError(f"{context.title} does not take the token: {detail}; {context.way_to_renew}")
     if status == 429:
         return QuotaError(detail, retry_after=_seconds(response.headers.get("Retry-After")))
     if problems := _broken_rules(problem):
         return SpecError(problems)
     kind = _KINDS.get(str(problem.get("type", "")).rpartition(":")[2])
     if status in GATEWAY_STATUSES and not problem:
-        return UnavailableError(f"the service {context} answers {status}: {detail}")
+        return UnavailableError(f"{context.title} answers {status}: {detail}")
     if kind is None:
-        return ServiceError(f"the service {context} answers {status}: {detail}{_request_id(problem, response)}")
+        return ServiceError(f"{context.title} answers {status}: {detail}{_request_id(problem, response)}")
     return kind(detail)
 
 

@@ -35,6 +35,7 @@ __all__ = [
 _SERVICE, _TOKEN = "MELTPOINT_SERVICE", "MELTPOINT_TOKEN"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOMES_SERVICE: Final = "this home's service"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,11 @@ class Context:
     def is_encrypted(self) -> bool:
         """True if the connection is encrypted."""
         return self.url.startswith("https://")
+
+    @property
+    def title(self) -> str:
+        """The service with a noun, such as `the service lab (https://lab.example)`, for the start of a sentence."""
+        return str(self) if self.name == _HOMES_SERVICE else f"the service {self}"
 
     @property
     def way_to_renew(self) -> str:
@@ -227,7 +233,7 @@ def find_local_service(home: Home) -> Context | None:
         os.kill(int(facts["pid"]), 0)
         token = home.admin_token.read_text().strip()
         return Context(
-            name="this home's service",
+            name=_HOMES_SERVICE,
             url=str(facts["url"]).rstrip("/"),
             token=token,
             origin=str(home.root),
