@@ -180,7 +180,7 @@ class RemoteSweeps(SweepRequests):
             return RecipeFile.from_data(answer)
         except SpecError as error:
             raise ServiceError(
-                f"the service {self.place} sends a recipe that this version of Meltpoint cannot read: {error}"
+                f"{self._connection.context.title} sends a recipe that this version of Meltpoint cannot read: {error}"
             ) from None
 
     def submit(self, submission: Submission) -> Sweep:

@@ -104,7 +104,7 @@ UNSEEN = {
         "the connection to {} broke before the answer came ({}); the request may have been carried out: "
         "look with `meltpoint status` before you repeat it",
         "{} answers {}: {}",
-        "the service {} sends a recipe that this version of Meltpoint cannot read: {}",
+        "{} sends a recipe that this version of Meltpoint cannot read: {}",
         "{} answers {}: {}{}",
         "no sweep {}; to see the sweeps: meltpoint ls",
         "the token for {} must be one word, such as mp_1a2b3c_...; {}",
