@@ -208,7 +208,7 @@ def read_scores(
     """Return the score of each image of a split (N,) by retraining; a higher one is better.
 
     Raises:
-        ConfirmationError: a retraining has no predictions in the ledger.
+        ConfirmationError: a retraining has no predictions in the ledger, or they cannot be read.
     """
     predictions = ledger.predictions.of_sweep(sweep.id, split, phase=TrialPhase.CONFIRM)
     if not trials:
@@ -217,7 +217,16 @@ def read_scores(
     for trial in trials:
         if trial.id not in predictions:
             raise _without_predictions(sweep, trial)
-    return {trial.id: _scores(predictions[trial.id], labels, measure) for trial in trials}
+    scores = {}
+    for trial in trials:
+        try:
+            scores[trial.id] = _scores(predictions[trial.id], labels, measure)
+        except ValueError as error:  # the text cannot be unpacked, or has another number of images
+            raise ConfirmationError(
+                f"the predictions of {trial.id} on the {split} images are damaged in the ledger; "
+                "restore a backup with: meltpoint restore FILE"
+            ) from error
+    return scores
 
 
 def _without_predictions(sweep: Sweep, trial: Trial) -> ConfirmationError:
@@ -241,6 +250,8 @@ def _scores(packed: PackedPredictions, labels: np.ndarray, measure: str) -> Floa
     right, so that the mean is the mean recall. loss: the logarithm of the true class's probability.
     """
     predictions = unpack(packed.packed)
+    if len(predictions.predicted) != len(labels):
+        raise ValueError(f"{len(predictions.predicted)} predictions for {len(labels)} images")
     right: FloatArray = (predictions.predicted == labels).astype(np.float64)
     if measure == "accuracy":
         return right

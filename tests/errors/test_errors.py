@@ -259,8 +259,11 @@ UNSEEN = {
         "need the same images for both ({}, {})",
         "not packed predictions",
         "not packed predictions: {}",
+        "{} predictions for {} images",
     ),
     "sweeps that are or were confirmed, tested with confirmations": (
+        "the predictions of {} on the {} images are damaged in the ledger; "
+        "restore a backup with: meltpoint restore FILE",
         "{} has no predictions in the ledger, since an older version trained it and its folder is gone; "
         "start another sweep, which can be confirmed, with: {}",
         "no recipe besides the default keeps every limit of its metrics",

@@ -22,6 +22,7 @@ from service.confirmations.readings import (
 from service.errors import ConfirmationError
 from service.ledgers import Ending, Ledger, TrialPhase, TrialState
 from tests.service.confirmations.searched_sweeps import SPEC, SPLITS, SearchedSweep
+from trainables.training.predictions import pack
 
 GOOD = {0.0: 0.60, 0.25: 0.85, 0.5: 0.62, 0.75: 0.55}
 EVEN = {0.0: 0.80, 0.25: 0.80, 0.5: 0.80}
@@ -190,6 +191,19 @@ def test_a_trial_without_predictions_is_an_error_that_says_so(ledger: Ledger) ->
     with ledger._transactions.writing() as connection:
         connection.exec_driver_sql(f"DELETE FROM predictions WHERE trial_id = '{searched.sweep.id}-0002'")
     with pytest.raises(ConfirmationError, match="-0002 has no predictions in the ledger"):
+        compute_decision(ledger, searched.sweep, confirmation)
+
+
+@pytest.mark.parametrize("packed", ["xx", pack(np.eye(2), np.array([0, 1]))], ids=["no base64", "too few images"])
+def test_damaged_predictions_are_an_error_that_names_the_trial(ledger: Ledger, packed: str) -> None:
+    searched = SearchedSweep(ledger, GOOD)
+    confirmation = searched.plan(seeds=2)
+    searched.retrain(confirmation)
+    with ledger._transactions.writing() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE predictions SET packed = '{packed}' WHERE trial_id LIKE '{searched.sweep.id}-c%'"
+        )
+    with pytest.raises(ConfirmationError, match=r"the predictions of \S+ on the \w+ images are damaged in the ledger"):
         compute_decision(ledger, searched.sweep, confirmation)
 
 
