@@ -103,9 +103,7 @@ UNSEEN = {
         "the request must be at most {} bytes ({})",
         "the connection to {} broke before the answer came ({}); the request may have been carried out: "
         "look with `meltpoint status` before you repeat it",
-        "{} answers {}: {}",
         "{} sends a recipe that this version of Meltpoint cannot read: {}",
-        "{} answers {}: {}{}",
         "no sweep {}; to see the sweeps: meltpoint ls",
         "the token for {} must be one word, such as mp_1a2b3c_...; {}",
         "{}\nthe sweep may go on; to come back: {}",
