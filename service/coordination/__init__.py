@@ -1,7 +1,7 @@
 """The coordinator of one running sweep: which trial comes next, what a result means, when to stop."""
 
 from service.coordination.coordinator import Coordinator, new_sweep
-from service.coordination.error_texts import describe_error, describe_memory_shortage
+from service.coordination.error_texts import describe_error, describe_memory_shortage, shorten
 from service.coordination.gpu_time import GpuBudget
 from service.coordination.results import Progress, Result
 from service.coordination.retries import cause_of
@@ -15,4 +15,5 @@ __all__ = [
     "describe_error",
     "describe_memory_shortage",
     "new_sweep",
+    "shorten",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["describe_error", "describe_memory_shortage"]
+__all__ = ["describe_error", "describe_memory_shortage", "shorten"]
 
 _MEMORY = re.compile(r"[^\n.]*(?:running low on memory|due to (?:memory pressure|low memory))[^\n.]*", re.IGNORECASE)
 _WAY_OUT = "let fewer trials run at once: a larger resources.cpu in the sweep file, or fewer slots on a service"
@@ -16,6 +16,11 @@ def describe_error(error: BaseException) -> str:
     return describe_memory_shortage(text) or f"{type(error).__name__}: {text.partition(chr(10))[0]}"
 
 
+def shorten(text: str) -> str:
+    """Return what `describe_memory_shortage` says of a text, else the text's first line."""
+    return describe_memory_shortage(text) or text.strip().partition("\n")[0]
+
+
 def describe_memory_shortage(text: str) -> str | None:
     """Return Ray's first sentence about workers killed for lack of memory, and a way out; None for other texts."""
     match = _MEMORY.search(text)
@@ -23,4 +28,4 @@ def describe_memory_shortage(text: str) -> str | None:
         return None
     sentence = match[0].strip()
     _, separator, message = sentence.partition("Error: ")  # a traceback's last line begins with the error's name
-    return f"{message if separator else sentence}; {_WAY_OUT}"
+    return f"{(message if separator else sentence).rpartition('exception: ')[2]}; {_WAY_OUT}"

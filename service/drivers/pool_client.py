@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from service.clusters import Allotment
-from service.coordination import Coordinator, Result
+from service.coordination import Coordinator, Result, describe_error
 from service.drivers.messages import (
     Crashed,
     Join,
@@ -81,7 +81,7 @@ def train_in_pool(
                 poll()
             except Exception as error:
                 failures.append(error)
-                coordinator.close(f"{type(error).__name__}: {error}")
+                coordinator.close(describe_error(error))
             if coordinator.closing and not requested:
                 rendezvous.request_reports()
                 requested = True
@@ -128,7 +128,7 @@ class _Desk:
         except Exception as error:
             log.debug("failed on a question of the pool", exc_info=error)
             self._failures.append(error)
-            self.coordinator.close(f"{type(error).__name__}: {error}")
+            self.coordinator.close(describe_error(error))
             return Offer(config=None, wanted=0) if isinstance(question, NextTrial) else (True, 0)
 
     def _answer(self, question: Any) -> Any:

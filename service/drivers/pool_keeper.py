@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from service.clusters import why_not_joinable
 from service.clusters.ray_heads import RayHead
+from service.coordination import shorten
 from service.drivers.messages import ask_status
 from service.drivers.tasks import PoolTasks, make_pool
 from service.errors import ClusterError
@@ -102,7 +103,7 @@ class PoolKeeper:
                 self._serve()
                 self._problem = "the pool of workers ended"
             except (ForkedError, ClusterError, OSError) as error:
-                self._problem = str(error)
+                self._problem = shorten(str(error))
                 log.warning("the pool of workers ended: %s", error)
                 if isinstance(error, ClusterError) or self._has_broken_head():
                     self._replace_head()

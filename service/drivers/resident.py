@@ -21,6 +21,7 @@ from typing import Final
 from search_spaces import MeltpointError
 from service.clocks import now_ms
 from service.clusters.ray_heads import RayHead
+from service.coordination import describe_error, shorten
 from service.drivers.backlog import Backlog, send_by_fork
 from service.drivers.pool_keeper import PoolKeeper
 from service.drivers.supervisor import DriverHandle, Supervisor
@@ -141,7 +142,9 @@ class _Handle(DriverHandle):
         error = self._future.exception()
         if error is None:
             return None
-        return str(error) if isinstance(error, ForkedError | MeltpointError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, MeltpointError):
+            return str(error)
+        return shorten(str(error)) if isinstance(error, ForkedError) else describe_error(error)
 
     def terminate(self) -> None:
         with suppress(ForkedError, ProcessLookupError):

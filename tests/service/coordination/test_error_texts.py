@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.coordination import describe_error, describe_memory_shortage
+from service.coordination import describe_error, describe_memory_shortage, shorten
 from service.tune.sources import crash_reason
 
 KILLED = """\
@@ -33,6 +33,13 @@ def test_only_the_first_sentence_and_a_way_out_are_kept() -> None:
 def test_the_reason_of_a_crash_and_of_the_end_of_a_sweep_is_the_same_sentence() -> None:
     assert crash_reason(KILLED).startswith(SENTENCE)
     assert describe_error(RuntimeError(KILLED)).startswith(SENTENCE)
+
+
+def test_the_pool_of_a_service_says_the_same_sentence() -> None:
+    forked = KILLED.replace("ray.exceptions.OutOfMemoryError", "RuntimeError: Caught unexpected exception")
+
+    assert shorten(forked).startswith(SENTENCE)
+    assert shorten("ClusterError: the head is away\nTraceback\n") == "ClusterError: the head is away"
 
 
 def test_an_actor_killed_for_memory_is_described_too() -> None:
