@@ -333,7 +333,6 @@ MANIFESTS = Section(
             shards(lambda c: c, "data: {source: photos, image_size: 32, split: {group: farm}}"),
         ),
         Case("`columns` for a folder of photos", columns_of_photos),
-        Case("one column for two things", unnamed("label: fine", "split: fine")),
         Case("a Parquet file without the column", parquet(lambda columns: {"image": columns["image"]})),
         Case("a Parquet label that is NaN", parquet(lambda c: c | {"label": [float("nan"), *[1.0] * 4, *[2.0] * 5]})),
         Case("a Parquet label that is null", parquet(lambda c: c | {"label": [None, *c["label"][1:]]})),

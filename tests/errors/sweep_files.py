@@ -70,6 +70,7 @@ KEYS = Section(
         typed("data: {source: digits, disk: 20 gigabytes}"),
         typed("data: {source: digits, memory: 0}"),
         typed('data: {source: digits, root: ""}'),
+        typed("data: {source: x.csv, columns: {label: breed, split: breed}}"),
         typed("data: {source: digits, split: {val: 0}}"),
         typed("data: {source: digits, split: {val: .nan}}"),
         typed("data: {source: digits, split: {val: lots}}"),
