@@ -1,6 +1,6 @@
 """Sources of labelled images, and their splits."""
 
-from trainables.datasets.files import RemoteFile, is_uri
+from trainables.datasets.files import RemoteFile, file_stamp, is_uri
 from trainables.datasets.splits import SPLITS, assign_splits, check_splits
 from trainables.datasets.tables import ImageSource, ImageTable, LeftOut, source_facts
 
@@ -12,6 +12,7 @@ __all__ = [
     "RemoteFile",
     "assign_splits",
     "check_splits",
+    "file_stamp",
     "is_uri",
     "source_facts",
 ]

@@ -13,7 +13,7 @@ from fsspec.core import url_to_fs
 
 from trainables.errors import DataError
 
-__all__ = ["RemoteFile", "is_uri", "list_files", "look_up", "parent_uri", "read_uri", "resolve_location"]
+__all__ = ["RemoteFile", "file_stamp", "is_uri", "list_files", "look_up", "parent_uri", "read_uri", "resolve_location"]
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _STAMPS = ("ETag", "etag", "md5Hash", "checksum", "LastModified", "last_modified", "mtime", "updated", "created")
@@ -95,6 +95,14 @@ def look_up(uri: str) -> RemoteFile | None:
     except Exception as error:  # each driver raises errors of its own
         raise DataError(f"{uri}: cannot be read: {_text(error)}") from None
     return RemoteFile(uri=uri, stamp=_stamp(details)) if details.get("type") == "file" else None
+
+
+def file_stamp(file: Path | RemoteFile) -> str:
+    """Return text that changes with a file: its place, size and time. Raise OSError if a local file is missing."""
+    if isinstance(file, RemoteFile):
+        return f"{file.uri} {file.stamp}"
+    status = file.stat()
+    return f"{file.absolute()} {status.st_size} {status.st_mtime_ns}"
 
 
 def _filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:

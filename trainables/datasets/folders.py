@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from search_spaces.errors import show
 from search_spaces.sweeps import DataLayout
-from trainables.datasets.files import list_files
+from trainables.datasets.files import RemoteFile, list_files
 from trainables.datasets.images import SUFFIXES, is_image
 from trainables.datasets.layouts import Layout, find_layout
 from trainables.datasets.tables import ImageSource, ImageTable, LeftOut, check_class_names
@@ -25,7 +25,9 @@ _NO_IMAGE = "not an image"
 _RESOURCE_FORKS = "__MACOSX"
 
 
-def load_folder(root: Path | str, layout: DataLayout | None = None) -> ImageTable:
+def load_folder(
+    root: Path | str, layout: DataLayout | None = None, listed: Mapping[str, RemoteFile] | None = None
+) -> ImageTable:
     """List the images below `root`, with the classes and splits that their folders name.
 
     Files with an unusual suffix, or none, are images if their content is. Hidden files and folders are left out.
@@ -34,13 +36,18 @@ def load_folder(root: Path | str, layout: DataLayout | None = None) -> ImageTabl
     Args:
         root: a path or a URI.
         layout: how the folders are meant; None to find it from their names.
+        listed: the files below a URI, if they are known already.
 
     Raises:
         DataError: fewer than two classes, a class without images, folders that can be read in several ways, or two
             class names that differ only in case.
         OSError: a folder cannot be read.
     """
-    listing = _list_local(root) if isinstance(root, Path) else _list_remote(root)
+    listing = (
+        _list_local(root)
+        if isinstance(root, Path)
+        else _list_remote(listed if listed is not None else list_files(root))
+    )
     try:
         reading = find_layout(listing.images, layout)
     except DataError as error:
@@ -137,12 +144,15 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _list_remote(uri: str) -> _Listing:
-    """List a URI once. Empty folders may be missing; of unknown suffixes, only files that may be images are read."""
+def _list_remote(files: Mapping[str, RemoteFile]) -> _Listing:
+    """Sort the files of `list_files`.
+
+    Empty folders may be missing. Of the files with an unknown suffix, only those that may be images are read.
+    """
     images: dict[str, ImageSource] = {}
     left_out: list[tuple[str, str]] = []
     folders: set[str] = set()
-    for name, file in list_files(uri).items():
+    for name, file in files.items():
         parts = PurePosixPath(name).parts
         folders.update(parts[:-1][:1])
         if any(map(_is_hidden, parts)):

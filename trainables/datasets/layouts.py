@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -98,15 +98,9 @@ def find_layout(images: Iterable[str], kind: DataLayout | None = None) -> Layout
     """
     paths = list(images)
     base, folders = _find_base(paths, kind)
-    undoubled = {
-        name: _tree(paths, f"{base}{name}/")[name] if _is_doubled(name, inner) else inner
-        for name, inner in folders.items()
-    }
+    undoubled = dict(_enter_doubled(paths, base, folders))
     if kind == "split/class" or (kind is None and _look_like_splits(undoubled)):
         layout = _read_splits(undoubled)
-        doubled = {name for name, inner in folders.items() if _is_doubled(name, inner)}
-        splits = {f"{name}/{name}" if name in doubled else name: split for name, split in layout.splits.items()}
-        layout = replace(layout, splits=splits)
     elif kind == "class/split" or (kind is None and _all_contain_splits(folders)):
         layout = _read_splits_in_classes(folders)
     else:
@@ -143,9 +137,13 @@ def _inner(folders: Folders, name: str) -> set[str]:
     return set(folders[name]) - {""}
 
 
-def _is_doubled(name: str, inner: Counter[str]) -> bool:
-    """Return if a split's folder holds a folder of the same name and nothing else, such as `seg_train/seg_train`."""
-    return set(inner) == {name} and split_named_by(name) is not None
+def _enter_doubled(images: Sequence[str], base: str, folders: Folders) -> Iterator[tuple[str, Counter[str]]]:
+    """Yield the folders; of a split's folder with one of the same name and nothing else, yield that one by its path."""
+    for name, inner in folders.items():
+        if set(inner) == {name} and split_named_by(name) is not None:
+            yield f"{name}/{name}", _tree(images, f"{base}{name}/")[name]
+        else:
+            yield name, inner
 
 
 def _look_like_splits(folders: Folders) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pyarrow.parquet
 
 from search_spaces.errors import did_you_mean, show
 from search_spaces.sweeps import DataColumns
-from trainables.datasets.files import RemoteFile, list_files, look_up
+from trainables.datasets.files import RemoteFile, file_stamp, look_up
 from trainables.datasets.layouts import split_named_by
 from trainables.datasets.splits import SPLITS
 from trainables.datasets.tables import ImageTable, LeftOut, check_class_names
@@ -104,22 +105,23 @@ class _Columns:
         return [name for name in dict.fromkeys((self.label, self.split, self.group)) if name is not None]
 
 
-def find_shards(place: Path | str) -> dict[str, Shard]:
-    """Return the Parquet files at a path or URI, or below a folder, by name; sorted."""
-    if isinstance(place, Path):
-        if place.is_file():
-            return {place.name: place} if place.suffix.lower() == _SUFFIX else {}
-        files = (file for file in place.rglob("*") if file.suffix.lower() == _SUFFIX and file.is_file())
-        named = {file.relative_to(place).as_posix(): file for file in files}
-        return dict(sorted((name, file) for name, file in named.items() if not _is_hidden(name)))
-    if place.lower().endswith(_SUFFIX):
+def find_shards(place: Path | str, listed: Mapping[str, RemoteFile] | None = None) -> dict[str, Shard]:
+    """Return the Parquet files at a path or URI, or below a folder, by name; sorted.
+
+    listed: the files below the folder behind a URI, of `list_files`.
+    """
+    if listed is not None:
+        return {name: file for name, file in listed.items() if _is_shard(name)}
+    if isinstance(place, str):
         file = look_up(place)
         return {} if file is None else {place.rpartition("/")[2]: file}
-    return {
-        name: file
-        for name, file in list_files(place).items()
-        if name.lower().endswith(_SUFFIX) and not _is_hidden(name)
-    }
+    if place.is_file():
+        return {place.name: place} if place.suffix.lower() == _SUFFIX else {}
+    below = (
+        Path(parent, name) for parent, _, names in os.walk(place) for name in names if name.lower().endswith(_SUFFIX)
+    )
+    named = {file.relative_to(place).as_posix(): file for file in below if file.is_file()}
+    return dict(sorted((name, file) for name, file in named.items() if _is_shard(name)))
 
 
 def has_images(shards: dict[str, Shard]) -> bool:
@@ -176,7 +178,7 @@ class _Row:
 
 
 def _rows(name: str, shard: Shard, columns: _Columns, role: str | None) -> Iterator[_Row]:
-    stamp, reader = _stamp(shard), _Reader(shard, columns.image)
+    stamp, reader = file_stamp(shard), _Reader(shard, columns.image)
     with _open(shard) as file:
         number = 0
         for group in range(file.num_row_groups):
@@ -304,12 +306,5 @@ def _open(shard: Shard) -> pyarrow.parquet.ParquetFile:
     return pyarrow.parquet.ParquetFile(fsspec.open(shard.uri).open())
 
 
-def _stamp(shard: Shard) -> str:
-    if isinstance(shard, RemoteFile):
-        return f"{shard.uri} {shard.stamp}"
-    status = shard.stat()
-    return f"{shard.absolute()} {status.st_size} {status.st_mtime_ns}"
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in Path(name).parts)
+def _is_shard(name: str) -> bool:
+    return name.lower().endswith(_SUFFIX) and not any(part.startswith(".") for part in Path(name).parts)

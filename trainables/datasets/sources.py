@@ -14,7 +14,7 @@ import numpy as np
 from search_spaces.errors import did_you_mean, show
 from search_spaces.extensions import installed_names, is_own
 from search_spaces.sweeps import DataColumns, DataLayout
-from trainables.datasets.files import is_uri, resolve_location
+from trainables.datasets.files import RemoteFile, is_uri, list_files, resolve_location
 from trainables.datasets.folders import load_folder
 from trainables.datasets.manifest_readers import MANIFEST_SUFFIXES
 from trainables.datasets.manifests import load_manifest
@@ -71,27 +71,41 @@ def load_table(
     try:
         if layout is not None:
             _check_is_folder(source, base_dir)
-        table = _load_rows(source, base_dir, group=group, root=root, columns=columns or DataColumns())
+        listed = _list_folder(source, base_dir)
+        table = _load_rows(source, base_dir, listed, group=group, root=root, columns=columns or DataColumns())
         if table is not None:
             return table
         _check_no_columns(source, group, columns)
-        return _load(source, base_dir=base_dir, root=root, downloads=downloads, layout=layout)
+        return _load(source, listed, base_dir=base_dir, root=root, downloads=downloads, layout=layout)
     except OSError as error:
         raise DataError(f"data.source: {error.filename or source} cannot be read: {error.strerror or error}") from None
 
 
+def _list_folder(source: str, base_dir: Path) -> Mapping[str, RemoteFile] | None:
+    """Return the files of a folder behind a URI, listed once; None for other sources."""
+    place = resolve_location(source, base_dir)
+    is_folder = isinstance(place, str) and not place.lower().endswith(MANIFEST_SUFFIXES)
+    return list_files(str(place)) if is_folder else None
+
+
 def _load_rows(
-    source: str, base_dir: Path, *, group: str | None, root: str | None, columns: DataColumns
+    source: str,
+    base_dir: Path,
+    listed: Mapping[str, RemoteFile] | None,
+    *,
+    group: str | None,
+    root: str | None,
+    columns: DataColumns,
 ) -> ImageTable | None:
     """Return the images that the rows of a manifest or of Parquet files list; None for other sources."""
     place = resolve_location(source, base_dir)
-    if source in DATASETS or not (isinstance(place, Path) or is_uri(source)):
+    if source in DATASETS:
         return None
     is_manifest = not _is_folder(place) and str(place).lower().endswith(MANIFEST_SUFFIXES)
     if is_manifest and isinstance(place, Path) and not place.exists():
         raise DataError(f"data.source: no such file: {place}")
     if is_manifest or _is_folder(place) or is_uri(source):
-        shards = find_shards(place)
+        shards = find_shards(place, listed)
         if has_images(shards):
             return load_parquet_images(place, shards, columns=columns, group=group)
     if is_manifest:
@@ -109,7 +123,13 @@ def _check_no_columns(source: str, group: str | None, columns: DataColumns | Non
 
 
 def _load(
-    source: str, *, base_dir: Path, root: str | None, downloads: Path | None, layout: DataLayout | None
+    source: str,
+    listed: Mapping[str, RemoteFile] | None,
+    *,
+    base_dir: Path,
+    root: str | None,
+    downloads: Path | None,
+    layout: DataLayout | None,
 ) -> ImageTable:
     place = resolve_location(source, base_dir)
     root_place = None if root is None else resolve_location(root, base_dir)
@@ -118,7 +138,7 @@ def _load(
     if source.startswith(TORCHVISION_PREFIX):
         return load_torchvision(source, _local(root_place or downloads or base_dir))
     if is_uri(source) or _is_folder(place):
-        return load_folder(place, layout)
+        return load_folder(place, layout, listed)
     if is_own(source, "dataset"):
         make_importable(base_dir)
         table = load_own_dataset(source, _local(root_place or base_dir))

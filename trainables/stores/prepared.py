@@ -229,6 +229,7 @@ def _write_each(
     }
     mode = _plan(table, data, list(stores.values())).mode
     prepared = {}
+    copies: npt.NDArray[np.int64] | None = None
     try:
         root.mkdir(parents=True, exist_ok=True)
         for interpolation, decoded in stores.items():
@@ -237,7 +238,7 @@ def _write_each(
                 if not (folder / "about.json").exists():
                     write_store(table, data.image_size, interpolation, folder, progress, mode=mode)
                 readable = _without_skipped(table, folder)
-                copies = _find_copies(folder)
+                copies = _find_copies(folder) if copies is None else copies  # the same in every store
                 splits = _assign(readable, data, copies if data.split.copies == "together" else None)
                 split_key = _write_split(splits, folder)
                 (folder / "about.json").touch()  # its time tells `cache prune` when the store was last used
@@ -404,10 +405,7 @@ def _find_copies(folder: Path) -> npt.NDArray[np.int64]:
         return groups
     digests, thumbnails = np.load(folder / "digests.npy"), folder / THUMBNAILS
     groups = find_copies(digests, np.load(thumbnails) if thumbnails.exists() else None)
-    partial = kept.with_suffix(".partial")
-    with partial.open("wb") as stream:
-        np.save(stream, groups)
-    partial.rename(kept)
+    _save(groups, kept)
     return groups
 
 
@@ -422,11 +420,16 @@ def _write_split(splits: npt.NDArray[np.str_], folder: Path) -> str:
     split_key = hex_digest(codes)[:16]
     target = _split_file(folder, split_key)
     if not target.exists():
-        partial = target.with_suffix(".partial")
-        with partial.open("wb") as stream:
-            np.save(stream, codes)
-        partial.rename(target)
+        _save(codes, target)
     return split_key
+
+
+def _save(array: npt.NDArray[np.generic], target: Path) -> None:
+    """Write an array beside its place, and rename it once it is whole."""
+    partial = target.with_suffix(".partial")
+    with partial.open("wb") as stream:
+        np.save(stream, array)
+    partial.rename(target)
 
 
 def _split_file(folder: Path, split_key: str) -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search_spaces.backbones import Interpolation
-from trainables.datasets import ImageSource, ImageTable, RemoteFile
+from trainables.datasets import ImageSource, ImageTable, RemoteFile, file_stamp
 from trainables.datasets.images import quiet_decoding, read_image, resize_image
 from trainables.devices.threads import one_thread
 from trainables.errors import DataError
@@ -47,17 +47,14 @@ def store_key(table: ImageTable, size: int, interpolation: Interpolation) -> str
 
 
 def _fingerprint(image: ImageSource) -> str:
-    if isinstance(image, RemoteFile):
-        return f"{image.uri} {image.stamp}"
     if isinstance(image, np.ndarray):
         return hex_digest(str(image.shape), image)
-    if not isinstance(image, Path):
+    if not isinstance(image, Path | RemoteFile):
         return image.stamp
     try:
-        status = image.stat()
+        return file_stamp(image)
     except OSError:
         return f"{image} missing"
-    return f"{image.absolute()} {status.st_size} {status.st_mtime_ns}"
 
 
 def write_store(
