@@ -240,14 +240,18 @@ class RecipeFile(_Part):
         Comments, names of data and sources, versions and the command do not count. Two ways to write the same recipe
         count as the same.
         """
-        counted = self.model_dump(include=set(self.CLAIMED))
-        for name in self.UNCLAIMED_DATA:
-            del counted["data"][name]
-        if self.data.split.copies == "ignore":
-            del counted["data"]["split"]["copies"]  # claims of files that were written without the key stay valid
-        counted["recipe"] = self.hyperparameters.flat()
+        counted = self.claimed_parts() | {"recipe": self.hyperparameters.flat()}
         text = json.dumps(counted, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def claimed_parts(self) -> dict[str, Any]:
+        """Return what the claim covers besides the hyperparameters, as nested mappings."""
+        parts = self.model_dump(include=set(self.CLAIMED))
+        for name in self.UNCLAIMED_DATA:
+            del parts["data"][name]
+        if self.data.split.copies == "ignore":
+            del parts["data"]["split"]["copies"]  # claims of files that were written without the key stay valid
+        return parts
 
     def signed(self) -> RecipeFile:
         """Return the file with the claim of its present content."""

@@ -61,10 +61,7 @@ def explain_edit(file: RecipeFile, path: Path, edit: str) -> str:
 
 def _counted(file: RecipeFile) -> dict[str, Any]:
     """Return by dotted name what the claim covers; hyperparameters have the names of the vocabulary."""
-    parts = file.model_dump(mode="json", include=set(RecipeFile.CLAIMED))
-    for name in RecipeFile.UNCLAIMED_DATA:
-        parts["data"].pop(name)
-    return {**file.hyperparameters.flat(), **dict(_flat(parts, ""))}
+    return {**file.hyperparameters.flat(), **dict(_flat(file.claimed_parts(), ""))}
 
 
 def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
