@@ -80,7 +80,7 @@ class SplitSpec(Section):
 
 
 class DataColumns(Section):
-    """Names of a source's columns, if they are not called image, label and split."""
+    """Names of a source's columns, if they are called otherwise and cannot be found."""
 
     image: Annotated[
         str | None, Field(min_length=1, description="column of the images: their paths, or the files themselves")
@@ -104,7 +104,7 @@ class DataSpec(Section):
 
     source: Annotated[
         str,
-        Field(description="data set, image folder, manifest .csv or .parquet, torchvision:NAME, URI, or own code"),
+        Field(description="data set, image folder, manifest such as a .csv, torchvision:NAME, URI, or own code"),
     ]
     root: Annotated[
         str | None, Field(min_length=1, description="folder in which the source's paths start and must stay")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from search_spaces.errors import show
+from search_spaces.sweeps import DataLayout
 from service.formats import counted
 
 __all__ = ["data_notes"]
@@ -25,7 +26,8 @@ def data_notes(data: Mapping[str, Any]) -> list[str]:
 def _layout(data: Mapping[str, Any]) -> Iterator[str]:
     layout = data.get("layout")
     if layout and layout != "class":
-        yield f"folders are read as {layout}"
+        is_folder = layout.split()[0].rstrip(",") in get_args(DataLayout)
+        yield f"folders are read as {layout}" if is_folder else f"read as {layout}"
 
 
 def _left_out(data: Mapping[str, Any]) -> Iterator[str]:

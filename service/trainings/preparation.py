@@ -19,7 +19,7 @@ from service.trainings.requests import TrainingListener, TrainingRequest
 from trainables.activations import SharingSettings
 from trainables.augmentations import find_policy
 from trainables.classifiers import check_drop_path, check_own_export, check_pool
-from trainables.datasets.manifest_readers import MANIFEST_SUFFIXES
+from trainables.datasets.manifests import MANIFEST_SUFFIXES
 from trainables.errors import DataError
 from trainables.own_code import load_own, make_importable
 from trainables.stores.prepared import PreparedData, prepare_for_backbones, read_table

@@ -83,6 +83,24 @@ def parquet(change: Callable[[dict[str, list[object]]], Mapping[str, Sequence[ob
     return make
 
 
+def two_of_a_name(folder: Folder) -> Sequence[str]:
+    folder.photos()
+    folder.photo("photos/cat/0.jpg")
+    folder.write("list.csv", rows().replace(".png", "").join(["id,label\n", "\n"]))
+    return folder.sweep("list.csv")
+
+
+def json_lines(line: str) -> Make:
+    """Write a manifest `list.jsonl` of one line."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        folder.photos()
+        folder.write("list.jsonl", line)
+        return folder.sweep("list.jsonl")
+
+    return make
+
+
 def png(width: int, height: int) -> bytes:
     """Return a PNG of a few bytes whose header gives this size in pixels."""
 
@@ -320,7 +338,8 @@ STORES = Section(
 
 MANIFESTS = Section(
     "Manifests",
-    "`data: {source: list.csv}` or `list.parquet`. The message counts all wrong rows and shows the first ten.",
+    "`data: {source: list.csv}` or another manifest. The message has a line for each kind of mistake: the first row "
+    "that makes it, and the number of others.",
     1,
     [
         Case("Parquet files with images, of which one has no label", shards(lambda c: {"image": c["image"]})),
@@ -336,6 +355,7 @@ MANIFESTS = Section(
         Case("a Parquet file without the column", parquet(lambda columns: {"image": columns["image"]})),
         Case("a Parquet label that is NaN", parquet(lambda c: c | {"label": [float("nan"), *[1.0] * 4, *[2.0] * 5]})),
         Case("a Parquet label that is null", parquet(lambda c: c | {"label": [None, *c["label"][1:]]})),
+        Case("a Parquet row twice", parquet(lambda c: c | {"image": [c["image"][1], *c["image"][1:]]})),
         Case("a Parquet column of lists", parquet(lambda c: c | {"label": [[label] for label in c["label"]]})),
         Case("a Parquet file without rows", parquet(lambda c: {"image": c["image"][:0], "label": c["label"][:0]})),
         Case(
@@ -345,7 +365,29 @@ MANIFESTS = Section(
         Case("a folder `list.csv` without classes", lambda f: (f.write("list.csv/a", ""), f.sweep("list.csv"))[1]),
         Case("an empty CSV", csv("")),
         Case("a CSV of the header alone", csv("image,label\n")),
-        Case("a CSV without the column `label`", csv("image,class\nROWS")),
+        Case("a CSV without the column `label`", csv("image\nphotos/cat/0.png")),
+        Case(
+            "two columns that may be the label",
+            csv("image,breed,colour\n" + rows(lambda _, n: ",red" if n else ",blue")),
+        ),
+        Case(
+            "one column that may be the label, beside one that differs in each row",
+            csv("image,breed,number\n" + rows(lambda label, n: f",{label}{n}")),
+        ),
+        Case("two columns with plain names of images", csv("file,path,label\nphotos/cat/0.png,photos/cat/0.png,cat")),
+        Case("a CSV without a column of images", csv("photo of,label\nROWS")),
+        Case("a CSV without a header", csv("ROWS")),
+        Case(
+            "`columns: {label: bread}`, and no such column",
+            csv("image,breed\nROWS", "data: {source: list.csv, image_size: 32, columns: {label: bread}}"),
+        ),
+        Case(
+            "columns for each class, of which no row or several have a 1",
+            csv("image,cat,dog\nphotos/cat/0.png,1,0\nphotos/cat/1.png,0,0\nphotos/dog/0.png,1,1"),
+        ),
+        Case("an id that fits `0.png` and `0.jpg`", two_of_a_name),
+        Case("JSON lines with a line that is cut off", json_lines('{"image": "photos/cat/0.png", "label": "c')),
+        Case("JSON lines with a list", json_lines('["photos/cat/0.png", "cat"]')),
         Case("a column twice", csv("image,label,label\nphotos/cat/0.png,cat,dog")),
         Case("a row with a cell too few", csv("image,label\nphotos/cat/0.png")),
         Case("an open quotation mark", csv('image,label\n"photos/cat/0.png,cat')),
@@ -358,9 +400,11 @@ MANIFESTS = Section(
         Case("`/etc/passwd`, outside the root", csv("image,label\n/etc/passwd,cat\nphotos/dog/0.png,dog")),
         Case("a path that leaves a bucket", behind_a_uri),
         Case(
-            "twelve wrong rows",
-            csv("image,label\n" + "\n".join(f"{n}.png,cat" for n in range(12))),
+            "twelve rows without their image",
+            csv("image,label\n" + "\n".join(f"gone/{n}.jpg,cat" for n in range(12))),
         ),
+        Case("images that lie in the folder `photos/cat`", csv("id,label\n" + "\n".join(f"{n},a" for n in range(5)))),
+        Case("paths of another machine", csv("image,label\n" + rows().replace("photos/", "D:\\pets\\"))),
         Case("one class", csv("image,label\nphotos/cat/0.png,cat\nphotos/cat/1.png,cat")),
         Case("labels `Cat` and `cat`", csv("image,label\nphotos/cat/0.png,Cat\nphotos/cat/1.png,cat")),
         Case("10,000 labels, an image each", many_labels),
@@ -386,8 +430,7 @@ SPLITS = Section(
             ),
         ),
         Case("three classes in six groups, which leave a split without one", uneven),
-        Case("split `valid`", csv(_IN_SPLITS + rows(lambda _, n: ",train" if n else ",valid"))),
-        Case("an empty split", csv(_IN_SPLITS + rows(lambda _, n: ",train" if n else ","))),
+        Case("split `tain`", csv(_IN_SPLITS + rows(lambda _, n: ",tain" if n else ",val"))),
         Case(
             "no `val` of one class",
             csv(_IN_SPLITS + rows(lambda label, n: ",train" if n or label == "cat" else ",val")),

@@ -90,7 +90,7 @@ def _classes(root: Path | str, layout: Layout, named: set[str], empty: Collectio
     if not named:
         raise DataError(
             f"data.source: no images: {root} must hold one folder per class with {', '.join(sorted(SUFFIXES))} files; "
-            "for images in other places, name a manifest: a .csv or .parquet file with the columns image and label"
+            "for images in other places, name a manifest: a .csv file with the columns image and label"
         )
     if len({*named, *hollow}) < 2:
         raise DataError(f"data.source: {root} must hold at least two class folders (only {show(*named)})")

@@ -16,8 +16,7 @@ from search_spaces.extensions import installed_names, is_own
 from search_spaces.sweeps import DataColumns, DataLayout
 from trainables.datasets.files import RemoteFile, is_uri, list_files, resolve_location
 from trainables.datasets.folders import load_folder
-from trainables.datasets.manifest_readers import MANIFEST_SUFFIXES
-from trainables.datasets.manifests import load_manifest
+from trainables.datasets.manifests import MANIFEST_SUFFIXES, load_manifest
 from trainables.datasets.own_datasets import load_own_dataset
 from trainables.datasets.parquet_images import find_shards, has_images, load_parquet_images
 from trainables.datasets.tables import ImageTable, check_table
@@ -110,7 +109,7 @@ def _load_rows(
             return load_parquet_images(place, shards, columns=columns, group=group)
     if is_manifest:
         root_place = None if root is None else resolve_location(root, base_dir)
-        return load_manifest(place, group=group, root=root_place, columns=columns)
+        return load_manifest(place, group=group, root=root_place, columns=columns, base_dir=base_dir)
     return None
 
 
@@ -166,7 +165,7 @@ def _local(root: Path | str) -> Path:
 
 def _no_source(source: str, path: Path) -> str:
     if path.exists():
-        return f"data.source: must be a folder of class folders or a {' or '.join(MANIFEST_SUFFIXES)} manifest ({path})"
+        return f"data.source: must be a folder of images or a manifest ({', '.join(MANIFEST_SUFFIXES)}): {path}"
     if os.sep in source or source.startswith("."):
         return f"data.source: no such folder: {path}"
     known = [*DATASETS, *installed_names("dataset")]

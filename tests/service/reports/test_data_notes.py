@@ -24,6 +24,12 @@ def test_folders_read_as_splits_are_told() -> None:
     assert data_notes({"layout": "split/class, Training is train"}) == [
         "folders are read as split/class, Training is train"
     ]
+    assert data_notes({"layout": "class below archive"}) == ["folders are read as class below archive"]
+
+
+def test_columns_are_told() -> None:
+    read = "a manifest: images in `id`, labels in `breed`"
+    assert data_notes({"layout": read}) == [f"read as {read}"]
 
 
 def test_files_left_out_are_counted_in_one_line_by_reason() -> None:

@@ -81,8 +81,8 @@ def test_labels_may_be_text_or_numbers(photos: Path, labels: object, classes: tu
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"image": NAMES, "class": list("aabb")}, r"must have a column `label` \(image,class\)"),
-        ({"file": NAMES, "label": list("aabb")}, r"must have a column `image` \(file,label\)"),
+        ({"image": NAMES}, r"must have a column `label` \(image\)"),
+        ({"thing": NAMES, "label": list("aabb")}, r"column `image` \(thing,label\); or .*: `columns: {image: thing}`"),
         ({"image": NAMES, "label": ["a", None, "b", "b"]}, r": row 2: label: must not be empty"),
         ({"image": NAMES, "label": [0.0, 0.0, 1.0, math.nan]}, r": row 4: label: must not be NaN"),
         ({"image": NAMES, "label": [[1], [1], [2], [2]]}, r"column `label` must hold text or numbers \(list"),
@@ -118,7 +118,7 @@ def csv(path: Path, *rows: str) -> str:
 
 def test_nan_is_refused_as_a_label_in_csv_too(photos: Path) -> None:
     source = csv(photos / "list.csv", "cat/1.png,nan", "dog/1.png,NaN", "dog/2.png,x")
-    with pytest.raises(DataError, match=r":2: label: must not be NaN\n.*:3: label: must not be NaN"):
+    with pytest.raises(DataError, match=r":2: label: must not be NaN, and 1 more \(line 3\)"):
         load_table(source, base_dir=photos)
 
 
@@ -183,7 +183,6 @@ def test_manifests_and_folders_are_read_from_uris(photos: Path, memory: fsspec.A
     with pytest.raises(DataError) as refused:
         load_table("memory://bucket/bad.csv", base_dir=photos)
     assert [line.partition(": image: ")[2][:14] for line in str(refused.value).splitlines()] == [
-        "must lie below",
         "must lie below",
         "no such file (",
     ]

@@ -112,7 +112,7 @@ def test_a_folder_may_share_its_name_with_a_registered_set(photos: Path) -> None
         ("single", "at least two class folders .only cat"),
         ("hollow", "must hold images .none in dog"),
         ("presplit", "holds splits .* not classes"),
-        ("flat/1.png", "folder of class folders or a .csv or .parquet manifest"),
+        ("flat/1.png", r"folder of images or a manifest \(\.csv, \.tsv, \.jsonl, \.parquet\)"),
     ],
 )
 def test_unusable_sources_are_refused(tmp_path: Path, source: str, message: str) -> None:
@@ -168,9 +168,9 @@ def test_a_manifest_needs_two_columns_only(photos: Path) -> None:
     ("text", "message"),
     [
         ("", ":1: the header must have a column `image`"),
-        ("image,class\ndog/1.png,x\n", ":1: the header must have a column `label`"),
+        ("image\ndog/1.png\n", ":1: the header must have a column `label`"),
         ("image,label,label\ndog/1.png,x,y\n", ":1: the header must name each column once"),
-        ("image;label\ndog/1.png;x\n", ":1: the header must have a column `image` .image;label"),
+        ("thing;label\ndog/1;x\n", ":1: the header must have a column `image` .thing,label"),
         ("image,label\n", "no rows"),
         ("image,label\ndog/1.png,x\ncat/1.png,\n", ":3: label: must not be empty"),
         ("image,label\n,x\ncat/1.png,y\n", ":2: image: must not be empty"),
@@ -182,7 +182,7 @@ def test_a_manifest_needs_two_columns_only(photos: Path) -> None:
             "image,label,split\ndog/1.png,x,tain\n",
             r":2: split: must be one of .* \(tain\); did you mean train",
         ),
-        ("image,label,split\ndog/1.png,x,\n", ":2: split: must not be empty"),
+        ("image,label,split\ndog/1.png,x,NaN\n", ":2: split: must be one of .* or empty .NaN"),
         ('image,label\n"dog/1.png,x\n', ":2: must be comma-separated values"),
     ],
 )
@@ -206,9 +206,9 @@ def test_mistakes_in_a_manifest_are_reported_together(photos: Path) -> None:
 
     with pytest.raises(DataError) as caught:
         load_table(manifest(photos, f"image,label\n{rows}"), base_dir=photos)
-    lines = str(caught.value).splitlines()
-    assert len(lines) == 11
-    assert lines[-1] == "... and 15 more"
+    assert str(caught.value).endswith(
+        "list.csv:2: image: no such file (gone/0.png), and 24 more (lines 3: gone/1.png, 4: gone/2.png, ...)"
+    )
 
 
 def test_a_manifest_that_is_not_text_is_refused(photos: Path) -> None:
