@@ -2,6 +2,7 @@
 
 from search_spaces.documents.amounts import format_size, parse_duration, parse_size
 from search_spaces.documents.assignments import Assignment, written_assignments
+from search_spaces.documents.paths import expand_user
 from search_spaces.documents.problems import Location, broken_rule, join_path, problems_from
 from search_spaces.documents.reader import MAX_BYTES, Document, check_size, load_document, read_document
 from search_spaces.documents.writer import write_document
@@ -13,6 +14,7 @@ __all__ = [
     "Location",
     "broken_rule",
     "check_size",
+    "expand_user",
     "format_size",
     "join_path",
     "load_document",

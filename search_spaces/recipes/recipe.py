@@ -103,7 +103,7 @@ class Recipe(Record):
     ] = 32
     precision: Annotated[
         Literal["fp32", "bf16", "fp16"],
-        Field(description="number format of the forward pass; fp16 needs a GPU, bf16 works on a CPU too"),
+        Field(description="number format of the forward pass; fp16 needs a GPU, and bf16 is slow on many CPUs"),
         About(
             description="number format of the forward pass",
             paper="Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+from search_spaces.documents import expand_user
 from service.clusters.ray_internals import CHECK_ALIVE
 
 __all__ = ["why_not_joinable"]
@@ -64,4 +64,4 @@ def _token() -> str:
     if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return token
     path = os.environ.get("RAY_AUTH_TOKEN_PATH") or _DEFAULT_TOKEN
-    return Path(path).expanduser().read_text().strip()
+    return expand_user(path).read_text().strip()

@@ -13,6 +13,7 @@ import psutil
 from search_spaces.errors import first_line
 from service.clusters.ray_internals import prestart_variables, skip_unused_parts
 from service.errors import ClusterError
+from trainables.processes import LONGEST, socket_root
 
 __all__ = ["RayHead"]
 
@@ -30,15 +31,21 @@ class RayHead:
     """The processes of Ray; they end with `close`, and with the process that created the head, however that ends."""
 
     def __init__(self) -> None:
+        """Start the processes.
+
+        Raises:
+            ClusterError: there is no folder with a path short enough for Ray's sockets.
+        """
         self._joined = False
         command = [sys.executable, "-m", __name__]
+        variables = prestart_variables(_PRELOAD) | os.environ | {"RAY_TMPDIR": _ray_folder()}
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env=prestart_variables(_PRELOAD) | os.environ,
+            env=variables,
         )
 
     def address(self) -> str:
@@ -89,6 +96,22 @@ class RayHead:
         assert self._process.stdout is not None
         self._process.wait()
         self._process.stdout.close()
+
+
+def _ray_folder() -> str:
+    """Return the folder below which Ray keeps its sockets and logs: RAY_TMPDIR, else one with a short path."""
+    given = os.environ.get("RAY_TMPDIR")
+    if not given:
+        try:
+            return socket_root()
+        except OSError as error:
+            raise ClusterError(f"Ray did not start: {error}") from None
+    if len(os.fsencode(given)) > LONGEST:
+        raise ClusterError(
+            f"RAY_TMPDIR: must have at most {LONGEST} bytes, since Ray makes Unix sockets below it, whose paths may "
+            f"have 107 ({given}); choose a shorter folder, or unset it"
+        )
+    return given
 
 
 def main() -> None:

@@ -208,9 +208,9 @@ def _message(error: Exception) -> str | None:
 
     if isinstance(error, MeltpointError):
         return str(error)
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError):
         place = "" if error.filename is None else f"{error.filename}: "
-        return f"{place}{error.strerror}"
+        return f"{place}{error.strerror or error}"
     if "sqlalchemy" in sys.modules:
         from sqlalchemy.exc import DBAPIError
 

@@ -170,7 +170,9 @@ def _prepare_driver(
     pool = process.wait_for_pool()
     allotment = torch_helper.call(TorchTasks.share_out, pool.cpus, pool.gpus, workers_gpus() if pool.gpus else ())
     with in_phase(listener, Phase.CHECKING_WEIGHTS):
-        torch_helper.call(TorchTasks.check, allotment.device)
+        cautions = torch_helper.call(TorchTasks.check, allotment.device)
+    for line in cautions:
+        listener.notice(line)
     images = prepare_images(torch_helper, listener)
     sweep = _with_images(ledger, sweep, spec, images)
     if _is_unfitted(sweep):

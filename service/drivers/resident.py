@@ -8,7 +8,6 @@ import secrets
 import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,7 +29,7 @@ from service.ledgers import Ledger, ServiceProcess
 from service.logs import is_debug_enabled
 from service.queues import Limits
 from service.settings import Home
-from trainables.processes import ForkedError, ForkedObject, ForkServer
+from trainables.processes import ForkedError, ForkedObject, ForkServer, make_socket_folder
 
 __all__ = ["run_drivers"]
 
@@ -63,7 +62,7 @@ def run_drivers(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(1) if stop.is_set() else stop.set())
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="meltpoint-drivers-"))
+        folder = Path(make_socket_folder("meltpoint-drivers-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         server = stack.enter_context(closing(ForkServer(preload=PRELOAD)))
         make_head = None if ray_address else RayHead

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from search_spaces import BACKBONES, DataSpec, Metric, Recipe, SpecError
-from search_spaces.documents import read_document
+from search_spaces.documents import expand_user, read_document
 from search_spaces.extensions import is_own
 from search_spaces.spaces import write_point
 from service.errors import UsageError
@@ -196,7 +196,7 @@ def _in_full(place: str, folder: Path | None) -> str:
     """Return a path in full if it is a file or folder of this machine, from `folder` on; any other source unchanged."""
     if folder is None:
         return place
-    path = folder / Path(place).expanduser()
+    path = folder / expand_user(place)
     if not path.exists():
         return place
     from trainables.datasets.sources import DATASETS  # its readers of files take a moment to load

@@ -6,7 +6,7 @@ from search_spaces import SweepSpec, own_code_used, own_metrics, recipes_drawn, 
 from trainables.augmentations import find_policy
 from trainables.classifiers import check_drop_path, check_own_export, check_pool
 from trainables.devices.devices import resolve_device
-from trainables.devices.precision import check_precision
+from trainables.devices.precision import check_precision, describe_bf16, has_bf16_instructions
 from trainables.own_code import load_own, make_importable
 
 __all__ = ["check_own_code", "check_parts", "check_precisions"]
@@ -44,7 +44,16 @@ def check_parts(spec: SweepSpec) -> None:
         check_pool(backbone, head, spec.data.image_size)
 
 
-def check_precisions(spec: SweepSpec, device: str) -> None:
-    """Check that `device` has every precision that trials may draw. Raises DeviceError."""
-    for precision in values_used(spec, "precision"):
-        check_precision(str(precision), resolve_device(device))
+def check_precisions(spec: SweepSpec, device: str) -> list[str]:
+    """Check that `device` has every precision that trials may draw; return cautions about slow ones.
+
+    Raises:
+        DeviceError: it lacks one.
+    """
+    precisions = [str(precision) for precision in values_used(spec, "precision")]
+    for precision in precisions:
+        check_precision(precision, resolve_device(device))
+    if "bf16" not in precisions:
+        return []
+    caution = describe_bf16(resolve_device(device).type, has_instructions=has_bf16_instructions())
+    return [] if caution is None else [caution]

@@ -82,7 +82,8 @@ class SweepPlan:
 
     recipes: the recipes played, the default first. trials: their costs, in the same order.
     sharing: the work that trials share. costs: of the models that trials can have; None if no metric needs them.
-    warnings: models that break a limit. earlier: what earlier sweeps contribute; None if the sweep names none.
+    warnings: models that break a limit. slow_formats: cautions about number formats that this device has no
+    instructions for. earlier: what earlier sweeps contribute; None if the sweep names none.
     most, likely: the sweep without and with early stopping; equal if no scheduler stops trials.
     preparing: seconds of decoding all images first; 0 if they are decoded or need not be.
     """
@@ -101,6 +102,7 @@ class SweepPlan:
     preparing: float
     costs: ModelCosts | None = None
     warnings: tuple[str, ...] = ()
+    slow_formats: tuple[str, ...] = ()
     earlier: EarlierSweeps | None = None
 
     @property
@@ -142,7 +144,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
     check_own_code(spec)
     machine = Machine.here()
     allotment = share_out(spec, cpus=machine.cores, gpus=machine.gpus_seen, listed=machine.gpus)
-    check_precisions(spec, allotment.device)
+    slow = check_precisions(spec, allotment.device)
     check_parts(spec)
     say("checking weights")
     weights = tuple(_need(backbone, kind, spec.data.image_size) for backbone, kind in weights_used(spec))
@@ -173,6 +175,7 @@ def plan_sweep(spec: SweepSpec, *, home: Home, say: Say, seconds: float = MEASUR
         preparing=0.0 if survey.prepared else measured.data.decode * len(survey.table.images) / machine.cores,
         costs=costs,
         warnings=warnings,
+        slow_formats=tuple(slow),
         earlier=earlier,
     )
 

@@ -42,8 +42,8 @@ class TorchTasks(Protocol):
             ResourcesError: the machine does not have what a trial asks for.
         """
 
-    def check(self, device: str) -> None:
-        """Check the weights and number formats of all trials on `device`.
+    def check(self, device: str) -> list[str]:
+        """Check the weights and number formats of all trials on `device`; return cautions about slow formats.
 
         Raises:
             DeviceError, WeightsError, MeltpointError: a trial on `device` would raise it.

@@ -189,7 +189,9 @@ def _run(
         gpus = workers_gpus() if cluster.gpus else ()
         allotment = torch_helper.call(TorchTasks.share_out, cluster.cpus, cluster.gpus, gpus)
         with in_phase(listener, Phase.CHECKING_WEIGHTS):
-            torch_helper.call(TorchTasks.check, allotment.device)
+            cautions = torch_helper.call(TorchTasks.check, allotment.device)
+        for line in cautions:
+            listener.notice(line)
         images = prepare_images(torch_helper, listener)
         sweep = get_sweep(images, ledger, torch_helper)
         keeper = stack.enter_context(driving(home, ledger, sweep.id))

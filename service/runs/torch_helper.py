@@ -55,14 +55,15 @@ class TorchHelper(TorchTasks):
         """Return how many trials run at once, and on what."""
         return share_out(self._spec, cpus=cpus, gpus=gpus, listed=listed)
 
-    def check(self, device: str) -> None:
-        """Check the weights and number formats of all trials on `device`."""
-        check_precisions(self._spec, device)
+    def check(self, device: str) -> list[str]:
+        """Check the weights and number formats of all trials on `device`; return cautions about slow formats."""
+        cautions = check_precisions(self._spec, device)
         self._weights = []
         for backbone, weights in weights_used(self._spec):
             check_weights(backbone, weights, image_size=self._spec.data.image_size)
             digest = weights_digest(backbone, weights)
             self._weights.append({"backbone": backbone, "weights": weights, "digest": digest})
+        return cautions
 
     def prepare(self, progress: Progress) -> ImageSets:
         """Decode the admitted images, or find them decoded."""

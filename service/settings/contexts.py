@@ -115,8 +115,17 @@ class ContextBook:
             ) from None
 
     def save(self) -> None:
-        """Write the user's file, whole or not at all, readable by the user only."""
+        """Write the user's file, whole or not at all, readable by the user only.
+
+        Raises:
+            UsageError: the user has no folder.
+        """
         file = self.file()
+        if not file.is_absolute():
+            raise UsageError(
+                f"{file} cannot be written: HOME is not set, and the list of users has no folder for uid "
+                f"{os.getuid()}; set HOME or XDG_CONFIG_HOME"
+            )
         file.parent.mkdir(parents=True, exist_ok=True)
         entries = {name: {"url": context.url, "token": context.token} for name, context in self.contexts.items()}
         descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=".contexts-")  # with mode 0600

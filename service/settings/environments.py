@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from search_spaces.documents import expand_user
 from service.settings.homes import Home
 from service.settings.secrets import create_secret
 
@@ -34,6 +35,8 @@ def prepare_environment(home: Home) -> None:
     """Turn usage reports off, quieten logs, and give a local Ray a token; variables that are set already stay."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if not expand_user("~").is_absolute():  # libraries expect a folder of the user
+        os.environ["HOME"] = str(home.root)
     if "RAY_ADDRESS" not in os.environ:
         _prepare_local_ray(home)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

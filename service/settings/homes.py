@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from search_spaces.documents import expand_user
 from service.errors import HomeError
 
 DEFAULT_HOME = "~/.meltpoint"
@@ -20,9 +21,13 @@ class Home:
 
     @classmethod
     def resolve(cls, flag: Path | None) -> Home:
-        """Return the home at `--home`, else `MELTPOINT_HOME`, else `~/.meltpoint`."""
-        root = flag or Path(os.environ.get("MELTPOINT_HOME") or DEFAULT_HOME)
-        return cls(root.expanduser().absolute())
+        """Return the home at `--home`, else `MELTPOINT_HOME`, else `~/.meltpoint`.
+
+        The last keeps its `~` if the user has no folder; `create` refuses it then.
+        """
+        given = flag or os.environ.get("MELTPOINT_HOME") or DEFAULT_HOME
+        root = expand_user(given)
+        return cls(root if given == DEFAULT_HOME else root.absolute())
 
     @property
     def ledger(self) -> Path:
@@ -134,6 +139,11 @@ class Home:
         Raises:
             HomeError: it cannot be made or written; the message names the folder and the reason.
         """
+        if not self.root.is_absolute():
+            raise HomeError(
+                f"home {self.root}: HOME is not set, and the list of users has no folder for uid {os.getuid()}; choose "
+                "a home with --home or MELTPOINT_HOME"
+            )
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):

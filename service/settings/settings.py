@@ -11,11 +11,11 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from search_spaces.documents import problems_from
+from search_spaces.documents import expand_user, problems_from
 from search_spaces.errors import Problem, SpecError, did_you_mean
 from service.formats import Format
 from service.settings.homes import DEFAULT_HOME
-from service.settings.sources import DEFAULT, PREFIX, PROJECT_FILE, Setting, user_file
+from service.settings.sources import DEFAULT, PREFIX, Setting, settings_files
 
 __all__ = ["Settings", "describe_unknown_variables", "list_settings", "read_settings"]
 
@@ -84,7 +84,7 @@ def _unchecked_settings() -> Iterator[Setting]:
     """Yield every value of variables and files, the one that wins first."""
     for name, value in EnvSettingsSource(_Reading)().items():
         yield Setting(name=name, value=value, origin=PREFIX + name.upper())
-    for file in (PROJECT_FILE, user_file()):
+    for file in settings_files():
         for name, value in _read_file(file).items():
             if name in _VARIABLES_ONLY:
                 rule = "must not stand in a file that others may read; use `meltpoint login`, or MELTPOINT_TOKEN"
@@ -114,5 +114,5 @@ def _resolve_path(setting: Setting, value: Any) -> Setting:
     """Return the setting with an absolute path; a relative path in a file starts at the folder of the file."""
     if isinstance(value, Path):
         folder = Path.cwd() if setting.origin.startswith(PREFIX) else Path(setting.origin).absolute().parent
-        value = folder / value.expanduser()
+        value = folder / expand_user(value)
     return Setting(name=setting.name, value=value, origin=setting.origin)

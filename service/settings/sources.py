@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["DEFAULT", "PREFIX", "PROJECT_FILE", "Setting", "has_settings", "user_file"]
+from search_spaces.documents import expand_user
+
+__all__ = ["DEFAULT", "PREFIX", "PROJECT_FILE", "Setting", "has_settings", "settings_files", "user_file"]
 
 PREFIX = "MELTPOINT_"
 PROJECT_FILE = Path("meltpoint.toml")
@@ -30,11 +32,19 @@ class Setting:
 
 def user_file() -> Path:
     """Return `meltpoint/config.toml` in the user's config folder: $XDG_CONFIG_HOME, else ~/.config."""
-    folder = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    folder = expand_user(os.environ.get("XDG_CONFIG_HOME") or "~/.config")
     return folder / "meltpoint" / "config.toml"
+
+
+def settings_files() -> list[Path]:
+    """Return the files of settings that there are, the one that wins first.
+
+    A file in a folder that the user may not enter counts as missing: containers set HOME to the folder of another user.
+    """
+    return [file for file in (PROJECT_FILE, user_file()) if os.path.exists(file)]  # noqa: PTH110 Path.exists raises
 
 
 def has_settings() -> bool:
     """Return whether a variable or a file may hold a setting."""
     has_variable = any(name.upper().startswith(PREFIX) for name in os.environ)
-    return has_variable or PROJECT_FILE.exists() or user_file().exists()
+    return has_variable or bool(settings_files())

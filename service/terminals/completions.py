@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from search_spaces.documents import expand_user
 from service.settings import has_settings
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def contexts(incomplete: str) -> Words:
 def sweep_files(incomplete: str) -> Words:
     """Return sweep files; nothing if a folder fits, so that the shell completes the folder."""
     folder, _, start = incomplete.rpartition(os.sep)
-    place = Path(folder or (os.sep if incomplete.startswith(os.sep) else ".")).expanduser()
+    place = expand_user(folder or (os.sep if incomplete.startswith(os.sep) else "."))
     if not place.is_dir():
         return []
     inside = [file for file in sorted(place.iterdir()) if file.name.startswith(start) and file.name[0] != "."]

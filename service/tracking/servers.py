@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from service.child_processes import ChildProcess
 from service.errors import TrackingError
 from service.settings import Home
 from service.tracking.local_store import is_local_store_ready
+from trainables.processes import make_socket_folder
 
 __all__ = ["MlflowServer", "ServerAddress", "free_port"]
 
@@ -51,7 +51,7 @@ class MlflowServer:
 
     def __init__(self, home: Home, *, port: int | None, prefix: str = "") -> None:
         self._prefix = prefix
-        self._folder = tempfile.mkdtemp(prefix="meltpoint-mlflow-") if port is None else None
+        self._folder = make_socket_folder("meltpoint-mlflow-") if port is None else None
         if self._folder is not None:
             self.address = ServerAddress(unix_socket=str(Path(self._folder) / "socket"))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from search_spaces import MeltpointError
 from service.upkeep.checks.bytecode import check_bytecode
 from service.upkeep.checks.cores import check_cores
 from service.upkeep.checks.findings import Check, Finding, Level, Surroundings, problem
@@ -52,6 +53,8 @@ def isolated(name: str, check: Check, surroundings: Surroundings) -> Iterator[Fi
     """Yield the findings of a check; its own error, if any, is the last of them."""
     try:
         yield from check(surroundings)
+    except MeltpointError as error:
+        yield problem(name, str(error), "")
     except Exception as error:  # a broken machine can raise any error in a check
         reason = str(error).splitlines()[0] if str(error) else ""
         yield problem(name, f"{type(error).__name__}: {reason}", "run again with --debug for the traceback")

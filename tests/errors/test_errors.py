@@ -115,6 +115,17 @@ UNSEEN = {
         "by another process",
         "stop that service, or use --home",
     ),
+    "environments without a user's folder, with long paths or a full disk, tested in programs of their own": (
+        "RAY_TMPDIR: must have at most {} bytes, since Ray makes Unix sockets below it, whose paths may have 107 ({}); "
+        "choose a shorter folder, or unset it",
+        "{} cannot be written: HOME is not set, and the list of users has no folder for uid {}; set HOME or "
+        "XDG_CONFIG_HOME",
+        "home {}: HOME is not set, and the list of users has no folder for uid {}; choose a home with --home or "
+        "MELTPOINT_HOME",
+        "no folder for sockets: {} cannot be written, or have paths of more than {} bytes; set TMPDIR to a folder with "
+        "a shorter path that can be written",
+        "a file could not be written whole, {} are free on the disk; make room, or choose another home",
+    ),
     "sweeps of other versions, and own metrics that are never finite": (
         "the sweep file of {} cannot be read by this version: {}",
         "no epoch gave a finite {}: nothing can be kept",

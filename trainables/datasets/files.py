@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import fsspec
 from fsspec.core import url_to_fs
 
+from search_spaces.documents import expand_user
 from trainables.errors import DataError
 
 __all__ = ["RemoteFile", "file_stamp", "is_uri", "list_files", "look_up", "parent_uri", "read_uri", "resolve_location"]
@@ -47,7 +48,7 @@ def is_uri(text: str) -> bool:
 def resolve_location(text: str, base_dir: Path) -> Path | str:
     """Return `text` as a path (also for file://, relative to `base_dir`), or as a URI without its last slash."""
     if not is_uri(text):
-        return base_dir / Path(text).expanduser()
+        return base_dir / expand_user(text)
     if text.lower().startswith("file://"):
         parts = urlsplit(text)
         return Path(unquote(parts.path if parts.netloc in ("", "localhost") else f"/{parts.netloc}{parts.path}"))

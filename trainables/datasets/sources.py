@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from search_spaces.documents import expand_user
 from search_spaces.errors import did_you_mean, show
 from search_spaces.extensions import installed_names, is_own
 from search_spaces.sweeps import DataColumns, DataLayout
@@ -143,7 +144,7 @@ def _load(
         table = load_own_dataset(source, _local(root_place or base_dir))
         check_table(table, f"data.source: {source}")
         return table
-    raise DataError(_no_source(source, base_dir / Path(source).expanduser()))
+    raise DataError(_no_source(source, base_dir / expand_user(source)))
 
 
 def _check_is_folder(source: str, base_dir: Path) -> None:

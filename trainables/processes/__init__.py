@@ -4,8 +4,10 @@ from trainables.processes.client import ForkedObject, ForkServer, died
 from trainables.processes.messages import ForkedError
 from trainables.processes.objects import LocalObject, ObjectHandle, Pending
 from trainables.processes.rendezvous import Rendezvous
+from trainables.processes.socket_folders import LONGEST, make_socket_folder, socket_root
 
 __all__ = [
+    "LONGEST",
     "ForkServer",
     "ForkedError",
     "ForkedObject",
@@ -14,4 +16,6 @@ __all__ = [
     "Pending",
     "Rendezvous",
     "died",
+    "make_socket_folder",
+    "socket_root",
 ]

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from uuid import uuid4
 
 from trainables.processes.messages import Answer, Call, EndQuestion, ForkedError, ForkRequest, Progress, Reply
 from trainables.processes.objects import ObjectHandle, Pending
+from trainables.processes.socket_folders import make_socket_folder
 
 __all__ = ["ForkServer", "ForkedObject", "died"]
 
@@ -44,7 +44,7 @@ class ForkServer:
     """
 
     def __init__(self, *, preload: str) -> None:
-        self._folder = tempfile.mkdtemp(prefix="meltpoint-fork-")
+        self._folder = make_socket_folder("meltpoint-fork-")
         self.address = str(Path(self._folder) / _SOCKET)
         life, self._life = os.pipe()
         command = [sys.executable, "-m", str(__package__), self.address, str(life), preload]

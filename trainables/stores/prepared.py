@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -14,6 +16,7 @@ import numpy.typing as npt
 
 from search_spaces import DataSpec
 from search_spaces.backbones import Interpolation
+from search_spaces.documents import format_size
 from trainables.datasets import SPLITS, ImageTable, assign_splits, check_splits
 from trainables.datasets.sources import load_table
 from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX
@@ -245,8 +248,17 @@ def _write_each(
                 opened = PreparedData.open(folder, split_key)
                 prepared[interpolation] = replace(opened, copies=_count_copies(copies, readable, splits))
     except OSError as error:
-        raise DataError(f"cannot write prepared images below {root}: {error.strerror or error}") from error
+        raise DataError(f"cannot write prepared images below {root}: {_why_not_written(error, root)}") from error
     return prepared
+
+
+def _why_not_written(error: OSError, root: Path) -> str:
+    """Return the reason of an error in words, with the way out if the disk is full; NumPy gives only numbers then."""
+    if error.strerror and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return error.strerror
+    there = next(place for place in (root, *root.parents) if place.exists())
+    free = format_size(shutil.disk_usage(there).free)
+    return f"a file could not be written whole, {free} are free on the disk; make room, or choose another home"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

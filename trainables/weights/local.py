@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from search_spaces.backbones import BACKBONES
+from search_spaces.documents import expand_user
 
 __all__ = ["has_local_weights"]
 
@@ -28,7 +29,7 @@ def has_local_weights(backbone: str) -> bool:
 
 
 def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("XDG_CACHE_HOME") or expand_user("~/.cache"))
 
 
 def _torch_home() -> Path:

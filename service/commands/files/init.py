@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from search_spaces import MeltpointError
-from search_spaces.documents import write_document
+from search_spaces.documents import expand_user, write_document
 from search_spaces.extensions import is_own
 from service.commands.files.schema import SCHEMA_FILE, schema_text
 from service.errors import UsageError
@@ -81,7 +81,7 @@ def _source(data: str, file: Path) -> str:
         from trainables.datasets.sources import DATASETS, load_table
         from trainables.datasets.torchvision_sets import TORCHVISION_PREFIX
 
-        place = Path(data).expanduser()
+        place = expand_user(data)
         if data in DATASETS or data.startswith(TORCHVISION_PREFIX) or is_uri(data):
             return data
         if is_own(data, "dataset") and not place.exists():

@@ -57,6 +57,7 @@ def as_json(made: SweepPlan, recipes: int) -> Json:
         },
         "earlier": None if made.earlier is None else made.earlier.as_json(),
         "weights": [dataclasses.asdict(need) for need in made.weights],
+        "slow_formats": list(made.slow_formats),
         "models": [] if made.costs is None else made.costs.as_json()["models"],
         "resources": {"slots": allotment.slots, "cpu": allotment.cpu, "gpu": allotment.gpu, "device": allotment.device},
         "measured": {
@@ -209,6 +210,7 @@ def _machine(made: SweepPlan) -> Iterator[str]:
     free, _ = memory_available()
     if allotment.device == "cpu" and need > free:
         yield f"together they need {format_size(need)} of memory, {format_size(free)} are free: raise resources.cpu"
+    yield from made.slow_formats
 
 
 def _estimate(made: SweepPlan) -> Iterator[str]:

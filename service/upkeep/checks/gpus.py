@@ -16,6 +16,7 @@ def check_gpus(_surroundings: Surroundings) -> Iterator[Finding]:
 
     from service.clusters import TRIALS_A_GPU
     from trainables.devices import find_gpus
+    from trainables.devices.precision import has_bf16_instructions
 
     listed, usable = find_gpus(), torch.cuda.device_count()
     for gpu in listed:
@@ -25,7 +26,8 @@ def check_gpus(_surroundings: Surroundings) -> Iterator[Finding]:
         needs = f"a driver for CUDA {torch.version.cuda}" if torch.version.cuda else "torch with CUDA"
         yield problem("gpu", f"torch can use {usable} of these {len(listed)}", f"install {needs}")
     elif not usable:
-        yield Finding(name="gpu", text="none: trials train on the CPU")
+        formats = "which has bf16 instructions" if has_bf16_instructions() else "which is slow in bf16: use fp32"
+        yield Finding(name="gpu", text=f"none: trials train on the CPU, {formats}")
     elif not listed:
         text = f"torch can use {usable}, which NVIDIA's driver does not list: at most {TRIALS_A_GPU} trials share one"
         yield Finding(name="gpu", text=text)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
+from search_spaces.documents import expand_user
 from service.upkeep.checks.findings import PATIENCE_SECONDS, Finding, Surroundings, problem, warning
 
 __all__ = ["check_mlflow_store", "why_mlflow_is_away"]
@@ -101,8 +102,8 @@ def _authorization(environment: Mapping[str, str]) -> str | None:
 
 def _credentials_file() -> Mapping[str, str]:
     parser = configparser.ConfigParser()
-    with suppress(OSError, RuntimeError, configparser.Error, UnicodeError):
-        parser.read(Path("~/.mlflow/credentials").expanduser())
+    with suppress(OSError, configparser.Error, UnicodeError):
+        parser.read(expand_user("~/.mlflow/credentials"))
     return dict(parser.items("mlflow")) if parser.has_section("mlflow") else {}
 
 

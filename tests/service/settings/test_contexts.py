@@ -19,7 +19,7 @@ from service.settings import (
     describe_overruling,
     find_local_service,
 )
-from service.settings.sources import user_file
+from service.settings.sources import has_settings, user_file
 
 LAB = Context(name="lab", url="https://lab.example.org", token="mp_lab")
 OTHER = Context(name="other", url="http://127.0.0.1:9000", token="mp_other")
@@ -52,6 +52,17 @@ def test_a_book_is_kept_in_a_file_that_only_its_user_can_read() -> None:
     book = ContextBook.load()
     assert (book.contexts, book.current) == ({"lab": LAB, "other": OTHER}, "other")
     assert [file.name for file in ContextBook.file().parent.iterdir()] == ["contexts.json"]
+
+
+def test_a_user_without_a_folder_has_no_contexts_and_can_keep_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+
+    assert ContextBook.load() == ContextBook()
+    assert not has_settings()
+    with pytest.raises(UsageError, match=r"^~/.config/.*contexts.json cannot be written: .*54321; set HOME or XDG"):
+        ContextBook().with_context(LAB).save()
 
 
 def test_a_file_that_others_can_read_is_refused() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -311,6 +312,18 @@ def test_a_root_that_cannot_be_written_is_an_error(photos: Path) -> None:
 
     with pytest.raises(DataError, match=r"cannot write prepared images below .*prepared"):
         ready(photos)
+
+
+def test_a_file_that_cannot_be_written_whole_is_an_error_with_the_room_that_there_is(photos: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # as on a full disk, NumPy writes a part
+    try:
+        with pytest.raises(
+            DataError, match=r"below .*: a file could not be written whole, .*B are free .*another home"
+        ):
+            ready(photos, size=64)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_images_that_do_not_fit_on_the_disk_are_streamed(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
