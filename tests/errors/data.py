@@ -184,6 +184,14 @@ def columns_of_photos(folder: Folder) -> Sequence[str]:
     return folder.sweep("photos", "data: {source: photos, image_size: 32, columns: {label: breed}}")
 
 
+def metadata_of_photos(folder: Folder) -> Sequence[str]:
+    for number in range(4):
+        folder.photo(f"photos/{number}.png", number)
+    lines = [f"{number}.png,{'ab'[number % 2]},{'cd'[number // 2]}" for number in range(4)]
+    folder.write("photos/metadata.csv", "\n".join(["file_name,breed,colour", *lines]))
+    return folder.sweep("photos")
+
+
 def layout_of_digits(folder: Folder) -> Sequence[str]:
     return folder.sweep("digits", "data: {source: digits, image_size: 32, layout: class}")
 
@@ -352,6 +360,7 @@ MANIFESTS = Section(
             shards(lambda c: c, "data: {source: photos, image_size: 32, split: {group: farm}}"),
         ),
         Case("`columns` for a folder of photos", columns_of_photos),
+        Case("a metadata.csv beside photos, with two columns that may be the label", metadata_of_photos),
         Case("a Parquet file without the column", parquet(lambda columns: {"image": columns["image"]})),
         Case("a Parquet label that is NaN", parquet(lambda c: c | {"label": [float("nan"), *[1.0] * 4, *[2.0] * 5]})),
         Case("a Parquet label that is null", parquet(lambda c: c | {"label": [None, *c["label"][1:]]})),

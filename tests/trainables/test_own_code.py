@@ -232,6 +232,6 @@ def test_a_trial_finds_modules_beside_the_sweep_file(tmp_path: Path, monkeypatch
     table = load_table(f"{name}:load", base_dir=folder)
     assert table.images[2] == folder / "2.png"
     assert table.names == ("0.png", "1.png", "2.png")
-    with pytest.raises(DataError, match="only a manifest has columns"):
+    with pytest.raises(DataError, match="only a manifest or metadata file has columns"):
         load_table(f"{name}:load", base_dir=folder, group="day")
     assert DataSpec(source=f"{name}:load").source == f"{name}:load"

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from search_spaces.errors import show
-from search_spaces.sweeps import DataLayout
+from search_spaces.sweeps import DataColumns, DataLayout
 from trainables.datasets.files import RemoteFile, list_files
 from trainables.datasets.images import SUFFIXES, is_image
 from trainables.datasets.layouts import Layout, find_layout
-from trainables.datasets.tables import ImageSource, ImageTable, LeftOut, check_class_names
+from trainables.datasets.manifests import FolderFiles, is_metadata, load_metadata, refuse_columns
+from trainables.datasets.tables import EmbeddedImage, ImageSource, ImageTable, LeftOut, check_class_names
 from trainables.errors import DataError
 
 __all__ = ["load_folder"]
@@ -26,9 +27,14 @@ _RESOURCE_FORKS = "__MACOSX"
 
 
 def load_folder(
-    root: Path | str, layout: DataLayout | None = None, listed: Mapping[str, RemoteFile] | None = None
+    root: Path | str,
+    layout: DataLayout | None = None,
+    listed: Mapping[str, RemoteFile] | None = None,
+    *,
+    columns: DataColumns | None = None,
+    group: str | None = None,
 ) -> ImageTable:
-    """List the images below `root`, with the classes and splits that their folders name.
+    """List the images below `root`, with the classes and splits that metadata files or their folders name.
 
     Files with an unusual suffix, or none, are images if their content is. Hidden files and folders are left out.
     Images of folders for training are divided among the splits that no folder names.
@@ -37,6 +43,8 @@ def load_folder(
         root: a path or a URI.
         layout: how the folders are meant; None to find it from their names.
         listed: the files below a URI, if they are known already.
+        columns: names of the columns of metadata files.
+        group: column of metadata files whose equal values keep images in one split.
 
     Raises:
         DataError: fewer than two classes, a class without images, folders that can be read in several ways, or two
@@ -48,6 +56,16 @@ def load_folder(
         if isinstance(root, Path)
         else _list_remote(listed if listed is not None else list_files(root))
     )
+    name = root.resolve().name if isinstance(root, Path) else root.rpartition("/")[2]
+    if listing.metadata and layout is None:
+        beside = [pair for pair in listing.left_out if pair[1] not in listing.metadata]
+        files = FolderFiles(place=root, name=name, images=listing.images, metadata=listing.metadata, left_out=beside)
+        table = load_metadata(
+            files, columns=columns or DataColumns(), group=group, has_classes=_names_classes(listing.images)
+        )
+        if table is not None:
+            return table
+    refuse_columns(str(root), columns, group)
     try:
         reading = find_layout(listing.images, layout)
     except DataError as error:
@@ -59,7 +77,7 @@ def load_folder(
     splits = ["" if split == "train" else split for (_, split), _ in located]
     without_class = ((place, name) for name, place in places.items() if isinstance(place, str))
     return ImageTable(
-        name=root.resolve().name if isinstance(root, Path) else root.rpartition("/")[2],
+        name=name,
         images=[listing.images[name] for _, name in located],
         names=tuple(name for _, name in located),
         labels=np.array([code[label] for (label, _), _ in located], dtype=np.int64),
@@ -78,11 +96,23 @@ class _Listing:
         images: path below the root -> file, sorted by path.
         empty: names of the root's own folders that hold no image.
         left_out: (reason, path) of the other files.
+        metadata: those of the other files that are called as metadata files are.
     """
 
     images: dict[str, ImageSource]
     empty: Collection[str]
     left_out: list[tuple[str, str]]
+    metadata: Mapping[str, Path | RemoteFile | EmbeddedImage]
+
+
+def _names_classes(images: Iterable[str]) -> bool:
+    """Return if the folders of images name several classes."""
+    try:
+        layout = find_layout(images)
+    except DataError:
+        return False
+    places = [layout.locate(name) for name in images]
+    return len({place[0] for place in places if not isinstance(place, str)}) > 1
 
 
 def _classes(root: Path | str, layout: Layout, named: set[str], empty: Collection[str]) -> tuple[str, ...]:
@@ -115,7 +145,8 @@ def _list_local(root: Path) -> _Listing:
         else:
             _sort_in(entry.name, entry, images, left_out)
     filled = {name.partition("/")[0] for name in images}
-    return _Listing(images=dict(sorted(images.items())), empty=folders - filled, left_out=left_out)
+    metadata = {name: root / name for reason, name in left_out if reason == _NO_IMAGE and is_metadata(name)}
+    return _Listing(images=dict(sorted(images.items())), empty=folders - filled, left_out=left_out, metadata=metadata)
 
 
 def _sort_in(name: str, file: Path, images: dict[str, ImageSource], left_out: list[tuple[str, str]]) -> None:
@@ -163,7 +194,8 @@ def _list_remote(files: Mapping[str, RemoteFile]) -> _Listing:
             left_out.append((_NO_IMAGE, name))
     filled = {name.partition("/")[0] for name in images}
     visible = {name for name in folders if not _is_hidden(name)}
-    return _Listing(images=images, empty=visible - filled, left_out=left_out)
+    metadata = {name: files[name] for reason, name in left_out if reason == _NO_IMAGE and is_metadata(name)}
+    return _Listing(images=images, empty=visible - filled, left_out=left_out, metadata=metadata)
 
 
 def _has_image_suffix(name: str) -> bool:

@@ -17,7 +17,7 @@ from search_spaces.extensions import installed_names, is_own
 from search_spaces.sweeps import DataColumns, DataLayout
 from trainables.datasets.files import RemoteFile, is_uri, list_files, resolve_location
 from trainables.datasets.folders import load_folder
-from trainables.datasets.manifests import MANIFEST_SUFFIXES, load_manifest
+from trainables.datasets.manifests import MANIFEST_SUFFIXES, load_manifest, refuse_columns
 from trainables.datasets.own_datasets import load_own_dataset
 from trainables.datasets.parquet_images import find_shards, has_images, load_parquet_images
 from trainables.datasets.tables import ImageTable, check_table
@@ -75,8 +75,11 @@ def load_table(
         table = _load_rows(source, base_dir, listed, group=group, root=root, columns=columns or DataColumns())
         if table is not None:
             return table
-        _check_no_columns(source, group, columns)
-        return _load(source, listed, base_dir=base_dir, root=root, downloads=downloads, layout=layout)
+        place = resolve_location(source, base_dir)
+        if source not in DATASETS and (is_uri(source) or _is_folder(place)):
+            return load_folder(place, layout, listed, columns=columns, group=group)
+        refuse_columns(source, columns, group)
+        return _load(source, base_dir=base_dir, root=root, downloads=downloads)
     except OSError as error:
         raise DataError(f"data.source: {error.filename or source} cannot be read: {error.strerror or error}") from None
 
@@ -114,31 +117,18 @@ def _load_rows(
     return None
 
 
-def _check_no_columns(source: str, group: str | None, columns: DataColumns | None) -> None:
-    if group is not None:
-        raise DataError(f"data.split.group: only a manifest has columns, {show(source)} has none ({group})")
-    named = [role for role in DataColumns.model_fields if columns is not None and getattr(columns, role) is not None]
-    if named:
-        raise DataError(f"data.columns: only a manifest has columns, {show(source)} has none ({', '.join(named)})")
-
-
 def _load(
     source: str,
-    listed: Mapping[str, RemoteFile] | None,
     *,
     base_dir: Path,
     root: str | None,
     downloads: Path | None,
-    layout: DataLayout | None,
 ) -> ImageTable:
-    place = resolve_location(source, base_dir)
     root_place = None if root is None else resolve_location(root, base_dir)
     if source in DATASETS:
         return DATASETS[source].load()
     if source.startswith(TORCHVISION_PREFIX):
         return load_torchvision(source, _local(root_place or downloads or base_dir))
-    if is_uri(source) or _is_folder(place):
-        return load_folder(place, layout, listed)
     if is_own(source, "dataset"):
         make_importable(base_dir)
         table = load_own_dataset(source, _local(root_place or base_dir))

@@ -200,5 +200,7 @@ def test_a_folder_has_no_columns(tmp_path: Path) -> None:
         (tmp_path / "x" / name).mkdir(parents=True)
         picture(0).save(tmp_path / "x" / name / "1.png")
 
-    with pytest.raises(DataError, match=r"data\.columns: only a manifest has columns, .* has none \(label\)"):
+    with pytest.raises(
+        DataError, match=r"data\.columns: only a manifest or metadata file has columns, .* has none \(label\)"
+    ):
         load(tmp_path / "x", columns=DataColumns(label="breed"))

@@ -132,7 +132,7 @@ def test_unusable_sources_are_refused(tmp_path: Path, source: str, message: str)
 
 
 def test_a_folder_has_no_columns_to_group_by(photos: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.split\.group: only a manifest has columns"):
+    with pytest.raises(DataError, match=r"data\.split\.group: only a manifest or metadata file has columns"):
         load_table("photos", base_dir=photos.parent, group="farm")
 
 

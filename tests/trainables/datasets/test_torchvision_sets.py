@@ -179,5 +179,5 @@ def test_an_unknown_set_and_a_remote_root_are_refused(tmp_path: Path) -> None:
         load_table("torchvision:CIFAR11", base_dir=tmp_path)
     with pytest.raises(DataError, match=r"data\.root: must be a folder of this machine .*memory://sets"):
         load_table("torchvision:CIFAR10", base_dir=tmp_path, root="memory://sets")
-    with pytest.raises(DataError, match="only a manifest has columns"):
+    with pytest.raises(DataError, match="only a manifest or metadata file has columns"):
         load_table("torchvision:CIFAR10", base_dir=tmp_path, group="day")

@@ -1,6 +1,8 @@
 """Manifests: label files that list images, and the metadata files that lie beside images."""
 
+from trainables.datasets.manifests.columns import refuse_columns
 from trainables.datasets.manifests.manifest import load_manifest
+from trainables.datasets.manifests.metadata import FolderFiles, is_metadata, load_metadata
 from trainables.datasets.manifests.readers import MANIFEST_SUFFIXES
 
-__all__ = ["MANIFEST_SUFFIXES", "load_manifest"]
+__all__ = ["MANIFEST_SUFFIXES", "FolderFiles", "is_metadata", "load_manifest", "load_metadata", "refuse_columns"]

@@ -16,7 +16,7 @@ from trainables.datasets.layouts import split_named_by
 from trainables.datasets.manifests.readers import Sheet
 from trainables.errors import DataError
 
-__all__ = ["YES", "ColumnChoice", "choose_columns", "column_line"]
+__all__ = ["YES", "ColumnChoice", "choose_columns", "column_line", "refuse_columns"]
 
 _PLAIN_NAMES: Final = {
     "image": (
@@ -66,6 +66,12 @@ class ColumnChoice:
     group: str | None = None
     unread: str | None = None
 
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The columns that are read."""
+        columns = (self.image, self.label, *self.classes, self.split, self.group)
+        return tuple(column for column in columns if column is not None)
+
     def describe(self) -> str:
         """Return which columns are read, such as `images in `id`, labels in `breed``."""
         labels = f"labels in `{self.label}`" if self.label else f"a column for each class ({_some(self.classes)})"
@@ -97,6 +103,19 @@ def choose_columns(sheet: Sheet, named: DataColumns, *, group: str | None) -> Co
     if label is None and not classes:
         label = left[0] if len(left) == 1 else _refuse_without_label(sheet, left)
     return ColumnChoice(image=image, label=label, classes=classes, split=split, group=group, unread=unread)
+
+
+def refuse_columns(source: str, columns: DataColumns | None, group: str | None) -> None:
+    """Raise DataError if columns are named of a source that has none."""
+    if group is not None:
+        raise DataError(
+            f"data.split.group: only a manifest or metadata file has columns, {show(source)} has none ({group})"
+        )
+    named = [role for role in DataColumns.model_fields if columns is not None and getattr(columns, role) is not None]
+    if named:
+        raise DataError(
+            f"data.columns: only a manifest or metadata file has columns, {show(source)} has none ({', '.join(named)})"
+        )
 
 
 def column_line(role: str, column: str) -> str:

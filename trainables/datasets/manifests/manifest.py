@@ -47,6 +47,7 @@ def load_manifest(
     return make_table(
         place,
         rows,
+        name=Path(str(place)).stem,
         column=chosen.label or chosen.classes[0],
         has_groups=group is not None,
         layout=f"a manifest: {chosen.describe()}",

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from search_spaces.errors import show
-from trainables.datasets.manifests.roots import LocalRoot, PlaceError, RemoteRoot, Root
+from trainables.datasets.manifests.roots import ListedRoot, LocalRoot, PlaceError, Root
 
 __all__ = ["find_way_out"]
 
@@ -42,7 +42,7 @@ def _named_like(root: Root, wanted: str) -> Iterator[str]:
 
 
 def _paths(root: Root) -> Iterator[str]:
-    if isinstance(root, RemoteRoot):
+    if isinstance(root, ListedRoot):
         return iter(root.files)
     place = Path(root.place)
     below = (Path(parent, name).relative_to(place).as_posix() for parent, _, names in os.walk(place) for name in names)

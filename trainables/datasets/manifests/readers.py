@@ -17,6 +17,7 @@ import pyarrow
 import pyarrow.parquet
 
 from trainables.datasets.files import RemoteFile, read_uri
+from trainables.datasets.tables import EmbeddedImage
 from trainables.errors import DataError
 
 __all__ = ["MANIFEST_SUFFIXES", "Sheet", "read_sheet"]
@@ -61,11 +62,11 @@ class Sheet:
         return f"{self.name}:{self.numbers[row]}" if self.unit == "line" else f"{self.name}: row {self.numbers[row]}"
 
 
-def read_sheet(place: Path | RemoteFile | str) -> Sheet:
+def read_sheet(place: Path | RemoteFile | EmbeddedImage | str) -> Sheet:
     """Read the manifest at a path or URI; its suffix gives the format.
 
     Args:
-        place: a path or a URI that ends with one of MANIFEST_SUFFIXES.
+        place: a path, a URI or a file inside another that ends with one of MANIFEST_SUFFIXES.
 
     Raises:
         DataError: the file cannot be read; the message names the line, if it can.
@@ -74,9 +75,9 @@ def read_sheet(place: Path | RemoteFile | str) -> Sheet:
     return _READERS[suffix](str(place), _content(place))
 
 
-def _content(place: Path | RemoteFile | str) -> bytes:
+def _content(place: Path | RemoteFile | EmbeddedImage | str) -> bytes:
     if not isinstance(place, Path):
-        return read_uri(str(place))
+        return read_uri(place) if isinstance(place, str) else place.read()
     try:
         return place.read_bytes()
     except OSError as error:

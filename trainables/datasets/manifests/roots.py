@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from search_spaces.errors import show
-from trainables.datasets.files import RemoteFile, is_uri, list_files, resolve_location
+from trainables.datasets.files import is_uri, list_files, resolve_location
 from trainables.datasets.images import SUFFIXES
+from trainables.datasets.tables import ImageSource
 from trainables.errors import DataError
 
-__all__ = ["MISSING", "LocalRoot", "PlaceError", "RemoteRoot", "Root", "open_root"]
+__all__ = ["MISSING", "ListedRoot", "LocalRoot", "PlaceError", "Root", "open_root"]
 
 MISSING = "no such file"
 """Rule of a PlaceError for a cell that names no file."""
@@ -39,7 +40,7 @@ class Root(Protocol):
         """The folder's path or URI."""
         ...
 
-    def locate(self, cell: str) -> tuple[str, Path | RemoteFile]:
+    def locate(self, cell: str) -> tuple[str, ImageSource]:
         """Return (name below the root, file).
 
         Backslashes are read as slashes, and an image's suffix may be missing, if no file is called as the cell says.
@@ -52,7 +53,7 @@ class Root(Protocol):
 
 def open_root(place: Path | str) -> Root:
     """Return the root at a path or a URI."""
-    return LocalRoot(place) if isinstance(place, Path) else RemoteRoot(place)
+    return LocalRoot(place) if isinstance(place, Path) else ListedRoot(place.rstrip("/"))
 
 
 class LocalRoot:
@@ -92,22 +93,23 @@ class LocalRoot:
         return self._stems[folder]
 
 
-class RemoteRoot:
-    """A folder behind a URI, listed once."""
+class ListedRoot:
+    """A folder whose files are known; `files` has them by their path below it."""
 
-    def __init__(self, uri: str) -> None:
-        self.place = uri.rstrip("/")
+    def __init__(self, place: Path | str, files: Mapping[str, ImageSource] | None = None) -> None:
+        self.place = place
+        self._files = files
 
     @cached_property
-    def files(self) -> dict[str, RemoteFile]:
-        """All files below the root, by their path below it."""
-        return list_files(self.place)
+    def files(self) -> Mapping[str, ImageSource]:
+        """All files below the root; those behind a URI are listed when they are first asked for."""
+        return list_files(str(self.place)) if self._files is None else self._files
 
     @cached_property
     def _stems(self) -> dict[str, list[str]]:
         return _by_stem(self.files)
 
-    def locate(self, cell: str) -> tuple[str, RemoteFile]:
+    def locate(self, cell: str) -> tuple[str, ImageSource]:
         """Return (name below the root, file), as `Root.locate` does."""
         for spelled in _spellings(cell):
             inside = spelled.removeprefix(f"{self.place}/") if is_uri(spelled) else spelled

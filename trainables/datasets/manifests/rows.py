@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from search_spaces.errors import did_you_mean, show
-from trainables.datasets.files import RemoteFile
 from trainables.datasets.layouts import split_named_by
 from trainables.datasets.manifests.columns import YES, ColumnChoice
 from trainables.datasets.manifests.readers import Sheet
 from trainables.datasets.manifests.roots import MISSING, PlaceError, Root
 from trainables.datasets.splits import SPLITS
-from trainables.datasets.tables import ImageTable, LeftOut, check_class_names
+from trainables.datasets.tables import ImageSource, ImageTable, LeftOut, check_class_names
 from trainables.errors import DataError
 
 __all__ = ["Row", "make_table", "read_rows"]
@@ -28,7 +27,7 @@ class Row:
     """An image of a manifest. split: one of SPLITS, "" if the row names none; left_out: the reason to leave it out."""
 
     name: str
-    image: Path | RemoteFile
+    image: ImageSource
     label: str
     split: str = ""
     group: str = ""
@@ -107,17 +106,28 @@ def read_rows(sheet: Sheet, columns: ColumnChoice, root: Root, advise: Callable[
     ]
 
 
-def make_table(place: Path | str, rows: Sequence[Row], *, column: str, has_groups: bool, layout: str) -> ImageTable:
+def make_table(
+    place: Path | str,
+    rows: Sequence[Row],
+    *,
+    name: str,
+    column: str,
+    has_groups: bool,
+    layout: str,
+    left_out: Iterable[tuple[str, str]] = (),
+) -> ImageTable:
     """Return the images of a manifest's rows; classes are sorted.
 
     If no row is a validation image, those are cut from the training images, as `data.split` says.
 
     Args:
-        place: path or URI of the manifest, for messages and the set's name.
+        place: path or URI of the manifest, for messages.
         rows: of `read_rows`.
+        name: name of the set.
         column: name of the column of the labels, for messages.
         has_groups: whether the rows' groups must stay in one split.
         layout: how the manifest was read, in words.
+        left_out: (reason, name) of images that no row lists.
 
     Raises:
         DataError: no rows, fewer than two classes, or classes that differ in case only.
@@ -134,7 +144,7 @@ def make_table(place: Path | str, rows: Sequence[Row], *, column: str, has_group
     if not np.any(splits == "val"):
         splits[splits == "train"] = ""
     return ImageTable(
-        name=Path(str(place)).stem,
+        name=name,
         images=[row.image for row in kept],
         names=tuple(row.name for row in kept),
         labels=np.array([code[row.label] for row in kept], dtype=np.int64),
@@ -142,11 +152,11 @@ def make_table(place: Path | str, rows: Sequence[Row], *, column: str, has_group
         groups=np.array([row.group for row in kept]) if has_groups else None,
         split=splits if np.any(splits != "") else None,
         layout=layout,
-        left_out=LeftOut.group((row.left_out, row.name) for row in rows if row.left_out),
+        left_out=LeftOut.group([*left_out, *((row.left_out, row.name) for row in rows if row.left_out)]),
     )
 
 
-def _locate(sheet: Sheet, column: str, root: Root, problems: _Problems) -> list[tuple[str, Path | RemoteFile]]:
+def _locate(sheet: Sheet, column: str, root: Root, problems: _Problems) -> list[tuple[str, ImageSource]]:
     """Return name and file of each row; rows that have none are missing, and among the problems."""
     located: dict[str, int] = {}
     images = []
