@@ -1,7 +1,7 @@
 """Recipes, the vocabulary of their names and values, and forbidden combinations."""
 
 from search_spaces.recipes.combinations import CAUTIONS, RULES, Caution, Rule, TrainingContext, broken_rules, cautions
-from search_spaces.recipes.recipe import Recipe
+from search_spaces.recipes.recipe import Recipe, other_way
 from search_spaces.recipes.values import Value, same
 from search_spaces.recipes.vocabulary import PARAMETERS, Parameter
 
@@ -17,5 +17,6 @@ __all__ = [
     "Value",
     "broken_rules",
     "cautions",
+    "other_way",
     "same",
 ]

@@ -55,6 +55,10 @@ _LATER_NAMES: Final = (
 )
 """Names that the first recipes did not have. A default here does not count for the identity, so that old ones stay."""
 
+_DECAY: Final = "optimizer.weight_decay"
+_WITHOUT_DECAY_AT_FIRST: Final = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
+"""Optimizers whose first records had no weight decay, as if it was 0."""
+
 _PTH_WITH_DIGEST: Final = re.compile(r".+\.pth#sha256=[0-9a-fA-F]{64}")
 
 
@@ -184,6 +188,16 @@ class Recipe(Record):
                 flat[name] = value
         return flat
 
+    def recorded(self) -> dict[str, Scalar]:
+        """Return the active values as recipes were recorded before every optimizer had a weight decay.
+
+        A decay of 0 is left out for optimizers that had none, so that digests over older records stay the same.
+        """
+        flat = self.flat()
+        if self.optimizer.name in _WITHOUT_DECAY_AT_FIRST and not flat[_DECAY]:
+            del flat[_DECAY]
+        return flat
+
     def anchored(self, folder: Path) -> Self:
         """Return the same recipe, with a relative path of a weights file resolved against `folder`."""
         if self.weights in ("pretrained", "random"):
@@ -215,7 +229,7 @@ class Recipe(Record):
         """The first 16 hex digits of the SHA-256 over the active, resolved values."""
         default = _default_values()
         counted = {
-            name: value for name, value in self.flat().items() if not (_later(name) and value == default.get(name))
+            name: value for name, value in self.recorded().items() if not (_later(name) and value == default.get(name))
         }
         text = json.dumps(counted, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -250,6 +264,11 @@ def recipe_names() -> Mapping[str, frozenset[str | None]]:
     return names
 
 
+def other_way(name: str, chosen: str) -> str:
+    """Return what to give in the place of a name that a choice does not use; empty if there is no such name."""
+    return "; give penalty: {name: l2} in its place" if (name, chosen) == (_DECAY, "lbfgs") else ""
+
+
 @cache
 def _default_values() -> Mapping[str, Scalar]:
     return Recipe().flat()
@@ -278,7 +297,7 @@ def _misnamed(values: Mapping[str, object]) -> Iterator[Problem]:
             chosen = str(values.get(f"{group}.name", defaults[group]))
             if chosen in known[f"{group}.name"] - known[name]:
                 users = ", ".join(sorted(str(user) for user in known[name]))
-                yield Problem(path=name, rule=f"is not used by {chosen}, only by {users}")
+                yield Problem(path=name, rule=f"is not used by {chosen}, only by {users}{other_way(name, chosen)}")
         elif group in GROUPS:
             yield from _unused(name, GROUPS[group][0], field, values)
 

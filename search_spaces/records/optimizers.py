@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from search_spaces.records.base import About, Fraction, Number, Record
+from search_spaces.records.base import About, Fraction, Number, Origin, Record
 
 
 def _pair(value: object) -> object:
@@ -23,7 +23,20 @@ Betas = Annotated[
     BeforeValidator(_pair),
     Field(description="decay rates of the averages of the gradient and of its square"),
 ]
-WeightDecay = Annotated[Number, Field(ge=0, le=1, description="share of a weight, times lr, that each step subtracts")]
+WeightDecay = Annotated[
+    Number,
+    Field(
+        ge=0,
+        le=1,
+        description="factor of every trained weight that is added to its gradient; adamw and lion subtract it, times "
+        "lr, from the weight instead",
+    ),
+    Origin(
+        paper="Krogh & Hertz 1991, https://papers.nips.cc/paper/563; "
+        "Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101",
+        prefix="invariant",
+    ),
+]
 
 
 class Sgd(Record):
@@ -36,6 +49,7 @@ class Sgd(Record):
     )
     name: Literal["sgd"] = "sgd"
     lr: LearningRate = 0.01
+    weight_decay: WeightDecay = 0.0
 
 
 class Momentum(Record):
@@ -49,6 +63,7 @@ class Momentum(Record):
     name: Literal["momentum"] = "momentum"
     lr: LearningRate = 0.01
     momentum: MomentumFactor = 0.9
+    weight_decay: WeightDecay = 0.0
 
 
 class Nesterov(Record):
@@ -62,6 +77,7 @@ class Nesterov(Record):
     name: Literal["nesterov"] = "nesterov"
     lr: LearningRate = 0.01
     momentum: MomentumFactor = 0.9
+    weight_decay: WeightDecay = 0.0
 
 
 class Adagrad(Record):
@@ -75,6 +91,7 @@ class Adagrad(Record):
     name: Literal["adagrad"] = "adagrad"
     lr: LearningRate = 0.01
     eps: Eps = 1e-10
+    weight_decay: WeightDecay = 0.0
 
 
 class Rmsprop(Record):
@@ -89,6 +106,7 @@ class Rmsprop(Record):
     lr: LearningRate = 1e-3
     alpha: Annotated[Fraction, Field(description="decay rate of the average of squared gradients")] = 0.99
     eps: Eps = 1e-8
+    weight_decay: WeightDecay = 0.0
 
 
 class Adam(Record):
@@ -103,6 +121,7 @@ class Adam(Record):
     lr: LearningRate = 1e-3
     betas: Betas = (0.9, 0.999)
     eps: Eps = 1e-8
+    weight_decay: WeightDecay = 0.0
 
 
 class Adamw(Record):

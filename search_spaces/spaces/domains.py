@@ -198,6 +198,8 @@ class Range:
         return min(max(round(math.exp(low + unit * (high - low))), int(self.min)), int(self.max))
 
     def _continuous(self, unit: float) -> float:
+        if unit == 0:
+            return float(self.min)  # the logarithm's exponential may miss it
         if self.log:
             low, high = math.log(self.min), math.log(self.max)
             value = math.exp(low + unit * (high - low))

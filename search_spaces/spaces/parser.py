@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from search_spaces.backbones import BACKBONES, resolve_freeze_depth
 from search_spaces.errors import MISSING, Problem, SpecError, did_you_mean
 from search_spaces.extensions import is_counting_forbidden
-from search_spaces.recipes import PARAMETERS, TrainingContext, Value
+from search_spaces.recipes import PARAMETERS, TrainingContext, Value, other_way
 from search_spaces.spaces.clashes import Clash, find_clashes
 from search_spaces.spaces.domains import Choice, Fixed, Range
 from search_spaces.spaces.feasibility import Candidate, Facts, Reachable
@@ -227,8 +227,11 @@ def _refuse_unreachable(draft: _Draft, reachable: Reachable, reader: SpaceReader
         users = draft.implied[0].allowed
         plain = replace(draft, implied=())
         settled = _without_constants(plain, reachable)
-        if settled is not None and reachable.facts_under(settled.candidate.conditions) is not None:
-            reader.refuse(path, f"is used only by {', '.join(map(str, users))}, which this space never draws with it")
+        facts = None if settled is None else reachable.facts_under(settled.candidate.conditions)
+        if facts is not None:
+            rule = f"is used only by {', '.join(map(str, users))}, which this space never draws with it"
+            chosen = reachable.possible_values(draft.implied[0].key, facts) or ()
+            reader.refuse(path, rule + "".join(other_way(name, str(choice)) for choice in chosen))
             return
     if not _check_whens(draft, reachable, reader):
         reader.refuse(path, "can never be drawn: its conditions exclude each other")
@@ -273,7 +276,10 @@ def _check_drawn_once(draft: _Draft, facts: Facts, reachable: Reachable, reader:
 
 
 def _check_default(draft: _Draft, facts: Facts, reachable: Reachable, reader: SpaceReader) -> None:
-    """Refuse a range without a default if the vocabulary's default lies outside it."""
+    """Refuse a range without a default if the vocabulary's default lies outside it.
+
+    A weight decay of 0 is none, which a logarithmic range cannot contain: the default is then its smallest value.
+    """
     candidate = draft.candidate
     domain = candidate.domain
     if candidate.name is None or not isinstance(domain, Range) or domain.default is not None:
@@ -282,6 +288,8 @@ def _check_default(draft: _Draft, facts: Facts, reachable: Reachable, reader: Sp
     decider = PARAMETERS[candidate.name].decided_by or "backbone"
     for value in reachable.possible_values(decider, facts) or ():
         defaults = vocabulary_defaults(entry, {decider: value})
+        if candidate.name == "optimizer.weight_decay" and defaults == (0.0,):
+            continue
         if defaults and not any(domain.contains(default) for default in defaults):
             shown = f"{defaults[0]} for {value}" if decider != "backbone" else f"{defaults[0]}"
             reader.refuse(draft.path, f"needs a default, because the usual default lies outside it: {shown}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 
+from search_spaces import Recipe, SpecError
 from service.errors import ResumeError
 from service.ledgers import JournalEvent, SweepHistory, Trial
 from service.schedulers import Report, Reports
-from service.searchers import Searcher
+from service.searchers import Proposal, Searcher
 
 __all__ = ["replay", "values_of"]
 
@@ -46,9 +47,19 @@ def values_of(history: SweepHistory, trial: Trial, metric: str) -> list[float]:
 
 def _ask(searcher: Searcher, trial: Trial) -> None:
     proposal = searcher.propose(trial.number)
-    drawn = None if proposal is None else json.loads(json.dumps(dict(proposal.point)))  # in the ledger's form
-    if drawn != trial.point:
+    if proposal is None or not _is_same(proposal, trial):
         raise ResumeError(
             f"{trial.id} cannot be drawn again as it was: another version of Meltpoint or of Optuna began the sweep, "
             "or its ledger was changed"
         )
+
+
+def _is_same(proposal: Proposal, trial: Trial) -> bool:
+    """Return whether a proposal is that with which a trial began; an older recipe may lack names at their defaults."""
+    drawn = json.loads(json.dumps(dict(proposal.point)))  # in the ledger's form
+    if drawn == trial.point:
+        return True
+    try:
+        return drawn == proposal.recipe.flat() and Recipe.from_flat(trial.point) == proposal.recipe
+    except SpecError:
+        return False

@@ -28,6 +28,33 @@ _TITLES = {
     "averaging": "Averaging",
     "balance": "Balance of classes",
 }
+_NOTES = {
+    "optimizer": """
+**Weight decay.** `optimizer.weight_decay` means the same as in torch. Of `sgd`, `momentum`, `nesterov`, `adagrad`,
+`rmsprop` and `adam` it is coupled: decay times the weight is added to the gradient, and so passes through momentum and
+averages. Of `adamw` and `lion` it is decoupled: each step multiplies the weight by 1 - lr x decay, apart from the
+gradient; with `sgd` the two are the same. It takes in every trained weight, with biases and norms, after clipping. One
+entry serves all optimizers of a space, and `lbfgs` leaves it out:
+
+```yaml
+space:
+  optimizer:
+    one_of: [{name: sgd, lr: 0.1}, {name: adam}, {name: adamw}]
+    weight_decay: {min: 1.0e-6, max: 1.0e-2, log: true}
+```
+
+A range that does not contain the usual 0 starts at its smallest value in trial 0; no `default` is needed. With
+`penalty.name: l2` the gradient gets 2 x `penalty.l2` x weight, so a coupled `weight_decay` of 1e-4 is a `penalty.l2` of
+5e-5, half as much. Two differences remain: a penalty leaves out biases and norms, and it is added before clipping. Both
+together add up.""",
+    "balance": """
+**Class weights with label smoothing.** An image's loss is the cross-entropy with the smoothed target (1 - s for its
+class, plus s / C for each of the C classes), times the weight of its own class; the batch's loss is the sum of these,
+divided by the number of images. torch's `CrossEntropyLoss(weight=w, label_smoothing=s)` differs in both: it weighs each
+class's part of the smoothed target by that class's weight, and divides by the sum of the images' weights. Without
+smoothing, the two differ only in the divisor. Here a batch's loss does not depend on how the batch is cut to fit into
+memory.""",
+}
 _BEGIN = """\
 # The vocabulary
 
@@ -58,6 +85,8 @@ def _page() -> Iterator[str]:
         yield from _names([parameter for name, parameter in PARAMETERS.items() if name.startswith(f"{group}.")])
         if group == "augment":
             yield from _policies()
+        if group in _NOTES:
+            yield _NOTES[group]
     yield "\n## Forbidden combinations\n\nThe program refuses these when it reads the file, with the line:\n"
     yield from (f"- {rule.statement}." for rule in RULES)
     yield "\n## Harmful combinations\n\nThese are allowed, but known to do harm; `meltpoint plan` warns of them:\n"

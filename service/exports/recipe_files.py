@@ -240,7 +240,7 @@ class RecipeFile(_Part):
         Comments, names of data and sources, versions and the command do not count. Two ways to write the same recipe
         count as the same.
         """
-        counted = self.claimed_parts() | {"recipe": self.hyperparameters.flat()}
+        counted = self.claimed_parts() | {"recipe": self.hyperparameters.recorded()}
         text = json.dumps(counted, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

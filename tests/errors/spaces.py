@@ -12,6 +12,7 @@ TOGETHER = Section(
         typed("space: {optimizer.name: lbfgs}"),
         typed("space: {optimizer.name: {values: [adam, lbfgs]}, batch_size: {values: [0, 32]}}"),
         typed("space: {optimizer.name: lbfgs, batch_size: 0, precision: fp16}"),
+        typed("space: {batch_size: 0, optimizer: {name: lbfgs, weight_decay: 1.0e-4}}"),
         typed("space: {head.norm: batch, batch_size: {min: 1, max: 64}}"),
         typed("space: {backbone: timm/test_vit, head.pool: fractional_max}"),
         typed("space: {head.pool: fractional_max}\ndata: {source: digits, image_size: 32}"),

@@ -1,4 +1,8 @@
-"""The optimizers of the vocabulary, each built from its record alone."""
+"""The optimizers of the vocabulary, each built from its record alone.
+
+`g` is the gradient. Where a description names no weight decay, torch adds weight_decay x to the gradient first (Krogh &
+Hertz 1991), for every parameter, biases and norms included, and after clipping.
+"""
 
 from __future__ import annotations
 

@@ -103,3 +103,34 @@ def test_new_names_at_their_defaults_change_no_identity() -> None:
     assert Recipe().identity == "ca899d3bc41dba04"
     assert Recipe.from_flat({"head.hidden": 8}).identity != Recipe().identity
     assert Recipe.from_flat({"schedule.name": "step"}).identity != Recipe().identity
+
+
+def test_a_weight_decay_of_0_changes_no_identity_of_an_optimizer_that_had_none() -> None:
+    golden = {
+        "sgd": "95c07e78811f3ebf",
+        "momentum": "d268d71cd95d09cd",
+        "nesterov": "937ad10d7d465daa",
+        "adagrad": "590fb115340181a6",
+        "rmsprop": "86f3c848ce305541",
+        "adam": "b18be83762894b39",
+        "lion": "530f3f12e0ef0cc9",
+    }
+    for name, identity in golden.items():
+        assert Recipe.from_flat({"optimizer.name": name}).identity == identity
+        assert Recipe.from_flat({"optimizer.name": name, "optimizer.weight_decay": 0.1}).identity != identity
+    adamw = {Recipe.from_flat({"optimizer.weight_decay": decay}).identity for decay in (0.0, 0.01)}
+    assert len(adamw) == 2, "of adamw, 0 is a choice of its own"
+
+
+def test_one_weight_decay_serves_all_branches_and_lbfgs_names_the_way_out() -> None:
+    branches = "{name: sgd, lr: 0.1}, {name: adam}, {name: adamw}"
+    decay = "weight_decay: {min: 1.0e-6, max: 1.0e-2, log: true}"
+    spec = parse_spec(f"{HEAD}space: {{optimizer: {{one_of: [{branches}], {decay}}}}}\n", file="s.yaml")
+    rng = random.Random(0)
+    recipes = [spec.space.recipe(sample(spec.space, rng)) for _ in range(30)]
+    assert {recipe.optimizer.name for recipe in recipes} == {"sgd", "adam", "adamw"}
+    assert all(1e-6 <= float(str(recipe.flat()["optimizer.weight_decay"])) <= 1e-2 for recipe in recipes)
+    only = parse_spec(f"{HEAD}space: {{optimizer: {{name: sgd, {decay}}}}}\n", file="s.yaml").space
+    assert only.recipe(only.default()).flat()["optimizer.weight_decay"] == 1e-6
+    message = refusals("space: {batch_size: 0, optimizer: {name: lbfgs, weight_decay: 0.1}}")
+    assert message.endswith("never draws with it; give penalty: {name: l2} in its place")

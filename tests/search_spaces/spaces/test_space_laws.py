@@ -239,7 +239,7 @@ def test_the_json_schema_accepts_every_space_however_it_is_spelled(
 def test_two_names_that_are_never_drawn_together_add_up_and_others_multiply() -> None:
     space: Space = parse_space(
         {
-            "optimizer": {"name": {"values": ["sgd", "adamw"]}, "weight_decay": {"values": [0.0, 0.01, 0.1]}},
+            "optimizer": {"name": {"values": ["sgd", "momentum"]}, "momentum": {"values": [0.8, 0.9, 0.95]}},
             "batch_size": {"min": 1, "max": 100, "default": 32},
         }
     )

@@ -28,7 +28,7 @@ def test_a_condition_keeps_weights_from_the_other_backbone() -> None:
 
 def test_names_vary_that_differ_between_recipes() -> None:
     space = "{optimizer: {one_of: [{name: adamw}, {name: nesterov, momentum: 0.9}]}, dropout.rate: 0.1}"
-    assert varying_names(spec(space)) == ["optimizer.name", "optimizer.lr"]
+    assert varying_names(spec(space)) == ["optimizer.name", "optimizer.lr", "optimizer.weight_decay"]
     points = "search: {algorithm: points, points: [{optimizer.name: adamw}, {optimizer.weight_decay: 1.0}]}"
     listed = parse_spec(f"name: a\ndata: {{source: digits}}\n{points}\n", file="s.yaml")
     assert varying_names(listed) == ["optimizer.weight_decay"]

@@ -185,7 +185,7 @@ def test_explain_tells_the_default_of_each_optimizer_and_the_range() -> None:
         "0.01 for sgd, momentum, nesterov, adagrad; 0.001 for rmsprop, adam, adamw; 0.0001 for lion; 1 for lbfgs"
     )
     (decay,) = data("explain", "space.optimizer.weight_decay")
-    assert decay["used by"] == "optimizer adamw, lion"
+    assert decay["used by"] == "optimizer sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, lion"
     assert [topic["kind"] for topic in data("explain", "lecture7")] == ["augmentation", "shipped space"]
     assert len(data("explain", "resnet18")) == 2
     assert "did you mean scheduler.grace_epochs?" in refusal("explain", "scheduler.grace_epoch")

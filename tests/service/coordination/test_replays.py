@@ -180,3 +180,19 @@ def test_a_search_that_draws_otherwise_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResumeError, match=r"s-\w+-0001 cannot be drawn again as it was"):
         Cluster(ledger, other, sweep_id).drive(range(5))
     ledger.close()
+
+
+def test_a_list_whose_recipes_were_recorded_without_a_weight_decay_goes_on() -> None:
+    points = "search: {algorithm: points, points: [{optimizer.name: sgd}, {optimizer.name: adam}]}\n"
+    spec = parse_spec(f"name: a\ndata: {{source: digits}}\n{points}{BUDGET}", file="sweep.yaml")
+    older = spec.points[0].recorded()
+    assert "optimizer.weight_decay" not in older
+    with _new_ledger() as ledger:
+        sweep_id = _sweep(ledger, spec)
+        ledger.trials.create(
+            sweep_id, number=0, point=older, recipe=older, identity=spec.points[0].identity, seed=0, started=True
+        )
+        ledger.sweeps.move(sweep_id, SweepState.RUNNING)
+        ledger.sweeps.move(sweep_id, SweepState.INTERRUPTED)
+        Cluster(ledger, spec, sweep_id).drive(count())
+        assert [trial.recipe["optimizer.name"] for trial in ledger.trials.list(sweep_id)] == ["sgd", "adam"]

@@ -78,6 +78,13 @@ def test_another_spelling_or_place_keeps_the_claim(old: str, new: str, tmp_path:
     assert load_recipe(changed(old, new, tmp_path)).is_as_exported
 
 
+def test_a_claim_of_before_every_optimizer_had_a_weight_decay_holds() -> None:
+    file = recipe_file({"optimizer.name": "adam", "optimizer.lr": 0.01})
+    assert file.claim == "b558a2b8fb0b822f8385b31da67424f59ff44cf7ddfebfd9f3d4e7544875ad78"
+    decaying = {"optimizer.name": "adam", "optimizer.lr": 0.01, "optimizer.weight_decay": 0.1}
+    assert recipe_file(decaying).claim != file.claim
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

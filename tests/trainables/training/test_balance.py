@@ -49,6 +49,18 @@ def test_a_weighted_loss_is_the_mean_of_its_parts() -> None:
     )
 
 
+def test_a_smoothed_target_is_weighed_by_the_class_of_its_image() -> None:
+    """Compare with the formula in docs/vocabulary.md, and with torch's own loss where the two agree."""
+    logits, labels = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 0, 1, 2, 1, 0])
+    weights, smoothing = torch.tensor([0.5, 1.0, 3.0]), 0.1
+    target = (1 - smoothing) * functional.one_hot(labels, 3) + smoothing / 3
+    expected = (-(target * logits.log_softmax(1)).sum(1) * weights[labels]).mean()
+    assert float(mean_loss(logits, labels, weights, label_smoothing=smoothing)) == pytest.approx(float(expected))
+    ours = mean_loss(logits, labels, weights, label_smoothing=0.0)
+    theirs = functional.cross_entropy(logits, labels, weights) * weights[labels].sum() / 6
+    assert float(ours) == pytest.approx(float(theirs))
+
+
 def test_balanced_epochs_show_each_class_equally_often() -> None:
     rows = np.arange(50, 150)
     labels = np.concatenate([np.zeros(50, np.int64), LABELS])

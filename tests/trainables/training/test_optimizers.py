@@ -97,6 +97,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "lion": {"betas": [0.8, 0.95], "weight_decay": 0.3},
 }
 TEXTBOOK = [sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, lion]
+COUPLED = [rule for rule in TEXTBOOK if "weight_decay" not in SETTINGS[rule.__name__]]
 PICTURES = {
     "ravine": ([1.0, 1.0], [50.0, 1.0], 0.0),
     "saddle": ([1.0, 0.01], [1.0, -1.0], 0.0),
@@ -127,6 +128,21 @@ def test_each_step_is_the_textbooks(textbook: Callable[[float, Slope], Iterator[
         x.grad = torch.tensor(curvatures, dtype=torch.float64) * x.detach() + noise[step]
         optimizer.step()
         assert x.tolist() == pytest.approx([next(values) for values in expected], rel=1e-9, abs=1e-12), step
+
+
+@pytest.mark.parametrize("textbook", COUPLED, ids=lambda rule: rule.__name__)
+def test_a_coupled_weight_decay_is_added_to_the_gradient(textbook: Callable[[float, Slope], Iterator[float]]) -> None:
+    """Compare with the textbook's rule on the gradient of the loss plus decay / 2 x^2, and with torch's own class."""
+    name, decay, curvature = textbook.__name__, 0.3, 2.0
+    settings = {f"optimizer.{key}": value for key, value in SETTINGS[name].items()}
+    recipe = Recipe.from_flat({"optimizer.name": name, "optimizer.lr": LR, "optimizer.weight_decay": decay, **settings})
+    expected = textbook(1.0, lambda x: (curvature + decay) * x)
+    x = nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
+    optimizer = build_optimizer(recipe.optimizer, [x])
+    for _ in range(STEPS):
+        x.grad = curvature * x.detach()
+        optimizer.step()
+        assert x.item() == pytest.approx(next(expected), rel=1e-9, abs=1e-12)
 
 
 def test_every_optimizer_of_the_vocabulary_is_built_and_descends() -> None:

@@ -22,7 +22,7 @@ BASE = {"backbone": "timm/test_efficientnet", "weights": "random", "freeze_depth
 EPOCHS = 3
 TECHNIQUES: dict[str, dict[str, object]] = {
     "warm-up and cosine": {"schedule.name": "cosine", "schedule.warmup_epochs": 1},
-    "step": {"schedule.name": "step", "optimizer.name": "rmsprop"},
+    "step": {"schedule.name": "step", "optimizer.name": "rmsprop", "optimizer.weight_decay": 0.1},
     "elastic net": {"penalty.name": "elastic", "penalty.l1": 1e-3, "optimizer.name": "adagrad"},
     "clipping": {"clip.norm": 0.1, "optimizer.name": "lion"},
     "vanilla dropout": {"dropout.rate": 0.4, "dropout.scaling": "vanilla"},
