@@ -13,6 +13,7 @@ from search_spaces.spaces.space import Condition, Point
 from search_spaces.sweeps import COSTS, METRICS, Goal, Metric, varying_names
 from search_spaces.sweeps.forecasts import (
     architectures_used,
+    count_recipes,
     expected_recipes,
     recipes_drawn,
     values_used,
@@ -20,6 +21,7 @@ from search_spaces.sweeps.forecasts import (
 )
 from search_spaces.sweeps.objectives import MetricSpec, format_metric
 from search_spaces.sweeps.own_code import own_code_used, own_metrics
+from search_spaces.sweeps.recipe_files import assign_recipes
 from search_spaces.sweeps.scheduler_rules import rungs_below
 from search_spaces.sweeps.sections import (
     MOST_TRIALS,
@@ -75,6 +77,8 @@ __all__ = [
     "SweepSpec",
     "Value",
     "architectures_used",
+    "assign_recipes",
+    "count_recipes",
     "did_you_mean",
     "expected_recipes",
     "format_metric",

@@ -23,11 +23,13 @@ __all__ = [
     "written_assignments",
 ]
 
-_PART: Final = re.compile(r"[^.\[\]=\s]+|\[\d+\]")
+_PART: Final = re.compile(r"[^.\[\]=\s]+|\[(?:\d+|\+)\]")
 _HEAD: Final = "# The sweep file with"
 _TAIL: Final = "# The file itself:"
 _OPTION: Final = "# --set "
-_PATH: Final = re.compile(r"[^.\[\]=\s]+(?:\[\d+\])*(?:\.[^.\[\]=\s]+(?:\[\d+\])*)*")
+_APPEND: Final = "[+]"
+"""An index behind the end of a list, where a value is added."""
+_PATH: Final = re.compile(r"[^.\[\]=\s]+(?:\[(?:\d+|\+)\])*(?:\.[^.\[\]=\s]+(?:\[\d+\])*)*(?:\[\+\])?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class Assignment:
     @property
     def path(self) -> str:
         """The place as a path, such as `space.optimizer.one_of[0].lr`."""
-        return join_path(*self.place)
+        return join_path(*self.place).replace(f".{_APPEND}", _APPEND)
 
     def __str__(self) -> str:
         key, _, value = self.written.partition("=")
@@ -52,7 +54,9 @@ class Assignment:
         return SpecError([Problem(path="", rule=rule, file=str(self))])
 
     def concerns(self, path: str) -> bool:
-        """Tell whether `path` is the place, or is above or below it."""
+        """Tell whether `path` is the place, or is above or below it; of a list to which it adds, any entry counts."""
+        if self.place[-1] == _APPEND:
+            return _is_below(path, join_path(*self.place[:-1])) or _is_below(join_path(*self.place[:-1]), path)
         return _is_below(path, self.path) or _is_below(self.path, path)
 
 
@@ -69,13 +73,13 @@ def _read(written: str) -> Assignment:
     path, equals, text = written.partition("=")
     label = f"--set {written}"
     if not equals or not _PATH.fullmatch(path):
-        rule = "must be KEY=VALUE, such as budget.trials=64 or space.optimizer.one_of[0].lr=0.01"
+        rule = "must be KEY=VALUE, such as budget.trials=64, space.optimizer.one_of[0].lr=0.01 or search.points[+]={}"
         raise SpecError([Problem(path="", rule=rule, file=label)])
     try:
         value = load_document(text, label).data
     except SpecError as error:
         raise SpecError([replace(error.problems[0], line=None, column=None)]) from None
-    place = tuple(int(part[1:-1]) if part.startswith("[") else part for part in _PART.findall(path))
+    place = tuple(part if part[0] != "[" or part == _APPEND else int(part[1:-1]) for part in _PART.findall(path))
     return Assignment(place=place, value=value, written=written)
 
 
@@ -92,7 +96,9 @@ def apply_assignments(data: Mapping[str, Any], assignments: Sequence[Assignment]
 
 
 def _put(node: Any, rest: Place, above: Place, assignment: Assignment) -> None:
-    if isinstance(node, dict) and isinstance(rest[0], str):
+    if isinstance(node, list) and rest == (_APPEND,):
+        node.append(copy.deepcopy(assignment.value))
+    elif isinstance(node, dict) and isinstance(rest[0], str) and rest[0] != _APPEND:
         _put_below_mapping(node, rest, above, assignment)
     elif isinstance(node, list) and isinstance(rest[0], int):
         if rest[0] >= len(node):
@@ -127,6 +133,9 @@ def _put_below_mapping(node: dict[str, Any], rest: Place, above: Place, assignme
             _put(node[key], left, (*above, *rest[: len(rest) - len(left)]), assignment)
             return
     first, left = str(rest[0]), rest[1:]
+    if left == (_APPEND,):
+        node[first] = [copy.deepcopy(assignment.value)]
+        return
     if isinstance(left[0], int):
         raise assignment.refuse(f"{join_path(*above, first)} is not in the file, so it has no entries")
     node[first] = {}
@@ -135,7 +144,7 @@ def _put_below_mapping(node: dict[str, Any], rest: Place, above: Place, assignme
 
 def _splits(rest: Place) -> Iterator[tuple[str, Place]]:
     """Yield each way to read the beginning of a place as one dotted key, the longest first, with the rest."""
-    names = next((i for i, part in enumerate(rest) if isinstance(part, int)), len(rest))
+    names = next((i for i, part in enumerate(rest) if isinstance(part, int) or part == _APPEND), len(rest))
     for count in range(names, 0, -1):
         yield ".".join(map(str, rest[:count])), rest[count:]
 
@@ -168,14 +177,15 @@ def written_assignments(text: str) -> list[str]:
     """Return the assignments `key=value` that `text_with_assignments` has written into a text, the oldest first.
 
     A text that was changed again has those of the first time below it. Of several for the same key only the last counts
-    and is returned. A file that is too large to be kept below its change loses the older ones.
+    and is returned, unless they add to a list. A file that is too large to be kept below its change loses older ones.
     """
-    by_key: dict[str, str] = {}
+    by_key: dict[tuple[str, int], str] = {}
     for layer in reversed([*_layers(text.splitlines())]):
         for written in layer:
             key = written.partition("=")[0]
-            by_key.pop(key, None)
-            by_key[key] = written
+            number = sum(1 for other, _ in by_key if other == key) if key.endswith(_APPEND) else 0
+            by_key.pop((key, number), None)
+            by_key[key, number] = written
     return list(by_key.values())
 
 

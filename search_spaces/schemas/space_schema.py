@@ -50,8 +50,11 @@ def space_schema() -> Schema:
 
 
 def point_schema() -> Schema:
-    """Return the schema of an entry of `search.points`: values by name."""
-    return {"description": "differences from the default recipe", **_names(_described)}
+    """Return the schema of an entry of `search.points`: values by name, or the path of a recipe file."""
+    return {
+        "description": "differences from the default recipe, or the path of a recipe file",
+        "anyOf": [_names(_described), {"type": "string", "minLength": 1}],
+    }
 
 
 def open_choice(known: Iterable[str], kind: ExtensionKind, prefix: str = "") -> Schema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from search_spaces.errors import MeltpointError, Problem, SpecError, did_you_mea
 from search_spaces.extensions import is_counting_forbidden, without_counting
 from search_spaces.recipes import PARAMETERS, Recipe, TrainingContext, Value, broken_rules, same
 from search_spaces.records import GROUPS
+from search_spaces.spaces.descriptions import domain_in_words
 from search_spaces.spaces.domains import Choice
 from search_spaces.spaces.reader import nest
 from search_spaces.spaces.space import Entry, Point, Space, default_value, spellings_in
@@ -142,6 +143,14 @@ def _given(raw: object, path: str, problems: list[Problem], group: str = "") -> 
 
 def _completed(given: Mapping[str, Value], path: str, space: Space) -> dict[str, Value]:
     """Return the values of the point of the space that has `given` and is closest to the default point."""
+    point = _closest_point(given, space)
+    if point is None:
+        raise SpecError(_outside(given, path, space))
+    return _named(space, point)
+
+
+def _closest_point(given: Mapping[str, Value], space: Space) -> Point | None:
+    """Return the point that has `given` and is closest to the default point; None if the space has none."""
 
     def offer(entry: Entry, drawn: Mapping[str, Value]) -> tuple[Value, ...]:
         default = default_value(entry, drawn)
@@ -155,8 +164,8 @@ def _completed(given: Mapping[str, Value], path: str, space: Space) -> dict[str,
     for point in space.points(offer):
         values = _named(space, point)
         if all(_is_compatible(name, value, values) for name, value in given.items()):
-            return values
-    raise SpecError(_outside(given, path, space))
+            return point
+    return None
 
 
 def _named(space: Space, point: Point) -> dict[str, Value]:
@@ -183,11 +192,30 @@ def _outside(given: Mapping[str, Value], path: str, space: Space) -> list[Proble
         entries = [entry for entry in space.entries if entry.name == name]
         name_path = join_path(path, name)
         if entries and not any(spellings_in(entry, value, backbone) for entry in entries):
-            problems.append(Problem(path=name_path, rule="lies outside the space", value=value))
+            rule = f"lies outside the space, which has {_domains(entries)}"
+            problems.append(Problem(path=name_path, rule=rule, value=value))
         elif not entries and not _is_default(name, value, given):
             problems.append(
                 Problem(
                     path=name_path, rule="must be left at its default, because the space does not draw it", value=value
                 )
             )
-    return problems or [Problem(path=path, rule="no recipe of the space has these values together")]
+    return problems or [_outside_together(given, path, space)]
+
+
+def _outside_together(given: Mapping[str, Value], path: str, space: Space) -> Problem:
+    """Return the problem of values of which each lies in the space, but not all together.
+
+    Name a value without which the others lie in the space together, rather a setting than a choice among branches.
+    """
+    for name in sorted(given, key=lambda name: name.endswith(".name") or name == "backbone"):
+        point = _closest_point({other: value for other, value in given.items() if other != name}, space)
+        drawn = [] if point is None else [entry for entry in space.entries if entry.key in point and entry.name == name]
+        if drawn:
+            rule = f"lies outside the space beside the point's other values, where it has {_domains(drawn)}"
+            return Problem(path=join_path(path, name), rule=rule, value=given[name])
+    return Problem(path=path, rule="no recipe of the space has these values together")
+
+
+def _domains(entries: Iterable[Entry]) -> str:
+    return "; or ".join(dict.fromkeys(domain_in_words(entry.domain) for entry in entries))

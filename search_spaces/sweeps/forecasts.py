@@ -9,7 +9,7 @@ from typing import Final
 
 from search_spaces.recipes import PARAMETERS, Recipe, Value
 from search_spaces.records import Head
-from search_spaces.spaces import Choice, Entry, Fixed, Space, sample
+from search_spaces.spaces import Choice, Entry, Fixed, Space, grid_size, sample
 from search_spaces.spaces.domains import Range
 from search_spaces.sweeps.spec import SweepSpec
 
@@ -27,8 +27,18 @@ def varying_names(spec: SweepSpec) -> list[str]:
 
 
 def recipes_drawn(spec: SweepSpec) -> list[Recipe]:
-    """Return the sweep's points; if it has none, the default recipe and 256 draws, which are always the same."""
-    return list(spec.points) or _drawn(spec.space)
+    """Return the sweep's points; of a search, also the default recipe and 256 draws, which are always the same."""
+    return list(spec.points) or [*spec.first_points, *_drawn(spec.space)]
+
+
+def count_recipes(spec: SweepSpec) -> int | None:
+    """Return the number of different recipes that trials can have; None if a continuous range makes it infinite.
+
+    Of an explicit list this is its length; of a space of more than 1,000 points, the number of points.
+    """
+    if spec.search.algorithm == "points":
+        return len(spec.points)
+    return None if spec.space.size() is None else grid_size(spec.space)
 
 
 def weights_used(spec: SweepSpec) -> list[tuple[str, str]]:

@@ -161,7 +161,9 @@ class SearchSpec(Section):
 
     algorithm: Literal["random", "grid", "points", "tpe"] = "tpe"
     seed: Annotated[Seed, Field(description="seed of the search and of every trial's training")] = 0
-    points: Annotated[tuple[Recipe, ...], Field(description="recipes to run, in order")] = ()
+    points: Annotated[
+        tuple[Recipe, ...], Field(description="recipes that run first, in order; with algorithm points, all recipes")
+    ] = ()
     earlier: Annotated[
         tuple[str, ...],
         Field(alias="from", description="earlier sweeps (ids, names or `last`) whose best recipes run first"),

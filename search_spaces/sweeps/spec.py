@@ -24,6 +24,7 @@ from search_spaces.extensions import is_counting_forbidden, modules_in
 from search_spaces.recipes import Recipe, TrainingContext
 from search_spaces.spaces import Space, grid_size, read_points, read_space
 from search_spaces.sweeps.objectives import MetricSpec, read_metrics
+from search_spaces.sweeps.recipe_files import assign_recipes, embed_recipes
 from search_spaces.sweeps.scheduler_rules import misfits, unused_keys
 from search_spaces.sweeps.sections import (
     MOST_TRIALS,
@@ -79,7 +80,12 @@ class SweepSpec(Section):
     @property
     def points(self) -> tuple[Recipe, ...]:
         """The recipes to run, in order, if the algorithm is `points`; else empty."""
-        return self.search.points
+        return self.search.points if self.search.algorithm == "points" else ()
+
+    @property
+    def first_points(self) -> tuple[Recipe, ...]:
+        """The recipes that run before those that the algorithm chooses, in order; empty if it is `points`."""
+        return () if self.search.algorithm == "points" else self.search.points
 
     @property
     def document(self) -> dict[str, Any]:
@@ -137,18 +143,18 @@ def load_spec(path: Path, assign: Sequence[str] = ()) -> SweepSpec:
     Raises:
         SpecError: the file is missing or has problems; the error has all of them.
     """
-    return parse_spec(read_spec_text(path), file=str(path), assign=assign)
+    return parse_spec(read_spec_text(path), file=str(path), assign=assign_recipes(assign))
 
 
 def read_spec_text(path: Path) -> str:
-    """Return the text of a sweep file, unchecked.
+    """Return the text of a sweep file, unchecked but for recipe files in `search.points`, whose recipes it contains.
 
     Raises:
-        SpecError: the file cannot be read, is too large, or is not UTF-8.
+        SpecError: the file or a recipe file cannot be read, is too large, or is not UTF-8.
     """
     try:
         check_size(path.stat().st_size, str(path))
-        return path.read_text(encoding="utf-8-sig")
+        return embed_recipes(path.read_text(encoding="utf-8-sig"), path)
     except OSError as error:
         raise SpecError([Problem(path="", rule=f"cannot be read: {error.strerror}", file=str(path))]) from None
     except UnicodeDecodeError as error:
@@ -266,10 +272,11 @@ class _Reader:
             self.problems += problems
             if problems:
                 del values["space"]
-        elif self._has_points() or getattr(values.get("search"), "algorithm", None) == "points":
+        elif "search" in self.raw and getattr(values.get("search"), "algorithm", "points") == "points":
             values["space"] = Space()
         else:
-            self.problems.append(Problem(path="space", rule="is required"))
+            alone = "; to run only search.points, give search.algorithm: points" if self._has_points() else ""
+            self.problems.append(Problem(path="space", rule=f"is required{alone}"))
 
     def _context(self, values: Mapping[str, Any]) -> TrainingContext:
         """Return the facts about the trainings that the file gives correctly."""
@@ -287,16 +294,13 @@ class _Reader:
         return isinstance(self.raw.get("search"), Mapping) and "points" in self.raw["search"]
 
     def _points(self, values: dict[str, Any]) -> None:
-        """Read the recipes of the algorithm `points`; their number limits the number of trials."""
+        """Read `search.points`; if the algorithm is `points`, their number limits the number of trials."""
         search, budget = values.get("search"), values.get("budget", BudgetSpec())
         listed = search is not None and search.algorithm == "points"
         if listed and not self._has_points():
             self.problems.append(Problem(path="search.points", rule="is required if algorithm is points"))
         if not self._has_points():
             return
-        if search is not None and not listed:
-            rule = f"belongs to algorithm: points, not to {search.algorithm}"
-            self.problems.append(Problem(path="search.points", rule=rule))
         if "space" not in values:
             return
         space = values["space"] if "space" in self.raw else None
@@ -304,6 +308,8 @@ class _Reader:
         self.problems += problems
         if search is not None:
             values["search"] = search.model_copy(update={"points": recipes})
+        if search is not None and not listed:
+            return
         limit = budget.trials if "trials" in budget.model_fields_set else len(recipes)
         values["budget"] = budget.model_copy(update={"trials": min(limit, len(recipes))})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from search_spaces import read_spec_text
+from search_spaces import assign_recipes, read_spec_text
 from service.clients.accounts import Accounts
 from service.clients.connections import Connection
 from service.clients.remote_sweeps import RemoteSweeps
@@ -119,7 +119,8 @@ class Client:
             text, file = json.dumps(spec, indent=1), str(Path("sweep.yaml").absolute())
         else:
             text, file = read_spec_text(Path(spec)), str(Path(spec).absolute())
-        submission = Submission(text=text, file=file, assign=tuple(assign), priority=priority, slot_cap=slots, key=key)
+        given = tuple(assign_recipes(assign))
+        submission = Submission(text=text, file=file, assign=given, priority=priority, slot_cap=slots, key=key)
         return self._requests.submit(submission)
 
     def ls(
@@ -201,8 +202,8 @@ class Client:
         return self._requests.act(sweep, SweepAction.CANCEL)
 
     def resume(self, sweep: str, *, assign: Sequence[str] = ()) -> Sweep:
-        """Queue a sweep again that was paused or interrupted, or a finished one with a larger budget."""
-        return self._requests.resume(sweep, assign)
+        """Queue a sweep again that was paused or interrupted, or a finished one with a larger budget or more points."""
+        return self._requests.resume(sweep, assign_recipes(assign))
 
     def confirm(self, sweep: str = "last", **changes: float) -> Sweep:
         """Queue a confirmation: the best recipes and the default are trained anew on fresh seeds.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from search_spaces import MeltpointError, Recipe, SweepSpec, grid_size, parse_spec
+from search_spaces import MeltpointError, Recipe, SweepSpec, parse_spec
 from search_spaces.extensions import without_counting
 from service.confirmations.contenders import choose_contenders, confirmation_seeds, rank_search, sweep_digest
 from service.confirmations.readings import decided_measure
 from service.confirmations.records import Confirmation
 from service.confirmations.rules import ConfirmRule
 from service.errors import ConfirmationError, UsageError
-from service.ledgers import Sweep, SweepState, Trial, TrialPhase, TrialState
+from service.ledgers import Sweep, SweepState, Trial, TrialPhase, TrialState, way_to_more_trials
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger
@@ -63,7 +63,7 @@ def _plan(sweep: Sweep, spec: SweepSpec, rule: ConfirmRule, trials: Sequence[Tri
         why = f" ({failed} failed; meltpoint trials {sweep.id} shows why)" if failed else ""
         raise ConfirmationError(
             f"{sweep.id} has nothing to confirm: {_why_no_finalist(trials)}{why}; "
-            f"{_way_to_more_recipes(sweep, spec, len(trials))}"
+            f"{way_to_more_trials(sweep, spec, len(trials), at_least=_FEW_TRIALS)}"
         )
     digest = sweep_digest(sweep)
     return Confirmation(
@@ -148,14 +148,3 @@ def _why_no_finalist(trials: Sequence[Trial]) -> str:
     if any(trial.breaks is not None for trial in finished):
         return "no recipe besides the default keeps every limit of its metrics"
     return "the default is its only finished recipe"
-
-
-def _way_to_more_recipes(sweep: Sweep, spec: SweepSpec, trials: int) -> str:
-    """Return how the sweep, or another one, comes to more finished recipes."""
-    size = grid_size(spec.space) if spec.search.algorithm == "grid" else spec.space.size()
-    if spec.points or (size is not None and trials >= size):
-        what = "search.points" if spec.points else "space"
-        return f"it has tried every recipe of its file: name more in {what}, and then: {sweep.start_command}"
-    return (
-        f"a sweep with more trials has: meltpoint resume {sweep.id} --set budget.trials={max(2 * trials, _FEW_TRIALS)}"
-    )

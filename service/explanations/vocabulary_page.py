@@ -37,6 +37,8 @@ gradient; with `sgd` the two are the same. It takes in every trained weight, wit
 entry serves all optimizers of a space, and `lbfgs` leaves it out:
 
 ```yaml
+name: decays
+data: {source: digits}
 space:
   optimizer:
     one_of: [{name: sgd, lr: 0.1}, {name: adam}, {name: adamw}]

@@ -37,6 +37,7 @@ from service.ledgers.records import (
     TrialPhase,
     TrialState,
     User,
+    way_to_more_trials,
 )
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ __all__ = [
     "User",
     "schema_at",
     "schema_of",
+    "way_to_more_trials",
     "without_password",
 ]
 

@@ -80,7 +80,7 @@ class Measured:
 class SweepPlan:
     """The content of `plan`.
 
-    recipes: the recipes played, the default first. trials: their costs, in the same order.
+    recipes: the recipes played, the points and the default first. trials: their costs, in the same order.
     sharing: the work that trials share. costs: of the models that trials can have; None if no metric needs them.
     warnings: models that break a limit. slow_formats: cautions about number formats that this device has no
     instructions for. earlier: what earlier sweeps contribute; None if the sweep names none.
@@ -110,6 +110,11 @@ class SweepPlan:
         """The number of trials: the budget's, or all recipes if the space has fewer."""
         asked = self.spec.budget.trials
         return asked if len(self.recipes) == min(asked, MOST_PLAYED) else len(self.recipes)
+
+    @property
+    def first_points(self) -> int:
+        """The number of different points that run before all other recipes."""
+        return min(self.trials_planned, len(set(self.spec.first_points)))
 
     @property
     def cautions(self) -> tuple[Caution, ...]:

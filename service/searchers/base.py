@@ -6,7 +6,7 @@ import hashlib
 import random
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -60,23 +60,20 @@ class Searcher(ABC):
 
 
 class SpaceSearcher(Searcher):
-    """Trial 0 is the default recipe; after it the points `first`, then each draw that was not proposed before."""
+    """The points `first`, the default recipe, the points `then`, and each draw that was not proposed before."""
 
     used_up: str | None = f"no new recipe among {DRAWS_BEFORE_GIVING_UP} draws: the space seems exhausted"
     """The reason that is given when there are no further draws."""
 
-    def __init__(self, space: Space, *, seed: int, first: Sequence[Point] = ()) -> None:
+    def __init__(self, space: Space, *, seed: int, first: Sequence[Point] = (), then: Sequence[Point] = ()) -> None:
         self._space = space
-        self._first = deque(first)
+        self._first = deque([*first, space.default(), *then])
         self._seed = seed
         self._proposed: set[str] = set()
 
     def propose(self, number: int) -> Proposal | None:
-        """Return the default recipe for number 0, else a recipe that was not proposed before."""
-        draws: Iterable[Point] = [self._space.default()]
-        if number > 0:
-            draws = chain(self._leave_first(), self._draws(number))
-        for point in draws:
+        """Return a recipe that was not proposed before."""
+        for point in chain(self._leave_first(), self._draws(number)):
             recipe = self._space.recipe(point)
             if recipe.identity not in self._proposed:
                 self._proposed.add(recipe.identity)

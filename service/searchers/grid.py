@@ -13,7 +13,7 @@ __all__ = ["GridSearcher"]
 
 
 class GridSearcher(SpaceSearcher):
-    """All recipes of a space without continuous ranges: the default, then the others in the space's order.
+    """All recipes of a space without continuous ranges: `first`, the default, then the others in the space's order.
 
     If there are fewer trials than recipes, recipes are drawn evenly from the whole grid by the seed, so that no value
     of the first names is favoured.
@@ -21,8 +21,8 @@ class GridSearcher(SpaceSearcher):
 
     used_up = None
 
-    def __init__(self, space: Space, *, seed: int, trials: int) -> None:
-        super().__init__(space, seed=seed)
+    def __init__(self, space: Space, *, seed: int, trials: int, first: Sequence[Point] = ()) -> None:
+        super().__init__(space, seed=seed, first=first)
         size = space.size()
         assert size is not None, "a continuous range has no grid"
         sampled = trials < grid_size(space)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces import SweepSpec
+from search_spaces import Point, Recipe, Space, SweepSpec
 from service.ledgers import Json
 from service.searchers.base import Searcher
 from service.searchers.grid import GridSearcher
@@ -23,11 +23,18 @@ def build_searcher(spec: SweepSpec, *, trials: int | None = None, warm_start: Js
     seed, prior = spec.search.seed, Prior.from_json(warm_start)
     if spec.search.algorithm == "points":
         return PointsSearcher(spec.points, longest_first=_runs_whole(spec))
+    first = [_point(spec.space, recipe) for recipe in spec.first_points]
     if spec.search.algorithm == "random":
-        return RandomSearcher(spec.space, seed=seed, first=prior.first)
+        return RandomSearcher(spec.space, seed=seed, first=first, then=prior.first)
     if spec.search.algorithm == "grid":
-        return GridSearcher(spec.space, seed=seed, trials=trials or spec.budget.trials)
-    return TpeSearcher(spec.space, seed=seed, goal=spec.metric.goal, prior=prior)
+        return GridSearcher(spec.space, seed=seed, trials=trials or spec.budget.trials, first=first)
+    return TpeSearcher(spec.space, seed=seed, goal=spec.metric.goal, first=first, prior=prior)
+
+
+def _point(space: Space, recipe: Recipe) -> Point:
+    point = space.find_point(recipe)
+    assert point is not None, "the sweep file's reader has refused points outside the space"
+    return point
 
 
 def _runs_whole(spec: SweepSpec) -> bool:

@@ -28,11 +28,20 @@ class TpeSearcher(SpaceSearcher):
     """Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), joint within each branch.
 
     The sampler of each trial is seeded from the sweep's seed and the trial's number, so that a proposal depends
-    only on what was proposed and told before it.
+    only on what was proposed and told before it. The points `first` are told to it like its own.
     """
 
-    def __init__(self, space: Space, *, seed: int, goal: Goal, startup: int = 8, prior: Prior = NO_PRIOR) -> None:
-        super().__init__(space, seed=seed, first=prior.first)
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int,
+        goal: Goal,
+        startup: int = 8,
+        first: Sequence[Point] = (),
+        prior: Prior = NO_PRIOR,
+    ) -> None:
+        super().__init__(space, seed=seed, first=first, then=prior.first)
         self._startup = startup
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._study = optuna.create_study(direction=goal.value)

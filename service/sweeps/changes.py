@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import SweepSpec, parse_spec
 from service.errors import TransitionError, UsageError
-from service.ledgers import Sweep, SweepState, TrialPhase
+from service.ledgers import Sweep, SweepState, TrialPhase, way_to_more_trials
 from service.settings import Home
 from service.sweeps.resumption import change_budget, make_revision
 
@@ -46,7 +46,7 @@ def change_sweep(
         UsageError: the sweep has ended, or another setting than the budget would change.
     """
     sweep = ledger.sweeps.find(reference, owner=owner)
-    _check_not_ended(sweep)
+    _check_not_ended(ledger, sweep)
     columns: dict[str, Any] = {}
     if priority is not None:
         columns["priority"] = priority
@@ -62,16 +62,18 @@ def change_sweep(
     try:
         return ledger.sweeps.change(sweep.id, revision, **columns)
     except TransitionError:
-        _check_not_ended(ledger.sweeps.get(sweep.id))
+        _check_not_ended(ledger, ledger.sweeps.get(sweep.id))
         raise
 
 
-def _check_not_ended(sweep: Sweep) -> None:
+def _check_not_ended(ledger: Ledger, sweep: Sweep) -> None:
     if not sweep.state.is_finished and sweep.state is not SweepState.CANCELLING:
         return
     advice = ""
     if sweep.state not in (SweepState.CANCELLED, SweepState.CANCELLING):
-        advice = f"; to go on with a larger budget: meltpoint resume {sweep.id} --set budget.trials=N"
+        spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
+        trials = ledger.sweeps.trial_counts([sweep.id])[sweep.id].total
+        advice = f"; {way_to_more_trials(sweep, spec, trials)}"
     raise UsageError(f"{sweep.id} is {sweep.state}: its budget, priority and slot cap no longer matter{advice}")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from search_spaces import SweepSpec, parse_spec
+from search_spaces import SweepSpec, count_recipes, parse_spec
 from service.errors import UsageError
-from service.ledgers import REVISABLE_SECTIONS, Revision, Sweep, SweepState, TrialPhase
+from service.ledgers import REVISABLE_SECTIONS, Revision, Sweep, SweepState, TrialPhase, way_to_more_trials
 from service.plans import revisable_settings
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ __all__ = ["change_budget", "change_spec", "make_revision", "prepare_resume"]
 
 
 def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -> tuple[Sweep, SweepSpec]:
-    """Return the sweep and the spec to resume it with; a finished sweep can be resumed with a larger budget.
+    """Return the sweep and the spec to resume it with; a finished one can be resumed with more budget or more points.
 
     assign: changes of the sweep file as `KEY=VALUE`, see `change_spec`.
 
@@ -40,10 +40,11 @@ def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -
         )
     trials = ledger.sweeps.trial_counts([sweep.id])[sweep.id].total
     may_fail_more = original.budget.max_failed != spec.budget.max_failed
-    if sweep.state.is_finished and trials >= spec.budget.trials and not may_fail_more:
-        raise UsageError(
-            f"{sweep.id} is {sweep.state} and has run all of its trials ({trials}){_advice(sweep, spec, trials)}"
-        )
+    recipes = count_recipes(spec)
+    is_used_up = trials >= spec.budget.trials or (recipes is not None and trials >= recipes)
+    if sweep.state.is_finished and is_used_up and not may_fail_more:
+        way = way_to_more_trials(sweep, spec, trials)
+        raise UsageError(f"{sweep.id} is {sweep.state} and has run all of its trials ({trials}); {way}")
     if sweep.state.is_under_way:
         raise UsageError(f"{sweep.id} is {sweep.state}: there is nothing to resume")
     return sweep, spec
@@ -52,7 +53,7 @@ def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -
 def change_spec(original: SweepSpec, assign: Sequence[str], *, sweep_id: str) -> SweepSpec:
     """Return a sweep's spec with changes to `budget` (but its epochs), `resources`, `confirm` and `register`.
 
-    The original is returned as it is if nothing is assigned.
+    Recipes may be added to the end of an explicit list. The original is returned as it is if nothing is assigned.
 
     Raises:
         SpecError: an assignment is wrong.
@@ -66,6 +67,7 @@ def change_spec(original: SweepSpec, assign: Sequence[str], *, sweep_id: str) ->
         raise UsageError(
             f"{', '.join(changed)} cannot change when {sweep_id} is resumed, because its trials began with the present "
             "value; only budget (but not budget.epochs), resources, confirm and register can"
+            + _instead_of_points(original, spec)
         )
     return spec
 
@@ -93,6 +95,8 @@ def make_revision(original: str, spec: SweepSpec) -> Revision:
 
 def _fixed_keys_that_differ(original: SweepSpec, spec: SweepSpec, *, may_change: Collection[str]) -> Iterator[str]:
     for key in dict.fromkeys([*original.document, *spec.document]):
+        if key == "search" and "register" in may_change and _only_adds_to_list(original, spec):
+            continue
         if key not in may_change and original.document.get(key) != spec.document.get(key):
             yield key
     if original.budget.epochs != spec.budget.epochs:
@@ -104,8 +108,17 @@ def _is_undecided(sweep: Sweep) -> bool:
     return sweep.phase is TrialPhase.CONFIRM and (sweep.confirmation or {}).get("decision") is None
 
 
-def _advice(sweep: Sweep, spec: SweepSpec, trials: int) -> str:
-    """Return the command that goes on; none for an explicit list, whose length is the number of trials."""
-    if spec.points:
+def _only_adds_to_list(original: SweepSpec, spec: SweepSpec) -> bool:
+    """Return whether `search` differs only in recipes at the end of an explicit list."""
+    before, after = original.document.get("search", {}), spec.document.get("search", {})
+    others = [{key: value for key, value in search.items() if key != "points"} for search in (before, after)]
+    return bool(original.points) and others[0] == others[1] and spec.points[: len(original.points)] == original.points
+
+
+def _instead_of_points(original: SweepSpec, spec: SweepSpec) -> str:
+    """Return the way out if somebody wants to change the points of a search or of a list."""
+    if original.search.points == spec.search.points:
         return ""
-    return f"; to resume it, raise its budget: meltpoint resume {sweep.id} --set budget.trials={2 * trials}"
+    if original.points:
+        return "; recipes can be added behind those of its list: --set 'search.points[+]={...}'"
+    return "; recipes can be added only to a list (algorithm points): start another sweep with these and search.from"

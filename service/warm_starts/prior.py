@@ -26,7 +26,7 @@ class PastTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class Prior:
-    """The knowledge of a searcher before its first trial. first: points to propose right after the default."""
+    """The knowledge of a searcher before its first trial. first: points to propose right after the default recipe."""
 
     first: tuple[Point, ...] = ()
     results: tuple[PastTrial, ...] = ()

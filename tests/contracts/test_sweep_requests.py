@@ -326,7 +326,7 @@ def test_a_change_of_anything_else_or_after_the_end_is_refused_with_the_same_wor
     with pytest.raises(UsageError, match=f"^search cannot change before {paused.id} has ended"):
         requests.change(paused.id, assign=["search.seed=1"])
     with pytest.raises(
-        UsageError, match=f"^{done.id} is completed: .*meltpoint resume {done.id} --set budget.trials=N"
+        UsageError, match=f"^{done.id} is completed: .*meltpoint resume {done.id} --set budget.trials=2"
     ):
         requests.change(done.id, assign=["budget.trials=64"])
     assert ledger.sweeps.get(paused.id).spec_text == paused.spec_text

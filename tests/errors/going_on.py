@@ -14,17 +14,19 @@ from tests.errors.cases import Case, Section
 from tests.errors.folders import Folder
 from tests.errors.machines import at_home, two_sweeps
 
-SPEC = "name: cells\ndata: {source: digits}\nspace: {batch_size: 32}\nbudget: {trials: 1}\n"
+HEAD = "name: cells\ndata: {source: digits}\n"
+SPEC = f"{HEAD}space: {{batch_size: {{values: [16, 32]}}}}\nbudget: {{trials: 1}}\n"
+LIST = f"{HEAD}search: {{algorithm: points, points: [{{batch_size: 32}}]}}\n"
 
 
-def sweep_in(*states: SweepState) -> Callable[[Ledger], None]:
+def sweep_in(*states: SweepState, text: str = SPEC) -> Callable[[Ledger], None]:
     """Return a function that makes a sweep with one trial and moves it through these states."""
 
     def make(ledger: Ledger) -> None:
         with mock.patch("secrets.token_hex", return_value="7f3a9c"):
             sweep = ledger.sweeps.create(
                 name="cells",
-                spec_text=SPEC,
+                spec_text=text,
                 spec_file="sweep.yaml",
                 metric="val/loss",
                 goal=Goal.MINIMIZE,
@@ -40,6 +42,8 @@ def sweep_in(*states: SweepState) -> Callable[[Ledger], None]:
 
 
 COMPLETED = sweep_in(SweepState.RUNNING, SweepState.COMPLETED)
+USED_UP = sweep_in(SweepState.RUNNING, SweepState.COMPLETED, text=SPEC.replace("[16, 32]", "[32]"))
+LISTED = sweep_in(SweepState.RUNNING, SweepState.COMPLETED, text=LIST)
 
 GOING_ON = Section(
     "Resume, change, pause and stop",
@@ -47,6 +51,16 @@ GOING_ON = Section(
     2,
     [
         Case("`meltpoint resume last`, which has completed", at_home("resume", "last", make=COMPLETED)),
+        Case("`meltpoint resume last`, which has tried its whole space", at_home("resume", "last", make=USED_UP)),
+        Case("`meltpoint resume last`, which has run its whole list", at_home("resume", "last", make=LISTED)),
+        Case(
+            "`meltpoint resume last --set 'search.points=[{batch_size: 8}]'`, of a list",
+            at_home("resume", "last", "--set", "search.points=[{batch_size: 8}]", make=LISTED),
+        ),
+        Case(
+            "`meltpoint resume last --set 'search.points=[{}]'`, of a search",
+            at_home("resume", "last", "--set", "search.points=[{}]", make=COMPLETED),
+        ),
         Case(
             "`meltpoint resume last --set budget.epochs=9`",
             at_home("resume", "last", "--set", "budget.epochs=9", make=COMPLETED),

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from tests.errors.cases import Section, typed, written
+from collections.abc import Sequence
+
+from tests.errors.cases import Case, Section, typed, written
+from tests.errors.folders import Folder
+
+
+def with_recipe(content: str, points: str, about: str) -> Case:
+    """Return the case of a sweep file whose points name a file `best.yaml` with this content."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        folder.write("best.yaml", content.encode("latin-1"))
+        folder.write("sweep.yaml", f"name: cells\ndata: {{source: digits}}\nspace: {{}}\nsearch:\n points: {points}\n")
+        return ["validate", "sweep.yaml"]
+
+    return Case(f"`search: {{points: [best.yaml]}}`, {about}", make)
+
 
 TOGETHER = Section(
     "Values that exclude each other",
@@ -122,7 +137,31 @@ RECIPES = Section(
         typed("search: {algorithm: points, points: [{batchsize: 16}]}"),
         typed("search: {algorithm: points, points: [{batch_size: 16}]}"),
         typed("search: {algorithm: points, points: [{dropout.rate: 0.5}]}"),
-        typed("search: {algorithm: tpe, points: [{batch_size: 32}]}"),
+        written(
+            "name: cells\ndata: {source: digits}\nsearch: {algorithm: tpe, points: [{batch_size: 32}]}",
+            shown="search: {algorithm: tpe, points: [{batch_size: 32}]}\n(no space)",
+        ),
+        typed("search: {algorithm: tpe, points: [{batch_size: 64}]}"),
+        typed(
+            "search: {points: [{optimizer: {name: sgd, lr: 5.0e-4}}]}\n"
+            "space:\n"
+            "  optimizer:\n"
+            "    one_of:\n"
+            "      - {name: sgd, lr: {min: 1.0e-3, max: 1.0, log: true}}\n"
+            "      - {name: adamw, lr: {min: 1.0e-4, max: 1.0e-1, log: true}}"
+        ),
+        typed(
+            "search: {points: [{augment.policy: none, batch_size: 32, dropout.rate: 0.1, head.hidden: 8}]}\n"
+            "space:\n"
+            "  one_of: [{augment.policy: none, batch_size: 16}, {augment.policy: flip, batch_size: 32}]\n"
+            "  head: {hidden: {values: [8, 16]}}\n"
+            "  dropout.rate: {values: [0.1, 0.2], when: {head.hidden: 16}}"
+        ),
+        typed("search: {points: [best.yaml]}"),
+        with_recipe("name: cells\n", "[best.yaml]", "which is another file"),
+        with_recipe("a: [\n", "[best.yaml]", "which is not YAML"),
+        with_recipe("\xff", "[best.yaml]", "which is not text"),
+        with_recipe("format: meltpoint-recipe-1\nrecipe: {}\n", "\n  - >-\n   best.yaml", "on another line"),
         typed("search: {algorithm: points, points: [{dropout.rate: 1.5}]}"),
         written(
             "name: cells\ndata: {source: digits}\n"

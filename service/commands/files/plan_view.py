@@ -10,6 +10,7 @@ from search_spaces.backbones import written_freeze_depth
 from search_spaces.documents import format_size
 from search_spaces.sweeps import LATENCY, PARAMETER_COUNT
 from service.clusters import memory_available
+from service.commands.files.algorithms import describe_algorithm
 from service.formats import Format, counted
 from service.ledgers import Json
 from service.objectives import ModelCosts
@@ -41,7 +42,12 @@ def as_json(made: SweepPlan, recipes: int) -> Json:
     survey, allotment, spec = made.survey, made.allotment, made.spec
     return {
         "name": spec.name,
-        "space": {"size": made.size, "algorithm": spec.search.algorithm, "trials": made.trials_planned},
+        "space": {
+            "size": made.size,
+            "algorithm": spec.search.algorithm,
+            "trials": made.trials_planned,
+            "first_points": made.first_points,
+        },
         "recipes": _recipes(made, recipes),
         "cautions": [{"text": caution.text, "paper": caution.paper} for caution in made.cautions],
         "data": {
@@ -98,7 +104,7 @@ def _print(made: SweepPlan, recipes: int) -> None:
     spec = made.spec
     console.print(f"{spec.name}: {_space(made)}", markup=False, soft_wrap=True)
     shown = min(recipes, len(made.recipes))
-    title(f"{counted(shown, 'recipe')}, the default first")
+    title(f"{counted(shown, 'recipe')}, the {'points' if made.first_points else 'default'} first")
     print_table(*_recipe_table(made, recipes))
     lines(f"careful: {caution.text} ({caution.paper})" for caution in made.cautions)
     if made.earlier is not None:
@@ -122,13 +128,10 @@ def _print(made: SweepPlan, recipes: int) -> None:
 
 
 def _space(made: SweepPlan) -> str:
-    spec = made.spec
-    if spec.points:
-        chosen = "of an explicit list"
-    else:
-        size = "of a space with continuous ranges" if made.size is None else f"of {made.size:,} recipes"
-        chosen = f"by {spec.search.algorithm} {size}"
-    return f"{counted(made.trials_planned, 'trial')} {chosen}, up to {counted(spec.budget.epochs, 'epoch')} each"
+    spec, trials = made.spec, made.trials_planned
+    size = "of a space with continuous ranges" if made.size is None else f"of {made.size:,} recipes"
+    chosen = describe_algorithm(spec, size, trials=trials)
+    return f"{counted(trials, 'trial')}{chosen}, up to {counted(spec.budget.epochs, 'epoch')} each"
 
 
 def _recipe_table(made: SweepPlan, most: int) -> tuple[list[str], list[list[str]]]:

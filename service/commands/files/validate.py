@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from search_spaces import SweepSpec, grid_size, load_spec
+from service.commands.files.algorithms import describe_algorithm
 from service.formats import Format, counted
 from service.terminals import Assign, Output, Spec, print_data, stdout
 
@@ -22,10 +23,10 @@ def validate(spec: Spec, assign: Assign = None, output: Output = Format.TABLE) -
 
 def _summary(spec: SweepSpec) -> str:
     size = _recipes(spec)
-    chosen = "of an explicit list" if spec.search.algorithm == "points" else f"by {spec.search.algorithm}"
-    number = "" if size is None or spec.points else f" of {counted(size, 'recipe')}"
+    number = "" if size is None else f"of {counted(size, 'recipe')}"
+    chosen = describe_algorithm(spec, number, trials=spec.budget.trials)
     epochs = counted(spec.budget.epochs, "epoch")
-    return f"{spec.name}, {counted(spec.budget.trials, 'trial')} {chosen}{number}, up to {epochs}"
+    return f"{spec.name}, {counted(spec.budget.trials, 'trial')}{chosen}, up to {epochs}"
 
 
 def _recipes(spec: SweepSpec) -> int | None:

@@ -32,10 +32,13 @@ def resume(
     home: HomeFlag = None,
 ) -> None:
     """Resume a sweep that was paused or interrupted, from the newest checkpoints of its trials."""
+    from search_spaces import assign_recipes
+
+    assign = assign_recipes(assign or ())
     if chosen_context(context) is None:
-        _resume_here(sweep, assign or (), output, home)
+        _resume_here(sweep, assign, output, home)
     with open_requests(context, home) as requests:
-        resumed = requests.resume(sweep, assign or ())
+        resumed = requests.resume(sweep, assign)
     if output is not Format.TABLE:
         print_data({"sweep_id": resumed.id, "name": resumed.name, "state": resumed.state.value}, output)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search_spaces import Problem, SpecError, read_spec_text
+from search_spaces import Problem, SpecError, assign_recipes, read_spec_text
 from service.commands.surroundings import open_service
 from service.formats import Format
 from service.terminals import Assign, ContextFlag, HomeFlag, Output, Spec, print_data, print_next, stderr
@@ -33,16 +33,14 @@ def submit(
     home: HomeFlag = None,
 ) -> None:
     """Hand a sweep to a service, which checks it, queues it and runs it."""
-    text = read_spec_text(spec)
+    text, assign = read_spec_text(spec), assign_recipes(assign or ())
     with open_service(context, home) as connection:
         from service.clients import send_submission
 
         file = str(spec.absolute())
         threading.Thread(target=_load_views, daemon=True).start()
         try:
-            answer = send_submission(
-                connection, text=text, file=file, assign=assign or (), priority=priority, slot_cap=slots
-            )
+            answer = send_submission(connection, text=text, file=file, assign=assign, priority=priority, slot_cap=slots)
         except SpecError as error:
             raise SpecError([_as_typed(problem, file, str(spec)) for problem in error.problems]) from None
         from service.clients.remote_sweeps import RemoteSweeps

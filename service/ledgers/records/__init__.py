@@ -6,6 +6,7 @@ from service.ledgers.records.events import Event, EventKind
 from service.ledgers.records.journal import JournalEntry, JournalEvent, SweepHistory
 from service.ledgers.records.json_data import Json
 from service.ledgers.records.messages import Message, MessageKind
+from service.ledgers.records.more_trials import way_to_more_trials
 from service.ledgers.records.promotions import Promotion, PromotionAction
 from service.ledgers.records.services import ServiceProcess
 from service.ledgers.records.states import SweepState, TrialPhase, TrialState
@@ -53,4 +54,5 @@ __all__ = [
     "TrialPhase",
     "TrialState",
     "User",
+    "way_to_more_trials",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from service.sweep_reports.facts.base import Part, Section, decimals, difference, duration, named, ordinal, score
 from service.sweep_reports.facts.rows import SweepRows
 from service.sweep_reports.facts.timelines import WorkClock
@@ -48,8 +50,7 @@ def read_progress(rows: SweepRows, clock: WorkClock) -> Progress:
         if value is not None and rows.goal.is_better(value, best):
             best = value
             improvements.append(Improvement(trial_id=trial.id, finished=count, seconds=seconds, value=value))
-    default = next((t.best_value for t in rows.trials if t.number == 0 and t.id in ranked), None)
-    default = default if rows.sweep.settings.get("search.algorithm") != "points" else None
+    default = _default_value(rows, ranked)
     end = results[-1][1] if results else 0.0
     return Progress(
         sentence=_sentence(rows, improvements, default, results),
@@ -60,6 +61,17 @@ def read_progress(rows: SweepRows, clock: WorkClock) -> Progress:
         default_value=default,
         results=results,
     )
+
+
+def _default_value(rows: SweepRows, ranked: Collection[str]) -> float | None:
+    """Return the value of the default recipe's trial, which comes after the points that run first; None without one."""
+    if rows.sweep.settings.get("search.algorithm") == "points":
+        return None
+    spec = rows.spec
+    if spec is None or not spec.first_points:
+        return next((t.best_value for t in rows.trials if t.number == 0 and t.id in ranked), None)
+    identity = spec.space.recipe(spec.space.default()).anchored(spec.folder).identity
+    return next((t.best_value for t in rows.trials if t.identity == identity and t.id in ranked), None)
 
 
 def _sentence(

@@ -77,7 +77,8 @@ def test_a_section_that_the_file_leaves_out_is_made() -> None:
         ),
         (
             "budget.trials",
-            "--set budget.trials: must be KEY=VALUE, such as budget.trials=64 or space.optimizer.one_of[0].lr=0.01",
+            "--set budget.trials: must be KEY=VALUE, such as budget.trials=64, space.optimizer.one_of[0].lr=0.01 or "
+            "search.points[+]={}",
         ),
         ("space.precision=[a", "--set space.precision=[a: is not YAML: expected ',' or ']', but got '<stream end>'"),
         (

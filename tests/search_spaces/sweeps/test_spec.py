@@ -142,7 +142,10 @@ def test_all_problems_are_reported_at_once_with_their_places(tmp_path: Path) -> 
             HEAD + "space: {}\nsearch: {algorithm: points}\n",
             "s.yaml:4:1 search.points: is required if algorithm is points",
         ),
-        (HEAD + "space: {}\nsearch: {points: [{}]}\n", "search.points: belongs to algorithm: points, not to tpe"),
+        (
+            HEAD + "search: {points: [{}]}\n",
+            "space: is required; to run only search.points, give search.algorithm: points",
+        ),
         (HEAD + "space: {}\nscheduler: {type: median, min_trials: 0}\n", "scheduler.min_trials: must be >= 1 (0)"),
         (
             HEAD + "space: {}\nscheduler: {type: median, grace_epochs: 6}\n",
@@ -207,7 +210,7 @@ def test_points_of_a_space_give_what_differs_from_its_default_and_lie_in_it() ->
     assert [
         line.partition(" ")[2] for line in refused(text + "[{freeze_depth: 3}, {mix.label_smoothing: 0.1}, 3]}")
     ] == [
-        "search.points[0].freeze_depth: lies outside the space (3)",
+        "search.points[0].freeze_depth: lies outside the space, which has all, -1, -2, -3, 0 (3)",
         "search.points[1].mix.label_smoothing: must be left at its default, because the space does not draw it (0.1)",
         "search.points[2]: must be a mapping of names to values (3)",
     ]

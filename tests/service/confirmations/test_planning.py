@@ -85,7 +85,7 @@ def test_the_command_that_starts_a_sweep_again_redoes_what_the_user_did(ledger: 
 def test_a_sweep_that_has_tried_every_recipe_is_not_told_to_resume(ledger: Ledger) -> None:
     spec = SPEC.replace("{min: 0.0, max: 0.9, default: 0.0}", "0.0")
     searched = SearchedSweep(ledger, {0.0: 0.8}, spec=spec)
-    again = r"name more in space, and then: meltpoint run sweep\.yaml$"
+    again = r"widen the space in sweep\.yaml, and start another sweep: meltpoint run sweep\.yaml$"
     with pytest.raises(ConfirmationError, match=again):
         searched.plan()
 

@@ -41,7 +41,7 @@ space:
   dropout.rate: {values: [0.0, 0.1, 0.2, 0.4]}
 """
 SEARCHES = {
-    "random": SPACE + "search: {algorithm: random, seed: 3}\n",
+    "random": SPACE + "search: {algorithm: random, seed: 3, points: [{optimizer.name: sgd}, {dropout.rate: 0.5}]}\n",
     "tpe": SPACE + "search: {algorithm: tpe, seed: 3}\n",
     "grid": GRID + "search: {algorithm: grid, seed: 3}\n",
 }
@@ -177,7 +177,7 @@ def test_a_search_that_draws_otherwise_is_refused(tmp_path: Path) -> None:
     sweep_id = _sweep(ledger, spec)
     Cluster(ledger, spec, sweep_id).drive(range(5))
     ledger.sweeps.move(sweep_id, SweepState.INTERRUPTED)
-    with pytest.raises(ResumeError, match=r"s-\w+-0001 cannot be drawn again as it was"):
+    with pytest.raises(ResumeError, match=r"s-\w+-0003 cannot be drawn again as it was"):
         Cluster(ledger, other, sweep_id).drive(range(5))
     ledger.close()
 

@@ -122,3 +122,39 @@ def test_a_trial_cut_short_before_its_first_epoch_teaches_nothing() -> None:
     assert searcher.propose(0) is not None
     searcher.tell(0, values=[], state=TrialState.CANCELLED)
     assert searcher.propose(1) is not None
+
+
+POINTS = "[{optimizer: {name: sgd, lr: 0.05}}, {batch_size: 9}, {batch_size: 9}, {}]"
+
+
+@pytest.mark.parametrize("algorithm", ["random", "tpe", "grid"])
+def test_points_run_first_then_the_default_then_what_the_algorithm_draws(algorithm: str) -> None:
+    space = CONDITIONAL.partition("space:")[0] + GRID.partition("data: {source: digits}\n")[2].partition("search:")[0]
+    text = space if algorithm == "grid" else CONDITIONAL.partition("search:")[0]
+    points = "[{freeze_depth: -1, batch_size: 18}, {}, {}]" if algorithm == "grid" else POINTS
+    spec = parse_spec(f"{text}search: {{algorithm: {algorithm}, points: {points}}}\nbudget: {{trials: 12}}\n", file="s")
+    searcher, without = build_searcher(spec), parse_spec(f"{text}search: {{algorithm: {algorithm}}}\n", file="s")
+    proposals = [searcher.propose(number) for number in range(12)]
+    recipes = [proposal.recipe for proposal in proposals if proposal is not None]
+    first = list(dict.fromkeys(spec.first_points))
+    default = spec.space.recipe(spec.space.default())
+    expected = list(dict.fromkeys([*first, default]))
+    assert recipes[: len(expected)] == expected
+    assert len(set(recipes)) == len(recipes) == 12, "no recipe is proposed twice"
+    assert build_searcher(without).propose(0).recipe == default
+
+
+def test_tpe_learns_from_points_as_from_its_own_draws() -> None:
+    points = ", ".join(f"{{optimizer: {{name: sgd, lr: {0.01 + 0.01 * number}}}}}" for number in range(9))
+    text = CONDITIONAL.replace("algorithm: ALGORITHM", f"algorithm: tpe, points: [{points}]")
+
+    def proposals(best: int) -> list[Recipe]:
+        searcher = build_searcher(parse_spec(text, file="s.yaml"))
+        for number in range(10):
+            searcher.propose(number)
+            searcher.tell(number, values=[1.0 - abs(number - best) / 10], state=TrialState.COMPLETED)
+        asked = [searcher.propose(number) for number in range(10, 16)]
+        return [proposal.recipe for proposal in asked if proposal is not None]
+
+    assert proposals(0) == proposals(0)
+    assert proposals(0) != proposals(8)

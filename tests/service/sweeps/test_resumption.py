@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from search_spaces import SpecError, SweepSpec, parse_spec
 from service.errors import SweepNotFoundError, UsageError
 from service.ledgers import Ledger, Sweep, SweepState
 from service.sweeps import change_spec, prepare_resume
-from tests.service.sweeps.sweeps import add_sweep, add_trials
+from tests.service.sweeps.sweeps import SPEC, add_sweep, add_trials
 
 
 def spec_of(sweep: Sweep) -> SweepSpec:
@@ -68,7 +70,7 @@ def test_a_wrong_assignment_is_named(ledger: Ledger) -> None:
 
 
 def test_a_finished_sweep_needs_a_larger_budget_and_the_hint_gives_one(ledger: Ledger) -> None:
-    sweep = add_sweep(ledger, SweepState.RUNNING)
+    sweep = add_sweep(ledger, SweepState.RUNNING, text=SPEC.replace("[8, 16]", "[8, 16, 32, 64, 128]"))
     add_trials(ledger, sweep, 0.5, 0.75)
     ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
     with pytest.raises(UsageError, match="is completed and has run all of its trials") as refusal:
@@ -78,13 +80,48 @@ def test_a_finished_sweep_needs_a_larger_budget_and_the_hint_gives_one(ledger: L
     assert prepare_resume(ledger, sweep.id, command[3:])[1].budget.trials == 4
 
 
-def test_a_finished_list_of_points_has_no_hint_that_would_fail(ledger: Ledger) -> None:
-    text = "name: cells\ndata: {source: digits}\nsearch: {algorithm: points, points: [{batch_size: 8}]}\n"
+LIST = "name: cells\ndata: {source: digits}\nsearch: {algorithm: points, points: [{batch_size: 8}]}\n"
+SPACE = "space: {batch_size: {values: [8, 16, 32]}}\n"
+
+
+@pytest.mark.parametrize("text", [LIST, f"{LIST}budget: {{trials: 1}}\n", LIST + SPACE])
+def test_a_finished_list_of_points_is_told_how_to_add_to_it(ledger: Ledger, text: str) -> None:
     sweep = add_sweep(ledger, SweepState.RUNNING, text=text)
     add_trials(ledger, sweep, 0.5)
     ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
-    with pytest.raises(UsageError, match=r"has run all of its trials \(1\)$"):
-        prepare_resume(ledger, sweep.id)
+    for assign in ([], ["budget.trials=4"]):
+        with pytest.raises(UsageError, match=r"has run all of its trials \(1\); to go on, add recipes") as refusal:
+            prepare_resume(ledger, sweep.id, assign)
+        words = shlex.split(str(refusal.value).partition("meltpoint ")[2])
+        assert words[:3] == ["resume", sweep.id, "--set"]
+        resumed = prepare_resume(ledger, sweep.id, [*assign, *words[3::2]])[1]
+        assert (len(resumed.points), resumed.budget.trials) == (2, 2)
+        assert resumed.points[1] != resumed.points[0]
+
+
+def test_points_are_added_behind_those_of_a_list_and_changed_in_no_other_way(ledger: Ledger) -> None:
+    sweep = add_sweep(ledger, SweepState.PAUSED, text=LIST)
+    added = change_spec(spec_of(sweep), ["search.points[+]={}", "search.points[+]={batch_size: 4}"], sweep_id=sweep.id)
+    assert [recipe.batch_size for recipe in added.points] == [8, 32, 4]
+    for change in ("search.points[0]={}", "search.points=[{}]", "search.seed=3", "search.algorithm=tpe"):
+        with pytest.raises((UsageError, SpecError)):
+            change_spec(spec_of(sweep), [change], sweep_id=sweep.id)
+    with pytest.raises(UsageError, match=r"recipes can be added behind those of its list: --set 'search.points\[\+\]="):
+        change_spec(spec_of(sweep), ["search.points=[{}]"], sweep_id=sweep.id)
+    searched = add_sweep(ledger, SweepState.PAUSED)
+    with pytest.raises(UsageError, match=r"only to a list \(algorithm points\): start another sweep"):
+        change_spec(spec_of(searched), ["search.points=[{}]"], sweep_id=searched.id)
+
+
+@pytest.mark.parametrize("budget", [2, 16])
+def test_a_finite_space_that_is_used_up_says_that_every_recipe_was_tried(ledger: Ledger, budget: int) -> None:
+    text = "name: cells\ndata: {source: digits}\nsearch: {algorithm: random}\nspace: {batch_size: {values: [8, 16]}}\n"
+    sweep = add_sweep(ledger, SweepState.RUNNING, text=f"{text}budget: {{trials: {budget}}}\n")
+    add_trials(ledger, sweep, 0.5, 0.6)
+    ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
+    for assign in ([], ["budget.trials=32"]):
+        with pytest.raises(UsageError, match=r"\(2\); it has tried every recipe of its space: widen the space in"):
+            prepare_resume(ledger, sweep.id, assign)
 
 
 def test_a_sweep_that_failed_too_often_is_resumed_if_more_may_fail(ledger: Ledger) -> None:
