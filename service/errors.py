@@ -77,6 +77,10 @@ class TrackingError(MeltpointError):
     """MLflow refused a request, or could not be reached."""
 
 
+class ArtifactError(TrackingError):
+    """A file cannot be written to the place where MLflow keeps artifacts; MLflow's server may take the rest."""
+
+
 class ConflictError(MeltpointError):
     """A request contradicts what is stored, such as the same idempotency key with another body (HTTP 409)."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-__all__ = ["Format", "RecipeFormat", "ReportFormat", "brief", "counted"]
+__all__ = ["Format", "RecipeFormat", "ReportFormat", "brief", "counted", "plain_reason"]
 
 
 class Format(StrEnum):
@@ -43,6 +43,13 @@ class RecipeFormat(StrEnum):
     TORCHVISION = "torchvision"
     LIGHTNING = "lightning"
     ONNX = "onnx"
+
+
+def plain_reason(error: str | None) -> str:
+    """Return why a message waits, from an error that the ledger keeps; None: it was not tried yet."""
+    if error is None:
+        return "not tried yet"
+    return brief(error) if re.match(r"\w+: ", error) else error
 
 
 def brief(error: str) -> str:

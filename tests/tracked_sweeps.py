@@ -136,8 +136,13 @@ def _train(ledger: Ledger, sweep: Sweep, number: int, recipe: dict[str, Any], rn
 def deliver_all(ledger: Ledger, home: Home, tracker: Tracker | None = None) -> Tracker:
     """Deliver what the ledger's sweeps have not sent, as a sender does."""
     tracker = tracker or Tracker(ledger, home)
-    for sweep_id in ledger.outbox.sweeps_with_unsent():
+    while sweep_ids := ledger.outbox.sweeps_with_unsent():  # a delivery may ask for files
+        _deliver_once(ledger, tracker, sweep_ids)
+    return tracker
+
+
+def _deliver_once(ledger: Ledger, tracker: Tracker, sweep_ids: list[str]) -> None:
+    for sweep_id in sweep_ids:
         for messages in _deliveries(ledger.outbox.unsent(sweep_id)):
             tracker.deliver(messages)
             ledger.outbox.mark_sent(*(message.id for message in messages))
-    return tracker

@@ -144,6 +144,7 @@ class RemoteSweeps(SweepRequests):
             board=board,
             trial_counts=model.trial_counts.to_record(),
             unsent=model.unsent,
+            waiting=[waiting.to_record() for waiting in model.waiting],
             checkpoint_files=model.checkpoint_files,
             checkpoint_bytes=model.checkpoint_bytes,
             confirmation=None if confirmation is None else ConfirmationStatus(**confirmation.model_dump()),

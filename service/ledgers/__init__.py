@@ -9,6 +9,7 @@ from service.ledgers.records import (
     FIRST_RETRAINING,
     LOG_SCALED,
     OWN_STAGES,
+    REGISTRATION,
     REVISABLE_SECTIONS,
     AuditEntry,
     Cause,
@@ -37,6 +38,7 @@ from service.ledgers.records import (
     TrialPhase,
     TrialState,
     User,
+    Waiting,
     way_to_more_trials,
 )
 
@@ -49,6 +51,7 @@ __all__ = [
     "FIRST_RETRAINING",
     "LOG_SCALED",
     "OWN_STAGES",
+    "REGISTRATION",
     "REVISABLE_SECTIONS",
     "AuditEntry",
     "Cause",
@@ -80,6 +83,7 @@ __all__ = [
     "TrialPhase",
     "TrialState",
     "User",
+    "Waiting",
     "schema_at",
     "schema_of",
     "way_to_more_trials",

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select, update
 
-from service.ledgers.records import Json, Message, MessageKind, SweepState
+from service.ledgers.records import Json, Message, MessageKind, SweepState, Waiting
 from service.ledgers.tables import outbox, sweeps
 from service.ledgers.transactions import Transactions, batches, check_sweep
 
@@ -51,6 +51,16 @@ class Outbox:
             check_sweep(connection, sweep_id)
             self.add(connection, [(kind, payload)], sweep_id=sweep_id, trial_id=trial_id)
 
+    def want_files(self, sweep_id: str) -> None:
+        """Add a message for the files of a sweep's runs, unless one waits already. Raises as `put`."""
+        waiting = select(outbox.c.id).where(
+            outbox.c.sweep_id == sweep_id, outbox.c.kind == MessageKind.FILES.value, outbox.c.sent_at.is_(None)
+        )
+        with self._transactions.writing() as connection:
+            check_sweep(connection, sweep_id)
+            if connection.scalar(waiting.limit(1)) is None:
+                self.add(connection, [(MessageKind.FILES, {})], sweep_id=sweep_id)
+
     def has_message(self, kind: MessageKind, *, trial_id: str) -> bool:
         """Return whether a message of this kind about the trial was ever added, sent or not."""
         query = select(outbox.c.id).where(outbox.c.trial_id == trial_id, outbox.c.kind == kind.value)
@@ -59,9 +69,18 @@ class Outbox:
 
     def unsent(self, sweep_id: str) -> list[Message]:
         """Return the sweep's unsent messages, oldest first."""
+        return [message for message, _ in self._unsent_with_errors(sweep_id)]
+
+    def waiting(self, sweep_id: str) -> list[Waiting]:
+        """Return the sweep's unsent messages by the reasons for which MLflow has not taken them."""
+        return Waiting.group(self._unsent_with_errors(sweep_id))
+
+    def _unsent_with_errors(self, sweep_id: str) -> list[tuple[Message, str | None]]:
         query = select(outbox).where(outbox.c.sent_at.is_(None), outbox.c.sweep_id == sweep_id).order_by(outbox.c.id)
-        rows = self._transactions.rows(query)
-        return [Message(**{name: row[name] for name in _FIELDS} | {"kind": MessageKind(row["kind"])}) for row in rows]
+        return [
+            (Message(**{name: row[name] for name in _FIELDS} | {"kind": MessageKind(row["kind"])}), row["error"])
+            for row in self._transactions.rows(query)
+        ]
 
     def count_unsent(self, sweep_id: str) -> int:
         """Return how many messages of the sweep are unsent."""

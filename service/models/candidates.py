@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlflow.entities import LoggedModelStatus
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from service.ledgers import Json, Sweep, Trial
 from service.models.cards import ModelCard, write_card
-from service.models.logged import log_classifier, tracking_to
+from service.models.logged import (
+    LoggedClassifier,
+    find_run_model,
+    lacks_logged_models,
+    log_classifier,
+    tracking_to,
+)
 from service.models.rebuilt import best_model
 from service.models.versions import find_version, register_version, show_version
 from trainables.own_code import make_importable
@@ -21,12 +28,15 @@ __all__ = ["CANDIDATE", "log_candidate", "log_model"]
 CANDIDATE = "candidate"
 
 
-def log_model(client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json, tracking_uri: str) -> str:
-    """Log the model to its trial's run unless it is there already; return its id.
+def log_model(
+    client: MlflowClient, *, sweep: Sweep, trial: Trial, payload: Json, tracking_uri: str
+) -> LoggedClassifier:
+    """Log the model to its trial's run unless it is there already.
 
     The recipe and the readings of the best epoch are linked to the model.
 
     Raises:
+        ArtifactError: the model's files cannot be written.
         CheckpointError: the trial's checkpoint is gone or damaged.
         MlflowException: MLflow does not take the model.
     """
@@ -44,7 +54,7 @@ def log_candidate(
     *,
     sweep: Sweep,
     trial: Trial,
-    model_id: str,
+    logged: LoggedClassifier,
     test: Mapping[str, float | None],
     tracking_uri: str,
 ) -> Json:
@@ -58,8 +68,8 @@ def log_candidate(
     if version is None:
         description = _description(sweep, trial, test)
         with tracking_to(tracking_uri):
-            version = register_version(client, name, model_id, trial, description)
-    show_version(client, model_id, name, version)
+            version = register_version(client, name, logged, trial, description)
+    show_version(client, logged, name, version)
     client.set_registered_model_alias(name, CANDIDATE, version)
     return {"model": name, "version": version, "alias": CANDIDATE, "uri": f"models:/{name}@{CANDIDATE}"}
 
@@ -90,14 +100,20 @@ def _way_to_confirm(sweep: Sweep) -> str:
     return f"`meltpoint confirm {sweep.id}` retrains it on fresh seeds."
 
 
-def _logged_model(client: MlflowClient, sweep: Sweep, trial: Trial) -> str | None:
-    """Return the id of the whole model that this trial's run has already; delete models that were left unfinished."""
+def _logged_model(client: MlflowClient, sweep: Sweep, trial: Trial) -> LoggedClassifier | None:
+    """Return the whole model that this trial's run has already; delete models that were left unfinished."""
     query = f"source_run_id = '{trial.mlflow_run_id}'"
-    models = client.search_logged_models([_experiment_id(sweep)], filter_string=query)
+    try:
+        models = client.search_logged_models([_experiment_id(sweep)], filter_string=query)
+    except MlflowException as error:
+        if not lacks_logged_models(error):
+            raise
+        return find_run_model(client, str(trial.mlflow_run_id))
     for model in models:
         if model.status != LoggedModelStatus.READY:
             client.delete_logged_model(model.model_id)
-    return next((str(model.model_id) for model in models if model.status == LoggedModelStatus.READY), None)
+    ready = (str(model.model_id) for model in models if model.status == LoggedModelStatus.READY)
+    return next((LoggedClassifier(uri=f"models:/{model_id}", model_id=model_id) for model_id in ready), None)
 
 
 def _experiment_id(sweep: Sweep) -> str:
@@ -105,7 +121,7 @@ def _experiment_id(sweep: Sweep) -> str:
     return str(sweep.mlflow["experiment_id"])
 
 
-def _log(client: MlflowClient, sweep: Sweep, trial: Trial, data: PreparedData) -> str:
+def _log(client: MlflowClient, sweep: Sweep, trial: Trial, data: PreparedData) -> LoggedClassifier:
     return log_classifier(
         client,
         best_model(trial, data),

@@ -8,6 +8,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from service.ledgers import Trial
+from service.models.logged import LoggedClassifier
 
 __all__ = ["find_version", "register_version", "show_version"]
 
@@ -18,7 +19,7 @@ def find_version(client: MlflowClient, name: str, trial: Trial) -> str | None:
     return next((str(version.version) for version in versions if version.name == name), None)
 
 
-def register_version(client: MlflowClient, name: str, model_id: str, trial: Trial, description: str) -> str:
+def register_version(client: MlflowClient, name: str, logged: LoggedClassifier, trial: Trial, description: str) -> str:
     """Add a logged model to the registered model `name`, which is created if need be; return the version.
 
     Raises:
@@ -36,18 +37,20 @@ def register_version(client: MlflowClient, name: str, model_id: str, trial: Tria
     }
     version = client.create_model_version(
         name,
-        source=f"models:/{model_id}",
+        source=logged.uri,
         run_id=trial.mlflow_run_id,
-        model_id=model_id,
+        model_id=logged.model_id,
         tags=tags,
         description=description,
     )
     return str(version.version)
 
 
-def show_version(client: MlflowClient, model_id: str, name: str, version: str) -> None:
-    """Let the page of the logged model link to its versions, as a server of MLflow does by itself."""
-    shown = json.loads(client.get_logged_model(model_id).tags.get("mlflow.modelVersions", "[]"))
+def show_version(client: MlflowClient, logged: LoggedClassifier, name: str, version: str) -> None:
+    """Let the page of the logged model, if it has one, link to its versions, as a server of MLflow does by itself."""
+    if logged.model_id is None:
+        return
+    shown = json.loads(client.get_logged_model(logged.model_id).tags.get("mlflow.modelVersions", "[]"))
     entry = {"name": name, "version": version}
     if entry not in shown:
-        client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps([*shown, entry])})
+        client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": json.dumps([*shown, entry])})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,10 +14,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from search_spaces import MeltpointError
-from service.errors import TrialNotFoundError, UnavailableError
+from service.errors import ArtifactError, TrialNotFoundError, UnavailableError
 from service.file_locks import try_lock
 from service.ledgers import EventKind, Json, Promotion, PromotionAction, Sweep, Trial
-from service.models import log_model
+from service.models import LoggedClassifier, log_model
 from service.models.logged import tracking_to
 from service.models.versions import find_version, register_version, show_version
 from service.promotions.descriptions import describe_version, version_tags
@@ -63,11 +63,13 @@ class Promoter:
         A refusal is an outcome too, and so is a model that cannot be made again.
 
         Raises:
-            MlflowException: MLflow does not answer or does not take the model; nothing was decided then.
+            ArtifactError, MlflowException: MLflow does not answer or take the model; nothing was decided then.
         """
         with locked_aliases(self._home):
             try:
                 outcome = self._promote(sweep, request)
+            except ArtifactError:
+                raise
             except MeltpointError as error:
                 outcome = _outcome(request, PromotionStatus.REFUSED, str(error))
             except MlflowException as error:
@@ -197,23 +199,29 @@ class Promoter:
         """Register the model, or find it registered, with what speaks for it; return its version."""
         payload = {"data": str(data.folder), "split_key": data.split_key, "code": str(images.folder)}
         uri = self._home.tracking_uri
-        model_id = log_model(self._client, sweep=sweep, trial=trial, payload=payload, tracking_uri=uri)
-        linked = {metric.key for metric in self._client.get_logged_model(model_id).metrics or ()}
+        logged = log_model(self._client, sweep=sweep, trial=trial, payload=payload, tracking_uri=uri)
+        linked = self._linked_metrics(trial, logged)
         if len(right) and "test/accuracy" not in linked:
             at, step = trial.finished_at or trial.created_at, trial.best_epoch or 0
-            accuracy = MlflowMetric("test/accuracy", float(right.mean()), at, step, model_id=model_id)
+            accuracy = MlflowMetric("test/accuracy", float(right.mean()), at, step, model_id=logged.model_id)
             self._client.log_batch(str(trial.mlflow_run_id), metrics=[accuracy])
         description = describe_version(sweep, trial, request, right, verdict.sentence)
         version = find_version(self._client, request.model, trial)
         if version is None:
             with tracking_to(uri):  # the client finds the model's files there
-                version = register_version(self._client, request.model, model_id, trial, description)
+                version = register_version(self._client, request.model, logged, trial, description)
         else:
             self._client.update_model_version(request.model, version, description)
-        show_version(self._client, model_id, request.model, version)
+        show_version(self._client, logged, request.model, version)
         for name, value in version_tags(request, right, data.classes).items():
             self._client.set_model_version_tag(request.model, version, name, value)
         return version
+
+    def _linked_metrics(self, trial: Trial, logged: LoggedClassifier) -> Set[str]:
+        """Return the names of the metrics that a model has, or its run if MLflow has no metrics of models."""
+        if logged.model_id is None:
+            return self._client.get_run(str(trial.mlflow_run_id)).data.metrics.keys()
+        return {metric.key for metric in self._client.get_logged_model(logged.model_id).metrics or ()}
 
     def _note_if_missing(self, request: PromotionRequest, champion: ModelVersion) -> None:
         """Record a promotion that a process has carried out and could not record before it died."""

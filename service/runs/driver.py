@@ -196,6 +196,7 @@ class Driver:
             sweep=sweep,
             board=Leaderboard.read(self.ledger, sweep, with_standing=True),
             unsent=self.ledger.outbox.count_unsent(sweep.id),
+            waiting=self.ledger.outbox.waiting(sweep.id),
             tracking_error=trouble,
             notices=self.ledger.events.notices(sweep.id, self._last_event),
         )

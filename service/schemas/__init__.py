@@ -27,6 +27,7 @@ from service.schemas.reports import (
     RankedTrial,
     RetrainingModel,
     StatusModel,
+    WaitingModel,
 )
 from service.schemas.requests import ConfirmRequest, ResumeRequest, SpecRequest, SubmitRequest, SweepChange
 from service.schemas.services import ActionResult, Health, Readiness, Version
@@ -91,4 +92,5 @@ __all__ = [
     "UserModel",
     "ValidSpec",
     "Version",
+    "WaitingModel",
 ]

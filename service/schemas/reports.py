@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from service.ledgers import TrialState
+from pydantic import Field
+
+from service.ledgers import TrialState, Waiting
 from service.reports import Comparison, Leaderboard, RetrainingResult, Standing
 from service.schemas.base import Answer, JsonObject, JsonValue, Number
 from service.schemas.sweeps import SweepModel, TrialCountsModel
@@ -18,6 +20,7 @@ __all__ = [
     "RetrainingModel",
     "StandingModel",
     "StatusModel",
+    "WaitingModel",
 ]
 
 
@@ -150,6 +153,25 @@ class RetrainingModel(Answer):
         return RetrainingResult(**{name: getattr(self, name) for name in RetrainingModel.model_fields})
 
 
+class WaitingModel(Answer):
+    """Messages that MLflow has not taken, all for one reason."""
+
+    messages: int
+    subjects: list[str]
+    """Things that they are about, for people."""
+    error: str | None = None
+    """The reason; null before the first try."""
+
+    @classmethod
+    def from_record(cls, waiting: Waiting) -> WaitingModel:
+        """Return the model of the messages."""
+        return cls(**waiting.as_json())
+
+    def to_record(self) -> Waiting:
+        """Return the messages as a client knows them."""
+        return Waiting(messages=self.messages, subjects=tuple(self.subjects), error=self.error)
+
+
 class StatusModel(Answer):
     """A sweep as it stands."""
 
@@ -161,6 +183,8 @@ class StatusModel(Answer):
     checkpoint_bytes: int
     confirmation: ConfirmationStatusModel | None = None
     """Null if none has begun."""
+    waiting: list[WaitingModel] = Field(default_factory=list)
+    """The unsent messages by their reasons."""
 
 
 class DifferenceModel(Answer):

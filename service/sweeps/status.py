@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from service.formats import counted
-from service.ledgers import Json, Sweep, SweepState, TrialCounts, TrialPhase
+from service.ledgers import Json, Sweep, SweepState, TrialCounts, TrialPhase, Waiting
 from service.reports import Leaderboard
 from service.runs import space_taken
 from service.settings import Home
@@ -68,7 +69,8 @@ class ConfirmationStatus:
 class SweepStatus:
     """A sweep as it stands.
 
-    unsent: number of messages that MLflow has not taken. checkpoint_files, checkpoint_bytes: on this machine's disk.
+    unsent: number of messages that MLflow has not taken; waiting: the same by their reasons.
+    checkpoint_files, checkpoint_bytes: on this machine's disk.
     confirmation: None if none has begun.
     """
 
@@ -79,6 +81,7 @@ class SweepStatus:
     checkpoint_files: int
     checkpoint_bytes: int
     confirmation: ConfirmationStatus | None = None
+    waiting: Sequence[Waiting] = ()
 
     def as_json(self) -> Json:
         """Return the contract of `status -o json`."""
@@ -89,6 +92,7 @@ class SweepStatus:
             "mlflow": self.sweep.mlflow,
             "registered": self.sweep.registered,
             "unsent": self.unsent,
+            "waiting": [waiting.as_json() for waiting in self.waiting],
             "checkpoints": {"files": self.checkpoint_files, "bytes": self.checkpoint_bytes},
             "data": self.sweep.data,
             "phase": self.sweep.phase.value,
@@ -112,4 +116,5 @@ def get_status(ledger: Ledger, home: Home, reference: str) -> SweepStatus:
         checkpoint_files=files,
         checkpoint_bytes=size,
         confirmation=ConfirmationStatus.read(ledger, sweep),
+        waiting=ledger.outbox.waiting(sweep.id),
     )

@@ -24,7 +24,7 @@ from service.terminals.live_views import LiveView
 
 __all__ = ["FollowView", "exit_code"]
 
-EXIT_NOT_DELIVERED, EXIT_FAILED, EXIT_NOT_FINISHED, EXIT_CANCELLED = 4, 100, 101, 103
+EXIT_FAILED, EXIT_NOT_FINISHED, EXIT_CANCELLED = 100, 101, 103
 
 LOOK_SECONDS = 2.0
 """Time between two looks at facts that events do not carry: the reason of waiting, and recipes of trials."""

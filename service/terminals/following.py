@@ -8,10 +8,20 @@ from service.ledgers import Sweep, TrialPhase
 from service.reports import Leaderboard
 from service.runs import Outcome
 from service.sweeps import SweepRequests
-from service.terminals.follow_views import EXIT_NOT_DELIVERED, EXIT_NOT_FINISHED, FollowView, exit_code
+from service.terminals.follow_views import EXIT_NOT_FINISHED, FollowView, exit_code
 from service.terminals.hints import home_option, print_next
 from service.terminals.next_commands import next_command
-from service.terminals.outcome_views import TOP, best_lines, ending, failure_lines, left_out, registered_line
+from service.terminals.outcome_views import (
+    EXIT_NOT_DELIVERED,
+    TOP,
+    best_lines,
+    ending,
+    failure_lines,
+    left_out,
+    not_registered_line,
+    registered_line,
+    waiting_lines,
+)
 from service.terminals.outputs import print_data, print_line, print_table, stderr
 
 __all__ = ["follow", "follow_confirmation"]
@@ -76,9 +86,11 @@ def _run(view: FollowView, sweep: Sweep) -> Sweep | None:
 
 def _conclude(requests: SweepRequests, sweep: Sweep, form: Format, *, has_shown_model: bool) -> int:
     """Print how the sweep ended, its decision, and where its model is; returns the exit code."""
-    console, board = stderr(), requests.leaderboard(sweep.id)
+    console, status = stderr(), requests.status(sweep.id)
+    board = requests.leaderboard(sweep.id)
+    outcome = Outcome(sweep=sweep, board=board, unsent=status.unsent, tracking_error=None, waiting=status.waiting)
     if form is not Format.TABLE:
-        print_data(Outcome(sweep=sweep, board=board, unsent=0, tracking_error=None).as_json(), form)
+        print_data(outcome.as_json(), form)
     console.print(ending(sweep, board), markup=False, soft_wrap=True)
     confirmation = requests.confirmation(sweep.id) if sweep.phase is TrialPhase.CONFIRM else None
     is_decided = confirmation is not None and confirmation.decision is not None
@@ -90,8 +102,10 @@ def _conclude(requests: SweepRequests, sweep: Sweep, form: Format, *, has_shown_
     code = exit_code(sweep)
     if sweep.registered and not has_shown_model:
         console.print(registered_line(sweep.registered, is_decided=is_decided), markup=False, soft_wrap=True)
-    if code == 0 and not sweep.registered:
-        console.print("MLflow has not taken the model yet; look again with: meltpoint status " + sweep.id, markup=False)
+    if code == 0 and outcome.lacks_model:
+        again = f"look again with: meltpoint status {sweep.id}{home_option()}"
+        for line in (not_registered_line(outcome), *waiting_lines(outcome.waiting), again):
+            console.print(line, markup=False, soft_wrap=True)
         code = EXIT_NOT_DELIVERED
     if sweep.mlflow:
         place = f"MLflow: {sweep.mlflow['tracking_uri']}, experiment {sweep.mlflow['experiment_id']}"

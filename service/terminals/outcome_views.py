@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 
 from search_spaces import Metric
-from service.formats import Format, brief, counted
-from service.ledgers import Json, Sweep, SweepState, Trial
+from service.formats import Format, counted, plain_reason
+from service.ledgers import Json, Sweep, SweepState, Trial, Waiting
 from service.reports import Leaderboard
 from service.runs import Outcome
 from service.terminals.hints import home_option, print_next
@@ -17,9 +19,12 @@ from service.warm_starts import read_outcome
 
 TOP = 10
 
+EXIT_NOT_DELIVERED = 4
+"""The exit code of a sweep whose model MLflow has not taken."""
+
 
 def show_outcome(outcome: Outcome, form: Format, console: Console) -> int:
-    """Print the outcome; return the exit code, 1 if the sweep came to no regular end."""
+    """Print the outcome; return the exit code: 1 if the sweep came to no regular end, 4 if its model is nowhere."""
     if form is Format.TABLE:
         print_table(outcome.board.header(), outcome.board.cells(TOP))
     else:
@@ -33,7 +38,9 @@ def show_outcome(outcome: Outcome, form: Format, console: Console) -> int:
         console.print(line, markup=False, soft_wrap=True)
     otherwise = "ui" if sweep.mlflow else "status"
     print_next(next_command(sweep, outcome.board, is_remote=False, otherwise=otherwise), sweep.id)
-    return 0 if sweep.state in (SweepState.COMPLETED, SweepState.STOPPED) else 1
+    if sweep.state not in (SweepState.COMPLETED, SweepState.STOPPED):
+        return 1
+    return EXIT_NOT_DELIVERED if outcome.lacks_model else 0
 
 
 def _show_decision(sweep: Sweep) -> None:
@@ -98,16 +105,33 @@ def registered_line(registered: Json, *, is_decided: bool) -> str:
     return f"registered {registered['uri']} (version {registered['version']}, {which})"
 
 
+def not_registered_line(outcome: Outcome) -> str:
+    """Return the line that says that the best trial's model is not registered, and where it is."""
+    best = outcome.board.best
+    assert best is not None, "only a best trial has a model to register"
+    place = f"; its checkpoint is kept in {best.checkpoint}" if best.checkpoint else ""
+    return f"the model of {best.id} is trained, but not registered{place}"
+
+
+def waiting_lines(groups: Sequence[Waiting]) -> list[str]:
+    """Return a line for each reason for which MLflow has not taken messages."""
+    return [
+        f"MLflow has not taken {counted(group.messages, 'message')} ({', '.join(group.subjects)}): "
+        f"{plain_reason(group.error)}"
+        for group in groups
+    ]
+
+
 def _places(outcome: Outcome) -> list[str]:
     """Return the lines at the end: the registered model, what MLflow has not taken, and where it is."""
     sweep, lines = outcome.sweep, []
     if sweep.registered:
         is_decided = sweep.confirmation is not None and sweep.confirmation["decision"] is not None
         lines.append(registered_line(sweep.registered, is_decided=is_decided))
-    if outcome.unsent:
-        why = f": {brief(outcome.tracking_error)}" if outcome.tracking_error else ""
-        left = "" if sweep.registered or outcome.board.best is None else ", the model among them"
-        lines.append(f"MLflow has not taken {counted(outcome.unsent, 'message')} yet{left}{why}")
+    if outcome.lacks_model:
+        lines.append(not_registered_line(outcome))
+    lines += waiting_lines(outcome.waiting)
+    if outcome.waiting:
         lines.append(f"the next sweep in this home sends what is left; to send it now: meltpoint sync{home_option()}")
     if sweep.mlflow:
         lines.append(f"MLflow: {sweep.mlflow['tracking_uri']}, experiment {sweep.mlflow['experiment_id']}")

@@ -12,6 +12,8 @@ from mlflow.entities import DatasetInput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from service.models.artifacts import writing_artifact
+
 __all__ = ["METRICS_A_BATCH", "RunUpdate", "RunWriter", "leaving_deleted_alone"]
 
 log = logging.getLogger(__name__)
@@ -74,10 +76,10 @@ class RunWriter:
         self._last_updates[run_id] = signature
 
     def log_text(self, run_id: str, text: str, file: str) -> None:
-        """Log a text as a file of a run, unless the run was deleted by hand."""
+        """Log a text as a file of a run, unless the run was deleted by hand. Raises ArtifactError alone."""
         signature = hash(text)
         if self._last_texts.pop((run_id, file), None) != signature:
-            with leaving_deleted_alone(run_id):
+            with leaving_deleted_alone(run_id), writing_artifact(self._client, run_id):
                 self._client.log_text(run_id, text, file)
         self._last_texts[run_id, file] = signature
 

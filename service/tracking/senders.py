@@ -10,6 +10,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
+from search_spaces import MeltpointError
+from service.errors import ArtifactError
 from service.file_locks import try_lock, wait_for_lock
 from service.ledgers import Ledger, Message
 
@@ -20,6 +22,9 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 GIVE_UP_SECONDS = 15.0
+FILES_GIVE_UP_SECONDS = 5.0
+"""The same if nothing but files is left, which wait for people more often than for a network."""
+
 LONGEST_DELIVERY_SECONDS = 30.0
 
 LOCK_SECONDS = 2.0
@@ -35,7 +40,7 @@ class Deliverer(Protocol):
     def deliver(self, messages: Sequence[Message]) -> None:
         """Pass on all messages of one trial, in order, or a single message of another kind.
 
-        If this raises, the same messages come again later.
+        If this raises, the same messages come again later: an ArtifactError means that only files could not be written.
         """
 
 
@@ -44,7 +49,8 @@ class Sender:
 
     What waits of one trial is delivered at once. A message that is not taken delays the others of its stream (or of
     the whole sweep, if it is the sweep's start) and no others; it is tried again after a pause that doubles up to
-    `LONGEST_PAUSE_SECONDS`.
+    `LONGEST_PAUSE_SECONDS`. Files that cannot be written have a pause of their own, so that all else goes on at its
+    pace. The files of a sweep's runs come after everything else that waits.
 
     One sender at a time delivers for a sweep of a home: the sender of a paused sweep may still be at work when that of
     the resumed sweep begins, and both would create a run of the same trial.
@@ -65,6 +71,9 @@ class Sender:
         self._last_taken = time.monotonic()
         self._gathering: dict[str, float] = {}
         """Time of the first message that waits, by stream."""
+        self._files_pauses: dict[str, tuple[float, float]] = {}
+        """Time of the next try, and the pause before it, of each stream whose files were not written."""
+        self._only_files_left = False
         self._thread = threading.Thread(target=self._work, name="mlflow-sender", daemon=True)
         self.last_error: str | None = None
 
@@ -82,7 +91,8 @@ class Sender:
         self._finishing.set()
         while self._thread.is_alive():
             self._thread.join(0.1)
-            longest = min(GIVE_UP_SECONDS, patience) if self.last_error else patience
+            give_up = min(GIVE_UP_SECONDS, FILES_GIVE_UP_SECONDS) if self._only_files_left else GIVE_UP_SECONDS
+            longest = min(give_up, patience) if self.last_error else patience
             if time.monotonic() - self._last_taken >= longest:
                 break
         self._closed.set()
@@ -90,14 +100,19 @@ class Sender:
         return self._ledger.outbox.count_unsent(self._sweep_id)
 
     def _work(self) -> None:
-        pause = POLL_SECONDS
+        pause, last = POLL_SECONDS, False
         self._try(self._deliver_backlog)  # the sweep's own messages do not wait for a backlog that is not taken
         while not self._closed.is_set():
-            last = self._finishing.is_set()
+            if self._finishing.is_set() and not last:
+                last = True
+                self._files_pauses.clear()
+            self._only_files_left = False
             if self._try(lambda: self._deliver_sweep(self._sweep_id)):
                 self.last_error = None
                 if last:
                     return
+                pause = POLL_SECONDS
+            elif self._only_files_left:
                 pause = POLL_SECONDS
             else:
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -123,31 +138,51 @@ class Sender:
             return ours and self._deliver_waiting(sweep_id)
 
     def _deliver_waiting(self, sweep_id: str) -> bool:
-        """Deliver what waits, leaving out streams in which a message was not taken; return whether there are none."""
+        """Deliver what waits, leaving out streams in which a message was not taken; return whether there are none.
+
+        A delivery may ask for files, so that what comes last is read once all else is sent.
+        """
         blocked: set[str] = set()
-        unsent = self._ledger.outbox.unsent(sweep_id)
+        unsent = [message for message in self._ledger.outbox.unsent(sweep_id) if not message.comes_last]
         latest_of_sweep = max((message.id for message in unsent if not message.is_about_trial), default=0)
         for messages in _deliveries(unsent):
             first = messages[0]
-            if first.stream in blocked or (first.id > latest_of_sweep and self._more_may_come(messages)):
+            if first.id > latest_of_sweep and self._more_may_come(messages):
                 continue
-            if self._closed.is_set():
+            if not self._deliver_unless_blocked(messages, blocked):
                 return False
-            if not self._deliver(messages):
-                if first.starts_sweep or self._deliverer is None:
-                    return False
-                blocked.add(first.stream)
+        for message in self._ledger.outbox.unsent(sweep_id):
+            if message.comes_last and not self._deliver_unless_blocked([message], blocked):
+                return False
+        self._only_files_left = bool(blocked) and blocked <= set(self._files_pauses)
         return not blocked
+
+    def _deliver_unless_blocked(self, messages: Sequence[Message], blocked: set[str]) -> bool:
+        """Deliver messages unless their stream is blocked; return False if nothing else can be delivered now."""
+        first = messages[0]
+        if self._closed.is_set():
+            return False
+        if first.stream in blocked:
+            return True
+        next_try, _pause = self._files_pauses.get(first.stream, (0.0, 0.0))
+        if time.monotonic() >= next_try and self._deliver(messages):
+            return True
+        blocked.add(first.stream)
+        return self._deliverer is not None and not first.starts_sweep
 
     def _deliver(self, messages: Sequence[Message]) -> bool:
         """Return whether the messages were taken; note the reason if not."""
-        ids = [message.id for message in messages]
+        ids, stream = [message.id for message in messages], messages[0].stream
+        _, pause = self._files_pauses.pop(stream, (0.0, POLL_SECONDS))
         try:
             self._deliverer = self._deliverer or self._make()
             self._deliverer.deliver(messages)
         except Exception as error:  # after any error of MLflow or the network the messages wait
             self._note(error)
             self._ledger.outbox.note_failure(*ids, error=self.last_error or "")
+            if isinstance(error, ArtifactError):
+                longer = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                self._files_pauses[stream] = (time.monotonic() + longer, longer)
             return False
         self._ledger.outbox.mark_sent(*ids)
         self._gathering.pop(messages[0].stream, None)
@@ -163,7 +198,8 @@ class Sender:
         return time.monotonic() - since < GATHER_SECONDS
 
     def _note(self, error: Exception) -> None:
-        self.last_error = f"{type(error).__name__}: {error}"
+        is_whole = isinstance(error, MeltpointError)
+        self.last_error = str(error) if is_whole else f"{type(error).__name__}: {error}"
         log.info("MLflow did not take a message, or the ledger did not note it", exc_info=True)
 
 

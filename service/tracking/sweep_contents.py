@@ -1,4 +1,4 @@
-"""Contents of the run of a whole sweep: progress against trials, a table of all trials, and the environment."""
+"""Contents of the run of a whole sweep: progress against trials, and its files."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import io
 import json
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
+from pathlib import Path
 
 from mlflow.entities import Metric, RunTag
 
 from search_spaces import Goal
 from service.ledgers import Json, Sweep, Trial, TrialPhase, TrialState
 from service.reports import Leaderboard
+from service.tracking.run_descriptions import describe_failure
 from service.tracking.run_names import trial_number
 
-__all__ = ["TABLE_FILE", "as_table", "describe_environment", "progress_metrics", "table_tag", "trials_csv"]
+__all__ = ["failure_files", "progress_metrics", "sweep_files", "table_tag"]
 
 TABLE_FILE = "leaderboard/table.json"
 """Artifact with the leaderboard in the format of `mlflow.log_table`, which MLflow's UI shows as a table.
@@ -50,6 +52,35 @@ def _better(best: float | None, trial: Trial, goal: Goal) -> float | None:
     if value is None or not math.isfinite(value) or trial.state is TrialState.FAILED or trial.breaks is not None:
         return best
     return value if goal.is_better(value, best) else best
+
+
+def sweep_files(sweep: Sweep, trials: Sequence[Trial], board: Leaderboard | None) -> dict[str, str]:
+    """Return the texts of the files of a sweep's run, by path.
+
+    trials: all, retrainings included. board: of a sweep that no process drives; None while it is under way.
+    """
+    files = {
+        f"spec/{Path(sweep.spec_file).name}": sweep.spec_text,
+        "environment/versions.json": json.dumps(describe_environment(sweep), indent=2),
+    }
+    if board is not None:
+        files |= {
+            "leaderboard/leaderboard.json": json.dumps(board.as_json(), indent=2),
+            "leaderboard/leaderboard.csv": board.as_csv(),
+            "leaderboard/leaderboard.html": board.as_html(),
+            TABLE_FILE: as_table(board),
+            "trials.csv": trials_csv(sweep, trials, board),
+        }
+    if sweep.confirmation is not None and sweep.confirmation["decision"] is not None:
+        files["confirmation/confirmation.json"] = json.dumps(sweep.confirmation, indent=2)
+    return files
+
+
+def failure_files(sweep: Sweep, trials: Sequence[Trial]) -> Iterator[tuple[str, str, str]]:
+    """Yield run id, path and text of the page about each failed trial that has a run."""
+    for trial in trials:
+        if trial.state is TrialState.FAILED and trial.mlflow_run_id is not None:
+            yield trial.mlflow_run_id, "error.md", describe_failure(sweep, trial)
 
 
 def as_table(board: Leaderboard) -> str:

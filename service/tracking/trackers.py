@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.confirmations import Confirmation
+from service.errors import ArtifactError
 from service.ledgers import (
     EventKind,
     Json,
@@ -26,7 +27,7 @@ from service.ledgers import (
     TrialPhase,
     TrialState,
 )
-from service.models import log_candidate, log_model
+from service.models import LoggedClassifier, log_candidate, log_model
 from service.promotions import PromotionRequest
 from service.reports import Leaderboard
 from service.settings import Home
@@ -39,7 +40,7 @@ from service.tracking.run_contents import (
     settings_params,
     split_inputs,
 )
-from service.tracking.run_descriptions import describe_failure, describe_run, has_report, with_report
+from service.tracking.run_descriptions import describe_run, has_report, with_report
 from service.tracking.run_tags import (
     RUN_STATUS,
     decision_tags,
@@ -50,14 +51,7 @@ from service.tracking.run_tags import (
 )
 from service.tracking.run_writers import RunUpdate, RunWriter
 from service.tracking.standings import describe_winner, find_end_step, mark_standings
-from service.tracking.sweep_contents import (
-    TABLE_FILE,
-    as_table,
-    describe_environment,
-    progress_metrics,
-    table_tag,
-    trials_csv,
-)
+from service.tracking.sweep_contents import failure_files, progress_metrics, sweep_files, table_tag
 from service.tracking.trial_updates import trial_update
 from service.tracking.views import curves_view, prepared_view
 from trainables.errors import CheckpointError
@@ -71,6 +65,9 @@ REPORT_FILE = "report.html"
 
 PROGRESS_SECONDS = 10.0
 """Time between two deliveries of a running sweep's progress."""
+
+_UNWRITABLE_SECONDS = 10.0
+"""Time for which no model is exported after a sweep's files could not be written: it would be in vain."""
 
 _SETTLED_MS = 2000
 """Age from which the order of trials' ends is known to this process: their numbers are then never sent again."""
@@ -107,12 +104,15 @@ class Tracker:
         """Number of ended trials whose progress MLflow has, by sweep."""
         self._doubtful: list[tuple[str, dict[str, str]]] = []
         """Experiment and tags of runs whose creation failed, and may have succeeded all the same."""
+        self._unwritable: dict[str, tuple[float, ArtifactError]] = {}
+        """The last time at which a sweep's files could not be written, and the reason."""
         self._handlers: Mapping[MessageKind, Callable[[Message], None]] = {
             MessageKind.SWEEP_RUNNING: self._begin_sweep,
             MessageKind.MODEL: self._log_model,
             MessageKind.CANDIDATE: self._register_candidate,
             MessageKind.PROMOTION: self._promote,
             MessageKind.REPORT: self._log_report,
+            MessageKind.FILES: self._log_files,
             MessageKind.SWEEP_COMPLETED: self._end_sweep,
             MessageKind.SWEEP_STOPPED: self._end_sweep,
             MessageKind.SWEEP_CANCELLED: self._end_sweep,
@@ -122,7 +122,10 @@ class Tracker:
         }
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Tell MLflow what `messages` say: all of one trial, in order, or a single one of another kind."""
+        """Tell MLflow what `messages` say: all of one trial, in order, or a single one of another kind.
+
+        Files are left to a message of their own, so that all else arrives if they cannot be written.
+        """
         handler = self._handlers.get(messages[0].kind)
         if handler is None:
             self._update_trial(messages)
@@ -157,8 +160,7 @@ class Tracker:
         sweep = self._ledger.sweeps.get(sweep.id)
         self._show(sweep)
         describe_sweep(self._client, sweep, SweepState.RUNNING)
-        self._runs.log_text(run_id, sweep.spec_text, f"spec/{Path(sweep.spec_file).name}")
-        self._runs.log_text(run_id, json.dumps(describe_environment(sweep), indent=2), "environment/versions.json")
+        self._ledger.outbox.want_files(sweep.id)
 
     def _update_trial(self, messages: Sequence[Message]) -> None:
         """Write all that waits of one trial at once, and note its run in the ledger if it is new."""
@@ -175,7 +177,7 @@ class Tracker:
             run_id = _run_of(trial)
             self._runs.write(run_id, update)
         if ends and trial.state is TrialState.FAILED:
-            self._runs.log_text(run_id, describe_failure(sweep, trial), "error.md")
+            self._ledger.outbox.want_files(sweep.id)
         if trial.mlflow_run_id != run_id:
             self._ledger.trials.note_runs({trial.id: run_id})
         if ends and time.monotonic() - self._progress_at >= PROGRESS_SECONDS:
@@ -238,9 +240,8 @@ class Tracker:
     def _log_model(self, message: Message) -> None:
         """Log a model; one whose checkpoint is gone or damaged is left out, and people are told."""
         sweep, trial = self._records(message)
-        uri = self._home.tracking_uri
         try:
-            log_model(self._client, sweep=sweep, trial=trial, payload=message.payload, tracking_uri=uri)
+            self._log_once(sweep, trial, message.payload)
         except CheckpointError as error:
             text = f"MLflow has no model of {trial.id}: {error}"
             self._ledger.events.add(sweep.id, EventKind.NOTICE, {"text": text})
@@ -248,19 +249,41 @@ class Tracker:
     def _register_candidate(self, message: Message) -> None:
         """Write the test reading to the trial's run and its model, and register the model."""
         sweep, trial = self._records(message)
-        uri, payload = self._home.tracking_uri, message.payload
-        model_id = log_model(self._client, sweep=sweep, trial=trial, payload=payload, tracking_uri=uri)
-        at = trial.finished_at or message.created_at
-        test = [
-            Metric(f"test/{name}", value, at, trial.best_epoch or 0, model_id=model_id)
-            for name, value in payload["test"].items()
-            if value is not None
-        ]
-        self._runs.write(_run_of(trial), RunUpdate(metrics=test, tags=[RunTag("meltpoint.candidate", "true")]))
+        payload = message.payload
+        at, step, run_id = trial.finished_at or message.created_at, trial.best_epoch or 0, _run_of(trial)
+        test = {f"test/{name}": value for name, value in payload["test"].items() if value is not None}
+        metrics = [Metric(name, value, at, step) for name, value in test.items()]
+        self._runs.write(run_id, RunUpdate(metrics=metrics, tags=[RunTag("meltpoint.candidate", "true")]))
+        logged = self._log_once(sweep, trial, payload)
+        if logged.model_id is not None:
+            linked = [Metric(name, value, at, step, model_id=logged.model_id) for name, value in test.items()]
+            self._runs.write(run_id, RunUpdate(metrics=linked))
         registered = log_candidate(
-            self._client, sweep=sweep, trial=trial, model_id=model_id, test=payload["test"], tracking_uri=uri
+            self._client,
+            sweep=sweep,
+            trial=trial,
+            logged=logged,
+            test=payload["test"],
+            tracking_uri=self._home.tracking_uri,
         )
         self._ledger.sweeps.note(sweep.id, registered=registered)
+
+    def _log_once(self, sweep: Sweep, trial: Trial, payload: Json) -> LoggedClassifier:
+        """Log a trial's model unless it is there; raises as `log_model`."""
+        at, known = self._unwritable.get(sweep.id, (-math.inf, None))
+        if known is not None and time.monotonic() < at + _UNWRITABLE_SECONDS:
+            raise known
+        with self._noting_unwritable(sweep):
+            uri = self._home.tracking_uri
+            return log_model(self._client, sweep=sweep, trial=trial, payload=payload, tracking_uri=uri)
+
+    @contextmanager
+    def _noting_unwritable(self, sweep: Sweep) -> Iterator[None]:
+        try:
+            yield
+        except ArtifactError as error:
+            self._unwritable[sweep.id] = time.monotonic(), error
+            raise
 
     def _promote(self, message: Message) -> None:
         from service.promotions.promoting import Promoter  # importing it loads torch, which other messages do not need
@@ -280,12 +303,11 @@ class Tracker:
         if state.rests:
             self._pause_trials(trials, at)
         board = Leaderboard.read(self._ledger, sweep, with_standing=True)
-        self._log_leaderboard(run_id, board, trials)
         self._write_progress(sweep, trials, until=at)
         counts = {f"trials/{name}": float(count) for name, count in board.counts().items()}
         metrics = board.metrics(board.best) if board.best else {}
         best = {name: value for name, value in metrics.items() if name.startswith("best/") and value is not None}
-        decided = self._log_confirmation(sweep, run_id)
+        decided = _decided(sweep)
         step = find_end_step(self._client, run_id, ended=sum(trial.state.is_finished for trial in trials), at=at)
         mark_standings(self._client, self._runs, _place(sweep)["experiment_id"], board, decided, at, step=step)
         self._show(sweep, board, winner=describe_winner(board, decided))
@@ -308,17 +330,18 @@ class Tracker:
             ended_at=at,
         )
         self._runs.write(run_id, update)
+        self._ledger.outbox.want_files(sweep.id)
 
-    def _log_leaderboard(self, run_id: str, board: Leaderboard, trials: Sequence[Trial]) -> None:
-        files = {
-            "leaderboard/leaderboard.json": json.dumps(board.as_json(), indent=2),
-            "leaderboard/leaderboard.csv": board.as_csv(),
-            "leaderboard/leaderboard.html": board.as_html(),
-            TABLE_FILE: as_table(board),
-            "trials.csv": trials_csv(board.sweep, trials, board),
-        }
-        for file, text in files.items():
-            self._runs.log_text(run_id, text, file)
+    def _log_files(self, message: Message) -> None:
+        """Write the files of the sweep's run and of its failed trials' runs, as they are by now."""
+        sweep = self._ledger.sweeps.get(message.sweep_id)
+        trials = self._ledger.trials.list(sweep.id, None)
+        is_at_rest = not sweep.state.is_under_way
+        board = Leaderboard.read(self._ledger, sweep, with_standing=True) if is_at_rest else None
+        files = [(_place(sweep)["run_id"], *file) for file in sweep_files(sweep, trials, board).items()]
+        with self._noting_unwritable(sweep):
+            for run_id, file, text in (*files, *failure_files(sweep, trials)):
+                self._runs.log_text(run_id, text, file)
 
     def _log_report(self, message: Message) -> None:
         """Log the report as a file of the sweep's run; one that cannot be made is noted in the log, and left out."""
@@ -339,13 +362,6 @@ class Tracker:
     def _note_of(self, run_id: str) -> str:
         """Return a run's description, empty if it has none."""
         return str(self._client.get_run(run_id).data.tags.get(NOTE, ""))
-
-    def _log_confirmation(self, sweep: Sweep, run_id: str) -> Confirmation | None:
-        """Log the confirmation as a file of the sweep's run and return it, if its decision is made."""
-        if sweep.confirmation is None or sweep.confirmation["decision"] is None:
-            return None
-        self._runs.log_text(run_id, json.dumps(sweep.confirmation, indent=2), "confirmation/confirmation.json")
-        return Confirmation.from_json(sweep.confirmation)
 
     def _pause_trials(self, trials: Sequence[Trial], at: int) -> None:
         """Show paused trials as ended until they are resumed."""
@@ -384,6 +400,12 @@ class Tracker:
         except Exception:
             self._doubtful.append((experiment_id, dict(tags)))
             raise
+
+
+def _decided(sweep: Sweep) -> Confirmation | None:
+    """Return the confirmation if its decision is made."""
+    is_decided = sweep.confirmation is not None and sweep.confirmation["decision"] is not None
+    return Confirmation.from_json(sweep.confirmation) if is_decided and sweep.confirmation is not None else None
 
 
 def _place(sweep: Sweep) -> Json:

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from search_spaces import Goal
 from service.clocks import now_ms
-from service.errors import TrackingError
+from service.errors import ArtifactError, TrackingError
 from service.exports import RecipeFile, write_recipe
 from service.formats import brief
 from service.ledgers import EpochRow
@@ -40,7 +40,7 @@ class ProductionRun:
     Epochs that MLflow does not take are kept, and written with the next ones.
 
     Raises (on entering): TrackingError: MLflow cannot be reached.
-    Raises (`conclude`): MlflowException, or what the network raises.
+    Raises (`conclude`): ArtifactError, MlflowException, or what the network raises.
     """
 
     def __init__(self, home: Home, request: TrainingRequest, prepared: Prepared) -> None:
@@ -58,11 +58,11 @@ class ProductionRun:
             folder = home.mlflow_artifacts if home.has_local_tracking else None
             self._experiment_id = find_or_create_experiment(self._client, experiment_name(file), folder).id
             self.run_id = self._runs.create(self._experiment_id, self._tags(), now_ms(), self._beginning())
-            self._client.log_text(self.run_id, write_recipe(file), "recipe/recipe.yaml")
+            self._runs.log_text(self.run_id, write_recipe(file), "recipe/recipe.yaml")
         except Exception as error:  # MLflow's client raises what its stores and the network raise
+            reason = str(error) if isinstance(error, ArtifactError) else brief(str(error) or type(error).__name__)
             raise TrackingError(
-                f"MLflow at {home.tracking_uri} cannot be written, so nothing was trained: "
-                f"{brief(str(error) or type(error).__name__)}"
+                f"MLflow at {home.tracking_uri} cannot be written, so nothing was trained: {reason}"
             ) from error
         return self
 
@@ -90,21 +90,8 @@ class ProductionRun:
         self._write_waiting()
         file, data = self._request.file, self._prepared.data
         step, at = trained.best_epoch, now_ms()
-        with tracking_to(self._home.tracking_uri):
-            model_id = log_classifier(
-                self._client,
-                trained.classifier(),
-                data,
-                experiment_id=self._experiment_id,
-                run_id=self.run_id,
-                name=file.chosen.name,
-                step=step,
-                recipe=file.hyperparameters.flat(),
-                tags={"mlflow.source.name": self._request.path.name, "meltpoint.sweep_id": file.chosen.sweep},
-                metadata={"sweep": file.chosen.sweep, "chosen": file.chosen.how},
-            )
         metrics = [
-            Metric(f"{score.split}/{name}", value, at, step, model_id=model_id)
+            Metric(f"{score.split}/{name}", value, at, step)
             for score in scores
             for name, value in score.metrics.items()
             if math.isfinite(value) and score.split != "val"
@@ -116,9 +103,28 @@ class ProductionRun:
         tags += [RunTag("meltpoint.promise", promise.sentence()), RunTag("meltpoint.state", "completed")]
         if promise.is_kept is not None:
             tags.append(RunTag("meltpoint.promise.is_kept", str(promise.is_kept).lower()))
-        self._runs.write(self.run_id, RunUpdate(metrics=metrics, tags=tags, status="FINISHED", ended_at=at))
+        self._runs.write(self.run_id, RunUpdate(metrics=metrics, tags=tags))  # they arrive also if the model does not
+        with tracking_to(self._home.tracking_uri):
+            logged = log_classifier(
+                self._client,
+                trained.classifier(),
+                data,
+                experiment_id=self._experiment_id,
+                run_id=self.run_id,
+                name=file.chosen.name,
+                step=step,
+                recipe=file.hyperparameters.flat(),
+                tags={"mlflow.source.name": self._request.path.name, "meltpoint.sweep_id": file.chosen.sweep},
+                metadata={"sweep": file.chosen.sweep, "chosen": file.chosen.how},
+            )
+        linked = [
+            Metric(metric.key, metric.value, at, step, model_id=logged.model_id)
+            for metric in metrics
+            if logged.model_id is not None and metric.key.partition("/")[0] in {score.split for score in scores}
+        ]
+        self._runs.write(self.run_id, RunUpdate(metrics=linked, status="FINISHED", ended_at=at))
         self._has_ended = True
-        return f"models:/{model_id}"
+        return logged.uri
 
     def _write_waiting(self) -> None:
         assert self.run_id is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from search_spaces import MeltpointError
+from service.errors import ArtifactError
 from service.formats import brief
 from service.ledgers import EpochRow
 from service.settings import Home
@@ -60,6 +61,9 @@ def train_by_recipe(request: TrainingRequest, *, home: Home, listener: TrainingL
         model_uri, tracking_error = None, None
         try:
             model_uri = run.conclude(trained, scores, promise)
+        except ArtifactError as error:
+            tracking_error = str(error)
+            run.end("FAILED")
         except MeltpointError:
             raise
         except Exception as error:  # MLflow's client raises what its stores and the network raise

@@ -21,8 +21,9 @@ from mlflow.tracking import MlflowClient
 
 from search_spaces import MeltpointError, SweepSpec, load_spec, parse_spec
 from service.clocks import now_ms
+from service.errors import ArtifactError
 from service.ledgers import Cause, Ledger, MessageKind, SweepAction, SweepState, Trial, TrialState
-from service.models import log_model
+from service.models import LoggedClassifier, log_model
 from service.runs.listeners import SilentListener
 from service.runs.runner import Outcome, run_sweep
 from service.schedulers import Asha, build_scheduler
@@ -228,16 +229,16 @@ def test_a_model_that_could_not_be_saved_leaves_none_behind(
     def fail(**_options: object) -> None:
         raise OSError("no space left on device")
 
-    def log() -> str:
+    def log() -> LoggedClassifier:
         return log_model(
             client, sweep=finished_sweep.sweep, trial=trial, payload=payload, tracking_uri=home.local_tracking_uri
         )
 
     with monkeypatch.context() as patch:
         patch.setattr("mlflow.pytorch.save_model", fail)
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(ArtifactError, match="no space"):
             log()
-    model_id = log()
+    model_id = log().model_id
     query = f"source_run_id = '{trial.mlflow_run_id}'"
     experiment = client.get_run(trial.mlflow_run_id or "").info.experiment_id
     models = client.search_logged_models([experiment], filter_string=query)

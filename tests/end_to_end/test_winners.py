@@ -249,7 +249,7 @@ def test_a_champion_in_another_size_reads_the_same_photos_in_its_own(
     sweep = ledger.sweeps.get(trials[0].sweep_id)
     other = SweepImages(sweep, home).open_as(24, data.interpolation)
     with tracking_to(home.tracking_uri):
-        model_id = log_classifier(
+        logged = log_classifier(
             client,
             best_model(trials[1], data),
             other,
@@ -262,7 +262,7 @@ def test_a_champion_in_another_size_reads_the_same_photos_in_its_own(
             metadata={},
         )
         client.create_registered_model("size")
-        client.create_model_version("size", source=f"models:/{model_id}", model_id=model_id)
+        client.create_model_version("size", source=logged.uri, model_id=logged.model_id)
         model = mlflow.pyfunc.load_model("models:/size/1")
         rows = other.splits["test"]
         expected = int((np.asarray(model.predict(other.images[rows])).argmax(1) == other.labels[rows]).sum())

@@ -57,6 +57,13 @@ def train_without_mlflow(folder: Folder) -> Sequence[str]:
     return train()(folder)
 
 
+def train_without_artifacts(folder: Folder) -> Sequence[str]:
+    folder.photos("cells", ("bad", "good"))
+    folder.home.mkdir(exist_ok=True)
+    (folder.home / "mlflow-artifacts").write_text("")
+    return train()(folder)
+
+
 EXPORTS = Section(
     "Export a recipe",
     "The sweep has one trial, which has not finished, unless a row says more.",
@@ -93,5 +100,6 @@ TRAININGS = Section(
         Case("`meltpoint train recipe.yaml`, whose images were moved", train("source: cells", "source: ./cells")),
         Case("`meltpoint train recipe.yaml --data ./nowhere`", train("", "", "--data", "./nowhere")),
         Case("`meltpoint train recipe.yaml` while MLflow does not answer", train_without_mlflow),
+        Case("`meltpoint train recipe.yaml`; the home's `mlflow-artifacts` is a file", train_without_artifacts),
     ],
 )

@@ -53,6 +53,15 @@ UNSEEN = {
         "another process has been making {} for {} s; end that process",
         "{} is half made, and another process has it open ({}); end that process, such as an MLflow server",
     ),
+    "stores of artifacts of a server, tested with a server": (
+        "MLflow's store",
+        "the package {} is not installed here",
+        "that is a folder as the server sees it: share it with this machine, or start the server with "
+        "--artifacts-destination DIR in place of --default-artifact-root and --no-serve-artifacts, so that it writes "
+        "artifacts by itself (an experiment keeps its place; a sweep with another `name` has another experiment)",
+        "see the log of MLflow's server, and the limits of a proxy before it",
+        "give this machine the credentials, and the package, that MLflow's client needs for {}://",
+    ),
     "faults of a cluster or of a process of a service, tested with its drivers": (
         "the workers of this service did not start",
         "{}: {} cannot be read on the node {}; every node that trains must see it at this path",

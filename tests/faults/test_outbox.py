@@ -103,6 +103,7 @@ def _quick_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
     monkeypatch.setattr("service.tracking.senders.GIVE_UP_SECONDS", 60.0)
+    monkeypatch.setattr("service.tracking.senders.FILES_GIVE_UP_SECONDS", 60.0)
     monkeypatch.setattr("service.tracking.senders.LONGEST_PAUSE_SECONDS", 0.2)
 
 
@@ -223,6 +224,28 @@ def test_a_lossy_network_makes_no_run_and_no_point_twice(
         assert sender.finish(240) == 0, sender.last_error
     assert faults.suffered > 8
     check_complete(server, f"lossy-{turn}", record_property)
+
+
+def test_files_that_cannot_be_written_hold_up_nothing_else(
+    tmp_path: Path, ledger: Ledger, server: MlflowServer, place: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let the server hand out a folder that only it reaches, as one with `--no-serve-artifacts` does."""
+    monkeypatch.setattr("service.tracking.senders.FILES_GIVE_UP_SECONDS", 0.5)
+    obstacle = tmp_path / "only"
+    obstacle.write_text("no folder")
+    MlflowClient(tracking_uri=f"http://{server.address}").create_experiment("apart", str(obstacle / "there"))
+    sweep_id = recorded(ledger, "apart")
+    assert sender_of(ledger, sweep_id, place).finish(60) == 2
+    check_complete(server, "apart", lambda _name, _value: None)
+    (waiting,) = ledger.outbox.waiting(sweep_id)
+    assert (waiting.messages, set(waiting.subjects)) == (2, {"files of runs", "the report"})
+    where = f"artifacts cannot be written to {obstacle}/there from this machine: Not a directory: "
+    assert waiting.error is not None
+    assert waiting.error.startswith(where)
+    assert "--artifacts-destination" in waiting.error
+    obstacle.unlink()
+    assert sender_of(ledger, sweep_id, place).finish(60) == 0
+    assert [file for name in ("report.html", "s.yaml", "trials.csv") for file in obstacle.rglob(name)]
 
 
 @pytest.mark.experiment(18, runs=1)

@@ -27,6 +27,7 @@ from service.schemas import (
     SweepModel,
     TrialCountsModel,
     TrialResult,
+    WaitingModel,
 )
 from service.sweep_reports import PAGE_POLICY, SweepReport
 from service.sweeps import (
@@ -99,6 +100,7 @@ def get_sweep_status(ref: SweepReference, caller: Viewer) -> StatusModel:
         leaderboard=LeaderboardModel.from_record(status.board),
         trial_counts=TrialCountsModel.from_record(status.trial_counts),
         unsent=status.unsent,
+        waiting=[WaitingModel.from_record(waiting) for waiting in status.waiting],
         checkpoint_files=status.checkpoint_files,
         checkpoint_bytes=status.checkpoint_bytes,
         confirmation=None if status.confirmation is None else ConfirmationStatusModel(**vars(status.confirmation)),

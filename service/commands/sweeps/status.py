@@ -11,10 +11,11 @@ import typer
 
 from search_spaces.documents import format_size
 from service.commands.surroundings import exiting_if_not_found, open_requests
-from service.formats import Format, counted
+from service.formats import Format, counted, plain_reason
 from service.ledgers import TrialPhase
 from service.reports import data_notes
 from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, print_data, print_next, print_table
+from service.terminals.hints import home_option
 from service.terminals.next_commands import next_command
 from service.terminals.recipes import recipe_lines
 
@@ -93,7 +94,11 @@ def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
         yield "mlflow", f"{sweep.mlflow['tracking_uri']} experiment {sweep.mlflow['experiment_id']}"
     yield "checkpoints", f"{counted(status.checkpoint_files, 'file')}, {format_size(status.checkpoint_bytes)}"
     if status.unsent:
-        yield "unsent", f"{counted(status.unsent, 'message')} to MLflow; send them with: meltpoint sync"
+        remedy = (
+            f"; send them with: meltpoint sync{home_option()}" if sweep.state.rests or sweep.state.is_finished else ""
+        )
+        yield "unsent", f"{counted(status.unsent, 'message')} to MLflow{remedy}"
+    yield from (("  because", f"{', '.join(group.subjects)}: {plain_reason(group.error)}") for group in status.waiting)
 
 
 def _data_lines(sweep: Sweep) -> Iterator[tuple[str, str]]:

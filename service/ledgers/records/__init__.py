@@ -5,7 +5,7 @@ from service.ledgers.records.causes import Cause
 from service.ledgers.records.events import Event, EventKind
 from service.ledgers.records.journal import JournalEntry, JournalEvent, SweepHistory
 from service.ledgers.records.json_data import Json
-from service.ledgers.records.messages import Message, MessageKind
+from service.ledgers.records.messages import REGISTRATION, Message, MessageKind, Waiting
 from service.ledgers.records.more_trials import way_to_more_trials
 from service.ledgers.records.promotions import Promotion, PromotionAction
 from service.ledgers.records.services import ServiceProcess
@@ -25,6 +25,7 @@ __all__ = [
     "FIRST_RETRAINING",
     "LOG_SCALED",
     "OWN_STAGES",
+    "REGISTRATION",
     "REVISABLE_SECTIONS",
     "AuditEntry",
     "Cause",
@@ -54,5 +55,6 @@ __all__ = [
     "TrialPhase",
     "TrialState",
     "User",
+    "Waiting",
     "way_to_more_trials",
 ]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, Self
 
 from service.ledgers.records.json_data import Json
 from service.ledgers.records.states import SweepState
 
-__all__ = ["Message", "MessageKind"]
+__all__ = ["REGISTRATION", "Message", "MessageKind", "Waiting"]
+
+
+REGISTRATION: Final = "the registration of the best model"
+"""The subject of a message that asks for it."""
 
 
 class MessageKind(StrEnum):
@@ -28,6 +34,7 @@ class MessageKind(StrEnum):
     CANDIDATE = "candidate"
     PROMOTION = "promotion"
     REPORT = "report"
+    FILES = "files"
 
     @classmethod
     def for_sweep(cls, state: SweepState) -> MessageKind | None:
@@ -68,12 +75,17 @@ class Message:
     def stream(self) -> str:
         """The stream that the message belongs to. Messages of one stream arrive in order; streams do not wait."""
         if self.kind in (MessageKind.MODEL, MessageKind.CANDIDATE):
-            return "model"
+            return f"{self.kind.value} {self.sweep_id}"
         if self.kind is MessageKind.PROMOTION:
             return f"promotion {self.id}"
-        if self.kind is MessageKind.REPORT:  # a report that cannot be written holds up nothing else
-            return f"report {self.sweep_id}"
+        if self.comes_last:  # files that cannot be written hold up nothing else
+            return f"{self.kind.value} {self.sweep_id}"
         return self.trial_id or self.sweep_id
+
+    @property
+    def comes_last(self) -> bool:
+        """True for files of a sweep's runs, which are sent after all that can be written without them."""
+        return self.kind in (MessageKind.FILES, MessageKind.REPORT)
 
     @property
     def is_about_trial(self) -> bool:
@@ -89,3 +101,54 @@ class Message:
     def starts_sweep(self) -> bool:
         """True if every other message of the sweep depends on this message."""
         return self.kind is MessageKind.SWEEP_RUNNING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Messages of a sweep that MLflow has not taken, all for one reason.
+
+    messages: their number. subjects: the things that they are about, for people. error: the reason; None before the
+    first try.
+    """
+
+    messages: int
+    subjects: tuple[str, ...]
+    error: str | None
+
+    def as_json(self) -> Json:
+        """Return it as JSON values, as `status -o json` prints it."""
+        return {"messages": self.messages, "subjects": list(self.subjects), "error": self.error}
+
+    @classmethod
+    def group(cls, messages: Sequence[tuple[Message, str | None]]) -> list[Self]:
+        """Group unsent messages of one sweep, oldest first, each with its own error, by their reasons.
+
+        A message without an error of its own waits for the sweep's start, or for an earlier one of its stream.
+        """
+        start: str | None = None
+        by_stream: dict[str, str | None] = {}
+        groups: dict[str | None, list[tuple[Message, str | None]]] = {}
+        for message, own in messages:
+            error = by_stream[message.stream] = own or by_stream.get(message.stream) or start
+            start = start or (error if message.starts_sweep else None)
+            # Artifacts of one place are refused for one reason, though its text may name other files.
+            groups.setdefault(error and error.partition(" from this machine: ")[0], []).append((message, error))
+        return [
+            cls(
+                messages=len(group),
+                subjects=tuple(dict.fromkeys(_SUBJECTS[message.kind] for message, _ in group)),
+                error=group[0][1],
+            )
+            for group in groups.values()
+        ]
+
+
+_SUBJECTS = {
+    **dict.fromkeys(_SWEEP_STATES, "the sweep's run"),
+    **dict.fromkeys((MessageKind.TRIAL_STARTED, MessageKind.EPOCHS, MessageKind.TRIAL_FINISHED), "trials' runs"),
+    MessageKind.MODEL: "models",
+    MessageKind.CANDIDATE: REGISTRATION,
+    MessageKind.PROMOTION: "a promotion",
+    MessageKind.REPORT: "the report",
+    MessageKind.FILES: "files of runs",
+}

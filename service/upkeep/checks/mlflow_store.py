@@ -24,7 +24,10 @@ _USER, _PASSWORD, _TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD
 _SERVER_SECONDS = 10.0
 """Time that a server has for an answer: one that asks for passwords hashes them slowly."""
 
-_OLDEST_MAJOR = 3
+_OLDEST = (2, 22)
+"""The oldest version of MLflow's server that was tried."""
+
+_LOGGED_MODELS_MAJOR = 3
 """The first major version of MLflow's server that has logged models."""
 
 
@@ -71,10 +74,14 @@ def _server_finding(uri: str, environment: Mapping[str, str]) -> Finding:
         reason = getattr(error, "reason", None) or error
         return problem(_NAME, f"{uri} does not answer: {reason}", "start it, or correct MLFLOW_TRACKING_URI")
     version = _version(uri, headers)
-    if version and version.partition(".")[0].isdigit() and int(version.partition(".")[0]) < _OLDEST_MAJOR:
-        advice = f"MLflow {_OLDEST_MAJOR} or newer keeps models with their metrics"
-        return warning(_NAME, f"{uri} answers, as MLflow {version}", advice)
-    return Finding(name=_NAME, text=f"{uri} answers{f', as MLflow {version}' if version else ''}")
+    text = f"{uri} answers{f', as MLflow {version}' if version else ''}"
+    numbers = tuple(int(part) for part in (version or "").split(".")[:2] if part.isdigit())
+    if numbers and numbers < _OLDEST:
+        advice = f"use MLflow {'.'.join(map(str, _OLDEST))} or newer; older servers were not tried"
+        return warning(_NAME, text, advice)
+    if numbers and numbers[0] < _LOGGED_MODELS_MAJOR:
+        text += f", which keeps models as artifacts of their runs; from {_LOGGED_MODELS_MAJOR} on they have a page each"
+    return Finding(name=_NAME, text=text)
 
 
 def _refusal(uri: str, error: urllib.error.HTTPError, *, has_credentials: bool) -> Finding:
