@@ -84,6 +84,11 @@ def sweep_tags(sweep: Sweep) -> dict[str, str]:
     return tags | {"meltpoint.latency": measured} if measured else tags
 
 
+def parent_tag(run_id: str) -> RunTag:
+    """Return the tag that puts a run below another one."""
+    return RunTag("mlflow.parentRunId", run_id)
+
+
 def trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
     """Return the tags with which a trial's run begins, beside its origin; parent: id of the sweep's run."""
     tags = {

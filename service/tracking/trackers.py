@@ -33,7 +33,13 @@ from service.reports import Leaderboard
 from service.settings import Home
 from service.sweep_reports import rank_hyperparameters, render_report
 from service.tracking.branches import Branches
-from service.tracking.experiments import NOTE, decorate_experiment, describe_sweep, find_or_create_experiment
+from service.tracking.experiments import (
+    NOTE,
+    NamedExperiment,
+    decorate_experiment,
+    describe_sweep,
+    find_or_create_experiment,
+)
 from service.tracking.local_store import prepare_local_store
 from service.tracking.run_contents import (
     decision_metrics,
@@ -45,6 +51,7 @@ from service.tracking.run_tags import (
     RUN_STATUS,
     decision_tags,
     origin_tags,
+    parent_tag,
     state_tag,
     sweep_tags,
     trial_tags,
@@ -144,15 +151,14 @@ class Tracker:
         run_id = self._find_run(experiment_id, tags)
         if run_id is None:
             run_id = self._create_run(experiment_id, tags, sweep.started_at, update)
-            self._new_sweeps.add(sweep.id)
+            if sweep.mlflow is None:
+                self._new_sweeps.add(sweep.id)
             if experiment.name != sweep.name:
-                text = (
-                    f"MLflow's experiment {sweep.name} was deleted and stays so: the runs of {sweep.id} are in the "
-                    f"experiment {experiment.name}"
-                )
-                self._ledger.events.add(sweep.id, EventKind.NOTICE, {"text": text})
+                self._note_other_experiment(sweep, experiment)
         else:
             self._runs.write(run_id, replace(update, status="RUNNING"))  # an interruption had ended the run
+        if sweep.mlflow is not None and sweep.mlflow["run_id"] != run_id:
+            self._adopt_trials(sweep, run_id)
         self._ledger.sweeps.note(
             sweep.id,
             mlflow={"tracking_uri": self._home.tracking_uri, "experiment_id": experiment_id, "run_id": run_id},
@@ -161,6 +167,23 @@ class Tracker:
         self._show(sweep)
         describe_sweep(self._client, sweep, SweepState.RUNNING)
         self._ledger.outbox.want_files(sweep.id)
+
+    def _adopt_trials(self, sweep: Sweep, run_id: str) -> None:
+        """Put the runs of earlier trials below the sweep's new run: somebody has deleted the one before."""
+        for trial in self._ledger.trials.list(sweep.id, None):
+            if trial.mlflow_run_id is not None:
+                self._runs.write(trial.mlflow_run_id, RunUpdate(tags=[parent_tag(run_id)]))
+
+    def _note_other_experiment(self, sweep: Sweep, experiment: NamedExperiment) -> None:
+        """Tell people where a sweep's runs are if its experiment was deleted, and what becomes of those in there."""
+        earlier = sweep.mlflow and sweep.mlflow["experiment_id"]
+        stay = f"; its runs from before stay in the deleted one, whose id is {earlier}" if earlier else ""
+        text = (
+            f"MLflow's experiment {sweep.name} was deleted and stays so: the runs of {sweep.id} are in the "
+            f"experiment {experiment.name}{stay}"
+        )
+        if earlier != experiment.id:
+            self._ledger.events.add(sweep.id, EventKind.NOTICE, {"text": text})
 
     def _update_trial(self, messages: Sequence[Message]) -> None:
         """Write all that waits of one trial at once, and note its run in the ledger if it is new."""

@@ -339,6 +339,32 @@ def test_a_deleted_experiment_stays_deleted(client: MlflowClient, ledger: Ledger
     assert client.get_experiment(first.mlflow["experiment_id"]).lifecycle_stage == "deleted"
 
 
+def test_the_trials_of_a_sweep_whose_own_run_was_deleted_come_under_its_new_one(
+    client: MlflowClient, ledger: Ledger, place: Home
+) -> None:
+    sweep = mixed_sweep(ledger, trials=3, name="orphans")
+    deliver_all(ledger, place)
+    before = ledger.sweeps.get(sweep.id).mlflow
+    assert before is not None
+    thrown = ledger.trials.list(sweep.id)[0]
+    client.delete_run(before["run_id"])
+    client.delete_run(str(thrown.mlflow_run_id))
+    ledger.sweeps.move(sweep.id, SweepState.RUNNING)
+    trial = ledger.trials.create(
+        sweep.id, number=3, point={}, recipe={"optimizer.lr": 0.1}, identity="f", seed=0, started=True
+    )
+    ledger.sweeps.move(sweep.id, SweepState.INTERRUPTED)
+    deliver_all(ledger, place)
+    after = ledger.sweeps.get(sweep.id).mlflow
+    assert after is not None
+    assert after["run_id"] != before["run_id"]
+    runs = client.search_runs([after["experiment_id"]])
+    parents = {run.data.tags.get("meltpoint.trial_id"): run.data.tags.get("mlflow.parentRunId") for run in runs}
+    trials = ledger.trials.list(sweep.id)
+    assert trial.id in {trial.id for trial in trials}
+    assert parents == {trial.id: after["run_id"] for trial in trials if trial.id != thrown.id} | {None: None}
+
+
 def test_runs_that_were_deleted_by_hand_hold_up_nothing(client: MlflowClient, ledger: Ledger, place: Home) -> None:
     sweep = mixed_sweep(ledger, trials=4, name="thinned")
     tracker = deliver_all(ledger, place)
