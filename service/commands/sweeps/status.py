@@ -14,8 +14,7 @@ from service.commands.surroundings import exiting_if_not_found, open_requests
 from service.formats import Format, counted, plain_reason
 from service.ledgers import TrialPhase
 from service.reports import data_notes
-from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, print_data, print_next, print_table
-from service.terminals.hints import home_option
+from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, home_option, print_data, print_next, print_table
 from service.terminals.next_commands import next_command
 from service.terminals.recipes import recipe_lines
 
