@@ -3,6 +3,7 @@
 - folder: tiles of china.jpg and flower.jpg, scikit-learn's two sample photos;
 - CSV: tiles of grace_hopper.jpg, Minduka_Present_Blue_Pack.png (transparent) and logo2.png, matplotlib's samples;
 - Parquet: letters in DejaVu Sans, Serif and Sans Mono, matplotlib's fonts; a letter stays in one split;
+- hub: the portrait and the present again, as the `datasets` package writes sets of the Hugging Face hub;
 - odd files: scikit-learn's photos again, in every unusual way that an image file can hold them.
 """
 
@@ -72,6 +73,22 @@ def letters_in_parquet(root: Path) -> str:
     table = pyarrow.table({"image": images, "label": labels, "letter": letters})
     pyarrow.parquet.write_table(table, root / "list.parquet")
     return f"{{source: {root.name}/list.parquet, image_size: 32, split: {{group: letter}}}}"
+
+
+def tiles_of_the_hub(root: Path) -> str:
+    """Write two classes of 40 images with the `datasets` package: Parquet shards of the splits train and test."""
+    from datasets import Dataset  # takes two seconds, and only this set needs it
+    from datasets import Image as ImageFeature
+
+    files = ("grace_hopper.jpg", "Minduka_Present_Blue_Pack.png")
+    images = [tile for file in files for tile in tiles(Image.open(MATPLOTLIB / "sample_data" / file), 40)]
+    labels = [name for name in ("portrait", "present") for _ in range(40)]
+    whole = Dataset.from_dict({"image": images, "label": labels}).cast_column("image", ImageFeature())
+    (root / "data").mkdir(parents=True)
+    for split, part in whole.class_encode_column("label").train_test_split(test_size=0.25, seed=0).items():
+        for number in range(2):
+            part.shard(2, number).to_parquet(root / "data" / f"{split}-{number:05d}-of-00002.parquet")
+    return f"{{source: {root.name}, image_size: 32}}"
 
 
 def png_16_bit(path: Path, pixels: np.ndarray) -> None:

@@ -104,7 +104,10 @@ class DataSpec(Section):
 
     source: Annotated[
         str,
-        Field(description="data set, image folder, manifest such as a .csv, torchvision:NAME, URI, or own code"),
+        Field(
+            description="data set, image folder or archive, manifest such as a .csv, arrays .npz, torchvision:NAME, "
+            "URI, or own code"
+        ),
     ]
     root: Annotated[
         str | None, Field(min_length=1, description="folder in which the source's paths start and must stay")

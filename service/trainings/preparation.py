@@ -19,6 +19,7 @@ from service.trainings.requests import TrainingListener, TrainingRequest
 from trainables.activations import SharingSettings
 from trainables.augmentations import find_policy
 from trainables.classifiers import check_drop_path, check_own_export, check_pool
+from trainables.datasets.arrays import ARRAYS_SUFFIX
 from trainables.datasets.manifests import MANIFEST_SUFFIXES
 from trainables.errors import DataError
 from trainables.own_code import load_own, make_importable
@@ -110,13 +111,14 @@ def _data_spec(request: TrainingRequest) -> DataSpec:
     used = request.file.data
     split = used.split.model_dump()
     has_columns = request.data is None or request.data.lower().endswith(MANIFEST_SUFFIXES)
+    has_arrays = request.data is not None and request.data.lower().endswith(ARRAYS_SUFFIX)
     if not has_columns:
         split["group"] = None  # only a manifest has columns
     return DataSpec(
         source=used.source if request.data is None else request.data,
         root=used.root if request.data is None else None,
         layout=used.layout if request.data is None else None,
-        columns=used.columns if has_columns else DataColumns(),
+        columns=used.columns if has_columns or has_arrays else DataColumns(),
         split=SplitSpec(**split),
         image_size=used.image_size,
         interpolation=used.interpolation,

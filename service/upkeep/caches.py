@@ -22,6 +22,7 @@ __all__ = ["KINDS", "CacheKind", "CachedFolder", "due", "list_cache", "remove"]
 
 _TRASH = ".removing-"
 _DOWNLOADS = "torchvision"
+_ARCHIVES = "archives"
 _MAY_TRAIN = tuple(state for state in SweepState if not state.is_finished and state is not SweepState.INTERRUPTED)
 
 
@@ -92,11 +93,26 @@ def _downloads(home: Home) -> list[Path]:
     return [path for path in downloads if path.is_dir() and not path.name.startswith(_TRASH)]
 
 
+def _archives(home: Home) -> list[Path]:
+    folders = (path.parent for path in (home.data / _ARCHIVES).glob("*/about.json"))
+    return [path for path in folders if path.suffix != ".partial" and not path.name.startswith(_TRASH)]
+
+
+def _describe_archive(path: Path) -> tuple[str, str]:
+    try:
+        name: str = json.loads((path / "about.json").read_text(encoding="utf-8"))["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return path.name, "damaged"
+    return name.rpartition("/")[2], f"unpacked from {name}"
+
+
 def _leftovers(home: Home) -> list[Path]:
     """Return the stores that were being written, or removed, when their process ended."""
     trash = f"{_TRASH}*"
-    places = (home.data, home.data / _DOWNLOADS, home.activations)
-    return [*home.data.glob("*.partial"), *(path for place in places for path in place.glob(trash))]
+    archives = home.data / _ARCHIVES
+    places = (home.data, home.data / _DOWNLOADS, archives, home.activations)
+    partial = [path for place in (home.data, archives) for path in place.glob("*.partial")]
+    return [*partial, *(path for place in places for path in place.glob(trash))]
 
 
 def _activations(home: Home) -> list[Path]:
@@ -132,6 +148,13 @@ KINDS: Mapping[str, CacheKind] = MappingProxyType(
                 find=_downloads,
                 describe=lambda path: (path.name, "downloaded by torchvision"),
                 needs=lambda sweep, path: bool(sweep.data.get("source") == f"torchvision:{path.name}"),
+            ),
+            CacheKind(
+                name="archives",
+                description="an archive, unpacked or copied to one file; a sweep that needs it again unpacks it again",
+                find=_archives,
+                describe=_describe_archive,
+                needs=lambda _sweep, _path: False,
             ),
             CacheKind(
                 name="leftovers",

@@ -17,7 +17,13 @@ from sklearn.datasets import load_sample_images
 from search_spaces.backbones import Interpolation
 from service.settings import Home
 from tests.errors.cases import meltpoint
-from tests.shipped_sets import letters_in_parquet, odd_files_in_folders, photos_in_folders, pictures_in_csv
+from tests.shipped_sets import (
+    letters_in_parquet,
+    odd_files_in_folders,
+    photos_in_folders,
+    pictures_in_csv,
+    tiles_of_the_hub,
+)
 from trainables.datasets.images import decode_image
 
 BILINEAR, BICUBIC, SMALL = "torchvision/resnet18", "timm/tf_efficientnet_lite0", "timm/test_efficientnet"
@@ -51,8 +57,9 @@ def output_of(*arguments: str, home: Home) -> Any:
         (pictures_in_csv, [SMALL], {"logo": 40, "portrait": 40, "present": 40}),
         (letters_in_parquet, [BICUBIC, BILINEAR], {"Sans": 52, "SansMono": 52, "Serif": 52}),
         (odd_files_in_folders, [SMALL], {"china": 45, "flower": 45}),
+        (tiles_of_the_hub, [SMALL], {"portrait": 40, "present": 40}),
     ],
-    ids=["folder", "csv", "parquet", "odd-files"],
+    ids=["folder", "csv", "parquet", "odd-files", "hub"],
 )
 def test_a_set_runs_from_its_files_to_a_registered_model(
     make: Callable[[Path], str],

@@ -6,12 +6,15 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from unittest import mock
 
 import fsspec
 import numpy as np
+import pyarrow
 from PIL import Image
 
+from tests.archive_files import pack
 from tests.errors.cases import Case, Section, code
 from tests.errors.folders import CLASSES, PHOTOS_PER_CLASS, Folder
 from tests.errors.own_code import loads
@@ -167,6 +170,18 @@ def shards(change: Callable[[dict[str, list[object]]], Mapping[str, Sequence[obj
     return make
 
 
+def named_in_rows(path: str | None) -> Make:
+    """Write a Parquet file whose images have a path and no bytes."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+        images = pyarrow.array([{"bytes": None, "path": path}] * 4, kind)
+        folder.parquet("x.parquet", {"image": images, "label": list("abab")})
+        return folder.sweep("x.parquet")
+
+    return make
+
+
 def unnamed(*named: str) -> Make:
     """Write a Parquet file with images and two columns that may be the label; named: keys of `data.columns`."""
 
@@ -194,6 +209,78 @@ def metadata_of_photos(folder: Folder) -> Sequence[str]:
 
 def layout_of_digits(folder: Folder) -> Sequence[str]:
     return folder.sweep("digits", "data: {source: digits, image_size: 32, layout: class}")
+
+
+def packed(name: str, files: Callable[[Folder], Mapping[str, bytes]], *lines: str) -> Make:
+    """Write an archive `name` with these files."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        pack(folder.path / name, files(folder))
+        return folder.sweep(name, *lines)
+
+    return make
+
+
+def samples_with(*extra: tuple[str, bytes], labels: Sequence[str] = ()) -> Callable[[Folder], Mapping[str, bytes]]:
+    """Return four images `0.png` to `3.png`, the `labels` as `0.cls` to `3.cls`, and further files."""
+
+    def files(folder: Folder) -> Mapping[str, bytes]:
+        photo = folder.photo("photo.png").read_bytes()
+        numbered = {f"{number}.cls": label.encode() for number, label in enumerate(labels)}
+        return {f"{number}.png": photo for number in range(4)} | numbered | dict(extra)
+
+    return files
+
+
+def cut_off(name: str) -> Make:
+    def make(folder: Folder) -> Sequence[str]:
+        archive = pack(folder.path / name, samples_with()(folder))
+        archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+        return folder.sweep(name)
+
+    return make
+
+
+def cut_at_a_member(folder: Folder) -> Sequence[str]:
+    archive = pack(folder.path / "photos.tar", samples_with()(folder))
+    archive.write_bytes(archive.read_bytes()[:2048])
+    return folder.sweep("photos.tar")
+
+
+def some_shards(folder: Folder) -> Sequence[str]:
+    pack(folder.path / "train-0.tar", samples_with(labels="0101")(folder))
+    return folder.sweep("'train-{0..3}.tar'")
+
+
+def encrypted(folder: Folder) -> Sequence[str]:
+    archive = pack(folder.path / "photos.zip", samples_with()(folder))
+    content = archive.read_bytes()
+    for mark, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        parts = content.split(mark)
+        content = mark.join([parts[0], *(part[: flags - 4] + b"\1\0" + part[flags - 2 :] for part in parts[1:])])
+    archive.write_bytes(content)
+    return folder.sweep("photos.zip")
+
+
+def large_member(folder: Folder) -> Sequence[str]:
+    """Write an archive of ten photos, the last of which is said to have 2 GiB."""
+    photo = folder.photo("photo.png").read_bytes()
+    archive = pack(folder.path / "photos.zip", {f"{label}/{n}.png": photo for label in CLASSES for n in range(5)})
+    content = bytearray(archive.read_bytes())
+    struct.pack_into("<I", content, content.rindex(b"PK\1\2") + 24, 2**31)
+    archive.write_bytes(content)
+    return folder.sweep("photos.zip")
+
+
+def arrays(**named: Any) -> Make:
+    """Write `x.npz`; the arrays that are not given are those of four images of 8 px."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        whole: dict[str, Any] = {"images": np.zeros((4, 8, 8), np.uint8), "labels": np.array([0, 1, 0, 1])} | named
+        np.savez(folder.path / "x.npz", **{name: array for name, array in whole.items() if array is not None})
+        return folder.sweep("x.npz")
+
+    return make
 
 
 def forbidden(name: str) -> Make:
@@ -311,6 +398,68 @@ SOURCES = Section(
     ],
 )
 
+ARCHIVES = Section(
+    "Archives and arrays",
+    "`data: {source: x.zip}`, `x.tar`, WebDataset shards, `zip://FOLDER::x.zip`, or `x.npz`.",
+    1,
+    [
+        Case("no such archive", lambda folder: folder.sweep("photos.tar.gz")),
+        Case("`train-{0..3}.tar`, and only `train-0.tar` exists", some_shards),
+        source("zip:///data/photos.zip"),
+        Case(
+            "`zip://foto::photos.zip`",
+            lambda f: (packed("photos.zip", lambda _: {"photos/a/1.png": b""})(f), f.sweep("zip://foto::photos.zip"))[
+                1
+            ],
+        ),
+        Case(
+            "the same, and the archive has no folders",
+            lambda f: (packed("photos.zip", samples_with())(f), f.sweep("zip://foto::photos.zip"))[1],
+        ),
+        Case(
+            "`zip://list.csv::photos.zip`, which has no such file",
+            lambda f: (packed("photos.zip", samples_with())(f), f.sweep("zip://list.csv::photos.zip"))[1],
+        ),
+        Case("a zip file that is cut off", cut_off("photos.zip")),
+        Case("a compressed tar file that is cut off", cut_off("photos.tar.gz")),
+        Case("a tar file that ends after a whole member", cut_at_a_member),
+        Case("an encrypted zip file", encrypted),
+        Case("an image of more than 1 GiB", large_member),
+        Case("an archive of archives", packed("x.tar", lambda _: {"cat.tar": b"", "dog.tar": b""})),
+        Case("class numbers beyond the names", packed("x.tar", samples_with(("classes.txt", b"a\nb"), labels="0123"))),
+        Case("samples without labels", packed("x.tar", samples_with(labels=["", "", "", ""]))),
+        Case("samples of one class", packed("x.tar", samples_with(labels="1111"))),
+        Case("a `.cls` file that is no text", packed("x.tar", samples_with(("3.cls", b"\xff"), labels="010"))),
+        Case("a `.json` file that is damaged", packed("x.tar", samples_with(*((f"{n}.json", b"{") for n in range(4))))),
+        Case(
+            "several labels for a sample",
+            packed("x.tar", samples_with(*((f"{n}.json", b'{"label": [1, 2]}') for n in range(4)))),
+        ),
+        Case(
+            "two fields that may be the label",
+            packed("x.tar", samples_with(*((f"{n}.json", b'{"label": 1, "class": 2}') for n in range(4)))),
+        ),
+        Case(
+            "captions in `.txt` files",
+            packed("x.tar", samples_with(*((f"{n}.txt", b"photo no. %d" % n) for n in range(4)))),
+        ),
+        Case("a file that is no `.npz`", lambda folder: (folder.write("x.npz", "none"), folder.sweep("x.npz"))[1]),
+        Case("no such `.npz` file", lambda folder: folder.sweep("x.npz")),
+        Case("several labels for an image of an array", arrays(labels=np.zeros((4, 14), int))),
+        Case("labels that are Python objects", arrays(labels=np.array(list("abab"), dtype=object))),
+        Case("labels that are fractions", arrays(labels=np.array([0, 1, 0, 0.5]))),
+        Case("fewer labels than images", arrays(labels=np.array([0, 1]))),
+        Case("labels of one class", arrays(labels=np.zeros(4, int))),
+        Case("labels beyond the names", arrays(class_names=np.array(["cat"]))),
+        Case("images from 0 to 1", arrays(images=np.linspace(0, 1, 256).reshape(4, 8, 8))),
+        Case("flat images", arrays(images=np.zeros((4, 64), np.uint8))),
+        Case("images of text", arrays(images=np.full((4, 8, 8), "0"))),
+        Case("two arrays of images", arrays(x=np.zeros((4, 8, 8), np.uint8))),
+        Case("no arrays", arrays(images=None, labels=None)),
+        Case("arrays of other names", arrays(images=None, labels=None, a=np.zeros((4, 8)), b=np.zeros((4, 8)))),
+    ],
+)
+
 IMAGES = Section(
     "Images",
     "At most 1 % of the images may be unreadable: they are skipped and listed. Here it is one of ten.",
@@ -352,6 +501,8 @@ MANIFESTS = Section(
     [
         Case("Parquet files with images, of which one has no label", shards(lambda c: {"image": c["image"]})),
         Case("Parquet rows without an image", shards(lambda c: c | {"image": [b"x", None, *c["image"][2:]]})),
+        Case("Parquet rows that name files elsewhere instead of holding images", named_in_rows("/data/1.png")),
+        Case("Parquet rows that hold nothing", named_in_rows(None)),
         Case("a Parquet file with images and two columns that may be the label", unnamed()),
         Case("`columns: {image: foto}` for it", unnamed("label: fine", "image: foto")),
         Case("`columns: {label: fine, split: part}` for it", unnamed("label: fine", "split: part")),

@@ -12,7 +12,7 @@ import torch
 from service.settings import Home, prepare_environment
 from tests.errors.cases import FOLDER_SHOWN, HOME_SHOWN, Case, Section, run
 from tests.errors.confirming import CONFIRMATIONS, UNCONFIRMABLE
-from tests.errors.data import IMAGES, MANIFESTS, SOURCES, SPLITS, STORES
+from tests.errors.data import ARCHIVES, IMAGES, MANIFESTS, SOURCES, SPLITS, STORES
 from tests.errors.folders import Folder
 from tests.errors.going_on import BACKUPS, GOING_ON
 from tests.errors.machines import COMMAND_LINE, HOME, MACHINE, NAMES, SETTINGS
@@ -30,7 +30,7 @@ Row = tuple[str, str]
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 SECTIONS = (
     *(COMMAND_LINE, NAMES, TEXT, KEYS, SETTINGS, SPACES, RECIPES, TOGETHER, WEIGHTS),
-    *(SOURCES, MANIFESTS, SPLITS, IMAGES, STORES),
+    *(SOURCES, MANIFESTS, ARCHIVES, SPLITS, IMAGES, STORES),
     *(OWN_CODE, OWN_CODE_IN_TRIALS, OWN_BACKBONES, OWN_BACKBONES_AT_START),
     *(TRIALS, MACHINE, HOME, GOING_ON, BACKUPS, CONFIRMATIONS, UNCONFIRMABLE, EXPORTS, TRAININGS),
     *(SERVE, CONTEXTS, REQUESTS, REFUSED_INPUT),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import mimetypes
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from search_spaces.errors import show
 from search_spaces.sweeps import DataColumns, DataLayout
-from trainables.datasets.files import RemoteFile, list_files
+from trainables.datasets.archives import ARCHIVE_SUFFIXES, ArchiveFolder, ArchiveMember
+from trainables.datasets.files import RemoteFile, list_files, name_of
 from trainables.datasets.images import SUFFIXES, is_image
 from trainables.datasets.layouts import Layout, find_layout
 from trainables.datasets.manifests import FolderFiles, is_metadata, load_metadata, refuse_columns
@@ -30,6 +31,7 @@ def load_folder(
     root: Path | str,
     layout: DataLayout | None = None,
     listed: Mapping[str, RemoteFile] | None = None,
+    archives: ArchiveFolder | None = None,
     *,
     columns: DataColumns | None = None,
     group: str | None = None,
@@ -43,6 +45,7 @@ def load_folder(
         root: a path or a URI.
         layout: how the folders are meant; None to find it from their names.
         listed: the files below a URI, if they are known already.
+        archives: the archives that hold the images, if `root` is an archive, or holds some.
         columns: names of the columns of metadata files.
         group: column of metadata files whose equal values keep images in one split.
 
@@ -51,12 +54,9 @@ def load_folder(
             class names that differ only in case.
         OSError: a folder cannot be read.
     """
-    listing = (
-        _list_local(root)
-        if isinstance(root, Path)
-        else _list_remote(listed if listed is not None else list_files(root))
-    )
-    name = root.resolve().name if isinstance(root, Path) else root.rpartition("/")[2]
+    listing = _list(root, listed, archives)
+    name = name_of(root) if archives is None else archives.name
+    where = [] if archives is None else [archives.where]
     if listing.metadata and layout is None:
         beside = [pair for pair in listing.left_out if pair[1] not in listing.metadata]
         files = FolderFiles(place=root, name=name, images=listing.images, metadata=listing.metadata, left_out=beside)
@@ -64,7 +64,7 @@ def load_folder(
             files, columns=columns or DataColumns(), group=group, has_classes=_names_classes(listing.images)
         )
         if table is not None:
-            return table
+            return replace(table, layout=", ".join([table.layout, *where]))
     refuse_columns(str(root), columns, group)
     try:
         reading = find_layout(listing.images, layout)
@@ -72,6 +72,8 @@ def load_folder(
         raise DataError(f"data.source: {root}: {error}") from None
     places = {name: reading.locate(name) for name in listing.images}
     located = sorted((place, name) for name, place in places.items() if not isinstance(place, str))
+    if not located:
+        raise DataError(_no_images(root, listing))
     classes = _classes(root, reading, {label for (label, _), _ in located}, listing.empty)
     code = {label: position for position, label in enumerate(classes)}
     splits = ["" if split == "train" else split for (_, split), _ in located]
@@ -83,7 +85,7 @@ def load_folder(
         labels=np.array([code[label] for (label, _), _ in located], dtype=np.int64),
         classes=classes,
         split=np.array(splits) if any(splits) else None,
-        layout=reading.describe(),
+        layout=", ".join([reading.describe(), *where]),
         left_out=LeftOut.group([*without_class, *listing.left_out]),
     )
 
@@ -115,13 +117,17 @@ def _names_classes(images: Iterable[str]) -> bool:
     return len({place[0] for place in places if not isinstance(place, str)}) > 1
 
 
+def _list(root: Path | str, listed: Mapping[str, RemoteFile] | None, archives: ArchiveFolder | None) -> _Listing:
+    if archives is not None:
+        listing = _list_files(archives.files)
+        return replace(listing, left_out=[*listing.left_out, *archives.left_out])
+    if isinstance(root, Path):
+        return _list_local(root)
+    return _list_files(listed if listed is not None else list_files(root))
+
+
 def _classes(root: Path | str, layout: Layout, named: set[str], empty: Collection[str]) -> tuple[str, ...]:
     hollow = sorted(empty) if layout.kind == "class" and not layout.base else []
-    if not named:
-        raise DataError(
-            f"data.source: no images: {root} must hold one folder per class with {', '.join(sorted(SUFFIXES))} files; "
-            "for images in other places, name a manifest: a .csv file with the columns image and label"
-        )
     if len({*named, *hollow}) < 2:
         raise DataError(f"data.source: {root} must hold at least two class folders (only {show(*named)})")
     if hollow:
@@ -129,6 +135,15 @@ def _classes(root: Path | str, layout: Layout, named: set[str], empty: Collectio
     classes = tuple(sorted(named))
     check_class_names(classes, f"data.source: {root}")
     return classes
+
+
+def _no_images(root: Path | str, listing: _Listing) -> str:
+    packed = [name for _, name in listing.left_out if name.lower().endswith(ARCHIVE_SUFFIXES)]
+    inside = f"; archives inside archives are not read: unpack {packed[0]}" if packed else ""
+    return (
+        f"data.source: no images: {root} must hold one folder per class with {', '.join(sorted(SUFFIXES))} files"
+        f"{inside}; for images in other places, name a manifest: a .csv file with the columns image and label"
+    )
 
 
 def _list_local(root: Path) -> _Listing:
@@ -175,8 +190,8 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _list_remote(files: Mapping[str, RemoteFile]) -> _Listing:
-    """Sort the files of `list_files`.
+def _list_files(files: Mapping[str, RemoteFile | ArchiveMember]) -> _Listing:
+    """Sort files behind a URI, or in archives.
 
     Empty folders may be missing. Of the files with an unknown suffix, only those that may be images are read.
     """

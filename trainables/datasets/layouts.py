@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Final
 
 from search_spaces.sweeps import DataLayout
 from trainables.datasets.splits import SPLITS
 from trainables.errors import DataError
 
-__all__ = ["Layout", "find_layout", "split_named_by"]
+__all__ = ["Layout", "find_layout", "split_named_by", "split_of_path", "without_split"]
 
 _UNLABELLED: Final = "unlabelled"
 _ROLES: Final = {
@@ -81,6 +82,16 @@ def split_named_by(name: str) -> str | None:
     if roles == {"train", "val"}:
         return "train"  # `train_val` holds both
     return roles.pop() if len(roles) == 1 else None
+
+
+def without_split(name: str) -> str:
+    """Return the words of a name that tell no split, in lower case, such as `x` for `X_train`."""
+    return "_".join(word.lower() for word in _WORDS.findall(name) if _role(word.lower()) is None)
+
+
+def split_of_path(name: str) -> str | None:
+    """Return the split that the name of a file tells, else that of the nearest folder that tells one."""
+    return next((role for part in reversed(PurePosixPath(name).parts) if (role := split_named_by(part))), None)
 
 
 def find_layout(images: Iterable[str], kind: DataLayout | None = None) -> Layout:

@@ -18,10 +18,12 @@ import pyarrow.parquet
 
 from search_spaces.errors import did_you_mean, show
 from search_spaces.sweeps import DataColumns
-from trainables.datasets.files import RemoteFile, file_stamp, look_up
-from trainables.datasets.layouts import split_named_by
+from trainables.datasets.archives import ArchiveMember, look_up_place
+from trainables.datasets.files import RemoteFile, file_stamp, name_of, parent_uri, split_uri
+from trainables.datasets.layouts import split_named_by, split_of_path
+from trainables.datasets.manifests import Root, open_root
 from trainables.datasets.splits import SPLITS
-from trainables.datasets.tables import ImageTable, LeftOut, check_class_names
+from trainables.datasets.tables import ImageSource, ImageTable, LeftOut, check_class_names
 from trainables.errors import DataError
 
 __all__ = ["ParquetImage", "find_shards", "has_images", "load_parquet_images"]
@@ -30,7 +32,7 @@ _SUFFIX = ".parquet"
 _KEPT_GROUPS = 4
 _FEATURES = b"huggingface"
 
-Shard = Path | RemoteFile
+Shard = Path | RemoteFile | ArchiveMember
 
 
 class _Reader:
@@ -85,6 +87,8 @@ class ParquetImage:
         """Return the bytes of the image file; raise DataError if they cannot be read."""
         try:
             return self.reader.read(self.group, self.row)
+        except DataError as error:
+            raise DataError(f"{self.name}: {error}") from None
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"{self.name}: cannot be read: {str(error).splitlines()[0]}") from None
 
@@ -105,16 +109,16 @@ class _Columns:
         return [name for name in dict.fromkeys((self.label, self.split, self.group)) if name is not None]
 
 
-def find_shards(place: Path | str, listed: Mapping[str, RemoteFile] | None = None) -> dict[str, Shard]:
+def find_shards(place: Path | str, listed: Mapping[str, RemoteFile | ArchiveMember] | None = None) -> dict[str, Shard]:
     """Return the Parquet files at a path or URI, or below a folder, by name; sorted.
 
-    listed: the files below the folder behind a URI, of `list_files`.
+    listed: the files below the folder behind a URI, or in archives.
     """
     if listed is not None:
         return {name: file for name, file in listed.items() if _is_shard(name)}
     if isinstance(place, str):
-        file = look_up(place)
-        return {} if file is None else {place.rpartition("/")[2]: file}
+        file = look_up_place(place) if _is_shard(split_uri(place)[1]) else None
+        return {} if file is None else {name_of(place): file}
     if place.is_file():
         return {place.name: place} if place.suffix.lower() == _SUFFIX else {}
     below = (
@@ -136,19 +140,27 @@ def has_images(shards: dict[str, Shard]) -> bool:
 
 
 def load_parquet_images(
-    place: Path | str, shards: dict[str, Shard], *, columns: DataColumns, group: str | None
+    place: Path | str,
+    shards: dict[str, Shard],
+    *,
+    columns: DataColumns,
+    group: str | None,
+    root: Path | str | None = None,
 ) -> ImageTable:
     """List the images in the rows of Parquet files.
 
     Splits come from a column `split`, else from the names of files and folders, such as `train-00000-of-00004.parquet`;
     splits that none names are cut from the training images. Class names come from the file's own description of its
-    columns (Hugging Face `ClassLabel`), else from the labels. Rows without a label are left out.
+    columns (Hugging Face `ClassLabel`), else from the labels. Rows without a label are left out. If no row of a row
+    group holds bytes, as the `datasets` package writes sets of local files, their paths are read.
 
     Args:
         place: path or URI of the source, for messages and the set's name.
         shards: the files, of `find_shards`; all with the same columns.
         columns: names of the columns; those that are None are found.
         group: name of the column whose equal values keep images in one split.
+        root: folder at which the paths of images that are not inside start, and below which they lie; by default the
+            folder of the Parquet files.
 
     Raises:
         DataError: a file cannot be read, columns are missing or can be chosen in several ways, or there are fewer than
@@ -160,42 +172,76 @@ def load_parquet_images(
         missing = [column for column in (chosen.image, *chosen.cells) if column not in schema.names]
         if missing:
             raise DataError(f"{name}: must have the columns of the other files of {place} (no {', '.join(missing)})")
-    roles = {name: _role(name) for name in shards}
+    roles = {name: split_of_path(name) for name in shards}
     if chosen.split is not None or not any(roles.values()):
         roles = dict.fromkeys(shards, "train")
-    rows = [row for name, shard in shards.items() for row in _rows(name, shard, chosen, roles[name])]
+    files = open_root(root if root is not None else _folder(place))
+    rows = [row for name, shard in shards.items() for row in _rows(name, shard, chosen, roles[name], files)]
     kept = [row for row in rows if row.left_out is None]
-    return _table(place, kept, chosen, left_out=((row.left_out, row.image.name) for row in rows if row.left_out))
+    return _table(place, kept, chosen, left_out=((row.left_out, row.name) for row in rows if row.left_out))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    image: ParquetImage
+    name: str
+    image: ImageSource
     label: str
     split: str
     group: str
     left_out: str | None
 
 
-def _rows(name: str, shard: Shard, columns: _Columns, role: str | None) -> Iterator[_Row]:
-    stamp, reader = file_stamp(shard), _Reader(shard, columns.image)
+def _rows(name: str, shard: Shard, columns: _Columns, role: str | None, files: Root) -> Iterator[_Row]:
+    stamp = shard.stamp if isinstance(shard, ArchiveMember) else file_stamp(shard)
+    reader = _Reader(shard, columns.image)
     with _open(shard) as file:
         number = 0
         for group in range(file.num_row_groups):
             cells = file.read_row_group(group, columns=columns.cells).to_pydict()
+            paths = _paths(file, group, columns.image)
             for row in range(file.metadata.row_group(group).num_rows):
                 label = _label(cells[columns.label][row], columns.classes)
                 split = role if columns.split is None else split_named_by(str(cells[columns.split][row]))
+                row_name = f"{name}: row {number + 1}"
                 yield _Row(
-                    image=ParquetImage(
-                        name=f"{name}: row {number + 1}", file_stamp=stamp, group=group, row=row, reader=reader
-                    ),
+                    name=row_name,
+                    image=ParquetImage(name=row_name, file_stamp=stamp, group=group, row=row, reader=reader)
+                    if paths is None
+                    else _locate(files, paths[row], row_name),
                     label=label,
                     split="" if split == "train" else split or "",
                     group="" if columns.group is None else str(cells[columns.group][row]),
                     left_out=_reason(name, label, split),
                 )
                 number += 1
+
+
+def _folder(place: Path | str) -> Path | str:
+    if isinstance(place, str):
+        return parent_uri(place) if split_uri(place)[1].lower().endswith(_SUFFIX) else place
+    return place if place.is_dir() else place.parent
+
+
+def _paths(file: pyarrow.parquet.ParquetFile, group: int, column: str) -> list[str | None] | None:
+    """Return the paths of a row group's images if none of its rows holds bytes; None otherwise."""
+    about = file.metadata.row_group(group)
+    chunks = {about.column(place).path_in_schema: about.column(place) for place in range(about.num_columns)}
+    held, path = chunks.get(f"{column}.bytes"), f"{column}.path"
+    if held is None or path not in chunks or held.statistics is None or not held.statistics.has_null_count:
+        return None
+    if held.statistics.null_count < about.num_rows or about.num_rows == 0:
+        return None
+    values: list[dict[str, str | None] | None] = file.read_row_group(group, columns=[path]).column(0).to_pylist()
+    return [None if value is None else value["path"] for value in values]
+
+
+def _locate(files: Root, path: str | None, row_name: str) -> ImageSource:
+    try:
+        if not path:
+            raise DataError("it is empty")
+        return files.locate(path)[1]
+    except DataError as error:
+        raise DataError(f"data.source: {row_name} has a path instead of an image's bytes: {error}") from None
 
 
 def _reason(name: str, label: str, split: str | None) -> str | None:
@@ -223,9 +269,9 @@ def _table(
     code = {name: position for position, name in enumerate(classes)}
     splits = np.array([row.split for row in rows])
     return ImageTable(
-        name=Path(str(place)).stem,
+        name=Path(name_of(place)).stem,
         images=[row.image for row in rows],
-        names=tuple(row.image.name for row in rows),
+        names=tuple(row.name for row in rows),
         labels=np.array([code[row.label] for row in rows], dtype=np.int64),
         classes=classes,
         groups=None if columns.group is None else np.array([row.group for row in rows]),
@@ -287,11 +333,6 @@ def _features(schema: pyarrow.Schema) -> dict[str, dict[str, Any]]:
     return {name: about for name, about in features.items() if isinstance(about, dict)}
 
 
-def _role(name: str) -> str | None:
-    """Return the split that the name of a file tells, else that of its folder."""
-    return next((role for part in reversed(Path(name).parts) if (role := split_named_by(Path(part).stem))), None)
-
-
 def _schema(name: str, shard: Shard) -> pyarrow.Schema:
     try:
         with _open(shard) as file:
@@ -303,6 +344,8 @@ def _schema(name: str, shard: Shard) -> pyarrow.Schema:
 def _open(shard: Shard) -> pyarrow.parquet.ParquetFile:
     if isinstance(shard, Path):
         return pyarrow.parquet.ParquetFile(shard, memory_map=True)
+    if isinstance(shard, ArchiveMember):
+        return pyarrow.parquet.ParquetFile(pyarrow.BufferReader(shard.read()))
     return pyarrow.parquet.ParquetFile(fsspec.open(shard.uri).open())
 
 

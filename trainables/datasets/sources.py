@@ -15,7 +15,19 @@ from search_spaces.documents import expand_user
 from search_spaces.errors import did_you_mean, show
 from search_spaces.extensions import installed_names, is_own
 from search_spaces.sweeps import DataColumns, DataLayout
-from trainables.datasets.files import RemoteFile, is_uri, list_files, resolve_location
+from trainables.datasets.archives import (
+    ARCHIVE_SUFFIXES,
+    ArchiveFolder,
+    ArchiveMember,
+    TemporaryFiles,
+    UnpackedFiles,
+    is_archive,
+    is_web_dataset,
+    load_web_dataset,
+    open_archives,
+)
+from trainables.datasets.arrays import ARRAYS_SUFFIX, load_arrays
+from trainables.datasets.files import RemoteFile, is_uri, list_files, resolve_location, split_uri
 from trainables.datasets.folders import load_folder
 from trainables.datasets.manifests import MANIFEST_SUFFIXES, load_manifest, refuse_columns
 from trainables.datasets.own_datasets import load_own_dataset
@@ -46,6 +58,7 @@ def load_table(
     group: str | None = None,
     root: str | None = None,
     downloads: Path | None = None,
+    unpacked: UnpackedFiles | None = None,
     layout: DataLayout | None = None,
     columns: DataColumns | None = None,
 ) -> ImageTable:
@@ -54,30 +67,42 @@ def load_table(
     Args:
         source: a name in DATASETS (which wins over a folder of that name: write ./digits for the folder);
             `torchvision:NAME`; own code, `module:function` or an entry point; or a path or URI of a folder with one
-            folder for each class, or of a manifest ending in .csv or .parquet.
+            folder for each class, of an archive of such a folder or of WebDataset samples, of a `.npz` file, or of a
+            manifest ending in .csv or .parquet.
         base_dir: folder at which relative paths start.
         group: a manifest's column whose equal values keep images in one split.
         root: path or URI at which a manifest's paths start and below which they stay (by default the manifest's
             folder), the folder given to own code (by default `base_dir`), or the folder of torchvision's files (by
             default `downloads`).
         downloads: folder for downloads of torchvision; by default `base_dir`.
+        unpacked: place for local copies of what cannot be read in place; by default a temporary folder.
         layout: levels of folders of an image folder; None to find them.
-        columns: names of the columns of a manifest, or of Parquet files with images.
+        columns: names of the columns of a manifest, of Parquet files with images, or of arrays; the label's field in
+            WebDataset samples.
 
     Raises:
         DataError: the source is missing, cannot be read, has fewer than two classes, or is inconsistent.
         OwnCodeError: own code cannot be used.
     """
+    columns, unpacked = columns or DataColumns(), unpacked or TemporaryFiles()
+    place = resolve_location(source, base_dir)
     try:
         if layout is not None:
             _check_is_folder(source, base_dir)
+        if source not in DATASETS and _ends_with(place, (ARRAYS_SUFFIX,)):
+            refuse_columns(source, None, group)
+            return load_arrays(place, columns=columns, unpacked=unpacked)
         listed = _list_folder(source, base_dir)
-        table = _load_rows(source, base_dir, listed, group=group, root=root, columns=columns or DataColumns())
+        archives = _open_archives(source, place, listed, unpacked)
+        if archives is not None and layout is None and is_web_dataset(archives):
+            refuse_columns(source, None, group)
+            return load_web_dataset(archives, columns)
+        files = listed if archives is None else archives.files
+        table = _load_rows(source, base_dir, files, group=group, root=root, columns=columns)
         if table is not None:
             return table
-        place = resolve_location(source, base_dir)
-        if source not in DATASETS and (is_uri(source) or _is_folder(place)):
-            return load_folder(place, layout, listed, columns=columns, group=group)
+        if source not in DATASETS and (archives is not None or is_uri(source) or _is_folder(place)):
+            return load_folder(place, layout, listed, archives, columns=columns, group=group)
         refuse_columns(source, columns, group)
         return _load(source, base_dir=base_dir, root=root, downloads=downloads)
     except OSError as error:
@@ -87,14 +112,28 @@ def load_table(
 def _list_folder(source: str, base_dir: Path) -> Mapping[str, RemoteFile] | None:
     """Return the files of a folder behind a URI, listed once; None for other sources."""
     place = resolve_location(source, base_dir)
-    is_folder = isinstance(place, str) and not place.lower().endswith(MANIFEST_SUFFIXES)
+    is_folder = isinstance(place, str) and not _ends_with(place, MANIFEST_SUFFIXES) and not is_archive(place)
     return list_files(str(place)) if is_folder else None
+
+
+def _open_archives(
+    source: str, place: Path | str, listed: Mapping[str, RemoteFile] | None, unpacked: UnpackedFiles
+) -> ArchiveFolder | None:
+    if source in DATASETS or _ends_with(place, MANIFEST_SUFFIXES):
+        return None
+    return open_archives(place, unpacked, listed)
+
+
+def _ends_with(place: Path | str, suffixes: tuple[str, ...]) -> bool:
+    """Return if a place is no folder of this machine and its name, in a chain that of the first path, ends so."""
+    name = split_uri(place)[1] if isinstance(place, str) else str(place)
+    return not _is_folder(place) and name.lower().endswith(suffixes)
 
 
 def _load_rows(
     source: str,
     base_dir: Path,
-    listed: Mapping[str, RemoteFile] | None,
+    listed: Mapping[str, RemoteFile | ArchiveMember] | None,
     *,
     group: str | None,
     root: str | None,
@@ -104,15 +143,15 @@ def _load_rows(
     place = resolve_location(source, base_dir)
     if source in DATASETS:
         return None
-    is_manifest = not _is_folder(place) and str(place).lower().endswith(MANIFEST_SUFFIXES)
+    is_manifest = _ends_with(place, MANIFEST_SUFFIXES)
+    root_place = None if root is None else resolve_location(root, base_dir)
     if is_manifest and isinstance(place, Path) and not place.exists():
         raise DataError(f"data.source: no such file: {place}")
-    if is_manifest or _is_folder(place) or is_uri(source):
+    if is_manifest or _is_folder(place) or listed is not None:
         shards = find_shards(place, listed)
         if has_images(shards):
-            return load_parquet_images(place, shards, columns=columns, group=group)
+            return load_parquet_images(place, shards, columns=columns, group=group, root=root_place)
     if is_manifest:
-        root_place = None if root is None else resolve_location(root, base_dir)
         return load_manifest(place, group=group, root=root_place, columns=columns, base_dir=base_dir)
     return None
 
@@ -139,8 +178,8 @@ def _load(
 
 def _check_is_folder(source: str, base_dir: Path) -> None:
     place = resolve_location(source, base_dir)
-    is_manifest = str(place).lower().endswith(MANIFEST_SUFFIXES)
-    if source in DATASETS or not (_is_folder(place) or (is_uri(source) and not is_manifest)):
+    is_file = _ends_with(place, (*MANIFEST_SUFFIXES, ARRAYS_SUFFIX))
+    if source in DATASETS or is_file or not (_is_folder(place) or is_uri(source) or is_archive(place)):
         raise DataError(f"data.layout: only image folders have one, {show(source)} is none: remove the key")
 
 
@@ -156,7 +195,10 @@ def _local(root: Path | str) -> Path:
 
 def _no_source(source: str, path: Path) -> str:
     if path.exists():
-        return f"data.source: must be a folder of images or a manifest ({', '.join(MANIFEST_SUFFIXES)}): {path}"
+        return (
+            f"data.source: must be a folder of images, a manifest ({', '.join(MANIFEST_SUFFIXES)}), an archive "
+            f"({', '.join(ARCHIVE_SUFFIXES)}) or {ARRAYS_SUFFIX}: {path}"
+        )
     if os.sep in source or source.startswith("."):
         return f"data.source: no such folder: {path}"
     known = [*DATASETS, *installed_names("dataset")]

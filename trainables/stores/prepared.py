@@ -25,6 +25,7 @@ from trainables.stores.copies import CopyFacts, find_copies
 from trainables.stores.locks import FolderLock, lock_for_writing
 from trainables.stores.plans import Capacity, StoreMode, StorePlan, plan_store
 from trainables.stores.streams import StreamedImages, read_sources
+from trainables.stores.unpacked import KeptFiles
 from trainables.stores.writers import THUMBNAILS, Progress, Skipped, hex_digest, store_key, write_store
 
 __all__ = [
@@ -315,6 +316,7 @@ def _load(data: DataSpec, *, base_dir: Path, root: Path) -> ImageTable:
         group=data.split.group,
         root=data.root,
         downloads=downloads,
+        unpacked=KeptFiles(root / "archives"),
         layout=data.layout,
         columns=data.columns,
     )

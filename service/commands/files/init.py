@@ -33,7 +33,8 @@ def init(
         Path, typer.Argument(metavar="FILE", help="The file to write.", autocompletion=completions.sweep_files)
     ] = Path("sweep.yaml"),
     data: Annotated[
-        str | None, typer.Option("--data", metavar="PATH|NAME", help="An image folder, a manifest, or a data set.")
+        str | None,
+        typer.Option("--data", metavar="PATH|NAME", help="An image folder or archive, a manifest, or a data set."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     output: Output = Format.TABLE,

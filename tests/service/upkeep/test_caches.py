@@ -20,8 +20,9 @@ from service.ledgers import Ledger, MessageKind, SweepState
 from service.runs.leases import driving
 from service.settings import Home
 from service.upkeep.caches import CachedFolder, due, list_cache, remove
+from tests.archive_files import encoded, pack
 from trainables.errors import DataError
-from trainables.stores.prepared import PreparedData, prepare_data
+from trainables.stores.prepared import PreparedData, prepare_data, read_table
 
 DAY = 86400
 
@@ -126,6 +127,22 @@ def test_what_a_model_has_still_to_be_registered_from_is_not_due(home: Home) -> 
     ledger.sweeps.move(sweep_id, SweepState.COMPLETED)
     assert [folder.about for folder in list_cache(home) if folder.users] == ["120 images at 16 px, decoded"]
     ledger.close()
+
+
+def test_unpacked_archives_are_listed_and_removed_unless_they_are_in_use(home: Home, tmp_path: Path) -> None:
+    files = {f"{label}/{n}.png": encoded(n) for label in "ab" for n in range(5)}
+    data = DataSpec(source=str(pack(tmp_path / "birds.tgz", files)), image_size=8)
+    table = read_table(data, base_dir=tmp_path, root=home.data)
+    (archive,) = (folder for folder in list_cache(home) if folder.kind == "archives")
+
+    assert (archive.name, archive.about) == ("birds.tgz", f"unpacked from {tmp_path / 'birds.tgz'}")
+    assert now_ms() - archive.last_used < DAY * 1000
+    assert not remove(archive)
+    del table
+    assert remove(archive)
+    (home.data / "archives" / "0123456789abcdef.partial").mkdir()
+    assert [folder.kind for folder in list_cache(home) if "archives" in folder.path.parts] == ["leftovers"]
+    assert len(read_table(data, base_dir=tmp_path, root=home.data).images) == 10
 
 
 def test_half_written_and_half_removed_stores_are_leftovers(home: Home) -> None:

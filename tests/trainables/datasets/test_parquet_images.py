@@ -204,3 +204,46 @@ def test_a_folder_has_no_columns(tmp_path: Path) -> None:
         DataError, match=r"data\.columns: only a manifest or metadata file has columns, .* has none \(label\)"
     ):
         load(tmp_path / "x", columns=DataColumns(label="breed"))
+
+
+@pytest.fixture(scope="module")
+def local_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images in `files`, and the Parquet files that `datasets` writes for them in `hub`.
+
+    `Dataset.to_parquet` writes the paths of local files, and no bytes.
+    """
+    from datasets import ClassLabel, Dataset  # takes two seconds
+    from datasets import Image as ImageFeature
+
+    root = tmp_path_factory.mktemp("local")
+    (root / "files").mkdir()
+    for number in range(16):
+        (root / "files" / f"{number}.png").write_bytes(encoded(number))
+    paths = [str(root / "files" / f"{number}.png") for number in range(16)]
+    whole = Dataset.from_dict({"image": paths, "label": [number % 2 for number in range(16)]})
+    whole = whole.cast_column("image", ImageFeature()).cast_column("label", ClassLabel(names=["healthy", "rust"]))
+    (root / "hub").mkdir()
+    for split, part in whole.train_test_split(test_size=0.25, seed=0).items():
+        part.to_parquet(root / "hub" / f"{split}-00000-of-00001.parquet")
+    return root
+
+
+def test_rows_may_name_files_instead_of_holding_their_bytes(local_set: Path) -> None:
+    table = load(local_set / "hub", root=str(local_set / "files"))
+
+    assert table.classes == ("healthy", "rust")
+    assert table.split is not None
+    assert sorted(table.split.tolist()) == [""] * 12 + ["test"] * 4
+    for image, label in zip(table.images, table.labels.tolist(), strict=True):
+        assert isinstance(image, Path)
+        assert image.parent == local_set / "files"
+        assert int(image.stem) % 2 == label
+    with pytest.raises(DataError, match=r"test-.*: row 1 has a path instead of .*: must lie below .*/hub, or"):
+        load(local_set / "hub")
+    moved = pyarrow.parquet.read_table(local_set / "hub" / "train-00000-of-00001.parquet")
+    empty = [{"bytes": None, "path": None}] * len(moved)
+    lost = moved.set_column(0, "image", pyarrow.array(empty, moved.schema.field("image").type))
+    (local_set / "lost").mkdir()
+    pyarrow.parquet.write_table(lost, local_set / "lost" / "x.parquet")
+    with pytest.raises(DataError, match=r"x\.parquet: row 1 has a path instead of an image's bytes: it is empty"):
+        load(local_set / "lost" / "x.parquet")

@@ -112,7 +112,7 @@ def test_a_folder_may_share_its_name_with_a_registered_set(photos: Path) -> None
         ("single", "at least two class folders .only cat"),
         ("hollow", "must hold images .none in dog"),
         ("presplit", "holds splits .* not classes"),
-        ("flat/1.png", r"folder of images or a manifest \(\.csv, \.tsv, \.jsonl, \.parquet\)"),
+        ("flat/1.png", r"folder of images, a manifest \(\.csv, \.tsv, \.jsonl, \.parquet\), an archive"),
     ],
 )
 def test_unusable_sources_are_refused(tmp_path: Path, source: str, message: str) -> None:

@@ -4,5 +4,15 @@ from trainables.datasets.manifests.columns import refuse_columns
 from trainables.datasets.manifests.manifest import load_manifest
 from trainables.datasets.manifests.metadata import FolderFiles, is_metadata, load_metadata
 from trainables.datasets.manifests.readers import MANIFEST_SUFFIXES
+from trainables.datasets.manifests.roots import Root, open_root
 
-__all__ = ["MANIFEST_SUFFIXES", "FolderFiles", "is_metadata", "load_manifest", "load_metadata", "refuse_columns"]
+__all__ = [
+    "MANIFEST_SUFFIXES",
+    "FolderFiles",
+    "Root",
+    "is_metadata",
+    "load_manifest",
+    "load_metadata",
+    "open_root",
+    "refuse_columns",
+]

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from search_spaces.sweeps import DataColumns
-from trainables.datasets.files import parent_uri
+from trainables.datasets.files import name_of, parent_uri
 from trainables.datasets.manifests.columns import choose_columns
 from trainables.datasets.manifests.missing import find_way_out
 from trainables.datasets.manifests.readers import read_sheet
@@ -47,7 +47,7 @@ def load_manifest(
     return make_table(
         place,
         rows,
-        name=Path(str(place)).stem,
+        name=Path(name_of(place)).stem,
         column=chosen.label or chosen.classes[0],
         has_groups=group is not None,
         layout=f"a manifest: {chosen.describe()}",

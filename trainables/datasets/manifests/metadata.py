@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from search_spaces.sweeps import DataColumns
-from trainables.datasets.files import RemoteFile
+from trainables.datasets.files import RemoteFile, join_uri
 from trainables.datasets.layouts import split_named_by
 from trainables.datasets.manifests.columns import ColumnChoice, choose_columns
 from trainables.datasets.manifests.missing import find_way_out
@@ -111,7 +111,7 @@ def _choose(
 
 def _rows(files: FolderFiles, path: str, sheet: Sheet, choice: ColumnChoice) -> Iterator[Row]:
     folder = path.removesuffix(posixpath.basename(path))
-    place = files.place / folder if isinstance(files.place, Path) else f"{files.place}/{folder}".rstrip("/")
+    place = files.place / folder if isinstance(files.place, Path) else join_uri(files.place, folder).rstrip("/")
     below = {name.removeprefix(folder): image for name, image in files.images.items() if name.startswith(folder)}
     root = ListedRoot(place, below)
     for row in read_rows(sheet, choice, root, partial(find_way_out, root, None)):

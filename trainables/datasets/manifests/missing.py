@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from search_spaces.errors import show
+from trainables.datasets.files import join_uri
 from trainables.datasets.manifests.roots import ListedRoot, LocalRoot, PlaceError, Root
 
 __all__ = ["find_way_out"]
@@ -68,7 +69,7 @@ def _names_file(root: Root, cell: str) -> bool:
 def _written(root: Root, folder: str, base_dir: Path | None) -> str:
     """Return the folder as the sweep file names it: relative to its own folder if it lies there."""
     if not isinstance(root, LocalRoot):
-        return f"{root.place}/{folder}"
+        return join_uri(str(root.place), folder)
     place = (root.place / folder).absolute()
     base = None if base_dir is None else base_dir.absolute()
     return (place.relative_to(base) if base is not None and place.is_relative_to(base) else place).as_posix()

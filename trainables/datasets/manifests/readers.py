@@ -16,7 +16,8 @@ from typing import Final
 import pyarrow
 import pyarrow.parquet
 
-from trainables.datasets.files import RemoteFile, read_uri
+from trainables.datasets.archives import read_place
+from trainables.datasets.files import RemoteFile, name_of
 from trainables.datasets.tables import EmbeddedImage
 from trainables.errors import DataError
 
@@ -71,13 +72,14 @@ def read_sheet(place: Path | RemoteFile | EmbeddedImage | str) -> Sheet:
     Raises:
         DataError: the file cannot be read; the message names the line, if it can.
     """
-    suffix = "." + str(place).rpartition(".")[2].lower()
+    name = name_of(str(place)) if isinstance(place, RemoteFile | str) else str(place)
+    suffix = "." + name.rpartition(".")[2].lower()
     return _READERS[suffix](str(place), _content(place))
 
 
 def _content(place: Path | RemoteFile | EmbeddedImage | str) -> bytes:
     if not isinstance(place, Path):
-        return read_uri(place) if isinstance(place, str) else place.read()
+        return read_place(place) if isinstance(place, str) else place.read()
     try:
         return place.read_bytes()
     except OSError as error:

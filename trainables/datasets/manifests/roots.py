@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from search_spaces.errors import show
-from trainables.datasets.files import is_uri, list_files, resolve_location
+from trainables.datasets.archives import list_place
+from trainables.datasets.files import is_uri, join_uri, resolve_location
 from trainables.datasets.images import SUFFIXES
 from trainables.datasets.tables import ImageSource
 from trainables.errors import DataError
@@ -103,7 +104,7 @@ class ListedRoot:
     @cached_property
     def files(self) -> Mapping[str, ImageSource]:
         """All files below the root; those behind a URI are listed when they are first asked for."""
-        return list_files(str(self.place)) if self._files is None else self._files
+        return list_place(str(self.place)) if self._files is None else self._files
 
     @cached_property
     def _stems(self) -> dict[str, list[str]]:
@@ -112,7 +113,7 @@ class ListedRoot:
     def locate(self, cell: str) -> tuple[str, ImageSource]:
         """Return (name below the root, file), as `Root.locate` does."""
         for spelled in _spellings(cell):
-            inside = spelled.removeprefix(f"{self.place}/") if is_uri(spelled) else spelled
+            inside = spelled.removeprefix(join_uri(str(self.place), "")) if is_uri(spelled) else spelled
             name = posixpath.normpath(inside)
             if is_uri(inside) or name.startswith(("/", "../")) or name == "..":
                 raise _outside(cell, self.place)

@@ -159,7 +159,7 @@ def make_table(
 def _locate(sheet: Sheet, column: str, root: Root, problems: _Problems) -> list[tuple[str, ImageSource]]:
     """Return name and file of each row; rows that have none are missing, and among the problems."""
     located: dict[str, int] = {}
-    images = []
+    images: list[tuple[str, ImageSource]] = []
     cells = sheet.column(column)
     _check_filled(column, cells, [True] * len(cells), problems)
     for row, cell in enumerate(cells):
