@@ -124,6 +124,10 @@ UNSEEN = {
         "by another process",
         "stop that service, or use --home",
     ),
+    "an archive that changes while it is read, and a full disk, tested with the code that reads it": (
+        "the archive ends early",
+        "data.source: {} is unpacked below {}, which has too little room: make room there",
+    ),
     "environments without a user's folder, with long paths or a full disk, tested in programs of their own": (
         "RAY_TMPDIR: must have at most {} bytes, since Ray makes Unix sockets below it, whose paths may have 107 ({}); "
         "choose a shorter folder, or unset it",

@@ -100,16 +100,20 @@ def test_the_image_table_in_the_documentation_loads(tmp_path: Path, monkeypatch:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (code,) = (block for block in blocks if "ImageTable" in block)
     (tmp_path / "documented_cells.py").write_text(code)
-    for number in range(8):
+    for number in range(20):
         label = ("good", "bad")[number % 2]
-        Image.new("L", (4, 4), 30 * number).save(tmp_path / f"plant{number // 2}_{number:04d}_{label}.png")
+        Image.new("L", (4, 4), 10 * number).save(tmp_path / f"plant{number // 2}_{number:04d}_{label}.png")
 
     table = load_table("documented_cells:cells", base_dir=tmp_path)
 
     assert table.classes == ("good", "bad")
-    assert table.labels.tolist() == [0, 1] * 4
+    assert table.labels.tolist() == [0, 1] * 10
     assert table.groups is not None
-    assert table.groups.tolist() == [f"plant{number // 2}" for number in range(8)]
+    assert table.groups.tolist() == [f"plant{number // 2}" for number in range(20)]
+    spec = DataSpec(source="documented_cells:cells", image_size=8)
+    data = prepare_data(spec, base_dir=tmp_path, root=tmp_path / "store")
+    assert data.splits["test"].tolist() == [18, 19]
+    assert all(len({row // 2 for row in rows}) * 2 == len(rows) for rows in data.splits.values())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from search_spaces import DataSpec
 from search_spaces.sweeps import DataColumns
 from tests.archive_files import encoded, pack, samples
 from trainables.datasets import ImageTable
+from trainables.datasets.archives import TemporaryFiles
 from trainables.datasets.sources import load_table
 from trainables.errors import DataError
 from trainables.stores.prepared import prepare_data
@@ -284,6 +286,28 @@ def test_a_member_that_is_damaged_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"^x\.zip: a/0\.png: cannot be read: "):
         load(archive).images[0].read()
+
+
+def test_an_archive_that_became_shorter_is_named(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "x.tar", CLASSES)
+    table = load(archive)
+    archive.write_bytes(archive.read_bytes()[:5000])
+
+    with pytest.raises(DataError, match=r"^x\.tar: b/7\.png: cannot be read: the archive ends early$"):
+        table.images[-1].read()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_full_disk_is_one_error(tmp_path: Path, kept: bool) -> None:
+    files = KeptFiles(tmp_path / "kept") if kept else TemporaryFiles()
+
+    def write(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DataError, match=r"data\.source: s3://b/x\.zip is unpacked below .*, which has too little room"):
+        files.keep("s3://b/x.zip", "stamp", write)
+    assert files.keep("s3://b/x.zip", "stamp", lambda _: None).read_bytes() == b""
+    assert list(tmp_path.rglob("*.partial")) == []
 
 
 def test_archives_inside_archives_are_named(tmp_path: Path) -> None:

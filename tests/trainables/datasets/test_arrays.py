@@ -195,5 +195,5 @@ def test_a_file_that_is_no_npz(tmp_path: Path) -> None:
         load(tmp_path / "z.npz")
     with pytest.raises(DataError, match=r"data\.layout: only image folders have one"):
         load(medical(tmp_path / "x.npz"), layout="class")
-    with pytest.raises(DataError, match=r"data\.split\.group: only a manifest has columns"):
+    with pytest.raises(DataError, match=r"data\.split\.group: only a manifest or metadata file has columns"):
         load(medical(tmp_path / "x.npz"), group="patient")

@@ -104,7 +104,9 @@ def test_labels_of_text_and_of_fields(tmp_path: Path) -> None:
     words = load(pack(tmp_path / "cls.tar", files))
     texts = load(pack(tmp_path / "txt.tar", {n.replace(".cls", ".txt"): content for n, content in files.items()}))
     fields = [described({"label": n % 2, "width": 10}, n) for n in range(4)]
-    numbers = load(pack(tmp_path / "json.tar", {name: content for one in fields for name, content in one.items()}))
+    numbers = load(
+        pack(tmp_path / "json.tar", {name: content for sample in fields for name, content in sample.items()})
+    )
 
     assert words.classes == texts.classes == ("owl", "wren")
     assert words.names == texts.names == tuple(f"{n:04d}.png" for n in range(4))
@@ -184,5 +186,5 @@ def test_mistakes(tmp_path: Path, files: dict[str, bytes], message: str) -> None
 
 
 def test_groups_are_columns_of_manifests(shards: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.split\.group: only a manifest has columns"):
+    with pytest.raises(DataError, match=r"data\.split\.group: only a manifest or metadata file has columns"):
         load(shards, group="site")

@@ -53,7 +53,7 @@ _DAMAGED: Final = (
     ValueError,
     OSError,
 )
-"""What the readers of archives raise for damaged or unusual ones."""
+"""Errors of the readers of archives, for damaged or unusual ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
