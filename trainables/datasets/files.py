@@ -34,6 +34,7 @@ __all__ = [
 
 _URI = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]*://")
 _EVERYTHING = re.compile(r"(^|/)[*/]*$")
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _INSIDE = ("zip", "tar")
 _STAMPS = ("ETag", "etag", "md5Hash", "checksum", "LastModified", "last_modified", "mtime", "updated", "created")
 
@@ -194,5 +195,5 @@ def _stamp(info: dict[str, Any]) -> str:
 
 
 def _text(error: Exception) -> str:
-    lines = str((error.strerror if isinstance(error, OSError) else None) or error).splitlines()
+    lines = _ERRNO.sub("", str(error)).splitlines()
     return lines[0] if lines else type(error).__name__
