@@ -69,7 +69,7 @@ class SplitSpec(Section):
     copies: Annotated[
         Literal["together", "ignore"],
         Field(description="keep images that show the same picture in one split, or place each by itself"),
-    ] = "ignore"
+    ] = "together"
 
     @model_validator(mode="after")
     def _leaves_some_to_train_on(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from search_spaces import MeltpointError, Recipe, SweepSpec, parse_spec
+from search_spaces import MeltpointError, Recipe, SweepSpec
 from search_spaces.extensions import without_counting
 from service.confirmations.contenders import choose_contenders, confirmation_seeds, rank_search, sweep_digest
 from service.confirmations.readings import decided_measure
@@ -128,7 +128,7 @@ def why_not_confirmable(sweep: Sweep, trials: Sequence[Trial], *, is_remote: boo
         check_search_ended(sweep)
         if sweep.confirmation is None:
             with without_counting():
-                spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
+                spec = sweep.read_spec()
                 _plan(sweep, spec, rule_of(spec), trials)
     except (UsageError, ConfirmationError) as error:
         return str(error)

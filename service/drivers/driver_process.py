@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
-from search_spaces import MeltpointError, SweepSpec, parse_spec
+from search_spaces import MeltpointError, SweepSpec
 from search_spaces.extensions import count_stages_by
 from service.clocks import now_ms
 from service.clusters import workers_gpus
@@ -147,7 +147,7 @@ def _prepare_driver(
         MeltpointError: the sweep cannot be admitted, or its images cannot be prepared.
     """
     count_stages_by(process.count_stages)
-    spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
+    spec = sweep.read_spec()
     learned = learned_settings(spec)
     if learned:
         count = {"budget.trials": spec.budget.trials} if sweep.started_at is None else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search_spaces import parse_spec
 from search_spaces.backbones import Interpolation
 from service.errors import UsageError
 from service.ledgers import Sweep, Trial
@@ -21,7 +20,7 @@ class SweepImages:
 
     def __init__(self, sweep: Sweep, home: Home) -> None:
         self._sweep, self._home = sweep, home
-        self._spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
+        self._spec = sweep.read_spec()
         self.folder = self._spec.folder
         """The folder of the sweep file, from which own code is imported."""
         make_importable(Path(self.folder))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces import Condition, Domain, Entry, Metric, Range, SpecError, SweepSpec, parse_spec
+from search_spaces import Condition, Domain, Entry, Metric, Range, SpecError, SweepSpec
 from search_spaces.spaces import Choice, Fixed
 from service.ledgers import LOG_SCALED, OWN_STAGES, Json, Sweep
 from service.reports.leaderboards import Leaderboard
@@ -126,7 +126,7 @@ def _entries(sweep: Sweep) -> dict[str, str]:
 
 def _spec_of(sweep: Sweep) -> SweepSpec | None:
     try:
-        return parse_spec(sweep.spec_text, file=sweep.spec_file)
+        return sweep.read_spec()
     except SpecError:
         return None
 

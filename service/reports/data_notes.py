@@ -13,6 +13,12 @@ __all__ = ["data_notes"]
 
 _EXAMPLES = 2
 
+_WAYS_OUT = {
+    False: "data.split.copies: together keeps copies in one split",
+    True: "the source gives these splits; take the copies out of all but one",
+}
+"""Ways out for copies in several splits; True: copies were kept together as far as the source gives no splits."""
+
 
 def data_notes(data: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each thing that a user should know about the images of a sweep.
@@ -48,7 +54,7 @@ def _copies(copies: Mapping[str, Any] | None) -> Iterator[str]:
     if copies["across_splits"]:
         yield (
             f"{what}; {counted(copies['across_splits'], 'group')} in several splits, which can make scores too high: "
-            f"{_examples(copies, 'across_splits')} (data.split.copies: together keeps copies in one split)"
+            f"{_examples(copies, 'across_splits')} ({_WAYS_OUT[bool(copies.get('kept_together'))]})"
         )
     else:
         yield f"{what}, each in one split"

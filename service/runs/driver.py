@@ -330,7 +330,7 @@ class Driver:
             return
         self._known_text = text
         try:
-            self.spec = parse_spec(text, file=self.spec.file)
+            self.spec = self.sweep.with_first_defaults(parse_spec(text, file=self.spec.file))
         except SpecError as error:
             self.listener.notice(f"the sweep goes on with the budget that it had: {error}")
             return

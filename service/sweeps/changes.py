@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import SweepSpec, parse_spec
+from search_spaces import SweepSpec
 from service.errors import TransitionError, UsageError
 from service.ledgers import Sweep, SweepState, TrialPhase, way_to_more_trials
 from service.settings import Home
@@ -56,7 +56,7 @@ def change_sweep(
     if assign:
         if sweep.phase is not TrialPhase.SEARCH:
             raise UsageError(f"{sweep.id} confirms its best recipes: its search is over, and so is its budget")
-        spec = change_budget(parse_spec(sweep.spec_text, file=sweep.spec_file), assign, sweep_id=sweep.id)
+        spec = change_budget(sweep.read_spec(), assign, sweep_id=sweep.id)
         check(sweep, spec)
         revision = make_revision(sweep.spec_text, spec)
     try:
@@ -71,7 +71,7 @@ def _check_not_ended(ledger: Ledger, sweep: Sweep) -> None:
         return
     advice = ""
     if sweep.state not in (SweepState.CANCELLED, SweepState.CANCELLING):
-        spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
+        spec = sweep.read_spec()
         trials = ledger.sweeps.trial_counts([sweep.id])[sweep.id].total
         advice = f"; {way_to_more_trials(sweep, spec, trials)}"
     raise UsageError(f"{sweep.id} is {sweep.state}: its budget, priority and slot cap no longer matter{advice}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import SweepSpec, parse_spec
+from search_spaces import SweepSpec
 from service.errors import NotFoundError, TransitionError, UsageError
 from service.ledgers import Json, Sweep, SweepState, TrialPhase, TrialState
 
@@ -88,7 +88,7 @@ def prepare_confirmation(
 
     sweep = ledger.sweeps.find(reference, owner=owner)
     check_search_ended(sweep)
-    spec = parse_spec(sweep.spec_text, file=sweep.spec_file)
+    spec = sweep.read_spec()
     rule, present = _asked_rule(sweep, changes), read_confirmation(sweep)
     if present is not None and present.rule == rule:
         return sweep, spec, present
@@ -147,7 +147,7 @@ def _asked_rule(sweep: Sweep, changes: Mapping[str, Any] | None) -> ConfirmRule:
     from service.confirmations.planning import rule_of
 
     present = read_confirmation(sweep)
-    rule = rule_of(parse_spec(sweep.spec_text, file=sweep.spec_file)) if present is None else present.rule
+    rule = rule_of(sweep.read_spec()) if present is None else present.rule
     try:
         return replace(rule, **(changes or {}))
     except ValueError as error:

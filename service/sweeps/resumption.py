@@ -27,8 +27,8 @@ def prepare_resume(ledger: Ledger, reference: str, assign: Sequence[str] = ()) -
         UsageError: the sweep runs, was cancelled or has nothing left to do, or a setting may not change.
     """
     sweep = ledger.sweeps.find(reference)
-    original = parse_spec(sweep.spec_text, file=sweep.spec_file)
-    spec = change_spec(original, assign, sweep_id=sweep.id)
+    original = sweep.read_spec()
+    spec = sweep.with_first_defaults(change_spec(original, assign, sweep_id=sweep.id))
     if sweep.state is SweepState.CANCELLED:
         raise UsageError(
             f"{sweep.id} is cancelled and cannot be resumed; start a new sweep with: {sweep.start_command}"

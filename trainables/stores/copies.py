@@ -46,6 +46,7 @@ class CopyFacts:
         across: number of groups with images in several splits.
         contradictory: number of groups with several labels.
         across_examples, contradictory_examples: names of two images of such a group, each with its split or label.
+        kept_together: whether copies were to be kept in one split, as far as the source gives no splits.
     """
 
     groups: int
@@ -54,9 +55,18 @@ class CopyFacts:
     contradictory: int
     across_examples: tuple[str, ...]
     contradictory_examples: tuple[str, ...]
+    kept_together: bool = False
 
     @classmethod
-    def gather(cls, groups: Ints, *, names: Sequence[str], splits: Sequence[str], labels: Sequence[str]) -> CopyFacts:
+    def gather(
+        cls,
+        groups: Ints,
+        *,
+        names: Sequence[str],
+        splits: Sequence[str],
+        labels: Sequence[str],
+        kept_together: bool = False,
+    ) -> CopyFacts:
         """Count the copies. groups: (N,) of `find_copies`; names, splits, labels: those of the N images."""
         rows = np.flatnonzero(np.bincount(groups, minlength=len(groups))[groups] > 1)
         members: dict[int, list[int]] = {}
@@ -81,6 +91,7 @@ class CopyFacts:
             contradictory=len(contradictory),
             across_examples=tuple(across[:_EXAMPLES]),
             contradictory_examples=tuple(contradictory[:_EXAMPLES]),
+            kept_together=kept_together,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -89,6 +100,7 @@ class CopyFacts:
             "groups": self.groups,
             "images": self.images,
             "across_splits": self.across,
+            "kept_together": self.kept_together,
             "contradictory_labels": self.contradictory,
             "across_splits_examples": list(self.across_examples),
             "contradictory_labels_examples": list(self.contradictory_examples),

@@ -243,11 +243,12 @@ def _write_each(
                     write_store(table, data.image_size, interpolation, folder, progress, mode=mode)
                 readable = _without_skipped(table, folder)
                 copies = _find_copies(folder) if copies is None else copies  # the same in every store
-                splits = _assign(readable, data, copies if data.split.copies == "together" else None)
+                together = data.split.copies == "together"
+                splits = _assign(readable, data, copies if together else None)
                 split_key = _write_split(splits, folder)
                 (folder / "about.json").touch()  # its time tells `cache prune` when the store was last used
                 opened = PreparedData.open(folder, split_key)
-                prepared[interpolation] = replace(opened, copies=_count_copies(copies, readable, splits))
+                prepared[interpolation] = replace(opened, copies=_count_copies(copies, readable, splits, together))
     except OSError as error:
         raise DataError(f"cannot write prepared images below {root}: {_why_not_written(error, root)}") from error
     return prepared
@@ -423,9 +424,11 @@ def _find_copies(folder: Path) -> npt.NDArray[np.int64]:
     return groups
 
 
-def _count_copies(copies: npt.NDArray[np.int64], table: ImageTable, splits: npt.NDArray[np.str_]) -> CopyFacts:
+def _count_copies(
+    copies: npt.NDArray[np.int64], table: ImageTable, splits: npt.NDArray[np.str_], together: bool
+) -> CopyFacts:
     labels = [table.classes[label] for label in table.labels.tolist()]
-    return CopyFacts.gather(copies, names=table.names, splits=splits.tolist(), labels=labels)
+    return CopyFacts.gather(copies, names=table.names, splits=splits.tolist(), labels=labels, kept_together=together)
 
 
 def _write_split(splits: npt.NDArray[np.str_], folder: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from search_spaces import Goal
+from search_spaces import Goal, SweepSpec, parse_spec
 from search_spaces.documents import written_assignments
 from service.ledgers.records.json_data import Json
 from service.ledgers.records.states import SweepState, TrialPhase
@@ -70,6 +70,26 @@ class Sweep:
     confirmation: Json | None = None
     model_costs: Json | None = None
     warm_start: Json | None = None
+
+    def read_spec(self) -> SweepSpec:
+        """Return what its file describes, see `with_first_defaults`.
+
+        Raises:
+            SpecError: this version does not understand the file.
+        """
+        return self.with_first_defaults(parse_spec(self.spec_text, file=self.spec_file))
+
+    def with_first_defaults(self, spec: SweepSpec) -> SweepSpec:
+        """Return a spec of this sweep with the images split as they were when it began.
+
+        Versions before `data.split.copies` placed each image by itself; a file without the key must not be read
+        otherwise now.
+        """
+        began = self.data.get("split")
+        if began is None or "copies" in spec.data.split.model_fields_set:
+            return spec
+        split = spec.data.split.model_copy(update={"copies": began.get("copies", "ignore")})
+        return spec.model_copy(update={"data": spec.data.model_copy(update={"split": split})})
 
     @property
     def drawn(self) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from search_spaces import Goal, SpecError, SweepSpec, parse_spec
+from search_spaces import Goal, SpecError, SweepSpec
 from search_spaces.extensions import without_counting
 from service.confirmations import Confirmation
 from service.ledgers import EpochRow, Sweep, Trial, TrialPhase, TrialState
@@ -72,7 +72,7 @@ class SweepRows:
         """The sweep file; None if this version cannot read it. No code is run that it names."""
         try:
             with without_counting():
-                return parse_spec(self.sweep.spec_text, file=self.sweep.spec_file)
+                return self.sweep.read_spec()
         except SpecError:
             return None
 

@@ -53,3 +53,5 @@ def test_copies_are_told_with_the_way_out() -> None:
         "split)",
         "1 group of copies with several labels: a (cat) and b (dog)",
     ]
+    given = COPIES | across | {"kept_together": True}
+    assert "(the source gives these splits; take the copies out of all but one)" in data_notes({"copies": given})[0]

@@ -17,6 +17,28 @@ def spec_of(sweep: Sweep) -> SweepSpec:
     return parse_spec(sweep.spec_text, file=sweep.spec_file)
 
 
+@pytest.mark.parametrize(
+    ("began", "text", "copies"),
+    [
+        ({"val": 0.2}, SPEC, "ignore"),  # by a version without the key
+        ({"val": 0.2, "copies": "ignore"}, SPEC, "ignore"),  # by a version whose default was another
+        ({"val": 0.2, "copies": "together"}, SPEC, "together"),
+        ({"val": 0.2}, SPEC.replace("image_size: 16", "image_size: 16, split: {copies: together}"), "together"),
+        (None, SPEC, "together"),  # no driver has read its images
+    ],
+)
+def test_images_stay_split_as_they_were_when_the_sweep_began(
+    ledger: Ledger, began: dict[str, object] | None, text: str, copies: str
+) -> None:
+    sweep = add_sweep(ledger, SweepState.PAUSED, text=text)
+    ledger.sweeps.note(sweep.id, data=dict(sweep.data) | ({} if began is None else {"split": began}))
+
+    for assign in ((), ("budget.trials=8",)):
+        spec = prepare_resume(ledger, sweep.id, assign)[1]
+        assert spec.data.split.copies == copies
+        assert spec.file == "sweep.yaml"
+
+
 @pytest.mark.parametrize("state", [SweepState.PAUSED, SweepState.INTERRUPTED])
 def test_a_sweep_at_rest_is_resumed_with_its_own_spec(ledger: Ledger, state: SweepState) -> None:
     sweep = add_sweep(ledger, state)

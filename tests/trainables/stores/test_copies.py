@@ -138,8 +138,8 @@ def test_copies_are_counted_with_their_splits_and_labels(tmp_path: Path) -> None
     images = {f"{label}/{n:02d}.png": picture(n % 9 + 100 * (label == "b")) for label in "ab" for n in range(45)}
     root = write(tmp_path / "x", images | {"b/odd.png": picture(0)})
 
-    ignored = prepare_data(spec(root), base_dir=tmp_path, root=tmp_path / "store")
-    together = prepare_data(spec(root, copies="together"), base_dir=tmp_path, root=tmp_path / "store")
+    ignored = prepare_data(spec(root, copies="ignore"), base_dir=tmp_path, root=tmp_path / "store")
+    together = prepare_data(spec(root), base_dir=tmp_path, root=tmp_path / "store")
 
     assert ignored.copies is not None
     assert together.copies is not None
