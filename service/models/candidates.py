@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow.entities import LoggedModelStatus
@@ -19,6 +20,7 @@ from service.models.logged import (
     tracking_to,
 )
 from service.models.rebuilt import best_model
+from service.models.scores import VersionScore
 from service.models.versions import find_version, register_version, show_version
 from trainables.own_code import make_importable
 from trainables.stores.prepared import PreparedData
@@ -57,33 +59,85 @@ def log_candidate(
     logged: LoggedClassifier,
     test: Mapping[str, float | None],
     tracking_uri: str,
+    find_records: Callable[[str], tuple[Sweep, Trial] | None],
 ) -> Json:
-    """Register a logged model and give it the alias `candidate`; a version that is there already is kept.
+    """Register a logged model, and give it the alias `candidate` unless that is a better model's.
 
-    test: readings on the test images, by measure.
-    Returns the registered name, version, alias and URI.
+    A version that is there already is kept. The present candidate keeps the alias if it is of another sweep and better
+    by the same metric on the same images.
+
+    test: readings on the test images, by measure. find_records: returns a trial with its sweep by the trial's id, None
+    if it is of another ledger.
+    Returns the registered name, version, alias and URI. If another version keeps the alias, the alias is None, the URI
+    is that of the version, and `kept` is a sentence about it.
     """
-    name = _registered_name(sweep)
+    name, score = _registered_name(sweep), VersionScore.from_records(sweep, trial)
     version = find_version(client, name, trial)
     if version is None:
-        description = _description(sweep, trial, test)
+        description, tags = _description(sweep, trial, test), {} if score is None else score.as_tags()
         with tracking_to(tracking_uri):
-            version = register_version(client, name, logged, trial, description)
+            version = register_version(client, name, logged, trial, description, tags)
     show_version(client, logged, name, version)
-    client.set_registered_model_alias(name, CANDIDATE, version)
-    return {"model": name, "version": version, "alias": CANDIDATE, "uri": f"models:/{name}@{CANDIDATE}"}
+    better = _find_better(client, name, version, sweep, score, find_records)
+    if better is None or score is None:
+        client.set_registered_model_alias(name, CANDIDATE, version)
+        return {"model": name, "version": version, "alias": CANDIDATE, "uri": f"models:/{name}@{CANDIDATE}"}
+    uri, kept = f"models:/{name}/{version}", better.describe(name, sweep, version, score)
+    client.update_model_version(name, version, _description(sweep, trial, test, uri=uri))
+    return {"model": name, "version": version, "alias": None, "uri": uri, "kept": kept}
+
+
+@dataclass(frozen=True)
+class _BetterVersion:
+    """The version that keeps the alias, its trial and its score."""
+
+    version: str
+    trial_id: str
+    score: VersionScore
+
+    def describe(self, name: str, sweep: Sweep, version: str, score: VersionScore) -> str:
+        """Return a sentence that says so; version, score: of the sweep's own model."""
+        return (
+            f"models:/{name}@{CANDIDATE} stays version {self.version}, the model of {self.trial_id}: on the same "
+            f"images it has {sweep.metric} {self.score.value:.4f}, and version {version}, the best of this sweep, "
+            f"{score.value:.4f}"
+        )
+
+
+def _find_better(
+    client: MlflowClient,
+    name: str,
+    version: str,
+    sweep: Sweep,
+    score: VersionScore | None,
+    find_records: Callable[[str], tuple[Sweep, Trial] | None],
+) -> _BetterVersion | None:
+    """Return the present candidate if it is of another sweep and better than `version`, which has `score`."""
+    present = client.get_registered_model(name).aliases.get(CANDIDATE)
+    if score is None or present is None or str(present) == version:
+        return None
+    holder = client.get_model_version(name, present)
+    trial_id = holder.tags.get("meltpoint.trial_id", "")
+    records = find_records(trial_id)
+    known = VersionScore.from_tags(holder.tags) or (records and VersionScore.from_records(*records))
+    if known is None or holder.tags.get("meltpoint.sweep_id") == sweep.id:
+        return None
+    return _BetterVersion(str(present), trial_id, known) if score.is_worse_than(known, sweep.goal) else None
 
 
 def _registered_name(sweep: Sweep) -> str:
     return str(sweep.settings["register.model"])
 
 
-def _description(sweep: Sweep, trial: Trial, test: Mapping[str, float | None]) -> str:
-    """Return the card of an unconfirmed candidate; test: readings on the test images, by measure."""
+def _description(sweep: Sweep, trial: Trial, test: Mapping[str, float | None], *, uri: str | None = None) -> str:
+    """Return the card of an unconfirmed candidate.
+
+    test: readings on the test images, by measure. uri: of a version that does not have the alias.
+    """
     name = _registered_name(sweep)
     card = ModelCard(
         headline=f"**Unconfirmed candidate**: the best trial of sweep {sweep.id} ({sweep.name}), {trial.id}.",
-        uri=f"models:/{name}@{CANDIDATE}",
+        uri=uri or f"models:/{name}@{CANDIDATE}",
         test=test,
         test_images=sweep.count_images("test"),
         limits=[

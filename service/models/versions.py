@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -19,8 +21,17 @@ def find_version(client: MlflowClient, name: str, trial: Trial) -> str | None:
     return next((str(version.version) for version in versions if version.name == name), None)
 
 
-def register_version(client: MlflowClient, name: str, logged: LoggedClassifier, trial: Trial, description: str) -> str:
+def register_version(
+    client: MlflowClient,
+    name: str,
+    logged: LoggedClassifier,
+    trial: Trial,
+    description: str,
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Add a logged model to the registered model `name`, which is created if need be; return the version.
+
+    tags: further ones, beside those that name the trial.
 
     Raises:
         MlflowException: MLflow does not take it.
@@ -30,7 +41,7 @@ def register_version(client: MlflowClient, name: str, logged: LoggedClassifier, 
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    tags = {
+    known = {
         "meltpoint.trial_id": trial.id,
         "meltpoint.sweep_id": trial.sweep_id,
         "meltpoint.identity": trial.identity,
@@ -40,7 +51,7 @@ def register_version(client: MlflowClient, name: str, logged: LoggedClassifier, 
         source=logged.uri,
         run_id=trial.mlflow_run_id,
         model_id=logged.model_id,
-        tags=tags,
+        tags=known | dict(tags),
         description=description,
     )
     return str(version.version)

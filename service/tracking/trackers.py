@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.confirmations import Confirmation
-from service.errors import ArtifactError
+from service.errors import ArtifactError, TrialNotFoundError
 from service.ledgers import (
     EventKind,
     Json,
@@ -288,8 +288,19 @@ class Tracker:
             logged=logged,
             test=payload["test"],
             tracking_uri=self._home.tracking_uri,
+            find_records=self._find_records,
         )
+        if "kept" in registered:
+            self._ledger.events.add(sweep.id, EventKind.NOTICE, {"text": registered["kept"]})
         self._ledger.sweeps.note(sweep.id, registered=registered)
+
+    def _find_records(self, trial_id: str) -> tuple[Sweep, Trial] | None:
+        """Return a trial with its sweep; None if this ledger does not have it."""
+        try:
+            trial = self._ledger.trials.get(trial_id)
+        except TrialNotFoundError:
+            return None
+        return self._ledger.sweeps.get(trial.sweep_id), trial
 
     def _log_once(self, sweep: Sweep, trial: Trial, payload: Json) -> LoggedClassifier:
         """Log a trial's model unless it is there; raises as `log_model`."""

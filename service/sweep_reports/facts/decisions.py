@@ -56,6 +56,8 @@ class Headline(Part):
     """URI of the model that the sweep registered, that of the search's best trial; null before one is registered."""
     model_trial_id: str | None = None
     """The trial whose model that is."""
+    kept: str | None = None
+    """A sentence if the alias `candidate` stayed with a better model of another sweep."""
 
 
 class Optimism(Section):
@@ -145,6 +147,7 @@ def _decided(rows: SweepRows, decision: Decision) -> Headline:
         written_freeze_depth=_depth(rows, chosen.trial_id),
         drawn=rows.sweep.drawn,
         model=_model(rows),
+        kept=(rows.sweep.registered or {}).get("kept"),
         model_trial_id=rows.sweep.best_trial_id,
     )
 
@@ -178,6 +181,7 @@ def _unconfirmed(rows: SweepRows, best: Trial) -> Headline:
         written_freeze_depth=written_depth(rows, best),
         drawn=sweep.drawn,
         model=_model(rows),
+        kept=(rows.sweep.registered or {}).get("kept"),
         model_trial_id=sweep.best_trial_id,
     )
 

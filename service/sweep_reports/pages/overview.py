@@ -67,6 +67,8 @@ def _recipe(report: SweepReport) -> str:
     if headline.model:
         trial = f" of {named(headline.model_trial_id)}, the best of the search," if headline.model_trial_id else ""
         model = f'<p class="note">The sweep registered the model{trial} as <code>{escape(headline.model)}</code></p>'
+        if headline.kept:
+            model += f'<p class="note">{escape(headline.kept)}</p>'
     word = "Best recipe" if headline.standing in ("unconfirmed", "under way") else "Recipe to use"
     return (
         f'<h3>{word}, {escape(source)}</h3><dl class="recipe">{shown}</dl>{model}'
