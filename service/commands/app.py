@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from service.commands.files import backbones, explain, init, plan, schema, spaces, validate
+from service.commands.files import backbones, explain, init, manifest, plan, schema, spaces, validate
 from service.commands.homes import backup, cache, completion, doctor, restore, sync, ui
 from service.commands.option_errors import PlainGroup
 from service.commands.production import confirm, export, models, promote, rollback, train
@@ -47,6 +47,7 @@ USE_A_SERVICE: Final = "Use a service"
 PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Write a sweep file": (
         init.init,
+        manifest.manifest,
         validate.validate,
         plan.plan,
         spaces.spaces,

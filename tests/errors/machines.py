@@ -224,6 +224,19 @@ SETTINGS = Section(
     ],
 )
 
+_TWO_LABELS = "image,breed,colour\na.png,x,red\nb.png,x,blue\nc.png,y,red\n"
+
+
+def odd_class(folder: Folder) -> Sequence[str]:
+    folder.photos("nan", classes=("cat", "nan"))
+    return ["manifest", "nan", "-f", "list.csv"]
+
+
+def odd_name(folder: Folder) -> Sequence[str]:
+    (folder.photos() / "cat" / "0.png").rename(folder.path / "photos" / "cat" / "\udcff.png")
+    return ["manifest", "photos", "-f", "list.csv"]
+
+
 NAMES = Section(
     "Names of backbones, spaces and files",
     "Commands as typed.",
@@ -240,5 +253,18 @@ NAMES = Section(
             "`meltpoint init`, where `meltpoint.schema.json` is something else",
             with_file("meltpoint.schema.json", "mine", "init"),
         ),
+        Case(
+            "`meltpoint init --data list.csv`, with two columns that may be the label",
+            with_file("list.csv", _TWO_LABELS, "init", "--data", "list.csv"),
+        ),
+        Case(
+            "`meltpoint init --data list.csv --set data.image_size=32`",
+            with_file("list.csv", _TWO_LABELS, "init", "--data", "list.csv", "--set", "data.image_size=32"),
+        ),
+        command("manifest", "phots", "-f", "list.csv"),
+        command("manifest", "digits", "-f", "list.csv"),
+        command("manifest", "phots", "-f", "list.txt"),
+        Case("`meltpoint manifest nan -f list.csv`, with a class folder `nan`", odd_class),
+        Case("`meltpoint manifest photos -f list.csv`, where a name is not UTF-8", odd_name),
     ],
 )

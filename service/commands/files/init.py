@@ -6,16 +6,20 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Annotated, Final
+from textwrap import indent
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
 import typer
 
-from search_spaces import MeltpointError
 from search_spaces.documents import expand_user, write_document
 from search_spaces.extensions import is_own
+from search_spaces.sweeps import DataColumns
+from service.commands.files.data_options import DataKeys, ask_by_option, read_data_keys
 from service.commands.files.schema import SCHEMA_FILE, schema_text
 from service.errors import UsageError
 from service.formats import Format
@@ -36,6 +40,7 @@ def init(
         str | None,
         typer.Option("--data", metavar="PATH|NAME", help="An image folder or archive, a manifest, or a data set."),
     ] = None,
+    assign: DataKeys = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     output: Output = Format.TABLE,
 ) -> None:
@@ -47,9 +52,12 @@ def init(
     beside = file.with_name(SCHEMA_FILE)
     if not _is_ours(beside) and not force:
         raise UsageError(f"{beside} is there already and holds something else; --force overwrites it")
-    source = _DEFAULT_DATA if data is None else _source(data, file)
+    keys = read_data_keys(assign)
+    source = _DEFAULT_DATA if data is None else _source(data, file, keys)
+    if "root" in keys:
+        keys["root"] = _relative(keys["root"], file)
     beside.write_text(schema_text(), encoding="utf-8")
-    file.write_text(sweep_text(file, source), encoding="utf-8")
+    file.write_text(sweep_text(file, source, keys), encoding="utf-8")
     if output is Format.TABLE:
         stdout().print(
             f"wrote {file}, and {beside} for editors, which complete and check it", markup=False, soft_wrap=True
@@ -59,8 +67,8 @@ def init(
     print_next("validate", str(file))
 
 
-def sweep_text(file: Path, source: str) -> str:
-    """Return the commented sweep file for the data `source`."""
+def sweep_text(file: Path, source: str, keys: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Return the commented sweep file for the data `source`; keys: others of the section `data`."""
     from trainables.weights import has_local_weights
 
     template = Template((files("service.commands.files") / "sweep.template.yaml").read_text(encoding="utf-8"))
@@ -69,13 +77,13 @@ def sweep_text(file: Path, source: str) -> str:
         schema=SCHEMA_FILE,
         file=shlex.quote(file.name),
         name=_name(source),
-        source=write_document({"source": source}).strip(),
+        source=indent(write_document({"source": source, **keys}), "  ").strip(),
         image_size=_IMAGE_SIZES.get(source, _USUAL_IMAGE_SIZE),
         backbone=backbone,
     )
 
 
-def _source(data: str, file: Path) -> str:
+def _source(data: str, file: Path, keys: Mapping[str, Any]) -> str:
     """Return `data` as the sweep file must name it: a path from the file's folder, checked to hold images."""
     with working(stderr(), "reading the images' names"):
         from trainables.datasets import is_uri
@@ -87,14 +95,19 @@ def _source(data: str, file: Path) -> str:
             return data
         if is_own(data, "dataset") and not place.exists():
             return data
-        try:
-            load_table(data, base_dir=Path.cwd())
-        except MeltpointError as error:
-            raise UsageError(str(error).replace("data.source", f"--data {data}", 1)) from None
-    if place.is_absolute():
-        return str(place)
-    relative = os.path.relpath(place, file.parent)
+        with ask_by_option(f"--data {data}"):
+            columns = DataColumns(**keys.get("columns", {}))
+            load_table(data, base_dir=Path.cwd(), root=keys.get("root"), layout=keys.get("layout"), columns=columns)
+    relative = _relative(data, file)
     return f"./{relative}" if relative in DATASETS else relative
+
+
+def _relative(place: str, file: Path) -> str:
+    """Return a place as the sweep file must name it: a path from the file's folder."""
+    from trainables.datasets import is_uri
+
+    path = expand_user(place)
+    return place if is_uri(place) else str(path) if path.is_absolute() else os.path.relpath(path, file.parent)
 
 
 def _name(source: str) -> str:

@@ -153,12 +153,12 @@ def test_how_a_label_file_was_read_is_told(photos: Path) -> None:
     [
         (
             "image,breed,colour\ncat/1.png,k,red\ncat/2.png,k,red\ndog/1.png,h,blue\n",
-            ":1: several columns may hold the labels (breed, colour): choose one and write it under data, such as "
+            ":1: several columns may hold the labels (breed, colour): choose one, such as breed, and write under data: "
             "`columns: {label: breed}`",
         ),
         (
             "path,file,label\na,cat/1.png,k\nb,dog/1.png,h\n",
-            ":1: several columns may hold the images (path, file): choose one and write it under data, such as "
+            ":1: several columns may hold the images (path, file): choose one, such as path, and write under data: "
             "`columns: {image: path}`",
         ),
         (

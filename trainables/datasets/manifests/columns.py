@@ -95,10 +95,11 @@ def choose_columns(sheet: Sheet, named: DataColumns, *, group: str | None) -> Co
     if image is None:
         _refuse_without_image(sheet)
     split = named.split or ("split" if "split" in sheet.header else None)
-    left = [column for column in sheet.header if column and column not in (image, split, group, named.label)]
+    left = [column for column in sheet.header if column and column not in (image, split, group)]
+    label = named.label or _plain(sheet, "label", left)
+    left = [column for column in left if column != label]
     unread = None if split else next((column for column in left if _names_splits(sheet, column)), None)
     left = [column for column in left if column != unread]
-    label = named.label or _plain(sheet, "label", left)
     classes = () if label is not None else _class_columns(sheet, left)
     if label is None and not classes:
         label = left[0] if len(left) == 1 else _refuse_without_label(sheet, left)
@@ -180,8 +181,8 @@ def _several(role: str, columns: Sequence[str]) -> str:
         return f"the header must have a column `{role}`; or write under data: {column_line(role, columns[0])}"
     what = "labels" if role == "label" else "images"
     return (
-        f"several columns may hold the {what} ({_some(columns)}): choose one and write it under data, such as "
-        f"{column_line(role, columns[0])}"
+        f"several columns may hold the {what} ({_some(columns)}): choose one, such as {columns[0]}, and write under "
+        f"data: {column_line(role, columns[0])}"
     )
 
 
