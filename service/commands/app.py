@@ -38,7 +38,7 @@ from service.commands.sweeps import (
 )
 from service.commands.sweeps import report as report_command
 from service.settings import has_settings
-from service.terminals import completions, stderr
+from service.terminals import completions, repeat_options, stderr
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
@@ -199,7 +199,7 @@ def report(error: Exception) -> int:
         f"unexpected {type(error).__name__}: {error}\n"
         "this is a defect of Meltpoint; run again with --debug for the traceback"
     )
-    stderr().print(message, style="red", markup=False, soft_wrap=True)
+    stderr().print(repeat_options(message), style="red", markup=False, soft_wrap=True)
     return EXIT_USAGE if isinstance(error, SpecError | UsageError) else EXIT_FAILED
 
 

@@ -1,7 +1,7 @@
 """Output, options and completions of the command line."""
 
 from service.terminals.completions import VARIABLE
-from service.terminals.hints import home_option, is_home_typed, print_next
+from service.terminals.hints import home_option, is_home_typed, print_next, repeat_options
 from service.terminals.options import Assign, ContextFlag, HomeFlag, Output, Spec, SweepRef
 from service.terminals.outputs import (
     own_stdout,
@@ -28,6 +28,7 @@ __all__ = [
     "print_line",
     "print_next",
     "print_table",
+    "repeat_options",
     "stderr",
     "stdout",
     "working",

@@ -15,6 +15,7 @@ from service.formats import counted
 from service.ledgers import Trial
 from service.runs import Outcome, Phase, Snapshot, SweepStart
 from service.sweeps import describe_confirming
+from service.terminals.hints import repeat_options
 from service.terminals.live_views import LiveView
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class ConsoleListener:
 
     def notice(self, text: str) -> None:
         """Print a line."""
-        self._console.print(text, style="yellow", markup=False, soft_wrap=True)
+        self._console.print(repeat_options(text), style="yellow", markup=False, soft_wrap=True)
 
     def budget_changed(self, budget: BudgetSpec) -> None:
         """Print a line."""

@@ -9,7 +9,7 @@ from service.reports import Leaderboard
 from service.runs import Outcome
 from service.sweeps import SweepRequests
 from service.terminals.follow_views import EXIT_NOT_FINISHED, FollowView, exit_code
-from service.terminals.hints import home_option, print_next
+from service.terminals.hints import print_next, repeat_options
 from service.terminals.next_commands import next_command
 from service.terminals.outcome_views import (
     EXIT_NOT_DELIVERED,
@@ -80,7 +80,7 @@ def _run(view: FollowView, sweep: Sweep) -> Sweep | None:
         print_next("watch", sweep.id)
         return None
     except UnavailableError as error:
-        again = f"meltpoint watch {sweep.id}{home_option()}"
+        again = f"meltpoint watch {sweep.id}"
         raise UnavailableError(f"{error}\nthe sweep may go on; to come back: {again}") from None
 
 
@@ -103,7 +103,7 @@ def _conclude(requests: SweepRequests, sweep: Sweep, form: Format, *, has_shown_
     if sweep.registered and not has_shown_model:
         console.print(registered_line(sweep.registered, is_decided=is_decided), markup=False, soft_wrap=True)
     if code == 0 and outcome.lacks_model:
-        again = f"look again with: meltpoint status {sweep.id}{home_option()}"
+        again = repeat_options(f"look again with: meltpoint status {sweep.id}")
         for line in (not_registered_line(outcome), *waiting_lines(outcome.waiting), again):
             console.print(line, markup=False, soft_wrap=True)
         code = EXIT_NOT_DELIVERED

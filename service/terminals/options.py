@@ -9,7 +9,7 @@ import typer
 
 from service.formats import Format
 from service.terminals import completions
-from service.terminals.hints import remember_home
+from service.terminals.hints import remember_context, remember_home
 
 __all__ = ["Assign", "ContextFlag", "HomeFlag", "Output", "Spec", "SweepRef"]
 
@@ -37,6 +37,7 @@ ContextFlag = Annotated[
     typer.Option(
         "--context",
         metavar="NAME",
+        callback=remember_context,
         help="The service to act on: a context's name or an address. Default: see `meltpoint context`.",
         autocompletion=completions.contexts,
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.status import Status
 
+from service.terminals.hints import repeat_options
+
 __all__ = ["ConsoleTrainingListener"]
 
 _SHOWN = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
@@ -39,7 +41,7 @@ class ConsoleTrainingListener:
 
     def notice(self, text: str) -> None:
         """Print a line."""
-        self._console.print(text, style="yellow", markup=False, soft_wrap=True)
+        self._console.print(repeat_options(text), style="yellow", markup=False, soft_wrap=True)
 
     def epoch_ended(self, epoch: int, epochs: int, values: dict[str, float], seconds: float) -> None:
         """Print a line."""

@@ -355,7 +355,8 @@ def _printed(site: Site, printed: list[str]) -> bool:
 
 
 def _plain(row: str) -> str:
-    return "\n".join(_unquoted(line) for line in row.split("<br>")).replace("\\|", "|")
+    """Return a row as the program words it, without the typed option that printed commands repeat."""
+    return "\n".join(_unquoted(line) for line in row.split("<br>")).replace("\\|", "|").replace(" --home home", "")
 
 
 def _unquoted(line: str) -> str:

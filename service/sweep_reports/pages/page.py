@@ -34,8 +34,8 @@ PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; bas
 
 
 _NO_IMAGES = (
-    "There are no images: this report was made where they are not at hand. To have them, run meltpoint report with "
-    "--home on the machine of the sweep."
+    "There are no images: this report was made where they are not at hand. To have them, type on the machine of "
+    "the sweep: meltpoint report SWEEP --home DIR"
 )
 _LINKS = {
     "progress": "Best value so far",
