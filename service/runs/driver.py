@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -184,6 +184,9 @@ class Driver:
                     if cluster is None and not self.coordinator.is_done:
                         self._train(train)
             self.interrupts.expect_second()
+            sweep = self.ledger.sweeps.get(self.sweep.id)
+            result = self._outcome(Leaderboard.read(self.ledger, sweep, with_standing=True))
+            self.listener.result_known(result)
             trouble: str | None = "a signal ended the wait"
             with (
                 in_phase(self.listener, Phase.WRITING_MLFLOW),
@@ -191,17 +194,22 @@ class Driver:
                 self.interrupts.breakable(),
             ):
                 trouble = self._finish_sending()
+        board = Leaderboard.read(self.ledger, self.ledger.sweeps.get(self.sweep.id))  # its trials have their runs now
+        outcome = self._outcome(replace(board, standing=result.board.standing), trouble)
+        self.listener.sweep_ended(outcome)
+        return outcome
+
+    def _outcome(self, board: Leaderboard, trouble: str | None = None) -> Outcome:
+        """Return how the sweep stands in the ledger. trouble: MLflow's last error, if MLflow lacks anything."""
         sweep = self.ledger.sweeps.get(self.sweep.id)
-        outcome = Outcome(
+        return Outcome(
             sweep=sweep,
-            board=Leaderboard.read(self.ledger, sweep, with_standing=True),
+            board=board,
             unsent=self.ledger.outbox.count_unsent(sweep.id),
             waiting=self.ledger.outbox.waiting(sweep.id),
             tracking_error=trouble,
             notices=self.ledger.events.notices(sweep.id, self._last_event),
         )
-        self.listener.sweep_ended(outcome)
-        return outcome
 
     def _search(self, train: TrainTrials) -> None:
         """Train the trials of the search; if a confirmation follows, offer the best model before it."""

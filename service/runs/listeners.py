@@ -52,8 +52,8 @@ class Listener(Protocol):
 
     The driver's main thread calls all methods but `notice`, `trial_ended` and `budget_changed`, which may also come
     from the threads of Ray Tune's loop. Phases do not overlap. `training_started` comes between phases, and again if a
-    budget grows after the last trial. `sweep_ended` comes last; a sweep that ends with an exception has no
-    `sweep_ended`.
+    budget grows after the last trial. `result_known` comes before the last phase, `sweep_ended` comes last; a sweep
+    that ends with an exception has neither.
     """
 
     def phase_started(self, phase: Phase) -> None:
@@ -94,6 +94,9 @@ class Listener(Protocol):
 
     def decided(self, confirmation: Confirmation) -> None:
         """Take note of the decision of a confirmation; the test images are read afterwards."""
+
+    def result_known(self, outcome: Outcome) -> None:
+        """Take note of the sweep's result, before its model is exported and MLflow has everything."""
 
     def sweep_ended(self, outcome: Outcome) -> None:
         """Take note of how the sweep ended."""
@@ -139,6 +142,9 @@ class SilentListener:
         """Do nothing."""
 
     def decided(self, confirmation: Confirmation) -> None:
+        """Do nothing."""
+
+    def result_known(self, outcome: Outcome) -> None:
         """Do nothing."""
 
     def sweep_ended(self, outcome: Outcome) -> None:

@@ -7,9 +7,11 @@ from service.terminals.outputs import (
     own_stdout,
     print_data,
     print_line,
+    print_step,
     print_table,
     stderr,
     stdout,
+    step,
     working,
 )
 
@@ -27,9 +29,11 @@ __all__ = [
     "print_data",
     "print_line",
     "print_next",
+    "print_step",
     "print_table",
     "repeat_options",
     "stderr",
     "stdout",
+    "step",
     "working",
 ]

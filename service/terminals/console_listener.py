@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.status import Status
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from search_spaces import BudgetSpec
@@ -16,7 +25,8 @@ from service.ledgers import Trial
 from service.runs import Outcome, Phase, Snapshot, SweepStart
 from service.sweeps import describe_confirming
 from service.terminals.hints import repeat_options
-from service.terminals.live_views import LiveView
+from service.terminals.live_views import LINE_SECONDS, LiveView
+from service.terminals.outputs import print_step
 
 if TYPE_CHECKING:
     from service.confirmations import Confirmation
@@ -27,42 +37,57 @@ __all__ = ["ConsoleListener"]
 class ConsoleListener:
     """Shows phases as spinners or bars, the training as a live view, and everything else as lines.
 
-    Without a terminal it shows no phases.
+    A phase of a second or more leaves a line with its seconds. Without a terminal there are no spinners, bars and live
+    views, but a line now and then.
     """
 
-    def __init__(self, console: Console, *, shows_summary: bool = True) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        shows_summary: bool = True,
+        show_result: Callable[[Outcome], None] = lambda _outcome: None,
+    ) -> None:
         """Write to a console.
 
         shows_summary: print a decision in a line; False if the command prints the whole of it.
+        show_result: prints a sweep's result, once it is known.
         """
-        self._console, self._shows_summary = console, shows_summary
-        self._shown: dict[Phase, Status | Progress] = {}
+        self._console, self._shows_summary, self._show_result = console, shows_summary, show_result
+        self._bars: dict[Phase, Progress] = {}
+        self._started: dict[Phase, float] = {}
+        self._printed_at = 0.0
         self._view: LiveView | None = None
 
     def phase_started(self, phase: Phase) -> None:
         """Show a spinner, or a bar for a phase that counts."""
+        self._started[phase] = self._printed_at = time.monotonic()
         if not self._console.is_terminal:
             return
+        text = TextColumn("{task.description}")
+        columns: tuple[ProgressColumn, ...] = SpinnerColumn(), text, TimeElapsedColumn()
         if phase in (Phase.DECODING_IMAGES, Phase.READING_TEST):
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            bar = Progress(*columns, console=self._console, transient=True)
-            bar.add_task(phase.value, total=None)
-            self._shown[phase] = bar
-        else:
-            self._shown[phase] = self._console.status(phase.value)
-        self._shown[phase].start()
+            columns = text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        bar = Progress(*columns, console=self._console, transient=True)
+        bar.add_task(phase.value, total=None)
+        bar.start()
+        self._bars[phase] = bar
 
     def phase_advanced(self, phase: Phase, done: int, total: int) -> None:
-        """Move the bar."""
-        bar = self._shown.get(phase)
-        if isinstance(bar, Progress):
+        """Move the bar; without a terminal print a line every ten seconds."""
+        bar = self._bars.get(phase)
+        if bar is not None:
             bar.update(bar.task_ids[0], completed=done, total=total)
+        elif time.monotonic() - self._printed_at >= LINE_SECONDS:
+            self._printed_at = time.monotonic()
+            self._console.print(f"{phase.value}: {done:,} of {total:,}", soft_wrap=True)
 
     def phase_ended(self, phase: Phase) -> None:
-        """Remove the spinner or the bar."""
-        shown = self._shown.pop(phase, None)
-        if shown is not None:
-            shown.stop()
+        """Remove the spinner or the bar, and print how long the phase took."""
+        bar = self._bars.pop(phase, None)
+        if bar is not None:
+            bar.stop()
+        print_step(self._console, phase.value, time.monotonic() - self._started[phase])
 
     def image_skipped(self, name: str, reason: str) -> None:
         """Print a line."""
@@ -117,6 +142,10 @@ class ConsoleListener:
 
         assert confirmation.decision is not None
         self._console.print(summarize_decision(confirmation.decision), style="bold", markup=False, soft_wrap=True)
+
+    def result_known(self, outcome: Outcome) -> None:
+        """Print the result."""
+        self._show_result(outcome)
 
     def sweep_ended(self, outcome: Outcome) -> None:
         """Do nothing: the command prints the outcome."""

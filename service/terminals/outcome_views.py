@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 
 from rich.console import Console
 
@@ -23,24 +25,44 @@ EXIT_NOT_DELIVERED = 4
 """The exit code of a sweep whose model MLflow has not taken."""
 
 
-def show_outcome(outcome: Outcome, form: Format, console: Console) -> int:
-    """Print the outcome; return the exit code: 1 if the sweep came to no regular end, 4 if its model is nowhere."""
-    if form is Format.TABLE:
-        print_table(outcome.board.header(), outcome.board.cells(TOP))
-    else:
-        print_data(outcome.as_json(), form)
-    for line in epilogue(outcome):
-        console.print(line, markup=False, soft_wrap=True)
-    sweep = outcome.sweep
-    if form is Format.TABLE and sweep.confirmation is not None and sweep.confirmation["decision"] is not None:
-        _show_decision(sweep)
-    for line in _places(outcome):
-        console.print(line, markup=False, soft_wrap=True)
-    otherwise = "ui" if sweep.mlflow else "status"
-    print_next(next_command(sweep, outcome.board, is_remote=False, otherwise=otherwise), sweep.id)
-    if sweep.state not in (SweepState.COMPLETED, SweepState.STOPPED):
-        return 1
-    return EXIT_NOT_DELIVERED if outcome.lacks_model else 0
+class OutcomeView:
+    """Prints how a sweep ended in two parts: the result as soon as it is known, and what MLflow has at the end."""
+
+    def __init__(self, form: Format, console: Console) -> None:
+        self._form, self._console, self._stdout = form, console, sys.stdout
+        self._has_shown = False
+
+    def show_result(self, outcome: Outcome) -> None:
+        """Print leaderboard, best recipe and decision; nothing if stdout gets JSON, which needs the end."""
+        if self._form is not Format.TABLE:
+            return
+        self._has_shown = True
+        with redirect_stdout(self._stdout):
+            print_table(outcome.board.header(), outcome.board.cells(TOP))
+            self._print(epilogue(outcome))
+            sweep = outcome.sweep
+            if sweep.confirmation is not None and sweep.confirmation["decision"] is not None:
+                _show_decision(sweep)
+            self._stdout.flush()
+
+    def show_end(self, outcome: Outcome) -> int:
+        """Print the rest; return the exit code: 1 if the sweep came to no regular end, 4 if its model is nowhere."""
+        if self._form is not Format.TABLE:
+            print_data(outcome.as_json(), self._form)
+            self._print(epilogue(outcome))
+        elif not self._has_shown:
+            self.show_result(outcome)
+        self._print([*outcome.notices, *_places(outcome)])
+        sweep = outcome.sweep
+        otherwise = "ui" if sweep.mlflow else "status"
+        print_next(next_command(sweep, outcome.board, is_remote=False, otherwise=otherwise), sweep.id)
+        if sweep.state not in (SweepState.COMPLETED, SweepState.STOPPED):
+            return 1
+        return EXIT_NOT_DELIVERED if outcome.lacks_model else 0
+
+    def _print(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._console.print(line, markup=False, soft_wrap=True)
 
 
 def _show_decision(sweep: Sweep) -> None:
@@ -62,7 +84,7 @@ def epilogue(outcome: Outcome) -> list[str]:
         lines += best_lines(board, board.best)
     warm_start = read_outcome(sweep, board.ranked)
     lines += warm_start.lines() if warm_start else []
-    return [*lines, *failure_lines(board), *outcome.notices]
+    return [*lines, *failure_lines(board)]
 
 
 def left_out(board: Leaderboard) -> list[str]:

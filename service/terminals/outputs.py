@@ -7,8 +7,9 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from service.formats import Format
 from service.logs import is_debug_enabled
 
 _GAP = 2
+_LEAST_SECONDS = 1.0
 
 
 def stderr() -> Console:
@@ -85,12 +87,35 @@ def own_stdout() -> Iterator[None]:
 
 @contextmanager
 def working(console: Console, activity: str) -> Iterator[None]:
-    """Show an activity that takes a moment: a spinner on a terminal, nothing elsewhere."""
-    if console.is_terminal:
-        with console.status(activity):
-            yield
-    else:
+    """Show an activity that takes a moment: a spinner with its seconds on a terminal, nothing elsewhere."""
+    with _spinner(console, activity):
         yield
+
+
+@contextmanager
+def step(console: Console, activity: str) -> Iterator[None]:
+    """Show a step of a command as `working` does; if it took a second or more, leave a line with its seconds."""
+    started = time.monotonic()
+    with _spinner(console, activity):
+        yield
+    print_step(console, activity, time.monotonic() - started)
+
+
+def print_step(console: Console, activity: str, seconds: float) -> None:
+    """Print a line with the seconds of a step, unless it took less than one."""
+    if seconds >= _LEAST_SECONDS:
+        console.print(f"{activity}: {seconds:.1f} s", style="dim", markup=False, soft_wrap=True)
+
+
+def _spinner(console: Console, activity: str) -> AbstractContextManager[object]:
+    if not console.is_terminal:
+        return nullcontext()
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    progress = Progress(*columns, console=console, transient=True)
+    progress.add_task(activity, total=None)
+    return progress
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -11,7 +11,7 @@ import typer
 from service.commands.surroundings import chosen_context, is_debugging, make_home, open_requests
 from service.formats import Format
 from service.logs import configure_logs
-from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, own_stdout, print_next, stderr, working
+from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, own_stdout, print_next, stderr, step
 
 TopK = Annotated[int | None, typer.Option("--top-k", min=1, max=20, help="Most finalists; by default 3.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=2, max=64, help="Trainings of each recipe; by default 4.")]
@@ -54,7 +54,7 @@ def confirm(
         from service.clusters import prestart
 
         with prestart() as prestarted:
-            with working(console, "loading Ray Tune"):
+            with step(console, "loading Ray Tune"):
                 from service.runs.runner import confirm_sweep
                 from service.terminals.console_listener import ConsoleListener
             with own_stdout():

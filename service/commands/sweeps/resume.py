@@ -20,7 +20,7 @@ from service.terminals import (
     print_data,
     print_next,
     stderr,
-    working,
+    step,
 )
 
 
@@ -54,14 +54,15 @@ def _resume_here(sweep: str, assign: Sequence[str], output: Format, home: Path |
     from service.clusters import prestart
 
     with prestart() as prestarted:
-        with working(console, "loading Ray Tune"):
+        with step(console, "loading Ray Tune"):
             from service.runs.runner import resume_sweep
             from service.sweeps import open_ledger, prepare_resume
             from service.terminals.console_listener import ConsoleListener
-            from service.terminals.outcome_views import show_outcome
+            from service.terminals.outcome_views import OutcomeView
         with open_ledger(place) as ledger:
             resumed, spec = prepare_resume(ledger, sweep, assign)
+        view = OutcomeView(output, console)
         with own_stdout():
-            listener = ConsoleListener(console, shows_summary=output is not Format.TABLE)
+            listener = ConsoleListener(console, shows_summary=output is not Format.TABLE, show_result=view.show_result)
             outcome = resume_sweep(resumed, spec, home=place, listener=listener, prestarted=prestarted)
-        sys.exit(show_outcome(outcome, output, console))
+        sys.exit(view.show_end(outcome))

@@ -8,7 +8,7 @@ from search_spaces import load_spec
 from service.commands.surroundings import is_debugging, make_home
 from service.formats import Format
 from service.logs import configure_logs
-from service.terminals import Assign, HomeFlag, Output, Spec, own_stdout, stderr, working
+from service.terminals import Assign, HomeFlag, Output, Spec, own_stdout, stderr, step
 
 
 def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
@@ -20,11 +20,12 @@ def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: 
     from service.clusters import prestart
 
     with prestart() as prestarted:
-        with working(console, "loading Ray Tune"):
+        with step(console, "loading Ray Tune"):
             from service.runs.runner import run_sweep
             from service.terminals.console_listener import ConsoleListener
-            from service.terminals.outcome_views import show_outcome
+            from service.terminals.outcome_views import OutcomeView
+        view = OutcomeView(output, console)
         with own_stdout():
-            listener = ConsoleListener(console, shows_summary=output is not Format.TABLE)
+            listener = ConsoleListener(console, shows_summary=output is not Format.TABLE, show_result=view.show_result)
             outcome = run_sweep(loaded, home=place, listener=listener, prestarted=prestarted)
-        sys.exit(show_outcome(outcome, output, console))
+        sys.exit(view.show_end(outcome))
