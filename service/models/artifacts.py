@@ -34,7 +34,7 @@ def writing_artifact(client: MlflowClient, run_id: str) -> Iterator[None]:
         place = _place_of(client, run_id)
         uri = place or "MLflow's store"
         raise ArtifactError(
-            f"artifacts cannot be written to {uri} from this machine: {_reason(error)}; "
+            f"artifacts cannot be written to {uri} from where Meltpoint runs: {_reason(error)}; "
             f"{_remedy(place, client.tracking_uri)}"
         ) from error
 
@@ -55,7 +55,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {error.filename}" if error.filename else "")
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"the package {error.name} is not installed here"
+        return f"the package {error.name} is not installed there"
     return brief(str(error)) or type(error).__name__
 
 
@@ -66,12 +66,12 @@ def _remedy(place: str | None, tracking_uri: str) -> str:
     if place is None or scheme in ("mlflow-artifacts", "http", "https"):
         return "see the log of MLflow's server, and the limits of a proxy before it"
     if scheme not in ("", "file"):
-        return f"give this machine the credentials, and the package, that MLflow's client needs for {scheme}://"
+        return f"give that machine the credentials, and the package, that MLflow's client needs for {scheme}://"
     folder = unquote(urlsplit(place).path)
     if not is_server:
         return f"make {folder} writable"
     return (
-        "that is a folder as the server sees it: share it with this machine, or start the server with "
+        "that is a folder as the server sees it: share it with that machine, or start the server with "
         "--artifacts-destination DIR in place of --default-artifact-root and --no-serve-artifacts, so that it writes "
         "artifacts by itself (an experiment keeps its place; a sweep with another `name` has another experiment)"
     )

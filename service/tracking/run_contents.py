@@ -1,4 +1,4 @@
-"""Params, metrics and data sets of MLflow runs, made from the ledger's records."""
+"""Params, metrics and data sets of MLflow runs, made from the ledger's records and the messages about them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from search_spaces.backbones import written_freeze_depth
 from service.confirmations import Confirmation
-from service.ledgers import EpochRow, Json, Sweep, Trial
+from service.ledgers import EpochRow, Json, Message, MessageKind, Sweep, Trial
 from service.objectives import Limits
 from service.tracking.run_names import WRITTEN_DEPTH, log10_name
+from service.tracking.run_tags import RUN_STATUS, end_tags
+from service.tracking.run_writers import RunUpdate
 
 __all__ = [
     "best_metrics",
@@ -25,12 +27,43 @@ __all__ = [
     "settings_params",
     "split_inputs",
     "time_metrics",
+    "trial_update",
 ]
 
 _LONGEST_PARAM = 6000
 _LONGEST_NAME = 500
 _LONGEST_DIGEST = 36
 _LONGEST_PROFILE = 16_000_000
+
+
+def trial_update(
+    sweep: Sweep,
+    trial: Trial,
+    messages: Sequence[Message],
+    rows: Sequence[EpochRow],
+    *,
+    begins: bool,
+    ends: bool,
+    seconds: float,
+) -> RunUpdate:
+    """Return what the messages of one trial say; seconds: how long its attempts had a worker."""
+    spans = [message.payload for message in messages if message.kind is MessageKind.EPOCHS]
+    reported = [row for row in rows if any(span["first"] <= row.epoch <= span["last"] for span in spans)]
+    metrics = [metric for row in reported for metric in epoch_metrics(row)]
+    at = trial.finished_at or messages[-1].created_at
+    if begins:
+        metrics = [*model_metrics(sweep, trial), *metrics]
+    if ends:
+        metrics = [*metrics, *best_metrics(trial, rows, at), *time_metrics(trial, seconds, at)]
+    own_stages = sweep.own_stages(trial.recipe.get("backbone"))
+    return RunUpdate(
+        metrics=metrics,
+        params=recipe_params(trial.recipe, log_scaled=sweep.log_scaled, own_stages=own_stages) if begins else (),
+        tags=end_tags(trial) if ends else (),
+        datasets=[dataset_input(sweep.data)] if begins else (),
+        status=RUN_STATUS[trial.state] if ends else None,
+        ended_at=at if ends else None,
+    )
 
 
 def settings_params(sweep: Sweep) -> list[Param]:

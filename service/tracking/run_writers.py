@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from service.models.artifacts import writing_artifact
 
-__all__ = ["METRICS_A_BATCH", "RunUpdate", "RunWriter", "leaving_deleted_alone"]
+__all__ = ["METRICS_A_BATCH", "RunUpdate", "RunWriter", "leaving_deleted_alone", "was_deleted"]
 
 log = logging.getLogger(__name__)
 
@@ -119,11 +119,15 @@ def leaving_deleted_alone(run_id: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        is_gone = error.error_code == "RESOURCE_DOES_NOT_EXIST"
-        is_deleted = error.error_code == "INVALID_PARAMETER_VALUE" and "must be in the 'active' state" in str(error)
-        if not is_gone and not is_deleted:
+        if not was_deleted(error):
             raise
         log.info("run %s was deleted by hand, and is left alone", run_id)
+
+
+def was_deleted(error: MlflowException) -> bool:
+    """Return whether MLflow refuses a request because its run was deleted."""
+    is_deleted = error.error_code == "INVALID_PARAMETER_VALUE" and "must be in the 'active' state" in str(error)
+    return is_deleted or error.error_code == "RESOURCE_DOES_NOT_EXIST"
 
 
 @contextmanager

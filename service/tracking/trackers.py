@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mlflow.entities import Metric, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.confirmations import Confirmation
-from service.errors import ArtifactError, TrialNotFoundError
 from service.ledgers import (
     EventKind,
     Json,
@@ -27,7 +25,6 @@ from service.ledgers import (
     TrialPhase,
     TrialState,
 )
-from service.models import LoggedClassifier, log_candidate, log_model
 from service.promotions import PromotionRequest
 from service.reports import Leaderboard
 from service.settings import Home
@@ -41,10 +38,12 @@ from service.tracking.experiments import (
     find_or_create_experiment,
 )
 from service.tracking.local_store import prepare_local_store
+from service.tracking.model_messages import ModelMessages
 from service.tracking.run_contents import (
     decision_metrics,
     settings_params,
     split_inputs,
+    trial_update,
 )
 from service.tracking.run_descriptions import describe_run, has_report, with_report
 from service.tracking.run_tags import (
@@ -56,12 +55,10 @@ from service.tracking.run_tags import (
     sweep_tags,
     trial_tags,
 )
-from service.tracking.run_writers import RunUpdate, RunWriter
+from service.tracking.run_writers import RunUpdate, RunWriter, was_deleted
 from service.tracking.standings import describe_winner, find_end_step, mark_standings
 from service.tracking.sweep_contents import failure_files, progress_metrics, sweep_files, table_tag
-from service.tracking.trial_updates import trial_update
 from service.tracking.views import curves_view, prepared_view
-from trainables.errors import CheckpointError
 
 __all__ = ["REPORT_FILE", "Tracker"]
 
@@ -72,9 +69,6 @@ REPORT_FILE = "report.html"
 
 PROGRESS_SECONDS = 10.0
 """Time between two deliveries of a running sweep's progress."""
-
-_UNWRITABLE_SECONDS = 10.0
-"""Time for which no model is exported after a sweep's files could not be written: it would be in vain."""
 
 _SETTLED_MS = 2000
 """Age from which the order of trials' ends is known to this process: their numbers are then never sent again."""
@@ -96,6 +90,7 @@ class Tracker:
         prepare_local_store(home)
         self._client = MlflowClient(tracking_uri=home.tracking_uri)
         self._runs = RunWriter(self._client)
+        self._models = ModelMessages(self._client, ledger, home, self._runs)
         self._new_sweeps: set[str] = set()
         """Sweeps whose run this tracker has created: their trials have no runs of an earlier process."""
         self._tried_trials: set[str] = set()
@@ -111,12 +106,10 @@ class Tracker:
         """Number of ended trials whose progress MLflow has, by sweep."""
         self._doubtful: list[tuple[str, dict[str, str]]] = []
         """Experiment and tags of runs whose creation failed, and may have succeeded all the same."""
-        self._unwritable: dict[str, tuple[float, ArtifactError]] = {}
-        """The last time at which a sweep's files could not be written, and the reason."""
         self._handlers: Mapping[MessageKind, Callable[[Message], None]] = {
             MessageKind.SWEEP_RUNNING: self._begin_sweep,
-            MessageKind.MODEL: self._log_model,
-            MessageKind.CANDIDATE: self._register_candidate,
+            MessageKind.MODEL: self._models.log,
+            MessageKind.CANDIDATE: self._models.register,
             MessageKind.PROMOTION: self._promote,
             MessageKind.REPORT: self._log_report,
             MessageKind.FILES: self._log_files,
@@ -138,7 +131,19 @@ class Tracker:
             self._update_trial(messages)
             return
         for message in messages:
-            handler(message)
+            try:
+                handler(message)
+            except MlflowException as error:
+                if not was_deleted(error):
+                    raise
+                self._note_deleted(message)
+
+    def _note_deleted(self, message: Message) -> None:
+        """Leave a deleted run alone; people are told if its model was to be registered."""
+        log.info("the run of %s was deleted by hand, and is left alone", message.trial_id or message.sweep_id)
+        if message.kind is MessageKind.CANDIDATE:
+            text = f"the model of {message.trial_id} is not registered: its run in MLflow was deleted"
+            self._ledger.events.add(message.sweep_id, EventKind.NOTICE, {"text": text})
 
     def _begin_sweep(self, message: Message) -> None:
         sweep = self._ledger.sweeps.get(message.sweep_id)
@@ -260,65 +265,6 @@ class Tracker:
         self._runs.write(run_id, update)
         return run_id
 
-    def _log_model(self, message: Message) -> None:
-        """Log a model; one whose checkpoint is gone or damaged is left out, and people are told."""
-        sweep, trial = self._records(message)
-        try:
-            self._log_once(sweep, trial, message.payload)
-        except CheckpointError as error:
-            text = f"MLflow has no model of {trial.id}: {error}"
-            self._ledger.events.add(sweep.id, EventKind.NOTICE, {"text": text})
-
-    def _register_candidate(self, message: Message) -> None:
-        """Write the test reading to the trial's run and its model, and register the model."""
-        sweep, trial = self._records(message)
-        payload = message.payload
-        at, step, run_id = trial.finished_at or message.created_at, trial.best_epoch or 0, _run_of(trial)
-        test = {f"test/{name}": value for name, value in payload["test"].items() if value is not None}
-        metrics = [Metric(name, value, at, step) for name, value in test.items()]
-        self._runs.write(run_id, RunUpdate(metrics=metrics, tags=[RunTag("meltpoint.candidate", "true")]))
-        logged = self._log_once(sweep, trial, payload)
-        if logged.model_id is not None:
-            linked = [Metric(name, value, at, step, model_id=logged.model_id) for name, value in test.items()]
-            self._runs.write(run_id, RunUpdate(metrics=linked))
-        registered = log_candidate(
-            self._client,
-            sweep=sweep,
-            trial=trial,
-            logged=logged,
-            test=payload["test"],
-            tracking_uri=self._home.tracking_uri,
-            find_records=self._find_records,
-        )
-        if "kept" in registered:
-            self._ledger.events.add(sweep.id, EventKind.NOTICE, {"text": registered["kept"]})
-        self._ledger.sweeps.note(sweep.id, registered=registered)
-
-    def _find_records(self, trial_id: str) -> tuple[Sweep, Trial] | None:
-        """Return a trial with its sweep; None if this ledger does not have it."""
-        try:
-            trial = self._ledger.trials.get(trial_id)
-        except TrialNotFoundError:
-            return None
-        return self._ledger.sweeps.get(trial.sweep_id), trial
-
-    def _log_once(self, sweep: Sweep, trial: Trial, payload: Json) -> LoggedClassifier:
-        """Log a trial's model unless it is there; raises as `log_model`."""
-        at, known = self._unwritable.get(sweep.id, (-math.inf, None))
-        if known is not None and time.monotonic() < at + _UNWRITABLE_SECONDS:
-            raise known
-        with self._noting_unwritable(sweep):
-            uri = self._home.tracking_uri
-            return log_model(self._client, sweep=sweep, trial=trial, payload=payload, tracking_uri=uri)
-
-    @contextmanager
-    def _noting_unwritable(self, sweep: Sweep) -> Iterator[None]:
-        try:
-            yield
-        except ArtifactError as error:
-            self._unwritable[sweep.id] = time.monotonic(), error
-            raise
-
     def _promote(self, message: Message) -> None:
         from service.promotions.promoting import Promoter  # importing it loads torch, which other messages do not need
 
@@ -373,7 +319,7 @@ class Tracker:
         is_at_rest = not sweep.state.is_under_way
         board = Leaderboard.read(self._ledger, sweep, with_standing=True) if is_at_rest else None
         files = [(_place(sweep)["run_id"], *file) for file in sweep_files(sweep, trials, board).items()]
-        with self._noting_unwritable(sweep):
+        with self._models.noting_unwritable(sweep):
             for run_id, file, text in (*files, *failure_files(sweep, trials)):
                 self._runs.log_text(run_id, text, file)
 

@@ -55,12 +55,12 @@ UNSEEN = {
     ),
     "stores of artifacts of a server, tested with a server": (
         "MLflow's store",
-        "the package {} is not installed here",
-        "that is a folder as the server sees it: share it with this machine, or start the server with "
+        "the package {} is not installed there",
+        "that is a folder as the server sees it: share it with that machine, or start the server with "
         "--artifacts-destination DIR in place of --default-artifact-root and --no-serve-artifacts, so that it writes "
         "artifacts by itself (an experiment keeps its place; a sweep with another `name` has another experiment)",
         "see the log of MLflow's server, and the limits of a proxy before it",
-        "give this machine the credentials, and the package, that MLflow's client needs for {}://",
+        "give that machine the credentials, and the package, that MLflow's client needs for {}://",
     ),
     "faults of a cluster or of a process of a service, tested with its drivers": (
         "the workers of this service did not start",

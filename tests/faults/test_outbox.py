@@ -239,7 +239,7 @@ def test_files_that_cannot_be_written_hold_up_nothing_else(
     check_complete(server, "apart", lambda _name, _value: None)
     (waiting,) = ledger.outbox.waiting(sweep_id)
     assert (waiting.messages, set(waiting.subjects)) == (2, {"files of runs", "the report"})
-    where = f"artifacts cannot be written to {obstacle}/there from this machine: Not a directory: "
+    where = f"artifacts cannot be written to {obstacle}/there from where Meltpoint runs: Not a directory: "
     assert waiting.error is not None
     assert waiting.error.startswith(where)
     assert "--artifacts-destination" in waiting.error

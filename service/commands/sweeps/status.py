@@ -42,7 +42,7 @@ def status(
     if output is not Format.TABLE:
         print_data(current.as_json(), output)
     else:
-        print_table(["", ""], list(_lines(current)))
+        print_table(["", ""], list(_lines(current, is_remote=is_remote)))
         print_next(_next_command(current, is_remote=is_remote), current.sweep.id)
     if exit_code:
         from service.terminals.follow_views import exit_code as exit_code_of
@@ -62,7 +62,7 @@ def _next_command(status: SweepStatus, *, is_remote: bool) -> str:
     )
 
 
-def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
+def _lines(status: SweepStatus, *, is_remote: bool) -> Iterator[tuple[str, str]]:
     sweep, board = status.sweep, status.board
     counts = ", ".join(f"{count} {state}" for state, count in board.counts().items() if count)
     yield "sweep", sweep.id
@@ -93,9 +93,8 @@ def _lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
         yield "mlflow", f"{sweep.mlflow['tracking_uri']} experiment {sweep.mlflow['experiment_id']}"
     yield "checkpoints", f"{counted(status.checkpoint_files, 'file')}, {format_size(status.checkpoint_bytes)}"
     if status.unsent:
-        remedy = (
-            f"; send them with: meltpoint sync{home_option()}" if sweep.state.rests or sweep.state.is_finished else ""
-        )
+        by_hand = "" if sweep.state.is_under_way else f"; send them with: meltpoint sync{home_option()}"
+        remedy = "; the service sends them again and again" if is_remote else by_hand
         yield "unsent", f"{counted(status.unsent, 'message')} to MLflow{remedy}"
     yield from (("  because", f"{', '.join(group.subjects)}: {plain_reason(group.error)}") for group in status.waiting)
 

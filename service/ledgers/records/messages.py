@@ -132,7 +132,7 @@ class Waiting:
             error = by_stream[message.stream] = own or by_stream.get(message.stream) or start
             start = start or (error if message.starts_sweep else None)
             # Artifacts of one place are refused for one reason, though its text may name other files.
-            groups.setdefault(error and error.partition(" from this machine: ")[0], []).append((message, error))
+            groups.setdefault(error and error.partition(" from where Meltpoint runs: ")[0], []).append((message, error))
         return [
             cls(
                 messages=len(group),

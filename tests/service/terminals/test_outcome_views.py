@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.formats import Format
-from service.ledgers import EventKind, Ledger
+from service.formats import Format, plain_reason
+from service.ledgers import EventKind, Ledger, MessageKind, Waiting
 from service.reports import Leaderboard
 from service.runs import Outcome
 from service.terminals import own_stdout, stderr
@@ -59,3 +59,58 @@ def test_json_has_the_end_and_comes_last(ledger: Ledger, capsys: pytest.CaptureF
     assert capsys.readouterr() == ("", "")
     view.show_end(outcome)
     assert json.loads(capsys.readouterr().out)["sweep_id"] == sweep.id
+
+
+def outcome_of(ledger: Ledger, *, registered: bool) -> Outcome:
+    """Return the outcome of a sweep of which MLflow has the runs alone; registered: of an earlier end."""
+    sweep = mixed_sweep(ledger, trials=2)
+    ledger.outbox.mark_sent(*(message.id for message in ledger.outbox.unsent(sweep.id)))
+    best = ledger.trials.list(sweep.id)[0].id
+    ledger.sweeps.note(sweep.id, registered={"uri": "models:/photos@candidate", "version": "1"} if registered else None)
+    for kind in (MessageKind.MODEL, MessageKind.CANDIDATE, MessageKind.FILES):
+        ledger.outbox.put(sweep.id, kind, {}, trial_id=None if kind is MessageKind.FILES else best)
+    for message, file in zip(ledger.outbox.unsent(sweep.id), ("a", "b", "c"), strict=True):
+        error = f"artifacts cannot be written to /srv/1 from where Meltpoint runs: Permission denied: {file}; share"
+        ledger.outbox.note_failure(message.id, error=error)
+    return Outcome(
+        sweep=ledger.sweeps.get(sweep.id),
+        board=Leaderboard.read(ledger, ledger.sweeps.get(sweep.id)),
+        unsent=ledger.outbox.count_unsent(sweep.id),
+        tracking_error=None,
+        waiting=ledger.outbox.waiting(sweep.id),
+    )
+
+
+@pytest.mark.parametrize("registered", [False, True], ids=["never registered", "registered at an earlier end"])
+def test_a_model_that_mlflow_has_not_taken_is_told_once_and_has_an_exit_code(
+    ledger: Ledger, *, registered: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = outcome_of(ledger, registered=registered)
+    assert OutcomeView(Format.JSON, stderr()).show_end(outcome) == 4
+    printed = capsys.readouterr()
+    (line,) = [line for line in printed.err.splitlines() if "MLflow has not taken" in line]
+    assert line == (
+        "MLflow has not taken 3 messages (models, the registration of the best model, files of runs): "
+        "artifacts cannot be written to /srv/1 from where Meltpoint runs: Permission denied: a; share"
+    )
+    assert f"the model of {outcome.sweep.id}-0000 is trained, but not registered" in printed.err
+    (waiting,) = json.loads(printed.out)["waiting"]
+    assert (waiting["messages"], waiting["subjects"][0]) == (3, "models")
+
+
+def test_files_that_wait_leave_the_exit_code_alone(ledger: Ledger) -> None:
+    outcome = outcome_of(ledger, registered=True)
+    files = [Waiting(messages=1, subjects=("files of runs",), error="artifacts cannot be written")]
+    assert OutcomeView(Format.JSON, stderr()).show_end(replace(outcome, waiting=files)) == 0
+
+
+def test_what_has_no_error_of_its_own_waits_for_the_start_of_its_sweep(ledger: Ledger) -> None:
+    sweep = mixed_sweep(ledger, trials=2)
+    start, *_others = unsent = ledger.outbox.unsent(sweep.id)
+    (untried,) = ledger.outbox.waiting(sweep.id)
+    assert (untried.error, plain_reason(untried.error)) == (None, "not tried yet")
+    ledger.outbox.note_failure(start.id, error="MlflowException: Caused by: [Errno 111] Connection refused")
+    (waiting,) = ledger.outbox.waiting(sweep.id)
+    assert waiting.messages == len(unsent)
+    assert waiting.subjects == ("the sweep's run", "trials' runs", "the report")
+    assert plain_reason(waiting.error) == "[Errno 111] Connection refused"
