@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import os
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import unquote, urlsplit
@@ -11,8 +15,12 @@ from mlflow.tracking import MlflowClient
 
 from service.errors import ArtifactError
 from service.formats import brief
+from service.settings import mlflow_authorization
 
-__all__ = ["writing_artifact"]
+__all__ = ["check_visible", "writing_artifact"]
+
+_SERVER_SECONDS = 10.0
+"""Time that a server has for an answer."""
 
 _GONE = "RESOURCE_DOES_NOT_EXIST"
 
@@ -37,6 +45,36 @@ def writing_artifact(client: MlflowClient, run_id: str) -> Iterator[None]:
             f"artifacts cannot be written to {uri} from where Meltpoint runs: {_reason(error)}; "
             f"{_remedy(place, client.tracking_uri)}"
         ) from error
+
+
+def check_visible(client: MlflowClient, run_id: str) -> None:
+    """Check that MLflow's server sees the artifacts of a run that has some, if they are written to a folder here.
+
+    Another machine, or a container, may have a folder of that name too.
+
+    Raises:
+        ArtifactError: it sees none.
+    """
+    server = client.tracking_uri.rstrip("/")
+    if not server.startswith(("http://", "https://")) or client.get_run(run_id).info.lifecycle_stage == "deleted":
+        return
+    place = _place_of(client, run_id)
+    if place is None or urlsplit(place).scheme not in ("", "file"):
+        return
+    account = mlflow_authorization(os.environ)
+    request = urllib.request.Request(
+        f"{server}/api/2.0/mlflow/artifacts/list?run_id={run_id}", headers={"Authorization": account} if account else {}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_SERVER_SECONDS) as answer:
+            sees_any = bool(json.load(answer).get("files"))
+    except (OSError, ValueError, http.client.HTTPException):
+        return
+    if not sees_any:
+        raise ArtifactError(
+            f"artifacts were written to {place}, but MLflow's server at {server} does not see them there; "
+            f"{_remedy(place, server)}"
+        )
 
 
 def _is_about_run(error: MlflowException) -> bool:
@@ -69,7 +107,7 @@ def _remedy(place: str | None, tracking_uri: str) -> str:
         return f"give that machine the credentials, and the package, that MLflow's client needs for {scheme}://"
     folder = unquote(urlsplit(place).path)
     if not is_server:
-        return f"make {folder} writable"
+        return f"see that {folder} has room and can be written"
     return (
         "that is a folder as the server sees it: share it with that machine, or start the server with "
         "--artifacts-destination DIR in place of --default-artifact-root and --no-serve-artifacts, so that it writes "

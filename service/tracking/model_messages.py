@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from service.errors import ArtifactError, TrialNotFoundError
 from service.ledgers import EventKind, Json, Ledger, Message, Sweep, Trial
 from service.models import LoggedClassifier, log_candidate, log_model
+from service.models.artifacts import check_visible
 from service.settings import Home
 from service.tracking.run_writers import RunUpdate, RunWriter
 from trainables.errors import CheckpointError
@@ -34,6 +35,8 @@ class ModelMessages:
         self._client, self._ledger, self._home, self._runs = client, ledger, home, runs
         self._unwritable: dict[str, tuple[float, ArtifactError]] = {}
         """The last time at which a sweep's files could not be written, and the reason."""
+        self._visible: set[str] = set()
+        """Sweeps whose files MLflow's server sees."""
 
     def log(self, message: Message) -> None:
         """Log a model; one whose checkpoint is gone or damaged is left out, and people are told."""
@@ -83,8 +86,15 @@ class ModelMessages:
         if known is not None and time.monotonic() < at + _UNWRITABLE_SECONDS:
             raise known
         with self.noting_unwritable(sweep):
+            self.check_visible(sweep)
             uri = self._home.tracking_uri
             return log_model(self._client, sweep=sweep, trial=trial, payload=payload, tracking_uri=uri)
+
+    def check_visible(self, sweep: Sweep) -> None:
+        """Check once that MLflow's server sees the files of the sweep's run. Raises ArtifactError if not."""
+        if sweep.id not in self._visible and sweep.mlflow is not None:
+            check_visible(self._client, sweep.mlflow["run_id"])
+            self._visible.add(sweep.id)
 
     @contextmanager
     def noting_unwritable(self, sweep: Sweep) -> Iterator[None]:

@@ -322,6 +322,7 @@ class Tracker:
         with self._models.noting_unwritable(sweep):
             for run_id, file, text in (*files, *failure_files(sweep, trials)):
                 self._runs.log_text(run_id, text, file)
+            self._models.check_visible(sweep)
 
     def _log_report(self, message: Message) -> None:
         """Log the report as a file of the sweep's run; one that cannot be made is noted in the log, and left out."""

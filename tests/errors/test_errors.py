@@ -55,6 +55,7 @@ UNSEEN = {
     ),
     "stores of artifacts of a server, tested with a server": (
         "MLflow's store",
+        "artifacts were written to {}, but MLflow's server at {} does not see them there; {}",
         "the package {} is not installed there",
         "that is a folder as the server sees it: share it with that machine, or start the server with "
         "--artifacts-destination DIR in place of --default-artifact-root and --no-serve-artifacts, so that it writes "

@@ -244,8 +244,28 @@ def test_files_that_cannot_be_written_hold_up_nothing_else(
     assert waiting.error.startswith(where)
     assert "--artifacts-destination" in waiting.error
     obstacle.unlink()
-    assert sender_of(ledger, sweep_id, place).finish(60) == 0
+    sender = sender_of(ledger, sweep_id, place)
+    assert sender.finish(60) == 0, sender.last_error
     assert [file for name in ("report.html", "s.yaml", "trials.csv") for file in obstacle.rglob(name)]
+
+
+def test_files_that_the_server_does_not_see_wait(
+    tmp_path: Path, ledger: Ledger, server: MlflowServer, place: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let each process have a folder of its own behind one path, as machines and containers do."""
+    monkeypatch.setattr("service.tracking.senders.FILES_GIVE_UP_SECONDS", 0.5)
+    monkeypatch.chdir(tmp_path)
+    MlflowClient(tracking_uri=f"http://{server.address}").create_experiment("unseen", "/proc/self/cwd/there")
+    sweep_id = recorded(ledger, "unseen")
+    sender_of(ledger, sweep_id, place).finish(60)
+    assert list((tmp_path / "there").rglob("trials.csv"))
+    check_complete(server, "unseen", lambda _name, _value: None)
+    (waiting,) = [waiting for waiting in ledger.outbox.waiting(sweep_id) if "files of runs" in waiting.subjects]
+    assert waiting.error is not None
+    assert waiting.error.startswith(
+        f"artifacts were written to /proc/self/cwd/there, but MLflow's server at http://{server.address} does not see "
+        "them there; that is a folder as the server sees it: share it with that machine, or "
+    )
 
 
 @pytest.mark.experiment(18, runs=1)

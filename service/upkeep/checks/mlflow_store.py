@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import configparser
 import http
 import http.client
 import json
@@ -11,16 +9,15 @@ import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
-from search_spaces.documents import expand_user
+from service.settings import MLFLOW_PASSWORD, MLFLOW_TOKEN, MLFLOW_USER, mlflow_authorization
 from service.upkeep.checks.findings import PATIENCE_SECONDS, Finding, Surroundings, problem, warning
 
 __all__ = ["check_mlflow_store", "why_mlflow_is_away"]
 
 _NAME = "mlflow store"
-_USER, _PASSWORD, _TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 _SERVER_SECONDS = 10.0
 """Time that a server has for an answer: one that asks for passwords hashes them slowly."""
 
@@ -58,7 +55,7 @@ def why_mlflow_is_away(address: str) -> str | None:
 
 def _server_finding(uri: str, environment: Mapping[str, str]) -> Finding:
     """Search the experiments, as a sweep does first; `/health` answers without an account, and for every host."""
-    credentials = _authorization(environment)
+    credentials = mlflow_authorization(environment)
     headers = {"Content-Type": "application/json"} | ({"Authorization": credentials} if credentials else {})
     url = f"{uri}/api/2.0/mlflow/experiments/search"
     try:
@@ -87,7 +84,7 @@ def _server_finding(uri: str, environment: Mapping[str, str]) -> Finding:
 def _refusal(uri: str, error: urllib.error.HTTPError, *, has_credentials: bool) -> Finding:
     if error.code == http.client.UNAUTHORIZED:
         complaint = "refuses the user name and password, or the token" if has_credentials else "asks who you are"
-        return problem(_NAME, f"{uri} {complaint} (401)", f"set {_USER} and {_PASSWORD}, or {_TOKEN}")
+        return problem(_NAME, f"{uri} {complaint} (401)", f"set {MLFLOW_USER} and {MLFLOW_PASSWORD}, or {MLFLOW_TOKEN}")
     if error.code == http.client.FORBIDDEN:
         reason = " ".join(error.read(200).decode(errors="replace").split())
         advice = "name its host in --allowed-hosts of MLflow's server, or ask its admin for the right to write"
@@ -95,23 +92,6 @@ def _refusal(uri: str, error: urllib.error.HTTPError, *, has_credentials: bool) 
     return problem(
         _NAME, f"{uri} answers {error.code} to a search of experiments", "correct MLFLOW_TRACKING_URI, or see its log"
     )
-
-
-def _authorization(environment: Mapping[str, str]) -> str | None:
-    """Return the header that MLflow's client would send: from its variables, else from `~/.mlflow/credentials`."""
-    file = _credentials_file()
-    user, password = (environment.get(name) or file.get(name.lower()) for name in (_USER, _PASSWORD))
-    if user and password:
-        return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
-    token = environment.get(_TOKEN)
-    return f"Bearer {token}" if token else None
-
-
-def _credentials_file() -> Mapping[str, str]:
-    parser = configparser.ConfigParser()
-    with suppress(OSError, configparser.Error, UnicodeError):
-        parser.read(expand_user("~/.mlflow/credentials"))
-    return dict(parser.items("mlflow")) if parser.has_section("mlflow") else {}
 
 
 def _version(uri: str, headers: Mapping[str, str]) -> str | None:
