@@ -1,4 +1,4 @@
-"""Time to list images and to find their copies, and to decode a folder against Parquet files with the same images.
+"""Time to list images and to find their copies, and to decode a folder against other files with the same images.
 
     python benchmarks/reading.py [--images 100000] [--decoded 20000] [--rounds 3]
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import shutil
 import statistics
 import tempfile
 import time
@@ -40,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         _measure_copies(Path(folder), options.images)
-        _measure_parquet(Path(folder), options.decoded, options.rounds)
+        _measure_sources(Path(folder), options.decoded, options.rounds)
 
 
 def _encoded(count: int) -> Iterator[bytes]:
@@ -81,7 +82,7 @@ def _measure_copies(folder: Path, count: int) -> None:
     print(f"thumbnails {hashing:.1f} s of one core, copies found in {finding:.1f} s: {copies:,} of {count // 100:,}")
 
 
-def _measure_parquet(folder: Path, count: int, rounds: int) -> None:
+def _measure_sources(folder: Path, count: int, rounds: int) -> None:
     contents = list(_encoded(count))
     for label in ("a", "b"):
         (folder / "same" / label).mkdir(parents=True)
@@ -96,17 +97,43 @@ def _measure_parquet(folder: Path, count: int, rounds: int) -> None:
         }
         file = folder / "shards" / f"{start:06d}.parquet"
         pyarrow.parquet.write_table(pyarrow.table(columns), file, row_group_size=100)
-    seconds: dict[str, list[float]] = {"same": [], "shards": []}
+    for kind, container in (("zip", "zip"), ("tar", "tar"), ("gztar", "tar.gz")):
+        assert shutil.make_archive(str(folder / "same"), kind, folder / "same").endswith(f".{container}")
+    sources = {
+        "a folder": "same",
+        "Parquet files": "shards",
+        "a zip file": "same.zip",
+        "a tar file": "same.tar",
+        "a tar.gz file": "same.tar.gz",
+    }
+    for name, source in sources.items():
+        listing, reading = _read_all(folder / source)
+        print(f"{count:,} images from {name:<14} listed in {listing:.2f} s, read in {reading:.2f} s of one core")
+    seconds: dict[str, list[float]] = {source: [] for source in sources.values()}
     for number in range(rounds):
-        for source in ("same", "shards") if number % 2 else ("shards", "same"):
+        for source in list(seconds)[:: 1 if number % 2 else -1]:
             spec = DataSpec(source=str(folder / source), image_size=_SIZE)
             with tempfile.TemporaryDirectory(dir=folder) as root:
                 began = time.perf_counter()
                 prepare_data(spec, base_dir=folder, root=Path(root))
                 seconds[source].append(time.perf_counter() - began)
     medians = {source: statistics.median(times) for source, times in seconds.items()}
-    print(f"{count:,} images prepared at {_SIZE} px, medians of {rounds}: from a folder {medians['same']:.1f} s, ")
-    print(f"from Parquet files {medians['shards']:.1f} s ({medians['shards'] / medians['same']:.2f} times)")
+    print(f"{count:,} images prepared at {_SIZE} px, medians of {rounds}:")
+    for name, source in sources.items():
+        print(f"  from {name:<14} {medians[source]:5.1f} s ({medians[source] / medians['same']:.2f} times a folder)")
+
+
+def _read_all(source: Path) -> tuple[float, float]:
+    """Return the seconds of one core in which the images of a source are listed, and their files are read."""
+    began = time.process_time()
+    table = load_table(str(source), base_dir=source.parent)
+    listed = time.process_time()
+    for image in table.images:
+        if isinstance(image, Path):
+            image.read_bytes()
+        elif not isinstance(image, np.ndarray):
+            image.read()
+    return listed - began, time.process_time() - listed
 
 
 if __name__ == "__main__":
