@@ -298,6 +298,12 @@ def splits_for_classes(folder: Folder) -> Sequence[str]:
     return folder.sweep("photos")
 
 
+def flat(folder: Folder) -> Sequence[str]:
+    folder.photo("photos/1.png")
+    folder.write("photos/labels.csv", "image,label\n1.png,cat\n")
+    return folder.sweep("photos")
+
+
 def without_images(folder: Folder) -> Sequence[str]:
     folder.write("photos/cat/notes.txt", "")
     return folder.sweep("photos")
@@ -382,6 +388,7 @@ SOURCES = Section(
         Case("a folder that may not be read", forbidden("")),
         Case("a class folder that may not be read", forbidden("dog")),
         Case("a folder without images", without_images),
+        Case("photos in no class folder, and `labels.csv` beside them", flat),
         Case("a folder with one class", photos(only_class)),
         Case("`train` has folders, `bus` beside it has none", folders("train/new", "train/old", "bus")),
         Case("`val` and `test`, but no images to train on", folders("val/cat", "val/dog", "test/cat")),

@@ -61,7 +61,7 @@ class RemoteFile:
 
 def is_uri(text: str) -> bool:
     """Return True if `text` starts with a protocol such as s3://."""
-    return _URI.match(text) is not None
+    return "://" in text and _URI.match(text) is not None
 
 
 def resolve_location(text: str, base_dir: Path) -> Path | str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import posixpath
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,8 @@ from trainables.datasets.archives import ARCHIVE_SUFFIXES, ArchiveFolder, Archiv
 from trainables.datasets.files import RemoteFile, list_files, name_of
 from trainables.datasets.images import SUFFIXES, is_image
 from trainables.datasets.layouts import Layout, find_layout
-from trainables.datasets.manifests import FolderFiles, is_metadata, load_metadata, refuse_columns
+from trainables.datasets.local_folders import LocalFolder, is_hidden, list_local
+from trainables.datasets.manifests import MANIFEST_SUFFIXES, FolderFiles, is_metadata, load_metadata, refuse_columns
 from trainables.datasets.tables import EmbeddedImage, ImageSource, ImageTable, LeftOut, check_class_names
 from trainables.errors import DataError
 
@@ -24,13 +25,12 @@ __all__ = ["load_folder"]
 
 _HIDDEN = "hidden"
 _NO_IMAGE = "not an image"
-_RESOURCE_FORKS = "__MACOSX"
 
 
 def load_folder(
     root: Path | str,
     layout: DataLayout | None = None,
-    listed: Mapping[str, RemoteFile] | None = None,
+    listed: LocalFolder | Mapping[str, RemoteFile] | None = None,
     archives: ArchiveFolder | None = None,
     *,
     columns: DataColumns | None = None,
@@ -44,7 +44,7 @@ def load_folder(
     Args:
         root: a path or a URI.
         layout: how the folders are meant; None to find it from their names.
-        listed: the files below a URI, if they are known already.
+        listed: the files below the root, if they are known already.
         archives: the archives that hold the images, if `root` is an archive, or holds some.
         columns: names of the columns of metadata files.
         group: column of metadata files whose equal values keep images in one split.
@@ -117,13 +117,15 @@ def _names_classes(images: Iterable[str]) -> bool:
     return len({place[0] for place in places if not isinstance(place, str)}) > 1
 
 
-def _list(root: Path | str, listed: Mapping[str, RemoteFile] | None, archives: ArchiveFolder | None) -> _Listing:
+def _list(
+    root: Path | str, listed: LocalFolder | Mapping[str, RemoteFile] | None, archives: ArchiveFolder | None
+) -> _Listing:
     if archives is not None:
         listing = _list_files(archives.files)
         return replace(listing, left_out=[*listing.left_out, *archives.left_out])
     if isinstance(root, Path):
-        return _list_local(root)
-    return _list_files(listed if listed is not None else list_files(root))
+        return _list_local(listed if isinstance(listed, LocalFolder) else list_local(root))
+    return _list_files(list_files(root) if listed is None or isinstance(listed, LocalFolder) else listed)
 
 
 def _classes(root: Path | str, layout: Layout, named: set[str], empty: Collection[str]) -> tuple[str, ...]:
@@ -140,54 +142,31 @@ def _classes(root: Path | str, layout: Layout, named: set[str], empty: Collectio
 def _no_images(root: Path | str, listing: _Listing) -> str:
     packed = [name for _, name in listing.left_out if name.lower().endswith(ARCHIVE_SUFFIXES)]
     inside = f"; archives inside archives are not read: unpack {packed[0]}" if packed else ""
+    lists = [name for _, name in listing.left_out if name.lower().endswith(MANIFEST_SUFFIXES)]
+    manifest = (
+        f"if {lists[0]} in it has their labels, name that: {root}/{lists[0]}"
+        if lists
+        else "for images in other places, name a manifest: a .csv file with the columns image and label"
+    )
+    if listing.images:
+        return f"data.source: images without classes: {root} must hold one folder per class{inside}; {manifest}"
     return (
         f"data.source: no images: {root} must hold one folder per class with {', '.join(sorted(SUFFIXES))} files"
-        f"{inside}; for images in other places, name a manifest: a .csv file with the columns image and label"
+        f"{inside}; {manifest}"
     )
 
 
-def _list_local(root: Path) -> _Listing:
+def _list_local(folder: LocalFolder) -> _Listing:
     images: dict[str, ImageSource] = {}
-    left_out: list[tuple[str, str]] = []
-    folders = set()
-    for entry in sorted(root.iterdir()):
-        if _is_hidden(entry.name):
-            left_out.append((_HIDDEN, entry.name))
-        elif entry.is_dir():
-            folders.add(entry.name)
-            for file in _files_below(entry, left_out, root):
-                _sort_in(file.relative_to(root).as_posix(), file, images, left_out)
+    left_out = [(_HIDDEN, name) for name in folder.hidden]
+    for name, file in folder.files.items():
+        if _has_image_suffix(name) or is_image(file):
+            images[name] = file
         else:
-            _sort_in(entry.name, entry, images, left_out)
+            left_out.append((_NO_IMAGE, name))
     filled = {name.partition("/")[0] for name in images}
-    metadata = {name: root / name for reason, name in left_out if reason == _NO_IMAGE and is_metadata(name)}
-    return _Listing(images=dict(sorted(images.items())), empty=folders - filled, left_out=left_out, metadata=metadata)
-
-
-def _sort_in(name: str, file: Path, images: dict[str, ImageSource], left_out: list[tuple[str, str]]) -> None:
-    if _has_image_suffix(name) or is_image(file):
-        images[name] = file
-    else:
-        left_out.append((_NO_IMAGE, name))
-
-
-def _files_below(folder: Path, left_out: list[tuple[str, str]], root: Path) -> Iterator[Path]:
-    """Yield the visible files at any depth; follow links, but enter each folder once."""
-    entered: set[str] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_raise):
-        real = os.path.realpath(parent)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        hidden = [name for name in (*folders, *files) if _is_hidden(name)]
-        left_out += [(_HIDDEN, Path(parent, name).relative_to(root).as_posix()) for name in hidden]
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        yield from (Path(parent, name) for name in sorted(files) if not _is_hidden(name))
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    metadata = {name: folder.files[name] for reason, name in left_out if reason == _NO_IMAGE and is_metadata(name)}
+    return _Listing(images=images, empty={*folder.folders} - filled, left_out=left_out, metadata=metadata)
 
 
 def _list_files(files: Mapping[str, RemoteFile | ArchiveMember]) -> _Listing:
@@ -201,27 +180,23 @@ def _list_files(files: Mapping[str, RemoteFile | ArchiveMember]) -> _Listing:
     for name, file in files.items():
         parts = PurePosixPath(name).parts
         folders.update(parts[:-1][:1])
-        if any(map(_is_hidden, parts)):
+        if any(map(is_hidden, parts)):
             left_out.append((_HIDDEN, name))
         elif _has_image_suffix(name) or (_may_be_image(name) and is_image(file.read())):
             images[name] = file
         else:
             left_out.append((_NO_IMAGE, name))
     filled = {name.partition("/")[0] for name in images}
-    visible = {name for name in folders if not _is_hidden(name)}
+    visible = {name for name in folders if not is_hidden(name)}
     metadata = {name: files[name] for reason, name in left_out if reason == _NO_IMAGE and is_metadata(name)}
     return _Listing(images=images, empty=visible - filled, left_out=left_out, metadata=metadata)
 
 
 def _has_image_suffix(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES
+    return posixpath.splitext(name)[1].lower() in SUFFIXES
 
 
 def _may_be_image(name: str) -> bool:
     """Return False for suffixes that belong to another type, such as .txt and .mp4."""
     kind, _ = mimetypes.guess_type(name)
     return kind is None or kind.startswith("image/")
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == _RESOURCE_FORKS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,23 +108,17 @@ class _Columns:
         return [name for name in dict.fromkeys((self.label, self.split, self.group)) if name is not None]
 
 
-def find_shards(place: Path | str, listed: Mapping[str, RemoteFile | ArchiveMember] | None = None) -> dict[str, Shard]:
+def find_shards(place: Path | str, listed: Mapping[str, Shard] | None = None) -> dict[str, Shard]:
     """Return the Parquet files at a path or URI, or below a folder, by name; sorted.
 
-    listed: the files below the folder behind a URI, or in archives.
+    listed: the files below the folder, or in archives; None for a single file.
     """
     if listed is not None:
         return {name: file for name, file in listed.items() if _is_shard(name)}
     if isinstance(place, str):
         file = look_up_place(place) if _is_shard(split_uri(place)[1]) else None
         return {} if file is None else {name_of(place): file}
-    if place.is_file():
-        return {place.name: place} if place.suffix.lower() == _SUFFIX else {}
-    below = (
-        Path(parent, name) for parent, _, names in os.walk(place) for name in names if name.lower().endswith(_SUFFIX)
-    )
-    named = {file.relative_to(place).as_posix(): file for file in below if file.is_file()}
-    return dict(sorted((name, file) for name, file in named.items() if _is_shard(name)))
+    return {place.name: place} if place.is_file() and place.suffix.lower() == _SUFFIX else {}
 
 
 def has_images(shards: dict[str, Shard]) -> bool:

@@ -29,6 +29,7 @@ from trainables.datasets.archives import (
 from trainables.datasets.arrays import ARRAYS_SUFFIX, load_arrays
 from trainables.datasets.files import RemoteFile, is_uri, list_files, resolve_location, split_uri
 from trainables.datasets.folders import load_folder
+from trainables.datasets.local_folders import list_local
 from trainables.datasets.manifests import MANIFEST_SUFFIXES, load_manifest, refuse_columns
 from trainables.datasets.own_datasets import load_own_dataset
 from trainables.datasets.parquet_images import find_shards, has_images, load_parquet_images
@@ -97,12 +98,14 @@ def load_table(
         if archives is not None and layout is None and is_web_dataset(archives):
             refuse_columns(source, None, group)
             return load_web_dataset(archives, columns)
-        files = listed if archives is None else archives.files
+        looks = archives is None and source not in DATASETS
+        local = list_local(place) if looks and isinstance(place, Path) and place.is_dir() else None
+        files = archives.files if archives is not None else local.files if local is not None else listed
         table = _load_rows(source, base_dir, files, group=group, root=root, columns=columns)
         if table is not None:
             return table
         if source not in DATASETS and (archives is not None or is_uri(source) or _is_folder(place)):
-            return load_folder(place, layout, listed, archives, columns=columns, group=group)
+            return load_folder(place, layout, local or listed, archives, columns=columns, group=group)
         refuse_columns(source, columns, group)
         return _load(source, base_dir=base_dir, root=root, downloads=downloads)
     except OSError as error:
@@ -133,7 +136,7 @@ def _ends_with(place: Path | str, suffixes: tuple[str, ...]) -> bool:
 def _load_rows(
     source: str,
     base_dir: Path,
-    listed: Mapping[str, RemoteFile | ArchiveMember] | None,
+    listed: Mapping[str, Path | RemoteFile | ArchiveMember] | None,
     *,
     group: str | None,
     root: str | None,
@@ -147,7 +150,7 @@ def _load_rows(
     root_place = None if root is None else resolve_location(root, base_dir)
     if is_manifest and isinstance(place, Path) and not place.exists():
         raise DataError(f"data.source: no such file: {place}")
-    if is_manifest or _is_folder(place) or listed is not None:
+    if is_manifest or listed is not None:
         shards = find_shards(place, listed)
         if has_images(shards):
             return load_parquet_images(place, shards, columns=columns, group=group, root=root_place)

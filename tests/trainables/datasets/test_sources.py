@@ -108,7 +108,7 @@ def test_a_folder_may_share_its_name_with_a_registered_set(photos: Path) -> None
         ("data/gone", "no such folder: .*data/gone"),
         ("gone.csv", "no such file: .*gone.csv"),
         ("empty", "no images: .*empty"),
-        ("flat", "no images: .*one folder per class"),
+        ("flat", "images without classes: .*one folder per class"),
         ("single", "at least two class folders .only cat"),
         ("hollow", "must hold images .none in dog"),
         ("presplit", "holds splits .* not classes"),

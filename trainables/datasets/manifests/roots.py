@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from search_spaces.errors import show
@@ -63,22 +64,25 @@ class LocalRoot:
     def __init__(self, path: Path) -> None:
         self.place = path
         self._bases = tuple(dict.fromkeys([Path(os.path.abspath(path)), path.resolve()]))  # noqa: PTH100
-        self._stems: dict[Path, dict[str, list[str]]] = {}
+        self._folders: dict[str, _FileNames] = {}
 
     def locate(self, cell: str) -> tuple[str, Path]:
         """Return (name below the root, file), as `Root.locate` does."""
         for spelled in _spellings(cell):
             name = self._name(spelled, cell)
-            if (self.place / name).is_file():
-                return name, self.place / name
-            folder = (self.place / name).parent
-            same = self._files_by_stem(folder).get(Path(name).name, [])
-            if same:
-                file = folder / _only(same, cell)
-                return file.relative_to(self.place).as_posix(), file
+            folder, slash, last = name.rpartition("/")
+            names = self._list(folder)
+            if last not in names.all and last in names.by_stem:
+                name = f"{folder}{slash}{_only(names.by_stem[last], cell)}"
+            elif last not in names.all and not (self.place / name).is_file():
+                continue
+            return name, self.place / name
         raise PlaceError(MISSING, cell)
 
     def _name(self, spelled: str, cell: str) -> str:
+        name = posixpath.normpath(spelled)
+        if not name.startswith(("/", "..")) and name != "." and not is_uri(spelled):
+            return name
         place = resolve_location(spelled, self.place) if is_uri(spelled) else self.place / spelled
         if isinstance(place, Path):
             full = Path(os.path.abspath(place))  # noqa: PTH100 - removes `..`, keeps links
@@ -87,11 +91,23 @@ class LocalRoot:
                     return full.relative_to(base).as_posix()
         raise _outside(cell, self.place)
 
-    def _files_by_stem(self, folder: Path) -> dict[str, list[str]]:
-        if folder not in self._stems:
-            names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-            self._stems[folder] = _by_stem(names)
-        return self._stems[folder]
+    def _list(self, folder: str) -> _FileNames:
+        if folder not in self._folders:
+            try:
+                with os.scandir(self.place / folder) as entries:
+                    names = sorted(entry.name for entry in entries if entry.is_file())
+            except OSError:
+                names = []
+            self._folders[folder] = _FileNames(all=frozenset(names), by_stem=_by_stem(names))
+        return self._folders[folder]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _FileNames:
+    """Names of a folder's files; by_stem: name without suffix -> names, of those with the suffix of an image."""
+
+    all: frozenset[str]
+    by_stem: Mapping[str, list[str]]
 
 
 class ListedRoot:
@@ -134,9 +150,9 @@ def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
     """Return path without suffix -> paths, of files with the suffix of an image."""
     stems: dict[str, list[str]] = {}
     for name in names:
-        path = PurePosixPath(name)
-        if path.suffix.lower() in SUFFIXES:
-            stems.setdefault(name.removesuffix(path.suffix), []).append(name)
+        stem, suffix = posixpath.splitext(name)
+        if suffix.lower() in SUFFIXES:
+            stems.setdefault(stem, []).append(name)
     return stems
 
 
