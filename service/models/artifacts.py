@@ -109,7 +109,7 @@ def _remedy(place: str | None, tracking_uri: str) -> str:
     if not is_server:
         return f"see that {folder} has room and can be written"
     return (
-        "that is a folder as the server sees it: share it with that machine, or start the server with "
-        "--artifacts-destination DIR in place of --default-artifact-root and --no-serve-artifacts, so that it writes "
-        "artifacts by itself (an experiment keeps its place; a sweep with another `name` has another experiment)"
+        "that is a folder of the server's machine: mount it at this path where Meltpoint runs, or start the server "
+        "with --artifacts-destination DIR in place of --default-artifact-root and --no-serve-artifacts, so that it "
+        "writes artifacts by itself (an experiment keeps its place; a sweep with another `name` has another experiment)"
     )

@@ -57,9 +57,10 @@ UNSEEN = {
         "MLflow's store",
         "artifacts were written to {}, but MLflow's server at {} does not see them there; {}",
         "the package {} is not installed there",
-        "that is a folder as the server sees it: share it with that machine, or start the server with "
-        "--artifacts-destination DIR in place of --default-artifact-root and --no-serve-artifacts, so that it writes "
-        "artifacts by itself (an experiment keeps its place; a sweep with another `name` has another experiment)",
+        "that is a folder of the server's machine: mount it at this path where Meltpoint runs, or start the server "
+        "with --artifacts-destination DIR in place of --default-artifact-root and --no-serve-artifacts, so that it "
+        "writes artifacts by itself (an experiment keeps its place; a sweep with another `name` has another "
+        "experiment)",
         "see the log of MLflow's server, and the limits of a proxy before it",
         "give that machine the credentials, and the package, that MLflow's client needs for {}://",
     ),

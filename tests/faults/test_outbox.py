@@ -23,6 +23,8 @@ from service.ledgers import Ending, EpochRow, Ledger, SweepState, TrialState
 from service.settings import Home
 from service.tracking import Sender
 from service.tracking.trackers import Tracker
+from service.upkeep import Level, Surroundings
+from service.upkeep.checks.mlflow_store import check_mlflow_store
 from tests.faults.programs import until
 from tests.faults.proxies import Faults, flaky
 
@@ -243,6 +245,9 @@ def test_files_that_cannot_be_written_hold_up_nothing_else(
     assert waiting.error is not None
     assert waiting.error.startswith(where)
     assert "--artifacts-destination" in waiting.error
+    (finding,) = check_mlflow_store(Surroundings(home=place, home_from="--home", environment={}))
+    assert finding.level is Level.WARNING
+    assert finding.text.endswith(f" keeps artifacts in {obstacle}/there, which cannot be written here")
     obstacle.unlink()
     sender = sender_of(ledger, sweep_id, place)
     assert sender.finish(60) == 0, sender.last_error
@@ -264,7 +269,7 @@ def test_files_that_the_server_does_not_see_wait(
     assert waiting.error is not None
     assert waiting.error.startswith(
         f"artifacts were written to /proc/self/cwd/there, but MLflow's server at http://{server.address} does not see "
-        "them there; that is a folder as the server sees it: share it with that machine, or "
+        "them there; that is a folder of the server's machine: mount it at this path where Meltpoint runs, or "
     )
 
 

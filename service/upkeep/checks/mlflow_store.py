@@ -5,12 +5,14 @@ from __future__ import annotations
 import http
 import http.client
 import json
+import os
 import sqlite3
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from service.settings import MLFLOW_PASSWORD, MLFLOW_TOKEN, MLFLOW_USER, mlflow_authorization
 from service.upkeep.checks.findings import PATIENCE_SECONDS, Finding, Surroundings, problem, warning
@@ -61,7 +63,7 @@ def _server_finding(uri: str, environment: Mapping[str, str]) -> Finding:
     try:
         request = urllib.request.Request(url, json.dumps({"max_results": 1}).encode(), headers)
         with urllib.request.urlopen(request, timeout=_SERVER_SECONDS) as answer:
-            json.load(answer)
+            experiments = json.load(answer).get("experiments", [])
     except urllib.error.HTTPError as error:
         with error:
             return _refusal(uri, error, has_credentials=credentials is not None)
@@ -71,6 +73,10 @@ def _server_finding(uri: str, environment: Mapping[str, str]) -> Finding:
         reason = getattr(error, "reason", None) or error
         return problem(_NAME, f"{uri} does not answer: {reason}", "start it, or correct MLFLOW_TRACKING_URI")
     version = _version(uri, headers)
+    foreign = _unwritable_folder(experiments)
+    if foreign is not None:
+        advice = "mount it at this path, or start the server with --artifacts-destination in place of this folder"
+        return warning(_NAME, f"{uri} keeps artifacts in {foreign}, which cannot be written here", advice)
     text = f"{uri} answers{f', as MLflow {version}' if version else ''}"
     numbers = tuple(int(part) for part in (version or "").split(".")[:2] if part.isdigit())
     if numbers and numbers < _OLDEST:
@@ -79,6 +85,18 @@ def _server_finding(uri: str, environment: Mapping[str, str]) -> Finding:
     if numbers and numbers[0] < _LOGGED_MODELS_MAJOR:
         text += f", which keeps models as artifacts of their runs; from {_LOGGED_MODELS_MAJOR} on they have a page each"
     return Finding(name=_NAME, text=text)
+
+
+def _unwritable_folder(experiments: Sequence[Mapping[str, str]]) -> str | None:
+    """Return the folder of the newest experiment's artifacts if it is one that cannot be written here."""
+    for experiment in experiments:
+        place = urlsplit(experiment.get("artifact_location", ""))
+        folder = Path(unquote(place.path))
+        if place.scheme in ("", "file") and folder.is_absolute():
+            there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+            is_usable = there.is_dir() and os.access(there, os.W_OK)
+            return None if is_usable else str(folder)
+    return None
 
 
 def _refusal(uri: str, error: urllib.error.HTTPError, *, has_credentials: bool) -> Finding:
