@@ -86,8 +86,8 @@ NEEDS = {
 LITERAL = (["explain", "metric"], *(["completion", shell] for shell in ("bash", "zsh", "fish")))
 """Arguments that are plain words, each with its command; other plain words belong to the sentence."""
 
-ENDS_OTHERWISE = {"models": "was promoted"}
-"""Commands that say that there is nothing yet, with a part of that sentence."""
+ENDS_OTHERWISE = {"models": "was promoted", "rm": "nobody can be asked here"}
+"""Commands that say that there is nothing yet or ask first, with a part of that sentence."""
 
 
 @cache

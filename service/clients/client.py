@@ -259,7 +259,7 @@ class Client:
     def rm(self, *sweeps: str) -> builtins.list[Sweep]:
         """Delete sweeps with their trials and checkpoints, and return what they were; MLflow keeps runs and models."""
         chosen = {row.id: row for row in map(self._requests.find, sweeps)}
-        return [self._requests.delete(sweep_id) for sweep_id in chosen]
+        return [self._requests.delete(sweep_id).sweep for sweep_id in chosen]
 
     def whoami(self) -> IdentityModel:
         """Return the signed-in user."""

@@ -14,7 +14,7 @@ import httpx2
 from search_spaces import SpecError
 from service.clients.connections import Connection
 from service.clients.submissions import send_submission
-from service.errors import NotFoundError, ServiceError, SweepNotFoundError, UnavailableError
+from service.errors import NotFoundError, ServiceError, SweepNotFoundError, UnavailableError, UsageError
 from service.exports import RecipeFile
 from service.ledgers import Event, EventKind, Promotion, Sweep, SweepAction, SweepState
 from service.promotions import MovedAlias, PromotionOutcome, PromotionStatus
@@ -38,8 +38,10 @@ from service.schemas import (
 )
 from service.sweeps import (
     ConfirmationStatus,
+    DeletedSweep,
     QueueEntry,
     Submission,
+    SweepFiles,
     SweepRequests,
     SweepStatus,
     SweepSummary,
@@ -265,11 +267,22 @@ class RemoteSweeps(SweepRequests):
         page = Page[AliasMoveModel].model_validate(self._connection.get(_model_path(model)))
         return [move.to_record() for move in page.items]
 
-    def delete(self, reference: str) -> Sweep:
+    def files(self, reference: str) -> SweepFiles:
+        """Return the sweep's checkpoints."""
+        status = self.status(reference)
+        return SweepFiles(checkpoints=status.checkpoint_files, checkpoint_bytes=status.checkpoint_bytes)
+
+    def delete(self, reference: str, *, with_runs: bool = False) -> DeletedSweep:
         """Delete a sweep."""
         sweep = self.find(reference)
+        if with_runs:
+            raise UsageError(
+                "a service keeps the runs of a deleted sweep: leave out --mlflow and delete them on MLflow's pages, or "
+                f"type on the service's machine: meltpoint rm {sweep.id} --mlflow --home DIR"
+            )
+        files = self.files(sweep.id)
         self._connection.delete(_path(sweep.id))
-        return sweep
+        return DeletedSweep(sweep=sweep, files=files)
 
     def events(self, reference: str, *, after: int = 0, follow: bool = False) -> Iterator[Event]:
         """Yield a sweep's events; go on behind the last one if the connection breaks or the service restarts."""

@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from search_spaces import Goal
-from service.ledgers import Trial, TrialState
+from service.ledgers import Json, Trial, TrialState
 
-__all__ = ["KEPT", "KeptCheckpoints", "delete_checkpoints", "space_taken"]
+__all__ = ["KEPT", "KeptCheckpoints", "SweepFiles", "delete_checkpoints", "list_files", "space_taken"]
 
 KEPT = 10
 """The number of best finished trials whose best epoch's checkpoint stays."""
 
 _FILES = "epoch-*.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepFiles:
+    """The files in a sweep's folder: the number of checkpoints, and bytes by kind."""
+
+    checkpoints: int = 0
+    checkpoint_bytes: int = 0
+    prediction_bytes: int = 0
+    other_bytes: int = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all files."""
+        return self.checkpoint_bytes + self.prediction_bytes + self.other_bytes
+
+    def as_json(self) -> Json:
+        """Return the numbers as plain data."""
+        return dataclasses.asdict(self)
+
+
+def list_files(folder: Path) -> SweepFiles:
+    """Return what is in a sweep's folder, also while somebody removes it."""
+    sizes = {"checkpoint": 0, "prediction": 0, "other": 0}
+    checkpoints = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            if file.is_file() and not file.is_symlink():
+                is_checkpoint = fnmatch(file.name, _FILES)
+                checkpoints += is_checkpoint
+                kind = "checkpoint" if is_checkpoint else "prediction" if file.name == "predictions.npz" else "other"
+                sizes[kind] += file.stat().st_size
+    return SweepFiles(checkpoints=checkpoints, **{f"{kind}_bytes": size for kind, size in sizes.items()})
 
 
 class KeptCheckpoints:

@@ -118,6 +118,10 @@ class Home:
         """Return the folder of one sweep: its checkpoints and its lock."""
         return self.root / "sweeps" / sweep_id
 
+    def sending_lock(self, sweep_id: str) -> Path:
+        """Lock of the process that sends the messages of one sweep to MLflow."""
+        return self.root / "sending" / f"{sweep_id}.lock"
+
     @property
     def tracking_uri(self) -> str:
         """URI of MLflow's tracking store: `MLFLOW_TRACKING_URI` if it is set, else the store in the home."""

@@ -1,7 +1,8 @@
 """Requests about sweeps: list, status, leaderboard, pause, stop, cancel, resume; for commands and HTTP routes alike."""
 
+from service.runs.kept_checkpoints import SweepFiles
 from service.sweeps.actions import request_action, wait_until_at_rest
-from service.sweeps.changes import change_sweep, delete_sweep
+from service.sweeps.changes import DeletedSweep, change_sweep, delete_sweep
 from service.sweeps.confirmation import (
     check_has_owner,
     confirmation_as_json,
@@ -36,9 +37,11 @@ from service.sweeps.submission import (
 __all__ = [
     "ConfirmationStatus",
     "CountCache",
+    "DeletedSweep",
     "HomeSweeps",
     "QueueEntry",
     "Submission",
+    "SweepFiles",
     "SweepProgress",
     "SweepRequests",
     "SweepStatus",

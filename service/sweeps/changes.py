@@ -5,23 +5,36 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import SweepSpec
-from service.errors import TransitionError, UsageError
+from service.errors import HomeError, TransitionError, UsageError
 from service.ledgers import Sweep, SweepState, TrialPhase, way_to_more_trials
+from service.runs.kept_checkpoints import SweepFiles, list_files
 from service.settings import Home
 from service.sweeps.resumption import change_budget, make_revision
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger
 
-__all__ = ["change_sweep", "delete_sweep"]
+__all__ = ["DeletedSweep", "change_sweep", "delete_sweep"]
 
 _DRIVER_SECONDS = 3.0
 """Time for which a deletion waits for the driver of an ended sweep."""
 
 _LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeletedSweep:
+    """A sweep as it was before it was deleted, its files, and numbers of its runs in MLflow that went and that stay."""
+
+    sweep: Sweep
+    files: SweepFiles = field(default_factory=SweepFiles)
+    runs_deleted: int = 0
+    runs_kept: int = 0
 
 
 def change_sweep(
@@ -83,22 +96,28 @@ def delete_sweep(
     reference: str,
     *,
     owner: str | None = None,
+    with_runs: bool = False,
     sleep: Callable[[float], None] = time.sleep,
-) -> Sweep:
+) -> DeletedSweep:
     """Delete a sweep that no process drives, with its trials and its folder in `home`; return what it was.
 
-    MLflow keeps its runs and models. The driver of a sweep that has just ended is waited for, since it may still be
-    sending MLflow the end of runs.
+    Only what is the sweep's own goes: images, activations and registered models stay. The driver of a sweep that has
+    just ended is waited for, since it may still be sending MLflow the end of runs; then nobody else can drive the
+    sweep until it is gone. Its rows in the ledger go last, so that a deletion that was interrupted can be repeated.
 
-    owner: the user whose sweeps alone are considered; None for all. sleep: waits some seconds.
+    owner: the user whose sweeps alone are considered; None for all. with_runs: delete its runs in MLflow too. sleep:
+        waits some seconds.
 
     Raises:
         SweepNotFoundError: no sweep goes by `reference`.
         UsageError: a process drives the sweep.
+        TrackingError: MLflow does not delete the runs; the sweep is kept.
+        HomeError: a file cannot be removed; the sweep is kept.
     """
+    from service.runs.leases import driving
+
     sweep = ledger.sweeps.find(reference, owner=owner)
-    if sweep.state.is_under_way:
-        raise UsageError(f"{sweep.id} is {sweep.state}; end it first with: meltpoint cancel {sweep.id}")
+    _check_rests(sweep)
     waited = 0.0
     while sweep.state is not SweepState.INTERRUPTED and ledger.leases.holder(sweep.id) is not None:
         if waited >= _DRIVER_SECONDS:
@@ -107,6 +126,33 @@ def delete_sweep(
             )
         sleep(_LOOK_SECONDS)
         waited += _LOOK_SECONDS
-    ledger.sweeps.delete(sweep.id)
-    shutil.rmtree(home.sweep(sweep.id), ignore_errors=True)
-    return sweep
+    with driving(home, ledger, sweep.id):
+        _check_rests(ledger.sweeps.get(sweep.id))
+        runs = 0, 0
+        if with_runs:
+            from service.registry.removals import remove_runs
+
+            removed = remove_runs(ledger, home, sweep)
+            runs = removed.deleted, removed.kept
+        files = list_files(home.sweep(sweep.id))
+        _remove_folder(home.sweep(sweep.id), sweep)
+        home.sending_lock(sweep.id).unlink(missing_ok=True)
+        ledger.sweeps.delete(sweep.id)
+    return DeletedSweep(sweep=sweep, files=files, runs_deleted=runs[0], runs_kept=runs[1])
+
+
+def _check_rests(sweep: Sweep) -> None:
+    if sweep.state.is_under_way:
+        raise UsageError(f"{sweep.id} is {sweep.state}; end it first with: meltpoint cancel {sweep.id}")
+
+
+def _remove_folder(folder: Path, sweep: Sweep) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise HomeError(
+            f"{folder} cannot be removed ({Path(str(error.filename)).name}: {error.strerror or error}); {sweep.id} is "
+            f"kept. Mend that, and type again: meltpoint rm {sweep.id}"
+        ) from None

@@ -20,9 +20,10 @@ from service.registry import (
     waiting_outcome,
 )
 from service.reports import Comparison, Leaderboard, RetrainingResult, read_retrainings
+from service.runs.kept_checkpoints import SweepFiles, list_files
 from service.settings import Home, prepare_environment
 from service.sweeps.actions import request_action
-from service.sweeps.changes import change_sweep, delete_sweep
+from service.sweeps.changes import DeletedSweep, change_sweep, delete_sweep
 from service.sweeps.confirmation import queue_confirmation, read_confirmation
 from service.sweeps.following import is_over
 from service.sweeps.listing import SweepSummary, list_sweeps
@@ -204,10 +205,16 @@ class HomeSweeps(SweepRequests):
         with open_ledger(self._home) as ledger:
             return read_model_history(ledger, model)
 
-    def delete(self, reference: str) -> Sweep:
+    def files(self, reference: str) -> SweepFiles:
+        """Return the files in a sweep's folder in this home."""
+        return list_files(self._home.sweep(self.find(reference).id))
+
+    def delete(self, reference: str, *, with_runs: bool = False) -> DeletedSweep:
         """Delete a sweep, with its folder in this home."""
+        if with_runs:
+            prepare_environment(self._home)
         with open_ledger(self._home) as ledger:
-            return delete_sweep(ledger, self._home, reference)
+            return delete_sweep(ledger, self._home, reference, with_runs=with_runs)
 
     def events(self, reference: str, *, after: int = 0, follow: bool = False) -> Iterator[Event]:
         """Yield a sweep's events."""

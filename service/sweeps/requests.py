@@ -13,6 +13,8 @@ from service.exports import RecipeFile
 from service.ledgers import Event, Promotion, Sweep, SweepAction, SweepState
 from service.promotions import MovedAlias, PromotionOutcome
 from service.reports import Comparison, Leaderboard, RetrainingResult
+from service.runs.kept_checkpoints import SweepFiles
+from service.sweeps.changes import DeletedSweep
 from service.sweeps.listing import SweepSummary
 from service.sweeps.queue import QueueEntry
 from service.sweeps.status import SweepStatus
@@ -237,13 +239,20 @@ class SweepRequests(ABC):
         """Return the moves of a registered model's aliases, newest first. Raises NotFoundError if there are none."""
 
     @abstractmethod
-    def delete(self, reference: str) -> Sweep:
+    def files(self, reference: str) -> SweepFiles:
+        """Return the files that a sweep has of its own; of a service's sweep only the checkpoints are known."""
+
+    @abstractmethod
+    def delete(self, reference: str, *, with_runs: bool = False) -> DeletedSweep:
         """Delete a sweep that no process drives, with its trials and checkpoints, and return what it was.
 
-        MLflow keeps its runs and models.
+        MLflow keeps its registered models, and its runs too unless `with_runs`.
 
         Raises:
-            UsageError: a process drives the sweep, or is still sending MLflow its end after some seconds.
+            UsageError: a process drives the sweep, or is still sending MLflow its end after some seconds; or a service
+                is asked to delete runs.
+            TrackingError: MLflow does not delete the runs; the sweep is kept.
+            HomeError: a file cannot be removed; the sweep is kept.
         """
 
     @abstractmethod

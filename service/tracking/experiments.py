@@ -16,7 +16,14 @@ from mlflow.tracking import MlflowClient
 from service.ledgers import Sweep, SweepState
 from service.tracking.views import CURVES_SUFFIX, view_address
 
-__all__ = ["NOTE", "NamedExperiment", "decorate_experiment", "describe_sweep", "find_or_create_experiment"]
+__all__ = [
+    "NOTE",
+    "NamedExperiment",
+    "decorate_experiment",
+    "describe_sweep",
+    "find_or_create_experiment",
+    "forget_sweep",
+]
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +100,16 @@ def describe_sweep(client: MlflowClient, sweep: Sweep, state: SweepState, *, rep
     after = _with_line(before, line, sweep.id)
     if after != before and len(after) <= max(_LONGEST_NOTE, len(before)):
         decorate_experiment(client, experiment_id, NOTE, after)
+
+
+def forget_sweep(client: MlflowClient, sweep: Sweep) -> None:
+    """Remove the line with the sweep's links from its experiment's description."""
+    assert sweep.mlflow is not None, sweep
+    experiment_id = sweep.mlflow["experiment_id"]
+    before = client.get_experiment(experiment_id).tags.get(NOTE, "").splitlines()
+    after = [line for line in before if f"{_KEY}{sweep.id}&" not in line]
+    if after != before:
+        decorate_experiment(client, experiment_id, NOTE, "\n".join(after))
 
 
 def decorate_experiment(client: MlflowClient, experiment_id: str, key: str, value: str) -> None:

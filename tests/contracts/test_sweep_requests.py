@@ -369,7 +369,11 @@ def test_a_sweep_that_nobody_drives_is_deleted_with_its_folder(
     home.sweep(done.id).mkdir(parents=True)
     with pytest.raises(UsageError, match=f"{running.id} is running; end it first with: meltpoint cancel"):
         requests.delete(running.id)
-    assert requests.delete(done.id).id == done.id
+    assert requests.files(done.id).checkpoint_bytes == 0
+    if requests.is_remote:
+        with pytest.raises(UsageError, match="a service keeps the runs of a deleted sweep"):
+            requests.delete(done.id, with_runs=True)
+    assert requests.delete(done.id).sweep.id == done.id
     assert not home.sweep(done.id).exists()
     with pytest.raises(SweepNotFoundError):
         requests.find(done.id)

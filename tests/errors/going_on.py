@@ -73,6 +73,10 @@ GOING_ON = Section(
             "`meltpoint resume last`, which waits for its turn",
             at_home("resume", "last", make=sweep_in(SweepState.QUEUED)),
         ),
+        Case(
+            "`meltpoint rm last --yes`, which waits for its turn",
+            at_home("rm", "last", "--yes", make=sweep_in(SweepState.QUEUED)),
+        ),
         Case("`meltpoint change last`, without a change", at_home("change", "last", make=COMPLETED)),
         Case(
             "`meltpoint change last --set budget.trials=9`, which has completed",

@@ -18,6 +18,15 @@ AGAIN = "run `make errors-doc` and read what it changed"
 
 ODD_CLASSES = ("an empty class folder", "a folder with one class", "10,000 labels, an image each")
 UNSEEN = {
+    "deletions that fail, in tests/service/sweeps/test_deletions.py and tests/service/tracking/test_trackers.py": (
+        "a service keeps the runs of a deleted sweep: leave out --mlflow and delete them on MLflow's pages, or type on "
+        "the service's machine: meltpoint rm {} --mlflow --home DIR",
+        "the runs of {} are in {}, but MLflow's address is now {}; set MLFLOW_TRACKING_URI={}, or leave out --mlflow "
+        "to keep them",
+        "MLflow at {} has not deleted the runs of {}: {}; the sweep is kept. Try again, or leave out --mlflow to "
+        "keep its runs",
+        "{} cannot be removed ({}: {}); {} is kept. Mend that, and type again: meltpoint rm {}",
+    ),
     "wrong calls between functions, which no input causes": (
         "must lie in {} ({})",
         "{} must lie in {} ({})",

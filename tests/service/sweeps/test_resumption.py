@@ -36,7 +36,7 @@ def test_images_stay_split_as_they_were_when_the_sweep_began(
     for assign in ((), ("budget.trials=8",)):
         spec = prepare_resume(ledger, sweep.id, assign)[1]
         assert spec.data.split.copies == copies
-        assert spec.file == "sweep.yaml"
+        assert spec.file == sweep.spec_file
 
 
 @pytest.mark.parametrize("state", [SweepState.PAUSED, SweepState.INTERRUPTED])

@@ -19,6 +19,7 @@ from mlflow.tracking import MlflowClient
 
 from service.clocks import now_ms
 from service.confirmations import Confirmation
+from service.errors import UsageError
 from service.ledgers import EventKind, Ledger, MessageKind, Sweep, SweepState, TrialState
 from service.reports import Leaderboard
 from service.settings import Home
@@ -429,3 +430,26 @@ def test_the_step_of_an_end_follows_those_of_earlier_ends_and_is_the_same_for_a_
     assert find_end_step(client, run_id, ended=5, at=3000) == 6
     client.set_terminated(run_id)
     assert sweep.state is SweepState.COMPLETED
+
+
+def test_removed_runs_are_all_but_those_of_registered_models(
+    client: MlflowClient, ledger: Ledger, place: Home, sweep: Sweep, runs: dict[str, Run], parent: Run
+) -> None:
+    """Come last in this file: the runs are gone then."""
+    from service.registry.removals import remove_runs
+
+    source = next(iter(runs.values())).info.run_id
+    client.create_registered_model("kept")
+    client.create_model_version("kept", source=f"runs:/{source}/model", run_id=source)
+    ledger.sweeps.note(sweep.id, registered={"model": "kept", "version": "1"})
+    sweep = ledger.sweeps.get(sweep.id)
+    removed = remove_runs(ledger, place, sweep)
+    assert (removed.deleted, removed.kept) == (len(runs), 1)
+    left = [run.info.run_id for run in client.search_runs([parent.info.experiment_id])]
+    assert left == [source]
+    again = remove_runs(ledger, place, sweep)
+    assert (again.deleted, again.kept) == (0, 1)
+    elsewhere = replace(sweep, mlflow={**(sweep.mlflow or {}), "tracking_uri": "http://127.0.0.1:9"})
+    with pytest.raises(UsageError, match="or leave out --mlflow to keep them"):
+        remove_runs(ledger, place, elsewhere)
+    assert remove_runs(ledger, place, replace(sweep, mlflow=None)).deleted == 0
