@@ -12,8 +12,8 @@ import numpy as np
 
 from search_spaces.errors import show
 from search_spaces.sweeps import DataColumns, DataLayout
-from trainables.datasets.archives import ARCHIVE_SUFFIXES, ArchiveFolder, ArchiveMember
-from trainables.datasets.files import RemoteFile, list_files, name_of
+from trainables.datasets.archives import ARCHIVE_SUFFIXES, ArchiveFolder, ArchiveMember, is_inside
+from trainables.datasets.files import RemoteFile, join_uri, list_files, name_of
 from trainables.datasets.images import SUFFIXES, is_image
 from trainables.datasets.layouts import Layout, find_layout
 from trainables.datasets.local_folders import LocalFolder, is_hidden, list_local
@@ -66,6 +66,15 @@ def load_folder(
         if table is not None:
             return replace(table, layout=", ".join([table.layout, *where]))
     refuse_columns(str(root), columns, group)
+    hint = _label_file(root, listing, archives)
+    try:
+        table = _read_folders(root, listing, layout, name, hint)
+    except DataError as error:
+        raise DataError(f"{error}; {hint}" if hint and hint not in str(error) else str(error)) from None
+    return replace(table, layout=", ".join([table.layout, *where]))
+
+
+def _read_folders(root: Path | str, listing: _Listing, layout: DataLayout | None, name: str, hint: str) -> ImageTable:
     try:
         reading = find_layout(listing.images, layout)
     except DataError as error:
@@ -73,7 +82,7 @@ def load_folder(
     places = {name: reading.locate(name) for name in listing.images}
     located = sorted((place, name) for name, place in places.items() if not isinstance(place, str))
     if not located:
-        raise DataError(_no_images(root, listing))
+        raise DataError(_no_images(root, listing, hint))
     classes = _classes(root, reading, {label for (label, _), _ in located}, listing.empty)
     code = {label: position for position, label in enumerate(classes)}
     splits = ["" if split == "train" else split for (_, split), _ in located]
@@ -85,7 +94,7 @@ def load_folder(
         labels=np.array([code[label] for (label, _), _ in located], dtype=np.int64),
         classes=classes,
         split=np.array(splits) if any(splits) else None,
-        layout=", ".join([reading.describe(), *where]),
+        layout=reading.describe(),
         left_out=LeftOut.group([*without_class, *listing.left_out]),
     )
 
@@ -139,15 +148,23 @@ def _classes(root: Path | str, layout: Layout, named: set[str], empty: Collectio
     return classes
 
 
-def _no_images(root: Path | str, listing: _Listing) -> str:
+def _label_file(root: Path | str, listing: _Listing, archives: ArchiveFolder | None) -> str:
+    """Return a way out if the folder has a file that may list its images; "" if it has none."""
+    lists = [name for _, name in listing.left_out if name.lower().endswith(MANIFEST_SUFFIXES)]
+    if not lists or (archives is not None and len(archives.archives) > 1):
+        return ""
+    if archives is not None and not (isinstance(root, str) and is_inside(root)):
+        protocol = "zip" if str(root).lower().endswith(".zip") else "tar"
+        place = f"{protocol}://{lists[0]}::{root}"
+    else:
+        place = join_uri(root, lists[0]) if isinstance(root, str) else str(root / lists[0])
+    return f"if {lists[0]} in it has their labels, name that: {place}"
+
+
+def _no_images(root: Path | str, listing: _Listing, hint: str) -> str:
     packed = [name for _, name in listing.left_out if name.lower().endswith(ARCHIVE_SUFFIXES)]
     inside = f"; archives inside archives are not read: unpack {packed[0]}" if packed else ""
-    lists = [name for _, name in listing.left_out if name.lower().endswith(MANIFEST_SUFFIXES)]
-    manifest = (
-        f"if {lists[0]} in it has their labels, name that: {root}/{lists[0]}"
-        if lists
-        else "for images in other places, name a manifest: a .csv file with the columns image and label"
-    )
+    manifest = hint or "for images in other places, name a manifest: a .csv file with the columns image and label"
     if listing.images:
         return f"data.source: images without classes: {root} must hold one folder per class{inside}; {manifest}"
     return (

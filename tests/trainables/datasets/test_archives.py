@@ -288,6 +288,22 @@ def test_a_member_that_is_damaged_is_named(tmp_path: Path) -> None:
         load(archive).images[0].read()
 
 
+def test_a_label_file_is_the_way_out_of_a_folder_without_classes(tmp_path: Path) -> None:
+    files = {f"train/{n}.png": encoded(n) for n in range(4)}
+    files["train.csv"] = b"image,label\ntrain/0.png,a\ntrain/1.png,b\n"
+    pack(tmp_path / "x.zip", {f"kaggle/{name}": content for name, content in files.items()})
+    sources = (unpacked(tmp_path / "folder", files), pack(tmp_path / "x.tgz", files), tmp_path / "x.zip")
+    for source in (*map(str, sources), f"zip://kaggle::{tmp_path / 'x.zip'}"):
+        with pytest.raises(DataError, match=r"; if .*train\.csv in it has their labels, name that: ") as caught:
+            load(source)
+        written = str(caught.value).partition("name that: ")[2]
+        assert load(written).classes == ("a", "b")
+    pack(tmp_path / "several" / "a.zip", {"list.csv": b""})
+    pack(tmp_path / "several" / "b.zip", {"1.png": encoded(1)})
+    with pytest.raises(DataError, match=r"must hold images \(none in a\)$"):
+        load(tmp_path / "several")
+
+
 def test_an_archive_that_became_shorter_is_named(tmp_path: Path) -> None:
     archive = pack(tmp_path / "x.tar", CLASSES)
     table = load(archive)

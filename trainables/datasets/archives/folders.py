@@ -32,6 +32,7 @@ __all__ = [
     "ARCHIVE_SUFFIXES",
     "ArchiveFolder",
     "is_archive",
+    "is_inside",
     "list_place",
     "look_up_place",
     "open_archives",
@@ -88,7 +89,7 @@ def is_archive(place: Path | str) -> bool:
     """Return if a path or URI is named like an archive, like several by a pattern, or lies inside one."""
     if isinstance(place, Path):
         return _has_suffix(place.name) and not place.is_dir()
-    return _is_inside(place) or _has_suffix(split_uri(place)[1])
+    return is_inside(place) or _has_suffix(split_uri(place)[1])
 
 
 def open_archives(
@@ -108,7 +109,7 @@ def open_archives(
         DataError: an archive is missing, damaged or encrypted.
         OSError: a file of this machine cannot be read.
     """
-    if isinstance(place, str) and _is_inside(place):
+    if isinstance(place, str) and is_inside(place):
         return _open_inside(place, unpacked)
     if is_archive(place):
         files = _expand(place) if _is_pattern(place) else {name_of(place): place}
@@ -125,12 +126,12 @@ def open_archives(
 
 def list_place(uri: str) -> Mapping[str, RemoteFile | ArchiveMember]:
     """Return every file below a URI by its path below it, sorted; of a folder inside an archive, its members."""
-    return _open_inside(uri, TemporaryFiles()).files if _is_inside(uri) else list_files(uri)
+    return _open_inside(uri, TemporaryFiles()).files if is_inside(uri) else list_files(uri)
 
 
 def look_up_place(uri: str) -> RemoteFile | ArchiveMember | None:
     """Return the file at a URI, unread, or the member of an archive; None if there is none."""
-    if not _is_inside(uri):
+    if not is_inside(uri):
         return look_up(uri)
     _, inner, after = split_uri(uri)
     outer = resolve_location(after.removeprefix("::"), Path())
@@ -139,7 +140,7 @@ def look_up_place(uri: str) -> RemoteFile | ArchiveMember | None:
 
 def read_place(uri: str) -> bytes:
     """Return the content of the file at a URI, or of the member of an archive; raise DataError if there is none."""
-    if not _is_inside(uri):
+    if not is_inside(uri):
         return read_uri(uri)
     member = look_up_place(uri)
     if member is None:
@@ -151,7 +152,8 @@ def _has_suffix(name: str) -> bool:
     return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def _is_inside(uri: str) -> bool:
+def is_inside(uri: str) -> bool:
+    """Return if a URI names a place in an archive, such as `zip://photos::x.zip`."""
     before, _, after = split_uri(uri)
     return before.lower() in ("zip://", "tar://") and after.startswith("::")
 
