@@ -129,7 +129,7 @@ def _print(made: SweepPlan, recipes: int) -> None:
 
 def _space(made: SweepPlan) -> str:
     spec, trials = made.spec, made.trials_planned
-    size = "of a space with continuous ranges" if made.size is None else f"of {made.size:,} recipes"
+    size = "of a space with continuous ranges" if made.size is None else f"of {_many(made.size, 'recipe')}"
     chosen = describe_algorithm(spec, size, trials=trials)
     return f"{counted(trials, 'trial')}{chosen}, up to {counted(spec.budget.epochs, 'epoch')} each"
 
@@ -218,18 +218,22 @@ def _machine(made: SweepPlan) -> Iterator[str]:
 
 def _estimate(made: SweepPlan) -> Iterator[str]:
     most, likely, wall = made.seconds(made.most), made.seconds(made.likely), made.spec.budget.wall
-    yield f"training takes at most {seconds_text(most)}: {made.epochs(made.most):,} epochs"
+    yield f"training takes at most {seconds_text(most)}: {_many(made.epochs(made.most), 'epoch')}"
     if made.epochs(made.likely) < made.epochs(made.most):
         stopped = made.likely.stopped / len(made.recipes)
         yield (
             f"about {seconds_text(likely)} if {made.spec.scheduler.type} stops {stopped:.0%} of the trials early, as "
-            f"it does where trials rank at random: {made.epochs(made.likely):,} epochs"
+            f"it does where trials rank at random: {_many(made.epochs(made.likely), 'epoch')}"
         )
     if wall is not None and wall < most:
         yield f"budget.wall ends it after {seconds_text(wall)}"
     before = f", of which {format_size(made.process_bytes)} before it trains" if made.process_bytes else ""
     yield f"a trial needs at most {format_size(made.trial_bytes)} of memory{before}"
     yield ERROR_SEEN
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def seconds_text(seconds: float) -> str:
