@@ -92,12 +92,16 @@ class Outcome:
     stderr: str
 
 
+_STEP = re.compile(r"^[a-z][A-Za-z ]+: \d+\.\d s\n", flags=re.MULTILINE)
+"""Line of a step that took a second or more, as some do on a busy machine."""
+
+
 def run(case: Case, folder: Folder) -> Outcome:
     """Make the case in `folder` and run it there; the output has the page's paths and the texts of `case.like`."""
     with _restored_process(folder), as_anyone(), contextlib.chdir(folder.path), folder.during:
         made = case.make(folder)
         outcome = Outcome(1, "", made) if isinstance(made, str) else meltpoint(made)
-    shown = outcome.stderr
+    shown = _STEP.sub("", outcome.stderr)
     for path, name in ((folder.home, HOME_SHOWN), (folder.config, CONFIG_SHOWN), (folder.path, FOLDER_SHOWN)):
         shown = shown.replace(str(path), name)
     for pattern, name in case.like.items():
