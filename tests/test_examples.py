@@ -28,6 +28,16 @@ def test_points_are_tried_in_their_order_with_the_baseline_first() -> None:
     assert names == ["sgd", "adamw", "nesterov"]
 
 
+def test_known_recipes_come_before_the_default_and_the_search() -> None:
+    spec = load_spec(EXAMPLES / "known_recipes_first.yaml")
+    searcher = build_searcher(spec)
+    recipes = [proposal.recipe for number in range(4) if (proposal := searcher.propose(number)) is not None]
+    assert recipes[:2] == list(spec.first_points)
+    assert recipes[0].flat()["optimizer.weight_decay"] == 5e-4
+    assert recipes[2] == spec.space.recipe(spec.space.default())
+    assert len(set(recipes)) == 4
+
+
 def test_a_group_of_the_manifest_stays_in_one_split(tmp_path: Path) -> None:
     spec = load_spec(EXAMPLES / "manifest_with_groups.yaml")
     (tmp_path / "cells").mkdir()

@@ -8,6 +8,7 @@ from typing import Any
 
 from search_spaces import Condition, Domain, Entry, Metric, Range, SpecError, SweepSpec
 from search_spaces.spaces import Choice, Fixed
+from service.formats import counted
 from service.ledgers import LOG_SCALED, OWN_STAGES, Json, Sweep
 from service.reports.leaderboards import Leaderboard
 
@@ -121,7 +122,8 @@ def _entries(sweep: Sweep) -> dict[str, str]:
     if spec.points:
         return {"points": f"{len(spec.points)} recipes"}
     chosen = [entry for entry in spec.space.entries if not (entry.conditions and entry.key.endswith("].name"))]
-    return {entry.key: describe_entry(entry) for entry in chosen}
+    first = {"points": f"{counted(len(spec.first_points), 'recipe')} first"} if spec.first_points else {}
+    return {entry.key: describe_entry(entry) for entry in chosen} | first
 
 
 def _spec_of(sweep: Sweep) -> SweepSpec | None:

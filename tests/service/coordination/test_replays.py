@@ -155,6 +155,21 @@ def _new_ledger() -> closing[Ledger]:
     return closing(Ledger("sqlite://", clock=count().__next__))
 
 
+def test_a_search_that_began_with_points_goes_on_as_if_nothing_had_interrupted_it() -> None:
+    points = "points: [{optimizer: {name: sgd, lr: 0.05}}, {dropout.rate: 0.5}]"
+    text = SEARCHES["tpe"].replace("seed: 3", f"seed: 3, {points}") + SCHEDULERS["asha"] + BUDGET
+    spec = parse_spec(text, file="sweep.yaml")
+    with _new_ledger() as ledger:
+        whole, cut = _sweep(ledger, spec), _sweep(ledger, spec)
+        Cluster(ledger, spec, whole).drive(count())
+        for reports in (1, 4, 9):
+            Cluster(ledger, spec, cut).drive(range(reports))
+            ledger.sweeps.move(cut, SweepState.INTERRUPTED)
+        Cluster(ledger, spec, cut).drive(count())
+        assert _outcome(ledger, cut) == _outcome(ledger, whole)
+        assert ledger.trials.list(cut)[0].recipe["optimizer.lr"] == 0.05
+
+
 def test_more_budget_goes_on_where_the_search_was(tmp_path: Path) -> None:
     text = SEARCHES["tpe"] + SCHEDULERS["asha"]
     longer = parse_spec(text + BUDGET, file="sweep.yaml")
