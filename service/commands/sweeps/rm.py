@@ -10,6 +10,7 @@ import typer
 
 from search_spaces.documents import format_size
 from service.commands.surroundings import open_requests
+from service.errors import UsageError
 from service.formats import Format, counted
 from service.terminals import ContextFlag, HomeFlag, Output, completions, print_data, print_next, stderr, working
 
@@ -35,6 +36,9 @@ def rm(
     console = stderr()
     with open_requests(context, home) as requests:
         chosen = {row.id: row for row in map(requests.find, sweeps)}  # all are found before any is deleted
+        for row in chosen.values():
+            if row.state.is_under_way:
+                raise UsageError(f"{row.id} is {row.state}; end it first with: meltpoint cancel {row.id}")
         for line in _announce({i: (requests.status(i), requests.files(i)) for i in chosen}, mlflow=mlflow):
             console.print(line, markup=False, soft_wrap=True)
         names = ", ".join(chosen)

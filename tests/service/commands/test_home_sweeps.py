@@ -118,9 +118,10 @@ def test_rm_deletes_after_asking_and_only_sweeps_that_nobody_drives(home: Home, 
         assert (asked.returncode, "confirm with --yes" in asked.stderr) == (2, True)
         assert meltpoint(home, "rm", done.id, "fish", "--yes").returncode == 1
         assert ledger.sweeps.get(done.id) == done
-        assert meltpoint(home, "rm", done.id, "--yes").stderr == f"deleted {done.id}\n"
+        assert f"deleted {done.id}: " in meltpoint(home, "rm", done.id, "--yes").stderr
         refused = meltpoint(home, "rm", running.id, "--yes")
-        assert refused.stderr.strip() == f"{running.id} is running; end it first with: meltpoint cancel {running.id}"
+        way = f"end it first with: meltpoint cancel --home {home.root} {running.id}"
+        assert refused.stderr.strip() == f"{running.id} is running; {way}"
 
 
 def test_a_home_and_a_context_cannot_both_be_typed(home: Home) -> None:
