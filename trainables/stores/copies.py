@@ -29,7 +29,7 @@ _PRIOR_IMAGES: Final = 32
 _CROWD: Final = 512
 _NEIGHBOURS: Final = 64
 _CHUNK: Final = 4096
-_EXAMPLES: Final = 3
+_EXAMPLES: Final = 50
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -45,7 +45,8 @@ class CopyFacts:
         images: number of images in them.
         across: number of groups with images in several splits.
         contradictory: number of groups with several labels.
-        across_examples, contradictory_examples: names of two images of such a group, each with its split or label.
+        across_examples, contradictory_examples: names of two images of such a group, each with its split or label; of
+            the first 50 groups.
         kept_together: whether copies were to be kept in one split, as far as the source gives no splits.
     """
 
