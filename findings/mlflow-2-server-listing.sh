@@ -11,14 +11,14 @@
 set -euo pipefail
 folder=$(mktemp -d)
 server=
-trap 'test -z "$server" || kill "$server"; rm -rf "$folder"' EXIT
+trap 'test -z "$server" || kill -- "-$server"; rm -rf "$folder"' EXIT
 python3 -m venv "$folder/old"
 python3 -m venv "$folder/new"
 "$folder/old/bin/pip" install --quiet --disable-pip-version-check mlflow==2.22.2 sqlalchemy==2.0.44
 "$folder/new/bin/pip" install --quiet --disable-pip-version-check mlflow-skinny==3.17.2
 cd "$folder"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-"$folder/old/bin/python" -m mlflow server --workers 1 --host 127.0.0.1 --port "$port" \
+setsid "$folder/old/bin/python" -m mlflow server --workers 1 --host 127.0.0.1 --port "$port" \
   --backend-store-uri "sqlite:///$folder/mlflow.db" --artifacts-destination "$folder/artifacts" > log 2>&1 &
 server=$!
 MLFLOW_DISABLE_TELEMETRY=true MLFLOW_LOGGING_LEVEL=ERROR "$folder/new/bin/python" - "http://127.0.0.1:$port" <<'PYTHON'

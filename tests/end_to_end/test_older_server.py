@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -53,13 +54,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = folder / "log"
     with (
         log.open("w") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=folder) as process,
+        subprocess.Popen(
+            command, stdout=output, stderr=output, env=environment, cwd=folder, start_new_session=True
+        ) as process,
     ):
         try:
             _wait(f"http://{address}", process, log)
             yield f"http://{address}"
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # its server, gunicorn, would go on without it
 
 
 def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
