@@ -60,7 +60,12 @@ def train_without_mlflow(folder: Folder) -> Sequence[str]:
 def train_without_artifacts(folder: Folder) -> Sequence[str]:
     folder.photos("cells", ("bad", "good"))
     folder.home.mkdir(exist_ok=True)
-    (folder.home / "mlflow-artifacts").write_text("")
+    artifacts, aside = folder.home / "mlflow-artifacts", folder.home / "artifacts-aside"
+    if artifacts.exists():  # those of other tests
+        artifacts.rename(aside)
+        folder.during.callback(aside.rename, artifacts)
+    artifacts.write_text("")
+    folder.during.callback(artifacts.unlink)
     return train()(folder)
 
 

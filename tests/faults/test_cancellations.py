@@ -40,11 +40,13 @@ def test_a_sweep_of_a_service_is_cancelled_in_every_state(
         sweeps.act(sweep_id, SweepAction.CANCEL)
     results = _results(drivers_once, sweep_id)
     until(lambda: drivers_once.driver_of(sweep_id) is None, "its driver did not end", FINAL_SECONDS)
+    last_event = _last_event(drivers_once, sweep_id)  # the driver has told of its last phase
     until(lambda: not drivers_once.trainers_of(sweep_id), "its trials did not end", FINAL_SECONDS)
     files = _files(drivers_once, sweep_id)
     assert {trial.state for trial in drivers_once.trials(sweep_id)} <= {TrialState.CANCELLED, TrialState.COMPLETED}
     time.sleep(SILENT_SECONDS)
     assert _results(drivers_once, sweep_id) == results, "the ledger was written after the end"
+    assert _last_event(drivers_once, sweep_id) == last_event, "an event came after the end"
     assert _files(drivers_once, sweep_id) == files, "a file was written after the end"
     for other in others:
         sweeps.act(other, SweepAction.CANCEL)
@@ -82,10 +84,15 @@ def _sweep_in(drivers: Drivers, state: str) -> tuple[str, list[str]]:
 
 
 def _results(drivers: Drivers, sweep_id: str) -> object:
-    """Return everything that training writes, and the id of the last event; MLflow's sender may still note its runs."""
+    """Return everything that training writes; MLflow's sender may still note its runs."""
     with drivers.ledger() as ledger:
         trials = [replace(trial, mlflow_run_id=None) for trial in ledger.trials.list(sweep_id)]
-        return trials, ledger.trials.epochs_of_sweep(sweep_id), ledger.events.last_id(sweep_id)
+        return trials, ledger.trials.epochs_of_sweep(sweep_id)
+
+
+def _last_event(drivers: Drivers, sweep_id: str) -> int:
+    with drivers.ledger() as ledger:
+        return ledger.events.last_id(sweep_id)
 
 
 def _files(drivers: Drivers, sweep_id: str) -> dict[Path, tuple[int, int]]:

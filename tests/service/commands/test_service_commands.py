@@ -204,7 +204,9 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(ada: Shell) -> No
     assert {result.returncode for result in results} == {2}
 
 
-@pytest.mark.parametrize("letter", ["#", '"', "é"])
+@pytest.mark.parametrize(
+    "letter", [*(pytest.param(letter, marks=pytest.mark.thorough) for letter in '#"'), "é"]
+)  # JSON may write the last as six bytes
 def test_the_largest_file_that_validates_can_be_submitted(ada: Shell, letter: str) -> None:
     head = f"{SPEC}\n# "
     room = MAX_BYTES - len(head.encode()) - 1
