@@ -6,7 +6,7 @@ that every trial has, and a branch, such as the trials with adamw, gets a chart 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,20 +29,30 @@ class Branch:
 
 @dataclass
 class Branches:
-    """Collects the recipes of a sweep's trials; drawn: names that may differ between the trials."""
+    """Collects the recipes of a sweep's trials.
+
+    drawn: names that may differ between the trials. log_scaled: those of them on a logarithmic axis, which has no place
+    for 0: a trial with weight decay 0 counts as one without weight decay.
+    """
 
     drawn: Sequence[str]
+    log_scaled: Collection[str] = ()
     _shapes: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, *recipes: Mapping[str, Any]) -> bool:
         """Add trials' recipes; return whether they change what trials have in common, or the branches."""
         is_new = False
         for recipe in recipes:
-            shape = {name: _kind(recipe[name]) for name in self.drawn if name in recipe}
+            shape = {name: _kind(recipe[name]) for name in self.drawn if self._has(recipe, name)}
             if shape not in self._shapes:
                 self._shapes.append(shape)
                 is_new = True
         return is_new
+
+    def _has(self, recipe: Mapping[str, Any], name: str) -> bool:
+        value = recipe.get(name)
+        has_place = name not in self.log_scaled or not isinstance(value, int | float) or value > 0
+        return name in recipe and has_place
 
     @property
     def common(self) -> list[str]:

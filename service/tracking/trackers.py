@@ -242,7 +242,7 @@ class Tracker:
 
     def _branches_of(self, sweep: Sweep) -> Branches:
         if sweep.id not in self._branches:
-            self._branches[sweep.id] = Branches(sweep.drawn)
+            self._branches[sweep.id] = Branches(sweep.drawn, sweep.log_scaled)
             self._branches[sweep.id].add(*(trial.recipe for trial in self._ledger.trials.list(sweep.id)))
         return self._branches[sweep.id]
 

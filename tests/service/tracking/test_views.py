@@ -49,6 +49,16 @@ def test_the_first_chart_has_only_what_every_trial_has_and_each_branch_what_it_h
     }
 
 
+def test_a_value_without_a_place_on_a_logarithmic_axis_counts_as_missing() -> None:
+    branches = Branches(DRAWN, log_scaled=["optimizer.lr", "optimizer.weight_decay"])
+    branches.add(NESTEROV | {"optimizer.weight_decay": 0.0}, ADAMW)
+    assert "optimizer.weight_decay" not in branches.common
+    assert [branch.value for branch in branches.branches] == ["adamw"]
+    linear = Branches(DRAWN)
+    linear.add(NESTEROV | {"optimizer.weight_decay": 0.0}, ADAMW)
+    assert "optimizer.weight_decay" in linear.common
+
+
 def test_trials_that_all_have_the_same_names_share_one_chart() -> None:
     assert parallel(ADAMW, ADAMW | {"optimizer.name": "sgd"}).keys() == {"All trials"}
 
