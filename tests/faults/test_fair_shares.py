@@ -32,6 +32,7 @@ def test_the_first_trial_of_each_of_three_sweeps_begins_soon(
     assert max(seconds) < most
 
 
+@pytest.mark.thorough  # tests/end_to_end/test_shares.py has a shorter form
 @pytest.mark.experiment(26)
 def test_two_users_share_the_slots_whatever_the_number_of_their_sweeps(
     drivers_once: Drivers, turn: int, thorough: bool, record_property: Record
