@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from search_spaces import did_you_mean
 from service.errors import UsageError
 from service.settings.homes import Home
-from service.settings.sources import PROJECT_FILE, user_file
+from service.settings.sources import settings_files, user_file
 
 __all__ = [
     "Context",
@@ -268,7 +268,7 @@ def _choices(name: str | None) -> Iterator[tuple[str, str]]:
         yield name, "--context"
     if variable := os.environ.get(_SERVICE, "").strip():
         yield variable, _SERVICE
-    for file in (PROJECT_FILE, user_file()):
+    for file in settings_files():
         if service := _read_toml(file).get("service"):
             yield str(service), str(file)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -258,8 +257,7 @@ def _why_not_written(error: OSError, root: Path) -> str:
     """Return the reason of an error in words, with the way out if the disk is full; NumPy gives only numbers then."""
     if error.strerror and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return error.strerror
-    there = next(place for place in (root, *root.parents) if place.exists())
-    free = format_size(shutil.disk_usage(there).free)
+    free = format_size(Capacity.measure(root).free_disk)
     return f"a file could not be written whole, {free} are free on the disk; make room, or choose another home"
 
 

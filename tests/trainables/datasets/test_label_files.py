@@ -11,19 +11,15 @@ import yaml  # type: ignore[import-untyped]  # its stubs are no dependency
 from PIL import Image
 
 from search_spaces.sweeps import DataColumns
+from tests.trainables.datasets.photos import NAMES, write_photos
 from trainables.datasets import ImageTable
 from trainables.datasets.sources import load_table
 from trainables.errors import DataError
 
-NAMES = ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png")
-
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    for number, name in enumerate(NAMES):
-        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (8, 8), 50 * number).save(tmp_path / "photos" / name)
-    return tmp_path / "photos"
+    return write_photos(tmp_path / "photos")
 
 
 def load(folder: Path, text: str | bytes, *, name: str = "list.csv", **options: object) -> ImageTable:
