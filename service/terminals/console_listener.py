@@ -7,16 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
 from rich.text import Text
 
 from search_spaces import BudgetSpec
@@ -26,7 +17,7 @@ from service.runs import Outcome, Phase, Snapshot, SweepStart
 from service.sweeps import describe_confirming
 from service.terminals.hints import repeat_options
 from service.terminals.live_views import LINE_SECONDS, LiveView
-from service.terminals.outputs import print_step
+from service.terminals.outputs import make_progress, print_step
 
 if TYPE_CHECKING:
     from service.confirmations import Confirmation
@@ -64,12 +55,8 @@ class ConsoleListener:
         self._started[phase] = self._printed_at = time.monotonic()
         if not self._console.is_terminal:
             return
-        text = TextColumn("{task.description}")
-        columns: tuple[ProgressColumn, ...] = SpinnerColumn(), text, TimeElapsedColumn()
-        if phase in (Phase.DECODING_IMAGES, Phase.READING_TEST):
-            columns = text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        bar = Progress(*columns, console=self._console, transient=True)
-        bar.add_task(phase.value, total=None)
+        counts = phase in (Phase.DECODING_IMAGES, Phase.READING_TEST)
+        bar = make_progress(self._console, phase.value, counts=counts)
         bar.start()
         self._bars[phase] = bar
 

@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from service.formats import Format
 from service.logs import is_debug_enabled
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _GAP = 2
 _LEAST_SECONDS = 1.0
@@ -107,15 +110,21 @@ def print_step(console: Console, activity: str, seconds: float) -> None:
         console.print(f"{activity}: {seconds:.1f} s", style="dim", markup=False, soft_wrap=True)
 
 
-def _spinner(console: Console, activity: str) -> AbstractContextManager[object]:
-    if not console.is_terminal:
-        return nullcontext()
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+def make_progress(console: Console, activity: str, *, counts: bool = False) -> Progress:
+    """Return a spinner with its seconds, or a bar if the activity counts, for a terminal; it vanishes at its end."""
+    from rich import progress as parts
 
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    progress = Progress(*columns, console=console, transient=True)
+    text = parts.TextColumn("{task.description}")
+    columns: tuple[parts.ProgressColumn, ...] = parts.SpinnerColumn(), text, parts.TimeElapsedColumn()
+    if counts:
+        columns = text, parts.BarColumn(), parts.MofNCompleteColumn(), parts.TimeRemainingColumn()
+    progress = parts.Progress(*columns, console=console, transient=True)
     progress.add_task(activity, total=None)
     return progress
+
+
+def _spinner(console: Console, activity: str) -> AbstractContextManager[object]:
+    return make_progress(console, activity) if console.is_terminal else nullcontext()
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
