@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -34,6 +35,7 @@ from service.terminals.console_listener import ConsoleListener
 from service.tracking.trackers import Tracker
 from trainables.stores.prepared import PreparedData, prepare_data
 from trainables.training.checkpoints import load_checkpoint
+from trainables.training.predictions import unpack, unpack_labels
 
 
 @pytest.fixture(scope="module")
@@ -261,8 +263,12 @@ def test_the_best_checkpoint_and_predictions_are_kept(finished_sweep: Outcome, h
     assert best is not None
     assert best.checkpoint is not None
     assert load_checkpoint(Path(best.checkpoint)).epoch == best.best_epoch
-    kept = np.load(home.sweep(best.sweep_id) / best.id / "predictions.npz")
-    assert float((kept["probabilities"].argmax(1) == kept["labels"]).mean()) == pytest.approx(best.best_value)
+    with closing(Ledger.open_file(home.ledger, clock=now_ms)) as ledger:
+        packed, labels = ledger.predictions.get(best.id, "val"), ledger.predictions.labels(best.sweep_id, "val")
+    assert packed is not None
+    assert labels is not None
+    right = unpack(packed.packed).predicted == unpack_labels(labels)
+    assert float(right.mean()) == pytest.approx(best.best_value)
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_anything_starts(

@@ -12,8 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from search_spaces import Metric, Recipe
 from trainables.activations import SharingSettings
 from trainables.devices import UsageMeter
@@ -171,7 +169,6 @@ class TrialTraining:
             return
         kept = self._unwritten
         self._checkpoint = self._write(kept.epoch, kept.state)
-        _save_predictions(Path(self.plan.folder), kept.val)
         self._predictions["val"] = _packed(kept.epoch, kept.val)
         self._unwritten = None
 
@@ -204,12 +201,3 @@ def _packed(epoch: int, evaluation: Evaluation) -> Json:
     """Return the predictions of the model of `epoch` for each image, as a report has them."""
     packed = pack(evaluation.probabilities, evaluation.labels)
     return {"epoch": epoch, "images": len(evaluation.labels), "packed": packed, "read_at": time.time_ns() // 1_000_000}
-
-
-def _save_predictions(folder: Path, evaluation: Evaluation) -> None:
-    """Save validation probabilities, half precision (N, classes), to a temporary file, then rename it."""
-    temporary = folder / "predictions.tmp.npz"
-    np.savez_compressed(
-        temporary, probabilities=evaluation.probabilities.astype(np.float16), labels=evaluation.labels.astype(np.int32)
-    )
-    temporary.replace(folder / "predictions.npz")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from service.ledgers import Trial
 from service.sweep_reports.facts.base import Part, Section, decimals, joined, named
 from service.sweep_reports.facts.rows import SweepRows
-from trainables.training.predictions import unpack, unpack_labels
+from trainables.training.predictions import Predictions, unpack, unpack_labels
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger
@@ -143,7 +143,7 @@ def read_predictions(ledger: Ledger, rows: SweepRows) -> ChosenPredictions | Non
         labels=labels,
         predicted=predictions.predicted,
         true_probability=predictions.true_probability,
-        confidence=_confidence(rows, trial, labels, predictions.predicted, predictions.true_probability),
+        confidence=_confidence(rows, trial, labels, predictions),
     )
 
 
@@ -153,17 +153,16 @@ def _class_names(rows: SweepRows, count: int) -> tuple[str, ...]:
 
 
 def _confidence(
-    rows: SweepRows,
-    trial: Trial,
-    labels: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    true_probability: NDArray[np.float64],
+    rows: SweepRows, trial: Trial, labels: NDArray[np.int64], predictions: Predictions
 ) -> NDArray[np.float64] | None:
     """Return the probability of each predicted class.
 
-    The ledger has that of the true class. It is the same for a right prediction, and one minus it between two classes;
-    other wrong predictions are read from the file of the trial's folder, if it is at hand.
+    Older versions packed that of the true class only. It is the same for a right prediction, and one minus it between
+    two classes; other wrong predictions of theirs are read from a file beside the checkpoint, if it is at hand.
     """
+    if predictions.confidence is not None:
+        return predictions.confidence
+    predicted, true_probability = predictions.predicted, predictions.true_probability
     right = predicted == labels
     if right.all():
         return true_probability

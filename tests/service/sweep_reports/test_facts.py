@@ -14,7 +14,7 @@ from service.ledgers import Ledger, SweepState, TrialState
 from service.reports import Leaderboard
 from service.sweep_reports import SweepReport, make_report, rank_hyperparameters
 from tests.service.confirmations.searched_sweeps import SearchedSweep
-from tests.service.sweep_reports.made_sweeps import Clock, MadeSweep
+from tests.service.sweep_reports.made_sweeps import Clock, MadeSweep, pack_as_before
 
 ADAMW: Point = {"optimizer": "adamw", "optimizer[adamw].name": "adamw", "optimizer[adamw].weight_decay": 0.01}
 
@@ -195,8 +195,20 @@ def test_the_confusion_names_a_class_that_is_never_predicted(ledger: Ledger, clo
     assert report.confusion.never_predicted == ("b",)
     assert "It never predicts b" in report.confusion.sentence
     assert [(each.label, each.predicted) for each in report.mistakes.worst] == [("b", "a")] * 12
-    assert not report.calibration.is_shown
-    assert "probability of the true class only" in report.calibration.sentence
+    (only,) = report.calibration.bins
+    assert only.confidence == pytest.approx(0.85, abs=1e-3)
+
+
+def test_three_classes_that_an_older_version_packed_are_calibrated_from_its_file_alone(
+    ledger: Ledger, clock: Clock
+) -> None:
+    made = MadeSweep(ledger, clock, classes=("a", "b", "c"))
+    trial = made.add(0.9)
+    packed = made.predictions(1.0, predicted={0: 0, 1: 0, 2: 2})
+    ledger.predictions.add(trial.id, [replace(packed, packed=pack_as_before(packed.packed))])
+    calibration = report_of(made).calibration
+    assert not calibration.is_shown
+    assert "probability of the true class only" in calibration.sentence
 
 
 def test_two_classes_are_calibrated_from_the_ledger_alone(made: MadeSweep) -> None:
