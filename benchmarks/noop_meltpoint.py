@@ -40,7 +40,8 @@ def main() -> None:
         spec = parse_spec(SPEC.format(trials=options.trials, epochs=options.epochs), file="noop.yaml")
         from noop_sweep import run_noop  # Ray reads the environment at its import
 
-        print(json.dumps(run_noop(spec, home, metrics=options.metrics, each_epoch=options.each_epoch)))
+        costs, _ = run_noop(spec, home, metrics=options.metrics, each_epoch=options.each_epoch)
+        print(json.dumps(costs))
 
 
 if __name__ == "__main__":
