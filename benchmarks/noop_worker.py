@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from trainables.processes import Rendezvous
 from trainables.trials.ray_worker import TrialWorker
 
 TRAIN_METRICS = 3
@@ -45,5 +46,5 @@ class NoopRun:
 class NoopWorker(TrialWorker):
     """A worker whose runs train nothing."""
 
-    def make_run(self, _config: dict[str, Any]) -> NoopRun:
+    def make_run(self, _config: dict[str, Any], _rendezvous: Rendezvous) -> NoopRun:
         return NoopRun()

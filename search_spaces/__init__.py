@@ -20,7 +20,7 @@ from search_spaces.sweeps.forecasts import (
     weights_used,
 )
 from search_spaces.sweeps.objectives import MetricSpec, format_metric
-from search_spaces.sweeps.own_code import own_code_used, own_metrics
+from search_spaces.sweeps.own_code import names_of_parts, own_code_used, own_metrics
 from search_spaces.sweeps.recipe_files import assign_recipes
 from search_spaces.sweeps.scheduler_rules import rungs_below
 from search_spaces.sweeps.sections import (
@@ -87,6 +87,7 @@ __all__ = [
     "load_document",
     "load_spec",
     "map_side",
+    "names_of_parts",
     "own_code_used",
     "own_metrics",
     "parse_space",

@@ -11,6 +11,7 @@ __all__ = [
     "DeviceMemoryError",
     "DivergedError",
     "ExportError",
+    "NodeError",
     "OwnCodeError",
     "WeightsError",
 ]
@@ -18,6 +19,10 @@ __all__ = [
 
 class DataError(MeltpointError):
     """The images, labels or splits cannot be used."""
+
+
+class NodeError(MeltpointError):
+    """A node lacks what every trial of a sweep needs: images, own code or room. Other nodes may have it."""
 
 
 class WeightsError(MeltpointError):

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import did_you_mean
 from search_spaces.extensions import EXTENSIONS, ExtensionKind, is_function_name
-from trainables.errors import OwnCodeError
+from trainables.errors import NodeError, OwnCodeError
 
-__all__ = ["call_own", "load_own", "make_importable", "own_error", "wrong_result"]
+__all__ = [
+    "call_own",
+    "check_code_digests",
+    "code_digests",
+    "load_own",
+    "make_importable",
+    "own_error",
+    "wrong_result",
+]
 
 Function = Callable[..., Any]
 
@@ -39,6 +50,63 @@ def load_own(name: str, kind: ExtensionKind) -> Function:
         raise own_error(name, kind, f"must name a function, not a {type(function).__name__}")
     result: Function = function
     return result
+
+
+def code_digests(names: Iterable[tuple[ExtensionKind, str]]) -> dict[str, str]:
+    """Return the digest of each module with own code, by the module's name; built-in names have none.
+
+    A digest covers the module's file, or all Python files of the package that it lies in. Nothing is imported.
+
+    names: of functions (`module:function`) and entry points, each with what it is for.
+    """
+    listed = list(names)
+    modules = {name.partition(":")[0] for _, name in listed if is_function_name(name)}
+    points = {(EXTENSIONS[kind].group, name) for kind, name in listed if not is_function_name(name)}
+    for group in {group for group, _ in points}:
+        modules |= {point.module for point in entry_points(group=group) if (group, point.name) in points}
+    return {module: digest for module in sorted(modules) if (digest := _digest_of(module)) is not None}
+
+
+def check_code_digests(wanted: Mapping[str, str], *, node: str) -> None:
+    """Check that this process imports the same modules; wanted: of `code_digests`. node: its name, for errors.
+
+    Raises:
+        NodeError: a module is missing here, or has other content.
+    """
+    for module, digest in wanted.items():
+        here = _digest_once(module)
+        if here != digest:
+            problem = "is missing" if here is None else f"has other content (digest {here}, the sweep's {digest})"
+            raise NodeError(
+                f"node {node}: the module {module} with the sweep's own code {problem}; install the same version on "
+                "every node, as a wheel or in the image, or put it on each node's PYTHONPATH"
+            )
+
+
+@cache
+def _digest_once(module: str) -> str | None:
+    """Return `_digest_of` at the first call of this process, which imports the module once."""
+    return _digest_of(module)
+
+
+def _digest_of(module: str) -> str | None:
+    """Return 16 hex digits over the files of a module; None if there are none."""
+    try:
+        spec = importlib.util.find_spec(module.partition(".")[0])
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if spec.submodule_search_locations is not None:
+        files = [(root, file) for root in spec.submodule_search_locations for file in sorted(Path(root).rglob("*.py"))]
+    else:
+        files = [(str(Path(spec.origin).parent), Path(spec.origin))] if spec.has_location and spec.origin else []
+    digest = hashlib.sha256()
+    for root, file in files:
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(root)}:{len(content)}:".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16] if files else None
 
 
 def call_own(name: str, kind: ExtensionKind, function: Function, *arguments: object) -> Any:

@@ -67,7 +67,7 @@ class DriverProcess(DriverTasks):
                 guarded.sweeps.move(sweep.id, sweep.failure_state, error=str(error))
                 return
             if driver is not None:
-                train = partial(train_in_pool, address=self._pool, fork_server=self._fork_server)
+                train = partial(train_in_pool, address=self._pool, fork_server=self._fork_server, home=self._home.root)
                 try:
                     driver.drive(train)
                 except SweepNotFoundError:  # it had ended, and was deleted before MLflow had everything
@@ -90,19 +90,19 @@ class DriverProcess(DriverTasks):
         Raises:
             DataError: a node cannot read them.
         """
-        source = Path(spec.data.source)
-        paths = {str(self._home.root): "home", str(spec.folder / source): "data.source"}
-        readable_here = [path for path in paths if Path(path).exists()]
+        source = spec.folder / Path(spec.data.source)
+        if not source.exists():  # a URI, or a set by its name
+            return
         try:
             if ask_status(self._pool).here:
                 return
-            unreadable = look_from_workers(self._pool, readable_here)
+            unreadable = look_from_workers(self._pool, [str(source)])
         except (OSError, EOFError):
             return
         for entry in unreadable:
             raise DataError(
-                f"{paths[entry.path]}: {entry.path} cannot be read on the node {entry.node}; "
-                "every node that trains must see it at this path"
+                f"data.source: {entry.path} cannot be read on the node {entry.node}; give data.source as a URI that "
+                "every node reads, or put the same files at the same path on every node"
             )
 
     def count_stages(self, backbone: str, folder: Path) -> int:

@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from search_spaces.errors import first_line
 from service.clusters import use_prestarted_workers
+from service.clusters.bulletins import Bulletin
 from service.clusters.resources import await_resources
 from service.coordination import cause_of
 from service.drivers.looks import find_unreadable
@@ -120,6 +121,7 @@ class LanePool(TrialSource):
         self._total: Shape = (0.0, 0.0)
         self._wanted_shape: Shape | None = None
         self._here = here
+        self._bulletin: Bulletin | None = None
         self._closed = threading.Event()
         self._lock = threading.RLock()
 
@@ -135,6 +137,8 @@ class LanePool(TrialSource):
             stack.callback(ray.shutdown)
             if self._here:
                 use_prestarted_workers()
+            else:
+                self._bulletin = Bulletin()
             stack.enter_context(self.open())
             with TuneBridge(self) as bridge:
                 self._tuner(bridge).fit()
@@ -262,7 +266,7 @@ class LanePool(TrialSource):
         lane.charged_at = self._clock()
         if lane.last != driver.join.sweep_id:
             lane.last, lane.serves_since = driver.join.sweep_id, lane.charged_at
-        return offer.config
+        return self._with_bulletin(offer.config)
 
     def _ranked_for(self, lane: _Lane) -> list[str]:
         """Return the sweeps that may have the lane, first the one that should.
@@ -319,7 +323,13 @@ class LanePool(TrialSource):
         return not self._has_room(shape)
 
     def _idle_config(self, lane: str) -> Json:
-        return {"trial_id": None, "bell": str(Path(self._bells) / lane)}
+        return self._with_bulletin({"trial_id": None, "bell": self._bell(lane)})
+
+    def _bell(self, lane: str) -> str:
+        return str(Path(self._bells) / lane)
+
+    def _with_bulletin(self, config: Json) -> Json:
+        return config if self._bulletin is None else config | {"bulletin": self._bulletin.name}
 
     # Drivers that come and go.
 
@@ -348,6 +358,8 @@ class LanePool(TrialSource):
             return
         with self._lock:
             patience = self._patience.setdefault(first.sweep_id, Patience())
+            if self._bulletin is not None:
+                self._bulletin.follow(first.rendezvous)
             self._drivers[first.sweep_id] = PoolDriver(first, connection, facts, first.wanted, patience)
         self._ring()
 
@@ -389,6 +401,8 @@ class LanePool(TrialSource):
                 for driver in list(self._drivers.values()):
                     if driver.has_left():
                         self._drop(driver)
+                if self._bulletin is not None:
+                    self._bulletin.mirror()
                 facts = self._read_facts(list(self._drivers))
                 with self._lock:
                     for sweep_id, driver in self._drivers.items():
@@ -409,10 +423,12 @@ class LanePool(TrialSource):
     def _ring(self) -> None:
         """Wake the workers that wait."""
         with self._lock:
-            for name, lane in self._lanes.items():
-                if lane.driver is None:
-                    with suppress(OSError):
-                        (Path(self._bells) / name).touch()
+            bells = [self._bell(name) for name, lane in self._lanes.items() if lane.driver is None]
+        for bell in bells:
+            with suppress(OSError):
+                Path(bell).touch()
+        if self._bulletin is not None:
+            self._bulletin.ring(bells)
 
     def _status(self) -> PoolStatus:
         """Return how the pool stands, without its lock, which is held while a driver is asked."""

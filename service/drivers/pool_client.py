@@ -46,6 +46,7 @@ def train_in_pool(
     *,
     address: str,
     fork_server: str,
+    home: Path,
     allotment: Allotment,
     make_plan: Callable[[Trial], TrialPlan],
     folder: Path,
@@ -67,6 +68,7 @@ def train_in_pool(
         "log": str(folder / LOG),
         "fork_server": fork_server,
         "patience": HANG_SECONDS,
+        "home": str(home),
     }
 
     def make_config(trial: Trial) -> Json:

@@ -10,11 +10,8 @@ from search_spaces import Recipe, SweepSpec, expected_recipes
 from search_spaces.backbones import stage_count
 from service.ledgers import Json
 from service.settings import Home
-from trainables.activations import SharingSettings
-from trainables.stores import Capacity
+from trainables.activations import SharingSettings, usual_cache_limit
 
-MOST_BYTES = 20_000_000_000
-FREE_SHARE = 0.25
 HELD_BYTES = 512 * 1024 * 1024
 
 _Body = tuple[str, str, str]
@@ -28,6 +25,7 @@ class SharingSurvey:
 
     folder: str
     limit: int
+    is_usual: bool
     scope: str
     _examples: Mapping[_Key, tuple[Recipe, float]]
 
@@ -40,7 +38,7 @@ class SharingSurvey:
             key = (_body(recipe), recipe.shared_views, recipe.freeze_depth, _gives_maps(recipe, recipe.freeze_depth))
             first, others = examples.get(key, (recipe, 0.0))
             examples[key] = first, others + count
-        return cls(str(home.activations), cache_limit(spec, home), sweep_id, examples)
+        return cls(str(home.activations), cache_limit(spec, home), spec.data.cache is None, sweep_id, examples)
 
     def settings_for(self, recipe: Recipe) -> SharingSettings:
         """Return the settings for a trial of `recipe`."""
@@ -57,6 +55,7 @@ class SharingSurvey:
             trials=dict(trials),
             readers=dict(readers),
             scope=self.scope,
+            is_usual=self.is_usual,
         )
 
     def groups(self) -> Iterator[tuple[Recipe, float]]:
@@ -70,12 +69,7 @@ class SharingSurvey:
 
 def cache_limit(spec: SweepSpec, home: Home) -> int:
     """Return `data.cache`, else `usual_cache_limit`."""
-    return usual_cache_limit(home) if spec.data.cache is None else spec.data.cache
-
-
-def usual_cache_limit(home: Home) -> int:
-    """Return a quarter of the free disk, and at most 20 GB."""
-    return min(MOST_BYTES, int(Capacity.measure(home.root).free_disk * FREE_SHARE))
+    return usual_cache_limit(home.root) if spec.data.cache is None else spec.data.cache
 
 
 def share_alone(recipe: Recipe, home: Home, *, scope: str) -> SharingSettings:
@@ -86,7 +80,7 @@ def share_alone(recipe: Recipe, home: Home, *, scope: str) -> SharingSettings:
     uses = {recipe.freeze_depth: 1.0} if recipe.freeze_depth else {}
     return SharingSettings(
         folder=str(home.activations),
-        limit=usual_cache_limit(home),
+        limit=usual_cache_limit(home.root),
         memory=HELD_BYTES,
         trials=uses,
         readers=uses,

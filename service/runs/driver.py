@@ -95,7 +95,7 @@ class Driver:
         self._last_event = ledger.events.last_id(sweep.id)
         with suppress(ForkedError):  # the sender is replaced at the end
             self._sending = self.mlflow_helper.start(MlflowTasks.start, sweep.id)
-        self.folder = home.sweep(sweep.id)
+        self.home, self.folder = home, home.sweep(sweep.id)
         self.survey = SharingSurvey.from_spec(spec, home, sweep.id)
         self.interrupts = Interrupts(self._pause_on_signal)
         self._action: SweepAction | None = None
@@ -374,8 +374,8 @@ class Driver:
             seed=trial.seed,
             epochs=self.spec.budget.epochs,
             report_at=self.coordinator.milestones,
-            data=images.folder,
-            split_key=images.split_key,
+            images=images.reference,
+            images_root=str(self.home.data),
             folder=str(self.folder / trial.id),
             metric=self.sweep.metric,
             goal=self.sweep.goal,
@@ -385,6 +385,7 @@ class Driver:
             sharing=self._sharing(trial),
             resume_from=_resume_point(trial),
             extra_splits=("confirm",) if trial.phase is TrialPhase.CONFIRM else (),
+            own_code=self.images.own_code,
         )
 
     def _sharing(self, trial: Trial) -> Json:

@@ -13,10 +13,14 @@ __all__ = ["ImageSet", "ImageSets"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """A folder of decoded images, and the key of their split."""
+    """A folder of decoded images, and the key of their split.
+
+    reference: fields of an `ImagesReference`, by which other nodes have the same images.
+    """
 
     folder: str
     split_key: str
+    reference: Json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +29,14 @@ class ImageSets:
 
     summary: JSON-able, see `summarize_data`, with digests of all starting weights and versions of the packages.
     skipped: (name, reason) of the images that could not be read. labels: of the splits' images, packed.
+    own_code: digest of each module with own code, by its name.
     """
 
     by_backbone: dict[str, ImageSet]
     summary: Json
     skipped: tuple[tuple[str, str], ...]
     labels: Mapping[str, str] = field(default_factory=dict)
+    own_code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stores(self) -> list[str]:

@@ -211,7 +211,8 @@ def _run(
             make_mlflow_helper=make_mlflow_helper,
             allotment=allotment,
         )
-        return driver.drive(partial(run_tune, fork_server=fork_server if cluster.here else ""), ray)
+        train = partial(run_tune, fork_server=fork_server if cluster.here else "", home=home.root, here=cluster.here)
+        return driver.drive(train, ray)
 
 
 def prepare_images(torch_helper: ObjectHandle[TorchTasks], listener: Listener) -> ImageSets:

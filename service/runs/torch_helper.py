@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from search_spaces import SweepSpec, own_metrics, weights_used
+from search_spaces import SweepSpec, names_of_parts, own_metrics, weights_used
 from service.clocks import now_ms
 from service.clusters import Allotment
 from service.clusters.gpu_shares import share_out
@@ -22,7 +22,9 @@ from service.settings import Home
 from trainables.activations import SharingSettings
 from trainables.datasets import ImageTable, source_facts
 from trainables.devices import Gpu
+from trainables.own_code import code_digests
 from trainables.stores.prepared import PreparedData, Progress, prepare_for_backbones, read_table, summarize_data
+from trainables.stores.references import ImagesReference
 from trainables.training import add_own_metrics
 from trainables.training.predictions import pack, pack_labels
 from trainables.training.trainer import Trainer
@@ -72,11 +74,22 @@ class TorchHelper(TorchTasks):
         self._data = prepare_for_backbones(
             self._table, self._spec.data, backbones, root=self._home.data, progress=progress
         )
-        sets = {name: ImageSet(folder=str(d.folder), split_key=d.split_key) for name, d in self._data.items()}
+        sets = {name: self._image_set(prepared) for name, prepared in self._data.items()}
         skipped = next(iter(self._data.values())).skipped
         summary = summarize_data(self._data.values()) | source_facts(self._table)
         summary |= {"weights": self._weights, "versions": training_versions()}
-        return ImageSets(by_backbone=sets, summary=summary, skipped=skipped, labels=self._labels())
+        return ImageSets(
+            by_backbone=sets,
+            summary=summary,
+            skipped=skipped,
+            labels=self._labels(),
+            own_code=code_digests(names_of_parts(self._spec)),
+        )
+
+    def _image_set(self, prepared: PreparedData) -> ImageSet:
+        spec = self._spec
+        reference = ImagesReference.describe(prepared, spec.data, base_dir=spec.folder, backbones=self._data)
+        return ImageSet(folder=str(prepared.folder), split_key=prepared.split_key, reference=vars(reference))
 
     def _labels(self) -> dict[str, str]:
         """Return the labels of val, confirmation and test images, packed; they are the same for all backbones."""

@@ -16,6 +16,7 @@ from ray.tune import CheckpointConfig, FailureConfig, PlacementGroupFactory, Run
 from ray.tune.experiment import Trial as TuneTrial
 
 from service.clusters import Allotment, use_prestarted_workers
+from service.clusters.bulletins import Bulletin
 from service.coordination import Coordinator
 from service.ledgers import Json, Trial
 from service.tune.lanes import TuneBridge
@@ -38,13 +39,16 @@ def run_tune(
     make_plan: MakePlan,
     folder: Path,
     fork_server: str = "",
+    home: Path | None = None,
+    here: bool = True,
     worker: type[TrialWorker] = TrialWorker,
     poll: Callable[[], None] = lambda: None,
     breakable: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     """Train until the coordinator hands out no more trials; every attempt has ended when this returns.
 
-    fork_server: its address, see `forking`. worker: class of the actors that train.
+    fork_server: its address, see `forking`. home: of the driver. here: whether Ray runs on this machine alone.
+    worker: class of the actors that train.
     poll: called twice a second, from a thread of its own.
     breakable: context in which Tune's loop runs, see `Interrupts`.
 
@@ -56,23 +60,33 @@ def run_tune(
         _left_workers.clear()
     if fork_server:
         use_prestarted_workers()
-    rendezvous = Rendezvous(tempfile.mkdtemp(prefix="rendezvous-", dir=folder), allotment.slots)
-
+    # On a cluster nobody waits for the others: a node may come much later.
+    rendezvous = Rendezvous(tempfile.mkdtemp(prefix="rendezvous-", dir=folder), allotment.slots if here else 1)
+    bulletin = None if here else Bulletin()
+    if bulletin is not None:
+        bulletin.follow(rendezvous.folder)
     shared = {
         "threads": allotment.threads,
         "rendezvous": asdict(rendezvous),
         "log": str(folder / LOG),
         "fork_server": fork_server,
         "patience": HANG_SECONDS,
+        "home": str(home or ""),
+        "bulletin": bulletin and bulletin.name,
     }
 
     def make_config(trial: Trial) -> Json:
         return shared | {"trial_id": trial.id, "trial": vars(make_plan(trial))}
 
+    def look_around() -> None:
+        poll()
+        if bulletin is not None:
+            bulletin.mirror()
+
     source = CoordinatorSource(coordinator, make_config, when_exhausted=rendezvous.open)
     with TuneBridge(source) as bridge:
         try:
-            with _watching(coordinator, source, rendezvous, poll), breakable():
+            with _watching(coordinator, source, rendezvous, look_around), breakable():
                 _tuner(bridge, allotment, folder, worker).fit()
         except BaseException:
             _left_workers.set()

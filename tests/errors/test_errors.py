@@ -75,11 +75,29 @@ UNSEEN = {
     ),
     "faults of a cluster or of a process of a service, tested with its drivers": (
         "the workers of this service did not start",
-        "{}: {} cannot be read on the node {}; every node that trains must see it at this path",
+        "data.source: {} cannot be read on the node {}; give data.source as a URI that every node reads, or put the "
+        "same files at the same path on every node",
         "{}: its driver gives no answer",
         "its stages cannot be counted: {}",
         "the Ray cluster at {} cannot be joined: {}",
         "nothing answers at the Ray cluster's address {}: {}",
+    ),
+    "faults of a node, tested in tests/trainables/stores/test_references.py and tests/trainables/test_own_code.py": (
+        "node {}: the module {} with the sweep's own code {}; install the same version on every node, as a wheel or in "
+        "the image, or put it on each node's PYTHONPATH",
+        "has other content (digest {}, the sweep's {})",
+        "node {}: {} cannot be written ({}); start the node with MELTPOINT_NODE_HOME set to a folder that can",
+        "node {} cannot prepare the images of {}: {}; give data.source as a URI that every node reads, or put the same "
+        "files at the same path on every node",
+        "node {}: the images of {} are not those of the sweep (digest {}, the sweep's {}): {}; give data.source as a "
+        "URI that every node reads, or put the same files at the same path on every node",
+        "{} {} here, {} in the sweep",
+        "the names of the classes differ",
+        "labels differ",
+        "pixels differ, or the order of the images ({})",
+        "the splits differ",
+        "the resizing differs",
+        "given up",
     ),
     "answers of a service, tested where it gives them": (
         "the idempotency key {} was used for another request; each request needs its own",

@@ -10,6 +10,7 @@ import torch
 from search_spaces import MeltpointError, load_spec
 from tests.errors.cases import Case, Section
 from tests.errors.folders import Folder
+from tests.prepared_images import images_of
 from trainables.stores.prepared import PreparedData, prepare_data
 from trainables.trials import TrialPlan
 from trainables.trials.trial import TrialTraining
@@ -31,8 +32,7 @@ def trial(folder: Folder, space: str, *lines: str, before: Callable[[PreparedDat
         seed=0,
         epochs=spec.budget.epochs,
         report_at=(),
-        data=str(data.folder),
-        split_key=data.split_key,
+        **images_of(data),
         folder=str(folder.path / "trial"),
         metric=spec.metric.name,
         goal=spec.metric.goal,

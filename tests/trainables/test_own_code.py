@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 
 from search_spaces import DataSpec, Recipe, load_spec
-from search_spaces.extensions import count_stages_by
+from search_spaces.extensions import ExtensionKind, count_stages_by
 from tests.own_modules import Write, write_module
+from tests.prepared_images import images_of
 from trainables.architectures import count_stages
 from trainables.augmentations import draw_views
 from trainables.datasets.sources import load_table
-from trainables.errors import DataError, OwnCodeError
-from trainables.own_code import load_own
+from trainables.errors import DataError, NodeError, OwnCodeError
+from trainables.own_code import check_code_digests, code_digests, load_own
 from trainables.stores.prepared import PreparedData, prepare_data
 from trainables.training import add_own_metrics, own_metric_names
 from trainables.training.evaluation import score
@@ -38,8 +39,7 @@ def test_the_example_trains_end_to_end(tmp_path: Path, monkeypatch: pytest.Monke
         seed=0,
         epochs=1,
         report_at=(1,),
-        data=str(data.folder),
-        split_key=data.split_key,
+        **images_of(data),
         folder=str(tmp_path / "trial"),
         metric=spec.metric.name,
         goal=spec.metric.goal,
@@ -239,3 +239,27 @@ def test_a_trial_finds_modules_beside_the_sweep_file(tmp_path: Path, monkeypatch
     with pytest.raises(DataError, match="only a manifest or metadata file has columns"):
         load_table(f"{name}:load", base_dir=folder, group="day")
     assert DataSpec(source=f"{name}:load").source == f"{name}:load"
+
+
+def test_a_node_needs_the_same_modules_with_own_code(tmp_path: Path, write: Write) -> None:
+    name, package = write("def draw(image, generator):\n    return image"), "own_package"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").touch()
+    (tmp_path / package / "parts.py").write_text("SIZE = 1\n")
+    names: list[tuple[ExtensionKind, str]] = [
+        ("dataset", "digits"),
+        ("backbone", "torchvision/resnet18"),
+        ("augmentation", f"{name}:draw"),
+        ("backbone", f"{package}.models:small"),
+    ]
+    digests = code_digests(names)
+    assert sorted(digests) == sorted([name, f"{package}.models"])
+    assert package not in sys.modules, "a digest imports nothing"
+
+    check_code_digests(digests, node="n7")
+    (tmp_path / package / "parts.py").write_text("SIZE = 2\n")
+    assert code_digests(names) != digests
+    with pytest.raises(NodeError, match=rf"node n7: the module {name} .* has other content .*; install the same"):
+        check_code_digests({name: "0"}, node="n7")
+    with pytest.raises(NodeError, match=r"node n7: the module own_missing with the sweep's own code is missing;"):
+        check_code_digests({"own_missing": "0"}, node="n7")

@@ -9,6 +9,7 @@ from trainables.activations.sharing import (
     choose_prefix_modes,
     count_expected_uses,
     measure_disk_speed,
+    usual_cache_limit,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "count_expected_uses",
     "find_entries",
     "measure_disk_speed",
+    "usual_cache_limit",
 ]

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from trainables.stores import Capacity
+
 __all__ = [
     "Costs",
     "DiskSpeed",
@@ -20,6 +22,7 @@ __all__ = [
     "choose_prefix_modes",
     "count_expected_uses",
     "measure_disk_speed",
+    "usual_cache_limit",
 ]
 
 PrefixMode = Literal["kept", "read", "computed"]
@@ -29,6 +32,8 @@ PrefixMode = Literal["kept", "read", "computed"]
 written. `computed`: activations are computed each time, since reading them would take longer.
 """
 
+_MOST_BYTES = 20_000_000_000
+_FREE_SHARE = 0.25
 _PROBE_BYTES = 4 * 1024 * 1024
 _PROBE_ROUNDS = 3
 _ENOUGH_PROBE_SECONDS = 0.2
@@ -48,6 +53,7 @@ class SharingSettings:
         readers: freeze depth -> expected number with the trial's own backbone, weights and precision. These trials
             see the same validation images.
         scope: name of the sweep. It keeps views drawn by own code apart from those of other sweeps.
+        is_usual: whether `limit` is the usual one of the machine that made the settings: other nodes take their own.
     """
 
     folder: str
@@ -56,6 +62,7 @@ class SharingSettings:
     trials: Mapping[int, float] = field(default_factory=dict)
     readers: Mapping[int, float] = field(default_factory=dict)
     scope: str = ""
+    is_usual: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +80,11 @@ class Costs:
     compute: float
     keep: float
     read: float
+
+
+def usual_cache_limit(folder: Path) -> int:
+    """Return the bytes that a cache in `folder` may take by default: a quarter of the free disk, at most 20 GB."""
+    return min(_MOST_BYTES, int(Capacity.measure(folder).free_disk * _FREE_SHARE))
 
 
 def choose_prefix_modes(costs: Mapping[int, Costs], uses: Mapping[int, float]) -> dict[int, tuple[PrefixMode, str]]:

@@ -8,12 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Rendezvous"]
+__all__ = ["ABANDONED", "Rendezvous"]
 
 PATIENCE_SECONDS = 90.0
 
 _POLL_SECONDS = 0.02
-_OPEN, _REPORT, _ABANDONED = "open", "report", "abandoned"
+_OPEN, _REPORT = "open", "report"
+
+ABANDONED = "abandoned"
+"""Notice that trials are to be given up."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,22 @@ class Rendezvous:
     def abandon(self) -> None:
         """Let every worker give up its trial within about a second: nobody takes its results any longer."""
         with suppress(OSError):
-            (Path(self.folder) / _ABANDONED).touch()
+            (Path(self.folder) / ABANDONED).touch()
 
     def is_abandoned(self) -> bool:
         """Return whether trials are to be given up; they are also if the folder is gone."""
         folder = Path(self.folder)
-        return (folder / _ABANDONED).exists() or not folder.exists()
+        return (folder / ABANDONED).exists() or not folder.exists()
+
+    def notice(self) -> str:
+        """Return the state in a word, for processes that do not see the folder."""
+        return ABANDONED if self.is_abandoned() else _REPORT if self.reports_requested() else _OPEN
+
+    def follow(self, notice: str) -> None:
+        """Take over the state of a rendezvous elsewhere. notice: of `notice`; any other word changes nothing."""
+        if notice == ABANDONED:
+            self.abandon()
+        elif notice == _REPORT:
+            self.request_reports()
+        elif notice == _OPEN:
+            self.withdraw_request()

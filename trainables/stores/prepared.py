@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import __version__ as pillow_version
 
 from search_spaces import DataSpec
 from search_spaces.backbones import Interpolation
@@ -31,6 +32,7 @@ __all__ = [
     "DataSurvey",
     "PreparedData",
     "Progress",
+    "find_prepared",
     "prepare_data",
     "prepare_for_backbones",
     "read_table",
@@ -134,6 +136,22 @@ class PreparedData:
             "resized": {self.interpolation: {"digest": self.digest, "splits": self.digests_by_split()}},
         }
 
+    def parts(self) -> dict[str, str | int]:
+        """Return what `digest` covers, part by part, so that two sets can be compared, and the decoder's version."""
+        codes = np.zeros(len(self.labels), dtype=np.uint8)
+        for code, name in enumerate(SPLITS):
+            codes[self.splits[name]] = code
+        return {
+            "images": len(self.labels),
+            "image_size": int(self.images.shape[1]),
+            "classes": len(self.classes),
+            "names": hex_digest(list(self.classes)),
+            "pixels": hex_digest(self.digests),
+            "labels": hex_digest(self.labels),
+            "splits": hex_digest(codes),
+            "decoder": f"Pillow {pillow_version}",
+        }
+
     def digests_by_split(self) -> dict[str, dict[str, object]]:
         """Return for each split the number of its images, and 32 hex digits over their pixels and labels in order."""
         return {
@@ -168,6 +186,21 @@ def prepare_data(data: DataSpec, *, base_dir: Path, root: Path, progress: Progre
     table = read_table(data, base_dir=base_dir, root=root)
     (prepared,) = _prepare_each(table, data, _interpolations(data), root=root, progress=progress).values()
     return prepared
+
+
+def find_prepared(root: Path, digest: str) -> PreparedData | None:
+    """Return the images with this digest below `root`; None if they are not prepared there.
+
+    Raises:
+        DataError: they are damaged.
+    """
+    for path in root.glob(f"*/{_digest_file(digest)}"):
+        if (path.parent / "about.json").exists() and path.parent.suffix != ".partial" and path.parent.name[0] != ".":
+            prepared = PreparedData.open(path.parent, path.read_text(encoding="ascii"))
+            with suppress(OSError):
+                (path.parent / "about.json").touch()  # its time tells `cache prune` when the store was last used
+            return prepared
+    return None
 
 
 def read_table(data: DataSpec, *, base_dir: Path, root: Path) -> ImageTable:
@@ -247,6 +280,7 @@ def _write_each(
                 split_key = _write_split(splits, folder)
                 (folder / "about.json").touch()  # its time tells `cache prune` when the store was last used
                 opened = PreparedData.open(folder, split_key)
+                _note_digest(opened)
                 prepared[interpolation] = replace(opened, copies=_count_copies(copies, readable, splits, together))
     except OSError as error:
         raise DataError(f"cannot write prepared images below {root}: {_why_not_written(error, root)}") from error
@@ -449,3 +483,17 @@ def _save(array: npt.NDArray[np.generic], target: Path) -> None:
 
 def _split_file(folder: Path, split_key: str) -> Path:
     return folder / f"split-{split_key}.npy"
+
+
+def _note_digest(prepared: PreparedData) -> None:
+    """Write a file to the store by which `find_prepared` finds these images."""
+    target = prepared.folder / _digest_file(prepared.digest)
+    if not target.exists():
+        partial = target.with_suffix(".partial")
+        partial.write_text(prepared.split_key, encoding="ascii")
+        partial.rename(target)
+
+
+def _digest_file(digest: str) -> str:
+    """Return the name of a store's file that holds the key of the split by which its images have this digest."""
+    return f"digest-{digest}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces import Goal
@@ -37,8 +37,8 @@ class TrialPlan:
         seed: seed of the training.
         epochs: epochs to train in all.
         report_at: epochs (from 1) after which to report at once.
-        data: folder of the prepared images.
-        split_key: name of their split.
+        images: fields of an `ImagesReference`.
+        images_root: folder of all prepared images of the node.
         folder: folder of the trial's checkpoints and predictions.
         metric: name of the metric that decides the best epoch.
         goal: direction of the metric.
@@ -48,14 +48,16 @@ class TrialPlan:
         sharing: fields of a `SharingSettings`; None computes every activation anew.
         resume_from: fields of a `ResumePoint`; None for a first attempt.
         extra_splits: splits besides val on which the best epoch's model predicts at the end.
+        own_code: digest of each module with own code that the node must have, by the module's name.
+        node: name of the node that trains, for errors.
     """
 
     recipe: Json
     seed: int
     epochs: int
     report_at: Sequence[int]
-    data: str
-    split_key: str
+    images: Json
+    images_root: str
     folder: str
     metric: str
     goal: Goal
@@ -65,3 +67,5 @@ class TrialPlan:
     sharing: Json | None = None
     resume_from: Json | None = None
     extra_splits: Sequence[str] = ()
+    own_code: Mapping[str, str] = field(default_factory=dict)
+    node: str = ""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
+from ray.exceptions import ActorUnavailableError, RayActorError
 
-from trainables.processes import Rendezvous
+from trainables.nodes import Node
+from trainables.processes import ABANDONED, Rendezvous
 from trainables.trials.forked_run import ForkedRun, Run
+from trainables.trials.places import adapt_to_node
 
 Json = dict[str, Any]
 
@@ -21,18 +27,22 @@ IDLE_SECONDS = 2.0
 """Time after which a worker without a trial asks again for one."""
 
 _LOOK_SECONDS = 0.02
+_READ_SECONDS = 60.0
 
 
 class TrialWorker(tune.Trainable):
     """Has the trial in its config trained, then the next, in a process forked from the node's fork server.
 
     `config` holds the `trial_id` and the `trial` (fields of a `TrialPlan`) to take up, and how its sweep's trials are
-    trained: `threads`, `rendezvous` (fields of a `Rendezvous`), `log`, `patience` and `fork_server`: the server's
-    address. If no server listens there, as on another node, this process trains by itself. Trials of one sweep follow
-    each other in one process; a trial of another sweep gets a new process.
+    trained: `threads`, `rendezvous` (fields of a `Rendezvous`), `log`, `patience`, `home` (the driver's home) and
+    `fork_server`: the server's address, unless the node has one of its own. If no server listens, this process trains
+    by itself. Trials of one sweep follow each other in one process; a trial of another sweep gets a new process.
+
+    `bulletin` names an actor with the driver's notices, see `Board`; a node that does not see the rendezvous has one of
+    its own, which follows them.
 
     A config whose `trial_id` is None gives the worker nothing to train: `step` then returns at once if the file
-    `bell` appears, else after `IDLE_SECONDS`, with a report of no trial.
+    `bell` appears, or the bulletin has another notice about it, else after `IDLE_SECONDS`, with a report of no trial.
     """
 
     _failure: Exception | None = None
@@ -40,6 +50,11 @@ class TrialWorker(tune.Trainable):
 
     _run: Run | None = None
     _rendezvous: Rendezvous | None = None
+    _given: Json | None = None
+    """The driver's rendezvous."""
+
+    _news: _News | None = None
+    """News about a rendezvous or a bell that this node does not see."""
 
     def setup(self, config: Json) -> None:
         """Take up the first trial, and wait until all workers of its sweep are up."""
@@ -65,20 +80,40 @@ class TrialWorker(tune.Trainable):
         if self._trial_id is None:
             self._bell = Path(config["bell"])
             self._end_run()
+            self._hear_of(config, str(self._bell), seen=self._bell.parent.is_dir())
             return
-        rendezvous = Rendezvous(**config["rendezvous"])
-        if self._run is None or rendezvous != self._rendezvous:
+        given = config["rendezvous"]
+        folder = str(given["folder"])
+        if self._run is None or given != self._given:
             self._end_run()
-            self._run, self._rendezvous = self.make_run(config), rendezvous
-        self._run.take(config["trial"])
+            self._hear_of(config, folder, seen=Path(folder).is_dir())
+            elsewhere = self._news is not None
+            self._given = given
+            self._rendezvous = (
+                Rendezvous(tempfile.mkdtemp(prefix="rendezvous-"), 1) if elsewhere else Rendezvous(**given)
+            )
+            self._run = self.make_run(self._adapted(config), self._rendezvous)
+        self._run.take(self._adapted(config)["trial"])
 
-    def make_run(self, config: Json) -> Run:
-        """Return what trains: a run in a forked process, or in this one."""
-        rendezvous = Rendezvous(**config["rendezvous"])
-        if Path(config["fork_server"]).exists():
-            options = {name: config[name] for name in ("threads", "log", "patience")}
+    def _adapted(self, config: Json) -> Json:
+        return adapt_to_node(config, Node.here(), elsewhere=self._news is not None)
+
+    def _hear_of(self, config: Json, topic: str, *, seen: bool) -> None:
+        """Hear of the topic from the bulletin if there is one and this node does not see the driver's file."""
+        bulletin = config.get("bulletin")
+        if seen or bulletin is None:
+            self._news = None
+        elif self._news is None or self._news.topic != topic:
+            self._news = _News(bulletin, topic)
+
+    def make_run(self, config: Json, rendezvous: Rendezvous) -> Run:
+        """Return what trains: a run in a forked process, or in this one. config: with this node's places."""
+        address = Node.here().fork_server or config["fork_server"]
+        if address and Path(address).exists():
+            options = {name: config[name] for name in ("threads", "patience")}
             with suppress(OSError):
-                return ForkedRun(config["fork_server"], rendezvous=rendezvous, **options)
+                Path(config["log"]).parent.mkdir(parents=True, exist_ok=True)
+                return ForkedRun(address, rendezvous=rendezvous, log=config["log"], **options)
         from trainables.trials.runner import TrialRun
 
         return TrialRun(threads=config["threads"], reports_requested=rendezvous.reports_requested)
@@ -95,6 +130,7 @@ class TrialWorker(tune.Trainable):
             return {REPORT: [None, None]}
         assert self._run is not None
         try:
+            self._check_abandoned()
             return {REPORT: [self._trial_id, self._run.step(self._check_abandoned)]}
         except _AbandonedError:
             self._end_run()
@@ -105,20 +141,56 @@ class TrialWorker(tune.Trainable):
         self._end_run()
 
     def _check_abandoned(self) -> None:
-        if self._rendezvous is not None and self._rendezvous.is_abandoned():
+        assert self._rendezvous is not None
+        if self._news is not None:
+            self._rendezvous.follow(self._news.read())
+        if self._rendezvous.is_abandoned():
             raise _AbandonedError
 
     def _end_run(self) -> None:
         if self._run is not None:
             self._run.close()
-        self._run = self._rendezvous = None
+            if self._rendezvous is not None and self._news is not None:
+                shutil.rmtree(self._rendezvous.folder, ignore_errors=True)
+        self._run = self._rendezvous = self._given = None
 
     def _wait_for_bell(self) -> None:
+        if self._news is not None:
+            self._news.read(IDLE_SECONDS)
+            return
         deadline = time.monotonic() + IDLE_SECONDS
         while time.monotonic() < deadline and not self._bell.exists():
             time.sleep(_LOOK_SECONDS)
         with suppress(OSError):
             self._bell.unlink()
+
+
+class _News:
+    """The newest notice about one topic. One question waits at the bulletin, which answers at the next change."""
+
+    def __init__(self, bulletin: str, topic: str) -> None:
+        self.topic = topic
+        self._bulletin, self._known = bulletin, ""
+        self._answer: ray.ObjectRef[str] | None = None
+
+    def read(self, seconds: float = 0.0) -> str:
+        """Return the notice as soon as it changes, at the latest after some seconds.
+
+        That of a bulletin that is gone is `ABANDONED`: the driver is gone too.
+        """
+        try:
+            if self._answer is None:
+                actor = ray.get_actor(self._bulletin)
+                self._answer = actor.read.remote(self.topic, self._known, _READ_SECONDS)
+            ready, _ = ray.wait([self._answer], timeout=seconds)
+            if ready:
+                answer, self._answer = self._answer, None
+                self._known = ray.get(answer)
+        except ActorUnavailableError:  # a link is cut: ask again
+            time.sleep(min(seconds, _LOOK_SECONDS))
+        except (RayActorError, ValueError):
+            self._known = ABANDONED
+        return self._known
 
 
 class _AbandonedError(Exception):

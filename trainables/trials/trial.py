@@ -7,8 +7,7 @@ import math
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from trainables.activations import SharingSettings
 from trainables.devices import UsageMeter
 from trainables.devices.tensors import NestedTensors
 from trainables.errors import CheckpointError
-from trainables.own_code import make_importable
+from trainables.own_code import check_code_digests, make_importable
 from trainables.stores.prepared import PreparedData
+from trainables.stores.references import ImagesReference, open_images
 from trainables.training import Evaluation, add_own_metrics, own_metric_names
 from trainables.training.checkpoints import load_checkpoint, on_cpu, save_checkpoint
 from trainables.training.predictions import pack
@@ -49,9 +49,12 @@ class TrialTraining:
     Two checkpoints are kept: the best epoch's, and the last report's, from which another attempt resumes. They are
     written with a report; until then the best epoch's state is in memory. A checkpoint that a report named is deleted
     only after a later report named its successor.
+
+    beat: called now and then while the images are prepared.
     """
 
     plan: TrialPlan
+    beat: InitVar[Callable[[], None]] = lambda: None
     _best: float = field(default=math.nan, init=False)
     _checkpoint: Path | None = field(default=None, init=False)
     _latest: Path | None = field(default=None, init=False)
@@ -63,11 +66,12 @@ class TrialTraining:
     _predictions: dict[str, Json] = field(default_factory=dict, init=False)
     _usage: UsageMeter = field(default_factory=UsageMeter, init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, beat: Callable[[], None]) -> None:
         if self.plan.code:
             make_importable(Path(self.plan.code))
+        check_code_digests(self.plan.own_code, node=self.plan.node)
         self._trainer = Trainer(
-            _opened(self.plan.data, self.plan.split_key),
+            _opened(self.plan, beat),
             Recipe.from_flat(self.plan.recipe),
             seed=self.plan.seed,
             device=self.plan.device,
@@ -180,10 +184,23 @@ class TrialTraining:
         return save_checkpoint(Path(self.plan.folder), epoch=epoch, tensors=state, meta={"recipe": self.plan.recipe})
 
 
-@lru_cache(maxsize=2)
-def _opened(folder: str, split_key: str) -> PreparedData:
-    """Map the prepared images, once per process: they do not change."""
-    return PreparedData.open(Path(folder), split_key)
+_open_by_digest: dict[tuple[str, str], PreparedData] = {}
+"""Images that this process has open, by their folder and digest: they do not change."""
+
+_MOST_OPEN = 2
+
+
+def _opened(plan: TrialPlan, beat: Callable[[], None]) -> PreparedData:
+    """Map the prepared images, once per process."""
+    reference = ImagesReference(**plan.images)
+    key = (plan.images_root, reference.digest)
+    opened = _open_by_digest.pop(key, None)
+    if opened is None:
+        opened = open_images(reference, root=Path(plan.images_root), node=plan.node or None, beat=beat)
+    while len(_open_by_digest) >= _MOST_OPEN:
+        del _open_by_digest[next(iter(_open_by_digest))]
+    _open_by_digest[key] = opened
+    return opened
 
 
 def _row(result: EpochResult, *, use: dict[str, float]) -> Json:

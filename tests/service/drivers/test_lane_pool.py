@@ -108,6 +108,7 @@ class Service:
                 coordinator,
                 address=self.address,
                 fork_server="",
+                home=self.folder,
                 allotment=Allotment(cpu=cpu, gpu=0.0, slots=2),
                 make_plan=lambda _trial: plan,
                 folder=self.folder,
@@ -266,6 +267,7 @@ def test_a_trial_that_asks_for_more_than_there_is_is_refused(service: Service) -
             coordinator,
             address=service.address,
             fork_server="",
+            home=service.folder,
             allotment=Allotment(cpu=8.0, gpu=0.0, slots=1),
             make_plan=lambda _trial: SimpleNamespace(),  # type: ignore[arg-type, return-value]
             folder=service.folder,

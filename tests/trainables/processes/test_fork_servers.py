@@ -15,6 +15,7 @@ import pytest
 
 from search_spaces import Goal
 from tests.own_modules import Write
+from tests.prepared_images import images_of
 from tests.trainables.processes.counters import Counter
 from trainables.processes import ForkedError, ForkedObject, ForkServer, Rendezvous
 from trainables.processes.messages import Call
@@ -46,8 +47,7 @@ def plan(tiny: PreparedData, folder: Path, epochs: int = 2) -> dict[str, object]
         seed=1,
         epochs=epochs,
         report_at=(1,),
-        data=str(tiny.folder),
-        split_key=tiny.split_key,
+        **images_of(tiny),
         folder=str(folder),
         metric="val/accuracy",
         goal=Goal.MAXIMIZE,

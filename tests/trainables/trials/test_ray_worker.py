@@ -14,10 +14,10 @@ from trainables.trials.ray_worker import IDLE_SECONDS, REPORT, TrialWorker
 
 
 class Picky:
-    """A run that trains nothing and refuses an empty plan."""
+    """A run that trains nothing and refuses a plan without a recipe."""
 
     def take(self, plan: dict[str, Any]) -> None:
-        if not plan:
+        if "recipe" not in plan:
             raise RuntimeError("nothing to take")
 
     def step(self, progress: Callable[[], None] = lambda: None) -> dict[str, Any]:
@@ -31,7 +31,7 @@ class Picky:
 class PickyWorker(TrialWorker):
     made = 0
 
-    def make_run(self, _config: dict[str, Any]) -> Picky:
+    def make_run(self, _config: dict[str, Any], _rendezvous: Rendezvous) -> Picky:
         self.made += 1
         return Picky()
 

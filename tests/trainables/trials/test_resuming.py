@@ -10,6 +10,7 @@ import pytest
 
 from search_spaces import Goal
 from tests.own_modules import Write
+from tests.prepared_images import images_of
 from trainables.devices import usage
 from trainables.processes import ForkedError, ForkServer, Rendezvous
 from trainables.stores.prepared import PreparedData
@@ -33,8 +34,7 @@ def plan(tiny: PreparedData, folder: Path, **more: object) -> TrialPlan:
         seed=1,
         epochs=4,
         report_at=(1, 2, 3, 4),
-        data=str(tiny.folder),
-        split_key=tiny.split_key,
+        **images_of(tiny),
         folder=str(folder),
         metric="val/loss",
         goal=Goal.MINIMIZE,
