@@ -30,11 +30,11 @@ _WRITER = 0x4D656C74
 """Key of the advisory lock that writers of a ledger take in PostgreSQL."""
 
 
-def open_database(url: str) -> Engine:
-    """Return an engine on a database; an older schema is upgraded to this version's.
+def open_database(url: str, *, migrate: bool = True) -> Engine:
+    """Return an engine on a database; an older schema is upgraded to this version's if `migrate` allows it.
 
     Raises:
-        LedgerError: it cannot be opened, or was written by a newer version.
+        LedgerError: it cannot be opened, was written by a newer version, or by an older one and must not be upgraded.
     """
     try:
         engine = create_engine(url, **_pool(make_url(url)))
@@ -46,6 +46,8 @@ def open_database(url: str) -> Engine:
     else:
         event.listen(engine, "begin", _begin_postgresql)
     try:
+        if not migrate:
+            _refuse_older(engine)
         _upgrade(engine)
     except DBAPIError as error:
         engine.dispose()
@@ -159,6 +161,18 @@ def _begin_postgresql(connection: Connection) -> None:
     """Let one writer in at a time, as SQLite does: what a transaction has read stays true until its end."""
     if not connection.get_execution_options().get("read_only"):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER})")
+
+
+def _refuse_older(engine: Engine) -> None:
+    with read_only(engine).connect() as connection:
+        schema = _schema(revision(connection))
+    if schema.newer or schema.present == schema.wanted:
+        return
+    state = "it has no tables yet" if schema.present is None else f"its schema is {schema.present}"
+    raise LedgerError(
+        f"ledger {engine.url.render_as_string()}: {state}, this version of Meltpoint needs {schema.wanted}, and "
+        "MELTPOINT_MIGRATE is false; run: meltpoint migrate"
+    )
 
 
 def _upgrade(engine: Engine) -> None:

@@ -37,8 +37,8 @@ class Ledger:
     Raises (any method): LedgerError if the database cannot be opened; SQLAlchemy's errors if it fails later.
     """
 
-    def __init__(self, url: str, *, clock: Clock) -> None:
-        self._connect(open_database(url), clock, None)
+    def __init__(self, url: str, *, clock: Clock, migrate: bool = True) -> None:
+        self._connect(open_database(url, migrate=migrate), clock, None)
 
     def _connect(self, engine: Engine, clock: Clock, lease: Lease | None) -> None:
         self._engine, self._clock = engine, clock
@@ -57,8 +57,11 @@ class Ledger:
 
     @classmethod
     def open(cls, home: Home, *, clock: Clock) -> Ledger:
-        """Open the ledger of a home: its file, or the database that `MELTPOINT_LEDGER` names."""
-        return cls(home.ledger_url, clock=clock)
+        """Open the ledger of a home: its file, or the database that `MELTPOINT_LEDGER` names.
+
+        An older schema is upgraded first, unless `MELTPOINT_MIGRATE` is false.
+        """
+        return cls(home.ledger_url, clock=clock, migrate=home.may_migrate)
 
     @classmethod
     def open_file(cls, path: Path, *, clock: Clock) -> Ledger:

@@ -45,6 +45,11 @@ class Home:
         return bool(os.environ.get("MELTPOINT_LEDGER")) or self.ledger.exists()
 
     @property
+    def may_migrate(self) -> bool:
+        """True if an older ledger is upgraded when it is opened; False if `MELTPOINT_MIGRATE` is false."""
+        return os.environ.get("MELTPOINT_MIGRATE", "").lower() != "false"
+
+    @property
     def mlflow_store(self) -> Path:
         """SQLite file of the home's own MLflow store."""
         return self.root / "mlflow.db"

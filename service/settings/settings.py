@@ -22,6 +22,7 @@ __all__ = ["Settings", "describe_unknown_variables", "list_settings", "read_sett
 _LEDGER: Final = (
     "URL of the ledger's database, such as postgresql+psycopg://user@host/meltpoint; empty: a file in the home"
 )
+_MIGRATE: Final = "whether a ledger of an older version is upgraded when it is opened, not by `meltpoint migrate` alone"
 _SERVICE: Final = "service that commands act on: the name of a context, or an address; empty: the home"
 _VARIABLES_ONLY: Final = frozenset({"token"})
 
@@ -33,6 +34,7 @@ class Settings(BaseModel):
 
     home: Annotated[Path, Field(description="folder of ledger, MLflow store, decoded images")] = Path(DEFAULT_HOME)
     ledger: Annotated[str, Field(description=_LEDGER)] = ""
+    migrate: Annotated[bool, Field(description=_MIGRATE)] = True
     output: Annotated[Format, Field(description="format of what is printed on stdout")] = Format.TABLE
     port: Annotated[int, Field(ge=0, le=65535, description="port of `ui`; 0 takes a free one")] = 5000
     browser: Annotated[bool, Field(description="whether `ui` opens a browser")] = True

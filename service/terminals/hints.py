@@ -45,7 +45,7 @@ TAKE_CONTEXT: Final = frozenset(
 """Commands with an option `--context`."""
 
 TAKE_HOME: Final = TAKE_CONTEXT | {
-    *("plan", "run", "train", "serve", "sync", "doctor", "backup", "restore", "cache ls", "cache prune"),
+    *("plan", "run", "train", "serve", "migrate", "sync", "doctor", "backup", "restore", "cache ls", "cache prune"),
 }
 """Commands with an option `--home`."""
 

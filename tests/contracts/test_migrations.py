@@ -106,6 +106,18 @@ def goes_on(ledger: Ledger) -> None:
     assert ledger.sweeps.list() == []
 
 
+def test_a_ledger_that_must_not_be_upgraded_is_refused_until_it_was(url: str) -> None:
+    with pytest.raises(LedgerError, match=r"it has no tables yet, .*; run: meltpoint migrate$"):
+        Ledger(url, clock=int, migrate=False)
+    write_older(url, GOLDEN / "ledger-0003.zip")
+    with pytest.raises(
+        LedgerError, match=r"its schema is 0003, this version of Meltpoint needs .*run: meltpoint migrate$"
+    ):
+        Ledger(url, clock=int, migrate=False)
+    Ledger(url, clock=int).close()
+    Ledger(url, clock=int, migrate=False).close()
+
+
 def test_the_drivers_of_an_older_ledger_are_counted_on(url: str) -> None:
     write_older(url, GOLDEN / "ledger-0003.zip")  # its sweep was paused and resumed
     with closing(Ledger(url, clock=int)) as ledger:

@@ -67,6 +67,11 @@ def newer_ledger(folder: Folder) -> Sequence[str]:
     return arguments
 
 
+def ledger_not_migrated(folder: Folder) -> Sequence[str]:
+    folder.write("meltpoint.toml", "migrate = false\n")
+    return ["serve", "--home", "home"]
+
+
 def no_ledger(folder: Folder) -> Sequence[str]:
     folder.write("home/ledger.db", "a letter, not a database" * 100)
     return ["ls", "--home", "home"]
@@ -144,6 +149,7 @@ HOME = Section(
         Case("`meltpoint run sweep.yaml --home notes/home`, where `notes` is a file", home_below_a_file),
         Case("`meltpoint ls` with a ledger that is no database", no_ledger),
         Case("`meltpoint ls` with a ledger that a newer version wrote", newer_ledger),
+        Case("`meltpoint serve` with the setting `migrate = false`, before `meltpoint migrate`", ledger_not_migrated),
         Case("`meltpoint status last` before the first sweep", lambda _: ["status", "last", "--home", "home"]),
         Case("`meltpoint trials last`, where no sweep was made yet", at_home("trials", "last")),
         Case("`meltpoint status colls`", at_home("status", "colls", make=two_sweeps)),

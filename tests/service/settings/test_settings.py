@@ -44,7 +44,7 @@ def meltpoint(*arguments: str, **environment: str) -> subprocess.CompletedProces
 def test_settings_that_are_given_nowhere_are_defaults() -> None:
     assert read_settings() == {}
     assert {setting.name: setting.origin for setting in list_settings()} == dict.fromkeys(
-        ("home", "ledger", "output", "port", "browser", "service", "token"), "default"
+        ("home", "ledger", "migrate", "output", "port", "browser", "service", "token"), "default"
     )
 
 
@@ -57,6 +57,7 @@ def test_a_variable_wins_over_the_project_file_and_that_over_the_users_file(monk
     assert settings == {
         "home": (user_file().parent / "mine", str(user_file())),
         "ledger": ("", "default"),
+        "migrate": (True, "default"),
         "output": (Format.YAML, "meltpoint.toml"),
         "port": (3, "MELTPOINT_PORT"),
         "browser": (False, str(user_file())),
