@@ -195,7 +195,7 @@ def _suffix(trainer: Trainer, data: PreparedData, recipe: Recipe) -> tuple[float
 
     def step() -> None:
         trainer.optimizer.zero_grad()
-        trainer._add_gradients(features, labels, None, 1.0, slice(None))
+        trainer._add_gradients(features, labels, None, 1.0, 0, slice(0, len(features)))
         trainer.optimizer.step()
 
     heavy = recipe.freeze_depth < 7

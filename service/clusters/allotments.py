@@ -25,6 +25,11 @@ class Allotment:
         return max(1, int(self.cpu))
 
     @property
+    def members(self) -> int:
+        """Processes that train a trial together: one for each whole GPU, and at least one."""
+        return max(1, int(self.gpu))
+
+    @property
     def device(self) -> str:
         """Device of every trial: `cuda` or `cpu`."""
         return "cuda" if self.gpu > 0 else "cpu"

@@ -172,8 +172,10 @@ UNSEEN = {
         "the sweep file of {} cannot be read by this version: {}",
         "no epoch gave a finite {}: nothing can be kept",
     ),
-    "a GPU whose memory one image fills during a step": (
+    "a GPU whose memory one image, or its part of a batch, fills during a step": (
         "{} has too little memory for one image at a time: take a smaller backbone or image_size ({})",
+        "{} has too little memory for {} images, its part of a batch: take more GPUs a trial (resources.gpu), or a "
+        "smaller batch_size ({})",
     ),
     "lines of the report of `meltpoint doctor`, tested with its checks": (
         "run again with --debug for the traceback",

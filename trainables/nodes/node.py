@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LEAVING_VARIABLE", "NAME_VARIABLE", "NODE_VARIABLES", "Node"]
+__all__ = ["FORK_SERVER_VARIABLE", "LEAVING_VARIABLE", "NAME_VARIABLE", "NODE_VARIABLES", "Node"]
 
 HOME_VARIABLE = "MELTPOINT_NODE_HOME"
 FORK_SERVER_VARIABLE = "MELTPOINT_NODE_FORK_SERVER"

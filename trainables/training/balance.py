@@ -1,4 +1,4 @@
-"""Help for classes with few images: weights in the loss, or classes drawn equally often."""
+"""The images of an epoch in batches, and help for classes with few of them: weights in the loss, or equal draws."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["compute_class_weights", "draw_epoch_order", "mean_loss"]
+__all__ = ["compute_class_weights", "cut_batches", "draw_epoch_order", "mean_loss"]
 
 EFFECTIVE_BETA = 0.999
 
@@ -84,3 +84,14 @@ def draw_epoch_order(rows: Ints, labels: Ints, *, sampling: str, generator: np.r
 def _draw(rows: Ints, quota: int, generator: np.random.Generator) -> Ints:
     whole, rest = divmod(quota, len(rows))
     return np.concatenate([np.tile(rows, whole), generator.permutation(rows)[:rest]])
+
+
+def cut_batches(order: Ints, size: int) -> list[Ints]:
+    """Cut `order` into batches of `size`. A single image at the end joins the batch before it.
+
+    BatchNorm cannot train on a single image whose feature map is a single pixel.
+    """
+    cuts = list(range(size, len(order), size))
+    if size > 1 and cuts and len(order) - cuts[-1] == 1:
+        cuts.pop()
+    return np.split(order, cuts)

@@ -32,12 +32,19 @@ class MicroBatches:
         trained: those of its parameters that are trained.
         device: device of the model.
         size: most images at once; None: the whole batch.
+        halves: False if the size may not change, since other processes take part in each micro-batch.
     """
 
     def __init__(
-        self, model: Classifier, trained: Sequence[nn.Parameter], device: torch.device, size: int | None = None
+        self,
+        model: Classifier,
+        trained: Sequence[nn.Parameter],
+        device: torch.device,
+        size: int | None = None,
+        *,
+        halves: bool = True,
     ) -> None:
-        self.device = device
+        self.device, self._halves = device, halves
         self.size = size
         self._trained = trained
         # Listed once: going through all modules at each step would take as long as a small head's steps.
@@ -73,8 +80,13 @@ class MicroBatches:
 
     def _halve(self, images: int, error: torch.OutOfMemoryError) -> None:
         size = min(self.size or images, images)
+        reason = str(error).splitlines()[0]
+        if not self._halves:
+            raise DeviceMemoryError(
+                f"{self.device} has too little memory for {images} images, its part of a batch: take more GPUs a trial "
+                f"(resources.gpu), or a smaller batch_size ({reason})"
+            ) from None
         if size == 1:
-            reason = str(error).splitlines()[0]
             raise DeviceMemoryError(
                 f"{self.device} has too little memory for one image at a time: take a smaller backbone or "
                 f"image_size, or freeze more ({reason})"

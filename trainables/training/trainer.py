@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,13 +25,14 @@ from trainables.devices.tensors import NestedTensors
 from trainables.errors import CheckpointError, DataError, DivergedError
 from trainables.stores.prepared import PreparedData
 from trainables.training.averages import build_averaging, using_weights
-from trainables.training.balance import compute_class_weights, draw_epoch_order, mean_loss
+from trainables.training.balance import compute_class_weights, cut_batches, draw_epoch_order, mean_loss
 from trainables.training.evaluation import Evaluation, score
 from trainables.training.micro_batches import MicroBatches
 from trainables.training.optimizers import build_optimizer
 from trainables.training.penalties import build_penalty
 from trainables.training.schedules import SchedulePosition, depends_on_length, ends_cycle, learning_rate_factor
 from trainables.training.state import read_model, read_optimizer, trained_parameters, write_model, write_optimizer
+from trainables.training.teams import ALONE, Part, Team
 from trainables.training.trained_models import (
     build_untrained_model,
     fingerprint,
@@ -80,6 +81,8 @@ class Trainer:
             out, see MicroBatches.
         epochs: epochs of the whole training. Some schedules depend on it. With other schedules it changes no result.
         sharing: the node's cache of activations and its expected use, see Features. It changes no result.
+        team: the processes that train this recipe together, of which this is one. The result is that of one process up
+            to rounding; dropout draws other masks.
 
     Attributes:
         epoch: number of finished epochs.
@@ -101,10 +104,12 @@ class Trainer:
         micro_batch: int | None = None,
         epochs: int = 1,
         sharing: SharingSettings | None = None,
+        team: Team = ALONE,
     ) -> None:
         self.data = data
         self.recipe = recipe
         self.seed = seed
+        self.team = team
         self.device = resolve_device(device)
         check_precision(recipe.precision, self.device)
         self.epoch, self.epochs = 0, epochs
@@ -119,7 +124,7 @@ class Trainer:
         )
         self._class_weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         self.scaler = build_scaler(recipe.precision, self.device)
-        self.micro_batches = MicroBatches(self.model, self._trained, self.device, micro_batch)
+        self.micro_batches = MicroBatches(self.model, self._trained, self.device, micro_batch, halves=team.size == 1)
         self.beat: Callable[[], None] = lambda: None
         self._kept_features: dict[str, list[Tensor]] = {}
         self.features = Features(data, recipe, seed=seed, device=self.device, epochs=epochs, sharing=sharing)
@@ -139,10 +144,7 @@ class Trainer:
         return EpochResult(epoch=self.epoch, seconds=seconds, train=train, val=val)
 
     def train_epoch(self) -> dict[str, float]:
-        """Train as `run_epoch` does, without an evaluation; return loss and accuracy during training.
-
-        Raises DivergedError.
-        """
+        """Train as `run_epoch` does, without an evaluation; return loss and accuracy. Raises DivergedError."""
         train = self._train_seeded()
         self.epoch += 1
         return train
@@ -154,11 +156,13 @@ class Trainer:
             raise DataError(f"split {split} of {self.data.name} must hold images (0)")
         self.model.eval()
         members = self.averaging.members()
+        part = self.team.part(len(chosen))
         predictions = []
         for weights in members:
             with using_weights(self.model, weights):
-                predictions.append(self._predict_batches(self._evaluation_features(split)))
-        probabilities = predictions[0] if len(members) == 1 else np.mean(predictions, axis=0)
+                predictions.append(self._predict_batches(self._evaluation_features(split, chosen[part.rows])))
+        mine = predictions[0] if len(members) == 1 else np.mean(predictions, axis=0)
+        probabilities = mine if part.weight < 1 else np.concatenate(self.team.gather(mine))
         if not np.isfinite(probabilities).all():
             raise self._diverged(f"predictions on {split} are not finite")
         return score(probabilities, self.data.labels[chosen])
@@ -193,9 +197,9 @@ class Trainer:
         self.averaging.load(averaging)
         self.epoch = epoch
 
-    def _evaluation_features(self, split: str) -> Iterable[Tensor]:
-        """Return the features of a split's plain images, batch by batch; keep them if they are a few megabytes."""
-        chosen, size = self.data.splits[split], self.evaluation_batch
+    def _evaluation_features(self, split: str, chosen: Indices) -> Iterable[Tensor]:
+        """Return the features of chosen images of a split, batch by batch; keep them if they are a few megabytes."""
+        size = self.evaluation_batch
         if split in self._kept_features:
             return self._kept_features[split]
         batches = self.features.iterate_images(np.split(chosen, range(size, len(chosen), size)), self.beat)
@@ -215,7 +219,7 @@ class Trainer:
 
     def _train_seeded(self) -> dict[str, float]:
         """Train an epoch with random numbers that depend on the seed and the epoch alone."""
-        with seeded(self.device, int(_epoch_generator(self.seed, self.epoch).integers(2**63))):
+        with seeded(self.device, int(_epoch_generator(self.seed, self.epoch, self.team.rank).integers(2**63))):
             return self._train()
 
     def _train(self) -> dict[str, float]:
@@ -232,15 +236,17 @@ class Trainer:
             loss, correct = self._mini_batches(order)
         return {"loss": loss / len(order), "accuracy": correct / len(order)}
 
-    def _mini_batches(self, order: Indices) -> tuple[float, int]:
+    def _mini_batches(self, order: Indices) -> tuple[float, float]:
         """Make a step for each batch; return the sum of losses and how many were right before each step."""
-        total_loss, correct = 0.0, 0
-        batches = _batches(order, self.recipe.batch_size)
+        total_loss, correct = 0.0, 0.0
+        batches = cut_batches(order, self.recipe.batch_size)
         blends = self._blends(batches)
-        views = self.features.iterate_views(batches, self.epoch, blends, self.beat)
-        for number, (rows, blend, features) in enumerate(zip(batches, blends, views, strict=True)):
+        views = self._views(batches, blends)
+        for number, (rows, blend, (features, part)) in enumerate(zip(batches, blends, views, strict=True)):
             self._begin_step(number, len(batches))
-            loss, right = self._gradients_of(rows, features, blend, share=1.0)
+            loss, right = self._gradients_of(rows, features, blend, part, share=1.0)
+            self.team.sum_gradients(self._trained)
+            loss, right = self._check_loss(loss, right)
             self._adjust_gradients()
             self.scaler.step(self.optimizer)
             self.scaler.update()
@@ -249,24 +255,26 @@ class Trainer:
             correct += right
         return total_loss, correct
 
-    def _full_batch(self, order: Indices) -> tuple[float, int]:
+    def _full_batch(self, order: Indices) -> tuple[float, float]:
         """Make one step over all images, part by part; see `_mini_batches`.
 
         L-BFGS goes over them several times, with the same random numbers each time, so that it minimizes one function.
         """
-        parts = _batches(order, self.recipe.images_at_once)
+        parts = cut_batches(order, self.recipe.images_at_once)
         blends = self._blends(parts)
-        first: list[tuple[float, int]] = []
+        first: list[tuple[float, float]] = []
         numbers = get_random_state(self.device)
 
         def closure() -> float:
             set_random_state(self.device, numbers)
             self._clear_gradients()
-            loss, correct = 0.0, 0
-            views = self.features.iterate_views(parts, self.epoch, blends, self.beat)
-            for rows, blend, features in zip(parts, blends, views, strict=True):
-                part, right = self._gradients_of(rows, features, blend, share=len(rows) / len(order))
-                loss, correct = loss + part, correct + right
+            loss, correct = 0.0, 0.0
+            views = self._views(parts, blends)
+            for rows, blend, (features, part) in zip(parts, blends, views, strict=True):
+                added, right = self._gradients_of(rows, features, blend, part, share=len(rows) / len(order))
+                loss, correct = loss + added, correct + right
+            self.team.sum_gradients(self._trained)
+            loss, correct = self._check_loss(loss, correct)
             first.append((loss * len(order), correct))
             self._adjust_gradients()
             return loss if self.penalty is None else loss + float(self.penalty.value())
@@ -313,21 +321,49 @@ class Trainer:
         image_size = int(self.data.images.shape[1])
         return [draw_blend(self.recipe.mix, len(rows), image_size, generator) for rows in batches]
 
-    def _gradients_of(self, rows: Indices, features: Tensor, blend: Blend | None, *, share: float) -> tuple[float, int]:
-        """Add the gradients of these images' mean loss times `share`; return that loss and how many were right."""
+    def _views(self, batches: list[Indices], blends: list[Blend | None]) -> Iterator[tuple[Tensor, Part]]:
+        """Iterate over the activations of this member's part of each batch.
+
+        The images of a mixed batch are needed by every member, since each is mixed with any other.
+        """
+        parts = [self.team.part(len(rows)) for rows in batches]
+        if any(blends):
+            whole = self.features.iterate_views(batches, self.epoch, blends, self.beat)
+            return ((features[part.rows], part) for features, part in zip(whole, parts, strict=True))
+        mine = [rows[part.rows] for rows, part in zip(batches, parts, strict=True)]
+        return zip(self.features.iterate_views(mine, self.epoch, blends, self.beat), parts, strict=True)
+
+    def _gradients_of(
+        self, rows: Indices, features: Tensor, blend: Blend | None, part: Part, *, share: float
+    ) -> tuple[float, float]:
+        """Add the gradients of this member's part of the images' mean loss, times `share`.
+
+        Returns that part of the loss, and how many of its images were right.
+        """
         self.beat()
         labels = torch.from_numpy(self.data.labels[rows]).to(self.device)
-        work = partial(self._add_gradients, features, labels, blend, share)
-        results = self.micro_batches.run(len(rows), work)
-        return sum(loss for loss, _ in results), sum(right for _, right in results)
+        work = partial(self._add_gradients, features, labels, blend, share * part.weight, part.rows.start)
+        results = self.micro_batches.run(len(features), work)
+        return sum(loss for loss, _ in results), part.weight * sum(right for _, right in results)
+
+    def _check_loss(self, loss: float, correct: float) -> tuple[float, float]:
+        """Return the sums over all members; raise DivergedError in each of them if the loss is not finite."""
+        total, right = self.team.sum_numbers([loss, correct], self.device)
+        if not math.isfinite(total):
+            raise self._diverged(f"the loss is {total}")
+        return total, right
 
     def _add_gradients(
-        self, features: Tensor, labels: Tensor, blend: Blend | None, share: float, rows: slice
+        self, features: Tensor, labels: Tensor, blend: Blend | None, share: float, start: int, local: slice
     ) -> tuple[float, int]:
-        """Add the gradients of the rows' part of the batch's mean loss, times `share`; see `_gradients_of`."""
+        """Add the gradients of some rows' part of the batch's mean loss, times `share`; see `_gradients_of`.
+
+        features: of the batch's rows from `start` on; labels: of the whole batch. local: rows of `features`.
+        """
+        rows = slice(local.start + start, local.stop + start)
         with autocast(self.recipe.precision, self.device):
-            with self._convolving():
-                logits = self._logits(features[rows])
+            with self._convolving(), self.team.synced_norms():
+                logits = self._logits(features[local])
             loss_of = partial(
                 mean_loss,
                 logits.float(),
@@ -337,7 +373,7 @@ class Trainer:
             mean = loss_of(labels[rows]) if blend is None else blend.mix_loss(loss_of, labels, rows)
             loss = mean * (len(logits) / len(labels) * share)
         value = loss.item()
-        if not math.isfinite(value):
+        if self.team.size == 1 and not math.isfinite(value):
             raise self._diverged(f"the loss is {value}")
         torch.autograd.backward(self.scaler.scale(loss))
         return value, int((logits.argmax(dim=1) == labels[rows]).sum())
@@ -362,16 +398,5 @@ class Trainer:
         return DivergedError(f"training diverged in epoch {epoch}: {reason} (recipe {recipe}: {settings})")
 
 
-def _epoch_generator(seed: int, epoch: int) -> np.random.Generator:
-    return np.random.default_rng([seed, epoch])
-
-
-def _batches(order: Indices, size: int) -> list[Indices]:
-    """Cut `order` into batches of `size`. A single image at the end joins the batch before it.
-
-    BatchNorm cannot train on a single image whose feature map is a single pixel.
-    """
-    cuts = list(range(size, len(order), size))
-    if size > 1 and cuts and len(order) - cuts[-1] == 1:
-        cuts.pop()
-    return np.split(order, cuts)
+def _epoch_generator(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
+    return np.random.default_rng([seed, epoch, rank] if rank else [seed, epoch])

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from trainables.nodes import FORK_SERVER_VARIABLE
 from trainables.processes import ForkedObject, Rendezvous, died
 
 __all__ = ["DIED", "NICENESS", "PRELOAD", "ForkedRun", "Run"]
@@ -59,7 +60,8 @@ class ForkedRun:
             address,
             _make_run,
             {"threads": threads, "rendezvous": rendezvous},
-            environment={name: os.environ[name] for name in _GPU_VARIABLES if name in os.environ},
+            environment={name: os.environ[name] for name in _GPU_VARIABLES if name in os.environ}
+            | {FORK_SERVER_VARIABLE: address},
             niceness=NICENESS,
             log=log,
             role=_ROLE,

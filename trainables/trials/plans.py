@@ -50,6 +50,7 @@ class TrialPlan:
         extra_splits: splits besides val on which the best epoch's model predicts at the end.
         own_code: digest of each module with own code that the node must have, by the module's name.
         node: name of the node that trains, for errors.
+        members: processes that train the trial together, each on a GPU of its own.
     """
 
     recipe: Json
@@ -69,3 +70,4 @@ class TrialPlan:
     extra_splits: Sequence[str] = ()
     own_code: Mapping[str, str] = field(default_factory=dict)
     node: str = ""
+    members: int = 1

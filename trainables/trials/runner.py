@@ -40,7 +40,7 @@ class TrialRun:
     def take(self, plan: Json) -> None:
         """Take up the next trial; plan: fields of a `TrialPlan`. Nothing of the last trial is kept."""
         self._plan = TrialPlan(**plan)
-        self._trial = None
+        self.close()
 
     def step(self, progress: Callable[[], None] = lambda: None) -> Json:
         """Train up to the next report; progress: called at most once a second."""
@@ -61,6 +61,8 @@ class TrialRun:
 
     def close(self) -> None:
         """Let go of the last trial."""
+        if self._trial is not None:
+            self._trial.close()
         self._trial = None
 
     def _failure(self, message: str) -> Json:
@@ -68,7 +70,7 @@ class TrialRun:
         if self._trial is not None:
             with suppress(MeltpointError):  # a full disk: another attempt trains the epochs that are not reported
                 report = self._trial.report(done=True)
-            self._trial = None
+            self.close()
         return report | {"error": message, "trace": traceback.format_exc()}
 
 

@@ -22,8 +22,10 @@ from trainables.stores.references import ImagesReference, open_images
 from trainables.training import Evaluation, add_own_metrics, own_metric_names
 from trainables.training.checkpoints import load_checkpoint, on_cpu, save_checkpoint
 from trainables.training.predictions import pack
+from trainables.training.teams import ALONE, Team
 from trainables.training.trainer import EpochResult, Trainer
 from trainables.trials.plans import ResumePoint, TrialPlan
+from trainables.trials.team_trainer import TeamTrainer
 
 Json = dict[str, Any]
 
@@ -67,19 +69,15 @@ class TrialTraining:
     _usage: UsageMeter = field(default_factory=UsageMeter, init=False)
 
     def __post_init__(self, beat: Callable[[], None]) -> None:
-        if self.plan.code:
-            make_importable(Path(self.plan.code))
-        check_code_digests(self.plan.own_code, node=self.plan.node)
-        self._trainer = Trainer(
-            _opened(self.plan, beat),
-            Recipe.from_flat(self.plan.recipe),
-            seed=self.plan.seed,
-            device=self.plan.device,
-            epochs=self.plan.epochs,
-            sharing=SharingSettings(**self.plan.sharing) if self.plan.sharing else None,
-        )
+        plan = self.plan
+        self._trainer = TeamTrainer(plan, make_trainer, beat) if plan.members > 1 else make_trainer(plan, ALONE, beat)
         if self.plan.resume_from:
             self._resume(ResumePoint(**self.plan.resume_from))
+
+    def close(self) -> None:
+        """End the processes that train together with this one, if there are any."""
+        if isinstance(self._trainer, TeamTrainer):
+            self._trainer.close()
 
     def _resume(self, point: ResumePoint) -> None:
         """Resume from the newest checkpoint that is whole, or from the start."""
@@ -182,6 +180,26 @@ class TrialTraining:
 
     def _write(self, epoch: int, state: NestedTensors) -> Path:
         return save_checkpoint(Path(self.plan.folder), epoch=epoch, tensors=state, meta={"recipe": self.plan.recipe})
+
+
+def make_trainer(plan: TrialPlan, team: Team, beat: Callable[[], None]) -> Trainer:
+    """Make the trainer of a plan.
+
+    team: the processes that train together; each takes the GPU of its rank.
+    beat: called now and then while the images are prepared.
+    """
+    if plan.code:
+        make_importable(Path(plan.code))
+    check_code_digests(plan.own_code, node=plan.node)
+    return Trainer(
+        _opened(plan, beat),
+        Recipe.from_flat(plan.recipe),
+        seed=plan.seed,
+        device=plan.device if plan.device == "cpu" or team.size == 1 else f"cuda:{team.rank}",
+        epochs=plan.epochs,
+        sharing=SharingSettings(**plan.sharing) if plan.sharing else None,
+        team=team,
+    )
 
 
 _open_by_digest: dict[tuple[str, str], PreparedData] = {}

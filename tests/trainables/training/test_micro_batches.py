@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from search_spaces.recipes import Recipe
 from trainables.errors import DeviceError, DeviceMemoryError
 from trainables.stores.prepared import PreparedData
+from trainables.training.micro_batches import MicroBatches
 from trainables.training.trainer import Trainer
 
 
@@ -42,7 +43,7 @@ def test_shares_add_up_to_the_whole_batch(backbone: str, micro_batch: int, tiny:
     views, labels = next(whole.features.iterate_views([batch], 0)), torch.tensor(tiny.labels[batch])
     for trainer in (whole, split):
         trainer.model.train()
-        trainer.micro_batches.run(7, partial(trainer._add_gradients, views, labels, None, 1.0))
+        trainer.micro_batches.run(7, partial(trainer._add_gradients, views, labels, None, 1.0, 0))
     for ours, theirs in zip(split.model.parameters(), whole.model.parameters(), strict=True):
         assert (ours.grad is None) == (theirs.grad is None)
         if ours.grad is not None and theirs.grad is not None:
@@ -89,6 +90,15 @@ def test_one_image_that_does_not_fit_is_refused_in_one_sentence(tiny: PreparedDa
     trainer = Trainer(tiny, recipe(), seed=0)
     LittleMemory(trainer, 0)
     with pytest.raises(DeviceMemoryError, match=r"cpu has too little memory for one image .*Tried to allocate 2\.00"):
+        trainer.run_epoch()
+
+
+def test_a_member_of_a_team_says_that_its_part_of_a_batch_does_not_fit(tiny: PreparedData) -> None:
+    """Run out of memory where a smaller micro-batch would need the consent of all members."""
+    trainer = Trainer(tiny, recipe(), seed=0)
+    trainer.micro_batches = MicroBatches(trainer.model, [], trainer.device, halves=False)
+    LittleMemory(trainer, 3)
+    with pytest.raises(DeviceMemoryError, match=r"for \d+ images, its part of a batch: take more GPUs a trial"):
         trainer.run_epoch()
 
 
