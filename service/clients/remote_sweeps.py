@@ -152,9 +152,9 @@ class RemoteSweeps(SweepRequests):
             confirmation=None if confirmation is None else ConfirmationStatus(**confirmation.model_dump()),
         )
 
-    def leaderboard(self, reference: str) -> Leaderboard:
+    def leaderboard(self, reference: str, *, readings_of: int | None = None) -> Leaderboard:
         """Return a sweep's trials, best first."""
-        answer = self._connection.get(_path(reference, "leaderboard"))
+        answer = self._connection.get(_path(reference, "leaderboard"), readings_of=readings_of)
         return LeaderboardModel.model_validate(answer).to_record(self._url)
 
     def report(self, reference: str) -> SweepReport:

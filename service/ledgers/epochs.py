@@ -6,14 +6,22 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, func, insert, or_, select
 
 from search_spaces import Goal
 from service.ledgers.records import EpochRow, Json, Trial
 from service.ledgers.tables import epochs, readings, trials
 from service.ledgers.transactions import batches
 
-__all__ = ["best_epoch", "insert_epochs", "read_epochs", "read_epochs_of_sweep", "reading"]
+__all__ = [
+    "best_epoch",
+    "insert_epochs",
+    "read_epochs",
+    "read_epochs_of_sweep",
+    "read_last_and_best",
+    "read_seconds",
+    "reading",
+]
 
 
 def insert_epochs(connection: Connection, trial_id: str, attempt: int, rows: Sequence[EpochRow]) -> None:
@@ -46,17 +54,46 @@ def read_epochs_of_sweep(connection: Connection, sweep_id: str) -> dict[str, lis
     return _read(connection, select(trials.c.id).where(trials.c.sweep_id == sweep_id))
 
 
-def _read(connection: Connection, trial_ids: Select[Any]) -> dict[str, list[EpochRow]]:
+def read_last_and_best(
+    connection: Connection, sweep_id: str, trial_ids: Iterable[str] | None = None
+) -> dict[str, list[EpochRow]]:
+    """Return the best and the last epoch of a sweep's trials, in order, by trial; trial_ids: of these trials alone."""
+    of_sweep = select(trials.c.id).where(trials.c.sweep_id == sweep_id)
+    if trial_ids is None:
+        return _read(connection, of_sweep, only_last_and_best=True)
+    rows: dict[str, list[EpochRow]] = {}
+    for ids in batches(trial_ids):
+        rows |= _read(connection, of_sweep.where(trials.c.id.in_(ids)), only_last_and_best=True)
+    return rows
+
+
+def read_seconds(connection: Connection, sweep_id: str) -> dict[str, float]:
+    """Return the time in finished epochs by trial, of those trials of a sweep that have any."""
+    summed = select(epochs.c.trial_id, func.sum(epochs.c.seconds)).join(trials, trials.c.id == epochs.c.trial_id)
+    rows = connection.execute(summed.where(trials.c.sweep_id == sweep_id).group_by(epochs.c.trial_id))
+    return {trial_id: float(seconds) for trial_id, seconds in rows}
+
+
+def _read(
+    connection: Connection, trial_ids: Select[Any], *, only_last_and_best: bool = False
+) -> dict[str, list[EpochRow]]:
     by_epoch: dict[tuple[str, int], dict[str, dict[str, float]]] = {}
-    for trial_id, epoch, split, metrics in connection.execute(
-        select(readings).where(readings.c.trial_id.in_(trial_ids))
-    ):
+    measured_rows = select(readings).where(readings.c.trial_id.in_(trial_ids))
+    if only_last_and_best:
+        measured_rows = measured_rows.join(trials, trials.c.id == readings.c.trial_id).where(
+            or_(readings.c.epoch == trials.c.epochs, readings.c.epoch == trials.c.best_epoch)
+        )
+    for trial_id, epoch, split, metrics in connection.execute(measured_rows):
         by_epoch.setdefault((trial_id, epoch), {})[split] = {
             name: math.nan if value is None else value for name, value in metrics.items()
         }
     rows: dict[str, list[EpochRow]] = {}
     marks = select(epochs.c.trial_id, epochs.c.epoch, epochs.c.seconds, epochs.c.recorded_at)
     ordered = marks.where(epochs.c.trial_id.in_(trial_ids)).order_by(epochs.c.trial_id, epochs.c.epoch)
+    if only_last_and_best:
+        ordered = ordered.join(trials, trials.c.id == epochs.c.trial_id).where(
+            or_(epochs.c.epoch == trials.c.epochs, epochs.c.epoch == trials.c.best_epoch)
+        )
     for trial_id, epoch, seconds, recorded_at in connection.execute(ordered):
         measured = by_epoch.get((trial_id, epoch), {})
         row = EpochRow(epoch=epoch, seconds=seconds, recorded_at=recorded_at, readings=measured)

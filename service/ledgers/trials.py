@@ -13,7 +13,15 @@ from sqlalchemy.exc import IntegrityError
 from search_spaces import Goal
 from service.errors import StaleAttemptError, TransitionError, TrialNotFoundError
 from service.ledgers import tables
-from service.ledgers.epochs import best_epoch, insert_epochs, read_epochs, read_epochs_of_sweep, reading
+from service.ledgers.epochs import (
+    best_epoch,
+    insert_epochs,
+    read_epochs,
+    read_epochs_of_sweep,
+    read_last_and_best,
+    read_seconds,
+    reading,
+)
 from service.ledgers.events import write_event
 from service.ledgers.evidence import insert_predictions
 from service.ledgers.journal import write_journal
@@ -307,6 +315,18 @@ class Trials:
         if not rows:
             self._check_sweep(sweep_id)
         return rows
+
+    def last_and_best_epochs(
+        self, sweep_id: str, trial_ids: Iterable[str] | None = None
+    ) -> dict[str, builtins.list[EpochRow]]:
+        """Return the best and the last epoch of a sweep's trials, in order, by trial; trial_ids: of these alone."""
+        with self._transactions.reading() as connection:
+            return read_last_and_best(connection, sweep_id, trial_ids)
+
+    def epoch_seconds(self, sweep_id: str) -> dict[str, float]:
+        """Return the time in finished epochs by trial, of those trials of a sweep that have any."""
+        with self._transactions.reading() as connection:
+            return read_seconds(connection, sweep_id)
 
     def _check_sweep(self, sweep_id: str) -> None:
         with self._transactions.reading() as connection:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from search_spaces import Goal
 from service.errors import UsageError
 from service.ledgers import EpochRow, Json, Sweep, Trial, TrialState
+from service.objectives import Limits
 from service.reports.objective_columns import ObjectiveColumns
 from service.reports.recipe_cells import heading, recipe_cell
 from service.reports.standings import Standing
@@ -51,18 +52,25 @@ class Leaderboard:
         *,
         with_standing: bool = False,
         epochs: Mapping[str, Sequence[EpochRow]] | None = None,
+        readings_of: int | None = None,
     ) -> Leaderboard:
         """Read the trials of a sweep from the ledger; with_standing: this takes a moment.
 
         epochs: of all trials of the sweep, if they have been read already.
+        readings_of: number of best trials whose readings are wanted; None for all. If further metrics are shown or
+            limited, those of all trials are read.
         """
-        trials = ledger.trials.list(sweep.id)
-        rows = ledger.trials.epochs_of_sweep(sweep.id) if epochs is None else epochs
-        last = {trial_id: own[-1] for trial_id, own in rows.items()}
-        best = {t.id: row for t in trials for row in rows.get(t.id, ()) if row.epoch == t.best_epoch}
-        ranked = sorted(trials, key=lambda trial: _rank(trial, sweep.goal))
-        seconds = {trial_id: sum(row.seconds for row in own) for trial_id, own in rows.items()}
-        standing = Standing.read(ledger, sweep, trials) if with_standing else None
+        ranked = sorted(ledger.trials.list(sweep.id), key=lambda trial: _rank(trial, sweep.goal))
+        if epochs is not None:
+            seconds = {trial_id: sum(row.seconds for row in own) for trial_id, own in epochs.items()}
+        else:
+            seconds = ledger.trials.epoch_seconds(sweep.id)
+            needs_all = readings_of is None or len(Limits.from_sweep(sweep).objectives.entries) > 1
+            wanted = None if needs_all else [trial.id for trial in ranked[:readings_of]]
+            epochs = ledger.trials.last_and_best_epochs(sweep.id, wanted)
+        last = {trial_id: own[-1] for trial_id, own in epochs.items()}
+        best = {trial.id: row for trial in ranked for row in epochs.get(trial.id, ()) if row.epoch == trial.best_epoch}
+        standing = Standing.read(ledger, sweep, ranked) if with_standing else None
         return cls(sweep, tuple(ranked), last, best, seconds, standing)
 
     @property

@@ -98,10 +98,10 @@ class HomeSweeps(SweepRequests):
         with open_ledger(self._home) as ledger:
             return get_status(ledger, self._home, reference)
 
-    def leaderboard(self, reference: str) -> Leaderboard:
+    def leaderboard(self, reference: str, *, readings_of: int | None = None) -> Leaderboard:
         """Return a sweep's trials, best first."""
         with open_ledger(self._home) as ledger:
-            return read_leaderboard(ledger, reference)
+            return read_leaderboard(ledger, reference, readings_of=readings_of)
 
     def report(self, reference: str) -> SweepReport:
         """Return the numbers behind a sweep's report."""

@@ -96,8 +96,11 @@ class SweepRequests(ABC):
         """Return how a sweep stands."""
 
     @abstractmethod
-    def leaderboard(self, reference: str) -> Leaderboard:
-        """Return a sweep's trials, best first."""
+    def leaderboard(self, reference: str, *, readings_of: int | None = None) -> Leaderboard:
+        """Return a sweep's trials, best first.
+
+        readings_of: number of best trials whose readings are wanted; None for all. There may be more.
+        """
 
     @abstractmethod
     def report(self, reference: str) -> SweepReport:

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["compare_sweeps", "read_leaderboard", "read_report", "render_report"]
 
 
-def read_leaderboard(ledger: Ledger, reference: str) -> Leaderboard:
-    """Return a sweep's trials, best first.
+def read_leaderboard(ledger: Ledger, reference: str, *, readings_of: int | None = None) -> Leaderboard:
+    """Return a sweep's trials, best first; readings_of: see `Leaderboard.read`.
 
     Raises:
         SweepNotFoundError: no sweep goes by `reference`.
     """
-    return Leaderboard.read(ledger, ledger.sweeps.find(reference), with_standing=True)
+    return Leaderboard.read(ledger, ledger.sweeps.find(reference), with_standing=True, readings_of=readings_of)
 
 
 def read_report(ledger: Ledger, reference: str) -> SweepReport:

@@ -110,7 +110,7 @@ def get_status(ledger: Ledger, home: Home, reference: str) -> SweepStatus:
     files, size = space_taken(home.sweep(sweep.id))
     return SweepStatus(
         sweep=sweep,
-        board=Leaderboard.read(ledger, sweep),
+        board=Leaderboard.read(ledger, sweep, readings_of=1),
         trial_counts=ledger.sweeps.trial_counts([sweep.id])[sweep.id],
         unsent=ledger.outbox.count_unsent(sweep.id),
         checkpoint_files=files,

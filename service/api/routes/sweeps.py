@@ -114,14 +114,21 @@ def get_trials(
     top: Annotated[int | None, Query(ge=1, le=1_000_000, description="Show only the best N trials.")] = None,
 ) -> Page[TrialResult]:
     """Return the trials of a sweep, best first, as `meltpoint trials -o json` prints them."""
-    board = read_leaderboard(caller.ledger, caller.find(ref).id)
+    board = read_leaderboard(caller.ledger, caller.find(ref).id, readings_of=top)
     return Page(items=[TrialResult(**row) for row in board.as_json(top)])
 
 
 @router.get("/sweeps/{ref}/leaderboard", operation_id="get_leaderboard")
-def get_leaderboard(ref: SweepReference, caller: Viewer) -> LeaderboardModel:
+def get_leaderboard(
+    ref: SweepReference,
+    caller: Viewer,
+    readings_of: Annotated[
+        int | None, Query(ge=0, le=1_000_000, description="Give the readings of the best N trials alone.")
+    ] = None,
+) -> LeaderboardModel:
     """Return the trials of a sweep, best first, with all that a leaderboard needs."""
-    return LeaderboardModel.from_record(read_leaderboard(caller.ledger, caller.find(ref).id))
+    board = read_leaderboard(caller.ledger, caller.find(ref).id, readings_of=readings_of)
+    return LeaderboardModel.from_record(board)
 
 
 @router.get("/sweeps/{ref}/report", operation_id="get_report")

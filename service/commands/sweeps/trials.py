@@ -45,7 +45,7 @@ def trials(
                 raise UsageError("--top and --pareto choose among the trials of the search, not with --phase confirm")
             _print_retrainings(requests, sweep, output)
             return
-        board = requests.leaderboard(sweep)
+        board = requests.leaderboard(sweep, readings_of=0 if output is Format.TABLE else top)
         board = board.only_pareto() if pareto else board
         following = next_command(board.sweep, board, is_remote=requests.is_remote, otherwise="ui")
     if output is not Format.TABLE:
