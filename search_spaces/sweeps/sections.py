@@ -214,12 +214,26 @@ class BudgetSpec(Section):
 
 
 class ResourcesSpec(Section):
-    """Resources of a trial: CPU cores, and a share of a GPU, a whole number of GPUs, or `auto`."""
+    """Resources of a trial: CPU cores, a share of a GPU, a whole number of GPUs or `auto`, and their kind."""
 
     cpu: Annotated[Number, Field(gt=0, le=1024, description="CPU cores")] = 1.0
     gpu: Annotated[float | Literal["auto"], Field(description="GPUs; auto is a share of a GPU if there is a GPU")] = (
         "auto"
     )
+    accelerator: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+            description="the only kind of GPU that will do",
+            examples=["H100"],
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_a_gpu_of_that_kind(self) -> Self:
+        if self.accelerator is not None and self.gpu == 0:
+            raise ValueError(f"gpu must be > 0 or auto if there is an accelerator ({self.accelerator})")
+        return self
 
     @field_validator("gpu", mode="plain", json_schema_input_type=_Gpus)
     @classmethod

@@ -6,6 +6,7 @@ from service.clusters.machines import Machine, cgroup_cores, memory_available, u
 from service.clusters.prestarts import Prestarted, prestart
 from service.clusters.ray_internals import (
     actor_of,
+    end_waiting,
     error_text,
     forget_results,
     live_lanes,
@@ -19,6 +20,7 @@ __all__ = [
     "Prestarted",
     "actor_of",
     "cgroup_cores",
+    "end_waiting",
     "error_text",
     "forget_results",
     "live_lanes",

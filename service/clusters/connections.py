@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import ray
 
 from search_spaces.errors import first_line
+from service.clusters.cluster_nodes import read_nodes
+from service.clusters.placements import ClusterNode
 from service.clusters.prestarts import Prestarted
 from service.clusters.ray_heads import RayHead
 from service.clusters.resources import await_resources
@@ -23,11 +25,19 @@ __all__ = ["Cluster", "connect", "forking"]
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The resources that Ray knows of. here: whether Ray runs on this machine alone."""
+    """The resources that Ray knows of.
+
+    nodes: those that train, as they are now; None if Ray runs on this machine alone.
+    """
 
     cpus: float
     gpus: float
-    here: bool
+    nodes: tuple[ClusterNode, ...] | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether Ray runs on this machine alone."""
+        return self.nodes is None
 
 
 @contextmanager
@@ -41,7 +51,8 @@ def connect(prestarted: Prestarted | None = None) -> Iterator[Cluster]:
         if not ray.is_initialized():
             _start(stack, prestarted)
         cpus, gpus = await_resources()
-        yield Cluster(cpus=cpus, gpus=gpus, here=not os.environ.get("RAY_ADDRESS"))
+        nodes = tuple(read_nodes()) if os.environ.get("RAY_ADDRESS") else None
+        yield Cluster(cpus=cpus, gpus=gpus, nodes=nodes)
 
 
 def _start(stack: ExitStack, prestarted: Prestarted | None) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from search_spaces import Recipe, SweepSpec, recipes_drawn
-from service.clusters.allotments import TRIALS_A_GPU, Allotment, allot
+from service.clusters.allotments import TRIALS_A_GPU, Allotment, allot, allot_on_nodes, check_accelerator
+from service.clusters.placements import ClusterNode
 from trainables.devices import Gpu
 from trainables.measurements import GPU_OVERHEAD, estimate_step_bytes
 
@@ -14,15 +15,26 @@ __all__ = ["largest_need", "share_out", "trials_a_gpu"]
 _USABLE_SHARE = 0.9
 
 
-def share_out(spec: SweepSpec, *, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:
+def share_out(
+    spec: SweepSpec,
+    *,
+    cpus: float,
+    gpus: float,
+    listed: Sequence[Gpu],
+    nodes: Sequence[ClusterNode] | None = None,
+) -> Allotment:
     """Return the allotment of a sweep: on `gpu: auto` as many trials a GPU as cores and memory allow.
 
     listed: the GPUs that trials will run on, empty if they are not known.
+    nodes: of a cluster, as it is now; None for a machine alone. A cluster may still get what a trial asks for.
     Raises ResourcesError as `allot` does, MeltpointError for images of a size that a backbone does not take.
     """
     most = TRIALS_A_GPU
     if gpus and listed and spec.resources.gpu == "auto":
         most = trials_a_gpu(listed, largest_need(recipes_drawn(spec), image_size=spec.data.image_size))
+    if nodes is not None:
+        return allot_on_nodes(spec.resources, nodes, trials=spec.budget.trials, most_a_gpu=most)
+    check_accelerator(spec.resources, [gpu.name for gpu in listed])
     return allot(spec.resources, cpus=cpus, gpus=gpus, trials=spec.budget.trials, most_a_gpu=most)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 __all__ = [
     "CHECK_ALIVE",
     "actor_of",
+    "end_waiting",
     "error_text",
     "forget_results",
     "live_lanes",
@@ -112,6 +113,22 @@ def live_lanes(tune_controller: Any) -> Collection[Any]:
     """
     get_live_trials = getattr(tune_controller, "get_live_trials", None)
     return () if get_live_trials is None else get_live_trials()
+
+
+def end_waiting(tune_controller: Any, lanes: Collection[str]) -> list[str]:
+    """End those of Tune's trials with these ids that wait for a worker; return the ids of those that ended.
+
+    Uses `stop_trial` and `get_live_trials` of `TuneController`, which Tune hands to schedulers; a lane bound to a node
+    that is gone would wait for ever. The public way has no name for it: without this the run ends no lane, and a sweep
+    whose node was lost before a worker started there ends its run only after a pause.
+    """
+    stop = getattr(tune_controller, "stop_trial", None)
+    if not lanes or stop is None:
+        return []
+    waiting = [lane for lane in live_lanes(tune_controller) if lane.trial_id in lanes and lane.status == "PENDING"]
+    for lane in waiting:
+        stop(lane)
+    return [str(lane.trial_id) for lane in waiting]
 
 
 def forget_results(tune_controller: Any) -> bool:

@@ -4,7 +4,7 @@ from service.coordination.coordinator import Coordinator, new_sweep
 from service.coordination.error_texts import describe_error, describe_memory_shortage, shorten
 from service.coordination.gpu_time import GpuBudget
 from service.coordination.results import Progress, Result
-from service.coordination.retries import cause_of
+from service.coordination.retries import cause_of, node_fault
 
 __all__ = [
     "Coordinator",
@@ -15,5 +15,6 @@ __all__ = [
     "describe_error",
     "describe_memory_shortage",
     "new_sweep",
+    "node_fault",
     "shorten",
 ]

@@ -194,17 +194,20 @@ class Coordinator:
         """Seconds since the coordinator began."""
         return self._clock() - self._started
 
-    def next_trial(self) -> Trial | None:
-        """Start the next attempt of a trial and return the trial; None if there is none to start, at least now."""
+    def next_trial(self, node: str | None = None) -> Trial | None:
+        """Start the next attempt of a trial and return the trial; None if there is none to start, at least now.
+
+        node: name of the node on which the attempt runs, if it is known.
+        """
         with self._lock:
             why = self.closing or self._draining
             if self._preempted and not self.closing:
-                return self._again(self._preempted)
+                return self._again(self._preempted, node)
             self._under_way.extend(self._preempted)
             self._preempted.clear()
             self._under_way.extend(self._due(self.closing is not None))
             if self._under_way and not why:
-                return self._again(self._under_way)
+                return self._again(self._under_way, node)
             if not self.paused:
                 self._give_up_those_under_way(why)
             if self._exhausted or not self._left:
@@ -233,6 +236,7 @@ class Coordinator:
                 started=True,
                 phase=self.phase,
                 retrains=proposal.retrains,
+                node=node,
             )
             self._asked.add(number)
             self._attempts[trial.id] = trial
@@ -272,11 +276,11 @@ class Coordinator:
         else:
             self.pause(refusal)
 
-    def _again(self, trials: deque[Trial]) -> Trial | None:
+    def _again(self, trials: deque[Trial], node: str | None) -> Trial | None:
         """Start the next attempt of the first of `trials`; None if there is no GPU time for it."""
         if not self._may_start(trials[0].id):
             return None
-        begun = self.ledger.trials.start_attempt(trials.popleft().id)
+        begun = self.ledger.trials.start_attempt(trials.popleft().id, node=node)
         self._attempts[begun.id] = begun
         self.progress.states[TrialState.RUNNING] += 1
         return begun
@@ -352,17 +356,26 @@ class Coordinator:
             self._stop_running(trial)
             self.progress.states[TrialState.RETRYING] += 1
             self._retrying.append((self._clock() + retries.pause_before(tried), waiting))
-            self._notice(f"{trial_id}: {reason}; retry {tried + 1} of {retries.most}")
+            if cause is Cause.BAD_NODE:
+                self._notice(f"{trial_id}: {reason}; it is tried again, if possible on another node")
+            else:
+                self._notice(f"{trial_id}: {reason}; retry {tried + 1} of {retries.most}")
 
-    def preempt(self, trial_id: str, reason: str) -> None:
-        """Pause one trial, and go on with it as soon as another may start; nothing that it has reported is lost."""
+    def notice(self, text: str) -> None:
+        """Tell a user what the sweep's nodes do."""
+        self._notice(text)
+
+    def preempt(self, trial_id: str, reason: str, cause: Cause | None = None) -> None:
+        """Pause one trial, and go on with it as soon as another may start; nothing that it has reported is lost.
+
+        cause: noted for the attempt; none counts as a failure.
+        """
         with self._lock:
             trial = self._attempts.get(trial_id)
             if trial is None:
                 return
-            paused = self.ledger.trials.finish(
-                trial.id, attempt=trial.attempt, ending=Ending(state=TrialState.PAUSED, error=reason)
-            )
+            ending = Ending(state=TrialState.PAUSED, error=reason, cause=cause)
+            paused = self.ledger.trials.finish(trial.id, attempt=trial.attempt, ending=ending)
             self._stop_running(trial)
             self._preempted.append(paused)
 

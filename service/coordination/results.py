@@ -27,9 +27,11 @@ class Result:
     trace: str | None = None
     predictions: tuple[PackedPredictions, ...] = ()
     extra_readings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    is_nodes_fault: bool = False
+    """Whether the error is that of the node, so that the trial may be tried elsewhere."""
 
     @classmethod
-    def parse(cls, report: Json) -> Result:
+    def parse(cls, report: Json, *, is_nodes_fault: bool = False) -> Result:
         """Make a result from a worker's plain dictionary."""
         rows = tuple(EpochRow(**row) for row in report["history"])
         predictions = report.get("predictions") or {}
@@ -45,12 +47,15 @@ class Result:
                 PackedPredictions(split=split, **{name: value for name, value in packed.items() if name != "metrics"})
                 for split, packed in predictions.items()
             ),
+            is_nodes_fault=is_nodes_fault,
             extra_readings={split: packed["metrics"] for split, packed in predictions.items() if "metrics" in packed},
         )
 
     @property
     def passing_cause(self) -> Cause | None:
         """The cause of an error that may be gone in another attempt; None for other errors, and for none."""
+        if self.is_nodes_fault:
+            return Cause.BAD_NODE
         cause = None if self.error is None else cause_reported(self.error)
         return cause if cause and RETRIES[cause].most else None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from service.ledgers import Cause
 
-__all__ = ["RETRIES", "Retries", "cause_of", "cause_reported"]
+__all__ = ["RETRIES", "Retries", "cause_of", "cause_reported", "node_fault"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,8 @@ RETRIES = {
     Cause.NO_SPACE: Retries(most=8, pause=5.0),  # 21 minutes in all
     Cause.DIED: Retries(most=2, pause=1.0),
     Cause.CODE: Retries(most=0, pause=0.0),
+    Cause.PREEMPTED: Retries(most=5, pause=0.0),
+    Cause.BAD_NODE: Retries(most=20, pause=0.0),  # the node is set aside before one trial has met it so often
 }
 """Retries by cause. An error of the code is not tried again: the same recipe and seed would raise it again."""
 
@@ -58,6 +60,10 @@ _OF_WORKERS = (
 )
 
 
+_NODE_FAULTS = ("NodeError", "WeightsError", "DeviceError")
+"""Names of errors that a trial raises if its node lacks what other nodes may have."""
+
+
 def cause_of(text: str) -> Cause:
     """Return the cause from what Ray or the worker wrote about an attempt that ended without a report.
 
@@ -69,6 +75,20 @@ def cause_of(text: str) -> Cause:
 def cause_reported(error: str) -> Cause:
     """Return the cause from the error that a trial reported: a lack of space or memory, else its own code."""
     return _first(_OF_MACHINES, error)
+
+
+def node_fault(error: str, trace: str = "") -> str | None:
+    """Return the first line of an error that is the fault of the node where it was raised; None for other errors.
+
+    error: what a trial reported, or Ray wrote. trace: the traceback that came with it.
+    """
+    if not any(f"{sign}: " in trace or f"{sign}: " in error for sign in _NODE_FAULTS) and (
+        _first(_OF_MACHINES, error) is not Cause.NO_SPACE
+    ):
+        return None
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    marked = [line for line in lines if any(f"{sign}: " in line for sign in _NODE_FAULTS)]
+    return (marked or lines or [error])[-1]
 
 
 def _first(known: Iterable[tuple[Cause, tuple[str, ...]]], text: str) -> Cause:

@@ -16,6 +16,7 @@ from service.clusters import workers_gpus
 from service.drivers.event_listener import EventListener
 from service.drivers.messages import PoolStatus, ask_status, look_from_workers
 from service.drivers.pool_client import train_in_pool
+from service.drivers.pool_nodes import as_node
 from service.drivers.tasks import DriverTasks
 from service.errors import ClusterError, LeaseError, SweepNotFoundError
 from service.ledgers import Ledger, Sweep, SweepState, TrialPhase
@@ -168,7 +169,9 @@ def _prepare_driver(
         return None
     listener = EventListener(ledger, sweep.id)
     pool = process.wait_for_pool()
-    allotment = torch_helper.call(TorchTasks.share_out, pool.cpus, pool.gpus, workers_gpus() if pool.gpus else ())
+    nodes = None if pool.here else [as_node(described) for described in pool.nodes]
+    gpus = workers_gpus() if pool.gpus else ()
+    allotment = torch_helper.call(TorchTasks.share_out, pool.cpus, pool.gpus, gpus, nodes)
     with in_phase(listener, Phase.CHECKING_WEIGHTS):
         cautions = torch_helper.call(TorchTasks.check, allotment.device)
     for line in cautions:

@@ -6,7 +6,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Listener
@@ -14,21 +14,26 @@ from pathlib import Path
 
 import ray
 from ray import tune
-from ray.tune import CheckpointConfig, FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.experiment import Trial as TuneTrial
 from typing_extensions import override
 
 from search_spaces.errors import first_line
 from service.clusters import use_prestarted_workers
+<<<<<<< HEAD
 from service.clusters.bulletins import Bulletin
+=======
+from service.clusters.cluster_nodes import make_group, read_nodes
+from service.clusters.placements import ClusterNode, LaneShape
+>>>>>>> 4dcd1d0 (Lanes are placed on nodes: slots are counted on each node, live; lost, bad and leaving nodes; attempts carry their node)
 from service.clusters.resources import await_resources
-from service.coordination import cause_of
 from service.drivers.looks import find_unreadable
 from service.drivers.messages import (
     Crashed,
     Join,
     LookQuestion,
     NextTrial,
+    Notice,
     Offer,
     PoolStatus,
     Preempt,
@@ -36,12 +41,14 @@ from service.drivers.messages import (
     StatusQuestion,
     Welcome,
 )
-from service.drivers.pool_drivers import Patience, PoolDriver, Shape, SweepFacts
+from service.drivers.pool_drivers import Patience, PoolDriver, SweepFacts
+from service.drivers.pool_nodes import Lacks, describe_nodes
 from service.errors import ClusterError
-from service.ledgers import Json
+from service.ledgers import Cause, Json
 from service.queues import Candidate, Shares
 from service.tune.lanes import TuneBridge
-from service.tune.sources import TrialSource, crash_reason
+from service.tune.node_lanes import LEAVING, NodeLanes
+from service.tune.sources import TrialSource
 from trainables.processes import Rendezvous
 from trainables.trials.ray_worker import TrialWorker
 
@@ -55,6 +62,12 @@ _DRY_SECONDS = 0.5
 _FACTS_SECONDS = 0.5
 GREETING_SECONDS = 2.0
 """Time in which a process that connects must send its first message."""
+
+_LOOK_SECONDS = 0.5
+"""Time after which a cluster without room for another lane is looked at again."""
+
+KEEP_SECONDS = 300.0
+"""Time for which lanes of a cluster stay ready after the last trial that wanted one; then their nodes are free."""
 
 STAY_SECONDS = 3.0
 """Time for which a lane stays with its sweep while others take turns."""
@@ -70,7 +83,7 @@ class _Lane:
     serves_since: the monotonic time since when.
     """
 
-    shape: Shape
+    shape: LaneShape
     driver: PoolDriver | None = None
     trial_id: str | None = None
     charged_at: float = 0.0
@@ -94,7 +107,7 @@ class LanePool(TrialSource):
         default: shape of the lanes that wait.
         read_facts: returns the facts of the sweeps with these ids that are still there; called about twice a second.
         here: whether Ray runs on this machine alone, for this pool.
-        measure: returns the cores and GPUs of the cluster.
+        read_nodes: returns the nodes that live; called about twice a second.
         clock: returns monotonic seconds.
     """
 
@@ -102,24 +115,27 @@ class LanePool(TrialSource):
         self,
         address: str,
         *,
-        default: Callable[[float, float], Shape],
+        default: Callable[[float, float], LaneShape],
         read_facts: Callable[[Iterable[str]], dict[str, SweepFacts]],
         here: bool = True,
-        measure: Callable[[], Shape] = lambda: cluster_size(),
+        read_nodes: Callable[[], Iterable[ClusterNode]] = read_nodes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.key = f"pool-{address}"
         self.failure: Exception | None = None
         self._address, self._read_facts, self._default = address, read_facts, default
-        self._measure, self._clock = measure, clock
+        self._read_nodes, self._clock = read_nodes, clock
+        self.binds = not here
+        self._nodes = NodeLanes(binds=not here, clock=clock)
+        self._looks_again_at, self._wanted_at = 0.0, clock()
+        self._lacks = Lacks(clock)
         self._bells = tempfile.mkdtemp(prefix="bells-", dir=Path(address).parent)
         self._lanes: dict[str, _Lane] = {}
         self._drivers: dict[str, PoolDriver] = {}
         self._patience: dict[str, Patience] = {}
         """Patience with the driver of each sweep; it stays when the driver leaves and joins again."""
         self._shares = Shares()
-        self._total: Shape = (0.0, 0.0)
-        self._wanted_shape: Shape | None = None
+        self._wanted_shape: LaneShape | None = None
         self._here = here
         self._bulletin: Bulletin | None = None
         self._closed = threading.Event()
@@ -148,7 +164,7 @@ class LanePool(TrialSource):
     @contextmanager
     def open(self) -> Iterator[None]:
         """Let drivers come and go while entered."""
-        self._total = self._measure()
+        self._nodes.follow(self._read_nodes())
         with Listener(self._address, "AF_UNIX", backlog=64) as listener:
             threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
             threading.Thread(target=self._watch, name="watch", daemon=True).start()
@@ -163,15 +179,22 @@ class LanePool(TrialSource):
 
     @override
     def first_config(self, lane: str) -> Json | None:
-        """Make a lane if there is room for one of the wanted shape; it begins without a trial."""
+        """Make a lane if there is room for one of the wanted shape; it begins without a trial.
+
+        On a cluster one lane may wait for a node, if a sweep wants more than there are.
+        """
         with self._lock:
-            shape = self._wanted_shape or self._default(*self._total)
-            if self._closed.is_set() or not self._has_room(shape):
+            if self._closed.is_set() or self._clock() < self._looks_again_at:
+                return None
+            shape, is_wanted = self._next_shape()
+            placed = None if shape is None else self._nodes.place(lane, shape, may_wait=is_wanted)
+            if shape is None or placed is None:
+                if self.binds:
+                    self._looks_again_at, self._wanted_shape = self._clock() + _LOOK_SECONDS, None
                 return None
             self._wanted_shape = None
             self._lanes[lane] = _Lane(shape)
-            bundle = {"CPU": shape[0]} | ({"GPU": shape[1]} if shape[1] else {})
-            return self._idle_config(lane) | {"bundle": bundle}
+            return self._idle_config(lane) | placed
 
     @override
     def next_config(self, lane: str) -> Json | None:
@@ -180,20 +203,45 @@ class LanePool(TrialSource):
             mine = self._lanes[lane]
             mine.driver = mine.trial_id = None
             mine.is_up = True
+            if self._nodes.problem(lane) is not None or self._is_idle_for_long():
+                self.removed(lane)
+                return None
             for sweep_id in [] if self._closed.is_set() else self._ranked_for(mine):
                 driver = self._drivers[sweep_id]
                 if driver.shape != mine.shape:
-                    if self._makes_room(mine, driver.shape):
-                        del self._lanes[lane]
+                    if self._makes_room(lane, driver.shape):
+                        self.removed(lane)
                         return None
                     continue
-                config = self._ask_for_trial(mine, driver)
+                config = self._ask_for_trial(lane, driver)
                 if config is not None:
                     return config
             if self._closed.is_set():
-                del self._lanes[lane]
+                self.removed(lane)
                 return None
             return self._idle_config(lane)
+
+    @override
+    def heard(self, lane: str, about: Json) -> None:
+        """Take note of what a worker tells of its node."""
+        with self._lock:
+            self._nodes.heard(lane, about)
+
+    @override
+    def lanes_to_end(self) -> Collection[str]:
+        """Return the lanes that wait for a worker in vain."""
+        with self._lock:
+            if self._closed.is_set():
+                return self._nodes.starting
+            return self._nodes.overdue(is_wanted=self._is_wanted())
+
+    @override
+    def removed(self, lane: str) -> None:
+        """Forget a lane."""
+        with self._lock:
+            self._lanes.pop(lane, None)
+            self._nodes.ended(lane)
+            self._looks_again_at = 0.0
 
     @override
     def is_exhausted(self) -> bool:
@@ -209,8 +257,15 @@ class LanePool(TrialSource):
             self._charge(mine)
             if driver is None or report is None:
                 return True
+            is_nodes_fault = self._nodes.is_nodes_fault(lane, report)
             try:
-                has_ended, driver.wanted = driver.ask(Reported(trial_id=trial_id, report=report))
+                reported = Reported(trial_id=trial_id, report=report, is_nodes_fault=is_nodes_fault)
+                has_ended, driver.wanted = driver.ask(reported)
+                if not has_ended and self._nodes.is_leaving(lane):
+                    reason = LEAVING.format(self._nodes.name(lane))
+                    _, driver.wanted = driver.ask(Preempt(trial_id=trial_id, reason=reason, cause=Cause.PREEMPTED))
+                    driver.dry_until = 0.0
+                    has_ended = True
                 if not has_ended:
                     preemption = self._shares.should_yield(driver.join.sweep_id, self._candidates())
                     if preemption is not None:
@@ -227,19 +282,17 @@ class LanePool(TrialSource):
     def crashed(self, lane: str, error_text: str) -> None:
         """Tell the driver that the lane's worker is lost; another lane is made in its place."""
         with self._lock:
-            mine = self._lanes.pop(lane, None)
+            mine = self._lanes.get(lane)
+            trains = mine is not None and mine.driver is not None and mine.trial_id is not None
+            cause, reason = self._nodes.lost(lane, error_text, trains=trains)
+            self.removed(lane)
             if mine is None or mine.driver is None or mine.trial_id is None:
                 return
             self._charge(mine)
             try:
                 mine.driver.dry_until = 0.0
                 _, mine.driver.wanted = mine.driver.ask(
-                    Crashed(
-                        trial_id=mine.trial_id,
-                        reason=crash_reason(error_text),
-                        text=error_text,
-                        cause=cause_of(error_text),
-                    )
+                    Crashed(trial_id=mine.trial_id, reason=reason, text=error_text, cause=cause)
                 )
             except (EOFError, OSError):
                 self._drop(mine.driver)
@@ -251,9 +304,10 @@ class LanePool(TrialSource):
         self.failure = self.failure or failure
         self.close()
 
-    def _ask_for_trial(self, lane: _Lane, driver: PoolDriver) -> Json | None:
+    def _ask_for_trial(self, name: str, driver: PoolDriver) -> Json | None:
+        lane = self._lanes[name]
         try:
-            offer: Offer = driver.ask(NextTrial())
+            offer: Offer = driver.ask(NextTrial(node=self._nodes.name(name)))
         except (EOFError, OSError):
             self._drop(driver)
             return None
@@ -309,18 +363,40 @@ class LanePool(TrialSource):
             self._shares.charge(lane.driver.join.sweep_id, now - lane.charged_at)
         lane.charged_at = now
 
-    def _has_room(self, shape: Shape) -> bool:
-        used = [sum(lane.shape[part] for lane in self._lanes.values()) for part in (0, 1)]
-        return all(used[part] + shape[part] <= self._total[part] + 1e-9 for part in (0, 1))
+    def _next_shape(self) -> tuple[LaneShape | None, bool]:
+        """Return the shape of the next lane, None for no lane, and whether a sweep wants it now."""
+        default = self._wanted_shape or self._default(*self._size())
+        if not self.binds:
+            return default, False
+        ranked = self._shares.rank(self._candidates(asking=True))
+        if ranked:
+            self._wanted_at = self._clock()
+            return self._wanted_shape or self._drivers[ranked[0]].shape, True
+        return (None if self._is_idle_for_long() else default), False
 
-    def _makes_room(self, lane: _Lane, shape: Shape) -> bool:
+    def _is_wanted(self) -> bool:
+        return bool(self._shares.rank(self._candidates(asking=True)))
+
+    def _is_idle_for_long(self) -> bool:
+        """Return whether no sweep has wanted a lane of the cluster for so long that its nodes may be given back."""
+        if self.binds and self._drivers:
+            self._wanted_at = self._clock()
+        return self.binds and self._clock() - self._wanted_at > KEEP_SECONDS
+
+    def _size(self) -> tuple[float, float]:
+        nodes = self._nodes.placements.nodes
+        return sum(node.cores for node in nodes), sum(node.gpus for node in nodes)
+
+    def _makes_room(self, lane: str, shape: LaneShape) -> bool:
         """Return whether the lane ends so that one of another shape fits; one shape is made room for at a time."""
-        if any(other.shape == shape for other in self._lanes.values() if other.driver is None and other is not lane):
+        placements = self._nodes.placements
+        others = {name: other for name, other in self._lanes.items() if name != lane and other.driver is None}
+        if any(other.shape == shape for name, other in others.items() if placements.node_of(name) is not None):
             return False  # a lane of that shape is free
-        if self._wanted_shape not in (None, shape):
+        if self._wanted_shape not in (None, shape) or not placements.makes_room(lane, shape):
             return False
-        self._wanted_shape = shape
-        return not self._has_room(shape)
+        self._wanted_shape, self._looks_again_at = shape, 0.0
+        return not placements.has_room(shape)
 
     def _idle_config(self, lane: str) -> Json:
         return self._with_bulletin({"trial_id": None, "bell": self._bell(lane)})
@@ -374,11 +450,9 @@ class LanePool(TrialSource):
                 connection.send(unreadable)
 
     def _refusal(self, join: Join) -> str | None:
-        if join.cpu > self._total[0] or join.gpu > self._total[1]:
-            return (
-                f"a trial asks for {join.cpu:g} cores and {join.gpu:g} GPUs; "
-                f"the cluster has {self._total[0]:g} and {self._total[1]:g}"
-            )
+        cpus, gpus = self._size()
+        if not self.binds and (join.cpu > cpus or join.gpu > gpus):
+            return f"a trial asks for {join.cpu:g} cores and {join.gpu:g} GPUs; the cluster has {cpus:g} and {gpus:g}"
         return None
 
     def _drop(self, driver: PoolDriver) -> None:
@@ -414,11 +488,26 @@ class LanePool(TrialSource):
                         for sweep_id, patience in self._patience.items()
                         if sweep_id in self._drivers or not patience.is_whole
                     }
-                self._total = self._measure()
+                self._look_at_nodes()
                 if any(driver.dry_until < self._clock() for driver in list(self._drivers.values())):
                     self._ring()
             except Exception:  # the ledger may be away for a while
                 log.warning("the pool could not look around", exc_info=True)
+
+    def _look_at_nodes(self) -> None:
+        """Go on with the nodes that live now; tell users what becomes of them."""
+        nodes = list(self._read_nodes())
+        with self._lock:
+            self._nodes.follow(nodes)
+            notices = self._nodes.take_notices()
+            drivers = list(self._drivers.values())
+            lacks = self._lacks.find(drivers, self._nodes.placements) if self.binds else {}
+        for text in notices:
+            log.warning("%s", text)
+        for driver in drivers:
+            for text in [*notices, *lacks.get(driver.join.sweep_id, ())]:
+                with suppress(EOFError, OSError):  # a driver that leaves is noticed at the next look
+                    driver.ask(Notice(text=text))
 
     def _ring(self) -> None:
         """Wake the workers that wait."""
@@ -433,25 +522,27 @@ class LanePool(TrialSource):
     def _status(self) -> PoolStatus:
         """Return how the pool stands, without its lock, which is held while a driver is asked."""
         lanes = list(self._lanes.values())
+        cpus, gpus = self._size()
         return PoolStatus(
-            cpus=self._total[0],
-            gpus=self._total[1],
+            cpus=cpus,
+            gpus=gpus,
             lanes=len(lanes),
             ready=sum(lane.is_up for lane in lanes),
             busy=sum(lane.driver is not None for lane in lanes),
             here=self._here,
+            nodes=tuple(describe_nodes(self._nodes.placements.states())),
         )
 
     def _tuner(self, bridge: TuneBridge) -> Tuner:
         folder = tempfile.mkdtemp(prefix="tune-", dir=Path(self._address).parent)
         return Tuner(
-            tune.with_resources(TrialWorker, _resources),
+            tune.with_resources(TrialWorker, make_group),
             tune_config=TuneConfig(
                 search_alg=bridge.searcher,
                 scheduler=bridge.scheduler,
                 num_samples=-1,
                 max_concurrent_trials=_MOST_LANES,
-                reuse_actors=True,
+                reuse_actors=self._here,
                 trial_name_creator=_lane_name,
                 trial_dirname_creator=_lane_name,
             ),
@@ -476,16 +567,6 @@ def join_ray(address: str) -> None:
     except Exception as error:  # Ray raises whatever stopped it
         raise ClusterError(f"the Ray cluster at {address} cannot be joined: {first_line(error)}") from error
     await_resources()
-
-
-def cluster_size() -> Shape:
-    """Return the cores and GPUs of the Ray cluster that this process has joined."""
-    there = ray.cluster_resources()
-    return there.get("CPU", 0.0), there.get("GPU", 0.0)
-
-
-def _resources(config: Json) -> PlacementGroupFactory:
-    return PlacementGroupFactory([config["bundle"]])
 
 
 def _lane_name(trial: TuneTrial) -> str:

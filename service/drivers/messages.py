@@ -17,6 +17,7 @@ __all__ = [
     "Join",
     "LookQuestion",
     "NextTrial",
+    "Notice",
     "Offer",
     "PoolStatus",
     "Preempt",
@@ -31,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Join:
-    """The first message of a driver. cpu, gpu: of each trial. wanted: trials that could start now.
+    """The first message of a driver. cpu, gpu, accelerator: of each trial. wanted: trials that could start now.
 
     rendezvous: folder of the sweep's `Rendezvous`.
     """
@@ -41,6 +42,7 @@ class Join:
     gpu: float
     wanted: int
     rendezvous: str
+    accelerator: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,9 @@ class Welcome:
 
 @dataclass(frozen=True)
 class NextTrial:
-    """A question for a trial to start. The answer is an `Offer`."""
+    """A question for a trial to start. The answer is an `Offer`. node: name of the node that is to train it."""
+
+    node: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +69,14 @@ class Offer:
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """A report of a worker. The answer is whether its trial has ended, and the number of trials wanted."""
+    """A report of a worker. The answer is whether its trial has ended, and the number of trials wanted.
+
+    is_nodes_fault: whether the error that it reports is that of the node.
+    """
 
     trial_id: str
     report: Json
+    is_nodes_fault: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +91,21 @@ class Crashed:
 
 @dataclass(frozen=True, kw_only=True)
 class Preempt:
-    """A request to pause a trial that has just reported. The answer is the number of trials wanted."""
+    """A request to pause a trial that has just reported. The answer is the number of trials wanted.
+
+    cause: noted for the attempt.
+    """
 
     trial_id: str
     reason: str
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A sentence about the nodes for the sweep's user. The answer is the number of trials wanted."""
+
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +133,7 @@ class PoolStatus:
     """The pool at one moment.
 
     cpus, gpus: of the cluster. lanes: workers there are; ready: those that are up. busy: those that train.
-    here: whether all workers run on this machine.
+    here: whether all workers run on this machine. nodes: see `describe_nodes`.
     """
 
     cpus: float
@@ -123,6 +142,7 @@ class PoolStatus:
     ready: int
     busy: int
     here: bool = True
+    nodes: tuple[Json, ...] = ()
 
 
 def look_from_workers(address: str, paths: Iterable[str]) -> list[Unreadable]:

@@ -20,6 +20,7 @@ from service.drivers.messages import (
     Crashed,
     Join,
     NextTrial,
+    Notice,
     Offer,
     Preempt,
     Reported,
@@ -97,6 +98,7 @@ def train_in_pool(
         sweep_id=coordinator.sweep.id,
         cpu=allotment.cpu,
         gpu=allotment.gpu,
+        accelerator=allotment.accelerator,
         wanted=coordinator.startable,
         rendezvous=rendezvous.folder,
     )
@@ -136,20 +138,22 @@ class _Desk:
     def _answer(self, question: Any) -> Any:
         coordinator = self.coordinator
         match question:
-            case NextTrial():
-                trial = coordinator.next_trial()
+            case NextTrial(node=node):
+                trial = coordinator.next_trial(node)
                 config = None if trial is None else self._make_config(trial)
                 return Offer(config=config, wanted=coordinator.startable)
-            case Reported(trial_id=trial_id, report=report):
+            case Reported(trial_id=trial_id, report=report, is_nodes_fault=is_nodes_fault):
                 try:
-                    has_ended = coordinator.record(trial_id, Result.parse(report))
+                    has_ended = coordinator.record(trial_id, Result.parse(report, is_nodes_fault=is_nodes_fault))
                 except StaleAttemptError:
                     has_ended = True
                 return has_ended, coordinator.startable
             case Crashed(trial_id=trial_id, reason=reason, text=text, cause=cause):
                 coordinator.crashed(trial_id, reason, text, cause)
-            case Preempt(trial_id=trial_id, reason=reason):
-                coordinator.preempt(trial_id, f"paused for a while: {reason}")
+            case Preempt(trial_id=trial_id, reason=reason, cause=cause):
+                coordinator.preempt(trial_id, f"paused for a while: {reason}", cause)
+            case Notice(text=text):
+                coordinator.notice(text)
         return True, coordinator.startable
 
 

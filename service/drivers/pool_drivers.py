@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from service.clusters.placements import LaneShape
 from service.drivers.messages import Join
 
-__all__ = ["Patience", "PoolDriver", "Shape", "SweepFacts"]
+__all__ = ["Patience", "PoolDriver", "SweepFacts"]
 
 ANSWER_SECONDS = 10.0
 """Time after which a driver that does not answer counts as gone."""
@@ -24,9 +25,6 @@ QUICK_SECONDS = 0.5
 
 _RECOVERY = 0.1
 """Seconds that patience gains in a second."""
-
-Shape = tuple[float, float]
-"""Cores and GPUs of a lane."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +95,9 @@ class PoolDriver:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> LaneShape:
         """Shape of the lanes for the sweep's trials."""
-        return self.join.cpu, self.join.gpu
+        return LaneShape(self.join.cpu, self.join.gpu, self.join.accelerator)
 
     def ask(self, question: Any) -> Any:
         """Return the driver's answer. Raises EOFError or OSError if the driver is gone or does not answer."""

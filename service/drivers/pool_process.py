@@ -9,6 +9,7 @@ from functools import partial
 from search_spaces import ResourcesSpec
 from service.clocks import now_ms
 from service.clusters.allotments import allot
+from service.clusters.placements import LaneShape
 from service.drivers.lane_pool import LanePool, SweepFacts, join_ray
 from service.drivers.tasks import PoolTasks
 from service.ledgers import Ledger
@@ -32,10 +33,10 @@ class PoolProcess(PoolTasks):
             pool.serve(partial(join_ray, self._ray_address))
 
 
-def _usual_shape(cpus: float, gpus: float) -> tuple[float, float]:
+def _usual_shape(cpus: float, gpus: float) -> LaneShape:
     """Return the shape of lanes for trials that ask for nothing special."""
     usual = allot(ResourcesSpec(), cpus=max(cpus, 1.0), gpus=gpus, trials=1)
-    return usual.cpu, usual.gpu
+    return usual.shape
 
 
 def read_facts(ledger: Ledger, sweep_ids: Iterable[str]) -> dict[str, SweepFacts]:

@@ -101,6 +101,7 @@ trials = Table(
     Column("phase", String(8), nullable=False, server_default="search"),
     Column("retrains", String(40)),
     Column("breaks", Text),
+    Column("node", String(255)),
     UniqueConstraint("sweep_id", "number"),
     Index("ix_trials_standing", "sweep_id", "phase", "state", "best_value", "breaks"),
 )
@@ -115,6 +116,7 @@ attempts = Table(
     Column("finished_at", BigInteger),
     Column("error", Text),
     Column("cause", String(16)),
+    Column("node", String(255)),
 )
 
 epochs = Table(

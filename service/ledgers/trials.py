@@ -72,8 +72,9 @@ class Trials:
         started: bool = False,
         phase: TrialPhase = TrialPhase.SEARCH,
         retrains: str | None = None,
+        node: str | None = None,
     ) -> Trial:
-        """Create a pending trial, or one that is `started` at once in its first attempt.
+        """Create a pending trial, or one that is `started` at once in its first attempt. node: of that attempt.
 
         Its id is the sweep's id with the number behind it.
 
@@ -96,6 +97,7 @@ class Trials:
             started_at=now if started else None,
             phase=phase,
             retrains=retrains,
+            node=node,
         )
         try:
             with self._transactions.writing() as connection:
@@ -127,8 +129,8 @@ class Trials:
             self._check_sweep(sweep_id)
         return trials
 
-    def start_attempt(self, trial_id: str) -> Trial:
-        """Begin the trial's next attempt, counted from 1.
+    def start_attempt(self, trial_id: str, *, node: str | None = None) -> Trial:
+        """Begin the trial's next attempt, counted from 1. node: name of the attempt's node, if it is known.
 
         Raises:
             TransitionError: the trial may not run.
@@ -138,7 +140,8 @@ class Trials:
             trial = _get(connection, trial_id)
             _check_move(trial, TrialState.RUNNING)
             attempt = trial.attempt + 1
-            begun = replace(trial, state=TrialState.RUNNING, attempt=attempt, started_at=trial.started_at or now)
+            started_at = trial.started_at or now
+            begun = replace(trial, state=TrialState.RUNNING, attempt=attempt, started_at=started_at, node=node)
             _change(connection, trial, begun)
             self._begin_attempt(connection, begun, now)
         return begun
@@ -334,10 +337,11 @@ class Trials:
 
     def _begin_attempt(self, connection: Connection, trial: Trial, now: int) -> None:
         attempt = {"trial_id": trial.id, "attempt": trial.attempt, "state": trial.state.value, "started_at": now}
-        connection.execute(insert(tables.attempts), attempt)
+        connection.execute(insert(tables.attempts), attempt | {"node": trial.node})
         messages = [(MessageKind.TRIAL_STARTED, {"attempt": trial.attempt})]
         self._outbox.add(connection, messages, sweep_id=trial.sweep_id, trial_id=trial.id)
-        payload = {"number": trial.number, "attempt": trial.attempt}
+        payload: Json = {"number": trial.number, "attempt": trial.attempt}
+        payload |= {} if trial.node is None else {"node": trial.node}
         self._tell(connection, trial, EventKind.TRIAL_STARTED, payload)
 
     def _tell(self, connection: Connection, trial: Trial, kind: EventKind, payload: Json) -> None:
@@ -374,7 +378,7 @@ class Trials:
         """End the attempt, and the trial too unless it is only paused."""
         _check_move(trial, ending.state)
         now = self._transactions.now()
-        _end_attempt(connection, trial, ending.state, now, error=ending.error)
+        _end_attempt(connection, trial, ending.state, now, error=ending.error, cause=ending.cause)
         if not ending.state.is_finished:
             return replace(trial, state=ending.state)
         write_journal(connection, trial, JournalEvent.ENDED)
@@ -434,7 +438,7 @@ def _change(connection: Connection, before: Trial, after: Trial) -> None:
 def _end_attempt(
     connection: Connection, trial: Trial, state: TrialState, now: int, *, error: str | None, cause: Cause | None = None
 ) -> None:
-    """Write the end of the attempt that the trial is in; cause: of a failure after which the trial is tried again."""
+    """Write the end of the attempt that the trial is in; cause: of an end after which the trial goes on."""
     this = (_ATTEMPTS.trial_id == trial.id) & (_ATTEMPTS.attempt == trial.attempt)
     ended = {"state": state.value, "finished_at": now, "error": error, "cause": cause and cause.value}
     connection.execute(update(tables.attempts).where(this), ended)

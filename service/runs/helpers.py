@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from search_spaces import SweepSpec
 from service.clusters import Allotment
+from service.clusters.placements import ClusterNode
 from service.ledgers import Json, Trial
 from service.logs import is_debug_enabled
 from service.runs.image_sets import ImageSets
@@ -35,8 +36,12 @@ class TorchTasks(Protocol):
             OwnCodeError, DataError: own code or the data do not fit the sweep.
         """
 
-    def share_out(self, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:
+    def share_out(
+        self, cpus: float, gpus: float, listed: Sequence[Gpu], nodes: Sequence[ClusterNode] | None = None
+    ) -> Allotment:
         """Return how many trials run at once, and on what; listed: GPUs of the workers, if they are known.
+
+        nodes: of a cluster, as it is now; None for a machine alone.
 
         Raises:
             ResourcesError: the machine does not have what a trial asks for.

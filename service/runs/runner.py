@@ -10,6 +10,7 @@ from functools import partial
 from search_spaces import SweepSpec
 from service.clocks import now_ms
 from service.clusters import Prestarted, workers_gpus
+from service.clusters.cluster_nodes import read_nodes
 from service.clusters.connections import connect, forking
 from service.confirmations import Confirmation
 from service.coordination import new_sweep
@@ -187,7 +188,7 @@ def _run(
         stack.callback(ledger.close)
         mark_interrupted(ledger, home)
         gpus = workers_gpus() if cluster.gpus else ()
-        allotment = torch_helper.call(TorchTasks.share_out, cluster.cpus, cluster.gpus, gpus)
+        allotment = torch_helper.call(TorchTasks.share_out, cluster.cpus, cluster.gpus, gpus, cluster.nodes)
         with in_phase(listener, Phase.CHECKING_WEIGHTS):
             cautions = torch_helper.call(TorchTasks.check, allotment.device)
         for line in cautions:
@@ -211,7 +212,8 @@ def _run(
             make_mlflow_helper=make_mlflow_helper,
             allotment=allotment,
         )
-        train = partial(run_tune, fork_server=fork_server if cluster.here else "", home=home.root, here=cluster.here)
+        how = {"fork_server": fork_server} if cluster.here else {"nodes": read_nodes}
+        train = partial(run_tune, home=home.root, **how)
         return driver.drive(train, ray)
 
 

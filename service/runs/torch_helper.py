@@ -10,6 +10,7 @@ from search_spaces import SweepSpec, names_of_parts, own_metrics, weights_used
 from service.clocks import now_ms
 from service.clusters import Allotment
 from service.clusters.gpu_shares import share_out
+from service.clusters.placements import ClusterNode
 from service.ledgers import Json, Trial
 from service.logs import configure_helper_logs
 from service.models import best_trainer
@@ -53,9 +54,11 @@ class TorchHelper(TorchTasks):
         check_parts(self._spec)
         self._table = read_table(self._spec.data, base_dir=self._spec.folder, root=self._home.data)
 
-    def share_out(self, cpus: float, gpus: float, listed: Sequence[Gpu]) -> Allotment:
+    def share_out(
+        self, cpus: float, gpus: float, listed: Sequence[Gpu], nodes: Sequence[ClusterNode] | None = None
+    ) -> Allotment:
         """Return how many trials run at once, and on what."""
-        return share_out(self._spec, cpus=cpus, gpus=gpus, listed=listed)
+        return share_out(self._spec, cpus=cpus, gpus=gpus, listed=listed, nodes=nodes)
 
     def check(self, device: str) -> list[str]:
         """Check the weights and number formats of all trials on `device`; return cautions about slow formats."""

@@ -43,6 +43,8 @@ class TrialModel(Answer):
     mlflow_run_id: str | None = None
     breaks: str | None = None
     """Limits that the trial breaks, in words; null if it keeps all."""
+    node: str | None = None
+    """Name of the node of the newest attempt; null if it is not known."""
 
     @classmethod
     def from_record(cls, trial: Trial) -> TrialModel:

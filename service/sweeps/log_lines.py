@@ -64,7 +64,8 @@ def _trial_text(kind: str, payload: Json) -> str | None:
     match kind:
         case EventKind.TRIAL_STARTED:
             attempt = payload.get("attempt", 1)
-            return "started" if attempt == 1 else f"started, attempt {attempt}"
+            where = f" on {payload['node']}" if payload.get("node") else ""
+            return f"started{where}" if attempt == 1 else f"started{where}, attempt {attempt}"
         case EventKind.TRIAL_REPORTED:
             return f"epoch {payload.get('epochs')}: {_number(payload.get('value'))}"
         case EventKind.TRIAL_WAITING:

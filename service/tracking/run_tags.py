@@ -100,6 +100,8 @@ def trial_tags(sweep: Sweep, trial: Trial, *, parent: str) -> dict[str, str]:
         "meltpoint.state": TrialState.RUNNING.value,
         "meltpoint.attempt": str(trial.attempt),
     }
+    if trial.node:
+        tags["meltpoint.node"] = trial.node
     if trial.phase is TrialPhase.CONFIRM:
         return tags | {"meltpoint.retrains": trial.retrains or "default", "meltpoint.seed": str(trial.seed)}
     bracket = bracket_in(sweep, trial.number)
@@ -123,8 +125,9 @@ def end_tags(trial: Trial) -> list[RunTag]:
         reason = sharing["trouble"] or sharing["reason"]
         note = f"{sharing['computed']} images computed, {sharing['read']} read; {reason}"
         tags += [RunTag("meltpoint.prefix", sharing["training"]), RunTag("meltpoint.prefix.note", note)]
-        if sharing.get("node"):
-            tags.append(RunTag("meltpoint.node", sharing["node"]))
+    node = trial.node or (trial.sharing or {}).get("node")
+    if node:
+        tags.append(RunTag("meltpoint.node", node))
     if trial.breaks:
         tags.append(RunTag("meltpoint.breaks", trial.breaks))
     if trial.error:

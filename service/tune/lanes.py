@@ -18,7 +18,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from typing_extensions import override
 
-from service.clusters import actor_of, error_text, forget_results, live_lanes
+from service.clusters import actor_of, end_waiting, error_text, forget_results, live_lanes
 from service.ledgers import Json
 from service.tune.sources import TrialSource
 from trainables.trials.ray_worker import REPORT
@@ -132,7 +132,8 @@ class LaneScheduler(FIFOScheduler):
         if self._reports % _REPORTS_KEPT == 0:
             forget_results(tune_controller)
         try:
-            trial_id, report = result[REPORT]
+            trial_id, report, about = result[REPORT]
+            source.heard(trial.trial_id, about)
             ended = trial_id is None or source.record(trial.trial_id, trial_id, report)
             goes_on = not ended or self._follow(trial, tune_controller)
         except Exception as error:
@@ -147,13 +148,24 @@ class LaneScheduler(FIFOScheduler):
         lacks a worker, as after a node was lost, this lane ends, and Tune gives its worker to the other.
         """
         worker = actor_of(lane)
-        if worker is None or any(self._bridge.lacks_worker(other) for other in live_lanes(tune_controller)):
+        lanes = () if self._bridge.source.binds else live_lanes(tune_controller)
+        if worker is None or any(self._bridge.lacks_worker(other) for other in lanes):
             return False
         config = self._bridge.source.next_config(lane.trial_id)
         if config is None:
             return False
         worker.follow.remote(config)
         return True
+
+    def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
+        """End the lanes that wait for a worker in vain; let Tune start those that are new."""
+        source = self._bridge.source
+        try:
+            for lane in end_waiting(tune_controller, source.lanes_to_end()):
+                source.removed(lane)
+        except Exception as error:
+            source.fail(error)
+        return None if source.binds else super().choose_trial_to_run(tune_controller)
 
     @override
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from typing_extensions import override
 
 from service.coordination import Coordinator, Result, cause_of, describe_error, describe_memory_shortage
 from service.errors import StaleAttemptError
 from service.ledgers import Json, Trial
+from trainables.nodes import Node
 from trainables.trials import DIED
 
 __all__ = ["CoordinatorSource", "TrialSource"]
 
 log = logging.getLogger(__name__)
+
+NODE_HERE = Node.here().name
 
 MakeConfig = Callable[[Trial], Json]
 """Returns the config by which a worker trains the trial."""
@@ -24,10 +27,12 @@ MakeConfig = Callable[[Trial], Json]
 class TrialSource(ABC):
     """Gives lanes their trials, and takes the reports. Tune's loop calls every method, one at a time.
 
-    key: a name that no other source in this process has.
+    key: a name that no other source in this process has. binds: whether each lane is bound to a node, so that no other
+    lane may have its worker.
     """
 
     key: str
+    binds = False
 
     @abstractmethod
     def first_config(self, lane: str) -> Json | None:
@@ -51,6 +56,16 @@ class TrialSource(ABC):
     @abstractmethod
     def crashed(self, lane: str, error_text: str) -> None:
         """Record that the lane's worker was lost or failed; error_text: Ray's words, or nothing."""
+
+    def heard(self, lane: str, about: Json) -> None:  # noqa: B027
+        """Take note of what a worker tells of its node; see `TrialWorker.about_node`."""
+
+    def lanes_to_end(self) -> Collection[str]:
+        """Return the lanes that wait for a worker in vain, so that they are to be ended; asked again and again."""
+        return ()
+
+    def removed(self, lane: str) -> None:  # noqa: B027
+        """Forget a lane that ended before it had a worker."""
 
     @abstractmethod
     def fail(self, failure: Exception) -> None:
@@ -78,7 +93,11 @@ class CoordinatorSource(TrialSource):
 
     def next_config(self, lane: str) -> Json | None:
         """Return the config of the lane's next trial; None if there is none, at least now."""
-        trial = self._coordinator.next_trial()
+        return self.config_of_next_trial(lane, NODE_HERE)
+
+    def config_of_next_trial(self, lane: str, node: str | None) -> Json | None:
+        """Start an attempt of the lane's next trial and return its config; node: name of the lane's node."""
+        trial = self._coordinator.next_trial(node)
         if trial is None:
             self._when_exhausted()
             return None

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import gc
+import logging
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 from ray import tune
-from ray.tune import CheckpointConfig, FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.experiment import Trial as TuneTrial
 
 from service.clusters import Allotment, use_prestarted_workers
 from service.clusters.bulletins import Bulletin
+from service.clusters.cluster_nodes import lane_resources, make_group
+from service.clusters.placements import ClusterNode
 from service.coordination import Coordinator
 from service.ledgers import Json, Trial
+from service.tune.cluster_sources import ClusterSource
 from service.tune.lanes import TuneBridge
 from service.tune.sources import CoordinatorSource
 from service.tune.worker_settings import HANG_SECONDS, LOG
@@ -26,7 +30,12 @@ from trainables.processes import Rendezvous
 from trainables.trials import TrialPlan
 from trainables.trials.ray_worker import TrialWorker
 
+log = logging.getLogger(__name__)
+
 MakePlan = Callable[[Trial], TrialPlan]
+
+MOST_LANES = 4096
+"""Lanes at once on a cluster, whose nodes say how many fit."""
 
 _left_workers = threading.Event()
 """Set while workers of a broken run of this process may still be there, with their cores."""
@@ -40,15 +49,15 @@ def run_tune(
     folder: Path,
     fork_server: str = "",
     home: Path | None = None,
-    here: bool = True,
+    nodes: Callable[[], Iterable[ClusterNode]] | None = None,
     worker: type[TrialWorker] = TrialWorker,
     poll: Callable[[], None] = lambda: None,
     breakable: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     """Train until the coordinator hands out no more trials; every attempt has ended when this returns.
 
-    fork_server: its address, see `forking`. home: of the driver. here: whether Ray runs on this machine alone.
-    worker: class of the actors that train.
+    fork_server: its address, see `forking`. home: of the driver. worker: class of the actors that train.
+    nodes: reads the nodes of a cluster, whose lanes are bound to nodes; None if Ray runs on this machine alone.
     poll: called twice a second, from a thread of its own.
     breakable: context in which Tune's loop runs, see `Interrupts`.
 
@@ -61,8 +70,8 @@ def run_tune(
     if fork_server:
         use_prestarted_workers()
     # On a cluster nobody waits for the others: a node may come much later.
-    rendezvous = Rendezvous(tempfile.mkdtemp(prefix="rendezvous-", dir=folder), allotment.slots if here else 1)
-    bulletin = None if here else Bulletin()
+    rendezvous = Rendezvous(tempfile.mkdtemp(prefix="rendezvous-", dir=folder), allotment.slots if nodes is None else 1)
+    bulletin = None if nodes is None else Bulletin()
     if bulletin is not None:
         bulletin.follow(rendezvous.folder)
     shared = {
@@ -79,11 +88,11 @@ def run_tune(
         return shared | {"trial_id": trial.id, "trial": vars(make_plan(trial))}
 
     def look_around() -> None:
-        poll()
+        _look(source, nodes, poll)
         if bulletin is not None:
             bulletin.mirror()
 
-    source = CoordinatorSource(coordinator, make_config, when_exhausted=rendezvous.open)
+    source = _make_source(coordinator, make_config, rendezvous, allotment, nodes)
     with TuneBridge(source) as bridge:
         try:
             with _watching(coordinator, source, rendezvous, look_around), breakable():
@@ -96,6 +105,34 @@ def run_tune(
             coordinator.leave(coordinator.closing or "the sweep ended before the trial did")
     if source.failure is not None:
         raise source.failure
+
+
+def _make_source(
+    coordinator: Coordinator,
+    make_config: Callable[[Trial], Json],
+    rendezvous: Rendezvous,
+    allotment: Allotment,
+    nodes: Callable[[], Iterable[ClusterNode]] | None,
+) -> CoordinatorSource:
+    if nodes is None:
+        return CoordinatorSource(coordinator, make_config, when_exhausted=rendezvous.open)
+    source = ClusterSource(coordinator, make_config, shape=allotment.shape, bells=Path(rendezvous.folder))
+    source.follow(nodes())
+    return source
+
+
+def _look(
+    source: CoordinatorSource, nodes: Callable[[], Iterable[ClusterNode]] | None, poll: Callable[[], None]
+) -> None:
+    poll()
+    if nodes is None or not isinstance(source, ClusterSource):
+        return
+    try:
+        there = nodes()
+    except Exception:  # Ray raises whatever keeps its head from an answer; it may be back at the next look
+        log.warning("the nodes of the cluster cannot be listed", exc_info=True)
+    else:
+        source.follow(there)
 
 
 @contextmanager
@@ -131,15 +168,16 @@ def _watching(
 
 
 def _tuner(bridge: TuneBridge, allotment: Allotment, folder: Path, worker: type[TrialWorker]) -> Tuner:
-    bundle = {"CPU": allotment.cpu} | ({"GPU": allotment.gpu} if allotment.gpu else {})
+    binds = bridge.source.binds
+    group = make_group if binds else make_group(lane_resources(allotment.shape))
     return Tuner(
-        tune.with_resources(worker, PlacementGroupFactory([bundle])),
+        tune.with_resources(worker, group),
         tune_config=TuneConfig(
             search_alg=bridge.searcher,
             scheduler=bridge.scheduler,
             num_samples=-1,
-            max_concurrent_trials=allotment.slots,
-            reuse_actors=True,
+            max_concurrent_trials=MOST_LANES if binds else allotment.slots,
+            reuse_actors=not binds,
             trial_name_creator=_lane_name,
             trial_dirname_creator=_lane_name,
         ),

@@ -21,7 +21,10 @@ from trainables.trials.places import adapt_to_node
 Json = dict[str, Any]
 
 REPORT = "report"
-"""Key of a result of Tune: a list of a trial's id and its report. Tune would take a dictionary apart."""
+"""Key of a result of Tune: a list of a trial's id, its report, and the worker's node (`about_node`).
+
+Tune would take a dictionary apart.
+"""
 
 IDLE_SECONDS = 2.0
 """Time after which a worker without a trial asks again for one."""
@@ -42,7 +45,10 @@ class TrialWorker(tune.Trainable):
     its own, which follows them.
 
     A config whose `trial_id` is None gives the worker nothing to train: `step` then returns at once if the file
-    `bell` appears, or the bulletin has another notice about it, else after `IDLE_SECONDS`, with a report of no trial.
+    `bell` appears, or the bulletin has another notice about it, else after `IDLE_SECONDS`, with a report of no trial. A
+    `bell` of None lets `step` return at once.
+
+    If the node is about to leave, the trial reports after its present epoch, so that it can go on elsewhere.
     """
 
     _failure: Exception | None = None
@@ -56,8 +62,11 @@ class TrialWorker(tune.Trainable):
     _news: _News | None = None
     """News about a rendezvous or a bell that this node does not see."""
 
+    _node_id: str = ""
+
     def setup(self, config: Json) -> None:
         """Take up the first trial, and wait until all workers of its sweep are up."""
+        self._node_id = str(ray.get_runtime_context().get_node_id())
         self._take(config)
         if self._rendezvous is not None:
             self._rendezvous.wait()
@@ -78,9 +87,9 @@ class TrialWorker(tune.Trainable):
         self._failure = None
         self._trial_id = config["trial_id"]
         if self._trial_id is None:
-            self._bell = Path(config["bell"])
+            self._bell = Path(config["bell"]) if config["bell"] is not None else None
             self._end_run()
-            self._hear_of(config, str(self._bell), seen=self._bell.parent.is_dir())
+            self._hear_of(config, str(self._bell), seen=self._bell is None or self._bell.parent.is_dir())
             return
         given = config["rendezvous"]
         folder = str(given["folder"])
@@ -127,25 +136,33 @@ class TrialWorker(tune.Trainable):
             raise self._failure
         if self._trial_id is None:
             self._wait_for_bell()
-            return {REPORT: [None, None]}
+            return {REPORT: [None, None, self.about_node()]}
         assert self._run is not None
         try:
-            self._check_abandoned()
-            return {REPORT: [self._trial_id, self._run.step(self._check_abandoned)]}
+            self._look_around()
+            report = self._run.step(self._look_around)
         except _AbandonedError:
             self._end_run()
-            return {REPORT: [self._trial_id, None]}
+            report = None
+        return {REPORT: [self._trial_id, report, self.about_node()]}
+
+    def about_node(self) -> Json:
+        """Return what a lane's owner needs to know of the worker's node: Ray's id, its name, and if it is leaving."""
+        node = Node.here()
+        return {"id": self._node_id, "name": node.name, "leaving": node.is_leaving()}
 
     def cleanup(self) -> None:
         """End the run."""
         self._end_run()
 
-    def _check_abandoned(self) -> None:
+    def _look_around(self) -> None:
         assert self._rendezvous is not None
         if self._news is not None:
             self._rendezvous.follow(self._news.read())
         if self._rendezvous.is_abandoned():
             raise _AbandonedError
+        if Node.here().is_leaving():
+            self._rendezvous.request_reports()
 
     def _end_run(self) -> None:
         if self._run is not None:
@@ -155,6 +172,8 @@ class TrialWorker(tune.Trainable):
         self._run = self._rendezvous = self._given = None
 
     def _wait_for_bell(self) -> None:
+        if self._bell is None:
+            return
         if self._news is not None:
             self._news.read(IDLE_SECONDS)
             return

@@ -12,7 +12,8 @@ class Cause(StrEnum):
 
     LOST_NODE: its machine went away. OUT_OF_MEMORY: an allocation failed, or the system killed its process.
     HUNG: it gave no sign of life. NO_SPACE: a disk was full. DIED: its process ended otherwise.
-    CODE: its code raised an error.
+    CODE: its code raised an error. BAD_NODE: its node lacks what every trial needs.
+    PREEMPTED: none; the attempt was paused, since its node was about to leave.
     """
 
     LOST_NODE = "lost node"
@@ -21,3 +22,5 @@ class Cause(StrEnum):
     NO_SPACE = "no space"
     DIED = "died"
     CODE = "code"
+    BAD_NODE = "bad node"
+    PREEMPTED = "preempted"

@@ -13,13 +13,13 @@ __all__ = ["Event", "EventKind"]
 class EventKind(StrEnum):
     """The kind of an event. The values are stored in the ledger; payloads are given in braces.
 
-    SWEEP_STATE {state, error}. TRIAL_STARTED {number, attempt}. TRIAL_REPORTED {epochs, value, best_value}: one for
-    each epoch, also of those reported together; the value is that of the epoch. TRIAL_WAITING {state, error}: the
-    attempt ended; the trial is paused, or will be tried again. TRIAL_ENDED {state, best_value, error}. BEST {trial_id,
-    value}: a better trial than all before. PHASE {phase, done, total}. CONFIRMING {finalists, seeds}. DECIDED {outcome,
-    summary}. NOTICE {text}. IMAGE_SKIPPED {name, reason}. REGISTERED {uri, ...}. PROGRESS {...}: numbers of a live
-    view. SWEEP_CHANGED {changes}: for each setting, such as `budget.trials` or `priority`, its old and its new value.
-    PROMOTION {key, status, ...}: what became of a request for a promotion.
+    SWEEP_STATE {state, error}. TRIAL_STARTED {number, attempt, node}; node: its name, if it is known. TRIAL_REPORTED
+    {epochs, value, best_value}: one for each epoch, also of those reported together; the value is that of the epoch.
+    TRIAL_WAITING {state, error}: the attempt ended; the trial is paused, or will be tried again. TRIAL_ENDED {state,
+    best_value, error}. BEST {trial_id, value}: a better trial than all before. PHASE {phase, done, total}. CONFIRMING
+    {finalists, seeds}. DECIDED {outcome, summary}. NOTICE {text}. IMAGE_SKIPPED {name, reason}. REGISTERED {uri, ...}.
+    PROGRESS {...}: numbers of a live view. SWEEP_CHANGED {changes}: for each setting, such as `budget.trials` or
+    `priority`, its old and its new value. PROMOTION {key, status, ...}: what became of a request for a promotion.
     """
 
     SWEEP_STATE = "sweep_state"

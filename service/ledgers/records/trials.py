@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from search_spaces import MOST_TRIALS, Goal
+from service.ledgers.records.causes import Cause
 from service.ledgers.records.json_data import Json
 from service.ledgers.records.states import TrialPhase, TrialState
 
@@ -22,7 +23,7 @@ class Trial:
     point: values as the searcher drew them. recipe: resolved values. checkpoint: of the best epoch.
     latest: checkpoint of the newest report. retrains: id of the search's trial with this recipe, if this trial is a
     retraining and the search had one. breaks: limits of the sweep's metrics that the best epoch breaks, in words;
-    None if it keeps all.
+    None if it keeps all. node: name of the node of the newest attempt; None if it is not known.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Trial:
     phase: TrialPhase = TrialPhase.SEARCH
     retrains: str | None = None
     breaks: str | None = None
+    node: str | None = None
 
     @staticmethod
     def make_id(sweep_id: str, number: int) -> str:
@@ -60,11 +62,15 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """The end of an attempt: a finished state, or `paused`; error: the reason, if the trial did not complete."""
+    """The end of an attempt: a finished state, or `paused`; error: the reason, if the trial did not complete.
+
+    cause: of a pause that the trial's node made necessary.
+    """
 
     state: TrialState
     error: str | None = None
     trace: str | None = None
+    cause: Cause | None = None
 
     def __post_init__(self) -> None:
         assert self.state.is_finished or self.state is TrialState.PAUSED, self.state

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from service.clusters import Allotment
+from service.clusters.placements import ClusterNode, LaneShape
 from service.drivers import lane_pool, pool_drivers
 from service.drivers.lane_pool import STAY_SECONDS, LanePool, SweepFacts
 from service.drivers.messages import Join, ask_status, look_from_workers
@@ -35,6 +36,7 @@ class Coordinator:
         self.ended: list[str] = []
         self.preempted: list[str] = []
         self.crashes: list[str] = []
+        self.notices: list[str] = []
         self.closing: str | None = None
 
     @property
@@ -49,7 +51,11 @@ class Coordinator:
     def startable(self) -> int:
         return 0 if self.closing else len(self.left)
 
-    def next_trial(self) -> Any:
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    def next_trial(self, node: str | None = None) -> Any:
+        self.node = node
         if not self.left or self.closing:
             return None
         self.at_work.append(self.left.pop(0))
@@ -66,7 +72,7 @@ class Coordinator:
         self.at_work.remove(trial_id)
         self.left.append(trial_id)
 
-    def preempt(self, trial_id: str, _reason: str) -> None:
+    def preempt(self, trial_id: str, _reason: str, _cause: object = None) -> None:
         self.at_work.remove(trial_id)
         self.preempted.append(trial_id)
         self.left.append(trial_id)
@@ -82,18 +88,20 @@ class Coordinator:
 
 
 class Service:
-    """A pool with two cores, and drivers in threads."""
+    """A pool with two cores, and drivers in threads. here: whether it is no cluster."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, here: bool = True) -> None:
+        self.nodes = [ClusterNode(id="a", name="a", cores=2.0)]
         self.folder, self.facts = folder, dict[str, SweepFacts]()
         self.now = 0.0
         self.address = str(folder / "pool")
         self.threads: list[threading.Thread] = []
         self.pool = LanePool(
             self.address,
-            default=lambda _cpus, _gpus: (1.0, 0.0),
+            default=lambda _cpus, _gpus: LaneShape(1.0),
             read_facts=lambda ids: {name: self.facts[name] for name in ids if name in self.facts},
-            measure=lambda: (2.0, 0.0),
+            read_nodes=lambda: self.nodes,
+            here=here,
             clock=lambda: self.now,
         )
 

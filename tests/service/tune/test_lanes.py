@@ -12,6 +12,8 @@ from service.tune import lanes as tune_bridge
 from service.tune.lanes import START_SECONDS, TuneBridge
 from service.tune.sources import CoordinatorSource
 
+HERE = {"id": "a", "name": "a", "leaving": False}
+
 
 class Trials:
     """A coordinator with this number of trials, which ends each at its first report."""
@@ -21,7 +23,7 @@ class Trials:
         self.sweep = SimpleNamespace(id="s")
         self.recorded: list[str] = []
 
-    def next_trial(self) -> Any:
+    def next_trial(self, _node: str | None = None) -> Any:
         return self.left.pop(0) if self.left else None
 
     def record(self, trial_id: str, _result: object) -> bool:
@@ -72,7 +74,7 @@ def report(bridge: TuneBridge, lane: Any, *others: Any) -> str:
     controller = SimpleNamespace(get_live_trials=lambda: {lane, *others})
     source = bridge.source
     assert isinstance(source, CoordinatorSource)
-    result = {"report": [source._training[lane.trial_id], {"history": [], "done_training": True}]}
+    result = {"report": [source._training[lane.trial_id], {"history": [], "done_training": True}, HERE]}
     return bridge.scheduler.on_trial_result(controller, lane, result)
 
 
@@ -106,7 +108,7 @@ def test_without_a_way_to_the_worker_a_lane_ends_and_the_next_lane_gets_the_next
     bridge.searcher.suggest("a")
     unknown: Any = Lane(trial_id="a", status=TuneTrial.RUNNING)
     controller = SimpleNamespace()
-    ended = {"report": ["s-0000", {"history": [], "done_training": True}]}
+    ended = {"report": ["s-0000", {"history": [], "done_training": True}, HERE]}
     assert bridge.scheduler.on_trial_result(controller, unknown, ended) == "STOP"
     assert bridge.searcher.suggest("b") == {"trial_id": "s-0001"}
 
@@ -120,6 +122,6 @@ def test_tune_is_made_to_forget_the_results_of_steps_from_time_to_time(clock: Cl
     for _ in range(tune_bridge._REPORTS_KEPT):
         assert ended == set(range(5))
         bridge.scheduler.on_trial_result(
-            SimpleNamespace(_actor_manager=manager), lane("a", "RUNNING"), {"report": [None, None]}
+            SimpleNamespace(_actor_manager=manager), lane("a", "RUNNING"), {"report": [None, None, HERE]}
         )
     assert ended == {4}

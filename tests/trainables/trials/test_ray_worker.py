@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from trainables.nodes import Node
 from trainables.processes import Rendezvous
 from trainables.trials.ray_worker import IDLE_SECONDS, REPORT, TrialWorker
 
@@ -49,9 +50,9 @@ def worker(tmp_path: Path) -> PickyWorker:
 
 
 def test_a_report_names_its_trial(worker: PickyWorker, tmp_path: Path) -> None:
-    assert worker.step() == {REPORT: ["first", {"history": []}]}
+    assert worker.step()[REPORT][:2] == ["first", {"history": []}]
     worker.follow(config("second", tmp_path))
-    assert worker.step() == {REPORT: ["second", {"history": []}]}
+    assert worker.step()[REPORT][:2] == ["second", {"history": []}]
     assert worker.made == 1, "trials of one sweep follow each other in one process"
 
 
@@ -67,7 +68,7 @@ def test_a_trial_of_another_sweep_gets_a_new_process(worker: PickyWorker, tmp_pa
     other = tmp_path / "other"
     other.mkdir()
     worker.follow(config("other-first", other))
-    assert worker.step() == {REPORT: ["other-first", {"history": []}]}
+    assert worker.step()[REPORT][:2] == ["other-first", {"history": []}]
     assert worker.made == 2
 
 
@@ -76,7 +77,7 @@ def test_a_worker_without_a_trial_waits_for_its_bell(worker: PickyWorker, tmp_pa
     bell.touch()
     worker.follow({"trial_id": None, "bell": str(bell)})
     before = time.monotonic()
-    assert worker.step() == {REPORT: [None, None]}
+    assert worker.step()[REPORT][:2] == [None, None]
     assert time.monotonic() - before < IDLE_SECONDS
     assert not bell.exists(), "a bell rings once"
     worker.follow(config("second", tmp_path))
@@ -85,4 +86,22 @@ def test_a_worker_without_a_trial_waits_for_its_bell(worker: PickyWorker, tmp_pa
 
 def test_a_trial_whose_sweep_has_no_driver_is_given_up(worker: PickyWorker, tmp_path: Path) -> None:
     Rendezvous(str(tmp_path), 1).abandon()
-    assert worker.step() == {REPORT: ["first", None]}
+    assert worker.step()[REPORT][:2] == ["first", None]
+
+
+def test_a_report_tells_of_the_workers_node_and_comes_at_once_if_the_node_is_about_to_leave(
+    worker: PickyWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaving = tmp_path / "leaving"
+    for name, value in Node(name="gpu-7", leaving=leaving).variables().items():
+        monkeypatch.setenv(name, value)
+    rendezvous = Rendezvous(str(tmp_path), 1)
+    assert worker.step()[REPORT][2] == {"id": "", "name": "gpu-7", "leaving": False}
+    assert not rendezvous.reports_requested()
+    leaving.touch()
+    assert worker.step()[REPORT][2] == {"id": "", "name": "gpu-7", "leaving": True}
+    assert rendezvous.reports_requested()
+    worker.follow({"trial_id": None, "bell": None})
+    before = time.monotonic()
+    assert worker.step()[REPORT][2]["leaving"]
+    assert time.monotonic() - before < IDLE_SECONDS / 2, "no bell, no wait"
