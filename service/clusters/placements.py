@@ -144,10 +144,12 @@ class Placements:
         if there != self._nodes or any(self._is_over(health) for health in self._health.values()):
             self._full.clear()
         self._nodes = there
+        used = {lane.node for lane in self._lanes.values()}
         for gone in (self._health.keys() | self._leaving | self._names.keys()) - there.keys():
             self._health.pop(gone, None)
             self._leaving.discard(gone)
-            self._names.pop(gone, None)
+            if gone not in used:
+                self._names.pop(gone, None)
 
     @property
     def nodes(self) -> list[ClusterNode]:
@@ -230,6 +232,12 @@ class Placements:
         """Return whether a new lane would get a place at once."""
         return self._choose(shape) is not None
 
+    def has_room_for_waiting(self) -> bool:
+        """Return whether a lane that waits for a node could be on one by now."""
+        rooms = self._rooms()
+        waiting = [lane for lane in self._lanes.values() if lane.node is None]
+        return any(_roomiest(rooms.values(), lane.shape) is not None for lane in waiting)
+
     def makes_room(self, lane: str, shape: LaneShape) -> bool:
         """Return whether a lane of that shape fits on the lane's node if enough lanes end there."""
         mine = self._lanes[lane]
@@ -308,14 +316,19 @@ class Placements:
 
     # Room.
 
-    def _choose(self, shape: LaneShape) -> str | None:
-        """Return the usable node with most room for a lane; what waits for a node has its place first."""
-        if shape in self._full:
-            return None
+    def _rooms(self) -> dict[str, _Room]:
+        """Return the room beside the lanes that are there, on each usable node."""
         rooms = {node.id: _Room(node) for node in self._nodes.values() if self.problem(node.id) is None}
         for lane in self._lanes.values():
             if lane.node in rooms:
                 rooms[lane.node].take(lane.shape)
+        return rooms
+
+    def _choose(self, shape: LaneShape) -> str | None:
+        """Return the usable node with most room for a lane; what waits for a node has its place first."""
+        if shape in self._full:
+            return None
+        rooms = self._rooms()
         for waiting in [lane for lane in self._lanes.values() if lane.node is None]:
             likely = _roomiest(rooms.values(), waiting.shape)
             if likely is not None:

@@ -233,7 +233,7 @@ class LanePool(TrialSource):
         with self._lock:
             if self._closed.is_set():
                 return self._nodes.starting
-            return self._nodes.overdue(is_wanted=self._is_wanted())
+            return self._nodes.overdue(self._is_wanted)
 
     @override
     def removed(self, lane: str) -> None:

@@ -155,7 +155,7 @@ class ClusterSource(CoordinatorSource):
         with self._lock:
             if self._coordinator.is_done:
                 return self._nodes.starting
-            return self._nodes.overdue(is_wanted=self._coordinator.startable > 0)
+            return self._nodes.overdue(lambda: self._coordinator.startable > 0)
 
     @override
     def removed(self, lane: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ __all__ = ["LEAVING", "NodeLanes"]
 START_SECONDS = 120.0
 """Time within which a worker starts on a node that has room for it, also if the node is busy."""
 
+LOOK_SECONDS = 0.5
 _NOTICES_KEPT = 100
 LEAVING = "its node, {}, is about to leave"
 
@@ -37,6 +39,7 @@ class NodeLanes:
         self._binds, self._clock = binds, clock
         self._starting: dict[str, float] = {}
         """Time at which each lane was made whose worker has not answered yet."""
+        self._looks_again_at = -math.inf
         self._notices = deque[str](maxlen=_NOTICES_KEPT)
 
     def follow(self, nodes: Iterable[ClusterNode]) -> None:
@@ -109,20 +112,25 @@ class NodeLanes:
             self._note_failure(node, f"its worker ended as it started: {reason}")
         return cause, reason
 
-    def overdue(self, *, is_wanted: bool) -> list[str]:
+    def overdue(self, is_wanted: Callable[[], bool]) -> list[str]:
         """Return the lanes without a worker that are to be ended. is_wanted: whether a lane may wait for a node.
 
-        A node on which no worker starts, since others use its cores, or its workers die, has failed.
+        A node on which no worker starts, since others use its cores, or its workers die, has failed. Looks twice a
+        second.
         """
-        if not self._binds:
-            return []
-        overdue = [] if is_wanted else self.placements.waiting
         now = self._clock()
+        if not self._binds or not self._starting or now < self._looks_again_at:
+            return []
+        self._looks_again_at = now + LOOK_SECONDS
+        overdue = [] if is_wanted() else self.placements.waiting
         for lane, begun in list(self._starting.items()):
             node = self.placements.node_of(lane)
             if node is None:
-                continue
-            if self.placements.problem(node) is not None:
+                if not self.placements.has_room_for_waiting():
+                    self._starting[lane] = now
+                elif now - begun > START_SECONDS:
+                    overdue.append(lane)
+            elif self.placements.problem(node) is not None:
                 overdue.append(lane)
             elif now - begun > START_SECONDS:
                 overdue.append(lane)

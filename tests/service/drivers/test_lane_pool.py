@@ -16,10 +16,11 @@ import pytest
 from service.clusters import Allotment
 from service.clusters.placements import ClusterNode, LaneShape
 from service.drivers import lane_pool, pool_drivers
-from service.drivers.lane_pool import STAY_SECONDS, LanePool, SweepFacts
+from service.drivers.lane_pool import KEEP_SECONDS, STAY_SECONDS, LanePool, SweepFacts
 from service.drivers.messages import Join, ask_status, look_from_workers
 from service.drivers.pool_client import train_in_pool
 from service.drivers.pool_drivers import ANSWER_SECONDS, QUICK_SECONDS, SHORTEST_SECONDS, Patience
+from service.drivers.pool_nodes import LACK_SECONDS
 from trainables.processes import Rendezvous
 
 DONE = {"history": [], "done_training": True}
@@ -345,3 +346,80 @@ def test_a_lane_that_was_given_up_for_a_sweep_goes_to_that_sweep(service: Servic
     assert service.pool.record(lane, "s-1-0000", GOING_ON)
     service.drive("s-3", 1, owner="carol", priority=5)
     assert service.next(lane) == "s-2-0000"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Service]:
+    """Yield a pool on a cluster whose nodes, `nodes`, a test changes."""
+    made = Service(tmp_path, here=False)
+    made.now = 1.0
+    with made.pool.open():
+        yield made
+        made.pool.close()
+
+
+def about(node: str, *, leaving: bool = False) -> dict[str, Any]:
+    return {"id": node, "name": node, "leaving": leaving}
+
+
+def test_lanes_of_a_cluster_follow_its_nodes(cluster: Service) -> None:
+    cluster.nodes = []
+    wait_for(lambda: ask_status(cluster.address).cpus == 0)
+    assert cluster.pool.first_config("a") is None, "no sweep wants a lane"
+    sweep = cluster.drive("s-1", 9, cpu=2.0)
+    cluster.now += 1.0
+    config = cluster.pool.first_config("b")
+    assert config is not None
+    assert (config["bundle"], config["labels"]) == ({"CPU": 2.0}, {}), "an autoscaler sees the demand"
+    wait_for(lambda: bool(cluster.pool._lacks._since))
+    cluster.now += LACK_SECONDS
+    wait_for(lambda: bool(sweep.notices))
+    assert sweep.notices == ["a trial asks for 2 cores; the cluster has no node that trains; the sweep waits for one"]
+    cluster.nodes = [ClusterNode(id=name, name=name, cores=3.0) for name in "xy"]
+    wait_for(lambda: ask_status(cluster.address).cpus == 6)
+    cluster.now += 1.0
+    config = cluster.pool.first_config("c")
+    assert config is not None
+    node = config["labels"]["ray.io/node-id"]
+    cluster.pool.heard("b", about("x" if node == "y" else "y"))
+    cluster.pool.heard("c", about(node))
+    assert {cluster.next("b"), cluster.next("c")} == {"s-1-0000", "s-1-0001"}
+    assert sweep.node == node, "the trial's attempt has the name of its node"
+    cluster.now += 1.0
+    config = cluster.pool.first_config("d")
+    assert config is not None
+    assert config["labels"] == {}, "2 slots, not 3; one more lane waits for a node"
+    assert [node["lanes"] for node in ask_status(cluster.address).nodes] == [1, 1]
+
+
+def test_trials_move_from_a_node_that_leaves_and_a_lost_node_costs_a_retry_of_its_own_kind(cluster: Service) -> None:
+    cluster.nodes = [ClusterNode(id=name, name=name, cores=1.0) for name in "xy"]
+    sweep = cluster.drive("s-1", 2)
+    wait_for(lambda: ask_status(cluster.address).nodes[0]["name"] == "x")
+    places = {}
+    for lane in "ab":
+        cluster.now += 1.0
+        config = cluster.pool.first_config(lane)
+        assert config is not None
+        places[config["labels"]["ray.io/node-id"]] = lane
+    for node, lane in sorted(places.items()):
+        cluster.pool.heard(lane, about(node))
+        assert cluster.next(lane) is not None
+    cluster.pool.heard(places["x"], about("x", leaving=True))
+    assert cluster.pool.record(places["x"], "s-1-0000", GOING_ON)
+    assert sweep.preempted == ["s-1-0000"]
+    assert cluster.pool.next_config(places["x"]) is None, "the lane ends"
+    cluster.nodes = cluster.nodes[:1]
+    wait_for(lambda: len(ask_status(cluster.address).nodes) == 1)
+    cluster.pool.crashed(places["y"], "unknown words")
+    assert sweep.crashes == ["s-1-0001"]
+    assert ask_status(cluster.address).lanes == 0
+
+
+def test_lanes_that_no_sweep_wants_give_their_nodes_back_after_a_while(cluster: Service) -> None:
+    assert cluster.pool.first_config("a") is not None, "a service that starts has lanes ready"
+    cluster.pool.heard("a", about("a"))
+    assert cluster.next("a") is None
+    cluster.now += KEEP_SECONDS + 1
+    assert cluster.pool.next_config("a") is None
+    assert cluster.pool.first_config("b") is None
