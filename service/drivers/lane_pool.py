@@ -20,12 +20,9 @@ from typing_extensions import override
 
 from search_spaces.errors import first_line
 from service.clusters import use_prestarted_workers
-<<<<<<< HEAD
 from service.clusters.bulletins import Bulletin
-=======
 from service.clusters.cluster_nodes import make_group, read_nodes
 from service.clusters.placements import ClusterNode, LaneShape
->>>>>>> 4dcd1d0 (Lanes are placed on nodes: slots are counted on each node, live; lost, bad and leaving nodes; attempts carry their node)
 from service.clusters.resources import await_resources
 from service.drivers.looks import find_unreadable
 from service.drivers.messages import (
@@ -194,7 +191,8 @@ class LanePool(TrialSource):
                 return None
             self._wanted_shape = None
             self._lanes[lane] = _Lane(shape)
-            return self._idle_config(lane) | placed
+            config = self._idle_config(lane) | placed
+            return config | {"bell": None} if self.binds else config
 
     @override
     def next_config(self, lane: str) -> Json | None:

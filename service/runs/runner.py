@@ -212,8 +212,8 @@ def _run(
             make_mlflow_helper=make_mlflow_helper,
             allotment=allotment,
         )
-        how = {"fork_server": fork_server} if cluster.here else {"nodes": read_nodes}
-        train = partial(run_tune, home=home.root, **how)
+        train = partial(run_tune, home=home.root)
+        train = partial(train, fork_server=fork_server) if cluster.here else partial(train, nodes=read_nodes)
         return driver.drive(train, ray)
 
 

@@ -100,7 +100,7 @@ class Cluster:
 
     def make_lanes(self) -> dict[str, str]:
         """Return the new lanes for which there is room, with the node on which each is to be; "" for any."""
-        lanes = {}
+        lanes: dict[str, str] = {}
         while True:
             self.made += 1
             self.now += 2.0
