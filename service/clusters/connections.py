@@ -36,7 +36,7 @@ class Cluster:
 
     @property
     def here(self) -> bool:
-        """Whether Ray runs on this machine alone."""
+        """True if Ray runs on this machine alone."""
         return self.nodes is None
 
 

@@ -28,7 +28,7 @@ class Result:
     predictions: tuple[PackedPredictions, ...] = ()
     extra_readings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     is_nodes_fault: bool = False
-    """Whether the error is that of the node, so that the trial may be tried elsewhere."""
+    """True if the error is that of the node, so that the trial may be tried elsewhere."""
 
     @classmethod
     def parse(cls, report: Json, *, is_nodes_fault: bool = False) -> Result:

@@ -1,4 +1,4 @@
-"""One sweep's trials on the nodes of a cluster: places, lost, bad and leaving nodes, without Ray."""
+"""A sweep's trials on the nodes of a cluster: places, lost, bad and leaving nodes, without Ray."""
 
 from __future__ import annotations
 
