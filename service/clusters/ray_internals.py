@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "ALL_NODES",
+    "CHANNEL_OPTIONS",
     "CHECK_ALIVE",
     "actor_of",
+    "ask_head_labels",
     "end_waiting",
     "error_text",
     "forget_results",
+    "frugal_variables",
     "live_lanes",
     "prestart_variables",
     "skip_unused_parts",
@@ -29,6 +33,12 @@ CHECK_ALIVE = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 
 The public way, `ray.init`, takes 30 s to say no more than that it cannot connect.
 """
+
+ALL_NODES = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo"
+"""Method of Ray's head that tells of each node."""
+
+CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0),)
+"""Options of a channel to Ray's head: as Ray itself, no proxy is asked."""
 
 _UNUSED_PARTS = ("start_monitor", "start_log_monitor", "start_api_server")
 """Steps of Ray's `Node`: its autoscaler, the process that passes on workers' output, and the dashboard's server."""
@@ -54,18 +64,24 @@ def prestart_variables(preload: str) -> dict[str, str]:
     """Return variables by which Ray starts workers beforehand, which import the module `preload`.
 
     Uses flags of Ray's C++ part that are not documented. Workers then load Tune while the fork server loads torch, and
-    are kept for a minute; by default Ray would end them after a second once all cores are taken. Ray keeps no history
-    of calls, and no metrics of its own: nobody would read them here, and both grow for hours. Ray ignores a flag that
-    it does not know: each worker then starts when its actor is asked for, 2 to 4 s later.
+    are kept for a minute; by default Ray would end them after a second once all cores are taken. Ray ignores a flag
+    that it does not know: each worker then starts when its actor is asked for, 2 to 4 s later.
     """
     return {
         "RAY_enable_worker_prestart": "1" if (os.cpu_count() or 1) <= _MOST_CORES else "0",
         "RAY_prestart_worker_first_driver": "0",
         "RAY_preload_python_modules": preload,
         "RAY_idle_worker_killing_time_threshold_ms": "60000",
-        "RAY_task_events_report_interval_ms": "0",
-        "RAY_enable_metrics_collection": "0",
-    }
+    } | frugal_variables()
+
+
+def frugal_variables() -> dict[str, str]:
+    """Return variables by which Ray keeps no history of calls, and no metrics of its own.
+
+    Uses flags of Ray's C++ part that are not documented. Nobody would read either here, and both grow for hours. Ray
+    ignores a flag that it does not know.
+    """
+    return {"RAY_task_events_report_interval_ms": "0", "RAY_enable_metrics_collection": "0"}
 
 
 def use_prestarted_workers() -> bool:
@@ -103,6 +119,33 @@ def error_text(lane: Any) -> str:
     """
     file = getattr(lane, "error_file", None)
     return Path(file).read_text(errors="replace") if file and Path(file).exists() else ""
+
+
+def ask_head_labels(address: str, metadata: Sequence[tuple[str, str]], seconds: float) -> Mapping[str, str]:
+    """Return the labels of the head of the Ray cluster at an address; none if Ray does not tell.
+
+    Uses the method GetAllNodeInfo of Ray's head and `ray.core.generated.gcs_service_pb2`, by which a node compares its
+    versions before it joins. The public way, `ray.nodes()`, needs a node that has joined: without the method Ray's own
+    check of Ray's and Python's versions remains.
+
+    metadata: of the call, such as the token. seconds: the longest wait.
+    """
+    messages = _module("ray.core.generated.gcs_service_pb2")
+    request, reply = getattr(messages, "GetAllNodeInfoRequest", None), getattr(messages, "GetAllNodeInfoReply", None)
+    if request is None or reply is None:
+        return {}
+    import grpc
+
+    with grpc.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
+        ask = channel.unary_unary(
+            ALL_NODES, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
+        )
+        try:
+            nodes = ask(request(), timeout=seconds, metadata=metadata).node_info_list
+        except grpc.RpcError:
+            return {}
+    heads = [node for node in nodes if getattr(node, "is_head_node", False)]
+    return dict(heads[-1].labels) if heads and hasattr(heads[-1], "labels") else {}
 
 
 def live_lanes(tune_controller: Any) -> Collection[Any]:

@@ -18,7 +18,7 @@ from service.commands.files import backbones, explain, init, manifest, plan, sch
 from service.commands.homes import backup, cache, completion, doctor, restore, sync, ui
 from service.commands.option_errors import PlainGroup
 from service.commands.production import confirm, export, models, promote, rollback, train
-from service.commands.services import context, login, migrate, queue, serve, token, user
+from service.commands.services import context, login, migrate, node, queue, serve, token, user
 from service.commands.surroundings import is_debugging
 from service.commands.sweeps import (
     cancel,
@@ -85,7 +85,7 @@ PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
         submit.submit,
         queue.queue,
     ),
-    "Run a service": (serve.serve, migrate.migrate),
+    "Run a service": (serve.serve, migrate.migrate, node.node),
     "Keep the home and the machine in order": (
         ui.ui,
         sync.sync,

@@ -31,13 +31,16 @@ _DEFAULTS = {
 }
 
 
-def prepare_environment(home: Home) -> None:
-    """Turn usage reports off, quieten logs, and give a local Ray a token; variables that are set already stay."""
+def prepare_environment(home: Home, *, own_ray: bool = True) -> None:
+    """Turn usage reports off, quieten logs, and give a local Ray a token; variables that are set already stay.
+
+    own_ray: whether a Ray that this process starts is for this machine alone; not if `RAY_ADDRESS` names a cluster.
+    """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     if not expand_user("~").is_absolute():  # libraries expect a folder of the user
         os.environ["HOME"] = str(home.root)
-    if "RAY_ADDRESS" not in os.environ:
+    if own_ray and "RAY_ADDRESS" not in os.environ:
         _prepare_local_ray(home)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

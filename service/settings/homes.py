@@ -99,6 +99,11 @@ class Home:
         """Log of the processes that drive sweeps for the service."""
         return self.root / "drivers.log"
 
+    @property
+    def node_log(self) -> Path:
+        """Log of the node that `meltpoint serve --join` keeps."""
+        return self.root / "node.log"
+
     def service_locks(self, *, has_api: bool, has_drivers: bool) -> list[Path]:
         """Return the locks of the parts of a service that one process may run for this home at a time."""
         parts = ("api",) * has_api + ("drivers",) * has_drivers

@@ -18,7 +18,7 @@ from tests.errors.going_on import BACKUPS, GOING_ON
 from tests.errors.machines import COMMAND_LINE, HOME, MACHINE, NAMES, SETTINGS
 from tests.errors.own_code import OWN_BACKBONES, OWN_BACKBONES_AT_START, OWN_CODE, OWN_CODE_IN_TRIALS
 from tests.errors.production import EXPORTS, TRAININGS
-from tests.errors.services import CONTEXTS, REFUSED_INPUT, REQUESTS, SERVE
+from tests.errors.services import CONTEXTS, NODE, NODE_NEEDS, REFUSED_INPUT, REQUESTS, SERVE
 from tests.errors.spaces import RECIPES, SPACES, TOGETHER
 from tests.errors.sweep_files import KEYS, TEXT
 from tests.errors.trials import TRIALS
@@ -33,7 +33,7 @@ SECTIONS = (
     *(SOURCES, MANIFESTS, ARCHIVES, SPLITS, IMAGES, STORES),
     *(OWN_CODE, OWN_CODE_IN_TRIALS, OWN_BACKBONES, OWN_BACKBONES_AT_START),
     *(TRIALS, MACHINE, HOME, GOING_ON, BACKUPS, CONFIRMATIONS, UNCONFIRMABLE, EXPORTS, TRAININGS),
-    *(SERVE, CONTEXTS, REQUESTS, REFUSED_INPUT),
+    *(SERVE, NODE, NODE_NEEDS, CONTEXTS, REQUESTS, REFUSED_INPUT),
 )
 _COLUMNS = ("wrong input", "output")
 _HEAD = f"""\

@@ -20,6 +20,7 @@ from service.api import ApiSettings
 from service.api.app import create_app
 from service.clients import Connection
 from service.clocks import now_ms
+from service.clusters import version_labels
 from service.file_locks import try_lock
 from service.identities import issue_token
 from service.ledgers import Ledger, Role, ServiceProcess
@@ -28,8 +29,11 @@ from service.settings import Home
 from tests.errors.cases import Case, Section, code
 from tests.errors.folders import Folder
 from tests.errors.machines import add_sweeps, command, with_file
+from tests.service.clusters.answering_heads import answering_head
 
 SHOWN_PORT: Mapping[str, str] = {r"127\.0\.0\.1:\d+": "127.0.0.1:8000"}
+SHOWN_HEAD: Mapping[str, str] = {r"127\.0\.0\.1:\d+": "127.0.0.1:6379", r"\(here [\d.]+\)": "(here 0.1.0)"}
+RAY_TOKEN = "a" * 64
 CONTEXTS_FILE = "config/meltpoint/contexts.json"
 ANN, VIC, ROOT = "ann", "vic", "root"
 SPEC = "name: cells\ndata: {source: digits}\nspace: {batch_size: 32}\n"
@@ -150,6 +154,38 @@ def taken_port(folder: Folder) -> Sequence[str]:
     return ["serve", "--port", str(taken.getsockname()[1]), "--home", "home"]
 
 
+def node(*arguments: str, **variables: str) -> Make:
+    """Return a function that prepares `meltpoint node`, with a token and the variables."""
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "" if variables else RAY_TOKEN}
+    return with_variables(lambda _: ["node", *arguments, "--home", "home"], **(token | variables))
+
+
+def node_of_a_head(token: str, **options: Any) -> Make:
+    """Return a function that prepares `meltpoint node` for a head that answers. options: of `answering_head`."""
+
+    def make(folder: Folder) -> Sequence[str]:
+        address = folder.during.enter_context(answering_head(token, **options))
+        return node("--ray", address)(folder)
+
+    return make
+
+
+def taken_node_home(folder: Folder) -> Sequence[str]:
+    folder.during.enter_context(try_lock(folder.path / "home" / "node.lock"))
+    return node("--head")(folder)
+
+
+def taken_head_port(folder: Folder) -> Sequence[str]:
+    taken = folder.during.enter_context(socket.create_server(("", 0)))
+    return node("--head", "--port", str(taken.getsockname()[1]))(folder)
+
+
+def full_node_disk(folder: Folder) -> Sequence[str]:
+    usage = mock.Mock(free=20_000_000)
+    folder.during.enter_context(mock.patch("service.nodes.needs.shutil.disk_usage", return_value=usage))
+    return node("--head", "--cpus", "2")(folder)
+
+
 def add_submissions(ledger: Ledger, number: int = 1) -> None:
     """Write sweeps of the user `ann` that wait."""
     for index in range(number):
@@ -185,8 +221,43 @@ SERVE = Section(
         command("serve", "--tls-cert", "cert.pem"),
         command("serve", "--tls-cert", "cert.pem", "--tls-key", "key.pem"),
         command("serve", "--ray", "10.0.0.5:6379", "--home", "home"),
+        command("serve", "--join"),
         Case("`meltpoint serve`, where another one serves the home", served_home),
         Case("`meltpoint serve`, and another program has the port", taken_port, SHOWN_PORT),
+    ],
+)
+
+NODE = Section(
+    "`meltpoint node`",
+    "Commands as typed.",
+    2,
+    [
+        command("node"),
+        command("node", "--head", "--ray", "10.0.0.5:6379"),
+        command("node", "--head", "--grace", "soon"),
+        Case("`meltpoint node --head`, without a token", node("--head", RAY_AUTH_TOKEN_PATH="")),
+        Case("`meltpoint node --head`, and the token's file is missing", node("--head", RAY_AUTH_TOKEN_PATH="absent")),
+        Case("`meltpoint node --head`, and the token's file is empty", node("--head", RAY_AUTH_TOKEN_PATH="/dev/null")),
+        Case("`meltpoint node --head`, where another node has the home", taken_node_home),
+    ],
+)
+
+NODE_NEEDS = Section(
+    "A node that cannot start, or is not healthy",
+    "Commands as typed.",
+    1,
+    [
+        Case("`meltpoint node --check`", node("--check")),
+        Case("`meltpoint node --head`, and another program has the port", taken_head_port, {r"port \d+": "port 6379"}),
+        Case("`meltpoint node --head --cpus 2`, and the disk is full", full_node_disk),
+        Case("`meltpoint node --head --gpus 64`", node("--head", "--gpus", "64")),
+        Case("`meltpoint node --ray 127.0.0.1:6379`, and nothing is there", node("--ray", "127.0.0.1:9"), SHOWN_HEAD),
+        Case("`meltpoint node --ray 127.0.0.1:6379`, with another token", node_of_a_head("b" * 64), SHOWN_HEAD),
+        Case(
+            "`meltpoint node --ray 127.0.0.1:6379`, and the head is older",
+            node_of_a_head(RAY_TOKEN, labels={**version_labels(), "meltpoint-version": "0.0.9"}),
+            SHOWN_HEAD,
+        ),
     ],
 )
 

@@ -77,6 +77,10 @@ UNSEEN = {
         "the workers of this service did not start",
         "data.source: {} cannot be read on the node {}; give data.source as a URI that every node reads, or put the "
         "same files at the same path on every node",
+        "{} (exit code {}): {}",
+        "Ray ended",
+        "it printed nothing",
+        "NVIDIA's driver lists {}",
         "{}: its driver gives no answer",
         "its stages cannot be counted: {}",
         "the Ray cluster at {} cannot be joined: {}",

@@ -41,23 +41,51 @@ class ForkServer:
     """A server process, which ends with the process that started it, however that ends.
 
     It listens at `address` at once, and imports `preload` (the name of a module) meanwhile.
+
+    Args:
+        preload: name of the module.
+        folder: an empty folder for the server's socket, which `close` removes; by default a new one is made.
+        output: descriptor that gets what the server and its processes print; by default this process's own.
+        environment: variables of the server; by default those of this process.
     """
 
-    def __init__(self, *, preload: str) -> None:
-        self._folder = make_socket_folder("meltpoint-fork-")
-        self.address = str(Path(self._folder) / _SOCKET)
+    def __init__(
+        self,
+        *,
+        preload: str,
+        folder: str | None = None,
+        output: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folder = make_socket_folder("meltpoint-fork-") if folder is None else folder
+        self.address = self.address_in(self._folder)
         life, self._life = os.pipe()
         command = [sys.executable, "-m", str(__package__), self.address, str(life), preload]
         os.set_inheritable(life, True)
-        self._pid = subprocess.Popen(command, pass_fds=[life], start_new_session=True).pid
+        self._process = subprocess.Popen(
+            command, pass_fds=[life], start_new_session=True, stdout=output, stderr=output, env=environment
+        )
         os.close(life)
+
+    @staticmethod
+    def address_in(folder: str) -> str:
+        """Return the address of a server whose socket is in a folder."""
+        return str(Path(folder) / _SOCKET)
+
+    @property
+    def pid(self) -> int:
+        """The process's number; those that it has forked are its children."""
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """Return the exit code of the server, or None while it runs."""
+        return self._process.poll()
 
     def close(self) -> None:
         """End the server and every process that it forked, without waiting for a preload that still runs."""
         os.close(self._life)
-        with suppress(ChildProcessError, ProcessLookupError):
-            os.kill(self._pid, signal.SIGTERM)
-            os.waitpid(self._pid, 0)
+        self._process.terminate()
+        self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

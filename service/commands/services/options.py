@@ -33,13 +33,18 @@ class ServiceRole(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions:
-    """The options, as they were typed. ledger_url: of the ledger that is used. max_sweeps: driven at once, if typed."""
+    """The options, as they were typed.
+
+    ledger_url: of the ledger that is used. join: whether this machine becomes a node of the cluster without cores.
+    max_sweeps: driven at once, if typed.
+    """
 
     role: ServiceRole
     host: str
     port: int
     ledger_url: str
     ray: str | None = None
+    join: bool = False
     max_sweeps: int | None = None
     behind_proxy: bool = False
     tls_cert: Path | None = None
@@ -57,6 +62,10 @@ class ServeOptions:
             raise UsageError(
                 f"--host {self.host}: tokens would cross the network in plain text; give --tls-cert and --tls-key, or "
                 "--behind-proxy if a proxy in front of it speaks TLS"
+            )
+        if self.join and (self.ray is None or not self.role.has_drivers):
+            raise UsageError(
+                "--join: this machine becomes a node for its drivers; give --ray HOST:PORT, and not --role api"
             )
         if self.ray is not None and self.ledger_url.startswith("sqlite"):
             raise UsageError(

@@ -31,6 +31,12 @@ def serve(
         str | None,
         typer.Option("--ray", metavar="HOST:PORT", help="Join this Ray cluster. Default: a Ray of its own."),
     ] = None,
+    join: Annotated[
+        bool,
+        typer.Option(
+            "--join", help="Make this machine a node of that cluster, as its drivers need; it trains nothing."
+        ),
+    ] = False,
     mlflow: Annotated[
         str | None,
         typer.Option("--mlflow", metavar="URL", help="MLflow's server. Default: one of its own, behind /mlflow/."),
@@ -64,6 +70,7 @@ def serve(
         port=port,
         ledger_url=place.ledger_url,
         ray=os.environ.get("RAY_ADDRESS") or None,
+        join=join,
         max_sweeps=max_sweeps,
         behind_proxy=behind_proxy,
         tls_cert=tls_cert,

@@ -13,6 +13,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from importlib import metadata
@@ -35,6 +36,7 @@ from service.file_locks import try_lock
 from service.identities import ensure_admin
 from service.kept_processes import KeptProcess
 from service.ledgers import Ledger, ServiceProcess
+from service.nodes import NodeHealth
 from service.settings import Home
 from service.terminals import home_option, stderr
 from service.tracking import MlflowServer
@@ -48,6 +50,10 @@ STREAM_SECONDS: Final = 3
 DRIVERS_SECONDS: Final = 75.0
 """Time that the drivers have to pause their sweeps when the service ends."""
 
+NODE_SECONDS: Final = 60.0
+"""Time that drivers wait for this machine's node: without one Ray would end their process."""
+
+_COMMAND: Final = "from service.commands.app import script; script()"
 _WATCH_SECONDS: Final = 0.5
 _BACKLOG: Final = 2048
 
@@ -109,11 +115,23 @@ class Serving:
 
     def _start_children(self) -> None:
         if self._options.role.has_drivers:
+            node = KeptProcess("the node", self._start_node, self._complain) if self._options.join else None
             self._children.append(KeptProcess("the drivers' process", self._start_drivers, self._complain))
+            self._children += [] if node is None else [node]
         if self._has_own_mlflow:
             self._children.append(KeptProcess("MLflow's server", self._start_mlflow, self._complain))
 
+    def _start_node(self) -> ChildProcess:
+        assert self._options.ray is not None
+        command = [sys.executable, "-c", _COMMAND, "node", "--ray", self._options.ray, "--cpus", "0"]
+        command += ["--home", str(self._home.root)]
+        return ChildProcess(command, log=self._home.node_log)
+
     def _start_drivers(self) -> ChildProcess:
+        deadline = time.monotonic() + NODE_SECONDS
+        while self._options.join and time.monotonic() < deadline and NodeHealth.why_not_healthy(self._home):
+            if self._ending.wait(_WATCH_SECONDS):
+                break
         command = [sys.executable, "-m", "service.drivers", "--home", str(self._home.root)]
         if self._options.max_sweeps is not None:
             command += ["--max-sweeps", str(self._options.max_sweeps)]

@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
-import grpc
 import pytest
 
-from service.clusters import why_not_joinable
-from service.clusters.ray_internals import CHECK_ALIVE
+from service.clusters import describe_other_versions, version_labels, why_not_joinable
+from tests.service.clusters.answering_heads import answering_head
 
 TOKEN = "a" * 64
 
 
-class Head(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Answers as the head of Ray 2.60 does."""
-
-    def service(self, details: Any) -> Any:
-        if details.method != CHECK_ALIVE:
-            return None
-        sent = dict(details.invocation_metadata).get("authorization")
-
-        def answer(_request: bytes, context: Any) -> bytes:
-            if sent != f"Bearer {TOKEN}":
-                reason = "InvalidAuthToken: Authentication token is missing or incorrect"
-                context.abort(grpc.StatusCode.UNAUTHENTICATED, reason)
-            return b""
-
-        return grpc.unary_unary_rpc_method_handler(answer)
-
-
 @pytest.fixture
 def head() -> Iterator[str]:
-    server = grpc.server(ThreadPoolExecutor(1), handlers=[Head()])
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(None).wait()
+    with answering_head(TOKEN) as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +57,25 @@ def test_an_address_where_nothing_or_something_silent_listens() -> None:
         assert time.monotonic() - started < 5
     assert "must be host:port" in str(why_not_joinable("ray://head:10001"))
     assert "must be host:port" in str(why_not_joinable("head"))
+
+
+def test_another_version_of_the_cluster_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    with answering_head(TOKEN, labels=version_labels()) as same:
+        assert describe_other_versions(same) is None
+    with answering_head(TOKEN, labels={"ray.io/node-id": "a"}) as unlabelled:
+        assert describe_other_versions(unlabelled) is None
+    labels = {**version_labels(), "meltpoint-version": "0.0.9", "meltpoint-python-version": "3.12.1"}
+    with answering_head(TOKEN, labels=labels) as other:
+        reason = str(describe_other_versions(other))
+    assert f"the Ray cluster at {other} runs Meltpoint 0.0.9 (here 0.1.0), Python 3.12.1 (here " in reason
+    assert "use the same image on all nodes" in reason
+
+
+def test_a_ray_that_does_not_tell_its_labels_has_no_other_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering_head(TOKEN, labels=None) as silent:
+        assert describe_other_versions(silent) is None
+    with answering_head(TOKEN, labels={"meltpoint-version": "0.0.9"}) as other:
+        monkeypatch.setitem(sys.modules, "ray.core.generated.gcs_service_pb2", ModuleType("gcs_service_pb2"))
+        assert describe_other_versions(other) is None
