@@ -12,7 +12,6 @@ import torch
 
 from search_spaces import MeltpointError
 from trainables.devices import keep_freed_memory
-from trainables.errors import NodeError
 from trainables.trials.plans import TrialPlan
 from trainables.trials.trial import TrialTraining
 
@@ -24,8 +23,8 @@ Json = dict[str, Any]
 class TrialRun:
     """Trains a trial: `take` its plan, then `step` from report to report.
 
-    A trial that fails gives a report with `error`, so that the process lives on; and with `node_fault` if every trial
-    of its sweep would fail on this node. On a GPU this holds only for a MeltpointError; any other error is raised.
+    A trial that fails gives a report with `error`, so that the process lives on. On a GPU this holds only for a
+    MeltpointError; any other error is raised.
 
     reports_requested: asked after every epoch; once it returns True, the trial reports at once.
     """
@@ -50,8 +49,6 @@ class TrialRun:
             if self._trial is None:
                 self._trial = TrialTraining(self._plan, pulse)
             return self._trial.advance(reports_requested=self._reports_requested, beat=pulse)
-        except NodeError as error:
-            return self._failure(str(error)) | {"node_fault": True}
         except MeltpointError as error:
             return self._failure(str(error))
         except Exception as error:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psutil
 import pytest
 
-from search_spaces import Goal
+from search_spaces import DataSpec, Goal
 from tests.own_modules import Write
 from tests.prepared_images import images_of
 from tests.trainables.processes.counters import Counter
 from trainables.processes import ForkedError, ForkedObject, ForkServer, Rendezvous
 from trainables.processes.messages import Call
-from trainables.stores.prepared import PreparedData
+from trainables.stores.locks import lock_for_writing
+from trainables.stores.prepared import PreparedData, prepare_data
+from trainables.stores.references import ImagesReference
 from trainables.trials import PRELOAD, TrialPlan
 from trainables.trials.forked_run import ForkedRun
 from trainables.trials.runner import TrialRun
@@ -146,3 +149,22 @@ def gone(pid: int) -> None:
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_trial_that_waits_for_images_gives_signs_of_life(
+    server: ForkServer, tiny_folder: Path, tmp_path: Path
+) -> None:
+    spec, root = DataSpec(source=str(tiny_folder), image_size=16), tmp_path / "data"
+    prepared = prepare_data(spec, base_dir=tmp_path, root=tmp_path / "elsewhere")
+    reference = ImagesReference.describe(prepared, spec, base_dir=tmp_path, backbones=("torchvision/resnet18",))
+    run = forked(server, tmp_path)
+    run.take(plan(prepared, tmp_path / "trial") | {"images": vars(reference), "images_root": str(root)})
+    root.mkdir()
+    beats: list[float] = []
+    with ExitStack() as another_process:
+        another_process.enter_context(lock_for_writing(root / f"images-{reference.digest}"))
+        until = time.monotonic() + 3.5
+        threading.Timer(3.5, another_process.pop_all().close).start()
+        report = run.step(lambda: beats.append(time.monotonic()))
+    assert len(report["history"]) == 1
+    assert sum(beat < until for beat in beats) >= 2
