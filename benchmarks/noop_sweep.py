@@ -12,6 +12,7 @@ from noop_worker import NoopWorker
 from search_spaces import Goal, SweepSpec
 from service.clocks import now_ms
 from service.clusters.allotments import allot
+from service.clusters.cluster_nodes import read_nodes
 from service.clusters.connections import connect, forking
 from service.coordination import Coordinator, new_sweep
 from service.ledgers import Ledger, SweepState, Trial
@@ -65,11 +66,18 @@ class TimedSession(Coordinator):
 
 
 def run_noop(
-    spec: SweepSpec, home: Home, *, metrics: int, each_epoch: bool, sends: bool = True, marked_every: int = 1000
+    spec: SweepSpec,
+    home: Home,
+    *,
+    metrics: int,
+    each_epoch: bool,
+    sends: bool = True,
+    marked_every: int = 1000,
+    on_nodes: bool = False,
 ) -> tuple[dict[str, float], list[Mark]]:
     """Return the driver's wall and CPU seconds until the last trial ended, and until MLflow had everything; and marks.
 
-    sends: whether MLflow gets the trials meanwhile.
+    sends: whether MLflow gets the trials meanwhile. on_nodes: whether this process has joined a cluster of several.
     """
     with ExitStack() as stack:
         helpers = Helpers(stack.enter_context(forking()))
@@ -90,7 +98,8 @@ def run_noop(
             return _plan(trial, spec.budget.epochs, sweep.metric, report_at, metrics)
 
         allotment = allot(spec.resources, cpus=cluster.cpus, gpus=0, trials=spec.budget.trials)
-        run_tune(coordinator, allotment=allotment, make_plan=make_plan, folder=folder, worker=NoopWorker)
+        nodes = read_nodes if on_nodes else None
+        run_tune(coordinator, allotment=allotment, make_plan=make_plan, folder=folder, worker=NoopWorker, nodes=nodes)
         trained = coordinator.since()
         ledger.sweeps.move(sweep.id, SweepState.COMPLETED)
         if sender is not None:

@@ -48,6 +48,7 @@ def main() -> None:
                 each_epoch=False,
                 sends=not options.without_mlflow,
                 marked_every=max(1, options.trials // 10),
+                on_nodes=True,
             )
         commands = {name: _median_seconds(arguments, home) for name, arguments in COMMANDS.items()}
     print(json.dumps({**costs, "marks": [asdict(mark) for mark in marks], "commands": commands}))
