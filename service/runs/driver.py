@@ -386,6 +386,7 @@ class Driver:
             resume_from=_resume_point(trial),
             extra_splits=("confirm",) if trial.phase is TrialPhase.CONFIRM else (),
             own_code=self.images.own_code,
+            weights_digest=self.images.weights_digest(trial.recipe["backbone"], trial.recipe["weights"]),
             members=self.allotment.members,
         )
 

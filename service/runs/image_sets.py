@@ -42,3 +42,9 @@ class ImageSets:
     def stores(self) -> list[str]:
         """Return the names of the images' folders, sorted."""
         return sorted({Path(images.folder).name for images in self.by_backbone.values()})
+
+    def weights_digest(self, backbone: str, weights: str) -> str | None:
+        """Return the digest of a backbone's starting weights; None for random ones."""
+        rows = self.summary.get("weights", ())
+        digests = (row["digest"] for row in rows if (row["backbone"], row["weights"]) == (backbone, weights))
+        return next(digests, None)

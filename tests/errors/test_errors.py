@@ -86,7 +86,9 @@ UNSEEN = {
         "the Ray cluster at {} cannot be joined: {}",
         "nothing answers at the Ray cluster's address {}: {}",
     ),
-    "faults of a node, tested in tests/trainables/stores/test_references.py and tests/trainables/test_own_code.py": (
+    "faults of a node, tested with its images, own code and weights": (
+        "node {}: the weights {} of {} are not those of the sweep (digest {}, the sweep's {}); put the same file, or "
+        "the same version of the package that brings them, on every node",
         "node {}: the module {} with the sweep's own code {}; install the same version on every node, as a wheel or in "
         "the image, or put it on each node's PYTHONPATH",
         "has other content (digest {}, the sweep's {})",

@@ -24,11 +24,11 @@ def adapt_to_node(config: Mapping[str, Any], node: Node, *, elsewhere: bool) -> 
     A node with a home of its own has images, activations and logs there; any other has them at the driver's paths.
 
     config: with `home` (the driver's), `log` and `trial`, see `TrialWorker`. elsewhere: whether the node does not see
-    the driver's files; only then own code is compared with the driver's.
+    the driver's files; only then own code and weights are compared with the driver's.
     """
     trial: Json = {**config["trial"], "node": node.name}
     if not elsewhere:
-        trial["own_code"] = {}
+        trial |= {"own_code": {}, "weights_digest": None}
     adapted = {**config, "trial": trial}
     if not (config.get("home") and (elsewhere or node.home)):
         return adapted

@@ -49,6 +49,7 @@ class TrialPlan:
         resume_from: fields of a `ResumePoint`; None for a first attempt.
         extra_splits: splits besides val on which the best epoch's model predicts at the end.
         own_code: digest of each module with own code that the node must have, by the module's name.
+        weights_digest: of the backbone's starting weights that the node must have; None if they are not compared.
         node: name of the node that trains, for errors.
         members: processes that train the trial together, each on a GPU of its own.
     """
@@ -69,5 +70,6 @@ class TrialPlan:
     resume_from: Json | None = None
     extra_splits: Sequence[str] = ()
     own_code: Mapping[str, str] = field(default_factory=dict)
+    weights_digest: str | None = None
     node: str = ""
     members: int = 1

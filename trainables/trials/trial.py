@@ -26,6 +26,7 @@ from trainables.training.teams import ALONE, Team
 from trainables.training.trainer import EpochResult, Trainer
 from trainables.trials.plans import ResumePoint, TrialPlan
 from trainables.trials.team_trainer import TeamTrainer
+from trainables.weights.digests import check_weights_digest
 
 Json = dict[str, Any]
 
@@ -191,9 +192,12 @@ def make_trainer(plan: TrialPlan, team: Team, beat: Callable[[], None]) -> Train
     if plan.code:
         make_importable(Path(plan.code))
     check_code_digests(plan.own_code, node=plan.node)
+    recipe = Recipe.from_flat(plan.recipe)
+    if plan.weights_digest is not None:
+        check_weights_digest(recipe.backbone, recipe.weights, plan.weights_digest, node=plan.node)
     return Trainer(
         _opened(plan, beat),
-        Recipe.from_flat(plan.recipe),
+        recipe,
         seed=plan.seed,
         device=plan.device if plan.device == "cpu" or team.size == 1 else f"cuda:{team.rank}",
         epochs=plan.epochs,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import torch
 
+from trainables.errors import NodeError
 from trainables.weights.weights import load_weights
 
-__all__ = ["weights_digest"]
+__all__ = ["check_weights_digest", "weights_digest"]
 
 
 def weights_digest(backbone: str, weights: str) -> str | None:
@@ -27,3 +29,22 @@ def weights_digest(backbone: str, weights: str) -> str | None:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def check_weights_digest(backbone: str, weights: str, wanted: str, *, node: str) -> None:
+    """Check that a backbone starts from the same tensors here. wanted: of `weights_digest`. node: name, for errors.
+
+    Raises:
+        NodeError: it starts from others.
+        WeightsError: the weights are missing, altered, or do not fit.
+    """
+    here = _digest_once(backbone, weights)
+    if here != wanted:
+        raise NodeError(
+            f"node {node}: the weights {weights} of {backbone} are not those of the sweep (digest {here}, the sweep's "
+            f"{wanted}); put the same file, or the same version of the package that brings them, on every node"
+        )
+
+
+_digest_once = lru_cache(maxsize=64)(weights_digest)
+"""The digest at the first call of this process: the weights are read once more for it."""

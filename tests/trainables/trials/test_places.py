@@ -14,13 +14,14 @@ def config(**sharing: Any) -> dict[str, Any]:
         "images_root": "/home/data",
         "sharing": {"folder": "/home/activations", "limit": 5, "is_usual": True, **sharing},
         "own_code": {"stripes": "5c1f"},
+        "weights_digest": "77ab",
     }
     return {"home": "/home", "log": "/home/sweeps/s-1/trials.log", "trial": trial}
 
 
 def test_the_machine_of_the_driver_keeps_the_driver_s_places() -> None:
     adapted = adapt_to_node(config(), Node(name="n1"), elsewhere=False)
-    assert adapted == config() | {"trial": config()["trial"] | {"own_code": {}, "node": "n1"}}
+    assert adapted == config() | {"trial": config()["trial"] | {"own_code": {}, "weights_digest": None, "node": "n1"}}
 
 
 def test_a_node_with_a_home_has_everything_there_within_its_own_limit(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_a_node_with_a_home_has_everything_there_within_its_own_limit(tmp_path: 
     assert trial["images_root"] == str(tmp_path / "data")
     assert trial["sharing"]["folder"] == str(tmp_path / "activations")
     assert trial["sharing"]["limit"] > 5
-    assert trial["own_code"] == {"stripes": "5c1f"}
+    assert (trial["own_code"], trial["weights_digest"]) == ({"stripes": "5c1f"}, "77ab")
     assert adapt_to_node(config(is_usual=False), node, elsewhere=True)["trial"]["sharing"]["limit"] == 5, "data.cache"
 
 
