@@ -28,6 +28,7 @@ from service.schemas import (
     EventModel,
     EventsModel,
     LeaderboardModel,
+    NodeModel,
     Page,
     PromotionModel,
     QueueModel,
@@ -300,6 +301,10 @@ class RemoteSweeps(SweepRequests):
         """Return the sweeps under way and those that wait."""
         model = QueueModel.model_validate(self._connection.get("/queue"))
         return [QueueEntry(**entry.model_dump()) for entry in model.items]
+
+    def nodes(self) -> builtins.list[NodeModel]:
+        """Return the nodes that train for the service."""
+        return QueueModel.model_validate(self._connection.get("/queue")).nodes
 
     def close(self) -> None:
         """Close the connection."""

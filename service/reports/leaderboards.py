@@ -161,6 +161,7 @@ class Leaderboard:
                 "mlflow_run_id": trial.mlflow_run_id,
                 "sharing": trial.sharing,
                 "error": trial.error,
+                "node": trial.node,
                 "like_first": self.is_like_first(trial),
                 "optimism": self.standing.optimism if self.standing and trial is best else None,
                 **self.objectives.as_json(trial),
@@ -198,7 +199,17 @@ class Leaderboard:
     def header(self) -> list[str]:
         """Return the column names of the short table."""
         metrics = [self.sweep.metric, *self.objectives.header()]
-        return ["trial", "state", *metrics, "epoch", *map(heading, self._columns()), "seconds", *self._broken_column]
+        columns = map(heading, self._columns())
+        return ["trial", "state", *metrics, "epoch", *columns, "seconds", *self._node_column, *self._broken_column]
+
+    @property
+    def nodes(self) -> list[str]:
+        """Names of the nodes on which the trials' newest attempts are or were, as far as they are known."""
+        return sorted({trial.node for trial in self.trials if trial.node})
+
+    @property
+    def _node_column(self) -> list[str]:
+        return ["node"] if len(self.nodes) > 1 else []
 
     @property
     def _broken_column(self) -> list[str]:
@@ -221,6 +232,7 @@ class Leaderboard:
                 f"{trial.best_epoch or '-'}/{trial.epochs}",
                 *(recipe_cell(trial.recipe, name, own_stages=self._own_stages(trial)) for name in self._columns()),
                 f"{self.seconds(trial):.1f}",
+                *[trial.node or ""] * len(self._node_column),
                 *[trial.breaks or ""] * len(self._broken_column),
             ]
             for trial in self.trials[:top]
@@ -237,7 +249,7 @@ class Leaderboard:
         metrics = sorted({name for row in rows for name in row["metrics"]})
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        fixed = ["trial_id", "state", "epochs", "seconds", "mlflow_run_id", "error", "breaks", "pareto"]
+        fixed = ["trial_id", "state", "epochs", "seconds", "mlflow_run_id", "error", "node", "breaks", "pareto"]
         writer.writerow([*fixed, *recipe, *metrics])
         for row in rows:
             values = [row["recipe"].get(n, "") for n in recipe] + [row["metrics"].get(n, "") for n in metrics]

@@ -17,7 +17,7 @@ from service.schemas.files import BackboneModel, CautionModel, PlanModel, PlanRe
 from service.schemas.patterns import KEY, PATTERN_RULES, PRINTABLE, PRINTABLE_AND_NOT_EMPTY
 from service.schemas.problems import PROBLEM_MEDIA_TYPE, BrokenRule, Problem
 from service.schemas.promotions import AliasModel, AliasMoveModel, PromoteRequest, PromotionModel, RollbackRequest
-from service.schemas.queue import QueueEntryModel, QueueModel
+from service.schemas.queue import NodeModel, QueueEntryModel, QueueModel
 from service.schemas.reports import (
     ComparisonModel,
     ConfirmationModel,
@@ -63,6 +63,7 @@ __all__ = [
     "LeaderboardModel",
     "NewToken",
     "NewUser",
+    "NodeModel",
     "Page",
     "PlanModel",
     "PlanRequest",

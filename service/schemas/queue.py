@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from service.ledgers import SweepState
 from service.schemas.base import Answer, Milliseconds
 
-__all__ = ["QueueEntryModel", "QueueModel"]
+__all__ = ["NodeModel", "QueueEntryModel", "QueueModel"]
 
 
 class QueueEntryModel(Answer):
@@ -25,7 +27,23 @@ class QueueEntryModel(Answer):
     queued_at: Milliseconds | None = None
 
 
+class NodeModel(Answer):
+    """A node of the service's cluster, as its pool of lanes saw it last."""
+
+    name: str
+    cores: float
+    gpus: float
+    accelerator: str | None = None
+    """Kind of its GPUs; null if it is not known."""
+    lanes: int
+    """Workers there."""
+    problem: str | None = None
+    """Reason why it gets no trials; null if it gets some."""
+
+
 class QueueModel(Answer):
     """Sweeps under way, and then those that wait, in the order of their start."""
 
     items: list[QueueEntryModel]
+    nodes: list[NodeModel] = Field(default_factory=list)
+    """Nodes that train."""

@@ -20,7 +20,7 @@ from service.sweeps.log_lines import describe_changes, describe_confirming, log_
 from service.sweeps.opening import open_ledger
 from service.sweeps.own_code import refuse_own_code
 from service.sweeps.progress import SweepProgress
-from service.sweeps.queue import QueueEntry, read_queue
+from service.sweeps.queue import QueueEntry, read_nodes, read_queue
 from service.sweeps.requests import Submission, SweepRequests
 from service.sweeps.results import compare_sweeps, read_leaderboard, read_report, render_report
 from service.sweeps.resumption import change_spec, prepare_resume
@@ -72,6 +72,7 @@ __all__ = [
     "queue_resume",
     "read_confirmation",
     "read_leaderboard",
+    "read_nodes",
     "read_queue",
     "read_report",
     "refuse_own_code",

@@ -52,6 +52,12 @@ def read_queue(ledger: Ledger, *, owner: str | None = None) -> list[QueueEntry]:
     return sorted(entries, key=lambda entry: (entry.position or 0, entry.queued_at or 0, entry.sweep_id))
 
 
+def read_nodes(ledger: Ledger) -> list[Json]:
+    """Return the nodes that train for the service, as its pools of lanes described them last, by name."""
+    described = [node for process in ledger.services.list(role="drivers") for node in process.status.get("nodes", ())]
+    return sorted(described, key=lambda node: str(node["name"]))
+
+
 def _entry(sweep: Sweep, place: Waiting | None) -> QueueEntry:
     return QueueEntry(
         sweep_id=sweep.id,

@@ -100,9 +100,9 @@ class NodeLanes:
         error_text: Ray's words, or nothing. trains: whether it had a trial.
         """
         cause, reason, node = cause_of(error_text), crash_reason(error_text), self.placements.node_of(lane)
-        if not self._binds or node is None or cause is Cause.LOST_NODE:
+        if not self._binds or node is None:
             return cause, reason
-        if self.placements.problem(node) == Placements.GONE:
+        if cause is Cause.LOST_NODE or self.placements.problem(node) == Placements.GONE:
             return Cause.LOST_NODE, f"node {self.placements.name(node)} was lost"
         fault = node_fault(error_text)
         if fault is not None:

@@ -213,6 +213,22 @@ def test_failures_are_counted_by_cause(ledger: Ledger) -> None:
     ]
 
 
+def test_each_attempt_keeps_its_node_and_a_pause_for_a_node_that_leaves_its_cause(ledger: Ledger) -> None:
+    sweep = new_sweep(ledger)
+    trial = ledger.trials.create(
+        sweep.id, number=0, point={}, recipe={}, identity="0", seed=0, started=True, node="gpu-1"
+    )
+    leaving = Ending(state=TrialState.PAUSED, error="its node leaves", cause=Cause.PREEMPTED)
+    assert ledger.trials.finish(trial.id, attempt=1, ending=leaving).node == "gpu-1"
+    assert ledger.trials.start_attempt(trial.id, node="gpu-2").node == "gpu-2"
+    assert ledger.trials.get(trial.id).node == "gpu-2"
+    assert [ledger.trials.count_failures(trial.id, cause) for cause in (Cause.PREEMPTED, Cause.LOST_NODE)] == [1, 0]
+    nodes = [event.payload.get("node") for event in ledger.events.after(sweep.id, 0) if "attempt" in event.payload]
+    assert nodes == ["gpu-1", "gpu-2"]
+    ledger.trials.retry(trial.id, attempt=2, cause=Cause.LOST_NODE, error="gone")
+    assert ledger.trials.start_attempt(trial.id).node is None, "it is not known of every attempt"
+
+
 @pytest.mark.parametrize("resumed", [SweepState.RUNNING, SweepState.QUEUED])
 def test_a_requested_action_is_kept_until_the_sweep_is_resumed(ledger: Ledger, resumed: SweepState) -> None:
     sweep = new_sweep(ledger)

@@ -134,6 +134,7 @@ MACHINE = Section(
     [
         resources("cpu: 900"),
         resources("gpu: 900"),
+        resources("accelerator: H100"),
         resources("gpu: 0", "precision: fp16"),
         Case("a machine too busy for Ray", ray_that_fails),
     ],

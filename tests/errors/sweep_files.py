@@ -112,6 +112,7 @@ KEYS = Section(
         typed("resources: {cpu: true}"),
         typed("resources: {gpu: half}"),
         typed("resources: {gpu: 1.5}"),
+        typed("resources: {gpu: 0, accelerator: H100}"),
         typed("register: {}"),
         typed('register: {model: ""}'),
         typed("register: {model: models/cells}"),

@@ -174,6 +174,10 @@ UNSEEN = {
         "a shorter path that can be written",
         "a file could not be written whole, {} are free on the disk; make room, or choose another home",
     ),
+    "clusters, in tests/service/tune/test_cluster_sources.py and tests/service/clusters/test_allotments.py": (
+        "resources: {}; no such node came within {} minutes. Add one, or ask for less, and resume the sweep",
+        "the GPUs here are {}",
+    ),
     "sweeps of other versions, and own metrics that are never finite": (
         "the sweep file of {} cannot be read by this version: {}",
         "no epoch gave a finite {}: nothing can be kept",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from service.api.routes.strict_routes import make_router
 from service.api.state import Viewer
-from service.schemas import QueueEntryModel, QueueModel
-from service.sweeps import read_queue
+from service.schemas import NodeModel, QueueEntryModel, QueueModel
+from service.sweeps import read_nodes, read_queue
 
 __all__ = ["router"]
 
@@ -18,4 +18,9 @@ def get_queue(caller: Viewer) -> QueueModel:
 
     A submitter sees only their own; positions count the sweeps of all users.
     """
-    return QueueModel(items=[QueueEntryModel(**vars(entry)) for entry in read_queue(caller.ledger, owner=caller.owner)])
+    return QueueModel(
+        items=[QueueEntryModel(**vars(entry)) for entry in read_queue(caller.ledger, owner=caller.owner)],
+        nodes=[
+            NodeModel(**{name: node.get(name) for name in NodeModel.model_fields}) for node in read_nodes(caller.ledger)
+        ],
+    )

@@ -14,7 +14,9 @@ def queue(output: Output = Format.TABLE, context: ContextFlag = None, home: Home
     with open_service(context, home) as connection:
         from service.clients.remote_sweeps import RemoteSweeps
 
-        entries = RemoteSweeps(connection).queue()
+        sweeps = RemoteSweeps(connection)
+        entries = sweeps.queue()
+        troubles = [] if output is not Format.TABLE else [node for node in sweeps.nodes() if node.problem]
     if output is not Format.TABLE:
         print_data([entry.as_json() for entry in entries], output)
     elif not entries:
@@ -30,3 +32,5 @@ def queue(output: Output = Format.TABLE, context: ContextFlag = None, home: Home
             for entry in entries
         ]
         print_table(_HEADER, rows)
+    for node in troubles:
+        stderr().print(f"node {node.name} gets no trials: {node.problem}", markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ import typer
 from search_spaces.documents import format_size
 from service.commands.surroundings import exiting_if_not_found, open_requests
 from service.formats import Format, counted, plain_reason
-from service.ledgers import TrialPhase
+from service.ledgers import TrialPhase, TrialState
 from service.reports import data_notes
 from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, home_option, print_data, print_next, print_table
 from service.terminals.next_commands import next_command
@@ -20,6 +21,7 @@ from service.terminals.recipes import recipe_lines
 
 if TYPE_CHECKING:
     from service.ledgers import Sweep
+    from service.reports import Leaderboard
     from service.sweeps import SweepStatus
 
 
@@ -69,6 +71,8 @@ def _lines(status: SweepStatus, *, is_remote: bool) -> Iterator[tuple[str, str]]
     yield "name", sweep.name
     yield "state", sweep.state.value
     yield "trials", counts or "none yet"
+    if nodes := _node_counts(board):
+        yield "nodes", nodes
     if status.confirmation is not None:
         yield "confirmation", status.confirmation.describe(sweep.state)
     if sweep.owner:
@@ -97,6 +101,14 @@ def _lines(status: SweepStatus, *, is_remote: bool) -> Iterator[tuple[str, str]]
         remedy = "; the service sends them again and again" if is_remote else by_hand
         yield "unsent", f"{counted(status.unsent, 'message')} to MLflow{remedy}"
     yield from (("  because", f"{', '.join(group.subjects)}: {plain_reason(group.error)}") for group in status.waiting)
+
+
+def _node_counts(board: Leaderboard) -> str:
+    """Return the numbers of running trials by node; nothing if the sweep has used one node alone."""
+    running = Counter(trial.node for trial in board.trials if trial.state is TrialState.RUNNING and trial.node)
+    if len(board.nodes) < 2 or not running:
+        return ""
+    return ", ".join(f"{name} {count} running" for name, count in sorted(running.items()))
 
 
 def _data_lines(sweep: Sweep) -> Iterator[tuple[str, str]]:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from search_spaces import ResourcesSpec, parse_spec
 from service.clusters import TRIALS_A_GPU, Allotment
-from service.clusters.allotments import allot
+from service.clusters.allotments import allot, allot_on_nodes, check_accelerator
 from service.clusters.gpu_shares import share_out, trials_a_gpu
+from service.clusters.placements import ClusterNode, LaneShape
 from service.errors import ResourcesError
 from trainables.devices import Gpu
 from trainables.measurements import GPU_OVERHEAD
@@ -85,3 +86,30 @@ def test_a_sweep_shares_a_gpu_as_its_memory_allows() -> None:
 
 def test_a_share_that_was_asked_for_stands() -> None:
     assert shared("torchvision/vit_b_16", 6, more="resources: {gpu: 0.25}\n").slots == 4
+
+
+def node(name: str, cores: float, gpus: float = 0.0, accelerator: str | None = None) -> ClusterNode:
+    return ClusterNode(id=name, name=name, cores=cores, gpus=gpus, accelerator=accelerator)
+
+
+def test_a_cluster_is_shared_out_node_by_node_and_may_have_no_node_yet() -> None:
+    share = allot_on_nodes(ResourcesSpec(cpu=2), [node("a", 3), node("b", 3)], trials=100)
+    assert (share.slots, share.gpu) == (2, 0.0), "6 cores in all would give 3"
+    assert allot_on_nodes(ResourcesSpec(cpu=64), [node("a", 3)], trials=100).slots == 1, "a larger node may come"
+    assert allot_on_nodes(ResourcesSpec(), [], trials=100).device == "cpu"
+    assert allot_on_nodes(ResourcesSpec(gpu=1), [], trials=100).device == "cuda"
+    mixed = allot_on_nodes(ResourcesSpec(), [node("a", 64), node("b", 4, 1)], trials=100)
+    assert (mixed.gpu, mixed.slots) == (0.25, 4), "cores of nodes without GPUs do not count"
+
+
+def test_a_kind_of_gpu_is_asked_for_by_its_name() -> None:
+    wanted = ResourcesSpec(accelerator="H100")
+    nodes = [node("a", 16, 4, "A10"), node("b", 8, 2, "H100")]
+    share = allot_on_nodes(wanted, nodes, trials=100)
+    assert (share.shape, share.slots) == (LaneShape(1.0, 0.25, "H100"), 8)
+    assert allot_on_nodes(wanted, nodes[:1], trials=100).gpu == 1.0, "how many will share one is not known"
+    check_accelerator(wanted, ["NVIDIA H100 80GB HBM3"])
+    with pytest.raises(ResourcesError, match="no GPU is of kind H100; the GPUs here are NVIDIA A10"):
+        check_accelerator(wanted, ["NVIDIA A10"])
+    with pytest.raises(ResourcesError, match="there is no GPU here"):
+        check_accelerator(wanted, [])

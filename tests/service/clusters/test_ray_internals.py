@@ -12,6 +12,7 @@ from ray._private import node
 from ray.air.execution import FixedResourceManager
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.execution import class_cache
+from ray.tune.execution.tune_controller import TuneController
 
 from service.clusters import ray_internals
 
@@ -62,6 +63,16 @@ def test_a_tune_that_keeps_its_actors_elsewhere_gives_none() -> None:
     assert ray_internals.actor_of(SimpleNamespace()) is None
     assert ray_internals.actor_of(SimpleNamespace(temporary_state=SimpleNamespace())) is None
     assert list(ray_internals.live_lanes(SimpleNamespace())) == []
+
+
+def test_lanes_that_wait_for_a_worker_are_ended_if_tune_still_lets_schedulers_do_so() -> None:
+    ended = list[str]()
+    lanes = [SimpleNamespace(trial_id=name, status=status) for name, status in (("a", "PENDING"), ("b", "RUNNING"))]
+    tune = SimpleNamespace(get_live_trials=lambda: lanes, stop_trial=lambda lane: ended.append(lane.trial_id))
+    assert ray_internals.end_waiting(tune, ["a", "b", "c"]) == ["a"]
+    assert ended == ["a"]
+    assert ray_internals.end_waiting(SimpleNamespace(), ["a"]) == []
+    assert hasattr(TuneController, "stop_trial")
 
 
 def test_results_of_steps_that_have_ended_are_let_go() -> None:

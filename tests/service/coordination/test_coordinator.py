@@ -482,6 +482,20 @@ def test_a_trial_that_is_paused_for_others_goes_on_before_new_ones_with_what_it_
     assert coordinator.ledger.trials.get(first.id).state is TrialState.COMPLETED
 
 
+def test_a_trial_that_meets_a_bad_node_pays_no_retry_and_goes_on_elsewhere(
+    open_session: Callable[..., Coordinator],
+) -> None:
+    coordinator = open_session()
+    trial = coordinator.next_trial("gpu-1")
+    assert trial is not None
+    assert coordinator.record(trial.id, Result(rows=(), done=True, error="its images differ", is_nodes_fault=True))
+    again = coordinator.next_trial("gpu-2")
+    assert again is not None
+    assert (again.id, again.attempt, again.node) == (trial.id, 2, "gpu-2"), "at once"
+    counted = {cause: coordinator.ledger.trials.count_failures(trial.id, cause) for cause in Cause}
+    assert {cause for cause, count in counted.items() if count} == {Cause.BAD_NODE}
+
+
 def test_a_stop_lets_a_trial_finish_that_is_paused_for_others(open_session: Callable[..., Coordinator]) -> None:
     coordinator = open_session()
     first = start(coordinator)

@@ -33,10 +33,10 @@ def new_sweep(ledger: Ledger, goal: Goal = Goal.MAXIMIZE) -> Sweep:
     )
 
 
-def add(ledger: Ledger, sweep: Sweep, number: int, state: TrialState, *values: float) -> str:
+def add(ledger: Ledger, sweep: Sweep, number: int, state: TrialState, *values: float, node: str | None = None) -> str:
     recipe = {"optimizer.name": "sgd", "optimizer.lr": 0.01 * (number + 1)}
     trial = ledger.trials.create(sweep.id, number=number, point={}, recipe=recipe, identity=str(number), seed=0)
-    attempt = ledger.trials.start_attempt(trial.id).attempt
+    attempt = ledger.trials.start_attempt(trial.id, node=node).attempt
     rows = [
         EpochRow(epoch=e, seconds=2.0, recorded_at=e, readings={"val": {sweep.metric.removeprefix("val/"): value}})
         for e, value in enumerate(values, start=1)
@@ -45,6 +45,18 @@ def add(ledger: Ledger, sweep: Sweep, number: int, state: TrialState, *values: f
     ending = Ending(state=state, error="nan" if state is TrialState.FAILED else None)
     ledger.trials.finish(trial.id, attempt=attempt, ending=ending)
     return trial.id
+
+
+def test_the_nodes_are_shown_if_there_were_several(ledger: Ledger) -> None:
+    sweep = new_sweep(ledger)
+    add(ledger, sweep, 0, TrialState.COMPLETED, 0.9, node="gpu-1")
+    assert "node" not in Leaderboard.read(ledger, sweep).header()
+    add(ledger, sweep, 1, TrialState.COMPLETED, 0.8, node="gpu-2")
+    add(ledger, sweep, 2, TrialState.COMPLETED, 0.7)
+    board = Leaderboard.read(ledger, sweep)
+    column = board.header().index("node")
+    assert [row[column] for row in board.cells()] == ["gpu-1", "gpu-2", ""]
+    assert [row["node"] for row in board.as_json()] == ["gpu-1", "gpu-2", None]
 
 
 def test_best_first_ties_by_number_failed_last(ledger: Ledger) -> None:
