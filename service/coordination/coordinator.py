@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
-from search_spaces import SweepSpec
+from search_spaces import Recipe, SweepSpec
+from service.coordination.affinity import LOOKAHEAD, Affinity
 from service.coordination.gpu_time import GpuBudget, GpuTime
 from service.coordination.replays import replay
 from service.coordination.results import Progress, Result
@@ -99,6 +101,7 @@ class Coordinator:
         self._attempts: dict[str, Trial] = {}
         self._values: defaultdict[str, dict[int, float]] = defaultdict(dict)
         self.phase = phase
+        self._affinity = Affinity()
         self._asked: set[int] = set()
         self._left = self._find_left()
         self._closing: str | None = None
@@ -123,6 +126,8 @@ class Coordinator:
         self._left = self._find_left()
         for trial in history.trials:
             rows = history.epochs.get(trial.id, ())
+            if trial.node is not None:
+                self._affinity.begin(trial.node, Recipe.from_flat(trial.recipe))
             self.progress.epochs += len(rows)
             self.progress.worker_seconds += sum(row.seconds for row in rows)
             self._note_best(trial)
@@ -216,9 +221,11 @@ class Coordinator:
             if why:
                 self.cut_short, self._exhausted = why, True
                 return None
-            if not self._may_start(Trial.make_id(self.sweep.id, self._left[0])):
+            position = self._choose(node, (self._searcher.foresee(number) for number in self._left))
+            number = self._left[position]
+            if not self._may_start(Trial.make_id(self.sweep.id, number)):
                 return None
-            number = self._left.popleft()
+            del self._left[position]
             proposal = self._searcher.propose(number)
             if proposal is None:
                 self._gpu_time.end(Trial.make_id(self.sweep.id, number))
@@ -239,9 +246,18 @@ class Coordinator:
                 node=node,
             )
             self._asked.add(number)
+            if node is not None:
+                self._affinity.begin(node, proposal.recipe)
             self._attempts[trial.id] = trial
             self.progress.states[TrialState.RUNNING] += 1
             return trial
+
+    def _choose(self, node: str | None, recipes: Iterable[Recipe | None]) -> int:
+        """Return the position of the trial that starts on a node; the first one unless there are several nodes."""
+        if node is None:
+            return 0
+        self._affinity.add_node(node)
+        return self._affinity.choose(node, list(islice(recipes, LOOKAHEAD))) if self._affinity.is_of_use else 0
 
     def _give_up_those_under_way(self, why: str | None) -> None:
         while self._under_way:
@@ -278,9 +294,13 @@ class Coordinator:
 
     def _again(self, trials: deque[Trial], node: str | None) -> Trial | None:
         """Start the next attempt of the first of `trials`; None if there is no GPU time for it."""
-        if not self._may_start(trials[0].id):
+        position = self._choose(node, (Recipe.from_flat(trial.recipe) for trial in trials))
+        if not self._may_start(trials[position].id):
             return None
-        begun = self.ledger.trials.start_attempt(trials.popleft().id, node=node)
+        begun = self.ledger.trials.start_attempt(trials[position].id, node=node)
+        del trials[position]
+        if node is not None:
+            self._affinity.begin(node, Recipe.from_flat(begun.recipe))
         self._attempts[begun.id] = begun
         self.progress.states[TrialState.RUNNING] += 1
         return begun
@@ -419,6 +439,9 @@ class Coordinator:
         A trial is left as it is in the ledger if another driver has taken the sweep over.
         """
         with self._lock:
+            saved = self._affinity.describe()
+            if saved is not None:
+                self._notice(saved)
             for trial in list(self._attempts.values()):
                 with suppress(StaleAttemptError):
                     self._finish(trial, Ending(state=TrialState.PAUSED, error=reason))

@@ -47,6 +47,13 @@ class Searcher(ABC):
         """Return the order in which to ask for these trials; numbers: from the lowest on."""
         return numbers
 
+    def foresee(self, number: int) -> Recipe | None:  # noqa: ARG002
+        """Return the recipe of a trial that is still to be proposed; None if it depends on what comes before.
+
+        The trials of a searcher that foresees them may be proposed in any order.
+        """
+        return None
+
     @abstractmethod
     def propose(self, number: int) -> Proposal | None:
         """Return a proposal for the trial of this number; None if the search is exhausted."""

@@ -32,6 +32,10 @@ class PointsSearcher(Searcher):
             first.setdefault(recipes[number].shared_activations, number)
         return sorted(numbers, key=lambda at: (-_thawed_work(recipes[at]), first[recipes[at].shared_activations]))
 
+    def foresee(self, number: int) -> Recipe | None:
+        """Return the recipe of this number in the list."""
+        return self._recipes[number] if number < len(self._recipes) else None
+
     def propose(self, number: int) -> Proposal | None:
         """Return the recipe of this number in the list."""
         if number >= len(self._recipes):
