@@ -24,9 +24,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The result of a check, and the remedy if it is not ok."""
+    """The result of a check, and the remedy if it is not ok. node: of a cluster, if it is about one."""
 
     name: str
+    node: str = ""
     level: Level = Level.OK
     text: str
     advice: str = ""
@@ -50,11 +51,11 @@ Check = Callable[[Surroundings], Iterator[Finding]]
 """A check: yields its findings, in the order in which they are shown."""
 
 
-def problem(name: str, text: str, advice: str) -> Finding:
+def problem(name: str, text: str, advice: str, *, node: str = "") -> Finding:
     """Return a finding that stops sweeps."""
-    return Finding(name=name, level=Level.PROBLEM, text=text, advice=advice)
+    return Finding(name=name, node=node, level=Level.PROBLEM, text=text, advice=advice)
 
 
-def warning(name: str, text: str, advice: str) -> Finding:
+def warning(name: str, text: str, advice: str, *, node: str = "") -> Finding:
     """Return a finding that makes sweeps slower, or may stop them later."""
-    return Finding(name=name, level=Level.WARNING, text=text, advice=advice)
+    return Finding(name=name, node=node, level=Level.WARNING, text=text, advice=advice)

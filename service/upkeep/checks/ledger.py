@@ -21,7 +21,7 @@ def check_ledger(surroundings: Surroundings) -> Iterator[Finding]:
 
     path = surroundings.home.ledger
     if surroundings.home.ledger_url != f"sqlite:///{path}":
-        yield _database_finding(surroundings.home.ledger_url)
+        yield _database_finding(surroundings.home.ledger_url, may_migrate=surroundings.home.may_migrate)
         return
     if not path.exists():
         yield Finding(name="ledger", text="none yet: made by the first `meltpoint run` or `meltpoint serve`")
@@ -37,21 +37,24 @@ def check_ledger(surroundings: Surroundings) -> Iterator[Finding]:
     if verdict != "ok":
         yield problem("ledger", f"{path} is damaged: {verdict}", advice)
     else:
-        yield _schema_finding(schema, str(path))
+        yield _schema_finding(schema, str(path), may_migrate=surroundings.home.may_migrate)
 
 
-def _schema_finding(schema: Schema, name: str) -> Finding:
+def _schema_finding(schema: Schema, name: str, *, may_migrate: bool) -> Finding:
     if schema.newer:
         return problem(
             "ledger", f"{name} was written by a newer version (schema {schema.present})", "upgrade Meltpoint"
         )
     if schema.present != schema.wanted:
         present = schema.present or "none"
+        if not may_migrate:
+            text = f"schema {present}, this version needs {schema.wanted}, and MELTPOINT_MIGRATE is false"
+            return problem("ledger", text, "run: meltpoint migrate")
         return Finding(name="ledger", text=f"schema {present}, upgraded to {schema.wanted} by the next command")
     return Finding(name="ledger", text=f"schema {schema.present}, whole")
 
 
-def _database_finding(url: str) -> Finding:
+def _database_finding(url: str, *, may_migrate: bool) -> Finding:
     """Return the finding about a ledger that is not a file of the home."""
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -67,4 +70,4 @@ def _database_finding(url: str) -> Finding:
     except (SQLAlchemyError, ImportError) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         return problem("ledger", f"{without_password(url)}: {reason}", "start it, or correct MELTPOINT_LEDGER")
-    return _schema_finding(schema, without_password(url))
+    return _schema_finding(schema, without_password(url), may_migrate=may_migrate)
