@@ -45,7 +45,20 @@ TAKE_CONTEXT: Final = frozenset(
 """Commands with an option `--context`."""
 
 TAKE_HOME: Final = TAKE_CONTEXT | {
-    *("plan", "run", "train", "serve", "migrate", "sync", "doctor", "backup", "restore", "cache ls", "cache prune"),
+    *(
+        "plan",
+        "run",
+        "train",
+        "serve",
+        "migrate",
+        "node",
+        "sync",
+        "doctor",
+        "backup",
+        "restore",
+        "cache ls",
+        "cache prune",
+    ),
 }
 """Commands with an option `--home`."""
 

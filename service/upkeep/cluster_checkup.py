@@ -19,7 +19,6 @@ from service.upkeep.cluster_checks.data import check_node_data
 from service.upkeep.cluster_checks.gpus import check_node_gpus
 from service.upkeep.cluster_checks.looks import ClusterCheck, ClusterView, NodeFacts, read_facts
 from service.upkeep.cluster_checks.room import check_room
-from service.upkeep.cluster_checks.stores import check_node_stores
 from service.upkeep.cluster_checks.versions import check_node_versions
 
 __all__ = ["CLUSTER_CHECKS", "examine_cluster", "examine_nodes"]
@@ -29,7 +28,6 @@ CLUSTER_CHECKS: Sequence[tuple[str, ClusterCheck]] = (
     ("clock", check_clocks),
     ("disk", check_room),
     ("gpu", check_node_gpus),
-    ("store", check_node_stores),
     ("data", check_node_data),
 )
 """The checks of nodes, by the names under which their own failures are shown."""
@@ -78,7 +76,8 @@ def examine_nodes(
         for node, answer in zip(looks.nodes, looks.ask(read_facts, str(home.root)).values(), strict=True):
             if isinstance(answer, NodeFacts):
                 facts[node.id] = answer
-                text = f"{node.cpus:g} cores, {node.gpus:g} GPUs at {node.address}"
+                cores = "1 core" if node.cpus == 1 else f"{node.cpus:g} cores"
+                text = f"{cores}, {node.gpus:g} GPUs at {node.address}"
                 yield Finding(name="node", node=answer.name, text=text)
             else:
                 advice = "use the same image on all nodes, and look at that node's log"
@@ -87,7 +86,7 @@ def examine_nodes(
             looks=looks,
             facts=facts,
             home=home.root,
-            store=getattr(home, "store", None),
+            store=None,
             spec=spec,
             folder=folder or Path.cwd(),
         )

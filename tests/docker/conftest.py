@@ -8,17 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.docker.readers import MANIFESTS, read_compose, render
-
-S3 = {"MLFLOW_ARTIFACTS_DESTINATION": "s3://bucket/mlflow", "MELTPOINT_STORE": "s3://bucket/checkpoints"}
+from tests.docker.readers import MANIFESTS, cluster_of_compose, render
 
 
 @pytest.fixture(scope="session", params=["volumes", "s3"])
 def compose(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The cluster of compose.yaml, alone and together with compose.s3.yaml."""
-    if request.param == "s3":
-        return read_compose("compose.yaml", "compose.s3.yaml", values=S3)
-    return read_compose("compose.yaml")
+    return cluster_of_compose(request.param)
 
 
 @pytest.fixture(scope="session")

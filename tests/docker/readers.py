@@ -11,7 +11,17 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-__all__ = ["DOCKER", "MANIFESTS", "ROOT", "read_compose", "read_text", "read_yaml", "render", "variables_in"]
+__all__ = [
+    "DOCKER",
+    "MANIFESTS",
+    "ROOT",
+    "cluster_of_compose",
+    "read_compose",
+    "read_text",
+    "read_yaml",
+    "render",
+    "variables_in",
+]
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -38,6 +48,14 @@ def read_compose(*files: str, values: Mapping[str, str] | None = None) -> dict[s
         (document,) = read_yaml(DOCKER / file)
         joined = _joined(joined, _filled(document, values or {}))
     return {key: value for key, value in joined.items() if not key.startswith("x-")}
+
+
+def cluster_of_compose(kind: str) -> dict[str, Any]:
+    """Return compose.yaml alone for `volumes`, together with compose.s3.yaml for `s3`."""
+    if kind == "volumes":
+        return read_compose("compose.yaml")
+    values = {"MLFLOW_ARTIFACTS_DESTINATION": "s3://bucket/mlflow", "MELTPOINT_STORE": "s3://bucket/checkpoints"}
+    return read_compose("compose.yaml", "compose.s3.yaml", values=values)
 
 
 def variables_in(file: Path) -> Iterator[tuple[str, str | None]]:

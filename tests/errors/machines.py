@@ -185,6 +185,8 @@ COMMAND_LINE = Section(
         command("trials", "last", "--top", "0"),
         command("trials", "last", "--top", "ten"),
         command("ui", "--port", "99999"),
+        command("doctor", "--cluster"),
+        command("doctor", "--ray", "10.0.0.5:6379"),
         command("run", "absent.yaml"),
     ],
 )
