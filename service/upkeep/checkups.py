@@ -13,6 +13,7 @@ from service.upkeep.checks.home import check_home
 from service.upkeep.checks.ledger import check_ledger
 from service.upkeep.checks.memory import check_memory
 from service.upkeep.checks.mlflow_store import check_mlflow_store
+from service.upkeep.checks.nodes import check_nodes
 from service.upkeep.checks.ray_cluster import check_ray_cluster, check_ray_start
 from service.upkeep.checks.settings import check_settings
 from service.upkeep.checks.shared_memory import check_shared_memory
@@ -31,6 +32,7 @@ CHECKS: Sequence[tuple[str, Check]] = (
     ("ledger", check_ledger),
     ("mlflow store", check_mlflow_store),
     ("ray cluster", check_ray_cluster),
+    ("nodes", check_nodes),
     ("weights", check_weights_packages),
     ("bytecode", check_bytecode),
     ("settings", check_settings),

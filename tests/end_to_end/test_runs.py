@@ -91,6 +91,7 @@ def test_the_json_of_the_trials_keeps_its_contract(finished_sweep: Outcome) -> N
             "mlflow_run_id",
             "sharing",
             "error",
+            "node",
             "breaks",
             "pareto",
             "like_first",

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from service.clocks import now_ms
 from service.commands.app import app
-from service.ledgers import Ledger, schema_at
+from service.ledgers import Ledger, ServiceProcess, schema_at
 from service.settings import Home
 from service.upkeep import Finding, Level, Surroundings, checkups, examine
 
@@ -53,6 +54,19 @@ def test_a_whole_ledger_is_named_by_its_schema(tmp_path: Path) -> None:
     schema = schema_at(f"sqlite:///{tmp_path / 'ledger.db'}")
     assert schema.present == schema.wanted
     assert findings_in(Home(tmp_path))["ledger"].text == f"schema {schema.wanted}, whole"
+
+
+def test_a_node_that_was_set_aside_is_named_with_the_reason(tmp_path: Path) -> None:
+    node = {"name": "gpu-2", "aside": True, "problem": "it failed 3 times in a row; the last: no space left"}
+    well = {"name": "gpu-1", "aside": False, "problem": None}
+    with closing(Ledger.open_file(tmp_path / "ledger.db", clock=now_ms)) as ledger:
+        ledger.services.beat(
+            ServiceProcess(
+                id="d", role="drivers", host="h", version="1", started_at=now_ms(), status={"nodes": [node, well]}
+            )
+        )
+    finding = findings_in(Home(tmp_path))["nodes"]
+    assert (finding.level, finding.text) == (Level.WARNING, f"gpu-2 gets no trials: {node['problem']}")
 
 
 def test_a_corrupt_ledger_is_a_problem(tmp_path: Path) -> None:
