@@ -13,6 +13,7 @@ __all__ = [
     "ExportError",
     "NodeError",
     "OwnCodeError",
+    "StoreError",
     "WeightsError",
 ]
 
@@ -31,6 +32,10 @@ class WeightsError(MeltpointError):
 
 class CheckpointError(MeltpointError):
     """A checkpoint is missing, torn, altered or belongs to another recipe."""
+
+
+class StoreError(MeltpointError):
+    """A store of checkpoints refuses, is full, or cannot be reached; another attempt may succeed."""
 
 
 class DivergedError(MeltpointError):

@@ -27,6 +27,7 @@ RETRIES = {
     Cause.OUT_OF_MEMORY: Retries(most=1, pause=5.0),
     Cause.HUNG: Retries(most=1, pause=1.0),
     Cause.NO_SPACE: Retries(most=8, pause=5.0),  # 21 minutes in all
+    Cause.NO_STORE: Retries(most=8, pause=5.0),
     Cause.DIED: Retries(most=2, pause=1.0),
     Cause.CODE: Retries(most=0, pause=0.0),
     Cause.PREEMPTED: Retries(most=5, pause=0.0),
@@ -35,7 +36,8 @@ RETRIES = {
 """Retries by cause. An error of the code is not tried again: the same recipe and seed would raise it again."""
 
 _OF_MACHINES = (
-    (Cause.NO_SPACE, ("No space left on device", "Disk quota exceeded")),
+    (Cause.NO_SPACE, ("no space left", "Disk quota exceeded")),
+    (Cause.NO_STORE, ("the checkpoint store",)),
     (
         Cause.OUT_OF_MEMORY,
         ("out of memory", "OutOfMemory", "MemoryError", "when memory runs out", "running low on memory"),

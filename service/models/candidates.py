@@ -40,6 +40,7 @@ def log_model(
     Raises:
         ArtifactError: the model's files cannot be written.
         CheckpointError: the trial's checkpoint is gone or damaged.
+        StoreError: its store cannot be reached.
         MlflowException: MLflow does not take the model.
     """
     logged = _logged_model(client, sweep, trial)

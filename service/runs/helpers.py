@@ -75,6 +75,7 @@ class TorchTasks(Protocol):
 
         Raises:
             CheckpointError: its checkpoint is gone or damaged.
+            StoreError: its store cannot be reached.
         """
 
     def predict(self, split: str) -> Json | None:

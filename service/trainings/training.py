@@ -131,4 +131,4 @@ def _save(home: Home, trained: Trained, name: str) -> Path:
     folder = home.root / "trainings" / name
     folder.mkdir(parents=True, exist_ok=True)
     meta = {"recipe": trained.trainer.recipe.flat(), "seed": trained.trainer.seed}
-    return save_checkpoint(folder, epoch=trained.best_epoch, tensors=trained.state, meta=meta)
+    return Path(save_checkpoint(folder, epoch=trained.best_epoch, tensors=trained.state, meta=meta))

@@ -1,20 +1,19 @@
-"""Checkpoints that are whole or refused: safetensors with the digest in the name, written to a temporary file first."""
+"""Checkpoints that are whole or refused: safetensors in a store, with the digest in the file's name."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import safetensors.torch
 from torch import Tensor
 
+from trainables.checkpoint_stores import name_of_place, open_store
 from trainables.devices.tensors import NestedTensors
 from trainables.errors import CheckpointError
 
@@ -33,23 +32,19 @@ class Checkpoint:
     meta: Mapping[str, Any]
 
 
-def save_checkpoint(folder: Path, *, epoch: int, tensors: NestedTensors, meta: Mapping[str, Any]) -> Path:
-    """Write `epoch-<number>-<sha256>.safetensors` into `folder` and return its path.
+def save_checkpoint(folder: str | PathLike[str], *, epoch: int, tensors: NestedTensors, meta: Mapping[str, Any]) -> str:
+    """Write `epoch-<number>-<sha256>.safetensors` into `folder`, a path or a URI, and return its location.
 
-    The file appears whole under its final name or not at all. Names in `tensors` must not contain "/".
+    The location is returned once the whole file is there. Names in `tensors` must not contain "/".
 
     Raises:
-        CheckpointError: the folder cannot be written or is full.
+        StoreError: the folder cannot be written, is full or cannot be reached.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in _flatten(tensors)}
     content = safetensors.torch.save(flat, metadata={"meta": json.dumps(dict(meta), sort_keys=True)})
-    path = folder / f"epoch-{epoch:06d}-{hashlib.sha256(content).hexdigest()}.safetensors"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(path, content)
-    except OSError as error:
-        raise CheckpointError(f"checkpoint {path} cannot be written: {error.strerror}") from error
-    return path
+    name = f"epoch-{epoch:06d}-{hashlib.sha256(content).hexdigest()}.safetensors"
+    place = str(folder)
+    return open_store(place).write(place, name, content)
 
 
 def on_cpu(tensors: NestedTensors) -> NestedTensors:
@@ -57,33 +52,23 @@ def on_cpu(tensors: NestedTensors) -> NestedTensors:
     return {name: value.cpu() if isinstance(value, Tensor) else on_cpu(value) for name, value in tensors.items()}
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint to the CPU. Raises CheckpointError unless its content has the digest in its name."""
-    name = _NAME.fullmatch(path.name)
+def load_checkpoint(location: str | PathLike[str]) -> Checkpoint:
+    """Read a checkpoint to the CPU.
+
+    Raises:
+        CheckpointError: it is gone, or its content has another digest than its name.
+        StoreError: its store cannot be reached, or refuses.
+    """
+    place = str(location)
+    name = _NAME.fullmatch(name_of_place(place))
     if name is None:
-        raise CheckpointError(f"checkpoint {path} must be named epoch-<number>-<sha256>.safetensors")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"checkpoint {path} cannot be read: {error.strerror}") from error
+        raise CheckpointError(f"checkpoint {place} must be named epoch-<number>-<sha256>.safetensors")
+    content = open_store(place).read(place)
     if hashlib.sha256(content).hexdigest() != name["digest"]:
-        raise CheckpointError(f"checkpoint {path} is torn or altered: its content has another SHA-256")
+        raise CheckpointError(f"checkpoint {place} is torn or altered: its content has another SHA-256")
     return Checkpoint(
         epoch=int(name["epoch"]), tensors=_nest(safetensors.torch.load(content)), meta=_read_meta(content)
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".epoch-", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _flatten(tensors: NestedTensors, prefix: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -15,11 +15,11 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class ResumePoint:
-    """Files of an earlier attempt, from which another attempt resumes.
+    """Checkpoints of an earlier attempt, from which another attempt resumes.
 
     Attributes:
-        latest: path of the newest checkpoint.
-        best: path of the best epoch's checkpoint.
+        latest: location of the newest checkpoint.
+        best: location of the best epoch's checkpoint.
         value: value of the metric in the best epoch.
     """
 
@@ -39,7 +39,8 @@ class TrialPlan:
         report_at: epochs (from 1) after which to report at once.
         images: fields of an `ImagesReference`.
         images_root: folder of all prepared images of the node.
-        folder: folder of the trial's checkpoints and predictions.
+        folder: place of the trial's checkpoints: a local folder, or a URI.
+        marker: location of a file that the driver has written into the same store; "" if nothing is checked.
         metric: name of the metric that decides the best epoch.
         goal: direction of the metric.
         own_metrics: functions of the user's own that measure further metrics.
@@ -73,3 +74,4 @@ class TrialPlan:
     weights_digest: str | None = None
     node: str = ""
     members: int = 1
+    marker: str = ""

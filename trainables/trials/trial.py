@@ -13,9 +13,11 @@ from typing import Any
 
 from search_spaces import Metric, Recipe
 from trainables.activations import SharingSettings
+from trainables.checkpoint_stores import check_marker, open_store
 from trainables.devices import UsageMeter
 from trainables.devices.tensors import NestedTensors
-from trainables.errors import CheckpointError
+from trainables.errors import CheckpointError, StoreError
+from trainables.nodes import Node
 from trainables.own_code import check_code_digests, make_importable
 from trainables.stores.prepared import PreparedData
 from trainables.stores.references import ImagesReference, open_images
@@ -59,10 +61,10 @@ class TrialTraining:
     plan: TrialPlan
     beat: InitVar[Callable[[], None]] = lambda: None
     _best: float = field(default=math.nan, init=False)
-    _checkpoint: Path | None = field(default=None, init=False)
-    _latest: Path | None = field(default=None, init=False)
-    _reported: set[Path] = field(default_factory=set, init=False)
-    _superseded: set[Path] = field(default_factory=set, init=False)
+    _checkpoint: str | None = field(default=None, init=False)
+    _latest: str | None = field(default=None, init=False)
+    _reported: set[str] = field(default_factory=set, init=False)
+    _superseded: set[str] = field(default_factory=set, init=False)
     _history: list[Json] = field(default_factory=list, init=False)
     _kept_at: int = field(default=0, init=False)
     _unwritten: _Kept | None = field(default=None, init=False)
@@ -71,6 +73,8 @@ class TrialTraining:
 
     def __post_init__(self, beat: Callable[[], None]) -> None:
         plan = self.plan
+        if plan.marker:
+            check_marker(plan.marker, plan.node or Node.here().name)
         self._trainer = TeamTrainer(plan, make_trainer, beat) if plan.members > 1 else make_trainer(plan, ALONE, beat)
         if self.plan.resume_from:
             self._resume(ResumePoint(**self.plan.resume_from))
@@ -81,19 +85,23 @@ class TrialTraining:
             self._trainer.close()
 
     def _resume(self, point: ResumePoint) -> None:
-        """Resume from the newest checkpoint that is whole, or from the start."""
-        best = None if point.best is None else Path(point.best)
-        for path in (Path(name) for name in (point.latest, point.best) if name is not None):
+        """Resume from the newest checkpoint that is whole, or from the start.
+
+        Raises:
+            StoreError: their store cannot be reached; an attempt that can reach it resumes from them.
+        """
+        for location in dict.fromkeys(name for name in (point.latest, point.best) if name is not None):
             try:
-                self._trainer.load_state_dict(load_checkpoint(path).tensors)
+                self._trainer.load_state_dict(load_checkpoint(location).tensors)
             except CheckpointError as error:
                 log.warning("%s", error)
                 continue
-            self._latest = path
+            self._latest = location
             break
-        if best is not None and best.exists() and point.value is not None:
+        best = point.best
+        if best is not None and point.value is not None and open_store(best).exists(best):
             self._best, self._checkpoint = point.value, best
-        self._reported = {path for path in (self._latest, self._checkpoint) if path}
+        self._reported = {location for location in (self._latest, self._checkpoint) if location}
 
     def advance(
         self, *, reports_requested: Callable[[], bool] = lambda: False, beat: Callable[[], None] = lambda: None
@@ -105,9 +113,7 @@ class TrialTraining:
         beat: called at every batch.
         """
         self._trainer.beat = beat
-        for path in self._superseded:
-            path.unlink(missing_ok=True)
-        self._superseded = set()
+        self._delete_superseded()
         started = time.monotonic()
         while self._trainer.epoch < self.plan.epochs:
             result = self._add_own_metrics(self._trainer.run_epoch())
@@ -119,28 +125,37 @@ class TrialTraining:
                 break
         return self.report(done=self._trainer.epoch >= self.plan.epochs)
 
+    def _delete_superseded(self) -> None:
+        """Delete checkpoints that no report names any longer; the driver deletes those that stay at the trial's end."""
+        for location in self._superseded:
+            try:
+                open_store(location).delete(location)
+            except StoreError as error:
+                log.warning("%s", error)
+        self._superseded = set()
+
     def report(self, *, done: bool) -> Json:
-        """Return everything since the last report. Raises CheckpointError if a checkpoint cannot be written."""
+        """Return everything since the last report. Raises StoreError if a checkpoint cannot be written."""
         self._write_best()
         if not done:
             self._keep_latest()
         elif self._checkpoint is not None:
             self._predict_extra_splits(self._checkpoint)
         rows, self._history = self._history, []
-        named = {path for path in (self._checkpoint, self._latest) if path}
+        named = {location for location in (self._checkpoint, self._latest) if location}
         self._superseded |= self._reported - named
         self._reported = named
         predictions, self._predictions = self._predictions, {}
         return {
             "history": rows,
             "done_training": done,
-            "best_checkpoint": str(self._checkpoint) if self._checkpoint else None,
-            "latest_checkpoint": str(self._latest) if self._latest else None,
+            "best_checkpoint": self._checkpoint,
+            "latest_checkpoint": self._latest,
             "sharing": self._trainer.features.summary() | {"node": platform.node()},
             "predictions": predictions,
         }
 
-    def _predict_extra_splits(self, best: Path) -> None:
+    def _predict_extra_splits(self, best: str) -> None:
         """Let the best epoch's model predict on the plan's extra splits; nothing is trained afterwards."""
         if not self.plan.extra_splits:
             return
@@ -179,8 +194,8 @@ class TrialTraining:
         """Return the state on the CPU, since a GPU's memory has other uses."""
         return on_cpu(self._trainer.state_dict())
 
-    def _write(self, epoch: int, state: NestedTensors) -> Path:
-        return save_checkpoint(Path(self.plan.folder), epoch=epoch, tensors=state, meta={"recipe": self.plan.recipe})
+    def _write(self, epoch: int, state: NestedTensors) -> str:
+        return save_checkpoint(self.plan.folder, epoch=epoch, tensors=state, meta={"recipe": self.plan.recipe})
 
 
 def make_trainer(plan: TrialPlan, team: Team, beat: Callable[[], None]) -> Trainer:
