@@ -150,6 +150,7 @@ class RemoteSweeps(SweepRequests):
             waiting=[waiting.to_record() for waiting in model.waiting],
             checkpoint_files=model.checkpoint_files,
             checkpoint_bytes=model.checkpoint_bytes,
+            unlisted=model.unlisted or "",
             confirmation=None if confirmation is None else ConfirmationStatus(**confirmation.model_dump()),
         )
 
@@ -271,7 +272,11 @@ class RemoteSweeps(SweepRequests):
     def files(self, reference: str) -> SweepFiles:
         """Return the sweep's checkpoints."""
         status = self.status(reference)
-        return SweepFiles(checkpoints=status.checkpoint_files, checkpoint_bytes=status.checkpoint_bytes)
+        return SweepFiles(
+            checkpoints=status.checkpoint_files,
+            checkpoint_bytes=status.checkpoint_bytes,
+            unlisted=status.unlisted,
+        )
 
     def delete(self, reference: str, *, with_runs: bool = False) -> DeletedSweep:
         """Delete a sweep."""

@@ -146,6 +146,8 @@ def _defaults_from_settings(command: Any) -> dict[str, Any]:
         os.environ.setdefault("MELTPOINT_LEDGER", ledger)
     if migrates := values.pop("migrate", ""):
         os.environ["MELTPOINT_MIGRATE"] = migrates.lower()
+    if store := values.pop("store", ""):
+        os.environ["MELTPOINT_STORE"] = store  # as an absolute path, if it is one
 
     def mapped(inner: Any) -> dict[str, Any]:
         if not hasattr(inner, "commands"):

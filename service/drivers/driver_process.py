@@ -25,6 +25,7 @@ from service.runs import Phase, in_phase
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
+from service.runs.kept_checkpoints import store_of
 from service.runs.leases import LeaseKeeper, driving
 from service.runs.runner import check_resumable, describe_data, measure_costs, prepare_images
 from service.settings import Home
@@ -156,7 +157,7 @@ def _prepare_driver(
     helpers = Helpers(process.fork_server)
     stack.callback(helpers.close)
     torch_helper = helpers.torch_helper(spec, process.home)
-    admission = torch_helper.start(TorchTasks.admit)
+    admission = torch_helper.start(TorchTasks.admit, store_of(process.home, sweep))
     make_mlflow_helper = partial(helpers.mlflow_helper, process.home)
     mlflow_helper = make_mlflow_helper() if may_start else None
     admission.result()
@@ -197,6 +198,7 @@ def _prepare_driver(
         mlflow_helper=mlflow_helper,
         make_mlflow_helper=make_mlflow_helper,
         allotment=allotment,
+        is_alone=pool.here,
     )
 
 

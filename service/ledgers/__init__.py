@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from service.ledgers.records import (
+    CHECKPOINT_STORES,
     FIRST_RETRAINING,
     LOG_SCALED,
     OWN_STAGES,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from service.ledgers.ledger import Ledger
 
 __all__ = [
+    "CHECKPOINT_STORES",
     "FIRST_RETRAINING",
     "LOG_SCALED",
     "OWN_STAGES",

@@ -1,6 +1,6 @@
 """The run of one sweep, from the images to the registered candidate."""
 
-from service.runs.kept_checkpoints import space_taken
+from service.runs.kept_checkpoints import measure_checkpoints, space_taken
 from service.runs.listeners import Listener, Phase, SilentListener, SweepStart, in_phase
 from service.runs.outcomes import Outcome
 from service.runs.snapshots import Snapshot
@@ -13,5 +13,6 @@ __all__ = [
     "Snapshot",
     "SweepStart",
     "in_phase",
+    "measure_checkpoints",
     "space_taken",
 ]

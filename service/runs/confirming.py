@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from service.runs.kept_checkpoints import delete_checkpoints
 from service.runs.listeners import Listener, Phase, in_phase
 from service.runs.readings import record_reading
 from service.searchers.retrainings import RetrainingSearcher
+from trainables.errors import StoreError
 from trainables.processes import ObjectHandle
 
 __all__ = ["Confirming"]
@@ -28,7 +30,8 @@ MakeCoordinator = Callable[[SweepSpec, RetrainingSearcher, SweepHistory], Coordi
 class Confirming:
     """Confirms one sweep, whose lease this process holds.
 
-    folder: of the sweep. sharing: what a trial shares with others, as its worker was given it.
+    folder: of the sweep. checkpoint_folders: of the sweep, in each of its stores. sharing: what a trial shares with
+    others, as its worker was given it.
     """
 
     def __init__(
@@ -38,12 +41,14 @@ class Confirming:
         *,
         ledger: Ledger,
         folder: Path,
+        checkpoint_folders: Sequence[str],
         torch_helper: ObjectHandle[TorchTasks],
         sharing: Callable[[Trial], Json],
         listener: Listener,
     ) -> None:
         self._spec, self._sweep, self._ledger, self._folder = spec, sweep, ledger, folder
         self._torch_helper, self._sharing, self._listener = torch_helper, sharing, listener
+        self._checkpoint_folders = checkpoint_folders
         self._confirmation: Confirmation | None = None
 
     def begin(self) -> Confirmation:
@@ -142,7 +147,8 @@ class Confirming:
     def _delete_other_checkpoints(self, kept: set[str]) -> None:
         for trial in self._begun():
             if trial.id not in kept:
-                delete_checkpoints(self._folder, trial)
+                with suppress(StoreError):  # they stay until the sweep is deleted
+                    delete_checkpoints(self._checkpoint_folders, trial)
 
     def _keep_old_predictions(self) -> None:
         """Copy predictions that an older version left in files into the ledger."""

@@ -25,7 +25,7 @@ from service.runs.confirming import Confirming
 from service.runs.helpers import MlflowTasks, TorchTasks
 from service.runs.image_sets import ImageSets
 from service.runs.interrupts import Interrupts
-from service.runs.kept_checkpoints import KeptCheckpoints
+from service.runs.kept_checkpoints import KeptCheckpoints, checkpoint_folder, checkpoint_folders, with_store
 from service.runs.leases import LeaseKeeper
 from service.runs.listeners import Listener, Phase, SweepStart, in_phase
 from service.runs.offers import Offers
@@ -35,6 +35,8 @@ from service.schedulers import build_scheduler
 from service.searchers import Searcher, build_searcher
 from service.searchers.retrainings import RetrainingSearcher
 from service.settings import Home
+from trainables.checkpoint_stores import join_place, open_store, write_marker
+from trainables.errors import StoreError
 from trainables.processes import ForkedError, ObjectHandle, Pending
 from trainables.trials import ResumePoint, TrialPlan
 
@@ -67,7 +69,12 @@ class TrainTrials(Protocol):
 class Driver:
     """Drives one sweep, whose lease this process holds.
 
+    is_alone: whether every worker runs on this machine, and so sees its files.
+
     Ownership: borrows everything; whoever made the ledger, the keeper and the helpers closes them.
+
+    Raises:
+        StoreError: the store of checkpoints cannot be written.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class Driver:
         mlflow_helper: ObjectHandle[MlflowTasks],
         make_mlflow_helper: Callable[[], ObjectHandle[MlflowTasks]],
         allotment: Allotment,
+        is_alone: bool = True,
     ) -> None:
         self.spec, self.images, self.ledger, self.listener = spec, images, ledger, listener
         self.keeper, self.allotment = keeper, allotment
@@ -96,6 +104,9 @@ class Driver:
         with suppress(ForkedError):  # the sender is replaced at the end
             self._sending = self.mlflow_helper.start(MlflowTasks.start, sweep.id)
         self.home, self.folder = home, home.sweep(sweep.id)
+        self._note_store(home)
+        self._kept: list[KeptCheckpoints] = []
+        self._marker = "" if is_alone else write_marker(checkpoint_folder(home, self.sweep))
         self.survey = SharingSurvey.from_spec(spec, home, sweep.id)
         self.interrupts = Interrupts(self._pause_on_signal)
         self._action: SweepAction | None = None
@@ -106,6 +117,7 @@ class Driver:
             self.sweep,
             ledger=ledger,
             folder=self.folder,
+            checkpoint_folders=self._checkpoint_folders,
             torch_helper=torch_helper,
             sharing=self._sharing,
             listener=listener,
@@ -123,6 +135,14 @@ class Driver:
             listener=listener,
         )
 
+    def _note_store(self, home: Home) -> None:
+        """Note the store of the checkpoints in the ledger, so that other commands find them."""
+        if (data := with_store(home, self.sweep)) is not None:
+            self.ledger.sweeps.note(self.sweep.id, data=data)
+            self.sweep = self.ledger.sweeps.get(self.sweep.id)
+        self._checkpoints = checkpoint_folder(home, self.sweep)
+        self._checkpoint_folders = checkpoint_folders(home, self.sweep)
+
     def _make_search(self, past: SweepHistory) -> Coordinator:
         """Make the coordinator of the search."""
         searcher = build_searcher(
@@ -131,17 +151,19 @@ class Driver:
             warm_start=self.sweep.warm_start,
         )
         ended = [trial for trial in past.trials if trial.state.is_finished]
-        checkpoints = KeptCheckpoints(self.folder, goal=self.sweep.goal, ended=ended)
+        checkpoints = KeptCheckpoints(self._checkpoint_folders, goal=self.sweep.goal, ended=ended)
         return self._make_coordinator(self.spec, searcher, past, checkpoints, TrialPhase.SEARCH)
 
     def _make_confirmation(self, spec: SweepSpec, searcher: RetrainingSearcher, past: SweepHistory) -> Coordinator:
         """Make the coordinator of retrainings; each keeps its best epoch's checkpoint until the decision."""
-        checkpoints = KeptCheckpoints(self.folder, goal=self.sweep.goal, most=searcher.count)
+        checkpoints = KeptCheckpoints(self._checkpoint_folders, goal=self.sweep.goal, most=searcher.count)
         return self._make_coordinator(spec, searcher, past, checkpoints, TrialPhase.CONFIRM)
 
     def _make_coordinator(
         self, spec: SweepSpec, searcher: Searcher, past: SweepHistory, checkpoints: KeptCheckpoints, phase: TrialPhase
     ) -> Coordinator:
+        self._kept.append(checkpoints)
+
         def trial_ended(trial: Trial) -> None:
             checkpoints.add(trial)
             self.listener.trial_ended(trial)
@@ -173,7 +195,7 @@ class Driver:
             LeaseError: another process has taken the sweep over.
             LedgerError: the ledger cannot be written.
         """
-        with self.interrupts:
+        with self.interrupts, self._tidying_store():
             with self._recording_interruption():
                 with cluster or nullcontext():
                     if not self._confirms:
@@ -198,6 +220,18 @@ class Driver:
         outcome = self._outcome(replace(board, standing=result.board.standing), trouble)
         self.listener.sweep_ended(outcome)
         return outcome
+
+    @contextmanager
+    def _tidying_store(self) -> Iterator[None]:
+        """Delete at the end the marker, and wait a while for the deletion of checkpoints."""
+        try:
+            yield
+        finally:
+            if self._marker:
+                with suppress(StoreError):
+                    open_store(self._marker).delete(self._marker)
+            for kept in self._kept:
+                kept.close()
 
     def _outcome(self, board: Leaderboard, trouble: str | None = None) -> Outcome:
         """Return how the sweep stands in the ledger. trouble: MLflow's last error, if MLflow lacks anything."""
@@ -376,7 +410,7 @@ class Driver:
             report_at=self.coordinator.milestones,
             images=images.reference,
             images_root=str(self.home.data),
-            folder=str(self.folder / trial.id),
+            folder=join_place(self._checkpoints, trial.id),
             metric=self.sweep.metric,
             goal=self.sweep.goal,
             own_metrics=own_metrics(self.spec),
@@ -384,6 +418,7 @@ class Driver:
             code=str(self.spec.folder) if own_code_used(self.spec) else "",
             sharing=self._sharing(trial),
             resume_from=_resume_point(trial),
+            marker=self._marker,
             extra_splits=("confirm",) if trial.phase is TrialPhase.CONFIRM else (),
             own_code=self.images.own_code,
             weights_digest=self.images.weights_digest(trial.recipe["backbone"], trial.recipe["weights"]),

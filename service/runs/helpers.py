@@ -29,10 +29,11 @@ T = TypeVar("T")
 class TorchTasks(Protocol):
     """The parts of a sweep that need torch, beside its trials. Thread safety: one call at a time."""
 
-    def admit(self) -> None:
-        """Check what can be checked before an image is decoded.
+    def admit(self, store: str | None) -> None:
+        """Check what can be checked before an image is decoded; store: place of checkpoints, None for the home.
 
         Raises:
+            StoreError: the store cannot be written and read.
             OwnCodeError, DataError: own code or the data do not fit the sweep.
         """
 

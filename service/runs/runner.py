@@ -22,6 +22,7 @@ from service.reports import data_notes
 from service.runs.driver import Driver
 from service.runs.helpers import Helpers, TorchTasks
 from service.runs.image_sets import ImageSets
+from service.runs.kept_checkpoints import store_of
 from service.runs.leases import driving, mark_interrupted
 from service.runs.listeners import Listener, Phase, SilentListener, in_phase
 from service.runs.outcomes import Outcome
@@ -61,7 +62,7 @@ def run_sweep(
             model_costs=measure_costs(spec, torch_helper, listener or SilentListener()),
         )
 
-    return _run(spec, create, home=home, listener=listener, prestarted=prestarted, apart=apart)
+    return _run(spec, create, store=home.store, home=home, listener=listener, prestarted=prestarted, apart=apart)
 
 
 def resume_sweep(
@@ -88,7 +89,9 @@ def resume_sweep(
         revision = Revision(old_text=sweep.spec_text, text=spec.text, settings=revisable_settings(spec))
         return ledger.sweeps.revise(sweep.id, revision)
 
-    return _run(spec, get_sweep, home=home, listener=listener, prestarted=prestarted, apart=apart)
+    return _run(
+        spec, get_sweep, store=store_of(home, sweep), home=home, listener=listener, prestarted=prestarted, apart=apart
+    )
 
 
 def confirm_sweep(
@@ -113,7 +116,8 @@ def confirm_sweep(
         return sweep
 
     begin = partial(_begin_confirmation, sweep.id, confirmation)
-    return _run(spec, get_sweep, begin, home=home, listener=listener, prestarted=prestarted, apart=apart)
+    store = store_of(home, sweep)
+    return _run(spec, get_sweep, begin, store=store, home=home, listener=listener, prestarted=prestarted, apart=apart)
 
 
 def _begin_confirmation(sweep_id: str, asked: Confirmation, ledger: Ledger) -> Sweep:
@@ -164,19 +168,26 @@ def _run(
     get_sweep: Callable[[ImageSets, Ledger, ObjectHandle[TorchTasks]], Sweep],
     begin: Callable[[Ledger], Sweep] | None = None,
     *,
+    store: str | None,
     home: Home,
     listener: Listener | None,
     prestarted: Prestarted | None,
     apart: bool | None,
 ) -> Outcome:
-    """Drive a sweep. begin: is called with the ledger as soon as this process has the lease; returns the sweep."""
+    """Drive a sweep.
+
+    begin: is called with the ledger as soon as this process has the lease; returns the sweep. store: place of its
+    checkpoints, if they do not lie in the home.
+    """
     listener = listener or SilentListener()
     with ExitStack() as stack:
         fork_server = stack.enter_context(forking(prestarted))
         helpers = Helpers(fork_server if apart or (apart is None and "torch" not in sys.modules) else None)
         stack.callback(helpers.close)
         torch_helper = helpers.torch_helper(spec, home)
-        admission = torch_helper.start(TorchTasks.admit)  # its errors are reported before anything else takes time
+        admission = torch_helper.start(
+            TorchTasks.admit, store
+        )  # its errors are reported before anything else takes time
         make_mlflow_helper = partial(helpers.mlflow_helper, home)
         mlflow_helper = make_mlflow_helper()  # the helper loads MLflow meanwhile
         ray = stack.enter_context(ExitStack())
@@ -211,6 +222,7 @@ def _run(
             mlflow_helper=mlflow_helper,
             make_mlflow_helper=make_mlflow_helper,
             allotment=allotment,
+            is_alone=cluster.here,
         )
         train = partial(run_tune, home=home.root)
         train = partial(train, fork_server=fork_server) if cluster.here else partial(train, nodes=read_nodes)

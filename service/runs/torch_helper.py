@@ -21,6 +21,7 @@ from service.runs.image_sets import ImageSet, ImageSets
 from service.runs.versions import training_versions
 from service.settings import Home
 from trainables.activations import SharingSettings
+from trainables.checkpoint_stores import probe_store
 from trainables.datasets import ImageTable, source_facts
 from trainables.devices import Gpu
 from trainables.own_code import code_digests
@@ -48,8 +49,10 @@ class TorchHelper(TorchTasks):
         self._best: Trainer | None = None
         self._weights: list[Json] = []
 
-    def admit(self) -> None:
-        """Check what can be checked before an image is decoded."""
+    def admit(self, store: str | None) -> None:
+        """Check what can be checked before an image is decoded; store: place of checkpoints."""
+        if store is not None:
+            probe_store(store)
         check_own_code(self._spec)
         check_parts(self._spec)
         self._table = read_table(self._spec.data, base_dir=self._spec.folder, root=self._home.data)

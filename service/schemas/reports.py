@@ -181,6 +181,8 @@ class StatusModel(Answer):
     """Number of messages that MLflow has not taken."""
     checkpoint_files: int
     checkpoint_bytes: int
+    unlisted: str | None = None
+    """Why a store of checkpoints could not be listed; null if all are counted."""
     confirmation: ConfirmationStatusModel | None = None
     """Null if none has begun."""
     waiting: list[WaitingModel] = Field(default_factory=list)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from search_spaces import Goal
-from service.ledgers import Sweep, SweepState, TrialCounts, TrialPhase
+from service.ledgers import CHECKPOINT_STORES, Sweep, SweepState, TrialCounts, TrialPhase
 from service.schemas.base import Answer, JsonObject, Milliseconds, Number, finite
 
 __all__ = ["SummaryModel", "SweepModel", "TrialCountsModel"]
@@ -87,8 +87,8 @@ class SweepModel(Answer):
         return Sweep(**values)
 
 
-_PLACES = frozenset({"stores", "weights"})
-"""Keys of a sweep's data that are about the service's own disk."""
+_PLACES = frozenset({CHECKPOINT_STORES, "stores", "weights"})
+"""Keys of a sweep's data that are about the service's own disk and stores."""
 
 _SAME = frozenset(SweepModel.model_fields) - {"file", "data", "mlflow", "spec", "warm_start"}
 """Fields that are named and written as in the record."""

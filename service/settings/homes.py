@@ -9,8 +9,10 @@ from pathlib import Path
 
 from search_spaces.documents import expand_user
 from service.errors import HomeError
+from trainables.checkpoint_stores import mask_place, read_place
 
 DEFAULT_HOME = "~/.meltpoint"
+STORE_VARIABLE = "MELTPOINT_STORE"
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,23 @@ class Home:
         """File with the token of the service's first admin."""
         return self.root / "admin-token"
 
+    @property
+    def store(self) -> str | None:
+        """Place of new checkpoints: `MELTPOINT_STORE`; None if it is not set.
+
+        Raises:
+            HomeError: it names no place, or holds credentials.
+        """
+        text = os.environ.get(STORE_VARIABLE)
+        if not text:
+            return None
+        try:
+            return read_place(text, Path.cwd())
+        except ValueError as error:
+            raise HomeError(f"{STORE_VARIABLE}: {error} ({mask_place(text)})") from None
+
     def sweep(self, sweep_id: str) -> Path:
-        """Return the folder of one sweep: its checkpoints and its lock."""
+        """Return the folder of one sweep: its lock and logs, and its checkpoints if no store is set."""
         return self.root / "sweeps" / sweep_id
 
     def sending_lock(self, sweep_id: str) -> Path:

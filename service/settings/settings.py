@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from search_spaces.documents import expand_user, problems_from
@@ -16,6 +16,7 @@ from search_spaces.errors import Problem, SpecError, did_you_mean
 from service.formats import Format
 from service.settings.homes import DEFAULT_HOME
 from service.settings.sources import DEFAULT, PREFIX, Setting, settings_files
+from trainables.checkpoint_stores import mask_place, read_place
 
 __all__ = ["Settings", "describe_unknown_variables", "list_settings", "read_settings"]
 
@@ -23,8 +24,15 @@ _LEDGER: Final = (
     "URL of the ledger's database, such as postgresql+psycopg://user@host/meltpoint; empty: a file in the home"
 )
 _MIGRATE: Final = "whether a ledger of an older version is upgraded when it is opened, not by `meltpoint migrate` alone"
+_STORE: Final = "place of checkpoints: a folder, or a URI such as s3://BUCKET/FOLDER; empty: the home"
 _SERVICE: Final = "service that commands act on: the name of a context, or an address; empty: the home"
 _VARIABLES_ONLY: Final = frozenset({"token"})
+
+
+def _check_store(text: str) -> str:
+    if text:
+        read_place(text, Path.cwd())
+    return text
 
 
 class Settings(BaseModel):
@@ -35,6 +43,7 @@ class Settings(BaseModel):
     home: Annotated[Path, Field(description="folder of ledger, MLflow store, decoded images")] = Path(DEFAULT_HOME)
     ledger: Annotated[str, Field(description=_LEDGER)] = ""
     migrate: Annotated[bool, Field(description=_MIGRATE)] = True
+    store: Annotated[str, AfterValidator(_check_store), Field(description=_STORE)] = ""
     output: Annotated[Format, Field(description="format of what is printed on stdout")] = Format.TABLE
     port: Annotated[int, Field(ge=0, le=65535, description="port of `ui`; 0 takes a free one")] = 5000
     browser: Annotated[bool, Field(description="whether `ui` opens a browser")] = True
@@ -109,12 +118,15 @@ def _read_file(file: Path) -> Mapping[str, Any]:
 def _with_origin(problem: Problem, raw: Mapping[str, Setting]) -> Problem:
     origin = raw[problem.path.partition(".")[0]].origin
     path = "" if origin.startswith(PREFIX) else problem.path
-    return Problem(path=path, rule=problem.rule, value=problem.value, file=origin)
+    value = mask_place(problem.value) if isinstance(problem.value, str) else problem.value
+    return Problem(path=path, rule=problem.rule, value=value, file=origin)
 
 
 def _resolve_path(setting: Setting, value: Any) -> Setting:
     """Return the setting with an absolute path; a relative path in a file starts at the folder of the file."""
+    folder = Path.cwd() if setting.origin.startswith(PREFIX) else Path(setting.origin).absolute().parent
     if isinstance(value, Path):
-        folder = Path.cwd() if setting.origin.startswith(PREFIX) else Path(setting.origin).absolute().parent
         value = folder / expand_user(value)
+    elif setting.name == "store" and value:
+        value = read_place(value, folder)
     return Setting(name=setting.name, value=value, origin=setting.origin)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from search_spaces import SweepSpec
 from service.errors import HomeError, TransitionError, UsageError
 from service.ledgers import Sweep, SweepState, TrialPhase, way_to_more_trials
-from service.runs.kept_checkpoints import SweepFiles, list_files
+from service.runs.kept_checkpoints import SweepFiles, checkpoint_folders, list_files
 from service.settings import Home
 from service.sweeps.resumption import change_budget, make_revision
+from trainables.checkpoint_stores import open_store
+from trainables.errors import StoreError
 
 if TYPE_CHECKING:
     from service.ledgers import Ledger
@@ -112,7 +114,7 @@ def delete_sweep(
         SweepNotFoundError: no sweep goes by `reference`.
         UsageError: a process drives the sweep.
         TrackingError: MLflow does not delete the runs; the sweep is kept.
-        HomeError: a file cannot be removed; the sweep is kept.
+        HomeError: a file cannot be removed, here or in a store; the sweep is kept.
     """
     from service.runs.leases import driving
 
@@ -134,7 +136,10 @@ def delete_sweep(
 
             removed = remove_runs(ledger, home, sweep)
             runs = removed.deleted, removed.kept
-        files = list_files(home.sweep(sweep.id))
+        folders = checkpoint_folders(home, sweep)
+        files = list_files(folders)
+        for folder in folders[1:]:
+            _remove_from_store(folder, sweep)
         _remove_folder(home.sweep(sweep.id), sweep)
         home.sending_lock(sweep.id).unlink(missing_ok=True)
         ledger.sweeps.delete(sweep.id)
@@ -144,6 +149,13 @@ def delete_sweep(
 def _check_rests(sweep: Sweep) -> None:
     if sweep.state.is_under_way:
         raise UsageError(f"{sweep.id} is {sweep.state}; end it first with: meltpoint cancel {sweep.id}")
+
+
+def _remove_from_store(folder: str, sweep: Sweep) -> None:
+    try:
+        open_store(folder).remove(folder)
+    except StoreError as error:
+        raise HomeError(f"{error}; {sweep.id} is kept. Mend that, and type again: meltpoint rm {sweep.id}") from None
 
 
 def _remove_folder(folder: Path, sweep: Sweep) -> None:

@@ -20,7 +20,7 @@ from service.registry import (
     waiting_outcome,
 )
 from service.reports import Comparison, Leaderboard, RetrainingResult, read_retrainings
-from service.runs.kept_checkpoints import SweepFiles, list_files
+from service.runs.kept_checkpoints import SweepFiles, checkpoint_folders, list_files
 from service.settings import Home, prepare_environment
 from service.sweeps.actions import request_action
 from service.sweeps.changes import DeletedSweep, change_sweep, delete_sweep
@@ -206,8 +206,8 @@ class HomeSweeps(SweepRequests):
             return read_model_history(ledger, model)
 
     def files(self, reference: str) -> SweepFiles:
-        """Return the files in a sweep's folder in this home."""
-        return list_files(self._home.sweep(self.find(reference).id))
+        """Return the files in a sweep's folders, in this home and in stores."""
+        return list_files(checkpoint_folders(self._home, self.find(reference)))
 
     def delete(self, reference: str, *, with_runs: bool = False) -> DeletedSweep:
         """Delete a sweep, with its folder in this home."""

@@ -1,4 +1,4 @@
-"""The status of a sweep: state, trials, best trial, address in MLflow, and checkpoints on disk."""
+"""The status of a sweep: state, trials, best trial, address in MLflow, and checkpoints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from service.formats import counted
 from service.ledgers import Json, Sweep, SweepState, TrialCounts, TrialPhase, Waiting
 from service.reports import Leaderboard
-from service.runs import space_taken
+from service.runs import measure_checkpoints
 from service.settings import Home
 from service.sweeps.listing import SweepSummary
 
@@ -70,7 +70,8 @@ class SweepStatus:
     """A sweep as it stands.
 
     unsent: number of messages that MLflow has not taken; waiting: the same by their reasons.
-    checkpoint_files, checkpoint_bytes: on this machine's disk.
+    checkpoint_files, checkpoint_bytes: on this machine's disk and in stores. checkpoint_stores: places of stores.
+    unlisted: why a store could not be listed; empty if all are counted.
     confirmation: None if none has begun.
     """
 
@@ -80,6 +81,8 @@ class SweepStatus:
     unsent: int
     checkpoint_files: int
     checkpoint_bytes: int
+    checkpoint_stores: Sequence[str] = ()
+    unlisted: str = ""
     confirmation: ConfirmationStatus | None = None
     waiting: Sequence[Waiting] = ()
 
@@ -93,7 +96,12 @@ class SweepStatus:
             "registered": self.sweep.registered,
             "unsent": self.unsent,
             "waiting": [waiting.as_json() for waiting in self.waiting],
-            "checkpoints": {"files": self.checkpoint_files, "bytes": self.checkpoint_bytes},
+            "checkpoints": {
+                "files": self.checkpoint_files,
+                "bytes": self.checkpoint_bytes,
+                "stores": list(self.checkpoint_stores),
+                "unlisted": self.unlisted or None,
+            },
             "data": self.sweep.data,
             "phase": self.sweep.phase.value,
             "confirmation": None if self.confirmation is None else self.confirmation.as_json(),
@@ -107,7 +115,7 @@ def get_status(ledger: Ledger, home: Home, reference: str) -> SweepStatus:
         SweepNotFoundError: no sweep goes by `reference`.
     """
     sweep = ledger.sweeps.find(reference)
-    files, size = space_taken(home.sweep(sweep.id))
+    files, size, unlisted = measure_checkpoints(home, sweep)
     return SweepStatus(
         sweep=sweep,
         board=Leaderboard.read(ledger, sweep, readings_of=1),
@@ -115,6 +123,8 @@ def get_status(ledger: Ledger, home: Home, reference: str) -> SweepStatus:
         unsent=ledger.outbox.count_unsent(sweep.id),
         checkpoint_files=files,
         checkpoint_bytes=size,
+        checkpoint_stores=sweep.checkpoint_stores,
+        unlisted=unlisted,
         confirmation=ConfirmationStatus.read(ledger, sweep),
         waiting=ledger.outbox.waiting(sweep.id),
     )

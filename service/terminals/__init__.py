@@ -2,7 +2,7 @@
 
 from service.terminals.completions import VARIABLE
 from service.terminals.hints import home_option, is_home_typed, print_next, repeat_options
-from service.terminals.options import Assign, ContextFlag, HomeFlag, Output, Spec, SweepRef
+from service.terminals.options import Assign, ContextFlag, HomeFlag, Output, Spec, StoreFlag, SweepRef
 from service.terminals.outputs import (
     own_stdout,
     print_data,
@@ -22,6 +22,7 @@ __all__ = [
     "HomeFlag",
     "Output",
     "Spec",
+    "StoreFlag",
     "SweepRef",
     "home_option",
     "is_home_typed",

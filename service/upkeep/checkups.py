@@ -17,6 +17,7 @@ from service.upkeep.checks.nodes import check_nodes
 from service.upkeep.checks.ray_cluster import check_ray_cluster, check_ray_start
 from service.upkeep.checks.settings import check_settings
 from service.upkeep.checks.shared_memory import check_shared_memory
+from service.upkeep.checks.store import check_store
 from service.upkeep.checks.versions import check_versions
 from service.upkeep.checks.weights import check_weights_packages
 
@@ -30,6 +31,7 @@ CHECKS: Sequence[tuple[str, Check]] = (
     ("shared memory", check_shared_memory),
     ("home", check_home),
     ("ledger", check_ledger),
+    ("checkpoints", check_store),
     ("mlflow store", check_mlflow_store),
     ("ray cluster", check_ray_cluster),
     ("nodes", check_nodes),

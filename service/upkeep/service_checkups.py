@@ -15,6 +15,7 @@ from service.upkeep.checks.home import check_home
 from service.upkeep.checks.ledger import check_ledger
 from service.upkeep.checks.mlflow_store import check_mlflow_store
 from service.upkeep.checks.shared_memory import check_shared_memory
+from service.upkeep.checks.store import check_store
 from service.upkeep.checkups import isolated
 
 __all__ = ["ServiceNeeds", "describe_running_service", "examine_service"]
@@ -36,6 +37,7 @@ def examine_service(surroundings: Surroundings, needs: ServiceNeeds) -> Iterator
     for name, check in (
         ("home", check_home),
         ("ledger", check_ledger),
+        ("checkpoints", check_store),
         ("mlflow store", check_mlflow_store),
     ):
         yield from isolated(name, check, surroundings)

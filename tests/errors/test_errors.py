@@ -218,6 +218,18 @@ UNSEEN = {
         "{} does not exist: this machine has {} usable GPUs",
     ),
     "messages of `make backbones`, for those who build the table": ("{}: must resize by {} ({})",),
+    "stores of checkpoints that are away, full, without rights or without a driver, tested with the code of stores": (
+        "the checkpoint store {} cannot be {}: {}",
+        "the checkpoint store {} needs a package that is not installed: {}",
+        "the checkpoint store {} does not exist: {}; make it first, or correct --store",
+        "the checkpoint store {} cannot be {}: no space left ({})",
+        "the checkpoint store {} cannot be {}: no rights ({}); give every machine credentials by environment variables "
+        "or by files of the driver",
+        "the checkpoint store {} cannot be used: it does not give back what was written",
+        "the checkpoint store {} cannot be seen from the node {} ({}); give --store a place that the driver and every "
+        "node reach, such as s3://BUCKET/FOLDER or a mounted folder",
+        "checkpoint {} cannot be read: no such file",
+    ),
     "damaged checkpoints, tested with the code that reads them": (
         "checkpoint {} is torn or altered: its content has another SHA-256",
         "checkpoint {} cannot be read: {}",

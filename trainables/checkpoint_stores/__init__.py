@@ -1,5 +1,6 @@
 """Stores of checkpoints: a local folder, or any file system that fsspec reaches by a URI."""
 
+from trainables.checkpoint_stores.background import BackgroundTasks, within_seconds
 from trainables.checkpoint_stores.base import CheckpointStore, StoredFile
 from trainables.checkpoint_stores.markers import check_marker, write_marker
 from trainables.checkpoint_stores.opening import open_store, probe_store
@@ -13,6 +14,7 @@ from trainables.checkpoint_stores.places import (
 )
 
 __all__ = [
+    "BackgroundTasks",
     "CheckpointStore",
     "StoredFile",
     "check_marker",
@@ -24,5 +26,6 @@ __all__ = [
     "parent_place",
     "probe_store",
     "read_place",
+    "within_seconds",
     "write_marker",
 ]

@@ -56,13 +56,11 @@ class RemoteStore(CheckpointStore):
         try:
             self._filesystem: fsspec.AbstractFileSystem = url_to_fs(root)[0]
         except ImportError as error:
-            raise StoreError(f"{self._name} needs a package that is not installed: {_text(error)}") from None
+            raise StoreError(
+                f"the checkpoint store {self._root} needs a package that is not installed: {_text(error)}"
+            ) from None
         except Exception as error:  # each driver raises errors of its own
             raise self._refusal("opened", error) from None
-
-    @property
-    def _name(self) -> str:
-        return f"the checkpoint store {self._root}"
 
     def write(self, folder: str, name: str, content: bytes) -> str:
         """Write a file, and see that it has its size; see `CheckpointStore`."""
@@ -148,7 +146,7 @@ class RemoteStore(CheckpointStore):
             if action != "written":
                 raise
             raise StoreError(
-                f"{self._name} does not exist: {_text(error)}; make it first, or correct --store"
+                f"the checkpoint store {self._root} does not exist: {_text(error)}; make it first, or correct --store"
             ) from None
         except Exception as error:  # each driver raises errors of its own
             raise self._refusal(action, error) from None
@@ -157,13 +155,13 @@ class RemoteStore(CheckpointStore):
     def _refusal(self, action: str, error: Exception) -> StoreError:
         text, number = _text(error), getattr(error, "errno", None)
         if number in _FULL or _FULL_SIGNS.search(text):
-            return StoreError(f"{self._name} cannot be {action}: no space left ({text})")
+            return StoreError(f"the checkpoint store {self._root} cannot be {action}: no space left ({text})")
         if isinstance(error, PermissionError) or number in _WITHOUT_RIGHTS or _RIGHTS_SIGNS.search(text):
             return StoreError(
-                f"{self._name} cannot be {action}: no rights ({text}); give every machine credentials by environment "
-                "variables or by files of the driver"
+                f"the checkpoint store {self._root} cannot be {action}: no rights ({text}); give every machine "
+                "credentials by environment variables or by files of the driver"
             )
-        return StoreError(f"{self._name} cannot be {action}: {text}")
+        return StoreError(f"the checkpoint store {self._root} cannot be {action}: {text}")
 
 
 def _may_pass(error: BaseException) -> bool:

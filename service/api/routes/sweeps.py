@@ -103,6 +103,7 @@ def get_sweep_status(ref: SweepReference, caller: Viewer) -> StatusModel:
         waiting=[WaitingModel.from_record(waiting) for waiting in status.waiting],
         checkpoint_files=status.checkpoint_files,
         checkpoint_bytes=status.checkpoint_bytes,
+        unlisted=status.unlisted or None,
         confirmation=None if status.confirmation is None else ConfirmationStatusModel(**vars(status.confirmation)),
     )
 

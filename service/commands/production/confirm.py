@@ -11,7 +11,7 @@ import typer
 from service.commands.surroundings import chosen_context, is_debugging, make_home, open_requests
 from service.formats import Format
 from service.logs import configure_logs
-from service.terminals import ContextFlag, HomeFlag, Output, SweepRef, own_stdout, print_next, stderr, step
+from service.terminals import ContextFlag, HomeFlag, Output, StoreFlag, SweepRef, own_stdout, print_next, stderr, step
 
 TopK = Annotated[int | None, typer.Option("--top-k", min=1, max=20, help="Most finalists; by default 3.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=2, max=64, help="Trainings of each recipe; by default 4.")]
@@ -33,6 +33,7 @@ def confirm(
     tolerance: Tolerance = None,
     output: Output = Format.TABLE,
     follow: Annotated[bool, typer.Option("--follow", help="On a service: follow it to the decision.")] = False,
+    _store: StoreFlag = None,
     context: ContextFlag = None,
     home: HomeFlag = None,
 ) -> None:

@@ -12,7 +12,7 @@ import typer
 from service.commands.services.options import ServeOptions, ServiceRole
 from service.commands.surroundings import make_home
 from service.settings import Home
-from service.terminals import HomeFlag, print_table, stderr
+from service.terminals import HomeFlag, StoreFlag, print_table, stderr
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -41,6 +41,7 @@ def serve(
         str | None,
         typer.Option("--mlflow", metavar="URL", help="MLflow's server. Default: one of its own, behind /mlflow/."),
     ] = None,
+    _store: StoreFlag = None,
     role: Annotated[
         ServiceRole, typer.Option("--role", help="Answer requests (api), drive sweeps (drivers), or both (all).")
     ] = ServiceRole.ALL,

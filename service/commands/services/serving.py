@@ -41,6 +41,7 @@ from service.settings import Home
 from service.terminals import home_option, stderr
 from service.tracking import MlflowServer
 from service.upkeep import describe_running_service
+from trainables.checkpoint_stores import probe_store
 
 __all__ = ["Serving"]
 
@@ -78,6 +79,7 @@ class Serving:
         Raises:
             UsageError: the home is served already, or the port is taken.
             LedgerError: the ledger cannot be opened.
+            StoreError: the store of checkpoints cannot be written and read.
         """
         role = self._options.role
         with ExitStack() as stack:
@@ -87,6 +89,8 @@ class Serving:
                         f"{self._home.root} is served already {describe_running_service(self._home)}; "
                         "stop that service, or give another --home"
                     )
+            if (store := self._home.store) is not None:
+                probe_store(store)
             listening = stack.enter_context(_listen(self._options)) if role.has_api else None
             ledger = stack.enter_context(closing(Ledger.open(self._home, clock=now_ms)))
             for number in (signal.SIGINT, signal.SIGTERM):

@@ -15,6 +15,7 @@ from service.terminals import (
     ContextFlag,
     HomeFlag,
     Output,
+    StoreFlag,
     SweepRef,
     own_stdout,
     print_data,
@@ -28,6 +29,7 @@ def resume(
     sweep: SweepRef,
     assign: Assign = None,
     output: Output = Format.TABLE,
+    _store: StoreFlag = None,
     context: ContextFlag = None,
     home: HomeFlag = None,
 ) -> None:

@@ -82,6 +82,8 @@ def _sizes(files: SweepFiles) -> str:
         parts.append(f"predictions with {format_size(files.prediction_bytes)}")
     if files.other_bytes:
         parts.append(f"logs with {format_size(files.other_bytes)}")
+    if files.unlisted:
+        parts.append(f"and more that was not counted: {files.unlisted}")
     return ", ".join(parts)
 
 

@@ -8,10 +8,16 @@ from search_spaces import load_spec
 from service.commands.surroundings import is_debugging, make_home
 from service.formats import Format
 from service.logs import configure_logs
-from service.terminals import Assign, HomeFlag, Output, Spec, own_stdout, stderr, step
+from service.terminals import Assign, HomeFlag, Output, Spec, StoreFlag, own_stdout, stderr, step
 
 
-def run(spec: Spec, assign: Assign = None, output: Output = Format.TABLE, home: HomeFlag = None) -> None:
+def run(
+    spec: Spec,
+    assign: Assign = None,
+    output: Output = Format.TABLE,
+    _store: StoreFlag = None,
+    home: HomeFlag = None,
+) -> None:
     """Run a sweep here, with live progress, and print its leaderboard."""
     console = stderr()
     loaded = load_spec(spec, assign or ())

@@ -95,7 +95,10 @@ def _lines(status: SweepStatus, *, is_remote: bool) -> Iterator[tuple[str, str]]
         yield "registered", sweep.registered["uri"]
     if sweep.mlflow:
         yield "mlflow", f"{sweep.mlflow['tracking_uri']} experiment {sweep.mlflow['experiment_id']}"
-    yield "checkpoints", f"{counted(status.checkpoint_files, 'file')}, {format_size(status.checkpoint_bytes)}"
+    stores = f" in {', '.join(status.checkpoint_stores)}" if status.checkpoint_stores else ""
+    yield "checkpoints", f"{counted(status.checkpoint_files, 'file')}, {format_size(status.checkpoint_bytes)}{stores}"
+    if status.unlisted:
+        yield "  not counted", status.unlisted
     if status.unsent:
         by_hand = "" if sweep.state.is_under_way else f"; send them with: meltpoint sync{home_option()}"
         remedy = "; the service sends them again and again" if is_remote else by_hand

@@ -11,6 +11,7 @@ from service.ledgers.records.promotions import Promotion, PromotionAction
 from service.ledgers.records.services import ServiceProcess
 from service.ledgers.records.states import SweepState, TrialPhase, TrialState
 from service.ledgers.records.sweeps import (
+    CHECKPOINT_STORES,
     LOG_SCALED,
     OWN_STAGES,
     REVISABLE_SECTIONS,
@@ -22,6 +23,7 @@ from service.ledgers.records.sweeps import (
 from service.ledgers.records.trials import FIRST_RETRAINING, Ending, EpochRow, PackedPredictions, Trial, TrialCounts
 
 __all__ = [
+    "CHECKPOINT_STORES",
     "FIRST_RETRAINING",
     "LOG_SCALED",
     "OWN_STAGES",

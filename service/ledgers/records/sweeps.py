@@ -12,7 +12,16 @@ from search_spaces.documents import written_assignments
 from service.ledgers.records.json_data import Json
 from service.ledgers.records.states import SweepState, TrialPhase
 
-__all__ = ["LOG_SCALED", "OWN_STAGES", "REVISABLE_SECTIONS", "Lease", "Revision", "Sweep", "SweepAction"]
+__all__ = [
+    "CHECKPOINT_STORES",
+    "LOG_SCALED",
+    "OWN_STAGES",
+    "REVISABLE_SECTIONS",
+    "Lease",
+    "Revision",
+    "Sweep",
+    "SweepAction",
+]
 
 REVISABLE_SECTIONS: Final = ("budget", "resources", "confirm", "register")
 """Sections of a sweep file that may change after the sweep has begun."""
@@ -23,6 +32,9 @@ OWN_STAGES: Final = "space.own_stages"
 LOG_SCALED: Final = "space.log"
 """Setting with the names that the space draws on a logarithmic scale."""
 
+CHECKPOINT_STORES: Final = "checkpoint_stores"
+"""Key of a sweep's data with the places of the stores that have had its checkpoints."""
+
 _FIRST: Final = "first."
 
 
@@ -32,7 +44,7 @@ class Sweep:
 
     settings: sections of the sweep file, flat, such as `budget.trials`; if a value changes after the sweep has begun,
     its first value is kept as `first.budget.trials`. data: name, digest and splits of the images, digests of the
-    starting weights, versions of the packages.
+    starting weights, versions of the packages, stores of its checkpoints.
     owner: the user who submitted it; None if `meltpoint run` made it. priority: a higher one goes first. slot_cap: most
     trials at once; None for no limit. idempotency_key, request_digest: by which a repeated submission is recognized.
     queued_at: when it last joined the queue. restarts: how often its driver was replaced. waiting_for: why it waits.
@@ -114,6 +126,11 @@ class Sweep:
         """Return the digest of starting weights; None for random ones, and if no driver has recorded it."""
         rows = self.data.get("weights", ())
         return next((row["digest"] for row in rows if (row["backbone"], row["weights"]) == (backbone, weights)), None)
+
+    @property
+    def checkpoint_stores(self) -> list[str]:
+        """Places of stores that have had its checkpoints, the present one last; none if the home alone has them."""
+        return list(self.data.get(CHECKPOINT_STORES, ()))
 
     @property
     def start_command(self) -> str:

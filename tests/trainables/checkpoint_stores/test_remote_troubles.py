@@ -29,7 +29,7 @@ class Flaky(MemoryFileSystem):
         if type(self).torn:
             type(self).torn -= 1
             value = value[:-1]
-        super().pipe_file(path, value, mode, **kwargs)
+        super().pipe_file(path, value, mode, **kwargs)  # type: ignore[no-untyped-call]
         if type(self).errors:
             raise type(self).errors.pop()
 

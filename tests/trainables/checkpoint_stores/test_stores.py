@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -94,11 +96,15 @@ TREES = st.recursive(
 ).filter(lambda tree: isinstance(tree, dict))
 
 
-def tensors_of(tree: object) -> NestedTensors:
-    if isinstance(tree, dict):
-        return {name: tensors_of(value) for name, value in tree.items()}  # type: ignore[misc]
-    kind, shape, seed = tree  # type: ignore[misc]
-    return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 100).to(kind)  # type: ignore[return-value]
+def tensors_of(tree: Mapping[str, Any]) -> NestedTensors:
+    tensors: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            tensors[name] = tensors_of(value)
+        else:
+            kind, shape, seed = value
+            tensors[name] = (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 100).to(kind)
+    return tensors
 
 
 def flat(tensors: object, prefix: str = "") -> dict[str, torch.Tensor]:
@@ -111,7 +117,7 @@ def flat(tensors: object, prefix: str = "") -> dict[str, torch.Tensor]:
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=TREES, data=st.data(), epoch=st.integers(0, 10**7))
 def test_a_stored_tree_reads_back_equal_and_any_changed_byte_is_noticed(
-    place: str, tree: object, data: st.DataObject, epoch: int
+    place: str, tree: Mapping[str, Any], data: st.DataObject, epoch: int
 ) -> None:
     tensors = tensors_of(tree)
     location = save_checkpoint(place, epoch=epoch, tensors=tensors, meta={"seed": 1})
