@@ -96,16 +96,16 @@ class SweepStatus:
             "registered": self.sweep.registered,
             "unsent": self.unsent,
             "waiting": [waiting.as_json() for waiting in self.waiting],
-            "checkpoints": {
-                "files": self.checkpoint_files,
-                "bytes": self.checkpoint_bytes,
-                "stores": list(self.checkpoint_stores),
-                "unlisted": self.unlisted or None,
-            },
+            "checkpoints": self._checkpoints(),
             "data": self.sweep.data,
             "phase": self.sweep.phase.value,
             "confirmation": None if self.confirmation is None else self.confirmation.as_json(),
         }
+
+    def _checkpoints(self) -> Json:
+        facts: Json = {"files": self.checkpoint_files, "bytes": self.checkpoint_bytes}
+        facts |= {"stores": list(self.checkpoint_stores)} if self.checkpoint_stores else {}
+        return facts | ({"unlisted": self.unlisted} if self.unlisted else {})
 
 
 def get_status(ledger: Ledger, home: Home, reference: str) -> SweepStatus:

@@ -211,6 +211,14 @@ def with_file(name: str, content: str, *arguments: str) -> Callable[[Folder], Se
     return make
 
 
+def stored(place: str) -> Case:
+    """Return the case of a sweep whose checkpoints are to lie in a place."""
+    words = ("run", "sweep.yaml", "--store", place, "--home", "home")
+    title = f"`meltpoint run sweep.yaml --store '{place}'`"
+    text = "name: cells\ndata: {source: digits, image_size: 16}\nspace: {batch_size: 32}\n"
+    return Case(title, with_file("sweep.yaml", text, *words))
+
+
 SPACE = "space: {batch_size: 32}"
 POINTS = "search: {algorithm: points, points: [{batch_size: 16}]}"
 
@@ -230,6 +238,8 @@ SETTINGS = Section(
         Case("`meltpoint ls`, and `output = ` in `meltpoint.toml`", with_file("meltpoint.toml", "output = \n", "ls")),
         Case('`meltpoint ls`, and `outpt = "json"`', with_file("meltpoint.toml", 'outpt = "json"\n', "ls")),
         Case('`meltpoint ls`, and `output = "xml"`', with_file("meltpoint.toml", 'output = "xml"\n', "ls")),
+        *(stored(place) for place in ("s3://ada:secret@bucket/x", "az://box/x?sig=secret", "s3://", "file://host/x")),
+        *(stored(place) for place in (" ", "simplecache::s3://bucket/x", "sftp://[ada/x")),
     ],
 )
 

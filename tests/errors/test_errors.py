@@ -26,6 +26,7 @@ UNSEEN = {
         "MLflow at {} has not deleted the runs of {}: {}; the sweep is kept. Try again, or leave out --mlflow to "
         "keep its runs",
         "{} cannot be removed ({}: {}); {} is kept. Mend that, and type again: meltpoint rm {}",
+        "{}; {} is kept. Mend that, and type again: meltpoint rm {}",
     ),
     "wrong calls between functions, which no input causes": (
         "must lie in {} ({})",
@@ -229,6 +230,11 @@ UNSEEN = {
         "the checkpoint store {} cannot be seen from the node {} ({}); give --store a place that the driver and every "
         "node reach, such as s3://BUCKET/FOLDER or a mounted folder",
         "checkpoint {} cannot be read: no such file",
+        "the checkpoint store has not answered within {} s",
+        "mend that, or correct MELTPOINT_STORE",
+        "{} has another content",
+        "{} of {} bytes arrived",
+        "must be a URI such as s3://BUCKET/FOLDER",
     ),
     "damaged checkpoints, tested with the code that reads them": (
         "checkpoint {} is torn or altered: its content has another SHA-256",

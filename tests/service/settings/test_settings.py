@@ -44,7 +44,7 @@ def meltpoint(*arguments: str, **environment: str) -> subprocess.CompletedProces
 def test_settings_that_are_given_nowhere_are_defaults() -> None:
     assert read_settings() == {}
     assert {setting.name: setting.origin for setting in list_settings()} == dict.fromkeys(
-        ("home", "ledger", "migrate", "output", "port", "browser", "service", "token"), "default"
+        ("home", "ledger", "migrate", "store", "output", "port", "browser", "service", "token"), "default"
     )
 
 
@@ -58,12 +58,22 @@ def test_a_variable_wins_over_the_project_file_and_that_over_the_users_file(monk
         "home": (user_file().parent / "mine", str(user_file())),
         "ledger": ("", "default"),
         "migrate": (True, "default"),
+        "store": ("", "default"),
         "output": (Format.YAML, "meltpoint.toml"),
         "port": (3, "MELTPOINT_PORT"),
         "browser": (False, str(user_file())),
         "service": ("", "default"),
         "token": (SecretStr(""), "default"),
     }
+
+
+def test_a_store_in_a_file_begins_at_the_files_folder_and_a_variable_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    user_file().write_text('store = "mine"\n')
+    assert read_settings()["store"].value == str(user_file().parent / "mine")
+    Path("meltpoint.toml").write_text('store = "s3://bucket/folder/"\n')
+    assert read_settings()["store"].value == "s3://bucket/folder"
+    monkeypatch.setenv("MELTPOINT_STORE", "here")
+    assert read_settings()["store"].value == str(Path.cwd() / "here")
 
 
 @pytest.mark.parametrize(
@@ -73,6 +83,11 @@ def test_a_variable_wins_over_the_project_file_and_that_over_the_users_file(monk
         ("port = 70000", "meltpoint.toml port: must be <= 65535 (70000)"),
         ('port = "http"', "meltpoint.toml port: must be an integer (http)"),
         ('output = "xml"', "meltpoint.toml output: must be one of table, json, yaml, csv (xml)"),
+        (
+            'store = "sftp://ada:secret@host/x"',
+            "meltpoint.toml store: must hold no credentials; give them by the environment variables or the files that "
+            "the driver of sftp:// reads, or by fsspec's own (FSSPEC_SFTP_..., ~/.config/fsspec) (sftp://...@host/x)",
+        ),
         ('browser = "maybe"', "meltpoint.toml browser: must be true or false (maybe)"),
         (
             'token = "mp_1"',

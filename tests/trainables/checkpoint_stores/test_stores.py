@@ -1,4 +1,4 @@
-"""One contract over every kind of store: a local folder, memory, and a real server of S3's protocol."""
+"""The contract of every kind of store: a local folder, memory, and a real server of S3's protocol."""
 
 from __future__ import annotations
 

@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 
 from search_spaces import Goal
+from tests.object_stores import bucket, s3_variables
 from tests.own_modules import Write
 from tests.prepared_images import images_of
+from trainables.checkpoint_stores import name_of_place, open_store, write_marker
 from trainables.devices import usage
+from trainables.errors import StoreError
 from trainables.processes import ForkedError, ForkServer, Rendezvous
 from trainables.stores.prepared import PreparedData
 from trainables.trials import PRELOAD, ResumePoint, TrialPlan
 from trainables.trials.forked_run import ForkedRun
 from trainables.trials.trial import TrialTraining
+
+__all__ = ["bucket", "s3_variables"]
 
 RECIPE = {
     "backbone": "timm/test_efficientnet",
@@ -28,7 +33,7 @@ RECIPE = {
 }
 
 
-def plan(tiny: PreparedData, folder: Path, **more: object) -> TrialPlan:
+def plan(tiny: PreparedData, folder: Path | str, **more: object) -> TrialPlan:
     base = TrialPlan(
         recipe=RECIPE,
         seed=1,
@@ -92,6 +97,31 @@ def test_a_damaged_newest_checkpoint_is_seen_and_the_one_before_used(
     report = again.advance()["history"][0]
     assert report["epoch"] <= 3
     assert report["readings"] == expected[report["epoch"] - 1]
+
+
+def test_an_attempt_in_s3_goes_on_from_the_newest_whole_checkpoint(
+    tiny: PreparedData, tmp_path: Path, bucket: str
+) -> None:
+    expected = TrialTraining(plan(tiny, tmp_path / "whole"))
+    readings = [expected.advance()["history"][0]["readings"] for _ in range(4)]
+    folder = f"{bucket}/s-1/s-1-0000"
+    marker = write_marker(bucket)
+    first = TrialTraining(plan(tiny, folder, marker=marker))
+    point = _resume_point([first.advance() for _ in range(3)][-1])
+    assert point.latest is not None
+    assert point.latest.startswith(f"{folder}/epoch-000003-")
+    again = TrialTraining(plan(tiny, folder, resume_from=asdict(point)))
+    report = again.advance()
+    assert report["history"][0]["readings"] == readings[3]
+    store = open_store(folder)
+    left = {file.location for file in store.files(folder)}
+    assert {report["best_checkpoint"], point.latest, point.best} >= left >= {report["best_checkpoint"]}
+
+    store.write(folder, name_of_place(point.latest), b"torn")
+    torn = TrialTraining(plan(tiny, folder, resume_from=asdict(point)))
+    assert torn.advance()["history"][0]["epoch"] < 4
+    with pytest.raises(StoreError, match=r"cannot be seen from the node .*; give --store a place"):
+        TrialTraining(plan(tiny, folder, marker=f"{marker}0"))
 
 
 def _resume_point(last: dict[str, object]) -> ResumePoint:
