@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -62,6 +63,9 @@ _OF_WORKERS = (
 )
 
 
+_REMOTE_STORE = re.compile(r"the checkpoint store \w+://")
+"""Sign of an error of a store that is no part of the node."""
+
 _NODE_FAULTS = ("NodeError", "WeightsError", "DeviceError")
 """Names of errors that a trial raises if its node lacks what other nodes may have."""
 
@@ -84,9 +88,8 @@ def node_fault(error: str, trace: str = "") -> str | None:
 
     error: what a trial reported, or Ray wrote. trace: the traceback that came with it.
     """
-    if not any(f"{sign}: " in trace or f"{sign}: " in error for sign in _NODE_FAULTS) and (
-        _first(_OF_MACHINES, error) is not Cause.NO_SPACE
-    ):
+    is_full = _first(_OF_MACHINES, error) is Cause.NO_SPACE and _REMOTE_STORE.search(error) is None
+    if not is_full and not any(f"{sign}: " in trace or f"{sign}: " in error for sign in _NODE_FAULTS):
         return None
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     marked = [line for line in lines if any(f"{sign}: " in line for sign in _NODE_FAULTS)]

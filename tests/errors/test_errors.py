@@ -220,7 +220,6 @@ UNSEEN = {
     ),
     "messages of `make backbones`, for those who build the table": ("{}: must resize by {} ({})",),
     "stores of checkpoints that are away, full, without rights or without a driver, tested with the code of stores": (
-        "the checkpoint store {} cannot be {}: {}",
         "the checkpoint store {} needs a package that is not installed: {}",
         "the checkpoint store {} does not exist: {}; make it first, or correct --store",
         "the checkpoint store {} cannot be {}: no space left ({})",

@@ -6,7 +6,7 @@ import secrets
 
 from trainables.checkpoint_stores.opening import open_store
 from trainables.checkpoint_stores.places import name_of_place, parent_place
-from trainables.errors import CheckpointError, StoreError
+from trainables.errors import CheckpointError, NodeError, StoreError
 
 __all__ = ["check_marker", "write_marker"]
 
@@ -27,7 +27,7 @@ def check_marker(location: str, node: str) -> None:
     """Check that this process reads a marker that the driver has written; node: name of the node of this process.
 
     Raises:
-        StoreError: it does not; the message names node, store and way out.
+        NodeError: it does not; the message names node, store and way out.
     """
     folder = parent_place(location)
     try:
@@ -38,7 +38,7 @@ def check_marker(location: str, node: str) -> None:
         if content.decode(errors="replace") == name_of_place(location).removeprefix(_PREFIX):
             return
         reason = f"{location} has another content"
-    raise StoreError(
+    raise NodeError(
         f"the checkpoint store {folder} cannot be seen from the node {node} ({reason}); give --store a place that the "
         "driver and every node reach, such as s3://BUCKET/FOLDER or a mounted folder"
     )

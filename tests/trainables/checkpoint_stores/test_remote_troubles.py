@@ -12,7 +12,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from service.coordination.retries import cause_reported
+from service.coordination.retries import cause_reported, node_fault
 from service.ledgers import Cause
 from trainables.checkpoint_stores import open_store, probe_store, remote
 from trainables.errors import StoreError
@@ -74,6 +74,7 @@ def test_a_lasting_error_is_one_sentence_whose_trials_are_tried_again(
     assert str(caught.value).startswith("the checkpoint store flaky://a ")
     assert "\n" not in str(caught.value)
     assert cause_reported(str(caught.value)) is cause
+    assert node_fault(str(caught.value)) is None  # the store is no part of the node
 
 
 def test_a_driver_that_is_not_installed_is_named() -> None:

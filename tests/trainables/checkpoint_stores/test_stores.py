@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from trainables.checkpoint_stores import check_marker, join_place, open_store, probe_store, write_marker
 from trainables.devices.tensors import NestedTensors
-from trainables.errors import CheckpointError, StoreError
+from trainables.errors import CheckpointError, NodeError
 from trainables.training.checkpoints import load_checkpoint, save_checkpoint
 
 TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool)
@@ -82,10 +82,10 @@ def test_a_probe_and_a_marker_tell_whether_a_store_is_the_same(place: str) -> No
     marker = write_marker(place)
     check_marker(marker, "node-1")
     open_store(place).write(place, marker.rpartition("/")[2], b"another")
-    with pytest.raises(StoreError, match=r"cannot be seen from the node node-1 \(.* has another content\)"):
+    with pytest.raises(NodeError, match=r"cannot be seen from the node node-1 \(.* has another content\)"):
         check_marker(marker, "node-1")
     open_store(place).delete(marker)
-    with pytest.raises(StoreError, match=r"cannot be seen from the node node-1 .*give --store a place"):
+    with pytest.raises(NodeError, match=r"cannot be seen from the node node-1 .*give --store a place"):
         check_marker(marker, "node-1")
 
 

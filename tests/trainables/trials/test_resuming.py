@@ -14,7 +14,7 @@ from tests.own_modules import Write
 from tests.prepared_images import images_of
 from trainables.checkpoint_stores import name_of_place, open_store, write_marker
 from trainables.devices import usage
-from trainables.errors import StoreError
+from trainables.errors import NodeError
 from trainables.processes import ForkedError, ForkServer, Rendezvous
 from trainables.stores.prepared import PreparedData
 from trainables.trials import PRELOAD, ResumePoint, TrialPlan
@@ -114,13 +114,12 @@ def test_an_attempt_in_s3_goes_on_from_the_newest_whole_checkpoint(
     report = again.advance()
     assert report["history"][0]["readings"] == readings[3]
     store = open_store(folder)
-    left = {file.location for file in store.files(folder)}
-    assert {report["best_checkpoint"], point.latest, point.best} >= left >= {report["best_checkpoint"]}
+    assert report["best_checkpoint"] in {file.location for file in store.files(folder)}
 
     store.write(folder, name_of_place(point.latest), b"torn")
     torn = TrialTraining(plan(tiny, folder, resume_from=asdict(point)))
     assert torn.advance()["history"][0]["epoch"] < 4
-    with pytest.raises(StoreError, match=r"cannot be seen from the node .*; give --store a place"):
+    with pytest.raises(NodeError, match=r"cannot be seen from the node .*; give --store a place"):
         TrialTraining(plan(tiny, folder, marker=f"{marker}0"))
 
 
