@@ -95,10 +95,7 @@ def _lines(status: SweepStatus, *, is_remote: bool) -> Iterator[tuple[str, str]]
         yield "registered", sweep.registered["uri"]
     if sweep.mlflow:
         yield "mlflow", f"{sweep.mlflow['tracking_uri']} experiment {sweep.mlflow['experiment_id']}"
-    stores = f" in {', '.join(status.checkpoint_stores)}" if status.checkpoint_stores else ""
-    yield "checkpoints", f"{counted(status.checkpoint_files, 'file')}, {format_size(status.checkpoint_bytes)}{stores}"
-    if status.unlisted:
-        yield "  not counted", status.unlisted
+    yield from _checkpoint_lines(status)
     if status.unsent:
         by_hand = "" if sweep.state.is_under_way else f"; send them with: meltpoint sync{home_option()}"
         remedy = "; the service sends them again and again" if is_remote else by_hand
@@ -112,6 +109,13 @@ def _node_counts(board: Leaderboard) -> str:
     if len(board.nodes) < 2 or not running:
         return ""
     return ", ".join(f"{name} {count} running" for name, count in sorted(running.items()))
+
+
+def _checkpoint_lines(status: SweepStatus) -> Iterator[tuple[str, str]]:
+    stores = f" in {', '.join(status.checkpoint_stores)}" if status.checkpoint_stores else ""
+    yield "checkpoints", f"{counted(status.checkpoint_files, 'file')}, {format_size(status.checkpoint_bytes)}{stores}"
+    if status.unlisted:
+        yield "  not counted", status.unlisted
 
 
 def _data_lines(sweep: Sweep) -> Iterator[tuple[str, str]]:
