@@ -285,9 +285,9 @@ def sweep_text(*, trials: int = 4, epochs: int = 8, photos: str = "photos", name
     )
 
 
-def mlflow_points(home: Home, sweep_id: str, metric: str = "val/loss") -> Counter[tuple[str, int]]:
-    """Count the points of a metric in the home's MLflow store, for each trial and epoch."""
-    client = MlflowClient(tracking_uri=home.local_tracking_uri)
+def mlflow_points(place: Home | str, sweep_id: str, metric: str = "val/loss") -> Counter[tuple[str, int]]:
+    """Count the points of a metric in a home's MLflow store, or in that of a URI, for each trial and epoch."""
+    client = MlflowClient(tracking_uri=place if isinstance(place, str) else place.local_tracking_uri)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     chosen = f"tags.`meltpoint.kind` = 'trial' and tags.`meltpoint.sweep_id` = '{sweep_id}'"
     runs = client.search_runs(experiments, filter_string=chosen, max_results=10_000)

@@ -38,7 +38,7 @@ MARK: Final = "MELTPOINT_NODE_RUN"
 """Variable that all processes of one run of a node have; its value is the run's."""
 
 _STARTED: Final = "Ray runtime started"
-_IDLE_TALK: Final = r"^\S+ \S+\s(INFO|SUCC) |^\[\S+ \S+ I |^=+ Running on|^\(Press CTRL"
+_IDLE_TALK: Final = r"^\S+ \S+\s(INFO|SUCC) |^\[\S+ \S+ I |^=+ Running|^\(Press C|^:(job_id|actor_name|task_name):"
 """Pattern of lines of Ray that tell of nothing unusual."""
 
 _LOOK_SECONDS: Final = 0.1
@@ -115,6 +115,7 @@ class NodeProcess:
             raise ClusterError(_why_ended(ray, lines, was_ready=self._is_ready))
         assert node.leaving is not None
         self._leave(node.leaving, server)
+        lines.mute()  # parts of Ray complain about each other's end
         return 0
 
     def _watch(self, ray: subprocess.Popen[bytes], lines: OutputLines, server: ForkServerKeeper) -> None:
@@ -176,12 +177,13 @@ def _why_ended(ray: subprocess.Popen[bytes], lines: OutputLines, *, was_ready: b
     """Return the sentence about a Ray that ended by itself."""
     lines.close()
     how = "Ray ended" if was_ready else "Ray did not start"
-    causes = [line for line in lines.last if any(word in line for word in _CAUSES)]
+    causes = [line for cause in reversed(_CAUSES) for line in lines.last if cause in line]
     reason = (causes or list(lines.last) or ["it printed nothing"])[-1]
     return f"{how} (exit code {ray.returncode}): {reason.strip()}"
 
 
-_CAUSES: Final = ("Error: ", "Version mismatch", "Failed to", "exit code", "[FATAL]", "Check failed")
+_CAUSES: Final = ("Version mismatch", "Failed to connect to GCS within", "[exit code=", "Check failed", "Error: ")
+"""Words of Ray's lines that tell the cause of its end, those that tell it best first."""
 
 
 def _reap_orphans(own: set[int]) -> None:

@@ -43,6 +43,10 @@ class OutputLines:
         """The last lines, the newest at the end."""
         return list(self._kept)
 
+    def mute(self) -> None:
+        """Print no further line."""
+        self._dropped = re.compile("")
+
     def close(self, seconds: float = 1.0) -> None:
         """Close this process's end, and wait some seconds for what others still write."""
         os.close(self.writable)

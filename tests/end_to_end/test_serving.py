@@ -1,32 +1,24 @@
-"""`meltpoint serve` with a ledger in PostgreSQL, on its own Ray or another cluster, and with MLflow elsewhere."""
+"""`meltpoint serve` with a ledger in PostgreSQL, and with MLflow elsewhere."""
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import httpx2
-import psutil
 import pytest
-from mlflow.tracking import MlflowClient
 
 from service.clocks import now_ms
-from service.clusters import why_not_joinable
 from service.ledgers import Ledger, ServiceProcess, SweepState
 from service.settings import Home
 from service.tracking import MlflowServer
 from tests.databases import MakePostgresql, new_postgresql, postgresql
-from tests.running_services import Drivers, attempts, mlflow_points, sweep_text, until
+from tests.running_services import Drivers, mlflow_points, sweep_text, until
+from tests.service.clusters.answering_heads import answering_head
 from tests.service.commands.services import RunningService, serving
 from tests.service.commands.test_service_commands import Shell
 
@@ -123,91 +115,25 @@ def test_a_service_with_postgresql_starts_follows_and_goes_on_after_a_restart(
         assert drivers.check_rows(sweep_id) == (0, 0)
 
 
-@contextmanager
-def ray_cluster(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Run the head of a cluster that asks for a token; yield its address and the token's file."""
-    token = folder / "cluster-token"
-    token.write_text(secrets.token_hex(32))
-    port, other = _free_port(), _free_port()
-    files = Path(tempfile.mkdtemp(prefix="r"))  # Ray's sockets need a short path
-    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-    command = [
-        str(Path(sys.executable).with_name("ray")),
-        *("start", "--head", "--block", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"),
-        *(f"--port={port}", f"--ray-client-server-port={other}", "--node-ip-address=127.0.0.1"),
-        *(f"--temp-dir={files}", "--object-store-memory=100000000"),
-    ]
-    with (folder / "ray.log").open("wb") as log:
-        head = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=os.environ | variables,
-            start_new_session=True,
-        )
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in variables.items():
-                patch.setenv(name, value)
-            until(lambda: why_not_joinable(f"127.0.0.1:{port}") is None, "Ray did not start", 60.0)
-        yield f"127.0.0.1:{port}", token
-    finally:
-        for process in psutil.Process(head.pid).children(recursive=True):
-            process.kill()
-        head.kill()
-        head.wait()
-        shutil.rmtree(files, ignore_errors=True)
-
-
-def test_the_roles_apart_on_a_cluster_with_mlflow_elsewhere(
-    shell: Shell, new_postgresql: MakePostgresql, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_drivers_name_the_cause_if_their_cluster_refuses_the_token(
+    shell: Shell, new_postgresql: MakePostgresql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Let a head answer that has another token; test_clusters.py has the roles apart on a whole cluster."""
     url, home = new_postgresql(), shell.folder / "home"
-    place, drivers = Home(home), watcher(shell, url)
-    elsewhere = Home(tmp_path / "mlflow").create()
-    with ray_cluster(tmp_path) as (ray, token):
-        mlflow = MlflowServer(elsewhere, port=0)
-        address = f"http://127.0.0.1:{mlflow.address.port}"
-        common = ("--ledger", url, "--mlflow", address)
-        with serving(home, "--role", "drivers", "--ray", ray, "--mlflow", address) as refused:
+    with answering_head(secrets.token_hex(32)) as ray:
+        with serving(home, "--role", "drivers", "--ray", ray) as refused:
             assert refused.process.wait(30) == 2
             assert "--ray: needs a ledger in PostgreSQL" in " ".join(refused.lines)
         monkeypatch.setenv("RAY_AUTH_MODE", "token")
-        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "wrong"))
-        (tmp_path / "wrong").write_text(secrets.token_hex(32))
-        with serving(home, "--role", "drivers", "--ray", ray, *common) as wrong:
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(shell.folder / "wrong"))
+        (shell.folder / "wrong").write_text(secrets.token_hex(32))
+        with serving(home, "--role", "drivers", "--ray", ray, "--ledger", url) as wrong:
             began = time.monotonic()
             assert f"drivers: the Ray cluster at {ray} refuses the token" in next_line(wrong, "Ray cluster")
             assert time.monotonic() - began < NAMED_SECONDS
             until(lambda: _drivers_problem(url), "the queue does not tell the cause", 30.0)
             assert f"the Ray cluster at {ray} refuses the token" in str(_drivers_problem(url))
             end(wrong)
-        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-        with serving(home, "--role", "drivers", "--ray", ray, *common) as worker:
-            with serving(home, "--role", "api", "--port", "0", *common) as api:
-                follow(shell)
-                sweep_id = submit_long(shell, drivers)
-                end(api)
-            assert drivers.sweep(sweep_id).state is SweepState.RUNNING
-            epochs = len(drivers.ledger_points(sweep_id))
-            drivers.await_epochs(sweep_id, epochs + 2)
-            with serving(home, "--role", "api", "--port", "0", *common) as api:
-                mlflow.close()
-                end(worker)
-                assert drivers.sweep(sweep_id).state is SweepState.QUEUED
-                assert mlflow_answers(api, place) == 502
-                mlflow = MlflowServer(elsewhere, port=int(address.rpartition(":")[2]))
-                mlflow.wait_until_ready()
-                with serving(home, "--role", "drivers", "--ray", ray, *common):
-                    drivers.await_completed([sweep_id])
-                assert mlflow_answers(api, place) == 200
-        mlflow.close()
-    assert set(attempts(drivers.events(sweep_id)).values()) <= {1, 2}, "one restart, of the drivers"
-    assert drivers.sweep(sweep_id).restarts == 0
-    points = mlflow_points(elsewhere, sweep_id)
-    assert points == drivers.ledger_points(sweep_id)
-    assert MlflowClient(tracking_uri=elsewhere.local_tracking_uri).get_model_version_by_alias("cells", "candidate")
 
 
 def test_a_service_without_its_mlflow_runs_sweeps_and_mlflow_gets_everything_once_it_is_there(
