@@ -367,13 +367,30 @@ class LanePool(TrialSource):
         if not self.binds:
             return default, False
         ranked = self._shares.rank(self._candidates(asking=True))
-        if ranked:
-            self._wanted_at = self._clock()
-            return self._wanted_shape or self._drivers[ranked[0]].shape, True
-        return (None if self._is_idle_for_long() else default), False
+        if not ranked:
+            return (None if self._is_idle_for_long() else default), False
+        self._wanted_at = self._clock()
+        if self._wanted_shape is not None:
+            return self._wanted_shape, True
+        shapes = [self._drivers[sweep_id].shape for sweep_id in ranked]
+        fitting = [shape for shape in shapes if self._nodes.placements.has_room(shape)]
+        if fitting:
+            return fitting[0], False
+        lacking = [shape for shape in shapes if self._lacks_lanes(shape, ranked)]
+        return (lacking[0], True) if lacking else (shapes[0], False)
+
+    def _lacks_lanes(self, shape: LaneShape, ranked: Collection[str]) -> bool:
+        """Return whether sweeps want more lanes of a shape than are free or start already on a node."""
+        wanted = sum(self._drivers[sweep_id].wanted for sweep_id in ranked if self._drivers[sweep_id].shape == shape)
+        node_of = self._nodes.placements.node_of
+        free = [name for name, lane in self._lanes.items() if lane.driver is None and lane.shape == shape]
+        return wanted > sum(node_of(name) is not None for name in free)
 
     def _is_wanted(self) -> bool:
-        return bool(self._shares.rank(self._candidates(asking=True)))
+        """Return whether the lane that waits for a node is still wanted."""
+        ranked = self._shares.rank(self._candidates(asking=True))
+        waiting = {self._lanes[name].shape for name in self._nodes.placements.waiting if name in self._lanes}
+        return any(self._lacks_lanes(shape, ranked) for shape in waiting)
 
     def _is_idle_for_long(self) -> bool:
         """Return whether no sweep has wanted a lane of the cluster for so long that its nodes may be given back."""

@@ -423,3 +423,31 @@ def test_lanes_that_no_sweep_wants_give_their_nodes_back_after_a_while(cluster: 
     cluster.now += KEEP_SECONDS + 1
     assert cluster.pool.next_config("a") is None
     assert cluster.pool.first_config("b") is None
+
+
+def test_a_sweep_that_waits_for_a_larger_node_keeps_no_other_from_the_nodes_there_are(cluster: Service) -> None:
+    cluster.drive("s-1", 1, cpu=64.0, priority=5)
+    cluster.drive("s-2", 2, owner="bob")
+    shapes = []
+    for lane in "abcd":
+        cluster.now += 1.0
+        config = cluster.pool.first_config(lane)
+        shapes.append(None if config is None else (config["bundle"]["CPU"], bool(config["labels"])))
+    assert shapes == [(1.0, True), (1.0, True), (64.0, False), None], "one lane waits, two are bound to the node"
+    for lane in "ab":
+        cluster.pool.heard(lane, about("a"))
+    assert {cluster.next(lane) for lane in "ab"} == {"s-2-0000", "s-2-0001"}
+    cluster.now += 1.0
+    assert cluster.pool.lanes_to_end() == []
+    cluster.pool._drop(cluster.pool._drivers["s-1"])
+    cluster.now += 1.0
+    assert cluster.pool.lanes_to_end() == ["c"], "nobody wants the lane that waits any longer"
+
+
+def test_no_lane_waits_for_a_node_while_those_that_start_suffice(cluster: Service) -> None:
+    cluster.drive("s-1", 2)
+    made = []
+    for lane in "abc":
+        cluster.now += 1.0
+        made.append(cluster.pool.first_config(lane) is not None)
+    assert made == [True, True, False]
