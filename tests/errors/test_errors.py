@@ -18,6 +18,30 @@ AGAIN = "run `make errors-doc` and read what it changed"
 
 ODD_CLASSES = ("an empty class folder", "a folder with one class", "10,000 labels, an image each")
 UNSEEN = {
+    "verdicts on the nodes of a cluster, in tests/service/upkeep/test_cluster_checkup.py": (
+        "schema {}, this version needs {}, and MELTPOINT_MIGRATE is false",
+        "mlflow rights",
+        "{} refuses to write ({}): {}",
+        "ask its admin for the right to create experiments and runs",
+        "look at the node's log",
+        "{} s, measured to {} s",
+        "keep clocks equal by NTP, such as chrony, on that machine and on this one",
+        "give data.source as a URI that every node reads, or put the same files at the same path everywhere",
+        "other nodes have the digest {}: put the same files there",
+        "{}: {} images of {} classes, digest {}",
+        "Ray hands out {}, NVIDIA's driver lists {}, torch can use {}",
+        "install NVIDIA's driver there, and start the container with the GPUs; `nvidia-smi` must list them",
+        "start the node without --gpus, or with more of them",
+        "{} free in {}",
+        "make room there (meltpoint cache prune), or start the node with --home on a larger disk",
+        "use the same image on all nodes: here it is {}",
+        "correct --ray or RAY_ADDRESS, and the token of this machine",
+        "no process of Ray runs on this machine, by which it could join the cluster",
+        "type the command where one runs, such as in the container of the drivers",
+        "look at the log of the head",
+        "cannot be asked: {}",
+        "use the same image on all nodes, and look at that node's log",
+    ),
     "deletions that fail, in tests/service/sweeps/test_deletions.py and tests/service/tracking/test_trackers.py": (
         "a service keeps the runs of a deleted sweep: leave out --mlflow and delete them on MLflow's pages, or type on "
         "the service's machine: meltpoint rm {} --mlflow --home DIR",
