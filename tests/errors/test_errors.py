@@ -122,6 +122,7 @@ UNSEEN = {
         "files at the same path on every node",
         "node {}: the images of {} are not those of the sweep (digest {}, the sweep's {}): {}; give data.source as a "
         "URI that every node reads, or put the same files at the same path on every node",
+        "node {} cannot decode the images of {}: {}",
         "{} {} here, {} in the sweep",
         "the names of the classes differ",
         "labels differ",

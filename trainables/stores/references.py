@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import DataSpec
+from trainables.datasets import ImageTable
 from trainables.errors import DataError, NodeError
 from trainables.nodes import Node
 from trainables.stores.locks import lock_for_writing
@@ -80,7 +81,7 @@ def open_images(
 
 
 def _prepare(reference: ImagesReference, root: Path, node: str, progress: Callable[[int, int], None]) -> PreparedData:
-    source, base_dir = reference.data["source"], Path(reference.base_dir)
+    source = reference.data["source"]
     try:
         root.mkdir(parents=True, exist_ok=True)
         with lock_for_writing(root / f"images-{reference.digest}"):
@@ -88,18 +89,15 @@ def _prepare(reference: ImagesReference, root: Path, node: str, progress: Callab
             if prepared is not None:  # another process of this node was first
                 return prepared
             data = DataSpec.model_validate(reference.data)
-            table = read_table(data, base_dir=base_dir, root=root)
+            table = _read_table(data, reference, root, node)
             stores = prepare_for_backbones(table, data, reference.backbones, root=root, progress=progress)
     except OSError as error:
         raise NodeError(
             f"node {node}: {root} cannot be written ({error.strerror or error}); start the node with "
             "MELTPOINT_NODE_HOME set to a folder that can"
         ) from error
-    except DataError as error:
-        raise NodeError(
-            f"node {node} cannot prepare the images of {source}: {error}; give data.source as a URI that every node "
-            "reads, or put the same files at the same path on every node"
-        ) from error
+    except DataError as error:  # no room, or damaged images
+        raise NodeError(f"node {node} cannot decode the images of {source}: {error}") from error
     for prepared in stores.values():
         if prepared.digest == reference.digest:
             return prepared
@@ -109,6 +107,16 @@ def _prepare(reference: ImagesReference, root: Path, node: str, progress: Callab
         f"{reference.digest}): {_difference(others.parts(), reference.parts)}; give data.source as a URI that every "
         "node reads, or put the same files at the same path on every node"
     )
+
+
+def _read_table(data: DataSpec, reference: ImagesReference, root: Path, node: str) -> ImageTable:
+    try:
+        return read_table(data, base_dir=Path(reference.base_dir), root=root)
+    except DataError as error:
+        raise NodeError(
+            f"node {node} cannot prepare the images of {data.source}: {error}; give data.source as a URI that every "
+            "node reads, or put the same files at the same path on every node"
+        ) from error
 
 
 def _difference(here: Mapping[str, str | int], wanted: Mapping[str, str | int]) -> str:

@@ -117,6 +117,16 @@ def test_a_node_without_the_source_or_a_place_says_so(driver: Path, node: Path) 
         open_images(elsewhere(reference, node), root=node / "file" / "data", node="n7")
 
 
+def test_a_node_that_cannot_decode_its_images_says_why(driver: Path, node: Path) -> None:
+    _, reference = prepare(driver)
+    for photo in sorted((node / "photos" / "one").glob("*.png"))[:2]:
+        photo.write_bytes(b"no image")
+
+    with pytest.raises(NodeError, match=r"node n7 cannot decode the images of photos: .* 2 of 120 images") as caught:
+        open_images(elsewhere(reference, node), root=node / "data", node="n7")
+    assert "URI" not in str(caught.value)
+
+
 def test_several_that_need_the_same_images_prepare_them_once(driver: Path, node: Path) -> None:
     _, reference = prepare(driver)
     opened: list[PreparedData] = []
