@@ -258,7 +258,6 @@ UNSEEN = {
         "mend that, or correct MELTPOINT_STORE",
         "{} has another content",
         "{} of {} bytes arrived",
-        "must be a URI such as s3://BUCKET/FOLDER",
     ),
     "damaged checkpoints, tested with the code that reads them": (
         "checkpoint {} is torn or altered: its content has another SHA-256",
