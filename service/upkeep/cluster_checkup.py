@@ -19,6 +19,7 @@ from service.upkeep.cluster_checks.data import check_node_data
 from service.upkeep.cluster_checks.gpus import check_node_gpus
 from service.upkeep.cluster_checks.looks import ClusterCheck, ClusterView, NodeFacts, read_facts
 from service.upkeep.cluster_checks.room import check_room
+from service.upkeep.cluster_checks.stores import check_node_stores
 from service.upkeep.cluster_checks.versions import check_node_versions
 
 __all__ = ["CLUSTER_CHECKS", "examine_cluster", "examine_nodes"]
@@ -28,6 +29,7 @@ CLUSTER_CHECKS: Sequence[tuple[str, ClusterCheck]] = (
     ("clock", check_clocks),
     ("disk", check_room),
     ("gpu", check_node_gpus),
+    ("store", check_node_stores),
     ("data", check_node_data),
 )
 """The checks of nodes, by the names under which their own failures are shown."""
@@ -86,7 +88,7 @@ def examine_nodes(
             looks=looks,
             facts=facts,
             home=home.root,
-            store=None,
+            store=home.store,
             spec=spec,
             folder=folder or Path.cwd(),
         )

@@ -91,7 +91,7 @@ def test_a_command_that_no_program_takes_is_noticed() -> None:
 
 
 def test_every_variable_is_known_to_what_reads_it(parts: list[Part]) -> None:
-    settings = {f"MELTPOINT_{name.upper()}" for name in (*Settings.model_fields, "store")}
+    settings = {f"MELTPOINT_{name.upper()}" for name in Settings.model_fields}
     for part in parts:
         if not part.is_ours:
             assert set(part.variables) <= POSTGRES, part.name

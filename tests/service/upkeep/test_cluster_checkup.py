@@ -36,14 +36,19 @@ def surroundings(home: Home, **variables: str) -> Surroundings:
 
 
 @pytest.mark.ray
-def test_every_node_is_asked_for_versions_clock_room_gpus_and_data(ray_once: None, tmp_path: Path) -> None:
+def test_every_node_is_asked_for_versions_clock_room_gpus_store_and_data(
+    ray_once: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MELTPOINT_STORE", str(tmp_path / "store"))
     spec = parse_spec(SPEC, file="sweep.yaml")
     home = Home(tmp_path / "home").create()
     findings = {finding.name: finding for finding in examine_nodes(surroundings(home), spec=spec, folder=tmp_path)}
-    assert findings.keys() == {"node", "versions", "clock", "disk", "memory", "gpu", "data"}
+    assert findings.keys() == {"node", "versions", "clock", "disk", "memory", "gpu", "store", "data"}
     assert len({finding.node for finding in findings.values()}) == 1
     assert {finding.level for finding in findings.values()} <= {Level.OK, Level.WARNING}
     assert all(version in findings["versions"].text for version in versions_here().values())
+    assert findings["store"].text == f"{tmp_path / 'store'} can be written and read"
+    assert [file for file in (tmp_path / "store").rglob("*") if file.is_file()] == []
     assert "digits: 1,797 images of 10 classes, digest " in findings["data"].text
 
 
