@@ -58,7 +58,7 @@ def changed_file(folder: Folder) -> str:
     return trial(
         folder,
         "batch_size: 4",
-        "data: {source: photos, image_size: 32, disk: 100}",
+        "data: {source: photos, image_size: 24, disk: 100}",
         before=lambda _: folder.photos(classes=("dog", "cat")),
     )
 
