@@ -34,6 +34,7 @@ class OutputLines:
     def __init__(self, source: str, *, dropped: str | None = None) -> None:
         self._source, self._dropped = source, None if dropped is None else re.compile(dropped)
         self._kept: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._is_closed = False
         readable, self.writable = os.pipe()
         self._thread = threading.Thread(target=self._pass_on, args=(readable,), name=f"output of {source}", daemon=True)
         self._thread.start()
@@ -48,8 +49,10 @@ class OutputLines:
         self._dropped = re.compile("")
 
     def close(self, seconds: float = 1.0) -> None:
-        """Close this process's end, and wait some seconds for what others still write."""
-        os.close(self.writable)
+        """Close this process's end, and wait some seconds for what others still write; may be called again."""
+        if not self._is_closed:
+            os.close(self.writable)
+            self._is_closed = True
         self._thread.join(seconds)
 
     def _pass_on(self, readable: int) -> None:

@@ -19,7 +19,6 @@ from typing import Any, Final
 import psutil
 from ruamel.yaml import YAML
 
-from service.settings.settings import Settings
 from tests.running_services import until
 from tests.topologies.hosts import REPOSITORY, Host, Network
 
@@ -262,8 +261,6 @@ class Cluster:
 
     def _add_host(self, name: str) -> None:
         mounts = {"/store": self.folder / "store"} if name in ("drivers", "api", *NODES) else {}
-        if name in NODES and "store" not in Settings.model_fields:  # the driver's folder is the store then
-            mounts["/home/meltpoint/.meltpoint/sweeps"] = self.folder / "drivers/home/meltpoint/.meltpoint/sweeps"
         if name == "api":
             mounts[_HOME] = self.folder / "drivers" / "home" / "meltpoint"  # one volume in compose
         host = Host(self.network, name, ADDRESSES[name], folder=self.folder / name, names=ADDRESSES, mounts=mounts)

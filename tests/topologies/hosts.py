@@ -184,7 +184,8 @@ class Host:
 
     def go_on(self) -> None:
         """Undo `stop`."""
-        for process in self.processes():
+        starters = [child for child in psutil.Process().children() if child.name() == "nsenter"]  # they stop, too
+        for process in [*self.processes(), *starters]:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGCONT)
 

@@ -116,6 +116,7 @@ def test_output_is_passed_on_line_by_line_with_its_source(capsys: pytest.Capture
     lines = OutputLines("ray", dropped=" INFO ")
     os.write(lines.writable, b"\x1b[36mone\x1b[0m\n\nx INFO two\nthr\xffee")
     lines.close()
+    lines.close()
     assert capsys.readouterr().out == "ray: one\nray: thr\N{REPLACEMENT CHARACTER}ee\n"
     assert lines.last == ["one", "x INFO two", "thr\N{REPLACEMENT CHARACTER}ee"]
 
