@@ -98,7 +98,7 @@ class NodeProcess:
         if self._options.trains:
             server.start()
             stack.callback(server.close)
-        lines = OutputLines("ray", dropped=None if is_debug_enabled() else _IDLE_TALK)
+        lines = OutputLines("ray", dropped=None if is_debug_enabled() else _IDLE_TALK, awaited=_STARTED)
         stack.callback(lines.close)
         ray = subprocess.Popen(
             self._options.command(folder / "ray"),
@@ -123,7 +123,7 @@ class NodeProcess:
         next_health = 0.0
         while not self._ending.wait(_LOOK_SECONDS) and ray.poll() is None:
             server.look()
-            if not self._is_ready and any(_STARTED in line for line in lines.last):
+            if not self._is_ready and lines.has_awaited:
                 self._is_ready = True
                 _say(f"node {self._options.shown_name} has joined, and is ready")
             if time.monotonic() >= next_health:

@@ -26,14 +26,16 @@ class OutputLines:
     Args:
         source: name of what writes.
         dropped: pattern of lines that are kept in `last` and not printed.
+        awaited: words of a line that `has_awaited` tells of.
 
     Attributes:
         writable: the end for processes to write to.
     """
 
-    def __init__(self, source: str, *, dropped: str | None = None) -> None:
+    def __init__(self, source: str, *, dropped: str | None = None, awaited: str | None = None) -> None:
         self._source, self._dropped = source, None if dropped is None else re.compile(dropped)
         self._kept: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._awaited, self.has_awaited = awaited, False
         self._is_closed = False
         readable, self.writable = os.pipe()
         self._thread = threading.Thread(target=self._pass_on, args=(readable,), name=f"output of {source}", daemon=True)
@@ -61,6 +63,7 @@ class OutputLines:
                 text = _COLOUR.sub("", line.rstrip())[:_LONGEST]
                 if text:
                     self._kept.append(text)
+                    self.has_awaited |= self._awaited is not None and self._awaited in text
                     if self._dropped is None or not self._dropped.search(text):
                         print_line(self._source, text)
 
