@@ -378,7 +378,7 @@ SOURCES = Section(
         Case("`data: {source: elpv}`, without its package", without_elpv),
         source("s4://bucket/photos"),
         source("ftp://127.0.0.1:9/photos"),
-        source("s3://bucket/photos"),
+        source("gs://bucket/photos"),
         source("http://127.0.0.1:9/photos"),
         source("http://127.0.0.1:9/list.csv"),
         source("memory://nowhere/photos"),
