@@ -11,6 +11,7 @@ from service.clusters.ray_internals import (
     forget_results,
     frugal_variables,
     live_lanes,
+    patient_variables,
     use_prestarted_workers,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "frugal_variables",
     "live_lanes",
     "memory_available",
+    "patient_variables",
     "prestart",
     "read_token",
     "usable_cores",

@@ -23,6 +23,7 @@ __all__ = [
     "forget_results",
     "frugal_variables",
     "live_lanes",
+    "patient_variables",
     "prestart_variables",
     "skip_unused_parts",
     "use_prestarted_workers",
@@ -82,6 +83,16 @@ def frugal_variables() -> dict[str, str]:
     ignores a flag that it does not know.
     """
     return {"RAY_task_events_report_interval_ms": "0", "RAY_enable_metrics_collection": "0"}
+
+
+def patient_variables() -> dict[str, str]:
+    """Return variables by which Ray's head waits longer for a node that does not answer.
+
+    Uses a flag of Ray's C++ part that is not documented. By default the head gives a node up after about 34 s, so that
+    a link that is cut for half a minute may end the node's trials, and their retries begin. Ray ignores a flag that it
+    does not know: such a cut then costs a retry.
+    """
+    return {"RAY_health_check_failure_threshold": "8"}
 
 
 def use_prestarted_workers() -> bool:
