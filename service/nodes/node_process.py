@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import threading
@@ -36,6 +37,9 @@ RAY_END_SECONDS: Final = 4.0
 
 MARK: Final = "MELTPOINT_NODE_RUN"
 """Variable that all processes of one run of a node have; its value is the run's."""
+
+_PREFIX: Final = "mp-"
+"""First letters of the name of a run's folder."""
 
 _STARTED: Final = "Ray runtime started"
 _IDLE_TALK: Final = r"^\S+ \S+\s(INFO|SUCC) |^\[\S+ \S+ I |^=+ Running|^\(Press C|^:(job_id|actor_name|task_name):"
@@ -78,11 +82,22 @@ class NodeProcess:
             check_needs(self._home, self._options)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: self._ending.set())
-            folder = Path(make_socket_folder("mp-"))
+            folder = self._new_folder()
             mark = MARK, secrets.token_hex(8)
             stack.callback(Janitor(folder, mark).close)
             stack.callback(NodeHealth.remove, self._home)
             return self._run(stack, folder, mark)
+
+    def _new_folder(self) -> Path:
+        """Make the run's folder; remove that of the last run if the power went and no janitor could."""
+        noted = self._home.root / "node.folder"
+        with suppress(OSError):
+            last = Path(noted.read_text(encoding="utf-8"))
+            if last.name.startswith(_PREFIX):
+                shutil.rmtree(last, ignore_errors=True)
+        folder = make_socket_folder(_PREFIX)
+        noted.write_text(folder, encoding="utf-8")
+        return Path(folder)
 
     def _run(self, stack: ExitStack, folder: Path, mark: tuple[str, str]) -> int:
         fork_folder = str(folder / "fork")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -398,13 +400,20 @@ def as_parameter(section: Section, case: Case) -> ParameterSet:
     return pytest.param(section, case, id=f"{section.title}: {case.wrong}", marks=marks)
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """An empty folder with a short path: messages cut long values, which pytest's own folders come close to."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
 @pytest.mark.parametrize(("section", "case"), [as_parameter(*pair) for pair in every_case()])
 def test_the_page_shows_the_output_of_each_case(
-    section: Section, case: Case, page: str, home: Home, tmp_path: Path, request: pytest.FixtureRequest
+    section: Section, case: Case, page: str, home: Home, short_folder: Path, request: pytest.FixtureRequest
 ) -> None:
     if section.ray:
         request.getfixturevalue("ray_once")
-    outcome = run(case, Folder(tmp_path, home.root))
+    outcome = run(case, Folder(short_folder, home.root))
 
     assert (outcome.exit_code, outcome.stdout) == (section.exit_code, ""), outcome.stderr
     assert "Traceback" not in outcome.stderr

@@ -202,7 +202,7 @@ def test_a_file_uri_is_a_path(photos: Path) -> None:
         ("memory://empty/list.csv", "memory://empty/list.csv: no such file"),
         ("nonsense://x/y", "nonsense://x/y: cannot be opened: Protocol not known: nonsense"),
         ("gs://bucket/set", r"gs://bucket/set: gs:// needs a driver that is not installed: .*gcsfs"),
-        ("s3://bucket/list.parquet", r"s3://bucket/list\.parquet: s3:// needs a driver .*s3fs"),
+        ("gs://bucket/list.parquet", r"gs://bucket/list\.parquet: gs:// needs a driver .*gcsfs"),
     ],
 )
 def test_a_uri_that_cannot_be_read_is_an_error_of_one_line(photos: Path, source: str, message: str) -> None:
