@@ -26,7 +26,7 @@ __all__ = ["new_postgresql", "postgresql"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
-TRIALS, EPOCHS = 3, 40
+TRIALS, EPOCHS = 3, 20
 """Size of a sweep that goes on for some time."""
 
 NAMED_SECONDS = 5.0
