@@ -86,13 +86,14 @@ def frugal_variables() -> dict[str, str]:
 
 
 def patient_variables() -> dict[str, str]:
-    """Return variables by which Ray's head waits longer for a node that does not answer.
+    """Return variables by which the processes of a cluster wait longer for each other if one does not answer.
 
-    Uses a flag of Ray's C++ part that is not documented. By default the head gives a node up after about 34 s, so that
-    a link that is cut for half a minute may end the node's trials, and their retries begin. Ray ignores a flag that it
-    does not know: such a cut then costs a retry.
+    Uses flags of Ray's C++ part that are not documented. By default a connection on which nothing comes for 30 s is
+    given up (10 s until it is asked, and 20 s for the answer), and the head takes the node to be dead: a link that is
+    cut for half a minute ends the trials there, and their retries begin. Ray ignores a flag that it does not know: such
+    a cut then costs a retry.
     """
-    return {"RAY_health_check_failure_threshold": "8"}
+    return {"RAY_grpc_keepalive_timeout_ms": "50000", "RAY_health_check_failure_threshold": "8"}
 
 
 def use_prestarted_workers() -> bool:

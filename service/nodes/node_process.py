@@ -84,9 +84,10 @@ class NodeProcess:
                 signal.signal(number, lambda *_: self._ending.set())
             folder = self._new_folder()
             mark = MARK, secrets.token_hex(8)
-            stack.callback(Janitor(folder, mark).close)
+            janitor = Janitor(folder, mark)
+            stack.callback(janitor.close)
             stack.callback(NodeHealth.remove, self._home)
-            return self._run(stack, folder, mark)
+            return self._run(stack, folder, mark, janitor)
 
     def _new_folder(self) -> Path:
         """Make the run's folder; remove that of the last run if the power went and no janitor could."""
@@ -99,7 +100,7 @@ class NodeProcess:
         noted.write_text(folder, encoding="utf-8")
         return Path(folder)
 
-    def _run(self, stack: ExitStack, folder: Path, mark: tuple[str, str]) -> int:
+    def _run(self, stack: ExitStack, folder: Path, mark: tuple[str, str], janitor: Janitor) -> int:
         fork_folder = str(folder / "fork")
         node = Node(
             name=self._options.shown_name,
@@ -123,6 +124,7 @@ class NodeProcess:
             start_new_session=True,
             env=environment,
         )
+        janitor.add_session(ray.pid)
         stack.callback(_end_ray, ray)
         self._announce()
         self._watch(ray, lines, server)

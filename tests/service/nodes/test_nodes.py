@@ -78,10 +78,12 @@ def test_the_janitor_ends_marked_processes_and_no_others(tmp_path: Path) -> None
     janitor = Janitor(folder, ("MELTPOINT_NODE_RUN", "abc"))
     with (
         subprocess.Popen(SLEEP, env=os.environ | {"MELTPOINT_NODE_RUN": "abc"}, start_new_session=True) as marked,
+        subprocess.Popen(SLEEP, start_new_session=True) as leader,
         subprocess.Popen(SLEEP, env=os.environ | {"MELTPOINT_NODE_RUN": "abcd"}) as other,
     ):
+        janitor.add_session(leader.pid)
         janitor.close()
-        assert (marked.wait(10), other.poll()) == (-9, None)
+        assert (marked.wait(10), leader.wait(10), other.poll()) == (-9, -9, None)
         other.kill()
     assert not folder.exists()
 
