@@ -11,7 +11,6 @@ from service.clusters.ray_internals import (
     forget_results,
     frugal_variables,
     live_lanes,
-    patient_variables,
     use_prestarted_workers,
 )
 
@@ -29,7 +28,6 @@ __all__ = [
     "frugal_variables",
     "live_lanes",
     "memory_available",
-    "patient_variables",
     "prestart",
     "read_token",
     "usable_cores",

@@ -23,7 +23,6 @@ __all__ = [
     "forget_results",
     "frugal_variables",
     "live_lanes",
-    "patient_variables",
     "prestart_variables",
     "skip_unused_parts",
     "use_prestarted_workers",
@@ -83,17 +82,6 @@ def frugal_variables() -> dict[str, str]:
     ignores a flag that it does not know.
     """
     return {"RAY_task_events_report_interval_ms": "0", "RAY_enable_metrics_collection": "0"}
-
-
-def patient_variables() -> dict[str, str]:
-    """Return variables by which the processes of a cluster wait longer for each other if one does not answer.
-
-    Uses flags of Ray's C++ part that are not documented. By default a connection on which nothing comes for 30 s is
-    given up (10 s until it is asked, and 20 s for the answer), and the head takes the node to be dead: a link that is
-    cut for half a minute ends the trials there, and their retries begin. Ray ignores a flag that it does not know: such
-    a cut then costs a retry.
-    """
-    return {"RAY_grpc_keepalive_timeout_ms": "50000", "RAY_health_check_failure_threshold": "8"}
 
 
 def use_prestarted_workers() -> bool:

@@ -16,7 +16,7 @@ from typing import Final
 
 import psutil
 
-from service.clusters import frugal_variables, patient_variables
+from service.clusters import frugal_variables
 from service.errors import ClusterError, UsageError
 from service.file_locks import try_lock
 from service.logs import is_debug_enabled
@@ -108,7 +108,7 @@ class NodeProcess:
             fork_server=ForkServer.address_in(fork_folder) if self._options.trains else None,
             leaving=folder / "leaving",
         )
-        environment = {**patient_variables(), **os.environ, **_RAY_VARIABLES, **node.variables(), mark[0]: mark[1]}
+        environment = {**os.environ, **_RAY_VARIABLES, **node.variables(), mark[0]: mark[1]}
         environment.pop("RAY_ADDRESS", None)
         server = ForkServerKeeper(fork_folder, environment, say=_say)
         if self._options.trains:
