@@ -41,6 +41,7 @@ def compare_nodes(*, trials: int, rounds: int) -> Json:
             print(f"scale, round {number}/{rounds}, {name}, {count} trials", file=sys.stderr, flush=True)
             shape = ["--trials", str(count), "--nodes", str(nodes)]
             costs = run_json([sys.executable, str(HERE / script), *shape, *flags])[1]
+            print(f"  {count / costs['sent']:.1f} trials a second, all in", file=sys.stderr, flush=True)
             rows[name].append(
                 {
                     "all in": count / costs["sent"],
