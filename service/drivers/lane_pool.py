@@ -46,6 +46,7 @@ from service.queues import Candidate, Shares
 from service.tune.lanes import TuneBridge
 from service.tune.node_lanes import LEAVING, NodeLanes
 from service.tune.sources import TrialSource
+from service.tune.tune_runs import MOST_LANES
 from trainables.processes import Rendezvous
 from trainables.trials.ray_worker import TrialWorker
 
@@ -68,8 +69,6 @@ KEEP_SECONDS = 300.0
 
 STAY_SECONDS = 3.0
 """Time for which a lane stays with its sweep while others take turns."""
-
-_MOST_LANES = 4096
 
 
 @dataclass
@@ -556,7 +555,7 @@ class LanePool(TrialSource):
                 search_alg=bridge.searcher,
                 scheduler=bridge.scheduler,
                 num_samples=-1,
-                max_concurrent_trials=_MOST_LANES,
+                max_concurrent_trials=MOST_LANES,
                 reuse_actors=self._here,
                 trial_name_creator=_lane_name,
                 trial_dirname_creator=_lane_name,

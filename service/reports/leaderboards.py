@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from search_spaces import Goal
 from service.errors import UsageError
 from service.ledgers import EpochRow, Json, Sweep, Trial, TrialState
-from service.objectives import Limits
+from service.objectives import Objectives
 from service.reports.objective_columns import ObjectiveColumns
 from service.reports.recipe_cells import heading, recipe_cell
 from service.reports.standings import Standing
@@ -65,7 +65,7 @@ class Leaderboard:
             seconds = {trial_id: sum(row.seconds for row in own) for trial_id, own in epochs.items()}
         else:
             seconds = ledger.trials.epoch_seconds(sweep.id)
-            needs_all = readings_of is None or len(Limits.from_sweep(sweep).objectives.entries) > 1
+            needs_all = readings_of is None or len(Objectives.from_sweep(sweep).entries) > 1
             wanted = None if needs_all else [trial.id for trial in ranked[:readings_of]]
             epochs = ledger.trials.last_and_best_epochs(sweep.id, wanted)
         last = {trial_id: own[-1] for trial_id, own in epochs.items()}

@@ -24,6 +24,7 @@ from trainables.processes import ForkedError, ForkedObject, ForkServer, Pending,
 from trainables.training import Evaluation
 from trainables.training.teams import Team
 from trainables.training.trainer import EpochResult, Trainer
+from trainables.trials.forked_run import PRELOAD
 from trainables.trials.plans import TrialPlan
 
 __all__ = ["MakeTrainer", "TeamTrainer"]
@@ -42,7 +43,6 @@ _CAUSE_SECONDS = 2.0
 """Time in which the others notice that a member has failed."""
 
 _ROLE = "member"
-_PRELOAD = "trainables.trials.runner"
 
 
 class TeamTrainer:
@@ -70,7 +70,7 @@ class TeamTrainer:
     def _start_members(self, plan: TrialPlan, make_trainer: MakeTrainer) -> list[ForkedObject[_Member]]:
         server = Node.here().fork_server
         if server is None or not Path(server).exists():
-            server = self._stack.enter_context(closing(ForkServer(preload=_PRELOAD))).address
+            server = self._stack.enter_context(closing(ForkServer(preload=PRELOAD))).address
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="meltpoint-team-"))
         self._meeting = str(Path(folder) / "meeting")
         self._stack.callback(_leave)
